@@ -1,0 +1,194 @@
+//! Whose API key it is.
+//!
+//! The key stands in one header field, or, where the configuration asks for it, in a query parameter or a cookie. It is
+//! hashed and looked up; only digests are kept and compared. A key that is there twice, is malformed, unknown or expired is
+//! a denial; only one that is not there at all lets the next method be asked. If the key store fails, the request is
+//! refused, and not as unauthenticated. Wherever a key may stand, it is taken away before the request goes upstream.
+
+use super::key_config::{KeyConfig, KeySource, MAX_KEY_BYTES};
+use super::key_digest::KeyHasher;
+use crate::build::Build;
+use http::HeaderName;
+use portcullis_config::{Context, Spanned, object};
+use portcullis_core::check::Check;
+use portcullis_core::{
+    Authenticate, Authn, CheckId, Code, CredentialLocation, Denial, Effects, Facts, Fault, KeyRecord,
+    KeySetId, Once, Principal, Step,
+};
+use std::time::Duration;
+
+/// Where a key is looked for if the configuration does not say.
+const DEFAULT_FIELD: &str = "x-api-key";
+
+object! {
+    /// An API key.
+    pub struct ApiKeyConfig {
+        /// The header field that holds the key. Default: x-api-key, unless `query` or `cookie` is given.
+        #[alias("header_name")]
+        pub header: Option<Spanned<String>>,
+        /// The query parameter that holds the key, instead of a header field. URLs end up in logs and histories.
+        pub query: Option<Spanned<String>>,
+        /// The cookie that holds the key, instead of a header field. Browsers send cookies along with requests that other
+        /// sites make.
+        pub cookie: Option<Spanned<String>>,
+        /// The keys that are valid here. Default: those of all `consumers`. Each key listed here is a consumer of its own,
+        /// without a name and without roles.
+        #[alias("valid_keys")]
+        pub keys: Option<Vec<KeyConfig>>,
+    }
+}
+
+impl ApiKeyConfig {
+    /// The check that runs.
+    pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<ApiKey> {
+        let location = self.location(cx);
+        let set = match &self.keys {
+            None => Some(build.consumer_keys),
+            Some(keys) => self.own_keys(keys, build, cx),
+        };
+        Some(ApiKey { location: location?, set: set?, hasher: build.hasher.clone() })
+    }
+
+    fn location(&self, cx: &mut Context) -> Option<CredentialLocation> {
+        let places = [&self.header, &self.query, &self.cookie].map(Option::as_ref);
+        let given: Vec<_> = places.iter().flatten().collect();
+        if let [first, second, ..] = given.as_slice() {
+            cx.error("config.key_location", second.span, "a key has one place")
+                .related(first.span, "the other place")
+                .help("to accept several places, list several methods under `any`");
+            return None;
+        }
+        match places {
+            [None, None, None] => Some(CredentialLocation::Header(HeaderName::from_static(DEFAULT_FIELD))),
+            [Some(header), ..] => super::field_name(header, cx).map(CredentialLocation::Header),
+            [None, Some(name), _] => {
+                cx.warning(
+                    "config.key_in_query",
+                    name.span,
+                    "a key in a URL ends up in logs, histories and referrers",
+                )
+                .help("prefer `header`");
+                parameter_name(name, cx).map(CredentialLocation::Query)
+            }
+            [None, None, Some(name)] => parameter_name(name, cx).map(CredentialLocation::Cookie),
+        }
+    }
+
+    fn own_keys(&self, keys: &[KeyConfig], build: &mut Build, cx: &mut Context) -> Option<KeySetId> {
+        if keys.is_empty() {
+            cx.error("config.empty_list", self.at, "no key is valid here, so nobody could pass")
+                .help("list at least one key, or leave the list out to accept those of all `consumers`");
+            return None;
+        }
+        let set = build.keys.add_set();
+        let mut complete = Some(set);
+        for key in keys {
+            let consumer = build.unnamed_consumer();
+            if check_pepper(key, &build.hasher, cx)
+                .and_then(|()| build.add_key(set, key, consumer, key.at, cx))
+                .is_none()
+            {
+                complete = None;
+            }
+        }
+        complete
+    }
+}
+
+/// A hash is of use only if keys are hashed in the same way when they arrive.
+pub fn check_pepper(key: &KeyConfig, hasher: &KeyHasher, cx: &mut Context) -> Option<()> {
+    let KeySource::Hash { peppered, .. } = key.source else { return Some(()) };
+    match (peppered, hasher.has_pepper()) {
+        (true, true) | (false, false) => Some(()),
+        (true, false) => {
+            cx.error("config.key_pepper", key.at, "this hash needs a pepper, and the configuration has none")
+                .help("add `key_pepper: { env: NAME }` at the top");
+            None
+        }
+        (false, true) => {
+            cx.error(
+                "config.key_pepper",
+                key.at,
+                "this hash was made without the pepper, so its key would never match",
+            )
+            .help("write `hmac-sha256:` and the key's HMAC-SHA-256 under `key_pepper`");
+            None
+        }
+    }
+}
+
+fn parameter_name(name: &Spanned<String>, cx: &mut Context) -> Option<String> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if name.value.is_empty() || !name.value.bytes().all(token) {
+        cx.error("config.parameter_name", name.span, "the name is made of letters, digits, `-`, `_` and `.`")
+            .help("write a name such as `api_key`");
+        return None;
+    }
+    Some(name.value.clone())
+}
+
+/// The check.
+pub struct ApiKey {
+    location: CredentialLocation,
+    set: KeySetId,
+    hasher: KeyHasher,
+}
+
+const ID: CheckId = CheckId::new("authn.api_key");
+
+impl Check for ApiKey {
+    fn id(&self) -> CheckId {
+        ID
+    }
+
+    fn describe(&self) -> String {
+        match &self.location {
+            CredentialLocation::Header(name) => format!("an API key in the header field {name}"),
+            CredentialLocation::Query(name) => format!("an API key in the query parameter {name}"),
+            CredentialLocation::Cookie(name) => format!("an API key in the cookie {name}"),
+        }
+    }
+}
+
+impl Authenticate for ApiKey {
+    fn authenticate<'a>(&'a self, facts: &'a Facts<'a>, effects: &'a dyn Effects) -> Step<'a, Authn> {
+        let deny = |code, detail| Step::Ready(Authn::Deny(Denial::new(code, detail)));
+        let presented = match &self.location {
+            CredentialLocation::Header(name) => facts.head.once(name.as_str()),
+            CredentialLocation::Query(name) => facts.head.query_once(name),
+            CredentialLocation::Cookie(name) => facts.head.cookie_once(name),
+        };
+        match presented {
+            Once::Absent => Step::Ready(Authn::NotMine),
+            // SECURITY: which of two keys counts is a matter of taste, so neither does (a_repeated_key_is_a_denial).
+            Once::Repeated => deny(Code::CredentialRepeated, "the key is there more than once"),
+            Once::Unreadable => deny(Code::CredentialMalformed, "the key is not text"),
+            Once::One(key) if key.is_empty() || key.len() > MAX_KEY_BYTES => {
+                deny(Code::CredentialMalformed, "the key is empty or too long")
+            }
+            Once::One(key) => {
+                let now = effects.now().unix;
+                effects.key(self.set, self.hasher.of_key(key.as_bytes())).map(move |found| judge(found, now))
+            }
+        }
+    }
+
+    fn challenge(&self) -> String {
+        "ApiKey".to_owned()
+    }
+
+    fn credential(&self) -> CredentialLocation {
+        self.location.clone()
+    }
+}
+
+fn judge(found: Result<Option<KeyRecord>, Fault>, now: Duration) -> Authn {
+    match found {
+        Err(fault) => Authn::Deny(Denial::new(Code::Fault, fault.detail)),
+        Ok(None) => Authn::Deny(Denial::new(Code::CredentialUnknown, "nobody has this key")),
+        Ok(Some(record)) if record.expires.is_some_and(|expires| now >= expires) => {
+            Authn::Deny(Denial::new(Code::CredentialExpired, "the key has expired"))
+        }
+        Ok(Some(record)) => Authn::Claim(Principal::consumer(record.consumer, ID)),
+    }
+}

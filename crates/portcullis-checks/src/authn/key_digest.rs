@@ -1,0 +1,108 @@
+//! How a key is kept: as a digest that only this process can make.
+//!
+//! A key is first hashed as it is at rest, with SHA-256, or with HMAC-SHA-256 under the operator's pepper where there is
+//! one. That hash is then authenticated under a secret that this process drew when it started (HMAC-SHA-256, RFC 2104),
+//! so that nobody outside can work towards a place in a table.
+
+use super::key_config::{KeyConfig, KeySource};
+use hmac::{Hmac, KeyInit, Mac};
+use portcullis_core::KeyDigest;
+use sha2::{Digest, Sha256};
+
+type HmacSha256 = Hmac<Sha256>;
+
+/// Makes digests of keys.
+#[derive(Clone)]
+pub struct KeyHasher {
+    process: HmacSha256,
+    pepper: Option<HmacSha256>,
+}
+
+impl KeyHasher {
+    /// `secret` is random and of this process alone; `pepper` is the operator's, if there is one.
+    pub fn new(secret: &[u8; 32], pepper: Option<&[u8]>) -> KeyHasher {
+        KeyHasher { process: keyed(secret), pepper: pepper.map(keyed) }
+    }
+
+    /// Whether keys at rest are hashed with a pepper.
+    pub fn has_pepper(&self) -> bool {
+        self.pepper.is_some()
+    }
+
+    /// The digest of a key as a client sends it.
+    pub fn of_key(&self, key: &[u8]) -> KeyDigest {
+        self.of_hash(&self.at_rest(key))
+    }
+
+    /// The digest of a key that the configuration gives.
+    pub fn of_config(&self, key: &KeyConfig) -> KeyDigest {
+        match &key.source {
+            KeySource::Key(secret) => self.of_key(secret.expose().as_bytes()),
+            KeySource::Hash { hash, .. } => self.of_hash(hash),
+        }
+    }
+
+    /// The hash of a key at rest.
+    fn at_rest(&self, key: &[u8]) -> [u8; 32] {
+        match &self.pepper {
+            None => Sha256::digest(key).into(),
+            Some(pepper) => pepper.clone().chain_update(key).finalize().into_bytes().into(),
+        }
+    }
+
+    fn of_hash(&self, hash: &[u8; 32]) -> KeyDigest {
+        KeyDigest(self.process.clone().chain_update(hash).finalize().into_bytes().into())
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "HMAC takes keys of any length (RFC 2104, section 2); runs at load, not per request"
+)]
+fn keyed(key: &[u8]) -> HmacSha256 {
+    HmacSha256::new_from_slice(key).expect("HMAC takes keys of any length")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_config::{Secret, Span};
+
+    fn hash(text: &str) -> KeySource {
+        let mut hash = [0; 32];
+        for (byte, pair) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        }
+        KeySource::Hash { hash, peppered: false }
+    }
+
+    fn config(source: KeySource) -> KeyConfig {
+        KeyConfig { source, expires: None, at: Span::NONE }
+    }
+
+    #[test]
+    fn a_key_and_its_hash_are_one() {
+        let hasher = KeyHasher::new(&[7; 32], None);
+        // SHA-256("12345"), by coreutils' sha256sum.
+        let hashed = config(hash("5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5"));
+        assert_eq!(hasher.of_key(b"12345"), hasher.of_config(&hashed));
+        assert_eq!(hasher.of_key(b"12345"), hasher.of_config(&config(KeySource::Key(Secret::new("12345")))));
+        assert_ne!(hasher.of_key(b"12345"), hasher.of_key(b"12346"));
+    }
+
+    #[test]
+    fn a_pepper_is_hmac_sha_256() {
+        let hasher = KeyHasher::new(&[7; 32], Some(b"Jefe"));
+        // RFC 4231, section 4.3.
+        let hashed = config(hash("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"));
+        assert_eq!(hasher.of_key(b"what do ya want for nothing?"), hasher.of_config(&hashed));
+        let plain = KeyHasher::new(&[7; 32], None);
+        assert_ne!(hasher.of_key(b"k"), plain.of_key(b"k"));
+    }
+
+    #[test]
+    fn two_processes_keep_different_digests() {
+        let digest = |secret| KeyHasher::new(&secret, None).of_key(b"k");
+        assert_ne!(digest([1; 32]), digest([2; 32]));
+    }
+}

@@ -1,0 +1,268 @@
+//! Who sends the request.
+//!
+//! A route's statement names one method, or several of which one must succeed. A method whose credential is absent is
+//! passed over; one whose credential is there and bad ends the search.
+
+pub mod api_key;
+pub mod key_config;
+pub mod key_digest;
+pub mod oauth2;
+
+pub use key_config::KeyConfig;
+
+use crate::build::Build;
+use crate::mode::ModeConfig;
+use api_key::ApiKeyConfig;
+use http::HeaderName;
+use oauth2::OAuth2Config;
+use portcullis_config::{
+    Context, Decode, DecodeFields, Definitions, Entry, Fields, Key, Node, ObjectSchema, Span, Spanned, Value,
+    suggest,
+};
+use portcullis_core::{Authenticate, Authentication};
+use serde_json::json;
+use std::sync::Arc;
+
+/// One way to authenticate.
+#[derive(Clone, Debug)]
+pub enum MethodConfig {
+    /// By an API key.
+    ApiKey(ApiKeyConfig),
+    /// By an OAuth 2 access token.
+    OAuth2(OAuth2Config),
+}
+
+/// The words for `type`, as they are printed.
+const TYPES: [&str; 2] = ["api_key", "OAuth2"];
+
+impl MethodConfig {
+    fn decode_fields(fields: &mut Fields<'_>, cx: &mut Context) -> Option<MethodConfig> {
+        let given = fields.tag::<Spanned<String>>("type", cx)?;
+        // `api_key`, `apiKey`, `APIKey`, `api-key`: one word in many spellings.
+        let folded: String =
+            given.value.chars().filter(|c| !matches!(c, '_' | '-')).collect::<String>().to_ascii_lowercase();
+        match folded.as_str() {
+            "apikey" => ApiKeyConfig::decode_fields(fields, cx).map(MethodConfig::ApiKey),
+            "oauth2" => OAuth2Config::decode_fields(fields, cx).map(MethodConfig::OAuth2),
+            _ => {
+                let unknown =
+                    cx.error("config.unknown_value", given.span, "there is no such type of authentication");
+                match suggest::closest(&given.value, TYPES) {
+                    Some(closest) => unknown.label(format!("did you mean `{closest}`?")),
+                    None => unknown
+                        .help(format!("the types are {}", TYPES.map(|name| format!("`{name}`")).join(", "))),
+                };
+                // SECURITY: keys may be among what is left unread (an_unknown_type_of_authentication_shows_no_key).
+                fields.abandon(cx);
+                None
+            }
+        }
+    }
+
+    fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Arc<dyn Authenticate>> {
+        match self {
+            MethodConfig::ApiKey(config) => Some(Arc::new(config.compile(build, cx)?)),
+            MethodConfig::OAuth2(config) => config.compile(cx),
+        }
+    }
+
+    /// Whether the method establishes consumers that the configuration names; `None` where it establishes others.
+    fn knows_consumers(&self) -> Option<bool> {
+        match self {
+            MethodConfig::ApiKey(config) => Some(config.keys.is_none()),
+            MethodConfig::OAuth2(_) => None,
+        }
+    }
+
+    fn schema_of<T: DecodeFields>(
+        words: &[&str],
+        description: &str,
+        definitions: &mut Definitions,
+    ) -> serde_json::Value {
+        let mut schema = ObjectSchema::new(description);
+        schema.tag("type", words);
+        T::describe(&mut schema, definitions);
+        schema.into_json()
+    }
+}
+
+impl Decode for MethodConfig {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        let mut fields = cx.fields(node)?;
+        let method = MethodConfig::decode_fields(&mut fields, cx);
+        fields.finish(cx)?;
+        method
+    }
+
+    fn schema(definitions: &mut Definitions) -> serde_json::Value {
+        definitions.define::<Self>("AuthenticationMethod", |definitions| {
+            json!({ "oneOf": [
+                Self::schema_of::<ApiKeyConfig>(&["api_key", "APIKey", "apiKey"], "An API key.", definitions),
+                Self::schema_of::<OAuth2Config>(&["OAuth2", "oauth2"], OAUTH2, definitions),
+            ] })
+        })
+    }
+}
+
+/// A route's statement on authentication.
+#[derive(Clone, Debug)]
+pub struct AuthenticationConfig {
+    /// The methods, asked in this order; at least one.
+    pub methods: Vec<MethodConfig>,
+    /// What a refusal does.
+    pub mode: ModeConfig,
+    /// Where it stands.
+    pub at: Span,
+}
+
+const OAUTH2: &str = "An OAuth 2 access token. This version does not verify tokens, and refuses a configuration that relies on them.";
+const ANY: Key<'static> = Key::new("any");
+const ALL: Key<'static> = Key::new("all");
+
+/// Whether `any` was meant, so that what is missing is not `type`.
+fn misspells_any(node: &Node) -> bool {
+    let Value::Mapping(entries) = &node.value else { return false };
+    let meant = |entry: &Entry| suggest::closest(&entry.key, ["type", "mode", ANY.name()]);
+    !entries.iter().any(|entry| entry.key == "type")
+        && entries.iter().any(|entry| meant(entry) == Some(ANY.name()))
+}
+
+impl Decode for AuthenticationConfig {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        let mut fields = cx.fields(node)?;
+        let at = fields.span();
+        let mode =
+            fields.or_else::<Spanned<ModeConfig>>("mode", || Spanned::nowhere(ModeConfig::Enforce), cx);
+        // Looked for first, since a key that was asked for is one that a misspelt key might be taken for.
+        let methods = if node.lookup(ALL.name()).is_some()
+            && let Some(all) = fields.take_raw(ALL, cx)
+        {
+            cx.diagnostics.conceal_values(&all.value);
+            cx.error(
+                "config.unsupported",
+                all.key_span,
+                "this version does not ask for several credentials at once, so a route cannot rely on them",
+            )
+            .help("name one method, or methods of which one is enough under `any`");
+            fields.abandon(cx);
+            return None;
+        } else if fields.has(ANY) {
+            fields.required::<Vec<MethodConfig>>(ANY, cx)
+        } else if misspells_any(node) {
+            // `finish` says so.
+            None
+        } else {
+            MethodConfig::decode_fields(&mut fields, cx).map(|method| vec![method])
+        };
+        fields.finish(cx)?;
+        let (mode, methods) = (mode?, methods?);
+        if methods.is_empty() {
+            cx.error("config.empty_list", at, "nobody can authenticate by none of these")
+                .help("list at least one method, or open the route with `public: \"why\"`");
+            return None;
+        }
+        match mode.value {
+            ModeConfig::Enforce => {}
+            ModeConfig::Observe => {
+                cx.warning(
+                    "config.authentication_observed",
+                    mode.span,
+                    "anybody gets in: a failed authentication is only recorded",
+                )
+                .help("remove the key when the records show what you expect");
+            }
+            ModeConfig::Off => {
+                cx.error(
+                    "config.authentication_off",
+                    mode.span,
+                    "authentication cannot be switched off by a mode",
+                )
+                .help("open a route with `public: \"why\"`, so that the reason stands beside it");
+                return None;
+            }
+        }
+        Some(AuthenticationConfig { methods, mode: mode.value, at })
+    }
+
+    fn schema(definitions: &mut Definitions) -> serde_json::Value {
+        definitions.define::<Self>("Authentication", |definitions| {
+            let with_mode = |mut schema: serde_json::Value, definitions: &mut Definitions| {
+                let mut mode = ModeConfig::schema(definitions);
+                if let Some(mode) = mode.as_object_mut() {
+                    mode.insert("description".into(), json!("What a refusal does. `off` is refused here: an open route says why, with `public`. Default: enforce."));
+                    mode.insert("default".into(), json!(ModeConfig::Enforce.as_str()));
+                }
+                if let Some(properties) = schema.pointer_mut("/properties").and_then(|found| found.as_object_mut()) {
+                    properties.insert("mode".into(), mode);
+                }
+                schema
+            };
+            let api_key = MethodConfig::schema_of::<ApiKeyConfig>(&["api_key", "APIKey", "apiKey"], "An API key.", definitions);
+            let oauth2 = MethodConfig::schema_of::<OAuth2Config>(&["OAuth2", "oauth2"], OAUTH2, definitions);
+            let mut any = ObjectSchema::new("One of several methods must succeed.");
+            let methods = Vec::<MethodConfig>::schema(definitions);
+            any.property(ANY, "The methods, asked in this order.", methods, None, true);
+            json!({ "oneOf": [
+                with_mode(api_key, definitions),
+                with_mode(oauth2, definitions),
+                with_mode(any.into_json(), definitions),
+            ] })
+        })
+    }
+}
+
+impl AuthenticationConfig {
+    /// What runs.
+    pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Authentication> {
+        // All are compiled before the first failure counts, so that all failures are reported.
+        let methods: Vec<_> = self.methods.iter().map(|method| method.compile(build, cx)).collect();
+        let methods = methods.into_iter().collect::<Option<Vec<_>>>()?;
+        Some(Authentication::AnyOf { mode: self.mode.into(), methods })
+    }
+
+    /// Whether any method establishes consumers that the configuration names; `None` where one establishes others.
+    pub fn knows_consumers(&self) -> Option<bool> {
+        self.methods.iter().try_fold(false, |any, method| method.knows_consumers().map(|knows| any || knows))
+    }
+}
+
+/// The name of a header field that may carry a credential or a key.
+pub(crate) fn field_name(name: &Spanned<String>, cx: &mut Context) -> Option<HeaderName> {
+    /// Fields that the gateway takes away or sets itself, so nothing could be read from them.
+    const RESERVED: [&str; 8] = [
+        "host",
+        "connection",
+        "content-length",
+        "transfer-encoding",
+        "upgrade",
+        "te",
+        "trailer",
+        "x-request-id",
+    ];
+    match HeaderName::from_bytes(name.value.to_ascii_lowercase().as_bytes()) {
+        Ok(field)
+            if RESERVED.contains(&field.as_str())
+                || field.as_str().starts_with("x-forwarded")
+                || field.as_str().starts_with(portcullis_core::head::IDENTITY_PREFIX) =>
+        {
+            cx.error("config.reserved_field", name.span, format!("the field `{field}` is the gateway's own"))
+                .help("use a field that only clients set, such as `x-api-key`");
+            None
+        }
+        Ok(field) if field.as_str().contains(['_', '.']) => {
+            cx.error(
+                "config.field_name",
+                name.span,
+                format!("the name `{field}` has a `_` or `.`, which backends confuse with `-`"),
+            )
+            .help(format!("use `{}`", field.as_str().replace(['_', '.'], "-")));
+            None
+        }
+        Ok(field) => Some(field),
+        Err(_) => {
+            cx.error("config.field_name", name.span, "this is not the name of a header field")
+                .help("write a name such as `x-api-key`");
+            None
+        }
+    }
+}

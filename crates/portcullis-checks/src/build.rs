@@ -1,0 +1,73 @@
+//! What checks are built with, and what they leave behind for the gateway.
+
+use crate::authn::key_digest::KeyHasher;
+use portcullis_config::{Context, Span};
+use portcullis_core::{Consumer, ConsumerId, Consumers, KeyRecord, KeySetId, LimitId};
+use portcullis_store::MemoryKeys;
+
+/// Collects what the checks of a configuration need at run time.
+pub struct Build {
+    /// The consumers so far.
+    pub consumers: Consumers,
+    /// The keys so far.
+    pub keys: MemoryKeys,
+    /// The set that holds the keys of the consumers.
+    pub consumer_keys: KeySetId,
+    /// Makes digests of keys.
+    pub hasher: KeyHasher,
+    limits: u32,
+}
+
+impl Build {
+    /// Starts with no consumer, key or limit.
+    pub fn new(hasher: KeyHasher) -> Build {
+        let mut keys = MemoryKeys::default();
+        let consumer_keys = keys.add_set();
+        Build { consumers: Consumers::default(), keys, consumer_keys, hasher, limits: 0 }
+    }
+
+    /// A number for a limit that nobody else counts against.
+    pub fn new_limit(&mut self) -> LimitId {
+        self.limits += 1;
+        LimitId(self.limits - 1)
+    }
+
+    /// How many limits there are.
+    pub fn limits(&self) -> usize {
+        self.limits as usize
+    }
+
+    /// A consumer for a key that the configuration lists without a name.
+    pub fn unnamed_consumer(&mut self) -> ConsumerId {
+        let mut number = self.consumers.len() + 1;
+        loop {
+            match self.consumers.add(Consumer { name: format!("key-{number}"), roles: Vec::new() }) {
+                Ok(id) => return id,
+                Err(_) => number += 1,
+            }
+        }
+    }
+
+    /// Adds a key to a set. A key that is there already is an error at `at`.
+    pub fn add_key(
+        &mut self,
+        set: KeySetId,
+        key: &crate::authn::KeyConfig,
+        consumer: ConsumerId,
+        at: Span,
+        cx: &mut Context,
+    ) -> Option<()> {
+        let digest = self.hasher.of_config(key);
+        match self.keys.add(set, digest, KeyRecord { consumer, expires: key.expires }) {
+            Ok(()) => Some(()),
+            Err(there) => {
+                let whose = there.and_then(|record| self.consumers.find(record.consumer));
+                let whose =
+                    whose.map_or_else(String::new, |consumer| format!(": `{}` has it", consumer.name));
+                cx.error("config.duplicate_key", at, format!("this key is listed already{whose}"))
+                    .help("two consumers with one key cannot be told apart");
+                None
+            }
+        }
+    }
+}

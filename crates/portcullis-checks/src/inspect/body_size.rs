@@ -1,0 +1,17 @@
+//! How large a body may be.
+//!
+//! A body that announces more is refused before it is read; one that announces nothing is cut off where it exceeds the
+//! cap, and the upstream sees that the request is incomplete. The engine holds the cap itself, so no route is without.
+
+use portcullis_config::{ByteSize, object};
+
+/// The cap of a route that says nothing: 1 MiB.
+pub const DEFAULT_MAX_BYTES: u64 = 1024 * 1024;
+
+object! {
+    /// What a request's body may be.
+    pub struct BodyConfig {
+        /// The largest body; a larger one is refused with 413. Default: 1MiB.
+        pub max_size: ByteSize = ByteSize(DEFAULT_MAX_BYTES),
+    }
+}

@@ -1,0 +1,3 @@
+//! The body, before any of it is forwarded.
+
+pub mod body_size;

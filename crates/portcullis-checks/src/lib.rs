@@ -1,0 +1,27 @@
+//! The built-in checks, a file each, in folders by stage.
+//!
+//! | stage   | file                  | decides                                                  |
+//! |---------|-----------------------|----------------------------------------------------------|
+//! | screen  | [`screen::addresses`]   | from which addresses requests may come                   |
+//! | authn   | [`authn::api_key`]      | whose API key it is                                      |
+//! | authz   | [`authz::roles`]        | whether the principal has a role that the route asks for |
+//! | quota   | [`quota::rate_limit`]   | how many requests                                        |
+//! | inspect | [`inspect::body_size`]  | how large a body                                         |
+//!
+//! Each file holds what can be written (`FooConfig`), what runs (`Foo`), and how the one becomes the other. A new check is
+//! one new file, and one line each in its stage's `mod.rs` and in [`security`].
+
+pub mod authn;
+pub mod authz;
+pub mod build;
+pub mod cidr;
+pub mod inspect;
+pub mod mode;
+pub mod quota;
+pub mod screen;
+pub mod security;
+
+pub use build::Build;
+pub use cidr::Cidr;
+pub use mode::ModeConfig;
+pub use security::{RouteAuthentication, SecurityConfig};

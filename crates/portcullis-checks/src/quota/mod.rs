@@ -1,0 +1,3 @@
+//! How much of it.
+
+pub mod rate_limit;

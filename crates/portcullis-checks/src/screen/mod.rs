@@ -1,0 +1,3 @@
+//! Before authentication: the untouched head and the connection, cheaply.
+
+pub mod addresses;

@@ -1,0 +1,97 @@
+//! `portcullis check`: what is wrong, and what will run.
+
+use crate::Outcome;
+use crate::exit::Exit;
+use crate::screen::{BAD, CARE, FAINT, GOOD, STRONG, count, load, print};
+use portcullis::Loaded;
+use portcullis::compile::{Blueprint, RouteListing};
+use serde_json::json;
+use std::fmt::Write;
+use std::path::Path;
+
+pub(crate) fn run(file: &Path, as_json: bool) -> Outcome {
+    if as_json {
+        let loaded = Loaded::file(file).map_err(|error| {
+            print(format!("{}\n", json!({ "error": format!("cannot read {}: {error}", file.display()) })));
+            Exit::Configuration
+        })?;
+        print(format!("{:#}\n", document(&loaded)));
+        return verdict(&loaded);
+    }
+    let loaded = load(file)?;
+    if let Some(blueprint) = loaded.blueprint() {
+        print(listing(blueprint));
+    }
+    let (errors, warnings) = (count(loaded.errors(), "error"), count(loaded.warnings(), "warning"));
+    let name = file.display();
+    match loaded.blueprint() {
+        None => print(format!("{BAD}{name} cannot be used{BAD:#}: {errors}, {warnings}\n")),
+        Some(_) if loaded.warnings() > 0 => print(format!("{CARE}{name} can be used{CARE:#}: {warnings}\n")),
+        Some(_) => print(format!("{GOOD}{name} can be used{GOOD:#}\n")),
+    }
+    verdict(&loaded)
+}
+
+fn verdict(loaded: &Loaded) -> Outcome {
+    Ok(if loaded.blueprint().is_some() { Exit::Well } else { Exit::Configuration })
+}
+
+/// Every route with the controls that will run.
+fn listing(blueprint: &Blueprint) -> String {
+    let mut text = String::new();
+    for RouteListing { route, target, controls } in blueprint.listing() {
+        let hosts =
+            if route.hosts.is_empty() { String::new() } else { format!("{} ", route.hosts.join(" ")) };
+        let _ = writeln!(
+            text,
+            "{STRONG}{hosts}{}{STRONG:#}  {}  {FAINT}->{FAINT:#} {target}",
+            route.path, route.methods
+        );
+        for (index, control) in controls.iter().enumerate() {
+            let (style, mode) = match control.mode {
+                _ if control.id == "authn.public" => (CARE, "public"),
+                portcullis::Mode::Enforce => (GOOD, "enforce"),
+                portcullis::Mode::Observe => (CARE, "observe"),
+                portcullis::Mode::Off => (BAD, "off"),
+            };
+            let number = index + 1;
+            let _ = writeln!(
+                text,
+                "  {FAINT}{number:>2}{FAINT:#}  {:<20} {style}{mode:<8}{style:#} {}",
+                control.id, control.summary
+            );
+        }
+        if !route.upgrades.is_empty() {
+            let _ = writeln!(text, "      may upgrade to {}", route.upgrades.join(", "));
+        }
+        text.push('\n');
+    }
+    let listeners: Vec<String> =
+        blueprint.front.listeners.iter().map(|listener| format!("http://{}", listener.bind)).collect();
+    let _ = writeln!(
+        text,
+        "{}, {} and {} on {} by {}",
+        count(blueprint.listing().count(), "route"),
+        count(blueprint.plan.consumers.len(), "consumer"),
+        count(blueprint.keys, "key"),
+        listeners.join(", "),
+        count(blueprint.front.workers.get(), "worker"),
+    );
+    text
+}
+
+fn document(loaded: &Loaded) -> serde_json::Value {
+    let routes: Vec<_> = loaded.blueprint().into_iter().flat_map(Blueprint::listing).map(|listed| {
+        let controls: Vec<_> = listed.controls.iter().map(|control| {
+            json!({ "stage": control.stage, "id": control.id, "mode": control.mode.as_str(), "summary": control.summary })
+        }).collect();
+        json!({
+            "path": listed.route.path,
+            "hosts": listed.route.hosts,
+            "methods": listed.route.methods.to_string(),
+            "target": listed.target,
+            "controls": controls,
+        })
+    }).collect();
+    json!({ "usable": loaded.blueprint().is_some(), "diagnostics": loaded.json(), "routes": routes })
+}

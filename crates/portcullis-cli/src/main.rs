@@ -1,0 +1,81 @@
+//! The `portcullis` command.
+//!
+//! Exit codes: 0 all is well; 1 the configuration cannot be used; 2 the command line cannot be understood; 3 the gateway
+//! could not start or had to end (an address in use, a log that cannot be opened).
+
+mod check;
+mod denials;
+mod exit;
+mod quickstart;
+mod run;
+mod schema;
+mod screen;
+
+use clap::{Parser, Subcommand};
+use exit::Exit;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+// Allocation is what a request's user-space time mostly goes into; this allocator halves it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// An API gateway whose one purpose is security.
+///
+/// Exit codes: 0 all is well, 1 the configuration cannot be used, 2 the command line cannot be understood, 3 the gateway
+/// could not start.
+#[derive(Parser)]
+#[command(name = "portcullis", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a small backend and a gateway in front of it, and print commands to try.
+    Quickstart {
+        /// The gateway's port on 127.0.0.1; 0 for any free one.
+        #[arg(long, default_value_t = 3000)]
+        port: u16,
+    },
+    /// Run the gateway of a configuration file until it is told to stop (SIGTERM, SIGINT).
+    Run {
+        /// The configuration file (YAML).
+        file: PathBuf,
+    },
+    /// Check a configuration file, and list for each route the controls that will run, in their order.
+    Check {
+        /// The configuration file (YAML).
+        file: PathBuf,
+        /// Print JSON, for machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the reasons for which a request is refused, by the codes that the access log uses.
+    Denials {
+        /// Print a Markdown table.
+        #[arg(long)]
+        markdown: bool,
+    },
+    /// Print the JSON Schema of the configuration file, for editors.
+    Schema {
+        /// Print the reference of the configuration file instead, as Markdown.
+        #[arg(long)]
+        markdown: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let exit = match Arguments::parse().command {
+        Command::Quickstart { port } => quickstart::run(port),
+        Command::Run { file } => run::run(&file),
+        Command::Check { file, json } => check::run(&file, json),
+        Command::Denials { markdown } => denials::run(markdown),
+        Command::Schema { markdown } => schema::run(markdown),
+    };
+    exit.unwrap_or_else(|exit| exit).into()
+}
+
+/// What a command comes to: either way it is an exit code, and `?` ends it early.
+type Outcome = Result<Exit, Exit>;

@@ -1,0 +1,190 @@
+//! What a decoder may ask and where it reports.
+//!
+//! Decides how the path of a value is kept and what decoding may see of the process: an environment lookup and a folder,
+//! both given by the caller. Reporting cannot fail.
+
+use std::env::VarError;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::fields::Fields;
+use super::path::ValuePath;
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::node::{Entry, Node, Value};
+use crate::source::Span;
+
+/// Where a document comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A file, which people keep, copy and commit.
+    File,
+    /// A program, which got its secrets from somewhere already.
+    Code,
+}
+
+/// What is handed through all of decoding.
+pub struct Context {
+    /// Everything found so far.
+    pub diagnostics: Diagnostics,
+    path: ValuePath,
+    origin: Origin,
+    base_dir: PathBuf,
+    environment: Environment,
+}
+
+type Environment = Box<dyn Fn(&str) -> Result<String, VarError> + Send + Sync>;
+
+impl Context {
+    /// For a document from a file in `base_dir`, the folder to which the document's own paths are relative. Secrets may
+    /// name variables of the process environment.
+    pub fn for_file(base_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            diagnostics: Diagnostics::new(),
+            path: ValuePath::default(),
+            origin: Origin::File,
+            base_dir: base_dir.into(),
+            environment: Box::new(|name| std::env::var(name)),
+        }
+    }
+
+    /// For a document made in code; its paths are relative to the working directory.
+    pub fn for_code() -> Self {
+        Self { origin: Origin::Code, ..Self::for_file("") }
+    }
+
+    /// Replaces the process environment, so that tests and dry runs need none.
+    #[must_use]
+    pub fn with_environment(
+        mut self,
+        lookup: impl Fn(&str) -> Result<String, VarError> + Send + Sync + 'static,
+    ) -> Self {
+        self.environment = Box::new(lookup);
+        self
+    }
+
+    /// Where the document comes from.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// The way to the value being decoded, such as `routes[2].security`; empty at the root.
+    pub fn path(&self) -> &str {
+        self.path.as_str()
+    }
+
+    /// A path written in the document, relative to the document's folder unless it is absolute.
+    pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.base_dir.join(path)
+    }
+
+    /// The value of an environment variable.
+    ///
+    /// # Errors
+    /// When it is not set or not UTF-8.
+    pub fn environment(&self, name: &str) -> Result<String, VarError> {
+        (self.environment)(name)
+    }
+
+    /// Pushes an error at the current path; the answer takes `.label(..)`, `.help(..)` and `.related(..)`.
+    pub fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>) -> &mut Diagnostic {
+        self.report(code, Severity::Error, span, message.into())
+    }
+
+    /// Pushes a warning at the current path; the answer takes `.label(..)`, `.help(..)` and `.related(..)`.
+    pub fn warning(&mut self, code: &'static str, span: Span, message: impl Into<String>) -> &mut Diagnostic {
+        self.report(code, Severity::Warning, span, message.into())
+    }
+
+    /// Pushes `config.wrong_type`: "expected `expected`, found ...". `expected` is a phrase such as "a list". The values in
+    /// a list or mapping stay unread then, and are not shown.
+    pub fn wrong_type(&mut self, node: &Node, expected: &str) -> &mut Diagnostic {
+        if matches!(node.value, Value::Sequence(_) | Value::Mapping(_)) {
+            self.diagnostics.conceal_values(node);
+        }
+        let message = format!("expected {expected}, found {}", node.value.kind());
+        self.error("config.wrong_type", node.span, message)
+    }
+
+    /// Decodes below a key: what is reported inside carries the longer path.
+    pub fn at<R>(&mut self, key: &str, inside: impl FnOnce(&mut Self) -> R) -> R {
+        let mark = self.path.push_key(key);
+        let result = inside(self);
+        self.path.truncate(mark);
+        result
+    }
+
+    /// Decodes below an element of a list, counted from 0.
+    pub fn index<R>(&mut self, index: usize, inside: impl FnOnce(&mut Self) -> R) -> R {
+        let mark = self.path.push_index(index);
+        let result = inside(self);
+        self.path.truncate(mark);
+        result
+    }
+
+    /// The entries of a mapping, or an error. What stands there instead is not shown, as it may be a secret that should have
+    /// been put under a key.
+    pub fn mapping<'n>(&mut self, node: &'n Node) -> Option<&'n [Entry]> {
+        if let Value::Mapping(entries) = &node.value {
+            return Some(entries);
+        }
+        self.diagnostics.conceal_values(node);
+        self.wrong_type(node, "a mapping");
+        None
+    }
+
+    /// The items of a list, or an error.
+    pub fn sequence<'n>(&mut self, node: &'n Node) -> Option<&'n [Node]> {
+        if let Value::Sequence(items) = &node.value {
+            return Some(items);
+        }
+        self.wrong_type(node, "a list").help("put it in brackets: `[...]`, or start its line with `- `");
+        None
+    }
+
+    /// The text, or an error that says how to write text.
+    pub fn text<'n>(&mut self, node: &'n Node) -> Option<&'n str> {
+        if let Some(text) = node.as_str() {
+            return Some(text);
+        }
+        let problem = self.wrong_type(node, "text");
+        match &node.value {
+            Value::Integer(_) | Value::Float(_) | Value::Bool(_) => {
+                problem.help("write it in quotes");
+            }
+            Value::Null => {
+                problem.help("remove the key or give it a value; write `\"\"` for empty text");
+            }
+            Value::String(_) | Value::Sequence(_) | Value::Mapping(_) => {}
+        }
+        None
+    }
+
+    /// Reads a mapping key by key; see [`Fields`].
+    pub fn fields<'n>(&mut self, node: &'n Node) -> Option<Fields<'n>> {
+        let entries = self.mapping(node)?;
+        Some(Fields::new(entries, node.span))
+    }
+
+    fn report(
+        &mut self,
+        code: &'static str,
+        severity: Severity,
+        span: Span,
+        message: String,
+    ) -> &mut Diagnostic {
+        let mut diagnostic = Diagnostic::new(code, severity, span, message);
+        diagnostic.path = self.path.as_str().to_owned();
+        self.diagnostics.push(diagnostic)
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Context")
+            .field("diagnostics", &self.diagnostics)
+            .field("path", &self.path())
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}

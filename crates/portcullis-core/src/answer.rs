@@ -1,0 +1,105 @@
+//! What the client sees of a refusal: a status, a request id, and nothing else.
+//!
+//! The body is RFC 9457 problem details of type `about:blank`, whose title is the status's own phrase. Every reason for
+//! a status therefore looks the same: why exactly is in the record under the request id.
+
+use crate::denial::{Advice, Denial};
+use crate::effects::Count;
+use crate::record::RequestId;
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+
+/// The field that carries the request id, to the client and to the upstream.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// The state of a limit, for the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The count after this request.
+    pub count: Count,
+    /// The policy's name, as in the policy.
+    pub name: String,
+    /// The policy, such as `"default";q=100;w=60`.
+    pub policy: String,
+}
+
+impl Told {
+    /// Writes the `RateLimit` and `RateLimit-Policy` fields (draft-ietf-httpapi-ratelimit-headers-10, section 4).
+    pub fn write(&self, headers: &mut HeaderMap) {
+        let state = format!("\"{}\";r={};t={}", self.name, self.count.remaining, seconds(self.count));
+        if let (Ok(policy), Ok(state)) = (HeaderValue::from_str(&self.policy), HeaderValue::try_from(state)) {
+            headers.insert(RATE_LIMIT_POLICY, policy);
+            headers.insert(RATE_LIMIT, state);
+        }
+    }
+}
+
+/// Whole seconds, rounded up, until the limit is as wide as it gets; while it is exhausted, until one more is allowed.
+fn seconds(count: Count) -> u64 {
+    let wait = if count.allowed { count.reset_after } else { count.retry_after };
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+/// The answer to a refusal.
+pub fn refusal(denial: &Denial, id: &RequestId, told: Option<&Told>) -> Response<Bytes> {
+    let mut response = problem(denial.status(), id);
+    let headers = response.headers_mut();
+    match denial.advice() {
+        Advice::None => {}
+        Advice::Allow(methods) => {
+            if let Ok(value) = HeaderValue::try_from(methods.to_string()) {
+                headers.insert(header::ALLOW, value);
+            }
+        }
+        Advice::Challenge(challenges) => {
+            for value in challenges.iter().filter_map(|challenge| HeaderValue::from_str(challenge).ok()) {
+                headers.append(header::WWW_AUTHENTICATE, value);
+            }
+        }
+        Advice::RetryAfter { seconds } => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+        }
+    }
+    if let Some(told) = told {
+        told.write(headers);
+    }
+    response
+}
+
+/// Problem details for a status, with this request id.
+pub fn problem(status: StatusCode, id: &RequestId) -> Response<Bytes> {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let code = status.as_u16();
+    let body = format!(
+        "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{code},\"request_id\":\"{id}\"}}\n"
+    );
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(REQUEST_ID, id.to_value());
+    secure(headers);
+    response
+}
+
+/// Adds the fields that keep a browser from doing more with an answer than an API means. What is there already stays.
+pub fn secure(headers: &mut HeaderMap) {
+    const FIELDS: [(HeaderName, HeaderValue); 4] = [
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+        ),
+    ];
+    for (name, value) in FIELDS {
+        if let header::Entry::Vacant(entry) = headers.entry(name) {
+            entry.insert(value);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What a check is: one trait for each stage, so that a check cannot see, or stop, more than its stage should.
+//!
+//! A check answers with a decision or with a [`Denial`]; it has no third way out. What it needs of the world it asks
+//! [`Effects`] for, and a [`Fault`](crate::effects::Fault) there refuses the request.
+
+use crate::denial::Denial;
+use crate::effects::{Count, Effects, Step};
+use crate::plan::CredentialLocation;
+use crate::principal::Principal;
+use crate::stage::Facts;
+use std::fmt;
+use std::sync::Arc;
+
+/// A check's name: `stage.name`, the same as its file's path, the configuration's word and the record's.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CheckId(&'static str);
+
+impl CheckId {
+    /// The check with this name.
+    pub const fn new(name: &'static str) -> CheckId {
+        CheckId(name)
+    }
+
+    /// The name.
+    pub const fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Debug for CheckId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl fmt::Display for CheckId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// What a check's refusal does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// It refuses the request.
+    #[default]
+    Enforce,
+    /// It is written into the record, and the request goes on.
+    Observe,
+    /// The check does not run.
+    Off,
+}
+
+impl Mode {
+    /// The configuration's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Enforce => "enforce",
+            Mode::Observe => "observe",
+            Mode::Off => "off",
+        }
+    }
+}
+
+/// A check and its mode.
+pub struct Guarded<C: ?Sized> {
+    /// What its refusal does.
+    pub mode: Mode,
+    /// The check.
+    pub check: Arc<C>,
+}
+
+impl<C: ?Sized> Clone for Guarded<C> {
+    fn clone(&self) -> Self {
+        Guarded { mode: self.mode, check: Arc::clone(&self.check) }
+    }
+}
+
+/// What all checks have in common.
+pub trait Check: Send + Sync {
+    /// Its name.
+    fn id(&self) -> CheckId;
+
+    /// What it will do, in one line for `portcullis check`. Holds no secret.
+    fn describe(&self) -> String;
+}
+
+/// Before authentication: looks at the untouched head and the connection. Cheap.
+pub trait Screen: Check {
+    /// Lets the request on, or refuses it.
+    fn screen<'a>(&'a self, facts: &'a Facts<'a>, effects: &'a dyn Effects) -> Step<'a, Result<(), Denial>>;
+}
+
+/// What an authentication method says of a request.
+#[derive(Debug)]
+pub enum Authn {
+    /// The request is from this principal.
+    Claim(Principal),
+    /// The request carries this method's credential, and it is bad. No other method is asked.
+    Deny(Denial),
+    /// The request does not carry this method's credential at all. Never said of a bad one.
+    NotMine,
+}
+
+/// Finds out who sends the request.
+pub trait Authenticate: Check {
+    /// Who it is, by this method.
+    fn authenticate<'a>(&'a self, facts: &'a Facts<'a>, effects: &'a dyn Effects) -> Step<'a, Authn>;
+
+    /// The challenge of a 401 answer (RFC 9110, section 11.6.1), such as `Bearer`.
+    fn challenge(&self) -> String;
+
+    /// Where its credential stands in a request; it is taken away there before anything is forwarded.
+    fn credential(&self) -> CredentialLocation;
+}
+
+/// Decides whether the principal may.
+pub trait Authorize: Check {
+    /// Lets the request on, or refuses it.
+    fn authorize<'a>(
+        &'a self,
+        facts: &'a Facts<'a>,
+        principal: &'a Principal,
+        effects: &'a dyn Effects,
+    ) -> Step<'a, Result<(), Denial>>;
+}
+
+/// When a quota is charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// Before authentication: counts what anybody sends, so that guessing credentials is limited too.
+    BeforeAuthentication,
+    /// After authorization: counts what a principal was allowed to send.
+    AfterAuthorization,
+}
+
+/// Counts the request against a limit.
+pub trait Quota: Check {
+    /// When it is charged.
+    fn charge(&self) -> Charge;
+
+    /// Counts the request, or refuses it. The count is told to the client in the `RateLimit` fields.
+    fn count<'a>(
+        &'a self,
+        facts: &'a Facts<'a>,
+        principal: &'a Principal,
+        effects: &'a dyn Effects,
+    ) -> Step<'a, Result<Count, Denial>>;
+
+    /// The `RateLimit-Policy` field, such as `"default";q=100;w=60`.
+    fn policy(&self) -> &str;
+
+    /// The policy's name in it, such as `default`.
+    fn policy_name(&self) -> &str;
+}
+
+/// A route's statement on authentication. There is no way to make a route without one.
+#[derive(Clone)]
+pub enum Authentication {
+    /// Nobody is asked who they are, for this reason.
+    Public {
+        /// Why, in the words of whoever decided it.
+        reason: String,
+    },
+    /// One of these methods must establish a principal; they are asked in this order.
+    AnyOf {
+        /// What a refusal does.
+        mode: Mode,
+        /// At least one.
+        methods: Vec<Arc<dyn Authenticate>>,
+    },
+}
+
+/// A control as `portcullis check` lists it: what will run, in which order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// The stage in which it runs.
+    pub stage: &'static str,
+    /// Its name.
+    pub id: &'static str,
+    /// What its refusal does.
+    pub mode: Mode,
+    /// What it does.
+    pub summary: String,
+}

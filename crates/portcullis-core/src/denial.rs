@@ -1,0 +1,212 @@
+//! Why a request was refused.
+//!
+//! A [`Code`] is stable, public in the documentation and present in the record. Of all this the client sees only the
+//! HTTP status (see [`crate::answer`]): a wrong key, an expired key and a missing key look the same from outside.
+
+use crate::check::CheckId;
+use crate::method::MethodSet;
+use http::StatusCode;
+use std::borrow::Cow;
+use std::fmt;
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal => $status:ident;)+) => {
+        /// The closed set of reasons for a refusal.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code { $($(#[doc = $doc])+ $name,)+ }
+
+        impl Code {
+            /// Every code, in the order of a request's life.
+            pub const ALL: &'static [Code] = &[$(Code::$name,)+];
+
+            /// The stable name, as records and documentation print it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $text,)+ }
+            }
+
+            /// What the client is told.
+            pub fn status(self) -> StatusCode {
+                match self { $(Code::$name => StatusCode::$status,)+ }
+            }
+
+            /// What it means, for the operator.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Code::$name => concat!($($doc,)+).trim_ascii(),)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The bytes are not an HTTP request.
+    MalformedRequest = "malformed_request" => BAD_REQUEST;
+    /// The client did not finish its request head in time.
+    HeadTimeout = "head_timeout" => REQUEST_TIMEOUT;
+    /// The request target is not in a form that a gateway serves.
+    TargetForm = "target_form" => BAD_REQUEST;
+    /// The path has more than one reading: dot segments, empty segments, encoded slashes, double encoding and the like.
+    AmbiguousPath = "ambiguous_path" => BAD_REQUEST;
+    /// The query is not well-formed.
+    MalformedQuery = "malformed_query" => BAD_REQUEST;
+    /// No host, several hosts, or a host that is not one.
+    AmbiguousHost = "ambiguous_host" => BAD_REQUEST;
+    /// The request says in more than one way where its body ends.
+    AmbiguousFraming = "ambiguous_framing" => BAD_REQUEST;
+    /// A header field that another server could read as a different one, or that must not be taken away.
+    AmbiguousHeader = "ambiguous_header" => BAD_REQUEST;
+    /// A trusted proxy sent a client address that is none.
+    ForwardedAddress = "forwarded_address" => BAD_REQUEST;
+    /// The request target is longer than the limit.
+    TargetTooLong = "target_too_long" => URI_TOO_LONG;
+    /// There are too many header fields, or one of them or all together are too large.
+    HeadTooLarge = "head_too_large" => REQUEST_HEADER_FIELDS_TOO_LARGE;
+    /// No route has this host and path.
+    RouteNotFound = "route_not_found" => NOT_FOUND;
+    /// A route has this host and path, but not this method.
+    MethodNotAllowed = "method_not_allowed" => METHOD_NOT_ALLOWED;
+    /// The request wants another protocol on this connection, and the route does not allow it.
+    UpgradeRefused = "upgrade_refused" => BAD_REQUEST;
+    /// The client's address is on the deny list, or not on the allow list.
+    AddressRefused = "address_refused" => FORBIDDEN;
+    /// The request carries no credential.
+    CredentialMissing = "credential_missing" => UNAUTHORIZED;
+    /// The request carries a credential more than once.
+    CredentialRepeated = "credential_repeated" => UNAUTHORIZED;
+    /// The credential is not in a form that could be right.
+    CredentialMalformed = "credential_malformed" => UNAUTHORIZED;
+    /// Nobody has this credential.
+    CredentialUnknown = "credential_unknown" => UNAUTHORIZED;
+    /// The credential was right once.
+    CredentialExpired = "credential_expired" => UNAUTHORIZED;
+    /// The principal has none of the roles that the route asks for.
+    RoleMissing = "role_missing" => FORBIDDEN;
+    /// The principal, address or route has used up its limit.
+    RateLimited = "rate_limited" => TOO_MANY_REQUESTS;
+    /// The body is larger than the route allows.
+    BodyTooLarge = "body_too_large" => PAYLOAD_TOO_LARGE;
+    /// The client did not send its body in time.
+    BodyTimeout = "body_timeout" => REQUEST_TIMEOUT;
+    /// The client's body broke off or is not framed as announced.
+    BodyMalformed = "body_malformed" => BAD_REQUEST;
+    /// No connection to the upstream could be made.
+    UpstreamUnreachable = "upstream_unreachable" => BAD_GATEWAY;
+    /// The upstream closed the connection before its answer was complete.
+    UpstreamClosed = "upstream_closed" => BAD_GATEWAY;
+    /// The upstream's answer is not HTTP.
+    UpstreamMalformed = "upstream_malformed" => BAD_GATEWAY;
+    /// The upstream did not answer in time.
+    UpstreamTimeout = "upstream_timeout" => GATEWAY_TIMEOUT;
+    /// The upstream answered with a server error; its body was replaced.
+    UpstreamFailed = "upstream_failed" => INTERNAL_SERVER_ERROR;
+    /// A handler inside the process failed.
+    HandlerFailed = "handler_failed" => INTERNAL_SERVER_ERROR;
+    /// Something that a check needs did not answer, or the gateway itself failed: unsure, so refused.
+    Fault = "fault" => SERVICE_UNAVAILABLE;
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What the answer to a refusal must carry beside its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// Nothing.
+    None,
+    /// The methods that would have been allowed: `Allow` (RFC 9110, section 15.5.6).
+    Allow(MethodSet),
+    /// How to authenticate: `WWW-Authenticate`, a field for each challenge (RFC 9110, section 11.6.1).
+    Challenge(Vec<String>),
+    /// When to come back: `Retry-After` in whole seconds, rounded up (RFC 9110, section 10.2.3).
+    RetryAfter {
+        /// Seconds, at least 1.
+        seconds: u64,
+    },
+}
+
+/// A refusal: a code for everybody, and details for the record alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Denial(Box<Inner>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Inner {
+    code: Code,
+    check: Option<CheckId>,
+    detail: Cow<'static, str>,
+    advice: Advice,
+}
+
+impl Denial {
+    /// A refusal for this reason. `detail` goes into the record and never to the client; it must hold no secret.
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Denial {
+        Denial(Box::new(Inner { code, check: None, detail: detail.into(), advice: Advice::None }))
+    }
+
+    /// With something that the answer must carry.
+    #[must_use]
+    pub fn advising(mut self, advice: Advice) -> Denial {
+        self.0.advice = advice;
+        self
+    }
+
+    /// By this check. The engine says so; a check need not.
+    #[must_use]
+    pub fn by(mut self, check: CheckId) -> Denial {
+        self.0.check = Some(check);
+        self
+    }
+
+    /// The reason.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The check that refused; `None` where the engine itself did.
+    pub fn check(&self) -> Option<CheckId> {
+        self.0.check
+    }
+
+    /// What exactly was wrong, for the record.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// What the answer must carry.
+    pub fn advice(&self) -> &Advice {
+        &self.0.advice
+    }
+
+    /// What the client is told.
+    pub fn status(&self) -> StatusCode {
+        self.0.code.status()
+    }
+}
+
+impl fmt::Debug for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Denial")
+            .field("code", &self.0.code.as_str())
+            .field("check", &self.0.check.map(CheckId::as_str))
+            .field("detail", &self.0.detail)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_an_error_with_a_name_of_its_own() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert!(code.status().is_client_error() || code.status().is_server_error(), "{code}");
+            assert!(code.meaning().ends_with('.'), "{code}");
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! The canonical request head.
+//!
+//! [`Head::admit`] takes the parsed head of a request apart and either refuses it or leaves exactly one reading of it:
+//! one host, one path, one framing, end-to-end fields only. Every later stage, and the upstream, see this value and
+//! nothing else; the raw head is gone.
+
+pub mod client;
+pub mod fields;
+pub mod host;
+pub mod once;
+pub mod path;
+pub mod query;
+
+pub use fields::{Framing, IDENTITY_PREFIX};
+pub use once::Once;
+
+use crate::conn::Conn;
+use crate::denial::{Code, Denial};
+use http::header::{self, HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::uri::{PathAndQuery, Uri};
+use http::{Extensions, Method, Version};
+use ipnet::IpNet;
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+/// The bounds of a head, and whom to believe.
+#[derive(Clone, Debug)]
+pub struct HeadPolicy {
+    /// The longest request target in bytes (414 beyond it).
+    pub max_target_bytes: usize,
+    /// The most header fields (431 beyond it).
+    pub max_fields: usize,
+    /// The largest header field, name and value, in bytes (431 beyond it).
+    pub max_field_bytes: usize,
+    /// The largest sum of all header fields in bytes (431 beyond it).
+    pub max_head_bytes: usize,
+    /// Whose forwarding fields are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The lower-case names of fields that hold credentials: an alias of one (`x_api_key`) is refused.
+    pub protected: Vec<String>,
+}
+
+impl Default for HeadPolicy {
+    fn default() -> Self {
+        HeadPolicy {
+            max_target_bytes: 8 * 1024,
+            max_fields: 100,
+            max_field_bytes: 8 * 1024,
+            max_head_bytes: 32 * 1024,
+            trusted_proxies: Vec::new(),
+            protected: Vec::new(),
+        }
+    }
+}
+
+/// What a trusted proxy said of the way that a request has come, for the upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// The addresses before the peer, as `X-Forwarded-For` lists them. `None` where there are none to believe.
+    pub before: Option<String>,
+    /// The scheme that the client used.
+    pub scheme: &'static str,
+    /// The host that the client asked for.
+    pub host: Option<HeaderValue>,
+}
+
+/// A request head with exactly one reading.
+#[derive(Debug)]
+pub struct Head {
+    method: Method,
+    target: PathAndQuery,
+    host: HeaderValue,
+    headers: HeaderMap,
+    framing: Framing,
+    upgrade: Option<HeaderValue>,
+    client: IpAddr,
+    way: Way,
+    extensions: Extensions,
+}
+
+impl Head {
+    /// The one reading of a request head.
+    ///
+    /// # Errors
+    /// Everything that has several readings, or exceeds the policy. A denial names the reason.
+    pub fn admit(parts: Parts, conn: &Conn, policy: &HeadPolicy) -> Result<Head, Denial> {
+        let Parts { method, uri, version, mut headers, extensions, .. } = parts;
+        if method == Method::CONNECT {
+            return Err(Denial::new(Code::TargetForm, "CONNECT is for forward proxies"));
+        }
+        if !matches!(version, Version::HTTP_10 | Version::HTTP_11 | Version::HTTP_2) {
+            return Err(Denial::new(Code::MalformedRequest, "not a version of HTTP that is spoken here"));
+        }
+        let target = target(&uri, policy)?;
+        let host = host(&uri, &mut headers)?;
+        let peer = conn.peer.ip().to_canonical();
+        let trusted = policy.trusted_proxies.iter().any(|network| network.contains(&peer));
+        let scan = fields::scan(&mut headers, policy, trusted)?;
+        if version == Version::HTTP_10 && scan.framing == Framing::Chunked {
+            return Err(Denial::new(Code::AmbiguousFraming, "Transfer-Encoding in HTTP/1.0"));
+        }
+        let values = |wanted: &'static str| {
+            scan.forwarded.iter().filter(move |(name, _)| name.as_str() == wanted).map(|(_, value)| value)
+        };
+        let mut forwarded_for = Vec::new();
+        for value in values("x-forwarded-for") {
+            let text = value
+                .to_str()
+                .map_err(|_| Denial::new(Code::ForwardedAddress, "X-Forwarded-For is not text"))?;
+            forwarded_for.push(text);
+        }
+        let client = client::address(peer, &policy.trusted_proxies, forwarded_for.iter().copied())
+            .map_err(|detail| Denial::new(Code::ForwardedAddress, detail))?;
+        let way = Way {
+            before: (!forwarded_for.is_empty()).then(|| forwarded_for.join(", ")),
+            scheme: match only(values("x-forwarded-proto")).map(HeaderValue::as_bytes) {
+                Some(b"https") => "https",
+                Some(b"http") => "http",
+                Some(_) | None => conn.transport.scheme(),
+            },
+            host: only(values("x-forwarded-host"))
+                .filter(|value| value.to_str().is_ok_and(|text| host::canonical(text).is_ok()))
+                .cloned(),
+        };
+        Ok(Head {
+            method,
+            target,
+            host,
+            headers,
+            framing: scan.framing,
+            upgrade: scan.upgrade,
+            client,
+            way,
+            extensions,
+        })
+    }
+
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The canonical path.
+    pub fn path(&self) -> &str {
+        self.target.path()
+    }
+
+    /// The query without its `?`, as the client spelled it.
+    pub fn query(&self) -> Option<&str> {
+        self.target.query()
+    }
+
+    /// Path and query.
+    pub fn target(&self) -> &PathAndQuery {
+        &self.target
+    }
+
+    /// The canonical host: lower case, without a port.
+    pub fn host(&self) -> &HeaderValue {
+        &self.host
+    }
+
+    /// The end-to-end fields, without `Host`.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Where the body ends.
+    pub fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// The protocol that the client wants to switch to.
+    pub fn upgrade(&self) -> Option<&HeaderValue> {
+        self.upgrade.as_ref()
+    }
+
+    /// The client's address, as far as trusted proxies tell it.
+    pub fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// The way that the request has come.
+    pub fn way(&self) -> &Way {
+        &self.way
+    }
+
+    /// The field `name`, which must not repeat. A name in lower case.
+    pub fn once(&self, name: &str) -> Once<'_> {
+        let mut values = self.headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Once::Absent,
+            (Some(_), Some(_)) => Once::Repeated,
+            (Some(value), None) => match value.to_str() {
+                Ok(text) => Once::One(Cow::Borrowed(text)),
+                Err(_) => Once::Unreadable,
+            },
+        }
+    }
+
+    /// The query parameter with this decoded name, which must not repeat.
+    pub fn query_once(&self, name: &str) -> Once<'_> {
+        query::parameter(self.query(), name)
+    }
+
+    /// The cookie `name`, which must not repeat (RFC 6265, section 4.2).
+    pub fn cookie_once(&self, name: &str) -> Once<'_> {
+        let mut found = Once::Absent;
+        for field in self.headers.get_all(header::COOKIE) {
+            let Ok(text) = field.to_str() else { return Once::Unreadable };
+            for (_, value) in
+                text.split(';').filter_map(|pair| pair.trim().split_once('=')).filter(|(key, _)| *key == name)
+            {
+                if !matches!(found, Once::Absent) {
+                    return Once::Repeated;
+                }
+                found = Once::One(Cow::Borrowed(value));
+            }
+        }
+        found
+    }
+
+    /// Takes a credential away, in every spelling, so that nothing behind the gateway sees it.
+    pub fn remove_credential(&mut self, location: &crate::plan::CredentialLocation) {
+        use crate::plan::CredentialLocation::{Cookie, Header, Query};
+        match location {
+            Header(name) => {
+                self.headers.remove(name);
+            }
+            Query(name) => {
+                let Some(query) = self.target.query().filter(|query| query.len() >= name.len()) else {
+                    return;
+                };
+                let path = self.target.path();
+                let target = match query::without(query, &[name]) {
+                    Some(query) => format!("{path}?{query}"),
+                    None => path.to_owned(),
+                };
+                // A part of a target that parsed is one that parses; whatever happens, the path stays the judged one.
+                if let Ok(target) = target.parse().or_else(|_| PathAndQuery::try_from(path)) {
+                    self.target = target;
+                }
+            }
+            Cookie(name) => remove_cookie(&mut self.headers, name),
+        }
+    }
+
+    /// The parts that go upstream: method, target, end-to-end fields, and what the transport attached.
+    pub fn into_parts(self) -> (Method, PathAndQuery, HeaderMap, Extensions) {
+        (self.method, self.target, self.headers, self.extensions)
+    }
+}
+
+fn only<'a>(mut values: impl Iterator<Item = &'a HeaderValue>) -> Option<&'a HeaderValue> {
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// The canonical path and the query of a request target in origin or absolute form (RFC 9112, section 3.2).
+fn target(uri: &Uri, policy: &HeadPolicy) -> Result<PathAndQuery, Denial> {
+    if let Some(scheme) = uri.scheme_str()
+        && !matches!(scheme, "http" | "https")
+    {
+        return Err(Denial::new(Code::TargetForm, "the target has a foreign scheme"));
+    }
+    let Some(raw) = uri.path_and_query() else {
+        return Err(Denial::new(Code::TargetForm, "the target has no path"));
+    };
+    if raw.as_str().len() > policy.max_target_bytes {
+        return Err(Denial::new(Code::TargetTooLong, format!("a target of {} bytes", raw.as_str().len())));
+    }
+    if let Some(query) = raw.query() {
+        query::well_formed(query).map_err(|detail| Denial::new(Code::MalformedQuery, detail))?;
+    }
+    match path::canonical(raw.path()).map_err(|error| Denial::new(Code::AmbiguousPath, error.as_str()))? {
+        // The same bytes: share them.
+        Cow::Borrowed(_) => Ok(raw.clone()),
+        Cow::Owned(path) => {
+            let target = match raw.query() {
+                Some(query) => format!("{path}?{query}"),
+                None => path,
+            };
+            target.parse().map_err(|_| Denial::new(Code::AmbiguousPath, "the path has no canonical form"))
+        }
+    }
+}
+
+/// The one host; takes the `Host` field out of `headers`.
+fn host(uri: &Uri, headers: &mut HeaderMap) -> Result<HeaderValue, Denial> {
+    let ambiguous = |detail: &'static str| Denial::new(Code::AmbiguousHost, detail);
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let field = hosts.next();
+    if hosts.next().is_some() {
+        return Err(ambiguous("several Host fields"));
+    }
+    let canonical_of = |text: &str| host::canonical(text).map_err(ambiguous);
+    let canonical = match (field, uri.authority()) {
+        (None, None) => return Err(ambiguous("no host")),
+        (Some(field), authority) => {
+            let text = field.to_str().map_err(|_| ambiguous("the host is not text"))?;
+            let canonical = canonical_of(text)?;
+            // An absolute target wins over Host (RFC 9112, section 3.2.2), which a backend may not know: they must agree.
+            if let Some(authority) = authority
+                && canonical_of(authority.as_str())? != canonical
+            {
+                return Err(ambiguous("the target and Host name different hosts"));
+            }
+            if canonical == text {
+                let field = field.clone();
+                headers.remove(header::HOST);
+                return Ok(field);
+            }
+            canonical
+        }
+        // HTTP/2 names the host in :authority alone; HTTP/1 must have the field.
+        (None, Some(authority)) => canonical_of(authority.as_str())?,
+    };
+    headers.remove(header::HOST);
+    HeaderValue::try_from(canonical).map_err(|_| ambiguous("the host is not text"))
+}
+
+fn remove_cookie(headers: &mut HeaderMap, name: &str) {
+    let header::Entry::Occupied(entry) = headers.entry(header::COOKIE) else { return };
+    let mut kept = Vec::new();
+    for field in entry.iter() {
+        // What is not text was refused where a cookie is a credential; here it is not worth the risk of keeping it.
+        let Ok(text) = field.to_str() else { continue };
+        kept.extend(text.split(';').map(str::trim).filter(|pair| {
+            let key = pair.split_once('=').map_or(*pair, |(key, _)| key);
+            key != name && !pair.is_empty()
+        }));
+    }
+    let kept = kept.join("; ");
+    match HeaderValue::try_from(kept) {
+        Ok(value) if !value.is_empty() => {
+            entry.remove_entry_mult();
+            headers.insert(header::COOKIE, value);
+        }
+        Ok(_) | Err(_) => {
+            entry.remove_entry_mult();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+//! The engine of Portcullis: what a request is, what may stop it, and the proof that nothing did.
+//!
+//! This crate decides; it never acts. It has no async runtime, no clock, no randomness, no file and no socket:
+//! whatever a check may ask of the world comes through [`Effects`]. So the server, the library, a test and an
+//! offline explanation all run the same decision on the same [`Plan`].
+//!
+//! A request passes these stages, in this order, and the order is by type: each stage is made from the one before
+//! it and from nothing else.
+//!
+//! ```text
+//! Parts --Head::admit--> Admitted --route--> Routed --screen--> Screened --authenticate--> Authenticated
+//!       --authorize--> Authorized --charge--> Cleared --inspect--> Permit
+//! ```
+//!
+//! | module      | holds                                                                            |
+//! |-------------|----------------------------------------------------------------------------------|
+//! | [`conn`]      | what is known of a connection before it has said anything                      |
+//! | [`head`]      | the canonical request head, and the refusal of every ambiguous one             |
+//! | [`route`]     | which route a request belongs to: exactly one                                  |
+//! | [`check`]     | the traits of the checks, a trait a stage, and their modes                     |
+//! | [`effects`]   | what a check may ask of the world                                              |
+//! | [`principal`] | who sends the request                                                          |
+//! | [`plan`]      | everything that is decided before the first request arrives                    |
+//! | [`stage`]     | the stages, and the one function that runs them                                |
+//! | [`permit`]    | the only thing that can be forwarded                                           |
+//! | [`denial`]    | why a request was refused: codes, statuses, and what the record alone may know |
+//! | [`answer`]    | what the client sees of a refusal                                              |
+//! | [`record`]    | exactly one account of each request                                            |
+
+pub mod answer;
+pub mod check;
+pub mod conn;
+pub mod denial;
+pub mod effects;
+pub mod head;
+pub mod method;
+pub mod permit;
+pub mod plan;
+pub mod principal;
+pub mod record;
+pub mod route;
+pub mod stage;
+
+pub use answer::refusal;
+pub use check::{
+    Authenticate, Authentication, Authn, Authorize, CheckId, Control, Guarded, Mode, Quota, Screen,
+};
+pub use conn::{Conn, Transport};
+pub use denial::{Advice, Code, Denial};
+pub use effects::{
+    Count, CountKey, Effects, Fault, KeyDigest, KeyRecord, KeySetId, Limit, LimitId, Now, Step,
+};
+pub use head::{Head, HeadPolicy, Once};
+pub use method::MethodSet;
+pub use permit::{BodyRefused, Capped, Permit};
+pub use plan::{Controls, CredentialLocation, Plan, Snapshot};
+pub use principal::{Consumer, ConsumerId, Consumers, Identity, Principal};
+pub use record::{Outcome, Record, RecordSink, Recording, RequestId};
+pub use route::{Route, RouteId, RouteTable, TargetId};
+pub use stage::{Cleared, Facts, Refused, judge};

@@ -1,0 +1,214 @@
+//! The only thing that can be forwarded.
+//!
+//! A [`Permit`] owns a request's head and body. Only [`Cleared::inspect`](crate::stage::Cleared::inspect) makes one, it
+//! cannot be copied, and a front can forward nothing else.
+
+use crate::answer::{REQUEST_ID, Told};
+use crate::conn::Conn;
+use crate::denial::{Code, Denial};
+use crate::head::Head;
+use crate::plan::Snapshot;
+use crate::principal::Principal;
+use crate::record::Recording;
+use crate::route::{RouteId, TargetId};
+use bytes::{Buf, Bytes};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Extensions, Method};
+use http_body::{Body, Frame, SizeHint};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+/// Proof that a request passed every control of its route.
+#[must_use]
+pub struct Permit<B> {
+    pub(crate) head: Head,
+    pub(crate) conn: Conn,
+    pub(crate) route: RouteId,
+    pub(crate) target: TargetId,
+    pub(crate) principal: Principal,
+    pub(crate) told: Option<Told>,
+    pub(crate) body: Capped<B>,
+    pub(crate) recording: Recording,
+}
+
+/// A request as it goes upstream, and what remains here.
+pub struct Shaped<B> {
+    /// Where it goes.
+    pub target: TargetId,
+    /// Its route.
+    pub route: RouteId,
+    /// Its method.
+    pub method: Method,
+    /// The canonical path, and the query without credentials.
+    pub path_and_query: PathAndQuery,
+    /// End-to-end fields, without credentials, with forwarding and identity fields of the gateway's own. No `Host`.
+    pub headers: HeaderMap,
+    /// The host that the client asked for.
+    pub host: HeaderValue,
+    /// What the transport attached.
+    pub extensions: Extensions,
+    /// The protocol to which the client may switch; only where the route allows it.
+    pub upgrade: Option<HeaderValue>,
+    /// The body, under its cap.
+    pub body: Capped<B>,
+    /// Who sent it.
+    pub principal: Principal,
+    /// The state of the route's limit, for the answer.
+    pub told: Option<Told>,
+    /// The account, still open.
+    pub recording: Recording,
+}
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const CONSUMER_NAME: HeaderName = HeaderName::from_static("x-consumer-name");
+const CONSUMER_ROLES: HeaderName = HeaderName::from_static("x-consumer-roles");
+
+impl<B> Permit<B> {
+    /// Who sent the request.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The head that was judged.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Gives the request the shape in which it goes upstream: credentials gone, the way and the identity added.
+    pub fn shape(self) -> Shaped<B> {
+        let Permit { mut head, conn, route, target, principal, told, body, recording } = self;
+        let snapshot: &Snapshot = recording.snapshot();
+        for location in &snapshot.credentials {
+            head.remove_credential(location);
+        }
+        let upgrade = head.upgrade().cloned();
+        let host = head.host().clone();
+        let way = head.way().clone();
+        let (method, path_and_query, mut headers, extensions) = head.into_parts();
+
+        let peer = conn.peer.ip().to_canonical();
+        let chain = match &way.before {
+            Some(before) => format!("{before}, {peer}"),
+            None => peer.to_string(),
+        };
+        if let Ok(chain) = HeaderValue::try_from(chain) {
+            headers.insert(X_FORWARDED_FOR, chain);
+        }
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(way.scheme));
+        headers.insert(X_FORWARDED_HOST, way.host.unwrap_or_else(|| host.clone()));
+        headers.insert(REQUEST_ID, recording.record().id.to_value());
+        if let Some(consumer) = principal.entry(&snapshot.consumers) {
+            if let Ok(name) = HeaderValue::from_str(&consumer.name) {
+                headers.insert(CONSUMER_NAME, name);
+            }
+            if !consumer.roles.is_empty()
+                && let Ok(roles) = HeaderValue::try_from(consumer.roles.join(","))
+            {
+                headers.insert(CONSUMER_ROLES, roles);
+            }
+        }
+        Shaped {
+            target,
+            route,
+            method,
+            path_and_query,
+            headers,
+            host,
+            extensions,
+            upgrade,
+            body,
+            principal,
+            told,
+            recording,
+        }
+    }
+}
+
+/// A body that ends with an error where it exceeds its cap. Trailer fields, which nobody has judged, are dropped.
+pub struct Capped<B> {
+    inner: B,
+    left: u64,
+    received: Option<Arc<AtomicU64>>,
+    ended: bool,
+}
+
+/// Why a body cannot be read to its end.
+#[derive(Debug)]
+pub enum BodyRefused<E> {
+    /// It was refused.
+    Denied(Denial),
+    /// The connection, or its framing, failed.
+    Transport(E),
+}
+
+impl<E: std::fmt::Display> std::fmt::Display for BodyRefused<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            BodyRefused::Denied(denial) => f.write_str(denial.detail()),
+            BodyRefused::Transport(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: std::fmt::Debug + std::fmt::Display> std::error::Error for BodyRefused<E> {}
+
+impl<B> Capped<B> {
+    /// `received` counts the bytes; leave it out where there is no body.
+    pub(crate) fn new(inner: B, cap: u64, received: Option<Arc<AtomicU64>>) -> Capped<B> {
+        Capped { inner, left: cap, received, ended: false }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Capped<B> {
+    type Data = Bytes;
+    type Error = BodyRefused<B::Error>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => {
+                self.ended = true;
+                return Poll::Ready(Some(Err(BodyRefused::Transport(error))));
+            }
+            None => {
+                self.ended = true;
+                return Poll::Ready(None);
+            }
+        };
+        let Ok(data) = frame.into_data() else {
+            self.ended = true;
+            return Poll::Ready(None);
+        };
+        let size = data.remaining() as u64;
+        if let Some(received) = &self.received {
+            received.fetch_add(size, Ordering::Relaxed);
+        }
+        // SECURITY: the cap also holds for a body that did not announce its length (a_body_beyond_its_cap_is_cut).
+        let Some(left) = self.left.checked_sub(size) else {
+            self.ended = true;
+            let denial = Denial::new(Code::BodyTooLarge, "the body grew beyond the cap");
+            return Poll::Ready(Some(Err(BodyRefused::Denied(denial))));
+        };
+        self.left = left;
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.ended { SizeHint::with_exact(0) } else { self.inner.size_hint() }
+    }
+}

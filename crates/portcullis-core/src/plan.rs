@@ -1,0 +1,161 @@
+//! Everything that is decided before the first request arrives.
+//!
+//! A plan is built in full and never changed. A request is judged by the one plan that it met on arrival.
+
+use crate::check::Charge;
+use crate::check::{Authentication, Authorize, Control, Guarded, Mode, Quota, Screen};
+use crate::effects::Effects;
+use crate::head::HeadPolicy;
+use crate::principal::Consumers;
+use crate::record::RecordSink;
+use crate::route::RouteTable;
+use http::HeaderName;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// Where a credential stands in a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialLocation {
+    /// In this header field.
+    Header(HeaderName),
+    /// In the query parameter with this decoded name.
+    Query(String),
+    /// In this cookie.
+    Cookie(String),
+}
+
+/// What judges the requests of a route.
+#[derive(Clone)]
+pub struct Controls {
+    /// Before authentication.
+    pub screen: Vec<Guarded<dyn Screen>>,
+    /// Who sends the request; every route has a statement on it.
+    pub authentication: Authentication,
+    /// Whether they may.
+    pub authorize: Vec<Guarded<dyn Authorize>>,
+    /// How much of it.
+    pub quotas: Vec<Guarded<dyn Quota>>,
+    /// The most bytes of a body (413 beyond it).
+    pub max_body_bytes: u64,
+    /// What is declared and switched off, so that a listing can say so.
+    pub off: Vec<Control>,
+}
+
+impl Controls {
+    /// The controls in the order in which they run, then those that are off.
+    pub fn list(&self) -> Vec<Control> {
+        let mut list = Vec::new();
+        let mut add = |stage, id, mode, summary| list.push(Control { stage, id, mode, summary });
+        for guarded in &self.screen {
+            add("screen", guarded.check.id().as_str(), guarded.mode, guarded.check.describe());
+        }
+        let mut quotas = |charge| {
+            for guarded in self.quotas.iter().filter(|guarded| guarded.check.charge() == charge) {
+                add("quota", guarded.check.id().as_str(), guarded.mode, guarded.check.describe());
+            }
+        };
+        quotas(Charge::BeforeAuthentication);
+        let mut later = Vec::new();
+        match &self.authentication {
+            Authentication::Public { reason } => later.push(Control {
+                stage: "authn",
+                id: "authn.public",
+                mode: Mode::Off,
+                summary: format!("nobody is asked who they are: {reason}"),
+            }),
+            Authentication::AnyOf { mode, methods } => {
+                for method in methods {
+                    later.push(Control {
+                        stage: "authn",
+                        id: method.id().as_str(),
+                        mode: *mode,
+                        summary: method.describe(),
+                    });
+                }
+            }
+        }
+        for guarded in &self.authorize {
+            later.push(Control {
+                stage: "authz",
+                id: guarded.check.id().as_str(),
+                mode: guarded.mode,
+                summary: guarded.check.describe(),
+            });
+        }
+        for guarded in
+            self.quotas.iter().filter(|guarded| guarded.check.charge() == Charge::AfterAuthorization)
+        {
+            later.push(Control {
+                stage: "quota",
+                id: guarded.check.id().as_str(),
+                mode: guarded.mode,
+                summary: guarded.check.describe(),
+            });
+        }
+        later.push(Control {
+            stage: "inspect",
+            id: "inspect.body_size",
+            mode: Mode::Enforce,
+            summary: format!("a body of at most {} bytes", self.max_body_bytes),
+        });
+        list.extend(later);
+        list.extend(self.off.iter().cloned());
+        list
+    }
+}
+
+/// Everything by which requests are judged.
+pub struct Plan {
+    /// Bounds of a head, and whom to believe.
+    pub head: HeadPolicy,
+    /// The routes.
+    pub routes: RouteTable,
+    /// The consumers that the configuration names.
+    pub consumers: Consumers,
+    /// Where any route looks for a credential. All of them are taken away on every route, so that a key sent to the
+    /// wrong route does not reach its upstream.
+    pub credentials: Vec<CredentialLocation>,
+}
+
+/// What a request is judged with: a plan, the world, and where its record goes.
+///
+/// Each worker holds one of its own, so that cloning it touches no count that another core touches.
+#[derive(Clone)]
+pub struct Snapshot(Arc<Inner>);
+
+struct Inner {
+    plan: Arc<Plan>,
+    effects: Arc<dyn Effects>,
+    sink: Arc<dyn RecordSink>,
+}
+
+impl Snapshot {
+    /// A snapshot for one worker.
+    pub fn new(plan: Arc<Plan>, effects: Arc<dyn Effects>, sink: Arc<dyn RecordSink>) -> Snapshot {
+        Snapshot(Arc::new(Inner { plan, effects, sink }))
+    }
+
+    /// The same for another worker.
+    #[must_use]
+    pub fn for_another_worker(&self) -> Snapshot {
+        Snapshot::new(Arc::clone(&self.0.plan), Arc::clone(&self.0.effects), Arc::clone(&self.0.sink))
+    }
+
+    /// The world.
+    pub fn effects(&self) -> &dyn Effects {
+        self.0.effects.as_ref()
+    }
+
+    /// Where records go.
+    pub fn sink(&self) -> &dyn RecordSink {
+        self.0.sink.as_ref()
+    }
+}
+
+impl Deref for Snapshot {
+    type Target = Plan;
+
+    fn deref(&self) -> &Plan {
+        &self.0.plan
+    }
+}

@@ -1,0 +1,202 @@
+//! Exactly one account of each request.
+//!
+//! A [`Recording`] is opened when a request arrives and cannot be copied. It is written when it is dropped, so there is
+//! no way to lose it or to write it twice: a request whose client went away is accounted for like any other.
+
+use crate::conn::Conn;
+use crate::denial::Denial;
+use crate::effects::Now;
+use crate::plan::{Plan, Snapshot};
+use crate::principal::Principal;
+use crate::route::RouteId;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, StatusCode};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What a client can quote to an operator: 128 random bits as 32 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RequestId([u8; 32]);
+
+impl RequestId {
+    /// The id of these random bytes.
+    pub fn new(random: [u8; 16]) -> RequestId {
+        const DIGITS: [u8; 16] = *b"0123456789abcdef";
+        let digit = |nibble: u8| DIGITS.get(usize::from(nibble & 0xf)).copied().unwrap_or(b'0');
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(random) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte)]);
+        }
+        RequestId(text)
+    }
+
+    /// Its digits.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// Its digits as a field value.
+    pub fn to_value(&self) -> HeaderValue {
+        HeaderValue::from_bytes(&self.0).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The client has its whole answer.
+    Served,
+    /// It was refused before anything was forwarded.
+    Refused(Denial),
+    /// It was forwarded, and the upstream or the gateway failed.
+    Failed(Denial),
+    /// The client went away, or was cut off, before it had its whole answer.
+    Aborted,
+}
+
+/// What an upstream did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamAccount {
+    /// Its address, `host:port`, or the word `handler`.
+    pub name: Arc<str>,
+    /// Its status; `None` if it gave none.
+    pub status: Option<StatusCode>,
+    /// From the permit to its response head.
+    pub elapsed: Duration,
+}
+
+/// The account of one request. Holds no credential, no query and no body.
+#[derive(Debug)]
+pub struct Record {
+    /// Its id.
+    pub id: RequestId,
+    /// When it arrived.
+    pub arrived: Now,
+    /// From its arrival to its end.
+    pub elapsed: Duration,
+    /// Who connected.
+    pub peer: SocketAddr,
+    /// Who the client is, once the head is admitted.
+    pub client: Option<IpAddr>,
+    /// Its method; `None` if there was no head.
+    pub method: Option<Method>,
+    /// The canonical target once the head is admitted, before that the raw one. Only its path may be written.
+    pub target: Option<PathAndQuery>,
+    /// The canonical host.
+    pub host: Option<HeaderValue>,
+    /// Its route.
+    pub route: Option<RouteId>,
+    /// Who sent it.
+    pub principal: Option<Principal>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What checks in `observe` mode would have refused.
+    pub observed: Vec<Denial>,
+    /// The status that the client was sent; `None` if none.
+    pub status: Option<StatusCode>,
+    /// What the upstream did; `None` if none was asked.
+    pub upstream: Option<UpstreamAccount>,
+    /// Bytes of the answer's body that were handed to the connection.
+    pub bytes_sent: u64,
+    received: Option<Arc<AtomicU64>>,
+}
+
+impl Record {
+    /// Bytes of the request's body that were read.
+    pub fn bytes_received(&self) -> u64 {
+        self.received.as_ref().map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+}
+
+/// Where records go.
+pub trait RecordSink: Send + Sync {
+    /// Takes the account of one request. Must not block for long and must not panic.
+    fn write(&self, record: &Record, plan: &Plan);
+}
+
+/// The open account of one request; written when it is dropped.
+#[must_use]
+pub struct Recording(Box<Open>);
+
+struct Open {
+    snapshot: Snapshot,
+    record: Record,
+}
+
+impl Recording {
+    /// Opens the account of a request that arrives now.
+    pub fn open(snapshot: Snapshot, conn: &Conn) -> Recording {
+        let effects = snapshot.effects();
+        let record = Record {
+            id: RequestId::new(effects.random()),
+            arrived: effects.now(),
+            elapsed: Duration::ZERO,
+            peer: conn.peer,
+            client: None,
+            method: None,
+            target: None,
+            host: None,
+            route: None,
+            principal: None,
+            outcome: Outcome::Aborted,
+            observed: Vec::new(),
+            status: None,
+            upstream: None,
+            bytes_sent: 0,
+            received: None,
+        };
+        Recording(Box::new(Open { snapshot, record }))
+    }
+
+    /// What the request is judged with.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.0.snapshot
+    }
+
+    /// The account so far.
+    pub fn record(&self) -> &Record {
+        &self.0.record
+    }
+
+    /// The account, to add to it.
+    pub fn record_mut(&mut self) -> &mut Record {
+        &mut self.0.record
+    }
+
+    /// Time since the request arrived.
+    pub fn elapsed(&self) -> Duration {
+        self.0.snapshot.effects().monotonic().saturating_sub(self.0.record.arrived.monotonic)
+    }
+
+    /// The count of the bytes that were read from the client: of the body, and of a tunnel after an upgrade.
+    pub fn count_received(&mut self) -> Arc<AtomicU64> {
+        Arc::clone(self.0.record.received.get_or_insert_default())
+    }
+
+    /// Closes the account.
+    pub fn close(mut self, outcome: Outcome) {
+        self.0.record.outcome = outcome;
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        self.0.record.elapsed = self.elapsed();
+        self.0.snapshot.sink().write(&self.0.record, &self.0.snapshot);
+    }
+}

@@ -1,0 +1,168 @@
+//! Which route a request belongs to: exactly one, by host, path and method.
+//!
+//! A route that names hosts is looked for among the routes of the request's host first; routes without hosts serve any
+//! host and come second. Within either, a literal segment wins over a parameter, and a parameter over a rest.
+//! The path is the canonical one, so the router can have no reading of its own.
+
+use crate::denial::{Advice, Code, Denial};
+use crate::head::Head;
+use crate::method::MethodSet;
+use crate::plan::Controls;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A route's place in its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RouteId(pub u32);
+
+/// Where a front sends what a route lets through; only the front knows what it stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TargetId(pub u32);
+
+/// One route.
+#[derive(Clone)]
+pub struct Route {
+    /// The path as the configuration writes it: `/orders/{id}`, `/files/{*rest}`.
+    pub path: String,
+    /// The canonical hosts that it serves; empty for any.
+    pub hosts: Vec<String>,
+    /// The methods that it allows.
+    pub methods: MethodSet,
+    /// What judges its requests.
+    pub controls: Arc<Controls>,
+    /// Where they go.
+    pub target: TargetId,
+    /// The protocols (lower case) to which a client may switch; usually none.
+    pub upgrades: Vec<String>,
+}
+
+impl Route {
+    /// The raw value of the path parameter `name` in `path`, still percent-encoded. `None` if the route has none such.
+    pub fn parameter<'p>(&self, path: &'p str, name: &str) -> Option<&'p str> {
+        let mut rest = path.strip_prefix('/')?;
+        for segment in self.path.strip_prefix('/')?.split('/') {
+            match segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')) {
+                Some(parameter) if parameter.strip_prefix('*') == Some(name) => return Some(rest),
+                Some(parameter) if parameter == name => return rest.split('/').next(),
+                Some(_) | None => rest = rest.split_once('/').map_or("", |(_, rest)| rest),
+            }
+        }
+        None
+    }
+}
+
+/// Why a route cannot be added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteConflict {
+    /// Another route has the same host, path and method.
+    Same {
+        /// The route that cannot be added.
+        route: RouteId,
+        /// The one that was there first.
+        with: RouteId,
+    },
+    /// The path overlaps with another in a way that leaves two routes for one request.
+    Overlap {
+        /// The route that cannot be added.
+        route: RouteId,
+        /// The path of the other.
+        with: String,
+    },
+    /// The path is no route path.
+    Syntax {
+        /// The route that cannot be added.
+        route: RouteId,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+type Leaf = Vec<(MethodSet, RouteId)>;
+
+/// All routes of a plan.
+#[derive(Default)]
+pub struct RouteTable {
+    routes: Vec<Route>,
+    any_host: matchit::Router<Leaf>,
+    by_host: HashMap<String, matchit::Router<Leaf>>,
+}
+
+impl RouteTable {
+    /// The table of these routes, numbered in their order.
+    ///
+    /// # Errors
+    /// Every pair of routes that could both take one request.
+    pub fn build(routes: Vec<Route>) -> Result<RouteTable, Vec<RouteConflict>> {
+        let mut conflicts = Vec::new();
+        let mut leaves: Vec<(Option<&str>, &str, Leaf)> = Vec::new();
+        let mut places: HashMap<(Option<&str>, &str), usize> = HashMap::new();
+        for (index, route) in routes.iter().enumerate() {
+            let id = RouteId(u32::try_from(index).unwrap_or(u32::MAX));
+            let any = route.hosts.is_empty().then_some(None);
+            for host in any.into_iter().chain(route.hosts.iter().map(|host| Some(host.as_str()))) {
+                let place = *places.entry((host, &route.path)).or_insert_with(|| {
+                    leaves.push((host, &route.path, Leaf::new()));
+                    leaves.len() - 1
+                });
+                let Some((_, _, leaf)) = leaves.get_mut(place) else { continue };
+                match leaf.iter().find(|(methods, _)| !methods.intersection(route.methods).is_empty()) {
+                    Some((_, with)) => conflicts.push(RouteConflict::Same { route: id, with: *with }),
+                    None => leaf.push((route.methods, id)),
+                }
+            }
+        }
+        let mut any_host = matchit::Router::new();
+        let mut by_host: HashMap<String, matchit::Router<Leaf>> = HashMap::new();
+        for (host, path, leaf) in leaves {
+            let Some((_, route)) = leaf.first().copied() else { continue };
+            let router = match host {
+                None => &mut any_host,
+                Some(host) => by_host.entry(host.to_owned()).or_default(),
+            };
+            match router.insert(path, leaf) {
+                Ok(()) => {}
+                Err(matchit::InsertError::Conflict { with }) => {
+                    conflicts.push(RouteConflict::Overlap { route, with })
+                }
+                Err(other) => conflicts.push(RouteConflict::Syntax { route, reason: other.to_string() }),
+            }
+        }
+        if conflicts.is_empty() { Ok(RouteTable { routes, any_host, by_host }) } else { Err(conflicts) }
+    }
+
+    /// The one route of this request.
+    ///
+    /// # Errors
+    /// 404 where no route has the host and path; 405 with the allowed methods where only the method differs.
+    pub fn find(&self, head: &Head) -> Result<RouteId, Denial> {
+        let leaf = self
+            .leaf(head)
+            .ok_or_else(|| Denial::new(Code::RouteNotFound, "no route has this host and path"))?;
+        if let Some((_, id)) = leaf.iter().find(|(methods, _)| methods.contains(head.method())) {
+            return Ok(*id);
+        }
+        let allowed = leaf.iter().fold(MethodSet::NONE, |all, (methods, _)| all.union(*methods));
+        Err(Denial::new(Code::MethodNotAllowed, "the route does not allow this method")
+            .advising(Advice::Allow(allowed)))
+    }
+
+    fn leaf(&self, head: &Head) -> Option<&Leaf> {
+        if !self.by_host.is_empty() {
+            let host = head.host().to_str().unwrap_or_default();
+            if let Some(found) = self.by_host.get(host).and_then(|router| router.at(head.path()).ok()) {
+                return Some(found.value);
+            }
+        }
+        self.any_host.at(head.path()).ok().map(|found| found.value)
+    }
+
+    /// The route with this number. `None` for a number of another table.
+    pub fn route(&self, id: RouteId) -> Option<&Route> {
+        self.routes.get(id.0 as usize)
+    }
+
+    /// All routes in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter()
+    }
+}

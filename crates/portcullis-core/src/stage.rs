@@ -1,0 +1,432 @@
+//! The stages of a decision, and the one function that runs them.
+//!
+//! Each stage is a value that only the stage before it can become. So the order cannot be configured, forgotten or got
+//! wrong: authorization needs a principal, and only authentication makes one.
+
+use crate::answer::Told;
+use crate::check::{Authentication, Authn, Charge, CheckId, Guarded, Mode, Quota};
+use crate::conn::Conn;
+use crate::denial::{Advice, Code, Denial};
+use crate::head::{Framing, Head};
+use crate::permit::{Capped, Permit};
+use crate::plan::{Controls, Plan};
+use crate::principal::Principal;
+use crate::record::{Outcome, Recording};
+use crate::route::{Route, RouteId};
+use bytes::Bytes;
+use http::request::Parts;
+use http_body::Body;
+use std::sync::Arc;
+
+/// What a check may look at.
+#[derive(Clone, Copy)]
+pub struct Facts<'a> {
+    /// The canonical head.
+    pub head: &'a Head,
+    /// The connection.
+    pub conn: &'a Conn,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The route.
+    pub route: &'a Route,
+    /// The route's number.
+    pub route_id: RouteId,
+}
+
+/// A refused request: what to tell the client, and the account of it.
+#[must_use]
+pub struct Refused {
+    /// Why.
+    pub denial: Denial,
+    /// The state of the limit that refused it.
+    pub told: Option<Told>,
+    /// The account, still open: the answer has yet to be sent.
+    pub recording: Recording,
+}
+
+impl Refused {
+    /// Closes the account of a request that was refused before it was forwarded, and builds its answer.
+    pub fn answer(self) -> http::Response<Bytes> {
+        let Refused { denial, told, mut recording } = self;
+        let response = crate::answer::refusal(&denial, &recording.record().id, told.as_ref());
+        let record = recording.record_mut();
+        record.status = Some(response.status());
+        record.bytes_sent = response.body().len() as u64;
+        recording.close(Outcome::Refused(denial));
+        response
+    }
+}
+
+/// Judges a request head. Whoever is cleared may show a body, and then be forwarded.
+///
+/// # Errors
+/// [`Refused`], in every other case.
+pub async fn judge(parts: Parts, conn: Conn, recording: Recording) -> Result<Cleared, Refused> {
+    Admitted::admit(parts, conn, recording)?
+        .route()?
+        .screen()
+        .await?
+        .authenticate()
+        .await?
+        .authorize()
+        .await?
+        .charge()
+        .await
+}
+
+/// What every stage carries along. In one place of its own, so that a stage hands on a pointer.
+struct Case {
+    head: Head,
+    conn: Conn,
+    recording: Recording,
+}
+
+impl Case {
+    fn refuse(self: Box<Self>, denial: Denial) -> Refused {
+        Refused { denial, told: None, recording: self.recording }
+    }
+}
+
+struct Admitted(Box<Case>);
+
+impl Admitted {
+    fn admit(parts: Parts, conn: Conn, mut recording: Recording) -> Result<Admitted, Refused> {
+        let record = recording.record_mut();
+        record.method = Some(parts.method.clone());
+        record.target = parts.uri.path_and_query().cloned();
+        match Head::admit(parts, &conn, &recording.snapshot().head) {
+            Ok(head) => {
+                let record = recording.record_mut();
+                record.target = Some(head.target().clone());
+                record.host = Some(head.host().clone());
+                record.client = Some(head.client());
+                Ok(Admitted(Box::new(Case { head, conn, recording })))
+            }
+            Err(denial) => Err(Refused { denial, told: None, recording }),
+        }
+    }
+
+    fn route(self) -> Result<Routed, Refused> {
+        let Admitted(mut case) = self;
+        let id = match case.recording.snapshot().routes.find(&case.head) {
+            Ok(id) => id,
+            Err(denial) => return Err(case.refuse(denial)),
+        };
+        case.recording.record_mut().route = Some(id);
+        let routed = Routed { case, route: id };
+        match routed.upgrade_refused() {
+            Some(denial) => Err(routed.case.refuse(denial)),
+            None => Ok(routed),
+        }
+    }
+}
+
+struct Routed {
+    case: Box<Case>,
+    route: RouteId,
+}
+
+/// The route of a stage. The number comes from this very plan's table, so it is there; if it were not, the request is
+/// refused.
+fn route_of(case: &Case, id: RouteId) -> Result<&Route, Denial> {
+    case.recording
+        .snapshot()
+        .routes
+        .route(id)
+        .ok_or_else(|| Denial::new(Code::Fault, "a route number of another plan"))
+}
+
+fn facts<'a>(case: &'a Case, id: RouteId) -> Result<Facts<'a>, Denial> {
+    let route = route_of(case, id)?;
+    Ok(Facts { head: &case.head, conn: &case.conn, plan: case.recording.snapshot(), route, route_id: id })
+}
+
+/// What came of running the checks of a stage: who would have refused, and who did.
+#[derive(Default)]
+struct Findings {
+    observed: Vec<Denial>,
+    refused: Option<Denial>,
+}
+
+impl Findings {
+    /// Takes one check's refusal. `true` where the request ends here.
+    fn refuse(&mut self, mode: Mode, check: CheckId, denial: Denial) -> bool {
+        let denial = denial.by(check);
+        match mode {
+            Mode::Enforce => {
+                self.refused = Some(denial);
+                true
+            }
+            Mode::Observe => {
+                self.observed.push(denial);
+                false
+            }
+            Mode::Off => false,
+        }
+    }
+}
+
+impl Routed {
+    fn upgrade_refused(&self) -> Option<Denial> {
+        let wish = self.case.head.upgrade()?;
+        let allowed = route_of(&self.case, self.route).map(|route| &route.upgrades).ok();
+        let wish = wish.as_bytes().to_ascii_lowercase();
+        if allowed.is_some_and(|allowed| allowed.iter().any(|protocol| protocol.as_bytes() == wish)) {
+            return None;
+        }
+        Some(Denial::new(Code::UpgradeRefused, "the route does not allow this upgrade"))
+    }
+
+    async fn screen(self) -> Result<Screened, Refused> {
+        let Routed { mut case, route } = self;
+        let mut findings = Findings::default();
+        let mut told = None;
+        match facts(&case, route) {
+            Err(denial) => findings.refused = Some(denial),
+            Ok(facts) => {
+                let effects = case.recording.snapshot().effects();
+                for Guarded { mode, check } in &facts.route.controls.screen {
+                    if *mode == Mode::Off {
+                        continue;
+                    }
+                    if let Err(denial) = check.screen(&facts, effects).resolve().await
+                        && findings.refuse(*mode, check.id(), denial)
+                    {
+                        break;
+                    }
+                }
+                if findings.refused.is_none() {
+                    charge(
+                        &facts,
+                        Charge::BeforeAuthentication,
+                        &Principal::ANONYMOUS,
+                        effects,
+                        &mut findings,
+                        &mut told,
+                    )
+                    .await;
+                }
+            }
+        }
+        case.recording.record_mut().observed.append(&mut findings.observed);
+        match findings.refused {
+            Some(denial) => Err(Refused { denial, told, recording: case.recording }),
+            None => Ok(Screened { case, route, told }),
+        }
+    }
+}
+
+/// Charges the quotas of one kind. The count that leaves the least is the one that the client is told.
+async fn charge(
+    facts: &Facts<'_>,
+    when: Charge,
+    principal: &Principal,
+    effects: &dyn crate::effects::Effects,
+    findings: &mut Findings,
+    told: &mut Option<Told>,
+) {
+    for Guarded { mode, check } in &facts.route.controls.quotas {
+        if *mode == Mode::Off || check.charge() != when {
+            continue;
+        }
+        let count = match check.count(facts, principal, effects).resolve().await {
+            Ok(count) => count,
+            Err(denial) => {
+                if findings.refuse(*mode, check.id(), denial) {
+                    return;
+                }
+                continue;
+            }
+        };
+        // An observed limit is not the client's business.
+        if *mode == Mode::Enforce
+            && (!count.allowed || told.as_ref().is_none_or(|told| count.remaining < told.count.remaining))
+        {
+            *told = Some(tell(check, count));
+        }
+        if !count.allowed {
+            let seconds = count.retry_after.as_secs() + u64::from(count.retry_after.subsec_nanos() > 0);
+            let denial = Denial::new(Code::RateLimited, format!("over the limit {}", check.policy()))
+                .advising(Advice::RetryAfter { seconds: seconds.max(1) });
+            if findings.refuse(*mode, check.id(), denial) {
+                return;
+            }
+        }
+    }
+}
+
+fn tell(check: &Arc<dyn Quota>, count: crate::effects::Count) -> Told {
+    Told { count, name: check.policy_name().to_owned(), policy: check.policy().to_owned() }
+}
+
+struct Screened {
+    case: Box<Case>,
+    route: RouteId,
+    told: Option<Told>,
+}
+
+impl Screened {
+    async fn authenticate(self) -> Result<Authenticated, Refused> {
+        let Screened { mut case, route, told } = self;
+        let mut findings = Findings::default();
+        let principal = match facts(&case, route) {
+            Err(denial) => {
+                findings.refused = Some(denial);
+                Principal::ANONYMOUS
+            }
+            Ok(facts) => identify(&facts, case.recording.snapshot().effects(), &mut findings).await,
+        };
+        let record = case.recording.record_mut();
+        record.observed.append(&mut findings.observed);
+        match findings.refused {
+            Some(denial) => Err(case.refuse(denial)),
+            None => {
+                record.principal = Some(principal);
+                Ok(Authenticated { case, route, principal, told })
+            }
+        }
+    }
+}
+
+/// Who sends the request. Anonymous where the route is public, where authentication only observes, and where `findings`
+/// says that the request is refused.
+async fn identify(
+    facts: &Facts<'_>,
+    effects: &dyn crate::effects::Effects,
+    findings: &mut Findings,
+) -> Principal {
+    let (mode, methods) = match &facts.route.controls.authentication {
+        Authentication::Public { .. } => return Principal::ANONYMOUS,
+        Authentication::AnyOf { mode: Mode::Off, .. } => return Principal::ANONYMOUS,
+        Authentication::AnyOf { mode, methods } => (*mode, methods),
+    };
+    let challenges = || Advice::Challenge(methods.iter().map(|method| method.challenge()).collect());
+    for method in methods {
+        match method.authenticate(facts, effects).resolve().await {
+            Authn::Claim(principal) => return principal,
+            // SECURITY: a bad credential never falls through to the next method (a_bad_credential_ends_the_search).
+            Authn::Deny(denial) => {
+                let denial = if denial.status() == http::StatusCode::UNAUTHORIZED {
+                    denial.advising(challenges())
+                } else {
+                    denial
+                };
+                findings.refuse(mode, method.id(), denial);
+                return Principal::ANONYMOUS;
+            }
+            Authn::NotMine => {}
+        }
+    }
+    let denial =
+        Denial::new(Code::CredentialMissing, "no credential that the route accepts").advising(challenges());
+    let asked = methods.first().map_or(CheckId::new("authn"), |method| method.id());
+    findings.refuse(mode, asked, denial);
+    Principal::ANONYMOUS
+}
+
+struct Authenticated {
+    case: Box<Case>,
+    route: RouteId,
+    principal: Principal,
+    told: Option<Told>,
+}
+
+impl Authenticated {
+    async fn authorize(self) -> Result<Authorized, Refused> {
+        let Authenticated { mut case, route, principal, told } = self;
+        let mut findings = Findings::default();
+        match facts(&case, route) {
+            Err(denial) => findings.refused = Some(denial),
+            Ok(facts) => {
+                let effects = case.recording.snapshot().effects();
+                for Guarded { mode, check } in &facts.route.controls.authorize {
+                    if *mode == Mode::Off {
+                        continue;
+                    }
+                    if let Err(denial) = check.authorize(&facts, &principal, effects).resolve().await
+                        && findings.refuse(*mode, check.id(), denial)
+                    {
+                        break;
+                    }
+                }
+            }
+        }
+        case.recording.record_mut().observed.append(&mut findings.observed);
+        match findings.refused {
+            Some(denial) => Err(case.refuse(denial)),
+            None => Ok(Authorized { case, route, principal, told }),
+        }
+    }
+}
+
+struct Authorized {
+    case: Box<Case>,
+    route: RouteId,
+    principal: Principal,
+    told: Option<Told>,
+}
+
+impl Authorized {
+    async fn charge(self) -> Result<Cleared, Refused> {
+        let Authorized { mut case, route, principal, mut told } = self;
+        let mut findings = Findings::default();
+        match facts(&case, route) {
+            Err(denial) => findings.refused = Some(denial),
+            Ok(facts) => {
+                let effects = case.recording.snapshot().effects();
+                charge(&facts, Charge::AfterAuthorization, &principal, effects, &mut findings, &mut told)
+                    .await;
+            }
+        }
+        case.recording.record_mut().observed.append(&mut findings.observed);
+        match findings.refused {
+            Some(denial) => Err(Refused { denial, told, recording: case.recording }),
+            None => Ok(Cleared { case, route, principal, told }),
+        }
+    }
+}
+
+/// A request whose head passed every control. Its body has yet to be looked at.
+#[must_use]
+pub struct Cleared {
+    case: Box<Case>,
+    route: RouteId,
+    principal: Principal,
+    told: Option<Told>,
+}
+
+impl Cleared {
+    /// Puts the body under the route's cap.
+    ///
+    /// # Errors
+    /// A body that announces more than the cap (413).
+    pub fn inspect<B: Body<Data = Bytes> + Unpin>(self, body: B) -> Result<Permit<B>, Refused> {
+        let Cleared { mut case, route, principal, told } = self;
+        let found = route_of(&case, route).map(|found| (found.target, cap(&found.controls)));
+        let (target, cap) = match found {
+            Ok(found) => found,
+            Err(denial) => return Err(case.refuse(denial)),
+        };
+        let framing = case.head.framing();
+        if let Framing::Length(length) = framing
+            && length > cap
+        {
+            let denial =
+                Denial::new(Code::BodyTooLarge, format!("a body of {length} bytes, {cap} are allowed"));
+            return Err(case.refuse(denial.by(BODY_SIZE)));
+        }
+        let received = (!body.is_end_stream()).then(|| case.recording.count_received());
+        let body = Capped::new(body, cap, received);
+        let Case { head, conn, recording } = *case;
+        Ok(Permit { head, conn, route, target, principal, told, body, recording })
+    }
+}
+
+const BODY_SIZE: CheckId = CheckId::new("inspect.body_size");
+
+fn cap(controls: &Controls) -> u64 {
+    controls.max_body_bytes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! Whatever bytes come, reading them never panics, and what is admitted has one reading.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use portcullis_core::head::{client, host, path, query};
+use portcullis_core::{Conn, Head, HeadPolicy, Once, Transport};
+use proptest::prelude::*;
+
+/// Pieces of which tricks are made, more likely together than random bytes would be.
+fn path_like() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("/".to_owned()),
+        Just("..".to_owned()),
+        Just(".".to_owned()),
+        Just("%2e".to_owned()),
+        Just("%2F".to_owned()),
+        Just("%5c".to_owned()),
+        Just("%25".to_owned()),
+        Just("%00".to_owned()),
+        Just("%c0%ae".to_owned()),
+        Just("%C3%A9".to_owned()),
+        Just("%".to_owned()),
+        Just(";".to_owned()),
+        Just("\\".to_owned()),
+        Just("?".to_owned()),
+        "[a-z0-9A-Z%]{1,3}",
+        any::<char>().prop_map(String::from),
+    ];
+    proptest::collection::vec(piece, 0..12).prop_map(|pieces| format!("/{}", pieces.concat()))
+}
+
+/// All ways in which a server might read a path: decoded once, decoded twice, backslashes as slashes, parameters cut.
+fn readings(path: &str) -> Vec<String> {
+    let decode = |text: &str| {
+        let mut bytes = Vec::new();
+        let mut rest = text.bytes();
+        while let Some(byte) = rest.next() {
+            let mut ahead = rest.clone();
+            let digits = (ahead.next(), ahead.next());
+            let value = match digits {
+                (Some(high), Some(low)) if byte == b'%' => {
+                    u8::from_str_radix(&String::from_utf8_lossy(&[high, low]), 16)
+                        .ok()
+                        .filter(|_| high != b'+')
+                }
+                _ => None,
+            };
+            bytes.push(value.unwrap_or(byte));
+            if value.is_some() {
+                rest = ahead;
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let once = decode(path);
+    let twice = decode(&once);
+    let slashes = twice.replace('\\', "/");
+    let cut: Vec<&str> =
+        path.split('/').map(|segment| segment.split(';').next().unwrap_or_default()).collect();
+    vec![cut.join("/"), once, twice, slashes]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_admitted_path_has_as_many_segments_however_it_is_read(raw in path_like()) {
+        let Ok(canonical) = path::canonical(&raw) else { return Ok(()) };
+        let again = path::canonical(&canonical);
+        prop_assert_eq!(again.as_deref(), Ok(&*canonical), "canonical once and for all");
+        let segments = canonical.split('/').count();
+        for reading in readings(&canonical) {
+            prop_assert_eq!(reading.split('/').count(), segments, "{:?} reads as {:?}", canonical, reading);
+            prop_assert!(!reading.split('/').any(|segment| segment == "." || segment == ".."), "{:?}", reading);
+            prop_assert!(!reading.chars().any(char::is_control) || canonical.contains("%C2%"), "{:?}", reading);
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_without_a_panic(text in any::<String>(), name in "[a-z%+]{1,4}") {
+        let _ = path::canonical(&text);
+        let _ = query::well_formed(&text);
+        let _ = query::parameter(Some(&text), &name);
+        let _ = client::address([127, 0, 0, 1].into(), &["127.0.0.0/8".parse().unwrap()], [text.as_str()].into_iter());
+        if let Ok(canonical) = host::canonical(&text) {
+            prop_assert_eq!(host::canonical(&canonical), Ok(canonical.clone()));
+        }
+    }
+
+    #[test]
+    fn a_parameter_that_was_removed_is_gone(text in "[a-c&=%+0-9]{0,24}", name in "[a-c]{1,2}") {
+        if let Some(left) = query::without(&text, &[&name]) {
+            prop_assert_eq!(query::parameter(Some(&left), &name), Once::Absent);
+        }
+    }
+
+    #[test]
+    fn any_head_is_admitted_or_refused(
+        fields in proptest::collection::vec(("[a-z_.-]{1,20}", proptest::collection::vec(any::<u8>(), 0..20)), 0..12),
+        target in path_like(),
+    ) {
+        let Ok(uri) = target.parse::<http::Uri>() else { return Ok(()) };
+        let mut request = http::Request::new(());
+        *request.uri_mut() = uri;
+        request.headers_mut().insert("host", http::HeaderValue::from_static("a"));
+        for (name, value) in fields {
+            if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), http::HeaderValue::from_bytes(&value)) {
+                request.headers_mut().append(name, value);
+            }
+        }
+        let local = "127.0.0.1:1".parse().unwrap();
+        let conn = Conn { peer: local, local, transport: Transport::Memory };
+        let policy = HeadPolicy { protected: vec!["x-api-key".into()], ..HeadPolicy::default() };
+        if let Ok(head) = Head::admit(request.into_parts().0, &conn, &policy) {
+            for gone in ["connection", "transfer-encoding", "content-length", "host", "te", "upgrade", "x-forwarded-for", "x-consumer-name"] {
+                prop_assert!(!head.headers().contains_key(gone));
+            }
+            prop_assert!(!head.headers().keys().any(|name| name.as_str().replace(['_', '.'], "-") == "x-forwarded-for"));
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The body of an answer on its way to a client.
+//!
+//! It owns the account of its request and closes it: as served when its last byte has been handed to the connection,
+//! as failed when what it comes from breaks off, and as aborted when the connection drops it before its end. An answer
+//! that breaks off ends with an error, upon which the client's connection is cut: it must not look complete.
+
+use crate::handler::{BoxError, ResponseBody};
+use crate::life::Life;
+use crate::pool::Lease;
+use crate::upload::Upload;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use portcullis_core::{Code, Denial, Outcome, Recording};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// The body of any answer. Its end, in whatever way, is the end of the request.
+pub(crate) struct Answer {
+    content: Content,
+    life: Rc<Life>,
+}
+
+enum Content {
+    /// Everything at once, already accounted for.
+    Whole(Option<Bytes>),
+    Relayed(Relayed),
+}
+
+/// Where the parts come from.
+pub(crate) enum Source {
+    /// An upstream; its connection can be used again after the last part.
+    Upstream {
+        /// The parts.
+        body: Incoming,
+        /// Where they come from.
+        lease: Lease,
+        /// How long to wait for each.
+        idle: Duration,
+    },
+    /// A handler.
+    Handler(ResponseBody),
+}
+
+struct Relayed {
+    source: Option<Source>,
+    recording: Option<Recording>,
+    upload: Option<Arc<Upload>>,
+    /// Bytes that are missing; `None` where nobody knows.
+    missing: Option<u64>,
+    waiting: Option<Instant>,
+}
+
+impl Answer {
+    /// An answer that is there already. The account must be closed by the caller.
+    pub(crate) fn whole(bytes: Bytes, life: &Rc<Life>) -> Answer {
+        let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
+        Answer { content: Content::Whole(bytes), life: Rc::clone(life) }
+    }
+
+    /// An answer whose parts are yet to come.
+    pub(crate) fn relayed(
+        source: Source,
+        recording: Recording,
+        upload: Option<Arc<Upload>>,
+        life: &Rc<Life>,
+    ) -> Answer {
+        let missing = source.size_hint().exact();
+        let ended = source.is_end_stream();
+        let mut relayed =
+            Relayed { source: Some(source), recording: Some(recording), upload, missing, waiting: None };
+        if ended || missing == Some(0) {
+            relayed.served();
+        }
+        Answer { content: Content::Relayed(relayed), life: Rc::clone(life) }
+    }
+}
+
+impl Source {
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Source::Upstream { body, .. } => body.is_end_stream(),
+            Source::Handler(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Source::Upstream { body, .. } => body.size_hint(),
+            Source::Handler(body) => body.size_hint(),
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self {
+            Source::Upstream { body, .. } => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Source::Handler(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    /// How long to wait for a part.
+    fn idle(&self) -> Option<Duration> {
+        match self {
+            Source::Upstream { idle, .. } => Some(*idle),
+            Source::Handler(_) => None,
+        }
+    }
+
+    /// What it means that the source broke off.
+    fn failure(&self) -> Code {
+        match self {
+            Source::Upstream { .. } => Code::UpstreamClosed,
+            Source::Handler(_) => Code::HandlerFailed,
+        }
+    }
+}
+
+impl Relayed {
+    fn poll_frame(
+        &mut self,
+        life: &Life,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some(source) = &mut self.source else { return Poll::Ready(None) };
+        let frame = match source.poll_frame(cx) {
+            Poll::Pending => {
+                let since = *self.waiting.get_or_insert_with(|| life.now());
+                let deadline = source.idle().and_then(|idle| since.checked_add(idle));
+                if !life.has_passed(deadline) {
+                    return Poll::Pending;
+                }
+                let denial =
+                    Denial::new(Code::UpstreamTimeout, "the upstream stopped in the middle of its answer");
+                return Poll::Ready(Some(Err(self.failed(denial))));
+            }
+            Poll::Ready(frame) => frame,
+        };
+        self.waiting = None;
+        life.upstream_moved();
+        match frame {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => {
+                    self.sent(data.len());
+                    Poll::Ready(Some(Ok(Frame::data(data))))
+                }
+                // SECURITY: trailer fields come after every check of the head's; they go no further
+                // (a_chunked_answer_stays_one_and_trailers_are_dropped).
+                Err(_trailers) => {
+                    self.served();
+                    Poll::Ready(None)
+                }
+            },
+            Some(Err(error)) => {
+                let cause = error.source().map_or(String::new(), |source| format!(": {source}"));
+                let denial = Denial::new(source.failure(), format!("the answer broke off: {error}{cause}"));
+                Poll::Ready(Some(Err(self.failed(denial))))
+            }
+            None => {
+                self.served();
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn sent(&mut self, size: usize) {
+        let size = size as u64;
+        if let Some(recording) = &mut self.recording {
+            recording.record_mut().bytes_sent += size;
+        }
+        if let Some(missing) = &mut self.missing {
+            *missing = missing.saturating_sub(size);
+        }
+        // Nobody asks for more once the announced length is reached.
+        if self.missing == Some(0) || self.source.as_ref().is_some_and(Source::is_end_stream) {
+            self.served();
+        }
+    }
+
+    fn served(&mut self) {
+        if let Some(Source::Upstream { lease, .. }) = self.source.take() {
+            lease.give_back();
+        }
+        if let Some(recording) = self.recording.take() {
+            recording.close(Outcome::Served);
+        }
+    }
+
+    /// The answer is broken. If the request's body broke first, that is why.
+    fn failed(&mut self, denial: Denial) -> BoxError {
+        let denial = self.upload.as_deref().and_then(Upload::refused).unwrap_or(denial);
+        let error = denial.code().as_str().into();
+        self.source = None;
+        if let Some(recording) = self.recording.take() {
+            recording.close(Outcome::Failed(denial));
+        }
+        error
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Answer { content, life } = &mut *self;
+        match content {
+            Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Relayed(relayed) => relayed.poll_frame(life, cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Whole(bytes) => bytes.is_none(),
+            Content::Relayed(relayed) => relayed.source.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Content::Relayed(relayed) => match (&relayed.source, relayed.missing) {
+                (None, _) => SizeHint::with_exact(0),
+                (Some(_), Some(missing)) => SizeHint::with_exact(missing),
+                (Some(_), None) => SizeHint::default(),
+            },
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.life.end_request();
+    }
+}

@@ -1,0 +1,119 @@
+//! How many connections a listener has, in all and per client address.
+//!
+//! The counts are shared by all workers and touched only when a connection begins or ends. A connection over a cap is
+//! closed at once: an answer would cost more than the attacker's attempt.
+
+use portcullis_core::head::client::fold;
+use std::collections::HashMap;
+use std::collections::hash_map::{Entry, RandomState};
+use std::hash::BuildHasher;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+const SHARDS: usize = 16;
+
+/// The counts of one listener.
+pub(crate) struct Caps {
+    total: AtomicUsize,
+    max: usize,
+    max_per_address: usize,
+    shards: [Mutex<HashMap<IpAddr, usize>>; SHARDS],
+    hasher: RandomState,
+}
+
+/// A place under the caps; given back when dropped.
+pub(crate) struct Slot {
+    caps: Arc<Caps>,
+    address: Option<IpAddr>,
+}
+
+impl Caps {
+    pub(crate) fn new(max: usize, max_per_address: usize) -> Caps {
+        Caps {
+            total: AtomicUsize::new(0),
+            max,
+            max_per_address,
+            shards: std::array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// A place for a connection from `peer`; `None` over a cap. An exempt peer counts towards the total only.
+    pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr, exempt: bool) -> Option<Slot> {
+        let mut slot = Slot { caps: Arc::clone(self), address: None };
+        // Counted before it is compared, so that two workers cannot both take the last place.
+        if self.total.fetch_add(1, Ordering::Relaxed) >= self.max {
+            return None;
+        }
+        if !exempt {
+            // SECURITY: an IPv6 client owns a /64 and walks through it at will (one_address_has_so_many_connections).
+            let address = fold(peer);
+            let mut shard = self.shard(&address)?;
+            let count = shard.entry(address).or_insert(0);
+            if *count >= self.max_per_address {
+                if *count == 0 {
+                    shard.remove(&address);
+                }
+                return None;
+            }
+            *count += 1;
+            drop(shard);
+            slot.address = Some(address);
+        }
+        Some(slot)
+    }
+
+    fn shard(&self, address: &IpAddr) -> Option<MutexGuard<'_, HashMap<IpAddr, usize>>> {
+        let index = usize::try_from(self.hasher.hash_one(address) % SHARDS as u64).unwrap_or(0);
+        self.shards.get(index).map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.caps.total.fetch_sub(1, Ordering::Relaxed);
+        let Some(address) = self.address else { return };
+        let Some(mut shard) = self.caps.shard(&address) else { return };
+        if let Entry::Occupied(mut entry) = shard.entry(address) {
+            *entry.get_mut() -= 1;
+            // An address without connections takes no memory.
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn one_address_has_so_many_connections() {
+        let caps = Arc::new(Caps::new(10, 2));
+        let first = caps.admit(address("2001:db8::1"), false).unwrap();
+        let _second = caps.admit(address("2001:db8::2"), false).unwrap();
+        assert!(caps.admit(address("2001:db8::3"), false).is_none());
+        assert!(caps.admit(address("2001:db8::3"), true).is_some());
+        assert!(caps.admit(address("2001:db8:1::3"), false).is_some());
+        drop(first);
+        assert!(caps.admit(address("2001:db8::3"), false).is_some());
+        assert!(caps.admit(address("::ffff:10.0.0.1"), false).is_some());
+    }
+
+    #[test]
+    fn a_listener_has_so_many_connections_and_forgets_addresses() {
+        let caps = Arc::new(Caps::new(1, 9));
+        let only = caps.admit(address("10.0.0.1"), false).unwrap();
+        assert!(caps.admit(address("10.0.0.2"), true).is_none());
+        drop(only);
+        assert!(caps.admit(address("10.0.0.2"), false).is_some());
+        assert!(caps.shards.iter().all(|shard| shard.lock().unwrap().is_empty()));
+        assert_eq!(caps.total.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,10 @@
+//! The values of fields that the front writes itself.
+
+use http::HeaderValue;
+
+/// Ends the connection after this message.
+pub(crate) const CLOSE: HeaderValue = HeaderValue::from_static("close");
+/// Names the `Upgrade` field as one of this connection.
+pub(crate) const UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
+/// The only transfer coding that is spoken here.
+pub(crate) const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");

@@ -1,0 +1,280 @@
+//! Sends what the engine lets through to an upstream, and the upstream's answer back.
+//!
+//! A request goes out at most twice: once more on a fresh connection, if a reused one turned out to be dead and the
+//! request either never left or is one that may be repeated. Every failure is a problem answer and a failed outcome.
+
+use crate::answer::{Answer, Source};
+use crate::fields::{CHUNKED, UPGRADE};
+use crate::hygiene;
+use crate::life::Life;
+use crate::pool::{Lease, Pool};
+use crate::respond::{answer_with, end_with_server_error, fail, refuse, respond};
+use crate::tunnel::Tunnel;
+use crate::upload::{RequestBody, Upload};
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body::Body;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use portcullis_core::answer::Told;
+use portcullis_core::permit::Shaped;
+use portcullis_core::record::UpstreamAccount;
+use portcullis_core::{Code, Denial, Recording};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How much of a body that nobody wants is read so that its connection can be used again.
+const DRAIN_BYTES: usize = 64 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// Forwards a request to the upstream of this pool.
+pub(crate) async fn forward(pool: &Rc<Pool>, life: &Rc<Life>, shaped: Shaped<Incoming>) -> Response<Answer> {
+    let Shaped { method, path_and_query, mut headers, upgrade, body, told, mut recording, .. } = shaped;
+    if upgrade.is_some() && !body.is_end_stream() {
+        // Where the body ends and the new protocol begins is more than one server's opinion.
+        life.leave_unread(body.size_hint().exact());
+        return refuse(recording, Denial::new(Code::UpgradeRefused, "an upgrade with a body"), life);
+    }
+    let account = UpstreamAccount { name: Arc::clone(&pool.name), status: None, elapsed: Duration::ZERO };
+    recording.record_mut().upstream = Some(account);
+    let Some(uri) = target(&pool.upstream.base_path, path_and_query) else {
+        return fail(
+            recording,
+            Denial::new(Code::Fault, "the target has no form under the base path"),
+            told.as_ref(),
+            life,
+        );
+    };
+    let begun = life.now();
+    let unsized_body = !body.is_end_stream() && body.size_hint().exact().is_none();
+    let (body, upload) = RequestBody::new(body, begun);
+    life.watch(upload.as_ref());
+    headers.insert(header::HOST, pool.host.clone());
+    if unsized_body {
+        // Said in words, because hyper sends no body with GET and HEAD otherwise.
+        headers.insert(header::TRANSFER_ENCODING, CHUNKED);
+    }
+    if let Some(wish) = &upgrade {
+        headers.insert(header::CONNECTION, UPGRADE);
+        headers.insert(header::UPGRADE, wish.clone());
+    }
+    let mut request = Request::new(body);
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+
+    let sent = send(pool, life, request, upload.as_deref()).await;
+    if let Some(account) = &mut recording.record_mut().upstream {
+        account.elapsed = life.now().saturating_duration_since(begun);
+        account.status = sent.as_ref().ok().map(|(response, _)| response.status());
+    }
+    match sent {
+        Ok((response, lease)) => {
+            let passed = Passed { method, upgrade, told, upload, recording, pool, life };
+            passed.answer(response, lease)
+        }
+        // SECURITY: if the client's body failed, that is what the client is told, not what came of it
+        // (a_body_that_grows_beyond_the_cap_is_413).
+        Err(denial) => fail(
+            recording,
+            upload.as_deref().and_then(Upload::refused).unwrap_or(denial),
+            told.as_ref(),
+            life,
+        ),
+    }
+}
+
+/// The request target at the upstream. `None` where it has no form, which no canonical target can bring about.
+fn target(base: &str, path_and_query: PathAndQuery) -> Option<Uri> {
+    if base.is_empty() {
+        return Some(path_and_query.into());
+    }
+    format!("{base}{path_and_query}").parse::<PathAndQuery>().ok().map(Into::into)
+}
+
+/// Sends a request on an idle connection, or a new one, and waits for the head of the answer.
+async fn send(
+    pool: &Rc<Pool>,
+    life: &Rc<Life>,
+    mut request: Request<RequestBody>,
+    upload: Option<&Upload>,
+) -> Result<(Response<Incoming>, Lease), Denial> {
+    if let Some(mut lease) = pool.take() {
+        let spare = Spare::of(&request, upload);
+        match exchange(pool, life, &mut lease, request, upload).await {
+            Ok(response) => return Ok((response, lease)),
+            Err(Unsent::Back(returned)) => request = *returned,
+            Err(Unsent::Closed(denial)) => match spare {
+                Some(spare) => request = spare.into_request(),
+                None => return Err(denial),
+            },
+            Err(Unsent::Failed(denial)) => return Err(denial),
+        }
+    }
+    let deadline = Instant::now().checked_add(pool.upstream.connect_timeout);
+    let mut lease = life.within(|| deadline, pool.connect()).await.ok_or_else(|| {
+        Denial::new(Code::UpstreamUnreachable, "the upstream did not accept a connection in time")
+    })??;
+    match exchange(pool, life, &mut lease, request, upload).await {
+        Ok(response) => Ok((response, lease)),
+        Err(Unsent::Back(_)) => {
+            Err(Denial::new(Code::UpstreamClosed, "the upstream closed a new connection at once"))
+        }
+        Err(Unsent::Closed(denial) | Unsent::Failed(denial)) => Err(denial),
+    }
+}
+
+/// What it takes to send a request again.
+struct Spare(Method, Uri, HeaderMap);
+
+impl Spare {
+    /// A copy of a request that may be repeated: safe, and without a body. `PUT` and `DELETE` are idempotent too (RFC
+    /// 9110, section 9.2.2), but the answer to the second one can be another (a deleted thing is 404), so they are not
+    /// repeated behind the client's back.
+    fn of(request: &Request<RequestBody>, upload: Option<&Upload>) -> Option<Spare> {
+        let repeatable =
+            upload.is_none() && matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        repeatable.then(|| Spare(request.method().clone(), request.uri().clone(), request.headers().clone()))
+    }
+
+    fn into_request(self) -> Request<RequestBody> {
+        let mut request = Request::new(RequestBody::empty());
+        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (self.0, self.1, self.2);
+        request
+    }
+}
+
+/// Why there is no answer.
+enum Unsent {
+    /// Not a byte of the request was sent; here it is.
+    Back(Box<Request<RequestBody>>),
+    /// The connection was closed before the answer.
+    Closed(Denial),
+    /// Anything else.
+    Failed(Denial),
+}
+
+async fn exchange(
+    pool: &Pool,
+    life: &Life,
+    lease: &mut Lease,
+    request: Request<RequestBody>,
+    upload: Option<&Upload>,
+) -> Result<Response<Incoming>, Unsent> {
+    if request.headers().contains_key(header::UPGRADE) {
+        lease.may_switch();
+    }
+    let begun = Instant::now();
+    let limit = pool.upstream.response_timeout;
+    // The upstream's time begins when it has the request; while the client still sends it, it is the client's.
+    let deadline = || upload.map_or(Some(begun), Upload::active).and_then(|since| since.checked_add(limit));
+    let Some(sent) = life.within(deadline, lease.sender().try_send_request(request)).await else {
+        return Err(Unsent::Failed(Denial::new(
+            Code::UpstreamTimeout,
+            "the upstream did not answer in time",
+        )));
+    };
+    sent.map_err(|mut error| match error.take_message() {
+        Some(request) => Unsent::Back(Box::new(request)),
+        None => {
+            let error = error.into_error();
+            let cause =
+                std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
+            let detail = format!("{error}{cause}");
+            if error.is_parse() {
+                Unsent::Failed(Denial::new(Code::UpstreamMalformed, detail))
+            } else {
+                Unsent::Closed(Denial::new(Code::UpstreamClosed, detail))
+            }
+        }
+    })
+}
+
+/// A request that an upstream has answered.
+struct Passed<'a> {
+    method: Method,
+    upgrade: Option<HeaderValue>,
+    told: Option<Told>,
+    upload: Option<Arc<Upload>>,
+    recording: Recording,
+    pool: &'a Pool,
+    life: &'a Rc<Life>,
+}
+
+impl Passed<'_> {
+    fn answer(self, response: Response<Incoming>, lease: Lease) -> Response<Answer> {
+        let (mut parts, body) = response.into_parts();
+        let status = parts.status;
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            return self.switch(parts.headers, lease);
+        }
+        if let Err(denial) = hygiene::judge(status, parts.version, &parts.headers) {
+            return fail(self.recording, denial, self.told.as_ref(), self.life);
+        }
+        if status.is_server_error() {
+            tokio::task::spawn_local(discard(body, lease));
+            let denial = Denial::new(
+                Code::UpstreamFailed,
+                format!("the upstream answered with status {}", status.as_u16()),
+            );
+            return end_with_server_error(
+                self.recording,
+                denial,
+                status,
+                &parts.headers,
+                self.told.as_ref(),
+                self.life,
+            );
+        }
+        let id = self.recording.record().id;
+        hygiene::clean(&mut parts.headers, &self.method, body.is_end_stream(), &id, self.told.as_ref());
+        let source = Source::Upstream { body, lease, idle: self.pool.upstream.idle_body_timeout };
+        // Only status and fields are passed on; the upstream's reason phrase is not.
+        answer_with(status, parts.headers, source, self.recording, self.upload, self.life)
+    }
+
+    /// The upstream switches protocols.
+    fn switch(mut self, mut headers: HeaderMap, lease: Lease) -> Response<Answer> {
+        // SECURITY: a switch that nobody asked for would carry unjudged requests (an_unasked_upgrade_is_refused).
+        let accepted =
+            headers.get(header::UPGRADE).filter(|_| headers.get_all(header::UPGRADE).iter().count() == 1);
+        let agreed = match (&self.upgrade, accepted) {
+            (Some(wish), Some(accepted)) => {
+                accepted.as_bytes().eq_ignore_ascii_case(wish.as_bytes()).then(|| accepted.clone())
+            }
+            (Some(_) | None, Some(_) | None) => None,
+        };
+        let (Some(protocol), Some(switched)) = (agreed, lease.take_over()) else {
+            let denial = Denial::new(
+                Code::UpstreamMalformed,
+                "the upstream switched to a protocol that was not asked for",
+            );
+            return fail(self.recording, denial, self.told.as_ref(), self.life);
+        };
+        hygiene::clean_upgrade(&mut headers, protocol, &self.recording.record().id);
+        self.recording.record_mut().status = Some(StatusCode::SWITCHING_PROTOCOLS);
+        let tunnel = Tunnel::new(switched, self.pool.upstream.tunnel_idle_timeout, self.recording);
+        self.life.keep_tunnel(tunnel);
+        respond(StatusCode::SWITCHING_PROTOCOLS, headers, Answer::whole(Bytes::new(), self.life))
+    }
+}
+
+/// Reads a little of a body that nobody wants, so that its connection can be used again.
+async fn discard(mut body: Incoming, lease: Lease) {
+    let read = async {
+        let mut size = 0;
+        while let Some(frame) = body.frame().await {
+            size += frame.ok()?.data_ref().map_or(0, Bytes::len);
+            if size > DRAIN_BYTES {
+                return None;
+            }
+        }
+        Some(())
+    };
+    if let Ok(Some(())) = tokio::time::timeout(DRAIN_TIME, read).await {
+        lease.give_back();
+    }
+}

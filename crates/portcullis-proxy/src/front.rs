@@ -1,0 +1,170 @@
+//! Binds a front: every listener for every worker, or nothing.
+//!
+//! Each worker has a listening socket of its own on each address (`SO_REUSEPORT`), and the operating system spreads new
+//! connections over them. What could fail is tried before the first connection is accepted.
+
+use crate::accept::Port;
+use crate::caps::Caps;
+use crate::config::{FrontConfig, Listener, Target, Timeouts};
+use crate::running::Running;
+use crate::worker::Worker;
+use portcullis_core::Snapshot;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// Connections that the operating system completes before they are accepted, per worker.
+const BACKLOG: i32 = 1024;
+
+/// Why a front does not start.
+#[derive(Debug)]
+pub enum BindError {
+    /// There is no listener.
+    NoListener,
+    /// An address cannot be listened on.
+    Address {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A target cannot be reached by any request.
+    Target {
+        /// Its place in [`FrontConfig::targets`].
+        index: usize,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A worker cannot be started.
+    Worker(io::Error),
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BindError::NoListener => f.write_str("there is no listener"),
+            BindError::Address { address, source } => write!(f, "cannot listen on {address}: {source}"),
+            BindError::Target { index, reason } => write!(f, "target {index}: {reason}"),
+            BindError::Worker(source) => write!(f, "cannot start a worker: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            BindError::NoListener | BindError::Target { .. } => None,
+            BindError::Address { source, .. } | BindError::Worker(source) => Some(source),
+        }
+    }
+}
+
+/// A front that has its addresses and serves nobody yet: connections wait.
+#[must_use = "nobody is served before `serve`"]
+pub struct Bound {
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) shares: Vec<Share>,
+    pub(crate) drain: Duration,
+}
+
+/// What one worker is started with.
+pub(crate) struct Share {
+    pub(crate) sockets: Vec<(TcpListener, Port)>,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) handlers: Option<Handle>,
+}
+
+/// Binds every listener for every worker. `handlers` is the runtime on which handlers run; it must outlive the front.
+///
+/// # Errors
+/// An address that is taken or not there, a target that makes no sense, a handler without a runtime. Nothing is bound
+/// then.
+pub fn bind(config: FrontConfig, snapshot: &Snapshot, handlers: Option<&Handle>) -> Result<Bound, BindError> {
+    let FrontConfig { listeners, workers, targets, drain } = config;
+    if listeners.is_empty() {
+        return Err(BindError::NoListener);
+    }
+    // Built once only to hear what is wrong with the targets.
+    Worker::new(snapshot.for_another_worker(), targets.clone(), handlers)
+        .map_err(|(index, reason)| BindError::Target { index, reason })?;
+
+    let mut addresses = Vec::with_capacity(listeners.len());
+    let mut sockets: Vec<Vec<(TcpListener, Port)>> = (0..workers.get()).map(|_| Vec::new()).collect();
+    for listener in listeners {
+        let (address, bound) = listen(&listener, workers)
+            .map_err(|source| BindError::Address { address: listener.bind, source })?;
+        addresses.push(address);
+        let caps = Arc::new(Caps::new(listener.max_connections, listener.max_connections_per_address));
+        for (share, socket) in sockets.iter_mut().zip(bound) {
+            share.push((socket, Port { caps: Arc::clone(&caps), timeouts: sane(listener.timeouts) }));
+        }
+    }
+    let shares = sockets
+        .into_iter()
+        .map(|sockets| Share {
+            sockets,
+            snapshot: snapshot.for_another_worker(),
+            targets: targets.clone(),
+            handlers: handlers.cloned(),
+        })
+        .collect();
+    Ok(Bound { addresses, shares, drain })
+}
+
+/// A timeout of zero would close every connection at once.
+fn sane(timeouts: Timeouts) -> Timeouts {
+    let floor = |limit: Duration| limit.max(Duration::from_millis(1));
+    Timeouts {
+        header: floor(timeouts.header),
+        idle: floor(timeouts.idle),
+        body: floor(timeouts.body),
+        request: timeouts.request.map(floor),
+    }
+}
+
+fn listen(listener: &Listener, workers: NonZeroUsize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+    // SECURITY: with SO_REUSEPORT the operating system would let a second process of the same user take a share of the
+    // connections. A socket without it finds out whether somebody listens there (an_address_that_is_taken_is_an_error).
+    drop(socket(listener.bind, false)?);
+    let first = socket(listener.bind, true)?;
+    let address = first.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let mut sockets = vec![first];
+    for _ in 1..workers.get() {
+        sockets.push(socket(address, true)?);
+    }
+    let listen = |socket: Socket| socket.listen(BACKLOG).map(|()| TcpListener::from(socket));
+    Ok((address, sockets.into_iter().map(listen).collect::<io::Result<_>>()?))
+}
+
+fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // So that a restart does not wait for old connections to be forgotten.
+    socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+impl Bound {
+    /// The addresses, in the order of the listeners, with the ports that were found for port 0.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Starts the workers, in threads named `portcullis-N`, and serves.
+    ///
+    /// # Errors
+    /// A worker that cannot be started. None runs then, and the addresses are given up.
+    pub fn serve(self) -> Result<Running, BindError> {
+        Running::start(self).map_err(BindError::Worker)
+    }
+}

@@ -1,0 +1,209 @@
+//! Functions of this process that answer requests.
+//!
+//! A handler runs on its owner's runtime, not on a worker, so that a slow one delays nobody. It is cancelled when its
+//! client goes away. Its answer gets the same hygiene as an upstream's. If it panics, the client gets a 500.
+
+use crate::answer::{Answer, Source};
+use crate::hygiene;
+use crate::life::Life;
+use crate::respond::{answer_with, end_with_server_error, fail, refuse};
+use crate::upload::{RequestBody, Upload};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use portcullis_core::permit::Shaped;
+use portcullis_core::record::UpstreamAccount;
+use portcullis_core::{Code, Denial};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+/// Any error.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Answers requests inside the process.
+///
+/// The request is the one that was judged: a canonical target, end-to-end fields without credentials, and among the
+/// extensions the [`Principal`](portcullis_core::Principal) and the [`RouteId`](portcullis_core::RouteId). If its body
+/// is refused while it is read (too large, too slow), the client is told so whatever the handler answers.
+pub trait Handler: Send + Sync {
+    /// Answers one request. Runs on the runtime that [`bind`](crate::bind) was given.
+    fn call(
+        &self,
+        request: Request<RequestBody>,
+    ) -> Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>;
+}
+
+/// The body of a handler's answer.
+pub struct ResponseBody(Kind);
+
+enum Kind {
+    Whole(Full<Bytes>),
+    Streamed(UnsyncBoxBody<Bytes, BoxError>),
+}
+
+impl ResponseBody {
+    /// No byte.
+    pub fn empty() -> ResponseBody {
+        ResponseBody::from(Bytes::new())
+    }
+
+    /// A body that comes in parts. If it ends with an error, the client's connection is cut.
+    pub fn streamed<B>(body: B) -> ResponseBody
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        ResponseBody(Kind::Streamed(body.map_err(Into::into).boxed_unsync()))
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for ResponseBody {
+    fn from(bytes: T) -> Self {
+        ResponseBody(Kind::Whole(Full::new(bytes.into())))
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.0 {
+            Kind::Whole(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Kind::Streamed(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Whole(body) => body.is_end_stream(),
+            Kind::Streamed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Whole(body) => body.size_hint(),
+            Kind::Streamed(body) => body.size_hint(),
+        }
+    }
+}
+
+/// A handler, and where it runs.
+pub(crate) struct Local {
+    // A count of the worker's own, so that no other worker touches it.
+    handler: Arc<Arc<dyn Handler>>,
+    runtime: Handle,
+    name: Arc<str>,
+}
+
+impl Local {
+    pub(crate) fn new(handler: Arc<dyn Handler>, runtime: Handle) -> Local {
+        Local { handler: Arc::new(handler), runtime, name: Arc::from("handler") }
+    }
+
+    /// Has the handler answer a request.
+    pub(crate) async fn answer(&self, life: &Rc<Life>, shaped: Shaped<Incoming>) -> Response<Answer> {
+        if shaped.upgrade.is_some() {
+            let denial = Denial::new(Code::UpgradeRefused, "a handler does not switch protocols");
+            return refuse(shaped.recording, denial, life);
+        }
+        let Shaped {
+            route,
+            method,
+            path_and_query,
+            mut headers,
+            host,
+            body,
+            principal,
+            told,
+            mut recording,
+            ..
+        } = shaped;
+        let mut account =
+            UpstreamAccount { name: Arc::clone(&self.name), status: None, elapsed: Duration::ZERO };
+        recording.record_mut().upstream = Some(account.clone());
+        let begun = life.now();
+        let (body, upload) = RequestBody::new(body, begun);
+        life.watch(upload.as_ref());
+        let mut request = Request::new(body);
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = path_and_query.into();
+        headers.insert(HOST, host);
+        *request.headers_mut() = headers;
+        request.extensions_mut().insert(principal);
+        request.extensions_mut().insert(route);
+
+        let handler = Arc::clone(&self.handler);
+        let answered = Task(self.runtime.spawn(async move { handler.call(request).await })).await;
+        account.elapsed = life.now().saturating_duration_since(begun);
+        account.status = answered.as_ref().ok().map(Response::status);
+        recording.record_mut().upstream = Some(account);
+        if let Some(denial) = upload.as_deref().and_then(Upload::refused) {
+            return fail(recording, denial, told.as_ref(), life);
+        }
+        let Ok(response) = answered else {
+            let denial = Denial::new(Code::HandlerFailed, "the handler panicked, or its runtime is gone");
+            return fail(recording, denial, told.as_ref(), life);
+        };
+        let (mut parts, mut body) = response.into_parts();
+        let status = parts.status;
+        if !(200..600).contains(&status.as_u16()) {
+            let denial = Denial::new(
+                Code::HandlerFailed,
+                format!("the handler answered with status {}", status.as_u16()),
+            );
+            return fail(recording, denial, told.as_ref(), life);
+        }
+        if status.is_server_error() {
+            let denial = Denial::new(
+                Code::HandlerFailed,
+                format!("the handler answered with status {}", status.as_u16()),
+            );
+            return end_with_server_error(recording, denial, status, &parts.headers, told.as_ref(), life);
+        }
+        let length = body.size_hint().exact();
+        let silent = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if method == Method::HEAD || silent {
+            body = ResponseBody::empty();
+        }
+        let id = recording.record().id;
+        hygiene::clean(&mut parts.headers, &method, false, &id, told.as_ref());
+        if method == Method::HEAD
+            && !silent
+            && let Some(length) = length
+        {
+            parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        answer_with(status, parts.headers, Source::Handler(body), recording, upload, life)
+    }
+}
+
+/// A running handler; cancelled when dropped.
+struct Task<T>(JoinHandle<T>);
+
+impl<T> Future for Task<T> {
+    type Output = Result<T, tokio::task::JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

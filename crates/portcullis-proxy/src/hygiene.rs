@@ -1,0 +1,264 @@
+//! What a client may see of an answer.
+//!
+//! Fields that concern the inner connection, that tell what the upstream is made of, that would steer the client around
+//! the gateway, or that only the gateway may set are removed; the protective fields are added. An answer that cannot
+//! be passed on without guessing is refused.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode, Version};
+use portcullis_core::answer::{REQUEST_ID, Told, secure};
+use portcullis_core::head::IDENTITY_PREFIX;
+use portcullis_core::{Code, Denial, RequestId};
+
+/// Whether an answer with this head can be passed on at all.
+///
+/// # Errors
+/// A status outside 200 to 599, or a transfer coding other than `chunked` (RFC 9112, section 6.1).
+pub(crate) fn judge(status: StatusCode, version: Version, headers: &HeaderMap) -> Result<(), Denial> {
+    let malformed = |detail: String| Err(Denial::new(Code::UpstreamMalformed, detail));
+    if !(200..600).contains(&status.as_u16()) {
+        return malformed(format!("the upstream answered with status {}", status.as_u16()));
+    }
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return Ok(()) };
+    // SECURITY: hyper reads any other coding up to the end of the connection, and the client would get its bytes without
+    // the field that explains them (an_unknown_transfer_coding_is_refused).
+    if codings.next().is_some()
+        || !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+        || version != Version::HTTP_11
+    {
+        return malformed("the upstream's Transfer-Encoding is not chunked, once".to_owned());
+    }
+    Ok(())
+}
+
+/// Cleans the fields of an answer that is passed on. `bodiless` where the answer has no body of its own.
+pub(crate) fn clean(
+    headers: &mut HeaderMap,
+    method: &Method,
+    bodiless: bool,
+    id: &RequestId,
+    told: Option<&Told>,
+) {
+    let mut leaving: Vec<HeaderName> = Vec::new();
+    let mut connection = false;
+    for name in headers.keys() {
+        match removed(name.as_str()) {
+            Removed::Stays => {}
+            Removed::Goes => leaving.push(name.clone()),
+            Removed::Connection => connection = true,
+        }
+    }
+    if connection {
+        named_by_connection(headers, &mut leaving);
+    }
+    // The front frames the body anew. Only the answer to HEAD has a length without a body (RFC 9110, section 8.6).
+    let length_stays = bodiless && method == Method::HEAD && !headers.contains_key(header::TRANSFER_ENCODING);
+    if !length_stays || !has_one_length(headers) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    for name in leaving {
+        headers.remove(name);
+    }
+    headers.insert(REQUEST_ID, id.to_value());
+    secure(headers);
+    if let Some(told) = told {
+        told.write(headers);
+    }
+}
+
+/// The fields with which an upstream accepts an upgrade, and no others (RFC 9110, section 7.8; RFC 6455, section 4.2.2).
+pub(crate) fn clean_upgrade(headers: &mut HeaderMap, protocol: HeaderValue, id: &RequestId) {
+    let accepted: Vec<(HeaderName, HeaderValue)> = headers
+        .iter()
+        .filter(|(name, _)| name.as_str().starts_with("sec-websocket-"))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    headers.clear();
+    headers.extend(accepted);
+    headers.insert(header::CONNECTION, crate::fields::UPGRADE);
+    headers.insert(header::UPGRADE, protocol);
+    headers.insert(REQUEST_ID, id.to_value());
+}
+
+fn has_one_length(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let digits = |value: &HeaderValue| !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit);
+    lengths.next().is_none_or(digits) && lengths.next().is_none()
+}
+
+/// Adds what `Connection` names, and the field itself.
+fn named_by_connection(headers: &HeaderMap, leaving: &mut Vec<HeaderName>) {
+    for value in headers.get_all(header::CONNECTION) {
+        let tokens =
+            value.to_str().unwrap_or_default().split(',').map(|token| token.trim_matches([' ', '\t']));
+        leaving.extend(tokens.filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok()));
+    }
+    leaving.push(header::CONNECTION);
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Removed {
+    Stays,
+    Goes,
+    Connection,
+}
+
+/// What becomes of a field, by its first letter first, since most fields are ordinary ones.
+fn removed(name: &str) -> Removed {
+    let goes = match name.as_bytes().first() {
+        // `Alt-Svc` tells a client where else to reach the server: around the gateway.
+        Some(b'a') => name == "alt-svc",
+        Some(b'c') if name == "connection" => return Removed::Connection,
+        Some(b'h') => name == "host-header",
+        Some(b'k') => name == "keep-alive",
+        Some(b'l') => name == "liferay-portal",
+        Some(b'p') => matches!(
+            name,
+            "proxy-connection" | "proxy-authenticate" | "proxy-authentication-info" | "powered-by"
+        ),
+        Some(b's') => matches!(name, "server" | "sourcemap"),
+        Some(b't') => matches!(name, "te" | "trailer" | "transfer-encoding"),
+        Some(b'u') => name == "upgrade",
+        Some(b'v') => name == "via",
+        Some(b'x') => extension_goes(name),
+        Some(_) | None => false,
+    };
+    if goes { Removed::Goes } else { Removed::Stays }
+}
+
+/// The `X-` fields that tell what an upstream is made of or where it stands, are orders to an inner proxy, or say who a
+/// client is. The list follows "headers to remove" of the OWASP Secure Headers Project.
+fn extension_goes(name: &str) -> bool {
+    const PREFIXES: [&str; 10] = [
+        "x-accel-",
+        "x-aspnet",
+        "x-backend",
+        "x-debug",
+        "x-drupal-",
+        "x-envoy-",
+        "x-generat",
+        "x-litespeed-",
+        "x-powered-",
+        "x-varnish",
+    ];
+    match name {
+        "x-runtime"
+        | "x-version"
+        | "x-php-version"
+        | "x-framework"
+        | "x-cms"
+        | "x-server"
+        | "x-served-by"
+        | "x-server-powered-by"
+        | "x-turbo-charged-by"
+        | "x-sourcefiles"
+        | "x-sourcemap"
+        | "x-sendfile"
+        | "x-pingback"
+        | "x-beserver"
+        | "x-feserver"
+        | "x-page-speed"
+        | "x-mod-pagespeed"
+        | "x-umbraco-version"
+        | "x-original-content-length"
+        | "x-real-ip"
+        | "x-forwarded-for"
+        | "x-forwarded-host"
+        | "x-forwarded-proto" => true,
+        _ => name.starts_with(IDENTITY_PREFIX) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cleaned(method: &Method, bodiless: bool, fields: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        clean(&mut headers, method, bodiless, &RequestId::new([7; 16]), None);
+        headers
+    }
+
+    #[test]
+    fn what_tells_of_the_inside_is_gone_and_the_rest_stays() {
+        let gone = [
+            ("server", "x"),
+            ("x-powered-by", "x"),
+            ("x-aspnet-version", "x"),
+            ("x-aspnetmvc-version", "x"),
+            ("x-generator", "x"),
+            ("via", "x"),
+            ("x-runtime", "x"),
+            ("x-debug-token", "x"),
+            ("x-consumer-name", "x"),
+            ("connection", "x-hop, close"),
+            ("x-hop", "x"),
+            ("keep-alive", "x"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "x"),
+            ("te", "x"),
+            ("trailer", "x"),
+            ("proxy-authenticate", "x"),
+            ("alt-svc", "x"),
+            ("x-accel-redirect", "/x"),
+            ("content-length", "5"),
+        ];
+        let stay = [
+            ("content-type", "text/plain"),
+            ("set-cookie", "a=1"),
+            ("etag", "x"),
+            ("x-own", "x"),
+            ("retry-after", "1"),
+        ];
+        let headers = cleaned(&Method::GET, false, &[&gone[..], &stay[..]].concat());
+        for (name, _) in gone {
+            assert!(!headers.contains_key(name), "{name}");
+        }
+        for (name, value) in stay {
+            assert_eq!(headers.get(name).unwrap(), value);
+        }
+        assert_eq!(headers.get("x-content-type-options").unwrap(), "nosniff");
+    }
+
+    #[test]
+    fn the_request_id_is_the_gateways_own() {
+        let headers = cleaned(&Method::GET, false, &[("x-request-id", "a"), ("x-request-id", "b")]);
+        assert_eq!(headers.get_all("x-request-id").iter().count(), 1);
+        assert_eq!(headers.get("x-request-id").unwrap(), RequestId::new([7; 16]).as_str());
+    }
+
+    #[test]
+    fn only_an_answer_to_head_has_a_length_without_a_body() {
+        assert!(cleaned(&Method::HEAD, true, &[("content-length", "5")]).contains_key("content-length"));
+        assert!(!cleaned(&Method::HEAD, true, &[("content-length", "5, 6")]).contains_key("content-length"));
+        assert!(
+            !cleaned(&Method::HEAD, true, &[("content-length", "5"), ("content-length", "6")])
+                .contains_key("content-length")
+        );
+        assert!(!cleaned(&Method::GET, true, &[("content-length", "5")]).contains_key("content-length"));
+    }
+
+    #[test]
+    fn an_unknown_transfer_coding_is_refused() {
+        let judged = |version, values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("transfer-encoding", HeaderValue::from_static(value));
+            }
+            judge(StatusCode::OK, version, &headers).map_err(|denial| denial.code())
+        };
+        assert_eq!(judged(Version::HTTP_11, &["chunked"]), Ok(()));
+        assert_eq!(judged(Version::HTTP_11, &[]), Ok(()));
+        for bad in [&["gzip"][..], &["gzip, chunked"], &["chunked", "chunked"], &["identity"]] {
+            assert_eq!(judged(Version::HTTP_11, bad), Err(Code::UpstreamMalformed), "{bad:?}");
+        }
+        for status in [100, 103, 199, 600, 999] {
+            let judged = judge(StatusCode::from_u16(status).unwrap(), Version::HTTP_11, &HeaderMap::new());
+            assert_eq!(judged.map_err(|denial| denial.code()), Err(Code::UpstreamMalformed), "{status}");
+        }
+    }
+}

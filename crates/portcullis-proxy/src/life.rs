@@ -1,0 +1,236 @@
+//! What a connection is doing, and by when it must be done with it.
+//!
+//! Everything that takes time on a connection notes here since when; the connection looks at the earliest deadline
+//! after each of its turns and keeps one timer, which is moved only to fire earlier. So no request sets a timer, and
+//! a deadline is never passed over.
+
+use crate::config::Timeouts;
+use crate::tunnel::Tunnel;
+use crate::upload::{SPARE_BODY, Upload};
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+/// How long a connection without a request may stay once the drain has begun. A client that sends requests without
+/// pause has sent one by then, and its answer tells it to close.
+pub(crate) const FAREWELL: Duration = Duration::from_millis(250);
+
+/// What a connection is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// It has not sent a byte.
+    Fresh,
+    /// It is between two requests.
+    Idle,
+    /// It has begun to send a request head.
+    Head,
+    /// A request is being served.
+    Serving,
+}
+
+/// Whose time is up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Due {
+    /// There was no request for too long.
+    Quiet,
+    /// A request head is not complete in time.
+    Head,
+    /// The client does not take its answer.
+    Answer,
+    /// The client does not send its body.
+    Upload,
+    /// The upstream keeps us waiting; whoever waits for it sees that on its next turn.
+    Upstream,
+}
+
+/// What a connection is doing, and since when.
+pub(crate) struct Life {
+    timeouts: Timeouts,
+    now: Cell<Instant>,
+    phase: Cell<Phase>,
+    since: Cell<Instant>,
+    write_blocked: Cell<Option<Instant>>,
+    upstream: Cell<Option<Instant>>,
+    upload: RefCell<Option<Arc<Upload>>>,
+    /// Bytes of the body that nobody will read, at most.
+    unread: Cell<u64>,
+    tunnel: RefCell<Option<Tunnel>>,
+}
+
+impl Life {
+    pub(crate) fn new(timeouts: Timeouts) -> Life {
+        let now = Instant::now();
+        Life {
+            timeouts,
+            now: Cell::new(now),
+            phase: Cell::new(Phase::Fresh),
+            since: Cell::new(now),
+            write_blocked: Cell::new(None),
+            upstream: Cell::new(None),
+            upload: RefCell::new(None),
+            unread: Cell::new(0),
+            tunnel: RefCell::new(None),
+        }
+    }
+
+    /// Reads the clock; once for each turn of the connection.
+    pub(crate) fn tick(&self) {
+        self.now.set(Instant::now());
+    }
+
+    /// The time at which the connection's turn began.
+    pub(crate) fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.since.set(self.now.get());
+    }
+
+    /// Bytes came in.
+    pub(crate) fn read_some(&self) {
+        match self.phase.get() {
+            // What comes after an answer may still be the body of its request.
+            Phase::Fresh | Phase::Idle if !self.is_uploading() => self.enter(Phase::Head),
+            Phase::Fresh | Phase::Idle | Phase::Head | Phase::Serving => {}
+        }
+    }
+
+    /// Bytes went out.
+    pub(crate) fn wrote_some(&self) {
+        self.write_blocked.set(None);
+    }
+
+    /// Nothing more goes out until the client reads.
+    pub(crate) fn write_blocks(&self) {
+        if self.write_blocked.get().is_none() {
+            self.write_blocked.set(Some(self.now.get()));
+        }
+    }
+
+    /// A request head is complete.
+    pub(crate) fn begin_request(&self) {
+        self.watch(None);
+        self.unread.set(0);
+        self.enter(Phase::Serving);
+    }
+
+    /// The answer has been handed to the connection, or given up.
+    pub(crate) fn end_request(&self) {
+        self.upstream.set(None);
+        self.enter(Phase::Idle);
+    }
+
+    /// Watches the body of the request.
+    pub(crate) fn watch(&self, upload: Option<&Arc<Upload>>) {
+        *self.upload.borrow_mut() = upload.cloned();
+    }
+
+    /// Gives up the body that is being watched.
+    pub(crate) fn expire_upload(&self) {
+        if let Some(upload) = self.upload.borrow().as_deref() {
+            upload.expire();
+        }
+    }
+
+    fn is_uploading(&self) -> bool {
+        self.upload.borrow().as_deref().is_some_and(|upload| !upload.has_ended())
+    }
+
+    /// The request is answered without its body having been read, of which so much was announced; `None` where nobody
+    /// knows.
+    pub(crate) fn leave_unread(&self, rest: Option<u64>) {
+        self.unread.set(rest.unwrap_or(u64::MAX));
+    }
+
+    /// Whether so much is left unread that the connection must not be used again.
+    pub(crate) fn left_unread(&self) -> bool {
+        self.unread.get() > SPARE_BODY || self.upload.borrow().as_deref().is_some_and(Upload::left_unread)
+    }
+
+    /// Whether anything may be left unread.
+    pub(crate) fn may_have_unread(&self) -> bool {
+        self.unread.get() > 0 || self.upload.borrow().as_deref().is_some_and(Upload::may_have_unread)
+    }
+
+    /// Keeps what begins when this connection has switched protocols.
+    pub(crate) fn keep_tunnel(&self, tunnel: Tunnel) {
+        *self.tunnel.borrow_mut() = Some(tunnel);
+    }
+
+    /// What begins now that the connection has switched protocols.
+    pub(crate) fn take_tunnel(&self) -> Option<Tunnel> {
+        self.tunnel.borrow_mut().take()
+    }
+
+    /// Whether there is no request, and nothing of one.
+    pub(crate) fn is_quiet(&self) -> bool {
+        matches!(self.phase.get(), Phase::Fresh | Phase::Idle) && !self.is_uploading()
+    }
+
+    /// The earliest deadline, and whose it is. `draining` since when, if the front is.
+    pub(crate) fn due(&self, draining: Option<Instant>) -> Option<(Instant, Due)> {
+        let since = self.since.get();
+        let mut first: Option<(Instant, Due)> = None;
+        let mut note = |when: Option<Instant>, due: Due| {
+            if let Some(when) = when
+                && first.is_none_or(|(earlier, _)| when < earlier)
+            {
+                first = Some((when, due));
+            }
+        };
+        let farewell = |since: Instant| draining.and_then(|begun| begun.max(since).checked_add(FAREWELL));
+        match self.phase.get() {
+            Phase::Fresh => {
+                note(since.checked_add(self.timeouts.header.min(self.timeouts.idle)), Due::Quiet);
+                note(farewell(since), Due::Quiet);
+            }
+            Phase::Idle if !self.is_uploading() => {
+                note(since.checked_add(self.timeouts.idle), Due::Quiet);
+                note(farewell(since), Due::Quiet);
+            }
+            Phase::Head => note(since.checked_add(self.timeouts.header), Due::Head),
+            Phase::Idle | Phase::Serving => {}
+        }
+        note(self.write_blocked.get().and_then(|since| since.checked_add(self.timeouts.body)), Due::Answer);
+        note(self.upstream.get(), Due::Upstream);
+        if let Some(upload) = self.upload.borrow().as_deref() {
+            note(upload.deadline(&self.timeouts, self.now.get()), Due::Upload);
+        }
+        first
+    }
+
+    /// Waits for the upstream until `deadline`, which is asked for anew on each turn. `None` where it has passed.
+    pub(crate) async fn within<F: Future>(
+        &self,
+        deadline: impl Fn() -> Option<Instant>,
+        future: F,
+    ) -> Option<F::Output> {
+        let mut future = pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => {
+                self.upstream.set(None);
+                Poll::Ready(Some(output))
+            }
+            Poll::Pending if self.has_passed(deadline()) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Notes by when the upstream must do something. `true` if that has passed.
+    pub(crate) fn has_passed(&self, deadline: Option<Instant>) -> bool {
+        let passed = deadline.is_some_and(|deadline| deadline <= self.now.get());
+        self.upstream.set(deadline.filter(|_| !passed));
+        passed
+    }
+
+    /// The upstream has done something.
+    pub(crate) fn upstream_moved(&self) {
+        self.upstream.set(None);
+    }
+}

@@ -1,0 +1,266 @@
+//! The connections of one worker to one upstream.
+//!
+//! The most recently used idle connection is taken first, so that the others can age and go. A connection that the
+//! upstream has closed, that has grown too old, or that is still busy is not handed out. Nothing here is shared with
+//! another worker. Where no connection can be made, the request is refused with 502.
+
+use crate::config::Upstream;
+use crate::upload::RequestBody;
+use bytes::Bytes;
+use http::HeaderValue;
+use hyper::client::conn::http1::{self, Connection, SendRequest};
+use hyper_util::rt::TokioIo;
+use portcullis_core::{Code, Denial};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+/// The largest response head, in bytes.
+const MAX_HEAD: usize = 64 * 1024;
+/// How long a connection may take, after an answer's end, to be ready for the next request.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// An upstream and this worker's connections to it.
+pub(crate) struct Pool {
+    pub(crate) upstream: Upstream,
+    /// The worker's own copy of the name, so that no other core counts its references.
+    pub(crate) name: Arc<str>,
+    /// The `Host` field.
+    pub(crate) host: HeaderValue,
+    address: Address,
+    http: http1::Builder,
+    idle: RefCell<VecDeque<Idle>>,
+    sweeping: Cell<bool>,
+    closed: Cell<bool>,
+}
+
+enum Address {
+    Known(SocketAddr),
+    Named(String, u16),
+}
+
+struct Idle {
+    lease: Inner,
+    since: Instant,
+}
+
+struct Inner {
+    sender: SendRequest<RequestBody>,
+    handover: Rc<Handover>,
+}
+
+/// Where the driver of a connection leaves it after an upgrade.
+type Handover = RefCell<Option<oneshot::Sender<(TcpStream, Bytes)>>>;
+
+/// A connection in use. Dropped, it is closed.
+pub(crate) struct Lease {
+    inner: Inner,
+    pool: Rc<Pool>,
+    switched: Option<Switched>,
+}
+
+/// A connection that has left HTTP behind, and the bytes that have come in since.
+pub(crate) type Switched = oneshot::Receiver<(TcpStream, Bytes)>;
+
+impl Lease {
+    pub(crate) fn sender(&mut self) -> &mut SendRequest<RequestBody> {
+        &mut self.inner.sender
+    }
+
+    /// Says before a request that the upstream may switch protocols: afterwards the connection is gone before its
+    /// answer is seen.
+    pub(crate) fn may_switch(&mut self) {
+        let (sender, receiver) = oneshot::channel();
+        *self.inner.handover.borrow_mut() = Some(sender);
+        self.switched = Some(receiver);
+    }
+
+    /// The connection itself, now that the upstream has switched protocols. `None` if that was not foreseen.
+    pub(crate) fn take_over(self) -> Option<Switched> {
+        self.switched
+    }
+
+    /// Returns the connection after the end of an answer.
+    pub(crate) fn give_back(self) {
+        let Lease { mut inner, pool, .. } = self;
+        inner.handover.take();
+        if inner.sender.is_ready() {
+            pool.keep(inner);
+        } else if !inner.sender.is_closed() {
+            // The upstream has answered, but has not read the whole request.
+            tokio::task::spawn_local(async move {
+                if let Ok(Ok(())) = tokio::time::timeout(SETTLE, inner.sender.ready()).await {
+                    pool.keep(inner);
+                }
+            });
+        }
+    }
+}
+
+impl Pool {
+    /// # Errors
+    /// What is wrong with the upstream's authority or base path.
+    pub(crate) fn new(upstream: Upstream) -> Result<Pool, &'static str> {
+        let address = address(&upstream.authority)?;
+        let host = HeaderValue::from_str(&upstream.authority).map_err(|_| "the authority is not text")?;
+        let base = &upstream.base_path;
+        let sane = base.is_empty() || (base.starts_with('/') && !base.ends_with('/'));
+        if !sane
+            || base.contains(['?', '#'])
+            || base.parse::<http::uri::PathAndQuery>().is_err() && !base.is_empty()
+        {
+            return Err("the base path is neither empty nor a path without a slash at its end");
+        }
+        let mut http = http1::Builder::new();
+        http.max_buf_size(MAX_HEAD).max_header_size(MAX_HEAD);
+        Ok(Pool {
+            name: Arc::from(&*upstream.name),
+            upstream,
+            host,
+            address,
+            http,
+            idle: RefCell::default(),
+            sweeping: Cell::new(false),
+            closed: Cell::new(false),
+        })
+    }
+
+    /// An idle connection that can be used.
+    pub(crate) fn take(self: &Rc<Self>) -> Option<Lease> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some(Idle { lease, since }) = idle.pop_back() {
+            if lease.sender.is_ready() && since.elapsed() < self.upstream.idle_timeout {
+                return Some(Lease { inner: lease, pool: Rc::clone(self), switched: None });
+            }
+        }
+        None
+    }
+
+    /// A new connection.
+    ///
+    /// # Errors
+    /// No address, or none that answers.
+    pub(crate) async fn connect(self: &Rc<Self>) -> Result<Lease, Denial> {
+        let unreachable = |error: io::Error| Denial::new(Code::UpstreamUnreachable, error.to_string());
+        let stream = match &self.address {
+            Address::Known(address) => TcpStream::connect(address).await,
+            Address::Named(host, port) => TcpStream::connect((host.as_str(), *port)).await,
+        }
+        .map_err(unreachable)?;
+        stream.set_nodelay(true).map_err(unreachable)?;
+        let (sender, connection) = self
+            .http
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| Denial::new(Code::UpstreamUnreachable, error.to_string()))?;
+        let handover = Rc::new(Handover::default());
+        tokio::task::spawn_local(drive(connection, Rc::clone(&handover)));
+        Ok(Lease { inner: Inner { sender, handover }, pool: Rc::clone(self), switched: None })
+    }
+
+    fn keep(self: Rc<Self>, lease: Inner) {
+        if self.closed.get() || self.upstream.max_idle_connections == 0 {
+            return;
+        }
+        let mut idle = self.idle.borrow_mut();
+        idle.push_back(Idle { lease, since: Instant::now() });
+        if idle.len() > self.upstream.max_idle_connections {
+            idle.pop_front();
+        }
+        drop(idle);
+        if !self.sweeping.replace(true) {
+            tokio::task::spawn_local(self.sweep());
+        }
+    }
+
+    /// Closes idle connections that have grown too old, until there is none left.
+    async fn sweep(self: Rc<Self>) {
+        let limit = self.upstream.idle_timeout;
+        loop {
+            let oldest = self.idle.borrow().front().map(|idle| idle.since);
+            let Some(oldest) = oldest else { break };
+            tokio::time::sleep(limit.saturating_sub(oldest.elapsed())).await;
+            let mut idle = self.idle.borrow_mut();
+            while idle
+                .front()
+                .is_some_and(|idle| idle.since.elapsed() >= limit || idle.lease.sender.is_closed())
+            {
+                idle.pop_front();
+            }
+        }
+        self.sweeping.set(false);
+    }
+
+    /// Closes every idle connection, and each further one when its answer ends.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
+        self.idle.borrow_mut().clear();
+    }
+}
+
+/// Runs a connection to its end; its failures are told to whoever waits for the answer.
+async fn drive(mut connection: Connection<TokioIo<TcpStream>, RequestBody>, handover: Rc<Handover>) {
+    if (&mut connection).await.is_ok()
+        && let Some(receiver) = handover.take()
+    {
+        let parts = connection.into_parts();
+        // Nobody is left to receive it when the client has gone away.
+        let _gone = receiver.send((parts.io.into_inner(), parts.read_buf));
+    }
+}
+
+fn address(authority: &str) -> Result<Address, &'static str> {
+    if let Ok(address) = authority.parse() {
+        return Ok(Address::Known(address));
+    }
+    let (host, port) = authority.rsplit_once(':').ok_or("the authority has no port")?;
+    let port =
+        port.parse().ok().filter(|port| *port != 0).ok_or("the port is not a number from 1 to 65535")?;
+    let named = !host.is_empty()
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    if named {
+        Ok(Address::Named(host.to_owned(), port))
+    } else {
+        Err("the host is not a name or an address")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upstream_is_host_and_port() {
+        for good in ["127.0.0.1:80", "[::1]:8080", "backend:3000", "a.b-c.example:1"] {
+            assert!(Pool::new(Upstream::new(good)).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "backend",
+            "backend:",
+            "backend:0",
+            "backend:99999",
+            "http://a:80",
+            "a b:80",
+            "[::1]",
+            "u@h:80",
+            ":80",
+        ] {
+            assert!(Pool::new(Upstream::new(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_base_path_has_a_slash_before_it_and_none_after() {
+        let with =
+            |base: &str| Pool::new(Upstream { base_path: base.into(), ..Upstream::new("a:80") }).is_ok();
+        assert!(with("") && with("/v1") && with("/v1/x"));
+        assert!(!with("/") && !with("v1") && !with("/v1/") && !with("/a?b") && !with("/a b"));
+    }
+}

@@ -1,0 +1,89 @@
+//! Builds answers, and closes the account of those that are complete at once.
+//!
+//! An answer that the gateway gives itself is problem details and nothing else: what went wrong is in the record.
+
+use crate::answer::{Answer, Source};
+use crate::life::Life;
+use crate::upload::Upload;
+use http::header::{self, HeaderMap};
+use http::{Response, StatusCode};
+use portcullis_core::answer::{Told, problem};
+use portcullis_core::{Denial, Outcome, Recording};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// An answer of these parts.
+pub(crate) fn respond(status: StatusCode, headers: HeaderMap, body: Answer) -> Response<Answer> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    if status.canonical_reason().is_none() {
+        response.extensions_mut().insert(hyper::ext::ReasonPhrase::from_static(b""));
+    }
+    response
+}
+
+/// An answer that is passed on.
+pub(crate) fn answer_with(
+    status: StatusCode,
+    headers: HeaderMap,
+    source: Source,
+    mut recording: Recording,
+    upload: Option<Arc<Upload>>,
+    life: &Rc<Life>,
+) -> Response<Answer> {
+    recording.record_mut().status = Some(status);
+    respond(status, headers, Answer::relayed(source, recording, upload, life))
+}
+
+/// The answer to a server error: the same status, nothing else of it but when to come back.
+pub(crate) fn end_with_server_error(
+    recording: Recording,
+    denial: Denial,
+    status: StatusCode,
+    headers: &HeaderMap,
+    told: Option<&Told>,
+    life: &Rc<Life>,
+) -> Response<Answer> {
+    let retry_after = headers.get(header::RETRY_AFTER).cloned();
+    let mut response = end(recording, Outcome::Failed(denial), status, told, life);
+    if let Some(value) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, value);
+    }
+    response
+}
+
+/// The answer to a request that was let through and failed.
+pub(crate) fn fail(
+    recording: Recording,
+    denial: Denial,
+    told: Option<&Told>,
+    life: &Rc<Life>,
+) -> Response<Answer> {
+    let status = denial.status();
+    end(recording, Outcome::Failed(denial), status, told, life)
+}
+
+/// The answer to a request that the front refuses before it forwards anything.
+pub(crate) fn refuse(recording: Recording, denial: Denial, life: &Rc<Life>) -> Response<Answer> {
+    let status = denial.status();
+    end(recording, Outcome::Refused(denial), status, None, life)
+}
+
+fn end(
+    mut recording: Recording,
+    outcome: Outcome,
+    status: StatusCode,
+    told: Option<&Told>,
+    life: &Rc<Life>,
+) -> Response<Answer> {
+    let mut response = problem(status, &recording.record().id);
+    if let Some(told) = told {
+        told.write(response.headers_mut());
+    }
+    let record = recording.record_mut();
+    record.status = Some(status);
+    record.bytes_sent = response.body().len() as u64;
+    recording.close(outcome);
+    response.map(|bytes| Answer::whole(bytes, life))
+}

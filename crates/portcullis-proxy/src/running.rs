@@ -1,0 +1,112 @@
+//! A front that serves, and how it ends.
+//!
+//! A shutdown can be asked for from anywhere, any number of times. It also begins when everybody who could ask for it
+//! is gone. It ends when every worker has served what had begun, or when the drain's time is over.
+
+use crate::front::{Bound, Share};
+use crate::worker::Worker;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc as std_mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, watch};
+
+/// A front that serves.
+#[must_use = "a front that nobody can shut down does so itself"]
+pub struct Running {
+    shutdown: ShutdownHandle,
+    threads: Vec<JoinHandle<()>>,
+    done: mpsc::Receiver<()>,
+}
+
+/// Begins a shutdown.
+#[derive(Clone)]
+pub struct ShutdownHandle(Arc<watch::Sender<bool>>);
+
+impl ShutdownHandle {
+    /// Begins the drain: no new connections, and what has begun is served. Does nothing the second time.
+    pub fn shutdown(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl Running {
+    pub(crate) fn start(bound: Bound) -> io::Result<Running> {
+        let (asked, shutdown) = watch::channel(false);
+        let handle = ShutdownHandle(Arc::new(asked));
+        let (alive, done) = mpsc::channel::<()>(1);
+        let mut threads = Vec::with_capacity(bound.shares.len());
+        let (started, starts) = std_mpsc::channel();
+        let workers = bound.shares.len();
+        for (number, share) in bound.shares.into_iter().enumerate() {
+            let (shutdown, drain, alive, started) =
+                (shutdown.clone(), bound.drain, alive.clone(), started.clone());
+            let thread = std::thread::Builder::new().name(format!("portcullis-{number}")).spawn(move || {
+                let _alive = alive;
+                work(share, shutdown, drain, &started);
+            });
+            threads.push(thread?);
+        }
+        drop(started);
+        // A worker that does not run would leave the connections that the operating system gives it without an answer.
+        for _ in 0..workers {
+            starts.recv().unwrap_or_else(|_| Err(io::Error::other("a worker ended before it began")))?;
+        }
+        Ok(Running { shutdown: handle, threads, done })
+    }
+
+    /// Begins the drain; see [`ShutdownHandle::shutdown`].
+    pub fn shutdown(&self) {
+        self.shutdown.shutdown();
+    }
+
+    /// What begins the drain from elsewhere, such as a signal handler.
+    pub fn shutdown_handle(&self) -> ShutdownHandle {
+        self.shutdown.clone()
+    }
+
+    /// Waits until every worker has ended. Begins nothing.
+    pub async fn finished(mut self) {
+        // Nothing is ever sent: the channel closes when the last worker has ended.
+        while self.done.recv().await.is_some() {}
+    }
+
+    /// The same, for a caller without a runtime.
+    pub fn join(self) {
+        for thread in self.threads {
+            // A worker that panicked has said so on its standard error; the others still have to end.
+            let _panicked = thread.join();
+        }
+    }
+}
+
+/// A worker's thread.
+fn work(
+    share: Share,
+    shutdown: watch::Receiver<bool>,
+    drain: Duration,
+    started: &std_mpsc::Sender<io::Result<()>>,
+) {
+    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _gone = started.send(Err(error));
+            return;
+        }
+    };
+    let Share { sockets, snapshot, targets, handlers } = share;
+    let worker = match Worker::new(snapshot, targets, handlers.as_ref()) {
+        Ok(worker) => Rc::new(worker),
+        Err((_, reason)) => {
+            let _gone = started.send(Err(io::Error::other(reason)));
+            return;
+        }
+    };
+    let _gone = started.send(Ok(()));
+    runtime.block_on(worker.run(sockets, shutdown, drain));
+    // Drops what is still running, which writes its records; does not wait for a name look-up that hangs.
+    runtime.shutdown_background();
+}

@@ -1,0 +1,64 @@
+//! One request: it is judged, and then either refused or sent where its route says.
+//!
+//! This is the only place in which the front meets the engine. A client that goes away drops this future, and with it
+//! everything that was done for the request; its record then says that it was aborted.
+
+use crate::answer::Answer;
+use crate::fields::CLOSE;
+use crate::forward::forward;
+use crate::life::Life;
+use crate::respond::fail;
+use crate::worker::{Destination, Worker};
+use http::header::CONNECTION;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use portcullis_core::{Code, Conn, Denial, Permit, Recording, Refused, judge};
+use std::convert::Infallible;
+use std::rc::Rc;
+
+/// Answers one request.
+pub(crate) async fn answer(
+    worker: Rc<Worker>,
+    life: Rc<Life>,
+    conn: Conn,
+    request: Request<Incoming>,
+) -> Result<Response<Answer>, Infallible> {
+    life.begin_request();
+    let recording = Recording::open(worker.snapshot.clone(), &conn);
+    let (parts, body) = request.into_parts();
+    let remaining = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
+    let judged = match judge(parts, conn, recording).await {
+        Ok(cleared) => cleared.inspect(body),
+        Err(refused) => Err(refused),
+    };
+    let mut response = match judged {
+        Ok(permit) => pass(&worker, &life, permit).await,
+        Err(refused) => refuse(refused, remaining, &life),
+    };
+    // A body that failed half-way leaves a connection whose next bytes nobody can place.
+    if worker.draining().is_some() || life.left_unread() {
+        response.headers_mut().entry(CONNECTION).or_insert(CLOSE);
+    }
+    Ok(response)
+}
+
+async fn pass(worker: &Worker, life: &Rc<Life>, permit: Permit<Incoming>) -> Response<Answer> {
+    let shaped = permit.shape();
+    match worker.destination(shaped.target) {
+        Some(Destination::Upstream(pool)) => forward(pool, life, shaped).await,
+        Some(Destination::Handler(local)) => local.answer(life, shaped).await,
+        None => {
+            let denial = Denial::new(Code::Fault, "the plan names a target that the front does not have");
+            fail(shaped.recording, denial, shaped.told.as_ref(), life)
+        }
+    }
+}
+
+/// The answer to a refusal. `remaining` of the body were announced and not read; `None` where nobody knows.
+fn refuse(refused: Refused, remaining: Option<u64>, life: &Rc<Life>) -> Response<Answer> {
+    // SECURITY: what remains of a refused request must never be read as the next one. hyper skips a body that has come
+    // in already and otherwise closes; a larger one is not waited for (an_unread_body_is_never_a_request).
+    life.leave_unread(remaining);
+    refused.answer().map(|bytes| Answer::whole(bytes, life))
+}

@@ -1,0 +1,199 @@
+//! The body of a request on its way to an upstream or a handler.
+//!
+//! It is read under the route's cap, and under the client's deadlines: those are watched by the client's connection,
+//! which ends the body with an error when one has passed. Why a body failed is kept here, because whoever reads it
+//! only learns that it did.
+
+use crate::config::Timeouts;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use portcullis_core::{BodyRefused, Capped, Code, Denial};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+/// The most bytes of a body that may be left unread on a connection that is used again: hyper skips them if they have
+/// come in already, and closes the connection if not.
+pub(crate) const SPARE_BODY: u64 = 8 * 1024;
+
+/// The body of a request, under the route's cap and the client's deadlines. Trailer fields are dropped.
+pub struct RequestBody(Option<Streamed>);
+
+struct Streamed {
+    body: Capped<Incoming>,
+    upload: Arc<Upload>,
+}
+
+impl RequestBody {
+    /// The body, and what watches it; nothing watches a body that is empty.
+    pub(crate) fn new(body: Capped<Incoming>, now: Instant) -> (RequestBody, Option<Arc<Upload>>) {
+        if body.is_end_stream() {
+            return (RequestBody(None), None);
+        }
+        let upload = Arc::new(Upload::new(now));
+        (RequestBody(Some(Streamed { body, upload: Arc::clone(&upload) })), Some(upload))
+    }
+
+    /// A body without a byte.
+    pub(crate) fn empty() -> RequestBody {
+        RequestBody(None)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyRefused<hyper::Error>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Some(Streamed { body, upload }) = &mut self.0 else { return Poll::Ready(None) };
+        let polled = Pin::new(&mut *body).poll_frame(cx);
+        let mut state = upload.state();
+        // An error that has been told once is told again: no reader may take a broken body for a complete one.
+        if let Some(denial) = &state.broken {
+            return Poll::Ready(Some(Err(BodyRefused::Denied(denial.clone()))));
+        }
+        match &polled {
+            Poll::Pending => {
+                state.waiting.get_or_insert_with(Instant::now);
+                match &mut state.waker {
+                    Some(waker) => waker.clone_from(cx.waker()),
+                    None => state.waker = Some(cx.waker().clone()),
+                }
+            }
+            Poll::Ready(Some(Ok(_))) => {
+                state.waiting = None;
+                state.active = Instant::now();
+                state.ended = body.is_end_stream();
+            }
+            Poll::Ready(Some(Err(BodyRefused::Denied(denial)))) => state.broken = Some(denial.clone()),
+            Poll::Ready(Some(Err(BodyRefused::Transport(error)))) => {
+                let detail = std::error::Error::source(error)
+                    .map_or(error.to_string(), |source| format!("{error}: {source}"));
+                state.broken = Some(Denial::new(Code::BodyMalformed, detail));
+            }
+            Poll::Ready(None) => state.ended = true,
+        }
+        drop(state);
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(|streamed| streamed.body.is_end_stream() && !streamed.upload.is_broken())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.as_ref().map_or(SizeHint::with_exact(0), |streamed| streamed.body.size_hint())
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        let Some(Streamed { body, upload }) = &self.0 else { return };
+        let rest = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
+        let mut state = upload.state();
+        if !state.ended {
+            state.rest = rest.unwrap_or(u64::MAX);
+        }
+        state.ended = true;
+    }
+}
+
+/// What is known of a body while somebody else reads it.
+pub(crate) struct Upload(Mutex<State>);
+
+struct State {
+    started: Instant,
+    /// When the client last sent something.
+    active: Instant,
+    /// Since when a read waits for the client.
+    waiting: Option<Instant>,
+    /// Read to its end, or given up.
+    ended: bool,
+    /// How much may still come of a body that was given up.
+    rest: u64,
+    /// Why it broke, once it has.
+    broken: Option<Denial>,
+    waker: Option<Waker>,
+}
+
+impl Upload {
+    fn new(now: Instant) -> Upload {
+        let state = State {
+            started: now,
+            active: now,
+            waiting: None,
+            ended: false,
+            rest: 0,
+            broken: None,
+            waker: None,
+        };
+        Upload(Mutex::new(state))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_broken(&self) -> bool {
+        self.state().broken.is_some()
+    }
+
+    /// Why the body failed; `None` while it has not.
+    pub(crate) fn refused(&self) -> Option<Denial> {
+        self.state().broken.clone()
+    }
+
+    /// Whether so much is left unread that the connection must not be used again.
+    pub(crate) fn left_unread(&self) -> bool {
+        let state = self.state();
+        state.rest > SPARE_BODY || state.broken.is_some()
+    }
+
+    /// Whether bytes may still come that nobody will read.
+    pub(crate) fn may_have_unread(&self) -> bool {
+        let state = self.state();
+        state.rest > 0 || state.broken.is_some()
+    }
+
+    /// Whether the body is at its end, in one way or another.
+    pub(crate) fn has_ended(&self) -> bool {
+        let state = self.state();
+        state.ended || state.broken.is_some()
+    }
+
+    /// When the client last sent something; `None` while a read waits for it.
+    pub(crate) fn active(&self) -> Option<Instant> {
+        let state = self.state();
+        state.waiting.is_none().then_some(state.active)
+    }
+
+    /// When the client's time is up, at the earliest. A read that does not wait yet could begin to at `now`.
+    pub(crate) fn deadline(&self, timeouts: &Timeouts, now: Instant) -> Option<Instant> {
+        let state = self.state();
+        if state.ended || state.broken.is_some() {
+            return None;
+        }
+        let step = state.waiting.unwrap_or(now).checked_add(timeouts.body);
+        let whole = timeouts.request.and_then(|limit| state.started.checked_add(limit));
+        step.into_iter().chain(whole).min()
+    }
+
+    /// Ends the body: the client's time is up.
+    pub(crate) fn expire(&self) {
+        let mut state = self.state();
+        if state.ended || state.broken.is_some() {
+            return;
+        }
+        state.broken = Some(Denial::new(Code::BodyTimeout, "the client did not send its body in time"));
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A plan, a world that has nothing to offer, and a sink that remembers.
+
+use super::{CAP, PATIENCE, TARGET};
+use portcullis_core::check::{Authn, Check, CheckId};
+use portcullis_core::effects::{Count, CountKey, Fault, KeyDigest, KeyRecord, KeySetId, Limit, Now, Step};
+use portcullis_core::head::HeadPolicy;
+use portcullis_core::{
+    Authenticate, Authentication, Code, Consumers, Controls, CredentialLocation, Denial, Effects, Facts,
+    MethodSet, Mode, Once, Outcome, Plan, Principal, Record, RecordSink, Route, RouteTable, Snapshot,
+    TargetId,
+};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+struct World {
+    begun: Instant,
+    next: AtomicU64,
+}
+
+impl Effects for World {
+    fn now(&self) -> Now {
+        Now { monotonic: self.begun.elapsed(), unix: Duration::from_secs(1_700_000_000) }
+    }
+
+    fn random(&self) -> [u8; 16] {
+        u128::from(self.next.fetch_add(1, Ordering::Relaxed)).to_be_bytes()
+    }
+
+    fn count<'a>(&'a self, _: &'a Limit, _: CountKey<'a>) -> Step<'a, Result<Count, Fault>> {
+        Step::Ready(Err(Fault { detail: "no counters".into() }))
+    }
+
+    fn key<'a>(&'a self, _: KeySetId, _: KeyDigest) -> Step<'a, Result<Option<KeyRecord>, Fault>> {
+        Step::Ready(Ok(None))
+    }
+}
+
+/// What a test wants to know of a record.
+#[derive(Clone, Debug)]
+pub struct Written {
+    pub outcome: Outcome,
+    pub status: Option<u16>,
+    pub upstream_status: Option<u16>,
+    pub asked_upstream: bool,
+    pub path: Option<String>,
+    pub sent: u64,
+    pub received: u64,
+}
+
+impl Written {
+    pub fn code(&self) -> Option<Code> {
+        match &self.outcome {
+            Outcome::Refused(denial) | Outcome::Failed(denial) => Some(denial.code()),
+            Outcome::Served | Outcome::Aborted => None,
+        }
+    }
+}
+
+#[derive(Default)]
+pub struct Records {
+    all: Mutex<Vec<Written>>,
+    more: Condvar,
+}
+
+impl RecordSink for Records {
+    fn write(&self, record: &Record, _: &Plan) {
+        let written = Written {
+            outcome: record.outcome.clone(),
+            status: record.status.map(|status| status.as_u16()),
+            upstream_status: record.upstream.as_ref().and_then(|u| u.status).map(|status| status.as_u16()),
+            asked_upstream: record.upstream.is_some(),
+            path: record.target.as_ref().map(|target| target.path().to_owned()),
+            sent: record.bytes_sent,
+            received: record.bytes_received(),
+        };
+        self.all.lock().unwrap().push(written);
+        self.more.notify_all();
+    }
+}
+
+impl Records {
+    pub fn wait(&self, count: usize) -> Vec<Written> {
+        let all = self.all.lock().unwrap();
+        let (all, _) = self.more.wait_timeout_while(all, PATIENCE, |all| all.len() < count).unwrap();
+        assert_eq!(all.len(), count, "{all:#?}");
+        all.clone()
+    }
+
+    pub fn one(&self) -> Written {
+        self.wait(1).remove(0)
+    }
+
+    pub fn now(&self) -> Vec<Written> {
+        self.all.lock().unwrap().clone()
+    }
+}
+
+/// Lets `x-key: good` in.
+struct Key;
+
+impl Check for Key {
+    fn id(&self) -> CheckId {
+        CheckId::new("authn.test")
+    }
+
+    fn describe(&self) -> String {
+        "a key".into()
+    }
+}
+
+impl Authenticate for Key {
+    fn authenticate<'a>(&'a self, facts: &'a Facts<'a>, _: &'a dyn Effects) -> Step<'a, Authn> {
+        Step::Ready(match facts.head.once("x-key") {
+            Once::Absent => Authn::NotMine,
+            Once::One(key) if key == "good" => Authn::Claim(Principal::ANONYMOUS),
+            Once::One(_) | Once::Repeated | Once::Unreadable => {
+                Authn::Deny(Denial::new(Code::CredentialUnknown, "not good"))
+            }
+        })
+    }
+
+    fn challenge(&self) -> String {
+        "Test".into()
+    }
+
+    fn credential(&self) -> CredentialLocation {
+        CredentialLocation::Header(http::HeaderName::from_static("x-key"))
+    }
+}
+
+fn plan() -> Plan {
+    let controls = |authentication| {
+        Arc::new(Controls {
+            screen: Vec::new(),
+            authentication,
+            authorize: Vec::new(),
+            quotas: Vec::new(),
+            max_body_bytes: CAP,
+            off: Vec::new(),
+        })
+    };
+    let public = controls(Authentication::Public { reason: "a test".into() });
+    let locked = controls(Authentication::AnyOf { mode: Mode::Enforce, methods: vec![Arc::new(Key)] });
+    let route = |path: &str, controls: &Arc<Controls>, upgrades: &[&str], target| Route {
+        path: path.into(),
+        hosts: Vec::new(),
+        methods: MethodSet::ALL,
+        controls: Arc::clone(controls),
+        target,
+        upgrades: upgrades.iter().map(|&name| name.into()).collect(),
+    };
+    let routes = vec![
+        route("/", &public, &[], TARGET),
+        route("/{*rest}", &public, &[], TARGET),
+        route("/locked", &locked, &[], TARGET),
+        route("/ws", &public, &["websocket"], TARGET),
+        route("/nowhere", &public, &[], TargetId(99)),
+    ];
+    Plan {
+        head: HeadPolicy::default(),
+        routes: RouteTable::build(routes).unwrap_or_else(|conflicts| panic!("{conflicts:?}")),
+        consumers: Consumers::default(),
+        credentials: vec![CredentialLocation::Header(http::HeaderName::from_static("x-key"))],
+    }
+}
+
+pub fn snapshot(records: &Arc<Records>) -> Snapshot {
+    let world = World { begun: Instant::now(), next: AtomicU64::new(1) };
+    Snapshot::new(Arc::new(plan()), Arc::new(world), Arc::<Records>::clone(records))
+}

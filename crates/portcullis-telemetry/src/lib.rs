@@ -1,0 +1,11 @@
+//! What operators get to see.
+//!
+//! | module     | gives                                                         |
+//! |------------|---------------------------------------------------------------|
+//! | [`line`]     | a record as one line of JSON                                  |
+//! | [`access_log`] | the lines, to standard output or a file, without losing one |
+
+pub mod access_log;
+pub mod line;
+
+pub use access_log::AccessLog;

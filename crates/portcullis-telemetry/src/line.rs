@@ -1,0 +1,153 @@
+//! A record as one line of JSON.
+//!
+//! The line holds who, what, when, the decision and its reason: everything that an operator paged at night asks first. It
+//! holds no credential, no query and no body. What a client wrote stands in JSON strings, so it can neither start a
+//! line of its own nor reach a terminal as a control character.
+
+use jiff::Timestamp;
+use portcullis_core::{Denial, Outcome, Plan, Record};
+use serde::{Serialize, Serializer};
+use std::cell::RefCell;
+use std::io::Write;
+use std::time::Duration;
+
+#[derive(Serialize)]
+struct Line<'a> {
+    time: Time,
+    request_id: &'a str,
+    #[serde(serialize_with = "displayed")]
+    peer: std::net::SocketAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<std::net::IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<Printable<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<Printable<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<Printable<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consumer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authenticated_by: Option<&'static str>,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    denied: Option<Reason<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    observed: Vec<Reason<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    bytes_received: u64,
+    bytes_sent: u64,
+    elapsed_us: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_us: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Reason<'a> {
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    check: Option<&'static str>,
+    detail: Printable<'a>,
+}
+
+impl<'a> Reason<'a> {
+    fn of(denial: &'a Denial) -> Reason<'a> {
+        Reason {
+            code: denial.code().as_str(),
+            check: denial.check().map(|check| check.as_str()),
+            detail: Printable(denial.detail().as_bytes()),
+        }
+    }
+}
+
+/// Bytes of which only printable ASCII is written as it is; anything else becomes `\u{..}` or `\x..` text. JSON alone
+/// would let bidirectional overrides and C1 controls through to a terminal.
+struct Printable<'a>(&'a [u8]);
+
+impl Serialize for Printable<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let plain = |text: &&str| text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        match std::str::from_utf8(self.0).ok().filter(plain) {
+            Some(text) => serializer.serialize_str(text),
+            None => serializer.serialize_str(&self.0.escape_ascii().to_string()),
+        }
+    }
+}
+
+/// Time since 1970, written as RFC 3339 in UTC with microseconds.
+struct Time(Duration);
+
+thread_local! {
+    /// The last second that was written, and its text: thousands of lines share one.
+    static SECOND: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        SECOND.with_borrow_mut(|(second, text)| {
+            if *second != self.0.as_secs() {
+                *second = self.0.as_secs();
+                // Out of the calendar only where the clock is wrong; the line is worth more than its time.
+                let time = i64::try_from(*second).ok().and_then(|second| Timestamp::from_second(second).ok());
+                *text = time.unwrap_or(Timestamp::UNIX_EPOCH).strftime("%Y-%m-%dT%H:%M:%S").to_string();
+            }
+            serializer.collect_str(&format_args!("{text}.{:06}Z", self.0.subsec_micros()))
+        })
+    }
+}
+
+fn displayed<T: std::fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Writes the line of a record, with its newline.
+///
+/// # Errors
+/// Those of `to`.
+pub fn write(record: &Record, plan: &Plan, mut to: impl Write) -> std::io::Result<()> {
+    let (outcome, denied) = match &record.outcome {
+        Outcome::Served => ("served", None),
+        Outcome::Refused(denial) => ("refused", Some(denial)),
+        Outcome::Failed(denial) => ("failed", Some(denial)),
+        Outcome::Aborted => ("aborted", None),
+    };
+    let upstream = record.upstream.as_ref();
+    let line = Line {
+        time: Time(record.arrived.unix),
+        request_id: record.id.as_str(),
+        peer: record.peer,
+        client: record.client,
+        method: record.method.as_ref().map(|method| Printable(method.as_str().as_bytes())),
+        host: record.host.as_ref().map(|host| Printable(host.as_bytes())),
+        path: record.target.as_ref().map(|target| Printable(target.path().as_bytes())),
+        route: record.route.and_then(|id| plan.routes.route(id)).map(|route| route.path.as_str()),
+        consumer: record
+            .principal
+            .and_then(|who| who.entry(&plan.consumers))
+            .map(|consumer| consumer.name.as_str()),
+        authenticated_by: record.principal.and_then(|who| who.authenticated_by).map(|check| check.as_str()),
+        outcome,
+        denied: denied.map(Reason::of),
+        observed: record.observed.iter().map(Reason::of).collect(),
+        status: record.status.map(|status| status.as_u16()),
+        bytes_received: record.bytes_received(),
+        bytes_sent: record.bytes_sent,
+        elapsed_us: micros(record.elapsed),
+        upstream: upstream.map(|upstream| &*upstream.name),
+        upstream_status: upstream.and_then(|upstream| upstream.status).map(|status| status.as_u16()),
+        upstream_us: upstream.map(|upstream| micros(upstream.elapsed)),
+    };
+    serde_json::to_writer(&mut to, &line)?;
+    to.write_all(b"\n")
+}

@@ -1,0 +1,231 @@
+//! A gateway that is configured in code.
+
+use crate::compile::Blueprint;
+use crate::document::HANDLER_SCHEME;
+use crate::gateway::{Gateway, Running, StartError};
+use crate::handler::{Function, IntoResponse};
+use crate::load::{ConfigError, Loaded};
+use crate::security::{Consumer, Security};
+use http::Request;
+use portcullis_core::RecordSink;
+use portcullis_proxy::{Handler, RequestBody};
+use serde_json::{Map, Value, json};
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+/// Builds a gateway. Whatever is wrong is said when it is started, all at once.
+#[derive(Default)]
+pub struct Builder {
+    document: Map<String, Value>,
+    routes: Vec<Value>,
+    consumers: Vec<Value>,
+    handlers: Vec<Arc<dyn Handler>>,
+    sink: Option<Arc<dyn RecordSink>>,
+}
+
+/// Where to listen: a port of the loopback address, or an address.
+pub struct Bind(SocketAddr);
+
+impl From<u16> for Bind {
+    fn from(port: u16) -> Bind {
+        Bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
+    }
+}
+
+impl From<SocketAddr> for Bind {
+    fn from(address: SocketAddr) -> Bind {
+        Bind(address)
+    }
+}
+
+/// A route, in detail.
+#[derive(Clone, Debug, Default)]
+pub struct RouteOptions(Map<String, Value>);
+
+impl RouteOptions {
+    /// Says nothing yet.
+    pub fn new() -> RouteOptions {
+        RouteOptions::default()
+    }
+
+    /// Allows only these methods. GET brings HEAD.
+    #[must_use]
+    pub fn methods<M: Into<String>>(mut self, methods: impl IntoIterator<Item = M>) -> RouteOptions {
+        let methods: Vec<String> = methods.into_iter().map(Into::into).collect();
+        self.0.insert("methods".into(), json!(methods));
+        self
+    }
+
+    /// Serves only these hosts.
+    #[must_use]
+    pub fn hosts<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> RouteOptions {
+        let hosts: Vec<String> = hosts.into_iter().map(Into::into).collect();
+        self.0.insert("hosts".into(), json!(hosts));
+        self
+    }
+
+    /// Asks nobody who they are, for this reason.
+    #[must_use]
+    pub fn public(mut self, reason: impl Into<String>) -> RouteOptions {
+        self.0.insert("public".into(), json!(reason.into()));
+        self
+    }
+
+    /// Judges its requests by this, section by section in place of the gateway's.
+    #[must_use]
+    pub fn security(mut self, security: Security) -> RouteOptions {
+        self.0.insert("security".into(), Value::Object(security.0));
+        self
+    }
+}
+
+impl Builder {
+    /// What judges the requests of every route, unless the route says otherwise.
+    #[must_use]
+    pub fn security(self, security: Security) -> Builder {
+        self.configure_security(Value::Object(security.0))
+    }
+
+    /// The same as a document, as it would stand under `security:` in a file.
+    #[must_use]
+    pub fn configure_security(mut self, security: Value) -> Builder {
+        self.document.insert("security".into(), security);
+        self
+    }
+
+    /// Somebody who may use the API.
+    #[must_use]
+    pub fn consumer(mut self, consumer: Consumer) -> Builder {
+        self.consumers.push(Value::Object(consumer.0));
+        self
+    }
+
+    /// Serves a path with a function.
+    #[must_use]
+    pub fn route<F, Answering>(self, path: impl Into<String>, handler: F) -> Builder
+    where
+        F: Fn(Request<RequestBody>) -> Answering + Send + Sync + 'static,
+        Answering: Future<Output: IntoResponse> + Send + 'static,
+    {
+        self.route_with(path, RouteOptions::new(), handler)
+    }
+
+    /// Serves a path with a function, in detail.
+    #[must_use]
+    pub fn route_with<F, Answering>(
+        mut self,
+        path: impl Into<String>,
+        options: RouteOptions,
+        handler: F,
+    ) -> Builder
+    where
+        F: Fn(Request<RequestBody>) -> Answering + Send + Sync + 'static,
+        Answering: Future<Output: IntoResponse> + Send + 'static,
+    {
+        self.handlers.push(Arc::new(Function(handler)));
+        let upstream = format!("{HANDLER_SCHEME}{}", self.handlers.len() - 1);
+        self.add(&path.into(), options, &upstream)
+    }
+
+    /// Serves a path by a server, such as `http://127.0.0.1:8080`.
+    #[must_use]
+    pub fn proxy(self, path: impl Into<String>, upstream: impl Into<String>) -> Builder {
+        self.proxy_with(path, RouteOptions::new(), upstream)
+    }
+
+    /// Serves a path by a server, in detail.
+    #[must_use]
+    pub fn proxy_with(
+        self,
+        path: impl Into<String>,
+        options: RouteOptions,
+        upstream: impl Into<String>,
+    ) -> Builder {
+        self.add(&path.into(), options, &upstream.into())
+    }
+
+    fn add(mut self, path: &str, options: RouteOptions, upstream: &str) -> Builder {
+        let mut route = options.0;
+        route.insert("path".into(), json!(path));
+        route.insert("upstream".into(), json!(upstream));
+        self.routes.push(Value::Object(route));
+        self
+    }
+
+    /// The proxies in front of the gateway, whose word on a client's address is believed.
+    #[must_use]
+    pub fn trusted_proxies<N: Into<String>>(mut self, networks: impl IntoIterator<Item = N>) -> Builder {
+        let networks: Vec<String> = networks.into_iter().map(Into::into).collect();
+        self.document.insert("trusted_proxies".into(), json!(networks));
+        self
+    }
+
+    /// Why requests, with their keys, may cross a network in the clear. Needed to listen on other than loopback addresses.
+    #[must_use]
+    pub fn insecure_plaintext(mut self, reason: impl Into<String>) -> Builder {
+        self.document.insert("insecure_plaintext".into(), json!(reason.into()));
+        self
+    }
+
+    /// How many threads serve requests. Default: one per core.
+    #[must_use]
+    pub fn workers(mut self, workers: u32) -> Builder {
+        self.document.insert("workers".into(), json!(workers));
+        self
+    }
+
+    /// Writes the access log to standard output. Without this, or [`Builder::records_to`], a program has none.
+    #[must_use]
+    pub fn access_log_to_stdout(mut self) -> Builder {
+        self.document.insert("access_log".into(), json!("stdout"));
+        self
+    }
+
+    /// Gives every record to `sink`.
+    #[must_use]
+    pub fn records_to(mut self, sink: Arc<dyn RecordSink>) -> Builder {
+        self.sink = Some(sink);
+        self
+    }
+
+    /// What would run.
+    ///
+    /// # Errors
+    /// The configuration cannot be used; the error holds every reason.
+    pub fn build(self, bind: impl Into<Bind>) -> Result<Gateway, ConfigError> {
+        let Builder { mut document, routes, consumers, handlers, sink } = self;
+        let mut listener = json!({ "bind": bind.into().0.to_string() });
+        if let (Some(reason), Value::Object(listener)) =
+            (document.remove("insecure_plaintext"), &mut listener)
+        {
+            listener.insert("insecure_plaintext".into(), reason);
+        }
+        document.insert("listeners".into(), json!([listener]));
+        document.insert("routes".into(), Value::Array(routes));
+        document.insert("consumers".into(), Value::Array(consumers));
+        document.entry("access_log").or_insert_with(|| json!("insecure_off"));
+        let blueprint: Blueprint = Loaded::code(Value::Object(document), handlers).into_blueprint()?;
+        let gateway = Gateway::new(blueprint);
+        Ok(match sink {
+            Some(sink) => gateway.with_sink(sink),
+            None => gateway,
+        })
+    }
+
+    /// Starts the gateway and comes back while it serves. Must be called on a tokio runtime if there are handlers.
+    ///
+    /// # Errors
+    /// The configuration cannot be used, or the address cannot be listened on.
+    pub fn start(self, bind: impl Into<Bind>) -> Result<Running, StartError> {
+        self.build(bind).map_err(StartError::Config)?.start()
+    }
+
+    /// Starts the gateway and serves until the process is told to stop (SIGTERM, SIGINT).
+    ///
+    /// # Errors
+    /// The configuration cannot be used, or the address cannot be listened on.
+    pub async fn listen(self, bind: impl Into<Bind>) -> Result<(), StartError> {
+        self.start(bind)?.until_stopped().await
+    }
+}

@@ -1,0 +1,388 @@
+//! From a document to what runs.
+//!
+//! Everything that can be found out before the first request is found out here, and all of it is reported together. The
+//! result is either complete or not there at all: there is no plan with a part missing.
+
+use crate::document::{AccessLogConfig, GatewayConfig, RouteConfig, UpstreamTarget};
+use portcullis_checks::authn::key_digest::KeyHasher;
+use portcullis_checks::authz::AuthorizationConfig;
+use portcullis_checks::security::CompiledSecurity;
+use portcullis_checks::{Build, RouteAuthentication, SecurityConfig};
+use portcullis_config::{Context, Span, suggest};
+use portcullis_core::head::HeadPolicy;
+use portcullis_core::route::RouteConflict;
+use portcullis_core::{
+    Authentication, Control, Controls, CredentialLocation, Plan, Route, RouteId, RouteTable, TargetId,
+};
+use portcullis_proxy::{FrontConfig, Handler, Target, Upstream};
+use portcullis_runtime::World;
+use portcullis_store::MemoryCounters;
+use rand::Rng;
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything that a gateway needs to run.
+pub struct Blueprint {
+    /// By which requests are judged.
+    pub plan: Arc<Plan>,
+    /// Where it listens and where requests go.
+    pub front: FrontConfig,
+    /// What checks may ask of the world.
+    pub world: World,
+    /// Where the access log goes.
+    pub access_log: AccessLogConfig,
+    /// How many keys it knows.
+    pub keys: usize,
+    targets: Vec<String>,
+}
+
+/// A route and its controls, as `portcullis check` lists them.
+pub struct RouteListing<'a> {
+    /// The route.
+    pub route: &'a Route,
+    /// Where its requests go.
+    pub target: &'a str,
+    /// The controls in the order in which they run, then those that are off.
+    pub controls: Vec<Control>,
+}
+
+impl Blueprint {
+    /// Every route and its controls.
+    pub fn listing(&self) -> impl Iterator<Item = RouteListing<'_>> {
+        self.plan.routes.iter().map(|route| RouteListing {
+            route,
+            target: self.targets.get(route.target.0 as usize).map_or("", String::as_str),
+            controls: route.controls.list(),
+        })
+    }
+}
+
+/// Compiles a document. `None` means that `cx.diagnostics` says why.
+pub fn compile(
+    config: &GatewayConfig,
+    handlers: Vec<Arc<dyn Handler>>,
+    cx: &mut Context,
+) -> Option<Blueprint> {
+    let mut secret = [0; 32];
+    rand::rng().fill_bytes(&mut secret);
+    let pepper = config.key_pepper.as_ref().map(|pepper| pepper.expose().as_bytes());
+    let mut build = Build::new(KeyHasher::new(&secret, pepper));
+
+    let listeners = listeners(config, cx);
+    for (index, consumer) in config.consumers.iter().enumerate() {
+        let _ = cx.at("consumers", |cx| cx.index(index, |cx| consumer.compile(&mut build, cx)));
+    }
+    let default = SecurityConfigRef(config.security.as_ref());
+    let inherited = match default.0 {
+        None => CompiledSecurity::default(),
+        Some(security) => cx.at("security", |cx| security.compile(&mut build, cx)).unwrap_or_default(),
+    };
+    default.lint(None, &build, cx);
+
+    let mut routes = Routes {
+        default,
+        inherited: &inherited,
+        shared: None,
+        targets: Targets::new(handlers),
+        routes: Vec::new(),
+    };
+    if config.routes.is_empty() {
+        cx.error("config.empty_list", config.at, "a gateway without routes serves nothing")
+            .help("add a route, with `path` and `upstream`");
+    }
+    for (index, route) in config.routes.iter().enumerate() {
+        cx.at("routes", |cx| cx.index(index, |cx| routes.add(route, &mut build, cx)));
+    }
+    let Routes { targets, routes, .. } = routes;
+    warn_of_missing_keys(config, &build, cx);
+    if cx.diagnostics.has_errors() {
+        return None;
+    }
+
+    let credentials = credentials(&routes);
+    let table = match RouteTable::build(routes) {
+        Ok(table) => table,
+        Err(conflicts) => {
+            conflicts.iter().for_each(|conflict| report(conflict, &config.routes, cx));
+            return None;
+        }
+    };
+    let protected = credentials.iter().filter_map(|location| match location {
+        CredentialLocation::Header(name) => Some(name.as_str().to_owned()),
+        CredentialLocation::Query(_) | CredentialLocation::Cookie(_) => None,
+    });
+    let head = HeadPolicy {
+        trusted_proxies: config.trusted_proxies.iter().map(|cidr| cidr.0).collect(),
+        protected: protected.collect(),
+        ..HeadPolicy::default()
+    };
+    let limits = build.limits();
+    let counters = MemoryCounters::new(
+        limits,
+        build.consumers.len(),
+        config.routes.len(),
+        MemoryCounters::DEFAULT_ENTRIES,
+    );
+    let keys = build.keys.len();
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let workers =
+        config.workers.and_then(|workers| NonZeroUsize::new(workers.get() as usize)).unwrap_or(cores);
+    Some(Blueprint {
+        plan: Arc::new(Plan { head, routes: table, consumers: build.consumers, credentials }),
+        front: FrontConfig { listeners: listeners?, workers, targets: targets.all, drain: config.drain },
+        world: World::new(counters, build.keys),
+        access_log: config.access_log.clone(),
+        keys,
+        targets: targets.names,
+    })
+}
+
+fn listeners(config: &GatewayConfig, cx: &mut Context) -> Option<Vec<portcullis_proxy::Listener>> {
+    if config.listeners.is_empty() {
+        cx.error("config.empty_list", config.at, "a gateway that listens nowhere serves nobody")
+            .help("add `listeners: [{ bind: \"127.0.0.1:3000\" }]`");
+        return None;
+    }
+    let mut listeners = Vec::new();
+    for (index, listener) in config.listeners.iter().enumerate() {
+        let compiled = cx.at("listeners", |cx| cx.index(index, |cx| listener.compile(cx)));
+        let earlier =
+            config.listeners.iter().take(index).find(|earlier| earlier.bind.value == listener.bind.value);
+        if let Some(earlier) = earlier.filter(|_| listener.bind.value.port() != 0) {
+            cx.error("config.duplicate_listener", listener.bind.span, "two listeners have this address")
+                .related(earlier.bind.span, "the other one");
+        }
+        listeners.extend(compiled);
+    }
+    Some(listeners)
+}
+
+/// The gateway's own section, if there is one.
+#[derive(Clone, Copy)]
+struct SecurityConfigRef<'a>(Option<&'a SecurityConfig>);
+
+impl SecurityConfigRef<'_> {
+    /// Warns of roles that nobody has. `under` is the gateway's section where this is a route's.
+    fn lint(self, under: Option<&SecurityConfig>, build: &Build, cx: &mut Context) {
+        let Some(authorization) = self.0.and_then(|security| security.authorization.as_ref()) else { return };
+        let own = self.0.and_then(SecurityConfig::knows_consumers);
+        match own.or_else(|| under.and_then(SecurityConfig::knows_consumers)) {
+            Some(true) => lint_roles(authorization, build, cx),
+            Some(false) => {
+                cx.warning(
+                    "config.keys_without_roles",
+                    authorization.at,
+                    "nobody can pass: keys that the authentication itself lists have no roles",
+                )
+                .help("list the keys under `consumers`, each with its roles");
+            }
+            None => {}
+        }
+    }
+}
+
+fn lint_roles(authorization: &AuthorizationConfig, build: &Build, cx: &mut Context) {
+    let Some(allowed) = &authorization.roles_allowed else { return };
+    for role in allowed.value.iter().filter(|role| !role.trim().is_empty()) {
+        if build.consumers.iter().any(|consumer| consumer.roles.contains(role)) {
+            continue;
+        }
+        let held = build.consumers.iter().flat_map(|consumer| consumer.roles.iter().map(String::as_str));
+        let closest = suggest::closest(role, held).map(|closest| format!("did you mean `{closest}`?"));
+        let warning =
+            cx.warning("config.role_nobody_has", allowed.span, format!("no consumer has the role `{role}`"));
+        warning.help("give it to a consumer under `roles`, or remove it here");
+        if let Some(closest) = closest {
+            warning.label(closest);
+        }
+    }
+}
+
+struct Routes<'a> {
+    default: SecurityConfigRef<'a>,
+    inherited: &'a CompiledSecurity,
+    /// The controls of every route that says nothing of its own.
+    shared: Option<Arc<Controls>>,
+    targets: Targets,
+    routes: Vec<Route>,
+}
+
+impl Routes<'_> {
+    fn add(&mut self, config: &RouteConfig, build: &mut Build, cx: &mut Context) {
+        // Each is looked at before the first failure counts, so that all failures are reported.
+        let path = config.checked_path(cx);
+        let hosts = config.canonical_hosts(cx);
+        let methods = config.method_set(cx);
+        let upgrades = config.upgrades(cx);
+        let controls = self.controls(config, build, cx);
+        let target = self.targets.add(&config.upstream.target, config.upstream.at, cx);
+        if let Some(openapi) = &config.openapi {
+            cx.error("config.unsupported", openapi.span, "this version does not check requests against OpenAPI documents, so a route cannot rely on one")
+                .help("remove the key until it does");
+        }
+        if let (Some(path), Some(hosts), Some(methods), Some(upgrades), Some(controls), Some(target)) =
+            (path, hosts, methods, upgrades, controls, target)
+        {
+            self.routes.push(Route { path, hosts, methods, controls, target, upgrades });
+        }
+    }
+
+    fn controls(
+        &mut self,
+        config: &RouteConfig,
+        build: &mut Build,
+        cx: &mut Context,
+    ) -> Option<Arc<Controls>> {
+        let own = match &config.security {
+            None => CompiledSecurity::default(),
+            Some(security) => cx.at("security", |cx| security.compile(build, cx))?,
+        };
+        if let Some(public) = &config.public {
+            if own.asks_who() {
+                cx.error(
+                    "config.public_and_not",
+                    public.span,
+                    "the route is public, and yet its own section asks who sends a request",
+                )
+                .help("remove `public`, or the route's `authentication` and `authorization`");
+                return None;
+            }
+            let authentication = RouteAuthentication::Public(public.value.0.clone());
+            return own.controls(self.inherited, &authentication).map(Arc::new);
+        }
+        SecurityConfigRef(config.security.as_ref()).lint(self.default.0, build, cx);
+        if config.security.is_none()
+            && let Some(shared) = &self.shared
+        {
+            return Some(Arc::clone(shared));
+        }
+        match own.controls(self.inherited, &RouteAuthentication::Required) {
+            Some(controls) => {
+                let controls = Arc::new(controls);
+                if config.security.is_none() {
+                    self.shared = Some(Arc::clone(&controls));
+                }
+                Some(controls)
+            }
+            // The gateway's own statement was there, and wrong: one error is enough.
+            None if self.default.0.is_some_and(|default| default.authentication.is_some()) => None,
+            None => {
+                // SECURITY: a route without a statement does not load (a_route_without_a_statement_is_refused).
+                cx.error("config.no_authentication", config.path.span, "nothing says how requests to this route are authenticated")
+                    .help("add `security: { authentication: { type: api_key } }` here or for the whole gateway, or open the route with `public: \"why\"`");
+                None
+            }
+        }
+    }
+}
+
+/// Where requests go, each target once, so that routes to one server share its connections.
+struct Targets {
+    all: Vec<Target>,
+    names: Vec<String>,
+    handlers: Vec<Arc<dyn Handler>>,
+    servers: HashMap<ServerKey, TargetId>,
+}
+
+type ServerKey = (String, String, [Duration; 5]);
+
+impl Targets {
+    fn new(handlers: Vec<Arc<dyn Handler>>) -> Targets {
+        Targets { all: Vec::new(), names: Vec::new(), handlers, servers: HashMap::new() }
+    }
+
+    fn add(&mut self, target: &UpstreamTarget, at: Span, cx: &mut Context) -> Option<TargetId> {
+        match target {
+            UpstreamTarget::Server(server) => {
+                let key = Self::key(server);
+                if let Some(id) = self.servers.get(&key) {
+                    return Some(*id);
+                }
+                let name = format!("http://{}{}", server.authority, server.base_path);
+                let id = self.push(Target::Upstream(server.clone()), name);
+                self.servers.insert(key, id);
+                Some(id)
+            }
+            UpstreamTarget::Handler(number) => match self.handlers.get(*number) {
+                Some(handler) => Some(self.push(Target::Handler(Arc::clone(handler)), "handler".to_owned())),
+                None => {
+                    cx.error("config.upstream", at, "there is no such handler")
+                        .help("a program names the handlers that it gave to the gateway");
+                    None
+                }
+            },
+        }
+    }
+
+    fn push(&mut self, target: Target, name: String) -> TargetId {
+        self.all.push(target);
+        self.names.push(name);
+        TargetId(u32::try_from(self.all.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    fn key(server: &Upstream) -> ServerKey {
+        let timeouts = [
+            server.connect_timeout,
+            server.response_timeout,
+            server.idle_body_timeout,
+            server.tunnel_idle_timeout,
+            server.idle_timeout,
+        ];
+        (server.authority.clone(), server.base_path.clone(), timeouts)
+    }
+}
+
+/// Where any route looks for a credential.
+fn credentials(routes: &[Route]) -> Vec<CredentialLocation> {
+    let mut credentials: Vec<CredentialLocation> = Vec::new();
+    let mut seen: Option<*const Controls> = None;
+    for route in routes {
+        // Thousands of routes share one set of controls; looking at it once is enough.
+        if seen.replace(Arc::as_ptr(&route.controls)) == Some(Arc::as_ptr(&route.controls)) {
+            continue;
+        }
+        if let Authentication::AnyOf { methods, .. } = &route.controls.authentication {
+            for location in methods.iter().map(|method| method.credential()) {
+                if !credentials.contains(&location) {
+                    credentials.push(location);
+                }
+            }
+        }
+    }
+    credentials
+}
+
+fn warn_of_missing_keys(config: &GatewayConfig, build: &Build, cx: &mut Context) {
+    let relies_on_consumers =
+        config.security.iter().chain(config.routes.iter().filter_map(|route| route.security.as_ref()));
+    if build.keys.is_empty()
+        && relies_on_consumers.into_iter().any(|security| security.knows_consumers() == Some(true))
+    {
+        cx.warning("config.no_keys", config.at, "no consumer has a key, so nobody can be authenticated")
+            .help("add `consumers: [{ name: alice, keys: [{ env: ALICE_API_KEY }] }]`");
+    }
+}
+
+fn report(conflict: &RouteConflict, routes: &[RouteConfig], cx: &mut Context) {
+    let at = |id: RouteId| routes.get(id.0 as usize).map_or(Span::NONE, |route| route.path.span);
+    match conflict {
+        RouteConflict::Same { route, with } => {
+            cx.error("config.duplicate_route", at(*route), "another route has this host, path and method")
+                .related(at(*with), "the other one");
+        }
+        RouteConflict::Overlap { route, with } => {
+            cx.error(
+                "config.overlapping_routes",
+                at(*route),
+                format!("this path overlaps with `{with}`, so a request could belong to both"),
+            )
+            .help("use the same parameter names in paths of the same form");
+        }
+        RouteConflict::Syntax { route, reason } => {
+            cx.error("config.route_path", at(*route), format!("this is not a path: {reason}"))
+                .help("write it as clients do, such as `/orders/{id}`");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Who may use the API.
+
+use portcullis_checks::Build;
+use portcullis_checks::authn::{KeyConfig, api_key};
+use portcullis_config::{Context, Spanned, object};
+use portcullis_core::Consumer;
+
+object! {
+    /// Somebody who may use the API.
+    pub struct ConsumerConfig {
+        /// The name, in records and in the `X-Consumer-Name` field that upstreams get. Unique.
+        pub name: Spanned<String>,
+        /// The roles that it has. Default: none.
+        pub roles: Spanned<Vec<String>> = Spanned::nowhere(Vec::new()),
+        /// Its API keys; several, so that one can be replaced while the other still works.
+        pub keys: Vec<KeyConfig> = Vec::new(),
+    }
+}
+
+impl ConsumerConfig {
+    /// Adds it, with its keys, to what is built.
+    pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<()> {
+        let visible = |text: &str| {
+            !text.is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && text.trim() == text
+        };
+        if !visible(&self.name.value) {
+            cx.error(
+                "config.consumer_name",
+                self.name.span,
+                "a name is made of visible ASCII characters, since upstreams get it in a header field",
+            )
+            .help("write a name such as `alice` or `billing-service`");
+            return None;
+        }
+        if self.roles.value.iter().any(|role| !visible(role) || role.contains(',')) {
+            cx.error("config.role_name", self.roles.span, "a role is made of visible ASCII characters without commas, since upstreams get them in a header field")
+                .help("write names such as `[user, admin]`");
+            return None;
+        }
+        let consumer = Consumer { name: self.name.value.clone(), roles: self.roles.value.clone() };
+        let Ok(id) = build.consumers.add(consumer) else {
+            cx.error("config.duplicate_consumer", self.name.span, "another consumer has this name")
+                .help("give each a name of its own; one consumer can have several keys");
+            return None;
+        };
+        let set = build.consumer_keys;
+        for key in &self.keys {
+            if api_key::check_pepper(key, &build.hasher, cx).is_some() {
+                let _ = build.add_key(set, key, id, key.at, cx);
+            }
+        }
+        Some(())
+    }
+}

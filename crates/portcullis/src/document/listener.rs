@@ -1,0 +1,79 @@
+//! Where the gateway listens.
+
+use super::reason::Reason;
+use portcullis_config::{Context, Spanned, object};
+use portcullis_proxy::{Listener, Timeouts};
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+object! {
+    /// A listening address, and the bounds of its connections.
+    pub struct ListenerConfig {
+        /// The address and port, such as 127.0.0.1:3000. Without TLS only a loopback address, unless
+        /// `insecure_plaintext` says why not.
+        pub bind: Spanned<SocketAddr>,
+        /// Why requests, with their keys, may cross a network in the clear.
+        pub insecure_plaintext: Option<Reason>,
+        /// The most connections at once. One more is closed at once. Default: 10000.
+        pub max_connections: NonZeroU32 = NonZeroU32::new(10_000).unwrap_or(NonZeroU32::MIN),
+        /// The most connections at once of one address; an IPv6 /64 counts as one. Trusted proxies are exempt. Default: 1000.
+        pub max_connections_per_address: NonZeroU32 = NonZeroU32::new(1_000).unwrap_or(NonZeroU32::MIN),
+        /// How long a client may take.
+        pub timeouts: TimeoutsConfig = TimeoutsConfig::default(),
+    }
+}
+
+object! {
+    /// How long a client may take.
+    pub struct TimeoutsConfig {
+        /// From the first byte of a request's head to its last. Default: 10s.
+        pub header: Duration = Timeouts::default().header,
+        /// Between two requests on a connection. Default: 60s.
+        pub idle: Duration = Timeouts::default().idle,
+        /// Between two pieces of a body, in either direction. Default: 30s.
+        pub body: Duration = Timeouts::default().body,
+        /// From the end of a request's head to the end of its body. Default: 5m.
+        pub request: Duration = Duration::from_secs(300),
+    }
+}
+
+impl Default for TimeoutsConfig {
+    fn default() -> Self {
+        let Timeouts { header, idle, body, request } = Timeouts::default();
+        let request = request.unwrap_or(Duration::from_secs(300));
+        TimeoutsConfig { header, idle, body, request, at: portcullis_config::Span::NONE }
+    }
+}
+
+impl ListenerConfig {
+    /// What listens.
+    pub fn compile(&self, cx: &mut Context) -> Option<Listener> {
+        // SECURITY: credentials must not cross a network in the clear by accident (a_plaintext_listener_needs_a_reason).
+        if !self.bind.value.ip().to_canonical().is_loopback() && self.insecure_plaintext.is_none() {
+            cx.error("config.plaintext", self.bind.span, "requests and their keys would cross the network in the clear")
+                .label("not a loopback address, and TLS is off")
+                .help("bind to 127.0.0.1, or say why it is safe here: `insecure_plaintext: \"TLS ends at the load balancer\"`");
+            return None;
+        }
+        let TimeoutsConfig { header, idle, body, request, at: _ } = self.timeouts;
+        for (name, value) in [("header", header), ("idle", idle), ("body", body), ("request", request)] {
+            if value.is_zero() {
+                cx.error(
+                    "config.timeout",
+                    self.timeouts.at,
+                    format!("a `{name}` timeout of nothing lets nobody through"),
+                )
+                .help("write a duration such as `10s`, or leave the key out");
+                return None;
+            }
+        }
+        let count = |number: NonZeroU32| usize::try_from(number.get()).unwrap_or(usize::MAX);
+        Some(Listener {
+            bind: self.bind.value,
+            max_connections: count(self.max_connections),
+            max_connections_per_address: count(self.max_connections_per_address),
+            timeouts: Timeouts { header, idle, body, request: Some(request) },
+        })
+    }
+}

@@ -1,0 +1,47 @@
+//! The configuration document: what can be written.
+//!
+//! Each part is declared once, in a file of its own; its decoding, its place in the JSON Schema and its reference text come
+//! from that declaration. What checks read of the `security` section they declare themselves.
+
+mod access_log;
+mod consumer;
+mod listener;
+mod reason;
+mod route;
+mod upstream;
+
+pub use access_log::AccessLogConfig;
+pub use consumer::ConsumerConfig;
+pub use listener::{ListenerConfig, TimeoutsConfig};
+pub use reason::Reason;
+pub use route::{MethodConfig, RouteConfig};
+pub use upstream::{HANDLER_SCHEME, UpstreamConfig, UpstreamTarget};
+
+use portcullis_checks::{Cidr, SecurityConfig};
+use portcullis_config::{Secret, object};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+object! {
+    /// The configuration of a Portcullis gateway.
+    pub struct GatewayConfig {
+        /// Where the gateway listens. At least one.
+        pub listeners: Vec<ListenerConfig>,
+        /// What judges the requests of every route, unless the route says otherwise.
+        pub security: Option<SecurityConfig>,
+        /// Who may use the API.
+        pub consumers: Vec<ConsumerConfig> = Vec::new(),
+        /// What is served, and where it goes. A request that no route describes is answered with 404.
+        pub routes: Vec<RouteConfig>,
+        /// The proxies in front of the gateway, whose word on a client's address is believed. Default: none.
+        pub trusted_proxies: Vec<Cidr> = Vec::new(),
+        /// A secret under which API keys are hashed, so that hashes in this file are of no use to who finds it.
+        pub key_pepper: Option<Secret>,
+        /// Where the access log goes, one JSON line per request. Default: stdout.
+        pub access_log: AccessLogConfig = AccessLogConfig::Stdout,
+        /// How many threads serve requests. Default: one per core.
+        pub workers: Option<NonZeroU32>,
+        /// How long running requests may take after the gateway was told to stop. Default: 30s.
+        pub drain: Duration = Duration::from_secs(30),
+    }
+}

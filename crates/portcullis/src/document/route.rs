@@ -1,0 +1,167 @@
+//! What is served.
+
+use super::reason::Reason;
+use super::upstream::UpstreamConfig;
+use portcullis_checks::SecurityConfig;
+use portcullis_config::{Context, Spanned, keyword, object};
+use portcullis_core::{MethodSet, head};
+
+keyword! {
+    /// A request method.
+    pub enum MethodConfig {
+        /// Reads.
+        Get = "GET",
+        /// Reads the head of what GET reads; comes with GET.
+        Head = "HEAD",
+        /// Processes what it carries.
+        Post = "POST",
+        /// Replaces.
+        Put = "PUT",
+        /// Changes a part.
+        Patch = "PATCH",
+        /// Removes.
+        Delete = "DELETE",
+        /// Asks what is possible.
+        Options = "OPTIONS",
+    }
+}
+
+object! {
+    /// What is served under a path, and where its requests go.
+    pub struct RouteConfig {
+        /// The path: `/orders`, `/orders/{id}` for one segment of any content, `/files/{*rest}` for the whole rest.
+        pub path: Spanned<String>,
+        /// The hosts that it is served for, without ports. Default: any.
+        pub hosts: Vec<Spanned<String>> = Vec::new(),
+        /// The methods that it allows; others get 405. GET brings HEAD. Default: all of these.
+        pub methods: Option<Spanned<Vec<MethodConfig>>>,
+        /// Where its requests go.
+        pub upstream: UpstreamConfig,
+        /// Why nobody is asked who they are. Without it, the route needs authentication, here or for the whole gateway.
+        pub public: Option<Spanned<Reason>>,
+        /// What judges its requests, section by section in place of the gateway's.
+        pub security: Option<SecurityConfig>,
+        /// The protocols to which a client may switch, such as websocket. Default: none.
+        pub upgrade: Vec<Spanned<String>> = Vec::new(),
+        /// The OpenAPI document that describes its requests. This version does not check requests against one, and
+        /// refuses a route that asks for it.
+        pub openapi: Option<Spanned<String>>,
+    }
+}
+
+impl RouteConfig {
+    /// The path, if it is one.
+    pub fn checked_path(&self, cx: &mut Context) -> Option<String> {
+        let path = &self.path.value;
+        let mut refuse = |message: String, help: &str| {
+            cx.error("config.route_path", self.path.span, message).help(help.to_owned());
+            None
+        };
+        let Some(rest) = path.strip_prefix('/') else {
+            return refuse(
+                "a path begins with a slash".into(),
+                "write it as clients do, such as `/orders/{id}`",
+            );
+        };
+        let mut names = Vec::new();
+        let segments: Vec<&str> = rest.split('/').collect();
+        let mut plain = String::new();
+        for (index, segment) in segments.iter().enumerate() {
+            plain.push('/');
+            let Some(inner) = segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')) else {
+                if segment.contains(['{', '}']) {
+                    return refuse(
+                        format!("`{segment}` is neither a name nor a parameter"),
+                        "a parameter is a whole segment: `/orders/{id}`",
+                    );
+                }
+                plain.push_str(segment);
+                continue;
+            };
+            let name = inner.strip_prefix('*').unwrap_or(inner);
+            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+                return refuse(
+                    format!("`{segment}` needs a name of letters, digits and `_`"),
+                    "write `{id}`, or `{*rest}` for the whole rest",
+                );
+            }
+            if inner.starts_with('*') && index + 1 != segments.len() {
+                return refuse(
+                    format!("`{segment}` takes the whole rest, so nothing can follow"),
+                    "put it last",
+                );
+            }
+            if names.contains(&name) {
+                return refuse(format!("two parameters are called `{name}`"), "give each a name of its own");
+            }
+            names.push(name);
+            plain.push('x');
+        }
+        // SECURITY: a path that no request can have would be a control that never runs.
+        match head::path::canonical(&plain) {
+            Ok(canonical) if canonical == plain => Some(path.clone()),
+            Ok(_) => refuse(
+                "no request has this path: it is not in canonical form".into(),
+                "write unreserved characters as themselves and escapes in upper case",
+            ),
+            Err(error) => refuse(
+                format!("no request has this path: {}", error.as_str()),
+                "write it as it is after normalisation",
+            ),
+        }
+    }
+
+    /// The methods that it allows.
+    pub fn method_set(&self, cx: &mut Context) -> Option<MethodSet> {
+        let Some(methods) = &self.methods else { return Some(MethodSet::ALL) };
+        if methods.value.is_empty() {
+            cx.error("config.empty_list", methods.span, "a route that allows no method serves nothing")
+                .help("name a method, or leave the key out to allow all");
+            return None;
+        }
+        let named = methods.value.iter().filter_map(|method| MethodSet::named(method.as_str()));
+        Some(named.fold(MethodSet::NONE, MethodSet::union).with_head())
+    }
+
+    /// The hosts that it is served for.
+    pub fn canonical_hosts(&self, cx: &mut Context) -> Option<Vec<String>> {
+        let mut hosts = Vec::new();
+        for host in &self.hosts {
+            match head::host::canonical(&host.value) {
+                Ok(canonical) if !host.value.ends_with(':') && canonical.len() + 1 >= host.value.len() => {
+                    hosts.push(canonical)
+                }
+                Ok(canonical) => {
+                    cx.error("config.host", host.span, "a host is given without its port")
+                        .help(format!("write `{canonical}`"));
+                    return None;
+                }
+                Err(error) => {
+                    cx.error("config.host", host.span, error).help("write a name such as `api.example.com`");
+                    return None;
+                }
+            }
+        }
+        Some(hosts)
+    }
+
+    /// The protocols to which a client may switch.
+    pub fn upgrades(&self, cx: &mut Context) -> Option<Vec<String>> {
+        let mut protocols = Vec::new();
+        for protocol in &self.upgrade {
+            let name = protocol.value.to_ascii_lowercase();
+            if name.is_empty()
+                || name.starts_with("h2")
+                || !name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'/'))
+            {
+                cx.error("config.upgrade", protocol.span, "clients cannot switch to this protocol")
+                    .help("write `websocket`");
+                return None;
+            }
+            protocols.push(name);
+        }
+        Some(protocols)
+    }
+}

@@ -1,0 +1,130 @@
+//! Where a route's requests go.
+
+use http::Uri;
+use portcullis_config::{Context, Decode, Definitions, Node, Origin, Span, Spanned, Value, object};
+use portcullis_proxy::Upstream;
+use serde_json::json;
+use std::time::Duration;
+
+object! {
+    /// A server behind the gateway.
+    struct UpstreamObject {
+        /// Its URL, such as http://127.0.0.1:8080; a path in it is put before the path of every request.
+        pub url: Spanned<String>,
+        /// How long the look-up of its name and the connection may take together. Default: 5s.
+        pub connect_timeout: Duration = Duration::from_secs(5),
+        /// From the end of a request to the head of its answer; beyond it the client gets 504. Default: 30s.
+        pub response_timeout: Duration = Duration::from_secs(30),
+        /// Between two pieces of an answer's body; beyond it the answer is broken off. Default: 30s.
+        pub body_timeout: Duration = Duration::from_secs(30),
+        /// How long nothing may be said after an upgrade. Default: 5m.
+        pub tunnel_timeout: Duration = Duration::from_secs(300),
+        /// How long an idle connection is kept. Must be less than the server keeps it. Default: 4s.
+        pub idle_timeout: Duration = Duration::from_secs(4),
+    }
+}
+
+/// Where a route's requests go.
+#[derive(Clone, Debug)]
+pub struct UpstreamConfig {
+    /// A server, or a function of the embedding program.
+    pub target: UpstreamTarget,
+    /// Where it stands.
+    pub at: Span,
+}
+
+/// A server, or a function of the embedding program.
+#[derive(Clone, Debug)]
+pub enum UpstreamTarget {
+    /// A server.
+    Server(Upstream),
+    /// The handler with this number; only in a document that a program made.
+    Handler(usize),
+}
+
+/// How a document that a program made names a handler: `handler:0`.
+pub const HANDLER_SCHEME: &str = "handler:";
+
+impl Decode for UpstreamConfig {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        let at = node.span;
+        if matches!(node.value, Value::Mapping(_)) {
+            let object = UpstreamObject::decode(node, cx)?;
+            let mut upstream = server(&object.url.value, object.url.span, cx)?;
+            let timeouts =
+                [object.connect_timeout, object.response_timeout, object.body_timeout, object.tunnel_timeout];
+            if timeouts.iter().any(Duration::is_zero) {
+                cx.error("config.timeout", object.at, "a timeout of nothing lets no answer through")
+                    .help("write a duration such as `30s`, or leave the key out");
+                return None;
+            }
+            upstream.connect_timeout = object.connect_timeout;
+            upstream.response_timeout = object.response_timeout;
+            upstream.idle_body_timeout = object.body_timeout;
+            upstream.tunnel_idle_timeout = object.tunnel_timeout;
+            upstream.idle_timeout = object.idle_timeout;
+            return Some(UpstreamConfig { target: UpstreamTarget::Server(upstream), at });
+        }
+        let text = cx.text(node)?;
+        if cx.origin() == Origin::Code
+            && let Some(number) = text.strip_prefix(HANDLER_SCHEME).and_then(|number| number.parse().ok())
+        {
+            return Some(UpstreamConfig { target: UpstreamTarget::Handler(number), at });
+        }
+        let text = text.to_owned();
+        server(&text, at, cx).map(|upstream| UpstreamConfig { target: UpstreamTarget::Server(upstream), at })
+    }
+
+    fn schema(definitions: &mut Definitions) -> serde_json::Value {
+        let object = UpstreamObject::schema(definitions);
+        json!({ "anyOf": [{ "type": "string", "pattern": "^http://", "examples": ["http://127.0.0.1:8080"] }, object] })
+    }
+}
+
+/// The upstream at a URL.
+fn server(text: &str, at: Span, cx: &mut Context) -> Option<Upstream> {
+    // SECURITY: a password may stand before the host, and the line is printed (a_password_in_an_upstream_url_is_not_shown).
+    if text.contains('@') {
+        cx.diagnostics.conceal(at);
+    }
+    let mut refuse = |message: &str, help: &str| {
+        cx.error("config.upstream", at, message.to_owned()).help(help.to_owned());
+        None
+    };
+    const FORM: &str = "write a URL such as `http://127.0.0.1:8080`";
+    let Ok(uri) = text.parse::<Uri>() else { return refuse("this is not a URL", FORM) };
+    match uri.scheme_str() {
+        Some("http") => {}
+        Some("https") => {
+            return refuse(
+                "this version does not speak TLS to upstreams",
+                "use `http://` to a server on this machine or a protected network",
+            );
+        }
+        Some(_) | None => return refuse("the URL of an upstream begins with `http://`", FORM),
+    }
+    let Some(authority) = uri
+        .authority()
+        .filter(|authority| portcullis_core::head::host::canonical(authority.as_str()).is_ok())
+    else {
+        return refuse("the URL has no host that could be reached", FORM);
+    };
+    if uri.query().is_some() || text.contains('#') {
+        return refuse("the URL of an upstream has no query and no fragment", FORM);
+    }
+    if authority.port_u16() == Some(0) {
+        return refuse("port 0 cannot be reached", FORM);
+    }
+    let base = uri.path().trim_end_matches('/');
+    if !base.is_empty() && portcullis_core::head::path::canonical(base).as_deref() != Ok(base) {
+        return refuse(
+            "the path of the URL has more than one reading",
+            "write it without dot segments, empty segments and needless escapes",
+        );
+    }
+    let authority = match authority.port_u16() {
+        Some(port) => format!("{}:{port}", authority.host()),
+        None => format!("{}:80", authority.host()),
+    };
+    Some(Upstream { base_path: base.to_owned(), ..Upstream::new(authority) })
+}

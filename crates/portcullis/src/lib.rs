@@ -1,0 +1,51 @@
+//! Portcullis as a library: a gateway that refuses when unsure, inside your program.
+//!
+//! ```no_run
+//! use portcullis::{ApiKey, Gateway, Json, RateLimit, Security};
+//! use serde_json::json;
+//!
+//! # async fn run() -> Result<(), portcullis::StartError> {
+//! Gateway::builder()
+//!     .security(
+//!         Security::new()
+//!             .authentication(ApiKey::header("x-api-key").keys(["12345", "67890"]))
+//!             .rate_limiting(RateLimit::per_minute(5)),
+//!     )
+//!     .route("/data", |_request| async { Json(json!({ "message": "Secure data accessed" })) })
+//!     .listen(3000)
+//!     .await
+//! # }
+//! ```
+//!
+//! The same document, the same validation and the same engine serve a program and the `portcullis` command: there is one
+//! decision path. Handlers run on the caller's tokio runtime; a gateway listens on the loopback address unless it is given
+//! another.
+//!
+//! | module     | holds                                            |
+//! |------------|--------------------------------------------------|
+//! | [`builder`]  | a gateway that is configured in code             |
+//! | [`security`] | what judges requests, said in types              |
+//! | [`handler`]  | functions that answer requests                   |
+//! | [`document`] | what can be written in a configuration file      |
+//! | [`compile`]  | from a document to what runs                     |
+//! | [`load`]     | reading a configuration, and its diagnostics     |
+//! | [`reference`] | what can be written, as a page for its users    |
+//! | [`gateway`]  | from a blueprint to the last request             |
+
+pub mod builder;
+pub mod compile;
+pub mod document;
+pub mod gateway;
+pub mod handler;
+pub mod load;
+pub mod reference;
+pub mod security;
+
+pub use builder::{Builder, RouteOptions};
+pub use gateway::{Gateway, Running, StartError};
+pub use handler::{IntoResponse, Json, read_body};
+pub use load::{ConfigError, Loaded};
+pub use portcullis_config::Style;
+pub use portcullis_core::{Code, Mode, Record, RecordSink};
+pub use portcullis_proxy::{RequestBody, ResponseBody, ShutdownHandle};
+pub use security::{ApiKey, Authentication, Consumer, RateLimit, Security};

@@ -1,0 +1,145 @@
+//! Reading a configuration, and what there is to say of it.
+
+use crate::compile::{Blueprint, compile};
+use crate::document::{GatewayConfig, ListenerConfig, RouteConfig};
+pub use portcullis_config::Context;
+use portcullis_config::{
+    Decode, Diagnostics, Node, Renderer, Source, Style, Value, document_schema, from_json, yaml,
+};
+use portcullis_proxy::Handler;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A configuration that was read: what is to run, if it can, and everything there is to say of it.
+pub struct Loaded {
+    blueprint: Option<Blueprint>,
+    diagnostics: Diagnostics,
+    source: Option<Source>,
+}
+
+impl Loaded {
+    /// Reads a configuration file. Secrets and other files that it names are read too.
+    ///
+    /// # Errors
+    /// The file cannot be read. What is wrong in it is no error here, but a diagnostic.
+    pub fn file(path: &Path) -> std::io::Result<Loaded> {
+        let text = std::fs::read_to_string(path)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Ok(Loaded::yaml(&path.display().to_string(), text, Context::for_file(folder)))
+    }
+
+    /// Reads a configuration from a text called `name`.
+    pub fn yaml(name: &str, text: String, mut cx: Context) -> Loaded {
+        let source = Source::new(name, text);
+        let node = yaml::parse(&source, &mut cx.diagnostics);
+        let config = node.as_ref().and_then(|node| GatewayConfig::decode(node, &mut cx));
+        // SECURITY: any error refuses the document, also one that left a readable value (tests/config/codes.rs).
+        let blueprint = match config.filter(|_| !cx.diagnostics.has_errors()) {
+            Some(config) => compile(&config, Vec::new(), &mut cx),
+            None => {
+                if let Some(node) = &node {
+                    look_at_parts(node, &mut cx);
+                }
+                None
+            }
+        };
+        Loaded { blueprint, diagnostics: cx.diagnostics, source: Some(source) }
+    }
+
+    /// Reads a configuration that a program made.
+    pub(crate) fn code(json: serde_json::Value, handlers: Vec<Arc<dyn Handler>>) -> Loaded {
+        let mut cx = Context::for_code();
+        let config = from_json::<GatewayConfig>(json, &mut cx);
+        let blueprint = config.and_then(|config| compile(&config, handlers, &mut cx));
+        Loaded { blueprint, diagnostics: cx.diagnostics, source: None }
+    }
+
+    /// What is to run; `None` if anything is wrong.
+    pub fn blueprint(&self) -> Option<&Blueprint> {
+        self.blueprint.as_ref()
+    }
+
+    /// How many errors there are.
+    pub fn errors(&self) -> usize {
+        self.diagnostics.error_count()
+    }
+
+    /// How many warnings there are.
+    pub fn warnings(&self) -> usize {
+        self.diagnostics.warning_count()
+    }
+
+    /// All diagnostics as text.
+    pub fn text(&self, style: Style) -> String {
+        Renderer::new(&self.diagnostics, self.source.as_ref(), style).text()
+    }
+
+    /// All diagnostics as JSON, an object each.
+    pub fn json(&self) -> serde_json::Value {
+        Renderer::new(&self.diagnostics, self.source.as_ref(), Style::Plain).json()
+    }
+
+    /// What is to run.
+    ///
+    /// # Errors
+    /// Anything is wrong with the configuration.
+    pub fn into_blueprint(self) -> Result<Blueprint, ConfigError> {
+        let text = self.text(Style::Plain);
+        self.blueprint.ok_or(ConfigError { text })
+    }
+}
+
+/// Says what is wrong with the listeners and routes that can be read in a document that cannot, so that whoever mends it
+/// need not come back for those.
+fn look_at_parts(document: &Node, cx: &mut Context) {
+    for_each_part::<ListenerConfig>(document, "listeners", cx, |listener, cx| {
+        let _ = listener.compile(cx);
+    });
+    for_each_part::<RouteConfig>(document, "routes", cx, |route, cx| {
+        let _ = route.checked_path(cx);
+        let _ = route.canonical_hosts(cx);
+        let _ = route.method_set(cx);
+        let _ = route.upgrades(cx);
+    });
+}
+
+fn for_each_part<T: Decode>(
+    document: &Node,
+    key: &str,
+    cx: &mut Context,
+    mut look: impl FnMut(&T, &mut Context),
+) {
+    let Some(Node { value: Value::Sequence(parts), .. }) = document.lookup(key) else { return };
+    for (index, part) in parts.iter().enumerate() {
+        // What keeps a part from being read was said when the whole was.
+        let mut said_before = Context::for_file("");
+        if let Some(part) = T::decode(part, &mut said_before) {
+            cx.at(key, |cx| cx.index(index, |cx| look(&part, cx)));
+        }
+    }
+}
+
+/// A configuration that must not be used, with every reason.
+#[derive(Clone, Debug)]
+pub struct ConfigError {
+    text: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration cannot be used\n{}", self.text)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// The JSON Schema of the configuration document, for editors.
+pub fn schema() -> serde_json::Value {
+    document_schema::<GatewayConfig>("Portcullis gateway", "urn:portcullis:gateway")
+}
+
+/// The user's reference of the configuration document, as Markdown.
+pub fn reference() -> String {
+    crate::reference::reference()
+}

@@ -1,0 +1,204 @@
+//! A document for each diagnostic; `§` stands where it points to.
+
+/// Codes that no document can cause, and why they are there.
+pub(crate) const UNREACHABLE: [(&str, &str); 1] = [(
+    "config.unreadable",
+    "a reader that breaks its promise to say why it gave up must not look like a document without faults",
+)];
+
+/// Codes whose message leaves nothing to add.
+pub(crate) const ANSWERS_FOR_ITSELF: [&str; 6] = [
+    "config.syntax",
+    "config.empty",
+    "config.too_deep",
+    "config.recursive_alias",
+    "config.secret_empty",
+    "config.invalid_path",
+];
+
+const LISTENERS: &str = "listeners:\n  - bind: 127.0.0.1:3000\n";
+const PUBLIC: &str = "routes:\n  - path: /a\n    public: a test\n    upstream: http://127.0.0.1:8080\n";
+const ROUTES: &str = "routes:\n  - path: /a\n    upstream: http://127.0.0.1:8080\n";
+const CONSUMER: &str = "consumers:\n  - name: alice\n    roles: [user]\n    keys: [{ env: ALICE_API_KEY }]\n";
+
+/// A document with these lines, at the top level.
+fn top(lines: &str) -> String {
+    format!("{lines}\n{LISTENERS}{PUBLIC}")
+}
+
+/// A document whose route has these lines as well.
+fn route(lines: &str) -> String {
+    format!("{LISTENERS}{PUBLIC}    {lines}\n")
+}
+
+/// A document whose routes are judged by this, with the consumer alice.
+fn security(section: &str) -> String {
+    format!("security: {section}\n{LISTENERS}{CONSUMER}{ROUTES}")
+}
+
+fn method(method: &str) -> String {
+    security(&format!("{{ authentication: {method} }}"))
+}
+
+fn limit(limit: &str) -> String {
+    security(&format!("{{ authentication: {{ type: api_key }}, rate_limiting: {limit} }}"))
+}
+
+/// A document whose consumer has this key.
+fn key(key: &str) -> String {
+    format!(
+        "security: {{ authentication: {{ type: api_key }} }}\n{LISTENERS}consumers: [{{ name: alice, keys: [{key}] }}]\n{ROUTES}"
+    )
+}
+
+/// Each code with a document.
+pub(crate) fn cases() -> Vec<(&'static str, String)> {
+    let long = "k".repeat(513);
+    let deep = format!("listeners: {}§[{}\n", "[".repeat(63), "]".repeat(64));
+    // The value with the anchor is kept for its aliases and counts as well, so 63 of them fit.
+    let many = format!("a: &a {}\nb: [{}, §*a]\n", "x".repeat(1024 * 1024), ["*a"; 63].join(", "));
+    vec![
+        // The document as such.
+        ("config.empty", "§".into()),
+        ("config.syntax", "listeners: §[\"a\"}\n".into()),
+        ("config.many_documents", format!("{LISTENERS}{PUBLIC}§---\na: 1\n")),
+        ("config.merge_key", top("§<<: { workers: 2 }")),
+        ("config.key_not_text", top("§1: 2")),
+        ("config.tag", top("workers: §!!int 2")),
+        ("config.recursive_alias", "listeners: &a [§*a]\n".into()),
+        ("config.too_deep", deep),
+        ("config.too_large", many),
+        ("config.duplicate_key", top("workers: 2\n§workers: 3")),
+        (
+            "config.duplicate_key",
+            route("upstream_: 1").replace("upstream_: 1", "§upstream: http://127.0.0.1:8081"),
+        ),
+        ("config.unknown_key", top("§worker: 2")),
+        ("config.missing_key", format!("§{LISTENERS}")),
+        ("config.missing_key", top("consumers: [§{ roles: [a] }]")),
+        ("config.null_value", top("workers§:")),
+        ("config.wrong_type", top("workers: §\"2\"")),
+        ("config.out_of_range", top("workers: §0")),
+        ("config.unknown_value", route("methods: [GET, §GETS]")),
+        ("config.unknown_value", method("{ type: §kerberos }")),
+        // Values.
+        ("config.invalid_duration", top("drain: §10 seconds")),
+        ("config.invalid_size", security("{ authentication: { type: api_key }, body: { max_size: §10mb } }")),
+        ("config.invalid_address", format!("listeners:\n  - bind: §localhost:3000\n{PUBLIC}")),
+        ("config.invalid_path", top("access_log: { file: §\"\" }")),
+        ("config.network", top("trusted_proxies: [§10.0.0.1/8]")),
+        ("config.network", top("trusted_proxies: [§localhost]")),
+        ("config.reason", format!("{LISTENERS}{ROUTES}    public: §true\n")),
+        ("config.reason", format!("{LISTENERS}{ROUTES}    public: §\"?\"\n")),
+        // Secrets.
+        ("config.secret_source", top("key_pepper: §{}")),
+        ("config.secret_source", top("key_pepper: { env: PEPPER, §file: pepper.txt }")),
+        ("config.literal_secret", top("key_pepper: §\"a-literal-pepper\"")),
+        ("config.secret_unavailable", top("key_pepper: { env: §NOT_SET }")),
+        ("config.secret_unavailable", top("key_pepper: { file: §not-there.txt }")),
+        ("config.secret_empty", top("key_pepper: { env: §EMPTY }")),
+        // Listeners.
+        ("config.plaintext", format!("listeners:\n  - bind: §0.0.0.0:3000\n{PUBLIC}")),
+        ("config.duplicate_listener", format!("{LISTENERS}  - bind: §127.0.0.1:3000\n{PUBLIC}")),
+        ("config.timeout", format!("{LISTENERS}    timeouts: §{{ header: 0s }}\n{PUBLIC}")),
+        ("config.empty_list", format!("§listeners: []\n{PUBLIC}")),
+        // Routes.
+        ("config.empty_list", format!("§{LISTENERS}routes: []\n")),
+        ("config.empty_list", route("methods: §[]")),
+        ("config.route_path", format!("{LISTENERS}{}", PUBLIC.replace("/a", "§a"))),
+        ("config.route_path", format!("{LISTENERS}{}", PUBLIC.replace("/a", "§/a/../b"))),
+        (
+            "config.duplicate_route",
+            format!(
+                "{LISTENERS}{PUBLIC}  - path: §/a\n    public: a test\n    upstream: http://127.0.0.1:8080\n"
+            ),
+        ),
+        (
+            "config.overlapping_routes",
+            format!(
+                "{LISTENERS}{}  - {{ path: §\"/{{b}}\", public: test, upstream: \"http://127.0.0.1:8080\" }}\n",
+                PUBLIC.replace("/a", "/{a}")
+            ),
+        ),
+        ("config.host", route("hosts: [§\"api.example.com:80\"]")),
+        ("config.host", route("hosts: [§\"api example com\"]")),
+        ("config.upgrade", route("upgrade: [§h2c]")),
+        ("config.upstream", format!("{LISTENERS}{}", PUBLIC.replace("http://", "§https://"))),
+        ("config.upstream", format!("{LISTENERS}{}", PUBLIC.replace("http://", "§ftp://"))),
+        (
+            "config.timeout",
+            format!(
+                "{LISTENERS}{}",
+                PUBLIC
+                    .replace("http://127.0.0.1:8080", "§{ url: \"http://127.0.0.1\", connect_timeout: 0s }")
+            ),
+        ),
+        ("config.unsupported", route("openapi: §orders.yaml")),
+        (
+            "config.public_and_not",
+            format!(
+                "{LISTENERS}{}    security: {{ authorization: {{ roles_allowed: [a] }} }}\n",
+                PUBLIC.replace("a test", "§a test")
+            ),
+        ),
+        ("config.no_authentication", format!("{LISTENERS}{}", ROUTES.replace("/a", "§/a"))),
+        // Consumers.
+        ("config.consumer_name", top("consumers: [{ name: §\"a\\tb\" }]")),
+        ("config.role_name", top("consumers: [{ name: alice, roles: §[\"a,b\"] }]")),
+        ("config.duplicate_consumer", top("consumers: [{ name: alice }, { name: §alice }]")),
+        ("config.duplicate_key", key("{ env: ADMIN_API_KEY }, §{ env: ADMIN_API_KEY }")),
+        ("config.key_hash", key("§{ hash: md5:12 }")),
+        ("config.key_characters", key("§\"a key with spaces in it\"")),
+        ("config.key_length", key(&format!("§{long}"))),
+        ("config.weak_key", key("§short")),
+        ("config.time", key("{ env: ADMIN_API_KEY, expires: §tomorrow }")),
+        ("config.key_pepper", key(&format!("§{{ hash: \"hmac-sha256:{}\" }}", "0".repeat(64)))),
+        (
+            "config.key_pepper",
+            format!(
+                "key_pepper: {{ env: PEPPER }}\n{}",
+                key(&format!("§{{ hash: \"sha256:{}\" }}", "0".repeat(64)))
+            ),
+        ),
+        (
+            "config.no_keys",
+            format!("§security: {{ authentication: {{ type: api_key }} }}\n{LISTENERS}{ROUTES}"),
+        ),
+        // Authentication.
+        ("config.unsupported", method("§{ type: OAuth2, token_url: \"https://auth.example.com/token\" }")),
+        ("config.unsupported", method("{ §all: [{ type: api_key }] }")),
+        ("config.empty_list", method("§{ any: [] }")),
+        ("config.empty_list", method("§{ type: api_key, keys: [] }")),
+        ("config.key_location", method("{ type: api_key, header: x-a, query: §a }")),
+        ("config.key_in_query", method("{ type: api_key, query: §key }")),
+        ("config.parameter_name", method("{ type: api_key, cookie: §\"a b\" }")),
+        ("config.field_name", method("{ type: api_key, header: §x_api_key }")),
+        ("config.field_name", method("{ type: api_key, header: §\"x api key\" }")),
+        ("config.reserved_field", method("{ type: api_key, header: §X-Forwarded-For }")),
+        ("config.authentication_observed", method("{ type: api_key, mode: §observe }")),
+        ("config.authentication_off", method("{ type: api_key, mode: §off }")),
+        // What else judges.
+        ("config.empty_list", security("{ authentication: { type: api_key }, addresses: §{ deny: [] } }")),
+        ("config.empty_section", security("{ authentication: { type: api_key }, authorization: §{} }")),
+        (
+            "config.empty_list",
+            security("{ authentication: { type: api_key }, authorization: { roles_allowed: §[] } }"),
+        ),
+        (
+            "config.role_nobody_has",
+            security("{ authentication: { type: api_key }, authorization: { roles_allowed: §[usr] } }"),
+        ),
+        (
+            "config.keys_without_roles",
+            security(
+                "{ authentication: { type: api_key, keys: [{ env: ADMIN_API_KEY }] }, authorization: §{ roles_allowed: [user] } }",
+            ),
+        ),
+        ("config.burst", limit("{ max_requests: 5, per: minute, burst: §6 }")),
+        ("config.limit_name", limit("{ max_requests: 5, per: minute, name: §\"a b\" }")),
+        ("config.period", limit("§{ max_requests: 5 }")),
+        ("config.period", limit("{ max_requests: 5, per: minute, per_hour: §true }")),
+        ("config.period", limit("{ max_requests: 5, per_hour: §false }")),
+        ("config.empty_list", limit("[]").replacen("{ authentication", "§{ authentication", 1)),
+    ]
+}

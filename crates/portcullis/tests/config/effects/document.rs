@@ -1,0 +1,225 @@
+//! What each key outside `security` does.
+
+use super::super::harness::{Gate, gate, get, load, request};
+use super::DocumentRow;
+use portcullis::Style;
+use portcullis::document::AccessLogConfig;
+use portcullis_core::Code;
+use portcullis_proxy::{Listener, Target, Upstream};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const KEY: (&str, &str) = ("x-api-key", "alice-key-0123456789");
+const SECONDS: fn(u64) -> Duration = Duration::from_secs;
+
+/// What each key does.
+pub(crate) const ROWS: &[DocumentRow] = &[
+    ("listeners", || assert_eq!(open(&json!({})).front.listeners.len(), 1)),
+    ("listeners[].bind", || {
+        assert_eq!(listener(json!({ "bind": "127.0.0.9:4321" })).bind.to_string(), "127.0.0.9:4321");
+    }),
+    ("listeners[].insecure_plaintext", || {
+        let listeners = |listener: Value| document(&json!({ "listeners": [listener] }));
+        assert!(load(&listeners(json!({ "bind": "0.0.0.0:3000" }))).blueprint().is_none());
+        gate(&listeners(
+            json!({ "bind": "0.0.0.0:3000", "insecure_plaintext": "TLS ends at the load balancer" }),
+        ));
+    }),
+    ("listeners[].max_connections", || {
+        assert_eq!(listener(json!({ "max_connections": 7 })).max_connections, 7)
+    }),
+    ("listeners[].max_connections_per_address", || {
+        assert_eq!(listener(json!({ "max_connections_per_address": 8 })).max_connections_per_address, 8);
+    }),
+    ("listeners[].timeouts", || assert_eq!(timeouts("header").timeouts.header, SECONDS(3))),
+    ("listeners[].timeouts.header", || assert_eq!(timeouts("header").timeouts.header, SECONDS(3))),
+    ("listeners[].timeouts.idle", || assert_eq!(timeouts("idle").timeouts.idle, SECONDS(3))),
+    ("listeners[].timeouts.body", || assert_eq!(timeouts("body").timeouts.body, SECONDS(3))),
+    ("listeners[].timeouts.request", || assert_eq!(timeouts("request").timeouts.request, Some(SECONDS(3)))),
+    ("security", || {
+        let gate = protected(json!({ "env": "ALICE_API_KEY" }));
+        assert_eq!(gate.send(get(&[])).refusal(), Some(Code::CredentialMissing));
+    }),
+    ("consumers", || {
+        protected(json!({ "env": "ALICE_API_KEY" })).send(get(&[KEY])).permitted();
+    }),
+    ("consumers[].name", || {
+        let gate = protected(json!({ "env": "ALICE_API_KEY" }));
+        assert_eq!(gate.send(get(&[KEY])).permitted().headers["x-consumer-name"], "alice");
+    }),
+    ("consumers[].roles", || {
+        let gate = protected(json!({ "env": "ALICE_API_KEY" }));
+        assert_eq!(gate.send(get(&[KEY])).permitted().headers["x-consumer-roles"], "user,auditor");
+    }),
+    ("consumers[].keys", || knows(json!("literal-key-0123456789"), "literal-key-0123456789")),
+    ("consumers[].keys[].literal", || {
+        knows(json!({ "literal": "literal-key-0123456789" }), "literal-key-0123456789")
+    }),
+    ("consumers[].keys[].env", || knows(json!({ "env": "ADMIN_API_KEY" }), "admin-key-0123456789")),
+    ("consumers[].keys[].file", || knows(json!({ "file": "key.txt" }), "file-key-0123456789")),
+    ("consumers[].keys[].hash", || {
+        knows(
+            json!({ "hash": "sha256:5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5" }),
+            "12345",
+        );
+    }),
+    ("consumers[].keys[].expires", || {
+        let gate = protected(json!({ "env": "ALICE_API_KEY", "expires": "2027-01-15T08:00:01Z" }));
+        gate.send(get(&[KEY])).permitted();
+        gate.clock.advance(1);
+        assert_eq!(gate.send(get(&[KEY])).refusal(), Some(Code::CredentialExpired));
+    }),
+    ("key_pepper", || pepper(json!("Jefe"))),
+    ("key_pepper.literal", || pepper(json!({ "literal": "Jefe" }))),
+    ("key_pepper.env", || pepper(json!({ "env": "PEPPER" }))),
+    ("key_pepper.file", || pepper(json!({ "file": "pepper.txt" }))),
+    ("trusted_proxies", || {
+        let gate = open(&json!({ "trusted_proxies": ["10.0.0.0/8"] }));
+        let forwarded = || get(&[("x-forwarded-for", "203.0.113.9")]);
+        assert_eq!(gate.send_from("10.0.0.1", forwarded()).client, Some("203.0.113.9".parse().unwrap()));
+        assert_eq!(gate.send_from("11.0.0.1", forwarded()).client, Some("11.0.0.1".parse().unwrap()));
+    }),
+    ("access_log", || {
+        assert!(matches!(open(&json!({ "access_log": "insecure_off" })).access_log, AccessLogConfig::Off));
+        assert!(matches!(open(&json!({ "access_log": "stdout" })).access_log, AccessLogConfig::Stdout));
+    }),
+    ("access_log.file", || match open(&json!({ "access_log": { "file": "logs/access.log" } })).access_log {
+        AccessLogConfig::File(path) => {
+            assert!(path.ends_with("tests/config/files/logs/access.log"), "{path:?}")
+        }
+        AccessLogConfig::Stdout | AccessLogConfig::Off => panic!("not a file"),
+    }),
+    ("workers", || assert_eq!(open(&json!({ "workers": 3 })).front.workers.get(), 3)),
+    ("drain", || assert_eq!(open(&json!({ "drain": "7s" })).front.drain, SECONDS(7))),
+    ("routes", || assert_eq!(open(&json!({})).plan.routes.iter().count(), 1)),
+    ("routes[].path", || {
+        let gate = route(json!({ "path": "/files/{*rest}" }));
+        gate.send(request("GET", "/files/a/b", &[])).permitted();
+        assert_eq!(gate.send(get(&[])).refusal(), Some(Code::RouteNotFound));
+        assert_eq!(gate.listing[0], "/files/{*rest} -> http://127.0.0.1:8080");
+    }),
+    ("routes[].hosts", || {
+        assert_eq!(
+            route(json!({ "hosts": ["other.example.com"] })).send(get(&[])).refusal(),
+            Some(Code::RouteNotFound)
+        );
+        route(json!({ "hosts": ["API.example.com"] })).send(get(&[])).permitted();
+    }),
+    ("routes[].methods", || {
+        let gate = route(json!({ "methods": ["POST"] }));
+        gate.send(request("POST", "/a", &[])).permitted();
+        assert_eq!(gate.send(get(&[])).refusal(), Some(Code::MethodNotAllowed));
+    }),
+    ("routes[].upstream", || {
+        assert_eq!(upstream(json!("http://127.0.0.1:9999")).authority, "127.0.0.1:9999")
+    }),
+    ("routes[].upstream.url", || {
+        let upstream = upstream(json!({ "url": "http://127.0.0.1:9999/base/" }));
+        assert_eq!((upstream.authority.as_str(), upstream.base_path.as_str()), ("127.0.0.1:9999", "/base"));
+    }),
+    ("routes[].upstream.connect_timeout", || {
+        assert_eq!(timeout("connect_timeout").connect_timeout, SECONDS(9))
+    }),
+    ("routes[].upstream.response_timeout", || {
+        assert_eq!(timeout("response_timeout").response_timeout, SECONDS(9))
+    }),
+    ("routes[].upstream.body_timeout", || assert_eq!(timeout("body_timeout").idle_body_timeout, SECONDS(9))),
+    ("routes[].upstream.tunnel_timeout", || {
+        assert_eq!(timeout("tunnel_timeout").tunnel_idle_timeout, SECONDS(9))
+    }),
+    ("routes[].upstream.idle_timeout", || assert_eq!(timeout("idle_timeout").idle_timeout, SECONDS(9))),
+    ("routes[].public", || {
+        let gate = route(json!({ "public": "liveness probe, no data" }));
+        gate.send(get(&[])).permitted();
+        assert_eq!(gate.listing[1], "authn.public off nobody is asked who they are: liveness probe, no data");
+    }),
+    ("routes[].security", || {
+        let gate = route(json!({ "security": { "addresses": { "deny": ["192.0.2.1"] } } }));
+        assert_eq!(gate.send(get(&[])).refusal(), Some(Code::AddressRefused));
+    }),
+    ("routes[].upgrade", || {
+        let upgrade = || get(&[("connection", "upgrade"), ("upgrade", "websocket")]);
+        route(json!({ "upgrade": ["websocket"] })).send(upgrade()).permitted();
+        assert_eq!(route(json!({})).send(upgrade()).refusal(), Some(Code::UpgradeRefused));
+    }),
+    ("routes[].openapi", || {
+        let loaded =
+            load(&document(&json!({ "routes": [with(public_route(), json!({ "openapi": "a.yaml" }))] })));
+        assert!(loaded.blueprint().is_none());
+        assert!(loaded.text(Style::Plain).contains("error[config.unsupported]"));
+    }),
+];
+
+fn public_route() -> Value {
+    json!({ "path": "/a", "public": "a test", "upstream": "http://127.0.0.1:8080" })
+}
+
+/// The mapping with these keys in place of its own.
+fn with(mut mapping: Value, keys: Value) -> Value {
+    let Value::Object(keys) = keys else { panic!("not a mapping") };
+    mapping.as_object_mut().unwrap().extend(keys);
+    mapping
+}
+
+fn document(keys: &Value) -> String {
+    let base = json!({ "listeners": [{ "bind": "127.0.0.1:3000" }], "routes": [public_route()] });
+    with(base, keys.clone()).to_string()
+}
+
+/// A gateway with one public route, `/a`, and these keys.
+fn open(keys: &Value) -> Gate {
+    gate(&document(keys))
+}
+
+/// The listener with these keys.
+fn listener(keys: Value) -> Listener {
+    open(&json!({ "listeners": [with(json!({ "bind": "127.0.0.1:3000" }), keys)] })).front.listeners.remove(0)
+}
+
+fn timeouts(key: &str) -> Listener {
+    listener(json!({ "timeouts": { key: "3s" } }))
+}
+
+/// A gateway whose route has these keys.
+fn route(keys: Value) -> Gate {
+    open(&json!({ "routes": [with(public_route(), keys)] }))
+}
+
+fn upstream(upstream: Value) -> Upstream {
+    match route(json!({ "upstream": upstream })).front.targets.remove(0) {
+        Target::Upstream(upstream) => upstream,
+        Target::Handler(_) => panic!("not a server"),
+    }
+}
+
+fn timeout(key: &str) -> Upstream {
+    upstream(json!({ "url": "http://127.0.0.1:9999", key: "9s" }))
+}
+
+/// A gateway with the consumer alice, who has this key.
+fn protected(key: Value) -> Gate {
+    gate(&protected_document(key).to_string())
+}
+
+fn protected_document(key: Value) -> Value {
+    json!({
+        "listeners": [{ "bind": "127.0.0.1:3000" }],
+        "security": { "authentication": { "type": "api_key" } },
+        "consumers": [{ "name": "alice", "roles": ["user", "auditor"], "keys": [key] }],
+        "routes": [{ "path": "/a", "upstream": "http://127.0.0.1:8080" }],
+    })
+}
+
+fn knows(key: Value, sent: &str) {
+    let gate = protected(key);
+    gate.send(get(&[("x-api-key", sent)])).permitted();
+    assert_eq!(gate.send(get(&[("x-api-key", "another")])).refusal(), Some(Code::CredentialUnknown));
+}
+
+/// RFC 4231, section 4.3: a key, its hash and the pepper under which it is made.
+fn pepper(pepper: Value) {
+    let key =
+        json!({ "hash": "hmac-sha256:5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843" });
+    let document = with(protected_document(key), json!({ "key_pepper": pepper }));
+    gate(&document.to_string()).send(get(&[("x-api-key", "what do ya want for nothing?")])).permitted();
+}

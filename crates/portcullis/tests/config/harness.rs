@@ -1,0 +1,215 @@
+//! Reading a document, and judging requests by it without a socket.
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use portcullis::compile::Blueprint;
+use portcullis::document::AccessLogConfig;
+use portcullis::{Loaded, Style};
+use portcullis_config::Context;
+use portcullis_core::permit::Shaped;
+use portcullis_core::{
+    Code, Conn, Denial, Effects, Now, Plan, Record, RecordSink, Recording, Refused, Snapshot, Transport,
+    judge,
+};
+use portcullis_proxy::FrontConfig;
+use portcullis_runtime::Clock;
+use std::env::VarError;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+/// 2027-01-15T08:00:00Z.
+pub(crate) const START: u64 = 1_800_000_000;
+
+/// The environment of every document here.
+pub(crate) const ENVIRONMENT: [(&str, &str); 4] = [
+    ("ALICE_API_KEY", "alice-key-0123456789"),
+    ("ADMIN_API_KEY", "admin-key-0123456789"),
+    ("PEPPER", "Jefe"),
+    ("EMPTY", ""),
+];
+
+/// Reads a document as `gateway.yaml`; its files are relative to a folder that has `key.txt` in it.
+pub(crate) fn load(text: &str) -> Loaded {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/files");
+    let cx = Context::for_file(folder).with_environment(|name| {
+        let found = ENVIRONMENT.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| (*value).to_owned()).ok_or(VarError::NotPresent)
+    });
+    Loaded::yaml("gateway.yaml", text.to_owned(), cx)
+}
+
+/// What is to run; fails with every diagnostic if there is an error.
+pub(crate) fn gate(text: &str) -> Gate {
+    let loaded = load(text);
+    let printed = loaded.text(Style::Plain);
+    match loaded.into_blueprint() {
+        Ok(blueprint) => Gate::new(blueprint),
+        Err(_) => panic!("{printed}\n{text}"),
+    }
+}
+
+/// A blueprint whose requests are judged here.
+pub(crate) struct Gate {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) front: FrontConfig,
+    pub(crate) access_log: AccessLogConfig,
+    /// A line for each route and control, as a listing shows them.
+    pub(crate) listing: Vec<String>,
+    pub(crate) clock: TestClock,
+    effects: Arc<dyn Effects>,
+    seen: Arc<Seen>,
+}
+
+impl Gate {
+    fn new(blueprint: Blueprint) -> Gate {
+        let mut listing = Vec::new();
+        for route in blueprint.listing() {
+            listing.push(format!("{} -> {}", route.route.path, route.target));
+            let controls = route.controls.iter();
+            listing.extend(
+                controls
+                    .map(|control| format!("{} {} {}", control.id, control.mode.as_str(), control.summary)),
+            );
+        }
+        let clock = TestClock::default();
+        let Blueprint { plan, front, world, access_log, .. } = blueprint;
+        Gate {
+            plan,
+            front,
+            access_log,
+            listing,
+            effects: Arc::new(world.with_clock(clock.clone())),
+            clock,
+            seen: Arc::default(),
+        }
+    }
+
+    /// With another world.
+    pub(crate) fn with_effects(mut self, effects: impl Effects + 'static) -> Gate {
+        self.effects = Arc::new(effects);
+        self
+    }
+
+    /// What becomes of a request from 192.0.2.1.
+    pub(crate) fn send(&self, request: Request<()>) -> Answer {
+        self.send_from("192.0.2.1", request)
+    }
+
+    /// What becomes of a request from `peer`, on any port.
+    pub(crate) fn send_from(&self, peer: &str, request: Request<()>) -> Answer {
+        let conn = Conn {
+            peer: (peer.parse::<std::net::IpAddr>().unwrap(), 50_000).into(),
+            local: "127.0.0.1:3000".parse().unwrap(),
+            transport: Transport::Memory,
+        };
+        let sink: Arc<dyn RecordSink> = Arc::<Seen>::clone(&self.seen);
+        let snapshot = Snapshot::new(Arc::clone(&self.plan), Arc::clone(&self.effects), sink);
+        let recording = Recording::open(snapshot, &conn);
+        let judged = at_once(judge(request.into_parts().0, conn, recording));
+        let permitted = judged.and_then(|cleared| cleared.inspect(Full::new(Bytes::new())));
+        let outcome = permitted.map(|permit| permit.shape());
+        let client = match &outcome {
+            Ok(shaped) => shaped.recording.record().client,
+            Err(refused) => refused.recording.record().client,
+        };
+        let answer = match outcome {
+            Ok(shaped) => Answer {
+                shaped: Some(shaped),
+                denial: None,
+                headers: http::HeaderMap::new(),
+                client,
+                observed: Vec::new(),
+            },
+            Err(refused) => {
+                let Refused { denial, .. } = &refused;
+                let denial = denial.clone();
+                let headers = refused.answer().headers().clone();
+                Answer { shaped: None, denial: Some(denial), headers, client, observed: Vec::new() }
+            }
+        };
+        // The record of a permitted request is written when the answer is dropped; what was observed is known before.
+        let observed = match &answer.shaped {
+            Some(shaped) => shaped.recording.record().observed.iter().map(Denial::code).collect(),
+            None => self.seen.0.lock().unwrap().pop().unwrap_or_default(),
+        };
+        Answer { observed, ..answer }
+    }
+}
+
+/// What became of a request.
+pub(crate) struct Answer {
+    /// The request as it goes upstream, if it does.
+    pub(crate) shaped: Option<Shaped<Full<Bytes>>>,
+    pub(crate) denial: Option<Denial>,
+    /// The fields of a refusal.
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) client: Option<std::net::IpAddr>,
+    /// What would have been refused.
+    pub(crate) observed: Vec<Code>,
+}
+
+impl Answer {
+    /// The code of the refusal.
+    pub(crate) fn refusal(&self) -> Option<Code> {
+        self.denial.as_ref().map(Denial::code)
+    }
+
+    /// The request as it goes upstream.
+    pub(crate) fn permitted(&self) -> &Shaped<Full<Bytes>> {
+        self.shaped.as_ref().unwrap_or_else(|| panic!("refused: {:?}", self.denial))
+    }
+}
+
+#[derive(Default)]
+struct Seen(Mutex<Vec<Vec<Code>>>);
+
+impl RecordSink for Seen {
+    fn write(&self, record: &Record, _: &Plan) {
+        self.0.lock().unwrap().push(record.observed.iter().map(Denial::code).collect());
+    }
+}
+
+/// A clock that stands still until it is told otherwise.
+#[derive(Clone, Default)]
+pub(crate) struct TestClock(Arc<AtomicU64>);
+
+impl TestClock {
+    /// Lets seconds pass.
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Now {
+        let passed = self.0.load(Ordering::Relaxed);
+        Now { monotonic: Duration::from_secs(1000 + passed), unix: Duration::from_secs(START + passed) }
+    }
+}
+
+/// A request with these fields.
+pub(crate) fn request(method: &str, target: &str, fields: &[(&str, &str)]) -> Request<()> {
+    let mut request = Request::builder().method(method).uri(target).header("host", "api.example.com");
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    request.body(()).unwrap()
+}
+
+/// A GET request for `/a` with these fields.
+pub(crate) fn get(fields: &[(&str, &str)]) -> Request<()> {
+    request("GET", "/a", fields)
+}
+
+/// The value of a future that needs nothing to wait for: everything is in memory here.
+pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("a decision in memory suspended"),
+    }
+}

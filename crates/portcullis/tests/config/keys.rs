@@ -1,0 +1,74 @@
+//! Every key that the schema declares, by the way to it: `routes[].security.body.max_size`.
+
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The spellings of a key, the printed one first.
+pub(crate) type Spellings = Vec<String>;
+
+/// Every key of the schema by its path; in a path, `[]` is an element of a list, and keys are as they are printed.
+pub(crate) fn declared() -> BTreeMap<String, Spellings> {
+    let schema = portcullis::load::schema();
+    let mut keys = BTreeMap::new();
+    collect(&schema, &schema, "", 0, &mut keys);
+    keys
+}
+
+fn collect(schema: &Value, root: &Value, place: &str, depth: usize, keys: &mut BTreeMap<String, Spellings>) {
+    assert!(depth < 50, "the schema refers to itself at {place}");
+    let mut below = |schema: &Value, place: &str| collect(schema, root, place, depth + 1, keys);
+    if let Some(name) = schema["$ref"].as_str() {
+        let definition = root.pointer(name.trim_start_matches('#'));
+        below(definition.unwrap_or_else(|| panic!("{name} is not defined")), place);
+    }
+    for word in ["anyOf", "oneOf"] {
+        schema[word].as_array().into_iter().flatten().for_each(|one| below(one, place));
+    }
+    if let Some(items) = schema.get("items") {
+        below(items, &format!("{place}[]"));
+    }
+    let Some(properties) = schema["properties"].as_object() else { return };
+    assert_eq!(schema["additionalProperties"], false, "unknown keys must be refused at `{place}`");
+    for (spelling, property) in properties {
+        let meant =
+            property["description"].as_str().and_then(|text| text.strip_prefix("Another spelling of `"));
+        let name = meant.map_or(spelling.as_str(), |text| text.trim_end_matches("`."));
+        let path = if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") };
+        let spellings = keys.entry(path.clone()).or_insert_with(|| vec![name.to_owned()]);
+        if !spellings.contains(spelling) {
+            spellings.push(spelling.clone());
+        }
+        if meant.is_none() {
+            collect(property, root, &path, depth + 1, keys);
+        }
+    }
+}
+
+/// The keys with a path that tells apart only what means something else: what stands in a route's `security` is what stands
+/// in the gateway's, and one of several is what a single one is.
+pub(crate) fn canonical(path: &str) -> String {
+    let path = path.strip_prefix("routes[].").filter(|rest| rest.starts_with("security.")).unwrap_or(path);
+    path.replace("authentication.any[].", "authentication.").replace("rate_limiting[]", "rate_limiting")
+}
+
+/// Every canonical path.
+pub(crate) fn canonical_keys() -> BTreeSet<String> {
+    declared().keys().map(|path| canonical(path)).collect()
+}
+
+#[test]
+fn keys_are_found_at_every_level() {
+    let keys = declared();
+    for path in [
+        "drain",
+        "listeners[].timeouts.header",
+        "security.rate_limiting[].by.header",
+        "routes[].security.authentication.any[].keys[].hash",
+        "key_pepper.env",
+    ] {
+        assert!(keys.contains_key(path), "{path}");
+    }
+    assert_eq!(keys["security.rate_limiting.max_requests"], ["max_requests", "max", "maxRequests"]);
+    assert!(!keys.keys().any(|path| path.contains("maxRequests") || path.contains("maxSize")));
+    assert!(keys.len() > 150, "{}", keys.len());
+}

@@ -1,0 +1,34 @@
+//! What a configuration says is what happens: every key is known, has an effect, and is refused where it is wrong.
+//!
+//! | module        | holds                                                                       |
+//! |---------------|-----------------------------------------------------------------------------|
+//! | `harness`     | reading a document and judging requests by it                               |
+//! | `keys`        | every key that the schema declares                                          |
+//! | `examples`    | documents that together contain every key                                   |
+//! | `misspelt`    | a slip in any key is refused, with its place and the name that was meant    |
+//! | `effects`     | every key has an effect that can be seen                                    |
+//! | `spellings`   | the forms that people paste work as written, or are refused by name         |
+//! | `codes`       | every diagnostic, with its place and what to do about it                    |
+//! | `secrets`     | what is printed holds no secret                                             |
+//! | `conformance` | what every check must do, for all checks of a document                      |
+//! | `reference`   | the page in `docs/` is what the code says                                   |
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
+
+mod codes;
+mod conformance;
+mod effects;
+mod examples;
+mod harness;
+mod keys;
+mod misspelt;
+mod reference;
+mod secrets;
+mod spellings;

@@ -1,0 +1,37 @@
+//! Every record, as the access log would print it.
+
+use portcullis::{Record, RecordSink};
+use portcullis_core::Plan;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+/// A sink that keeps the lines.
+#[derive(Default)]
+pub struct Records(Mutex<Vec<String>>);
+
+impl RecordSink for Records {
+    fn write(&self, record: &Record, plan: &Plan) {
+        let mut line = Vec::new();
+        portcullis_telemetry::line::write(record, plan, &mut line).unwrap();
+        self.0.lock().unwrap().push(String::from_utf8(line).unwrap());
+    }
+}
+
+impl Records {
+    /// The lines so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// The records so far.
+    pub fn all(&self) -> Vec<Value> {
+        self.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The records of one client connection, in their order.
+    pub fn of(&self, peer: SocketAddr) -> Vec<Value> {
+        let peer = peer.to_string();
+        self.all().into_iter().filter(|record| record["peer"] == peer.as_str()).collect()
+    }
+}

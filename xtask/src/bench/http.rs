@@ -1,0 +1,61 @@
+//! One request, sent exactly as written: a client library might tidy up the path that a proxy is to be asked for.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::failure::{Context, Outcome};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// More than any answer here has; a server that sends without end does not hold up the run.
+const MOST_BYTES: u64 = 64 * 1024;
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// What follows the head. Answers here are short, so none of them is sent in chunks.
+    pub(crate) body: Vec<u8>,
+}
+
+/// Asks a loopback port, with an API key or without, and reads until the connection is closed.
+pub(crate) fn get(port: u16, path: &str, key: Option<&str>) -> Outcome<Answer> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let doing = || format!("GET {path}");
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).context(doing)?;
+    stream.set_read_timeout(Some(PATIENCE)).context(doing)?;
+    stream.set_write_timeout(Some(PATIENCE)).context(doing)?;
+    let key = key.map(|key| format!("x-api-key: {key}\r\n")).unwrap_or_default();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{key}Connection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).context(doing)?;
+    let mut bytes = Vec::new();
+    let read = stream.take(MOST_BYTES).read_to_end(&mut bytes);
+    read.context(|| {
+        format!("GET {path} with `Connection: close`: no answer, or not closed after {PATIENCE:?}")
+    })?;
+    Answer::parse(&bytes).context(|| format!("GET {path}: the answer is not HTTP"))
+}
+
+impl Answer {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+        let (head, rest) = bytes.split_at(end);
+        let head = std::str::from_utf8(head).ok()?.strip_prefix("HTTP/1.")?;
+        Some(Self { status: head.split([' ', '\r']).nth(1)?.parse().ok()?, body: rest.get(4..)?.to_vec() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_http_answer_is_read() {
+        let answer = Answer::parse(b"HTTP/1.1 429 Too Many Requests\r\nA: b\r\n\r\nbody").unwrap();
+        assert_eq!(answer, Answer { status: 429, body: b"body".to_vec() });
+        assert_eq!(Answer::parse(b"HTTP/1.0 200\r\n\r\n").unwrap().status, 200);
+        for other in [&b"SSH-2.0 200 x\r\n\r\n"[..], b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 OK\r\n\r\n", b""] {
+            assert_eq!(Answer::parse(other), None);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! `cargo xtask bench --instructions`: how many instructions one decision takes, and whether that depends on how many
+//! routes and keys there are.
+//!
+//! Callgrind counts instructions, so the figure hardly depends on what else the machine does. Loading is left out by
+//! running the same program with few and with many requests and taking the difference.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::failure::{Context, Failure, Outcome};
+use crate::process::{Scratch, supervised};
+use crate::{debian, workspace};
+
+/// Tables are hashed with a random seed, so loading differs a little from run to run; with this many requests
+/// between the two counts the difference does not show.
+const REQUESTS: [u64; 2] = [2_000, 52_000];
+const FEW: Size = Size { routes: 10, keys: 10 };
+const MANY: Size = Size { routes: 10_000, keys: 100_000 };
+/// The most that many routes and keys may cost, as a multiple of few.
+const MOST: f64 = 1.10;
+/// The most that loading many routes and keys may take, in milliseconds, without callgrind.
+const LOADING_MS: f64 = 2_000.0;
+
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    routes: u64,
+    keys: u64,
+}
+
+/// The example program that judges requests without a network, and what counts its instructions.
+struct Judge {
+    program: PathBuf,
+    valgrind: PathBuf,
+    scratch: Scratch,
+}
+
+pub(crate) fn run() -> Outcome<()> {
+    let valgrind = debian::require("valgrind", "valgrind")?;
+    let built = workspace::build_for_distribution(&["-p", "portcullis", "--example", "judge"])?;
+    let judge = Judge { program: built.join("examples/judge"), valgrind, scratch: Scratch::new()? };
+
+    let loading = judge.loading(MANY)?;
+    println!(
+        "loading {} routes and {} keys: {loading:.0} ms, at most {LOADING_MS:.0}",
+        MANY.routes, MANY.keys
+    );
+    let few = judge.instructions_per_request(FEW)?;
+    println!("{:>6} routes, {:>6} keys: {few:>8.0} instructions per request", FEW.routes, FEW.keys);
+    let many = judge.instructions_per_request(MANY)?;
+    println!("{:>6} routes, {:>6} keys: {many:>8.0} instructions per request", MANY.routes, MANY.keys);
+    println!("ratio {:.3}, at most {MOST:.2}", many / few);
+
+    let mut problems = Vec::new();
+    if loading > LOADING_MS {
+        problems.push("loading takes too long");
+    }
+    // Both are above zero, so the ratio is a number.
+    if many / few > MOST {
+        problems.push("a decision costs too much more with many routes and keys than with few");
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Failure::new(problems.join("; "))) }
+}
+
+impl Judge {
+    /// Milliseconds that loading takes, as the program says: `loaded in X ms`.
+    fn loading(&self, size: Size) -> Outcome<f64> {
+        let text = self.finish(supervised(&self.program).args(arguments(size, 1)))?;
+        loading(&text).context(|| format!("the example says no `loaded in X ms`:\n{text}"))
+    }
+
+    fn instructions_per_request(&self, size: Size) -> Outcome<f64> {
+        let [fewer, more] = REQUESTS;
+        let (least, most) = (self.count(size, fewer)?, self.count(size, more)?);
+        let difference = most.checked_sub(least).filter(|difference| *difference > 0);
+        let difference = difference.context(|| format!("{more} requests took no more than {fewer}"))?;
+        Ok(difference as f64 / (more - fewer) as f64)
+    }
+
+    /// Instructions of a whole run.
+    fn count(&self, size: Size, requests: u64) -> Outcome<u64> {
+        let mut file = std::ffi::OsString::from("--callgrind-out-file=");
+        file.push(self.scratch.path().join("callgrind.out"));
+        let mut command = supervised(&self.valgrind);
+        command.arg("--tool=callgrind").arg(file).arg(&self.program).args(arguments(size, requests));
+        let text = self.finish(&mut command)?;
+        collected(&text).context(|| format!("callgrind says no `Collected`:\n{text}"))
+    }
+
+    /// Runs to the end, and answers with both outputs.
+    fn finish(&self, command: &mut Command) -> Outcome<String> {
+        let name = || self.program.file_name().map(Path::new).unwrap_or(&self.program).display().to_string();
+        let output = command.stdin(Stdio::null()).output().context(|| format!("running {}", name()))?;
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        if output.status.success() {
+            Ok(text)
+        } else {
+            Err(Failure::new(format!("{}: {}\n{text}", name(), output.status)))
+        }
+    }
+}
+
+fn arguments(size: Size, requests: u64) -> [String; 6] {
+    let [routes, keys, requests] = [size.routes, size.keys, requests].map(|number| number.to_string());
+    ["--routes".into(), routes, "--keys".into(), keys, "--requests".into(), requests]
+}
+
+/// The figure in `==PID== Collected : NNN`.
+fn collected(text: &str) -> Option<u64> {
+    let line = text.lines().find(|line| line.contains("Collected :"))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+/// The figure in `loaded in X ms`.
+fn loading(text: &str) -> Option<f64> {
+    let (_, rest) = text.split_once("loaded in ")?;
+    rest.split_once(" ms")?.0.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_figures_are_found_in_what_the_programs_say() {
+        let said = "==12== Events    : Ir\n==12== Collected : 123456\n==12== \n";
+        assert_eq!(collected(said), Some(123_456));
+        assert_eq!(collected("==12== refs: 3"), None);
+        assert_eq!(loading("judge\nloaded in 412.5 ms\n"), Some(412.5));
+        assert_eq!(loading("loaded in no time"), None);
+    }
+}

@@ -1,0 +1,227 @@
+//! `cargo xtask bench`: the CPU time each proxy spends per request, side by side in one run.
+//!
+//! Everything runs on loopback and shares the machine's cores with the load generator, so requests per second say
+//! how fast the whole machine is; the proxy's own CPU time per request is the figure that compares. Rounds are
+//! interleaved, so that a disturbance hits all alike, and ratios are taken within a round.
+//!
+//! The run fails when a control was not in force: a request that had to be refused was not, an answer under load was
+//! not a success, did not come from the backend, or left no line in the access log. A target that is missed is printed and does not fail.
+
+mod access_log;
+mod backend;
+mod controls;
+mod cpu;
+mod http;
+pub(crate) mod instructions;
+mod keys;
+mod load;
+mod machine;
+mod peers;
+mod plot;
+mod report;
+mod statistics;
+
+use std::fs;
+use std::time::Duration;
+
+use crate::failure::{Context, Outcome};
+use crate::process::{Scratch, write};
+use crate::workspace;
+use access_log::{AccessLog, Expected};
+use backend::Backend;
+use controls::Limits;
+use cpu::CpuTime;
+use keys::Keys;
+use load::{Generator, Load};
+use machine::Machine;
+use peers::{Peer, Program, Server};
+use report::{Report, Sample};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Length of one measured load, in seconds.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// How often each proxy and scenario is measured; the median is reported.
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    rounds: u64,
+    /// Connections the load generator keeps open.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(2..=1024))]
+    connections: u64,
+    /// Measure one scenario instead of both.
+    #[arg(long)]
+    only: Option<Scenario>,
+    /// One round of one second: every control is checked, the figures say little.
+    #[arg(long, conflicts_with_all = ["seconds", "rounds"])]
+    quick: bool,
+    /// Count instructions per decision instead of time, with few and with many routes and keys.
+    #[arg(long, conflicts_with_all = ["seconds", "rounds", "connections", "only", "quick"])]
+    instructions: bool,
+    /// Measure nginx and HAProxy alone, to work on the benchmark itself.
+    #[arg(long, hide = true)]
+    without_portcullis: bool,
+}
+
+/// The work that is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Scenario {
+    /// Proxying `GET /` to a backend that answers 35 bytes.
+    Plain,
+    /// The same with 10,000 API keys in rotation, role and rate limit on.
+    Keys,
+}
+
+impl Scenario {
+    pub(crate) const ALL: [Self; 2] = [Self::Plain, Self::Keys];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Keys => "keys",
+        }
+    }
+
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Plain => "plain proxying",
+            Self::Keys => "10,000 API keys, role, limit",
+        }
+    }
+}
+
+impl Arguments {
+    /// What continuous integration runs.
+    pub(crate) fn quick() -> Self {
+        Self {
+            seconds: 1,
+            rounds: 1,
+            connections: 64,
+            only: None,
+            quick: true,
+            instructions: false,
+            without_portcullis: false,
+        }
+    }
+
+    fn settings(&self) -> Settings {
+        let (seconds, rounds) = if self.quick { (1, 1) } else { (self.seconds, self.rounds) };
+        let scenarios = Scenario::ALL.into_iter().filter(|each| self.only.is_none_or(|only| only == *each));
+        Settings { seconds, rounds, connections: self.connections, scenarios: scenarios.collect() }
+    }
+}
+
+/// What a run does.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    seconds: u64,
+    rounds: u64,
+    connections: u64,
+    scenarios: Vec<Scenario>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
+    if arguments.instructions {
+        return instructions::run();
+    }
+    let settings = arguments.settings();
+    let programs = Program::find_all(arguments.without_portcullis)?;
+    let generator = Generator::find(settings.connections)?;
+    let mut report = Report::new(Machine::describe(&programs, &generator), settings);
+    measure(&programs, &generator, &mut report)?;
+
+    // The files first: what is printed may go to a program that does not read it to the end.
+    let folder = workspace::root().join("bench/out");
+    fs::create_dir_all(&folder).context(|| format!("making {}", folder.display()))?;
+    write(&folder.join("cpu_per_request.svg"), &plot::svg(&report))?;
+    write(&folder.join("results.json"), &report.json())?;
+    print!("{}", report.text());
+    println!("\nWrote bench/out/cpu_per_request.svg and bench/out/results.json.");
+    Ok(())
+}
+
+/// Starts everything, checks the controls, loads each in turn, and checks the controls again.
+fn measure(programs: &[Program], generator: &Generator, report: &mut Report) -> Outcome<()> {
+    let scratch = Scratch::new()?;
+    let keys = Keys::generate();
+    let key_list = scratch.path().join("keys.txt");
+    write(&key_list, &keys.list())?;
+    let script = scratch.path().join("load.lua");
+    write(&script, load::SCRIPT)?;
+    let backend = Backend::start(Program::nginx(programs)?, &scratch)?;
+
+    println!("Starting the proxies.");
+    let mut servers = Vec::new();
+    for (number, program) in programs.iter().enumerate() {
+        // What is compared with each other is measured one right after the other, since the machine's speed drifts: the
+        // first proxy's two scenarios, and its plain one with the next proxy's.
+        let mut scenarios = report.scenarios();
+        if number == 0 {
+            scenarios.reverse();
+        }
+        for scenario in scenarios {
+            servers.push(Server::start(program, scenario, backend.port(), &keys, &scratch)?);
+        }
+    }
+    println!("Checking the controls of each.");
+    for server in &servers {
+        controls::check(server, &keys, Limits::Fresh)?;
+    }
+    let load_on = |server: &Server, seconds: u64| {
+        let key_list = match server.scenario() {
+            Scenario::Plain => None,
+            Scenario::Keys => Some(key_list.as_path()),
+        };
+        generator.run(&script, server.port(), key_list, Duration::from_secs(seconds))
+    };
+    println!("Warming up: one second each.");
+    for server in &servers {
+        load_on(server, 1)?.check(&server.name())?;
+    }
+    let (seconds, rounds) = report.seconds_and_rounds();
+    for round in 1..=rounds {
+        // Every other round runs the other way, so that a drift favours nobody.
+        let mut turn: Vec<&Server> = servers.iter().collect();
+        if round % 2 == 0 {
+            turn.reverse();
+        }
+        for server in turn {
+            let sample = measure_one(server, &backend, || load_on(server, seconds))?;
+            println!(
+                "Round {round} of {rounds}: {:<28} {:>6.2} us/request {:>8.0} requests/s",
+                server.name(),
+                sample.cpu_us(),
+                sample.requests_per_second
+            );
+            report.add(server.peer(), server.scenario(), sample);
+        }
+    }
+    // A server that stopped refusing under load would have been measured without its controls.
+    for server in &servers {
+        controls::check(server, &keys, Limits::Used)?;
+    }
+    Ok(())
+}
+
+/// One load on one server, with the CPU time its processes spent on it.
+fn measure_one(server: &Server, backend: &Backend, load: impl FnOnce() -> Outcome<Load>) -> Outcome<Sample> {
+    let log = AccessLog::open(server.log())?;
+    log.empty()?;
+    let came = backend.requests()?;
+    let before = CpuTime::of_tree(server.process())?;
+    let load = load()?;
+    let spent = CpuTime::of_tree(server.process())?.since(before);
+    load.check(&server.name())?;
+    backend.expect_requests(came, load.requests, &server.name())?;
+    let expected = Expected {
+        requests: load.requests,
+        tolerated: server.peer().tolerated_missing_lines(load.requests),
+        patience: access_log::PATIENCE,
+    };
+    let missing = log.missing_lines(expected, &server.name())?;
+    Ok(Sample::new(&load, spent, missing))
+}
+
+/// The name of a server in a scenario, for messages.
+fn name(peer: Peer, scenario: Scenario) -> String {
+    format!("{} ({})", peer.name(), scenario.name())
+}

@@ -1,0 +1,279 @@
+//! The proxies that are compared: how each is found, configured and started.
+//!
+//! The configurations are the files in `bench/peers/`, with ports, paths and keys filled in here.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::failure::{Context, Failure, Outcome};
+use crate::process::{Guard, Scratch, free_port, supervised, write};
+use crate::{debian, workspace};
+
+use super::keys::Keys;
+use super::{Scenario, name};
+
+/// Reading 10,000 keys takes a moment, most of all on a busy machine.
+const START: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Portcullis,
+    Nginx,
+    Haproxy,
+}
+
+impl Peer {
+    pub(crate) const ALL: [Self; 3] = [Self::Portcullis, Self::Nginx, Self::Haproxy];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Portcullis => "Portcullis",
+            Self::Nginx => "nginx",
+            Self::Haproxy => "HAProxy",
+        }
+    }
+
+    /// How many access log lines may be missing after so many requests.
+    pub(crate) fn tolerated_missing_lines(self, requests: u64) -> u64 {
+        match self {
+            Self::Portcullis | Self::Nginx => 0,
+            // HAProxy gives a line up when another thread holds the output for too long (`fd_write_frag_line` in its
+            // src/fd.c), which happens to a few in 100,000 here. One in 100 would be another matter.
+            Self::Haproxy => requests / 100,
+        }
+    }
+
+    fn template(self, scenario: Scenario) -> &'static str {
+        match (self, scenario) {
+            (Self::Portcullis, Scenario::Plain) => include_str!("../../../bench/peers/portcullis-plain.yaml"),
+            (Self::Portcullis, Scenario::Keys) => include_str!("../../../bench/peers/portcullis-keys.yaml"),
+            (Self::Nginx, Scenario::Plain) => include_str!("../../../bench/peers/nginx-plain.conf"),
+            (Self::Nginx, Scenario::Keys) => include_str!("../../../bench/peers/nginx-keys.conf"),
+            (Self::Haproxy, Scenario::Plain) => include_str!("../../../bench/peers/haproxy-plain.cfg"),
+            (Self::Haproxy, Scenario::Keys) => include_str!("../../../bench/peers/haproxy-keys.cfg"),
+        }
+    }
+}
+
+/// An installed or freshly built proxy.
+#[derive(Debug)]
+pub(crate) struct Program {
+    peer: Peer,
+    path: PathBuf,
+}
+
+impl Program {
+    /// Finds, installs or builds what is to be measured.
+    pub(crate) fn find_all(without_portcullis: bool) -> Outcome<Vec<Self>> {
+        let wanted = Peer::ALL.into_iter().filter(|peer| *peer != Peer::Portcullis || !without_portcullis);
+        wanted.map(Self::find).collect()
+    }
+
+    /// The one that also serves as the backend.
+    pub(crate) fn nginx(programs: &[Self]) -> Outcome<&Self> {
+        programs.iter().find(|program| program.peer == Peer::Nginx).context(|| "nginx was not found".into())
+    }
+
+    fn find(peer: Peer) -> Outcome<Self> {
+        let path = match peer {
+            Peer::Portcullis => {
+                let path = workspace::build_for_distribution(&["-p", "portcullis-cli"])?.join("portcullis");
+                if !path.is_file() {
+                    return Err(Failure::new(format!("the build left no {}", path.display())));
+                }
+                path
+            }
+            Peer::Nginx => debian::require("nginx", "nginx")?,
+            Peer::Haproxy => debian::require("haproxy", "haproxy")?,
+        };
+        Ok(Self { peer, path })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Name and version, from the first line that the program prints to either output.
+    pub(crate) fn version(&self) -> String {
+        let question = match self.peer {
+            Peer::Portcullis => "--version",
+            Peer::Nginx | Peer::Haproxy => "-v",
+        };
+        let Ok(output) = Command::new(&self.path).arg(question).output() else {
+            return format!("{} of unknown version", self.peer.name());
+        };
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        let line = said.lines().next().unwrap_or_default();
+        match self.peer {
+            // Such as "nginx version: nginx/1.22.1".
+            Peer::Nginx => line.trim_start_matches("nginx version: ").to_owned(),
+            // Such as "HAProxy version 2.6.12 2026/10/17 - https://haproxy.org/".
+            Peer::Haproxy => line.split(' ').take(3).collect::<Vec<_>>().join(" "),
+            Peer::Portcullis => line.to_owned(),
+        }
+    }
+}
+
+/// A running proxy with the configuration of a scenario.
+#[derive(Debug)]
+pub(crate) struct Server {
+    peer: Peer,
+    scenario: Scenario,
+    port: u16,
+    log: PathBuf,
+    process: Guard,
+}
+
+impl Server {
+    pub(crate) fn start(
+        program: &Program,
+        scenario: Scenario,
+        backend: u16,
+        keys: &Keys,
+        scratch: &Scratch,
+    ) -> Outcome<Self> {
+        let peer = program.peer;
+        let folder = scratch.folder(&format!("{}-{}", peer.name(), scenario.name()))?;
+        let port = free_port()?;
+        let log = folder.join("access.log");
+        let (consumers, roles) = match (peer, scenario) {
+            (Peer::Portcullis, Scenario::Keys) => (keys.portcullis_consumers(), String::new()),
+            (Peer::Nginx, Scenario::Keys) => {
+                let files = [("consumers", keys.nginx_consumers()), ("roles", keys.nginx_roles())];
+                in_files(&folder, files)?
+            }
+            (Peer::Haproxy, Scenario::Keys) => {
+                let files = [("consumers", keys.haproxy_consumers()), ("roles", keys.haproxy_roles())];
+                in_files(&folder, files)?
+            }
+            (Peer::Portcullis | Peer::Nginx | Peer::Haproxy, Scenario::Plain) => {
+                (String::new(), String::new())
+            }
+        };
+        let text = fill(
+            peer.template(scenario),
+            &[
+                ("PORT", &port.to_string()),
+                ("BACKEND", &backend.to_string()),
+                ("DIR", &folder.display().to_string()),
+                ("LOG", &log.display().to_string()),
+                ("CONSUMERS", &consumers),
+                ("ROLES", &roles),
+            ],
+        )?;
+        let mut process = Guard::spawn(name(peer, scenario), &mut command(program, &folder, &log, &text)?)?;
+        process
+            .wait_until_listening(port, START)
+            .map_err(|failure| Failure::new(format!("{failure}\n{}", what_it_said(&folder))))?;
+        Ok(Self { peer, scenario, port, log, process })
+    }
+
+    pub(crate) fn name(&self) -> String {
+        name(self.peer, self.scenario)
+    }
+
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    pub(crate) fn scenario(&self) -> Scenario {
+        self.scenario
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
+    }
+}
+
+/// Writes the configuration, and says how each program is started with it.
+fn command(program: &Program, folder: &Path, log: &Path, configuration: &str) -> Outcome<Command> {
+    let open = |path: &Path| {
+        // Appending keeps what is written after the file was cut to nothing at its start.
+        let file = File::options().create(true).append(true).open(path);
+        file.context(|| format!("opening {}", path.display()))
+    };
+    let mut command = supervised(program.path());
+    command.stdin(Stdio::null()).stderr(open(&folder.join("messages"))?);
+    match program.peer {
+        Peer::Portcullis => {
+            let file = folder.join("gateway.yaml");
+            write(&file, configuration)?;
+            command.arg("run").arg(&file).stdout(open(&folder.join("messages"))?);
+        }
+        Peer::Nginx => {
+            let file = folder.join("nginx.conf");
+            write(&file, configuration)?;
+            command.arg("-p").arg(folder).arg("-e").arg(folder.join("error.log")).arg("-c").arg(&file);
+            command.stdout(open(&folder.join("messages"))?);
+        }
+        Peer::Haproxy => {
+            let file = folder.join("haproxy.cfg");
+            write(&file, configuration)?;
+            command.arg("-db").arg("-f").arg(&file).stdout(open(log)?);
+        }
+    }
+    Ok(command)
+}
+
+/// Writes two files and answers with their paths.
+fn in_files(folder: &Path, files: [(&str, String); 2]) -> Outcome<(String, String)> {
+    let [first, second] = files.map(|(name, text)| {
+        let path = folder.join(name);
+        write(&path, &text).map(|()| path.display().to_string())
+    });
+    Ok((first?, second?))
+}
+
+/// The end of what a program wrote that did not start.
+fn what_it_said(folder: &Path) -> String {
+    let text = std::fs::read_to_string(folder.join("messages")).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
+}
+
+/// Puts values in the place of `@NAME@`, and fails if one is left.
+pub(crate) fn fill(template: &str, values: &[(&str, &str)]) -> Outcome<String> {
+    let mut text = template.to_owned();
+    for (name, value) in values {
+        text = text.replace(&format!("@{name}@"), value);
+    }
+    match text.split('@').nth(1) {
+        None => Ok(text),
+        Some(left) => {
+            Err(Failure::new(format!("a configuration template has a name without a value: {left:.20}")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_template_is_filled_entirely() {
+        let values = ["PORT", "BACKEND", "DIR", "LOG", "CONSUMERS", "ROLES"].map(|name| (name, "1"));
+        for peer in Peer::ALL {
+            for scenario in Scenario::ALL {
+                let text = fill(peer.template(scenario), &values).unwrap();
+                assert!(text.contains("127.0.0.1:1"), "{peer:?} {scenario:?} listens on loopback only");
+                assert!(!text.contains("0.0.0.0") && !text.contains('*'), "{peer:?} {scenario:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_without_a_value_is_an_error() {
+        assert!(fill("listen @PORT@ @OTHER@", &[("PORT", "1")]).is_err());
+        assert_eq!(fill("listen @PORT@", &[("PORT", "1")]).unwrap(), "listen 1");
+    }
+}

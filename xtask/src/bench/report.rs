@@ -1,0 +1,370 @@
+//! The figures of a run: as a table for people, and as JSON for programs.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::cpu::CpuTime;
+use super::load::Load;
+use super::machine::Machine;
+use super::peers::Peer;
+use super::statistics::Spread;
+use super::{Scenario, Settings};
+
+/// What plain proxying may cost, as a multiple of what it costs nginx.
+const PLAIN_TARGET: f64 = 1.25;
+/// What 10,000 keys may cost, as a multiple of our plain proxying.
+const KEYS_TARGET: f64 = 1.15;
+
+/// What was done, in words, so that nobody needs to trust the figures blindly.
+const METHOD: &str = "\
+CPU is user and system time of all threads and processes of the proxy (/proc/PID/stat), divided by the requests that
+wrk completed; median of the rounds [least–most]. Ratios are taken within each round, then the median. wrk (2 threads),
+the backend and the proxy share the machine, so requests/s compare only roughly.
+Each proxy: two workers, loopback, HTTP/1.1 kept alive on both sides without a limit on requests per connection, one
+access log line per request to a file in the same folder (counted: the run fails if lines are missing). Backend: nginx,
+a constant answer of 35 bytes, no log; it counts, and the run fails if it was not asked once per answer. All three
+set the same forwarding, identity and request id fields toward the upstream, and the same security fields toward the
+client; Portcullis adds the RateLimit fields. Only Portcullis judges paths, hosts and framing. The configurations are in bench/peers/.";
+
+const KEYS_METHOD: &str = "\
+keys: 10,000 keys in rotation. Each looks up the key, then the role of its consumer, checks method and path, counts the
+request for the consumer against a limit that is not reached, and removes the key (the backend fails a request that
+carries one). nginx: `map`, `if`, `limit_req` (leaky bucket). HAProxy: `map_str`, stick table `http_req_rate` (sliding
+window). Both hold the keys in plain text; Portcullis holds hashes, and so hashes the key of each request.
+Each of them answered, in this run, before and after the load: no key, an empty key and a wrong key 401; a right key
+200; a right key with the wrong role 403; a client over its limit 429.";
+
+const PLAIN_CONTROL: &str =
+    "plain: Portcullis answered /..%2f with 400, in this run, before and after the load.";
+
+/// How a proxy was set up, where that differs from the others.
+fn set_up(peer: Peer) -> &'static str {
+    match peer {
+        Peer::Portcullis => {
+            "- Portcullis: `workers: 2`, `access_log` to a file in its own format; built with the profile `dist`."
+        }
+        Peer::Nginx => {
+            "- nginx: 2 processes, `reuseport`, `access_log` in its default format, unbuffered; `keepalive 64` upstream."
+        }
+        Peer::Haproxy => {
+            "- HAProxy: 2 threads, `option httplog` to standard output, which is a file; `http-reuse always`.\n  \
+             It gives up a log line when its threads collide; up to one in 100 is let pass, and counted below."
+        }
+    }
+}
+
+/// One load on one proxy.
+#[derive(Debug, Clone)]
+pub(crate) struct Sample {
+    requests: u64,
+    missing_log_lines: u64,
+    pub(crate) requests_per_second: f64,
+    /// CPU time per request in microseconds.
+    user_us: f64,
+    system_us: f64,
+    p50_us: u64,
+    p99_us: u64,
+}
+
+impl Sample {
+    pub(crate) fn new(load: &Load, spent: CpuTime, missing_log_lines: u64) -> Self {
+        let each = |seconds: f64| seconds * 1e6 / load.requests as f64;
+        Self {
+            requests: load.requests,
+            missing_log_lines,
+            requests_per_second: load.requests_per_second(),
+            user_us: each(spent.user),
+            system_us: each(spent.system),
+            p50_us: load.p50_us,
+            p99_us: load.p99_us,
+        }
+    }
+
+    /// CPU time per request in microseconds.
+    pub(crate) fn cpu_us(&self) -> f64 {
+        self.user_us + self.system_us
+    }
+}
+
+/// The samples of one proxy in one scenario, one for each round.
+#[derive(Debug)]
+struct Series {
+    peer: Peer,
+    scenario: Scenario,
+    samples: Vec<Sample>,
+}
+
+impl Series {
+    fn spread(&self, figure: impl Fn(&Sample) -> f64) -> Option<Spread> {
+        Spread::of(self.samples.iter().map(figure))
+    }
+
+    /// The median over rounds of the ratio within a round.
+    fn ratio_to(&self, other: &Self) -> Option<f64> {
+        let pairs = self.samples.iter().zip(&other.samples);
+        Spread::of(pairs.map(|(ours, theirs)| ours.cpu_us() / theirs.cpu_us())).map(|spread| spread.median)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Report {
+    machine: Machine,
+    settings: Settings,
+    series: Vec<Series>,
+}
+
+impl Report {
+    pub(crate) fn new(machine: Machine, settings: Settings) -> Self {
+        Self { machine, settings, series: Vec::new() }
+    }
+
+    pub(crate) fn scenarios(&self) -> Vec<Scenario> {
+        self.settings.scenarios.clone()
+    }
+
+    pub(crate) fn seconds_and_rounds(&self) -> (u64, u64) {
+        (self.settings.seconds, self.settings.rounds)
+    }
+
+    pub(crate) fn add(&mut self, peer: Peer, scenario: Scenario, sample: Sample) {
+        let known = self.series.iter_mut().find(|each| each.peer == peer && each.scenario == scenario);
+        match known {
+            Some(series) => series.samples.push(sample),
+            None => self.series.push(Series { peer, scenario, samples: vec![sample] }),
+        }
+    }
+
+    fn of(&self, peer: Peer, scenario: Scenario) -> Option<&Series> {
+        self.series.iter().find(|each| each.peer == peer && each.scenario == scenario)
+    }
+
+    /// CPU time per request of each proxy in a scenario, in the order of the table.
+    pub(crate) fn cpu(&self, scenario: Scenario) -> Vec<(Peer, Spread)> {
+        let series = self.series.iter().filter(|each| each.scenario == scenario);
+        series.filter_map(|each| Some((each.peer, each.spread(Sample::cpu_us)?))).collect()
+    }
+
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    pub(crate) fn conditions(&self) -> String {
+        let Settings { seconds, rounds, connections, .. } = &self.settings;
+        let plural = if *rounds == 1 { "" } else { "s" };
+        format!("{rounds} round{plural} of {seconds} s, {connections} connections")
+    }
+
+    /// The whole report as printed.
+    pub(crate) fn text(&self) -> String {
+        let mut text = format!("\n{}\n{}\n\n", self.machine.line(), self.conditions());
+        text.push_str(
+            "scenario  proxy      CPU us/request [least–most]    user  system  requests/s  of nginx  of own plain\n",
+        );
+        for scenario in self.scenarios() {
+            for series in self.series.iter().filter(|each| each.scenario == scenario) {
+                text.push_str(&self.line(series).unwrap_or_default());
+            }
+        }
+        text.push('\n');
+        for target in self.targets() {
+            let verdict = if target.met() { "PASS" } else { "SHORT" };
+            // Writing to a string cannot fail, here and below.
+            let _ = writeln!(
+                text,
+                "{verdict:<5} {}: {:.2}, target <= {:.2}",
+                target.name, target.ratio, target.most
+            );
+        }
+        let _ = writeln!(text, "\n{}", self.method());
+        for series in &self.series {
+            let missing: u64 = series.samples.iter().map(|sample| sample.missing_log_lines).sum();
+            if missing > 0 {
+                let requests: u64 = series.samples.iter().map(|sample| sample.requests).sum();
+                let (peer, scenario) = (series.peer.name(), series.scenario.name());
+                let _ =
+                    writeln!(text, "{peer} ({scenario}): {missing} of {requests} requests left no log line.");
+            }
+        }
+        text
+    }
+
+    /// What was done in this run, and nothing that was not.
+    fn method(&self) -> String {
+        let mut parts = vec![METHOD];
+        let measured = |peer: Peer| self.series.iter().any(|series| series.peer == peer);
+        parts.extend(Peer::ALL.into_iter().filter(|peer| measured(*peer)).map(set_up));
+        if self.of(Peer::Portcullis, Scenario::Plain).is_some() {
+            parts.push(PLAIN_CONTROL);
+        }
+        if self.settings.scenarios.contains(&Scenario::Keys) {
+            parts.push(KEYS_METHOD);
+        }
+        parts.join("\n")
+    }
+
+    fn line(&self, series: &Series) -> Option<String> {
+        let cpu = series.spread(Sample::cpu_us)?;
+        let ratio = |other: Option<&Series>| {
+            let ratio = other.and_then(|other| series.ratio_to(other));
+            ratio.map_or("–".into(), |ratio| format!("{ratio:.2}"))
+        };
+        Some(format!(
+            "{:<9} {:<10} {:>9.2} [{:>6.2}–{:>6.2}] {:>10.2} {:>7.2} {:>11.0} {:>9} {:>13}\n",
+            series.scenario.name(),
+            series.peer.name(),
+            cpu.median,
+            cpu.least,
+            cpu.most,
+            series.spread(|sample| sample.user_us)?.median,
+            series.spread(|sample| sample.system_us)?.median,
+            series.spread(|sample| sample.requests_per_second)?.median,
+            ratio(self.of(Peer::Nginx, series.scenario)),
+            ratio(self.of(series.peer, Scenario::Plain)),
+        ))
+    }
+
+    /// The targets this run has figures for.
+    fn targets(&self) -> Vec<Target> {
+        let ratio = |ours: Scenario, peer: Peer, theirs: Scenario| {
+            self.of(Peer::Portcullis, ours)?.ratio_to(self.of(peer, theirs)?)
+        };
+        let plain = ratio(Scenario::Plain, Peer::Nginx, Scenario::Plain);
+        let keys = ratio(Scenario::Keys, Peer::Portcullis, Scenario::Plain);
+        let targets = [
+            ("Portcullis, plain, of nginx, plain", plain, PLAIN_TARGET),
+            ("Portcullis, keys, of Portcullis, plain", keys, KEYS_TARGET),
+        ];
+        targets
+            .into_iter()
+            .filter_map(|(name, ratio, most)| Some(Target { name, ratio: ratio?, most }))
+            .collect()
+    }
+
+    /// Every figure of every round.
+    pub(crate) fn json(&self) -> String {
+        let series: Vec<Value> = self.series.iter().map(|each| self.series_json(each)).collect();
+        let targets: Vec<Value> = self.targets().iter().map(Target::json).collect();
+        let value = json!({
+            "machine": {
+                "cores": self.machine.cores,
+                "processor": self.machine.processor,
+                "kernel": self.machine.kernel,
+                "load_average_before": self.machine.load,
+                "versions": self.machine.versions,
+            },
+            "seconds": self.settings.seconds,
+            "rounds": self.settings.rounds,
+            "connections": self.settings.connections,
+            "series": series,
+            "targets": targets,
+            "method": self.method(),
+        });
+        format!("{value:#}\n")
+    }
+
+    fn series_json(&self, series: &Series) -> Value {
+        let samples: Vec<Value> = series.samples.iter().map(Sample::json).collect();
+        json!({
+            "proxy": series.peer.name(),
+            "scenario": series.scenario.name(),
+            "median_cpu_us_per_request": series.spread(Sample::cpu_us).map(|spread| spread.median),
+            "ratio_to_nginx": self.of(Peer::Nginx, series.scenario).and_then(|nginx| series.ratio_to(nginx)),
+            "ratio_to_own_plain": self.of(series.peer, Scenario::Plain).and_then(|plain| series.ratio_to(plain)),
+            "rounds": samples,
+        })
+    }
+}
+
+impl Sample {
+    fn json(&self) -> Value {
+        json!({
+            "requests": self.requests,
+            "missing_log_lines": self.missing_log_lines,
+            "requests_per_second": self.requests_per_second,
+            "user_us_per_request": self.user_us,
+            "system_us_per_request": self.system_us,
+            "latency_p50_us": self.p50_us,
+            "latency_p99_us": self.p99_us,
+        })
+    }
+}
+
+struct Target {
+    name: &'static str,
+    ratio: f64,
+    most: f64,
+}
+
+impl Target {
+    fn met(&self) -> bool {
+        self.ratio <= self.most
+    }
+
+    fn json(&self) -> Value {
+        json!({ "name": self.name, "ratio": self.ratio, "most": self.most, "met": self.met() })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn example() -> Report {
+        let machine = Machine {
+            cores: 2,
+            processor: "A <fast> & \"good\" one".into(),
+            kernel: "6.1".into(),
+            load: "0.10".into(),
+            versions: vec!["nginx 1".into()],
+        };
+        let settings = Settings { seconds: 1, rounds: 2, connections: 64, scenarios: Scenario::ALL.to_vec() };
+        let mut report = Report::new(machine, settings);
+        // Round two is twice as slow for all, which must not show in the ratios.
+        for slowness in [1.0, 2.0] {
+            for (peer, plain, keys) in [(Peer::Portcullis, 24.0, 30.0), (Peer::Nginx, 20.0, 21.0)] {
+                for (scenario, cpu) in [(Scenario::Plain, plain), (Scenario::Keys, keys)] {
+                    let sample = Sample {
+                        requests: 1000,
+                        missing_log_lines: 0,
+                        requests_per_second: 1000.0,
+                        user_us: cpu * slowness / 4.0,
+                        system_us: cpu * slowness * 3.0 / 4.0,
+                        p50_us: 1,
+                        p99_us: 2,
+                    };
+                    report.add(peer, scenario, sample);
+                }
+            }
+        }
+        report
+    }
+
+    #[test]
+    fn ratios_are_taken_within_a_round() {
+        let verdicts: Vec<_> =
+            example().targets().iter().map(|target| (target.ratio, target.met())).collect();
+        assert_eq!(verdicts, [(1.2, true), (1.25, false)]);
+    }
+
+    #[test]
+    fn the_table_and_the_json_hold_the_figures() {
+        let report = example();
+        let text = report.text();
+        assert!(text.contains("PASS  Portcullis, plain"), "{text}");
+        assert!(text.contains("SHORT Portcullis, keys"), "{text}");
+        let json: Value = serde_json::from_str(&report.json()).unwrap();
+        assert_eq!(json["series"][0]["rounds"].as_array().unwrap().len(), 2);
+        assert_eq!(json["series"][0]["ratio_to_nginx"], 1.2);
+    }
+
+    #[test]
+    fn the_method_claims_no_control_that_did_not_run() {
+        let mut report = example();
+        assert!(report.method().contains("..%2f") && report.method().contains("429"));
+        assert!(!report.method().contains("- HAProxy"));
+        report.series.retain(|series| series.peer == Peer::Nginx && series.scenario == Scenario::Plain);
+        report.settings.scenarios = vec![Scenario::Plain];
+        assert!(!report.method().contains("..%2f") && !report.method().contains("429"));
+    }
+}

@@ -1,0 +1,60 @@
+//! `cargo xtask`: the one door to everything a contributor or the continuous integration runs.
+//!
+//! `test` checks the code, `gen` writes generated files, `bench` measures, `ci` does all of it. A command exits with
+//! 1 when anything it checks is not so, and says what.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks on the terminal")]
+
+mod bench;
+mod ci;
+mod debian;
+mod failure;
+mod generate;
+mod process;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Outcome;
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check format, lints, tests and documentation examples.
+    Test(test::Arguments),
+    /// Run what continuous integration runs: test, generated files, instruction counts, a short benchmark.
+    Ci(ci::Arguments),
+    /// Measure CPU time per request next to nginx and HAProxy, or instructions per decision.
+    Bench(bench::Arguments),
+    /// Write the generated files, or check that they are up to date.
+    Gen(generate::Arguments),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Ci(arguments) => ci::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Gen(arguments) => generate::run(&arguments),
+    };
+    finish(outcome)
+}
+
+fn finish(outcome: Outcome<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! `cargo xtask test`: everything that says whether the code is right, in one command.
+//!
+//! Every step runs even if an earlier one failed, so that one run shows all there is to repair.
+
+use std::time::{Duration, Instant};
+
+use crate::failure::{Failure, Outcome};
+use crate::{debian, workspace};
+
+/// Commands that tests start, with the Debian packages they come from.
+const COMMANDS: [(&str, &str); 1] = [("curl", "curl")];
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Leave out integration tests, examples and documentation tests.
+    #[arg(long)]
+    quick: bool,
+}
+
+impl Arguments {
+    /// What a plain `cargo xtask test` runs.
+    pub(crate) fn full() -> Self {
+        Self { quick: false }
+    }
+}
+
+struct Step {
+    name: &'static str,
+    cargo: &'static [&'static str],
+    /// To which of the two kinds of run the step belongs.
+    when: When,
+}
+
+enum When {
+    Always,
+    Quick,
+    Full,
+}
+
+const STEPS: [Step; 5] = [
+    Step { name: "format", cargo: &["fmt", "--all", "--check"], when: When::Always },
+    Step {
+        name: "lints",
+        cargo: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        when: When::Always,
+    },
+    Step { name: "unit tests", cargo: &["test", "--workspace", "--lib", "--bins"], when: When::Quick },
+    Step {
+        name: "tests",
+        cargo: &["test", "--workspace", "--all-targets", "--no-fail-fast"],
+        when: When::Full,
+    },
+    Step {
+        name: "documentation tests",
+        cargo: &["test", "--workspace", "--doc", "--no-fail-fast"],
+        when: When::Full,
+    },
+];
+
+struct Done {
+    name: &'static str,
+    problem: Option<String>,
+    took: Duration,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
+    let steps: Vec<&Step> = STEPS.iter().filter(|step| step.belongs_to(arguments)).collect();
+    let count = steps.len() + 1;
+    let mut done = vec![timed("needed commands", || {
+        println!("[1/{count}] needed commands: {}", COMMANDS.map(|(command, _)| command).join(", "));
+        COMMANDS.iter().try_for_each(|(command, package)| debian::require(command, package).map(drop))
+    })];
+    for (number, step) in steps.iter().enumerate() {
+        done.push(timed(step.name, || {
+            println!("[{}/{count}] {}: cargo {}", number + 2, step.name, step.cargo.join(" "));
+            step.run()
+        }));
+    }
+    summarise(&done)
+}
+
+impl Step {
+    fn belongs_to(&self, arguments: &Arguments) -> bool {
+        match self.when {
+            When::Always => true,
+            When::Quick => arguments.quick,
+            When::Full => !arguments.quick,
+        }
+    }
+
+    fn run(&self) -> Outcome<()> {
+        match workspace::cargo().args(self.cargo).status() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(Failure::new(format!("cargo {}: {status}", self.cargo.join(" ")))),
+            Err(error) => Err(Failure::new(format!("cargo could not be started: {error}"))),
+        }
+    }
+}
+
+fn timed(name: &'static str, step: impl FnOnce() -> Outcome<()>) -> Done {
+    let start = Instant::now();
+    let problem = step().err().map(|failure| failure.to_string());
+    Done { name, problem, took: start.elapsed() }
+}
+
+fn summarise(done: &[Done]) -> Outcome<()> {
+    println!("\nSummary");
+    for step in done {
+        let verdict = if step.problem.is_none() { "ok" } else { "FAILED" };
+        println!("  {:<22} {verdict:<7} {:>7.1} s", step.name, step.took.as_secs_f64());
+    }
+    let problems: Vec<&str> = done.iter().filter_map(|step| step.problem.as_deref()).collect();
+    if problems.is_empty() { Ok(()) } else { Err(Failure::new(problems.join("\n       "))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_step_fails_the_run_and_a_good_one_does_not() {
+        let good = || timed("good", || Ok(()));
+        let bad = timed("bad", || Err(Failure::new("broken")));
+        assert!(summarise(&[good(), good()]).is_ok());
+        assert_eq!(summarise(&[good(), bad, good()]).unwrap_err().to_string(), "broken");
+    }
+
+    #[test]
+    fn format_and_lints_belong_to_every_run() {
+        for quick in [true, false] {
+            let names: Vec<_> = STEPS
+                .iter()
+                .filter(|step| step.belongs_to(&Arguments { quick }))
+                .map(|step| step.name)
+                .collect();
+            assert_eq!(names.get(..2), Some(&["format", "lints"][..]));
+            assert_eq!(names.contains(&"documentation tests"), !quick);
+        }
+    }
+}
