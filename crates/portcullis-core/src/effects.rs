@@ -47,6 +47,17 @@ pub struct Now {
     pub unix: Duration,
 }
 
+/// A source of time, so that a test need not wait for time to pass.
+pub trait Clock: Send + Sync {
+    /// This moment.
+    fn now(&self) -> Now;
+
+    /// Only the clock that never goes back.
+    fn monotonic(&self) -> Duration {
+        self.now().monotonic
+    }
+}
+
 /// A dependency, or the gateway itself, failed. Always refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {

@@ -48,7 +48,7 @@ pub use check::{
 pub use conn::{Conn, Transport};
 pub use denial::{Advice, Code, Denial};
 pub use effects::{
-    Count, CountKey, Effects, Fault, KeyDigest, KeyRecord, KeySetId, Limit, LimitId, Now, Step,
+    Clock, Count, CountKey, Effects, Fault, KeyDigest, KeyRecord, KeySetId, Limit, LimitId, Now, Step,
 };
 pub use head::{Head, HeadPolicy, Once};
 pub use method::MethodSet;

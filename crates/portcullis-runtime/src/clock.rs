@@ -1,18 +1,7 @@
 //! The time.
 
-use portcullis_core::Now;
+use portcullis_core::{Clock, Now};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-/// A source of time, so that a test need not wait for time to pass.
-pub trait Clock: Send + Sync {
-    /// This moment.
-    fn now(&self) -> Now;
-
-    /// Only the clock that never goes back.
-    fn monotonic(&self) -> Duration {
-        self.now().monotonic
-    }
-}
 
 /// The operating system's clocks.
 #[derive(Clone, Copy, Debug)]

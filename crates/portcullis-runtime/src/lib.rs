@@ -10,5 +10,6 @@ pub mod clock;
 pub mod stop;
 pub mod world;
 
-pub use clock::{Clock, SystemClock};
+pub use clock::SystemClock;
+pub use portcullis_core::Clock;
 pub use world::World;

@@ -1,7 +1,9 @@
 //! The world as checks see it.
 
-use crate::clock::{Clock, SystemClock};
-use portcullis_core::{Count, CountKey, Effects, Fault, KeyDigest, KeyRecord, KeySetId, Limit, Now, Step};
+use crate::clock::SystemClock;
+use portcullis_core::{
+    Clock, Count, CountKey, Effects, Fault, KeyDigest, KeyRecord, KeySetId, Limit, Now, Step,
+};
 use portcullis_store::{Counters, Keys};
 use rand::Rng;
 use std::time::Duration;
@@ -43,7 +45,7 @@ impl Effects for World {
     }
 
     fn count<'a>(&'a self, limit: &'a Limit, key: CountKey<'a>) -> Step<'a, Result<Count, Fault>> {
-        self.counters.count(self.clock.monotonic(), limit, key)
+        self.counters.count(self.clock.as_ref(), limit, key)
     }
 
     fn key(&self, set: KeySetId, digest: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>> {

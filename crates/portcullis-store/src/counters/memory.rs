@@ -7,12 +7,11 @@
 
 use super::table::Table;
 use super::{Counters, Rate};
-use portcullis_core::{Count, CountKey, Fault, Limit, LimitId, Step, head::client};
+use portcullis_core::{Clock, Count, CountKey, Fault, Limit, LimitId, Step, head::client};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 const CHUNK: usize = 1024;
 
@@ -64,10 +63,10 @@ impl MemoryCounters {
         }
     }
 
-    fn count_now(&self, now: Duration, limit: &Limit, key: CountKey<'_>) -> Result<Count, Fault> {
+    fn count_now(&self, clock: &dyn Clock, limit: &Limit, key: CountKey<'_>) -> Result<Count, Fault> {
         let unknown = || Fault { detail: "a limit, consumer or route of another plan".into() };
         let counted = self.limits.get(limit.id.0 as usize).ok_or_else(unknown)?;
-        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        let now = || u64::try_from(clock.monotonic().as_nanos()).unwrap_or(u64::MAX);
         let rate = Rate::of(limit);
         match key {
             CountKey::Consumer(id) => {
@@ -90,8 +89,8 @@ impl MemoryCounters {
         self.hasher.hash_one((limit.0, 0_u8, client::fold(address)))
     }
 
-    fn charge_entry(&self, counted: &Counted, rate: Rate, now: u64, hash: u64) -> Count {
-        let charged = self.table.entry(hash, now, |arrival| {
+    fn charge_entry(&self, counted: &Counted, rate: Rate, now: impl Fn() -> u64, hash: u64) -> Count {
+        let charged = self.table.entry(hash, &now, |now, arrival| {
             let (next, count) = rate.charge(now, *arrival);
             if let Some(next) = next {
                 *arrival = next;
@@ -103,10 +102,10 @@ impl MemoryCounters {
 }
 
 /// Charges a slot; exact however many cores do so at once, since only one of them can take each step.
-fn charge_slot(slot: &AtomicU64, rate: Rate, now: u64) -> Count {
+fn charge_slot(slot: &AtomicU64, rate: Rate, now: impl Fn() -> u64) -> Count {
     let mut arrival = slot.load(Ordering::Acquire);
     loop {
-        let (next, count) = rate.charge(now, arrival);
+        let (next, count) = rate.charge(now(), arrival);
         let Some(next) = next else { return count };
         match slot.compare_exchange_weak(arrival, next, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => return count,
@@ -118,11 +117,11 @@ fn charge_slot(slot: &AtomicU64, rate: Rate, now: u64) -> Count {
 impl Counters for MemoryCounters {
     fn count<'a>(
         &'a self,
-        now: Duration,
+        clock: &'a dyn Clock,
         limit: &'a Limit,
         key: CountKey<'a>,
     ) -> Step<'a, Result<Count, Fault>> {
-        Step::Ready(self.count_now(now, limit, key))
+        Step::Ready(self.count_now(clock, limit, key))
     }
 }
 
@@ -130,7 +129,27 @@ impl Counters for MemoryCounters {
 mod tests {
     use super::*;
     use portcullis_core::ConsumerId;
+    use portcullis_core::Now;
     use std::sync::Barrier;
+    use std::time::{Duration, Instant};
+
+    /// A clock that stands.
+    struct At(Duration);
+
+    impl Clock for At {
+        fn now(&self) -> Now {
+            Now { monotonic: self.0, unix: self.0 }
+        }
+    }
+
+    /// A clock that runs.
+    struct Running(Instant);
+
+    impl Clock for Running {
+        fn now(&self) -> Now {
+            Now { monotonic: self.0.elapsed(), unix: Duration::ZERO }
+        }
+    }
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -143,7 +162,7 @@ mod tests {
     }
 
     fn allowed(counters: &MemoryCounters, seconds: f64, limit: &Limit, key: CountKey<'_>) -> bool {
-        counters.count_now(Duration::from_secs_f64(seconds), limit, key).unwrap().allowed
+        counters.count_now(&At(Duration::from_secs_f64(seconds)), limit, key).unwrap().allowed
     }
 
     fn address(number: u32) -> CountKey<'static> {
@@ -154,10 +173,10 @@ mod tests {
     fn five_a_minute_are_five_then_one_each_twelve_seconds() {
         let (counters, limit, key) = (counters(8), limit(5), CountKey::Consumer(ConsumerId(4999)));
         for expected in [4, 3, 2, 1, 0] {
-            let count = counters.count_now(MINUTE, &limit, key).unwrap();
+            let count = counters.count_now(&At(MINUTE), &limit, key).unwrap();
             assert_eq!((count.allowed, count.remaining), (true, expected));
         }
-        let count = counters.count_now(MINUTE, &limit, key).unwrap();
+        let count = counters.count_now(&At(MINUTE), &limit, key).unwrap();
         assert_eq!((count.allowed, count.remaining, count.retry_after), (false, 0, Duration::from_secs(12)));
         assert_eq!(count.reset_after, MINUTE);
         assert!(!allowed(&counters, 71.9, &limit, key));
@@ -200,6 +219,28 @@ mod tests {
         }
     }
 
+    /// Each thread's clock reading is its own, so one that is stopped in between must not find more owed than there is.
+    #[test]
+    fn every_step_down_is_told_once() {
+        for key in [CountKey::Consumer(ConsumerId(1)), address(7)] {
+            let (counters, limit, start) = (counters(64), limit(20_000), Barrier::new(4));
+            let clock = Running(Instant::now());
+            let run = || {
+                start.wait();
+                (0..5000).map(|_| counters.count_now(&clock, &limit, key).unwrap()).collect::<Vec<_>>()
+            };
+            let mut told: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
+                threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+            });
+            assert!(told.iter().all(|count: &Count| count.allowed), "{key:?}");
+            told.sort_by_key(|count| count.remaining);
+            // Three milliseconds earn one more, so few are told twice in a run of some milliseconds; none is skipped.
+            let skipped = told.windows(2).filter(|pair| pair[1].remaining - pair[0].remaining > 1).count();
+            assert_eq!(skipped, 0, "{key:?}");
+        }
+    }
+
     #[test]
     fn a_flood_of_addresses_resets_nobody() {
         let (counters, limit) = (counters(64), limit(3));
@@ -228,7 +269,9 @@ mod tests {
     fn what_is_of_another_plan_is_a_fault() {
         let counters = counters(8);
         let other = Limit { id: LimitId(1), ..limit(1) };
-        assert!(counters.count_now(MINUTE, &other, address(1)).is_err());
-        assert!(counters.count_now(MINUTE, &limit(1), CountKey::Consumer(ConsumerId(1_000_000))).is_err());
+        assert!(counters.count_now(&At(MINUTE), &other, address(1)).is_err());
+        assert!(
+            counters.count_now(&At(MINUTE), &limit(1), CountKey::Consumer(ConsumerId(1_000_000))).is_err()
+        );
     }
 }

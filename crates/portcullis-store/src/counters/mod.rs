@@ -9,15 +9,18 @@ mod table;
 
 pub use memory::MemoryCounters;
 
-use portcullis_core::{Count, CountKey, Fault, Limit, Step};
+use portcullis_core::{Clock, Count, CountKey, Fault, Limit, Step};
 use std::time::Duration;
 
 /// A store of counters.
 pub trait Counters: Send + Sync {
-    /// Counts one request of `key` against `limit` at `now`, a moment on a clock that never goes back.
+    /// Counts one request of `key` against `limit`.
+    ///
+    /// `clock` is asked only after the counter was read: a thread that is stopped between the two would otherwise count at
+    /// a moment before the ones that others have counted at, and find more owed than there is.
     fn count<'a>(
         &'a self,
-        now: Duration,
+        clock: &'a dyn Clock,
         limit: &'a Limit,
         key: CountKey<'a>,
     ) -> Step<'a, Result<Count, Fault>>;

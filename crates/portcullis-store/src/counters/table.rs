@@ -28,16 +28,22 @@ impl Table {
     }
 
     /// Works on the arrival time of a key, a fresh one where the key has none. `None` where there is no room.
-    pub(super) fn entry<T>(&self, hash: u64, now: u64, work: impl FnOnce(&mut u64) -> T) -> Option<T> {
+    pub(super) fn entry<T>(
+        &self,
+        hash: u64,
+        now: impl Fn() -> u64,
+        work: impl FnOnce(u64, &mut u64) -> T,
+    ) -> Option<T> {
         let place = usize::try_from(hash).unwrap_or_default() & (self.sets.len() - 1);
         // A poisoned lock means that a thread died between two plain writes; either value is a valid state.
         let mut set = self.sets.get(place)?.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = now();
         let there = set.iter().position(|entry| entry.hash == hash && entry.arrival > now);
         let place = there.or_else(|| set.iter().position(|entry| entry.arrival <= now))?;
         let entry = set.get_mut(place)?;
         if there.is_none() {
             *entry = Entry { hash, arrival: 0 };
         }
-        Some(work(&mut entry.arrival))
+        Some(work(now, &mut entry.arrival))
     }
 }
