@@ -41,7 +41,11 @@ impl Build {
     pub fn unnamed_consumer(&mut self) -> ConsumerId {
         let mut number = self.consumers.len() + 1;
         loop {
-            match self.consumers.add(Consumer { name: format!("key-{number}"), roles: Vec::new() }) {
+            match self.consumers.add(Consumer {
+                name: format!("key-{number}"),
+                roles: Vec::new(),
+                scopes: Vec::new(),
+            }) {
                 Ok(id) => return id,
                 Err(_) => number += 1,
             }

@@ -170,10 +170,14 @@ impl CompiledSecurity {
                 (authentication, inherit(&self.authorize, &inherited.authorize))
             }
         };
+        let kept_credentials =
+            authentication.methods().iter().flat_map(|method| method.forwarded()).collect();
         Some(Controls {
+            kept_credentials,
             screen: inherit(&self.screen, &inherited.screen),
             authentication,
             authorize,
+            shape: Vec::new(),
             quotas: inherit(&self.quotas, &inherited.quotas),
             max_body_bytes: self.max_body_bytes.or(inherited.max_body_bytes).unwrap_or(DEFAULT_MAX_BYTES),
             off,

@@ -3,6 +3,7 @@
 //! The body is RFC 9457 problem details of type `about:blank`, whose title is the status's own phrase. Every reason for
 //! a status therefore looks the same: why exactly is in the record under the request id.
 
+use crate::check::AnswerFields;
 use crate::denial::{Advice, Denial};
 use crate::effects::Count;
 use crate::record::RequestId;
@@ -17,7 +18,7 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 
 /// The state of a limit, for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct LimitState {
     /// The count after this request.
     pub count: Count,
     /// The policy's name, as in the policy.
@@ -26,13 +27,34 @@ pub struct Told {
     pub policy: String,
 }
 
-impl Told {
+impl LimitState {
     /// Writes the `RateLimit` and `RateLimit-Policy` fields (draft-ietf-httpapi-ratelimit-headers-10, section 4).
     pub fn write(&self, headers: &mut HeaderMap) {
         let state = format!("\"{}\";r={};t={}", self.name, self.count.remaining, seconds(self.count));
         if let (Ok(policy), Ok(state)) = (HeaderValue::from_str(&self.policy), HeaderValue::try_from(state)) {
             headers.insert(RATE_LIMIT_POLICY, policy);
             headers.insert(RATE_LIMIT, state);
+        }
+    }
+}
+
+/// What an answer that comes from elsewhere says beside what it says itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The state of a limit.
+    pub limit: Option<LimitState>,
+    /// Fields that a check wants the client to have.
+    pub fields: AnswerFields,
+}
+
+impl Told {
+    /// Writes it.
+    pub fn write(&self, headers: &mut HeaderMap) {
+        if let Some(limit) = &self.limit {
+            limit.write(headers);
+        }
+        for (name, value) in &self.fields {
+            headers.append(name, value.clone());
         }
     }
 }
@@ -44,7 +66,7 @@ fn seconds(count: Count) -> u64 {
 }
 
 /// The answer to a refusal.
-pub fn refusal(denial: &Denial, id: &RequestId, told: Option<&Told>) -> Response<Bytes> {
+pub fn refusal(denial: &Denial, id: &RequestId, told: Option<&LimitState>) -> Response<Bytes> {
     let mut response = problem(denial.status(), id);
     let headers = response.headers_mut();
     match denial.advice() {
@@ -62,6 +84,9 @@ pub fn refusal(denial: &Denial, id: &RequestId, told: Option<&Told>) -> Response
         Advice::RetryAfter { seconds } => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
         }
+    }
+    for (name, value) in denial.fields() {
+        headers.append(name, value.clone());
     }
     if let Some(told) = told {
         told.write(headers);

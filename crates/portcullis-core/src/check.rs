@@ -8,6 +8,7 @@ use crate::effects::{Count, Effects, Step};
 use crate::plan::CredentialLocation;
 use crate::principal::Principal;
 use crate::stage::Facts;
+use http::{HeaderName, HeaderValue};
 use std::fmt;
 use std::sync::Arc;
 
@@ -91,11 +92,16 @@ pub trait Screen: Check {
     fn screen<'a>(&'a self, facts: &'a Facts<'a>, effects: &'a dyn Effects) -> Step<'a, Result<(), Denial>>;
 }
 
+/// Fields that are added to whatever the answer is, such as `Set-Cookie`.
+pub type AnswerFields = Vec<(HeaderName, HeaderValue)>;
+
 /// What an authentication method says of a request.
 #[derive(Debug)]
 pub enum Authn {
     /// The request is from this principal.
     Claim(Principal),
+    /// The same, and the answer tells the client something for next time.
+    ClaimAndTell(Principal, AnswerFields),
     /// The request carries this method's credential, and it is bad. No other method is asked.
     Deny(Denial),
     /// The request does not carry this method's credential at all. Never said of a bad one.
@@ -107,11 +113,17 @@ pub trait Authenticate: Check {
     /// Who it is, by this method.
     fn authenticate<'a>(&'a self, facts: &'a Facts<'a>, effects: &'a dyn Effects) -> Step<'a, Authn>;
 
-    /// The challenge of a 401 answer (RFC 9110, section 11.6.1), such as `Bearer`.
-    fn challenge(&self) -> String;
+    /// The challenges of an answer that refuses (RFC 9110, section 11.6.1), such as `Bearer`. `refused` is why, where this
+    /// very method refused; nothing but what the method's standard wants told of it may be told.
+    fn challenges(&self, refused: Option<&Denial>) -> Vec<String>;
 
     /// Where its credential stands in a request; it is taken away there before anything is forwarded.
-    fn credential(&self) -> CredentialLocation;
+    fn credentials(&self) -> Vec<CredentialLocation>;
+
+    /// Which of these the operator wants forwarded all the same.
+    fn forwarded(&self) -> Vec<CredentialLocation> {
+        Vec::new()
+    }
 }
 
 /// Decides whether the principal may.
@@ -154,6 +166,17 @@ pub trait Quota: Check {
     fn policy_name(&self) -> &str;
 }
 
+/// Adds to a request that was let through, on its way to the upstream.
+pub trait Shape: Check {
+    /// The fields to set, in place of any that the client sent.
+    fn shape<'a>(
+        &'a self,
+        facts: &'a Facts<'a>,
+        principal: &'a Principal,
+        effects: &'a dyn Effects,
+    ) -> Step<'a, Result<Vec<(HeaderName, HeaderValue)>, Denial>>;
+}
+
 /// A route's statement on authentication. There is no way to make a route without one.
 #[derive(Clone)]
 pub enum Authentication {
@@ -169,6 +192,24 @@ pub enum Authentication {
         /// At least one.
         methods: Vec<Arc<dyn Authenticate>>,
     },
+    /// Each of these methods must establish a principal. The first one's is the request's; no two may name different
+    /// consumers.
+    AllOf {
+        /// What a refusal does.
+        mode: Mode,
+        /// At least two.
+        methods: Vec<Arc<dyn Authenticate>>,
+    },
+}
+
+impl Authentication {
+    /// The methods; none where the route is public.
+    pub fn methods(&self) -> &[Arc<dyn Authenticate>] {
+        match self {
+            Authentication::Public { .. } => &[],
+            Authentication::AnyOf { methods, .. } | Authentication::AllOf { methods, .. } => methods,
+        }
+    }
 }
 
 /// A control as `portcullis check` lists it: what will run, in which order.

@@ -3,9 +3,9 @@
 //! A [`Code`] is stable, public in the documentation and present in the record. Of all this the client sees only the
 //! HTTP status (see [`crate::answer`]): a wrong key, an expired key and a missing key look the same from outside.
 
-use crate::check::CheckId;
+use crate::check::{AnswerFields, CheckId};
 use crate::method::MethodSet;
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -78,8 +78,54 @@ codes! {
     CredentialUnknown = "credential_unknown" => UNAUTHORIZED;
     /// The credential was right once.
     CredentialExpired = "credential_expired" => UNAUTHORIZED;
+    /// The token is not one: its form, its base64, its JSON or its size.
+    TokenMalformed = "token_malformed" => UNAUTHORIZED;
+    /// The token is for another purpose, by its `typ`, or has an extension (`crit`) that nobody here knows.
+    TokenType = "token_type" => UNAUTHORIZED;
+    /// The token says another algorithm than its key has.
+    TokenAlgorithm = "token_algorithm" => UNAUTHORIZED;
+    /// No key of the issuer has the token's `kid`.
+    TokenKeyUnknown = "token_key_unknown" => UNAUTHORIZED;
+    /// The token's signature is not the key's.
+    TokenSignature = "token_signature" => UNAUTHORIZED;
+    /// The token is from an issuer that the route does not accept.
+    TokenIssuer = "token_issuer" => UNAUTHORIZED;
+    /// The token is for somebody else.
+    TokenAudience = "token_audience" => UNAUTHORIZED;
+    /// The token lacks a claim that it must have, or has one in a form that has no meaning.
+    TokenClaims = "token_claims" => UNAUTHORIZED;
+    /// The token is not valid yet.
+    TokenNotYetValid = "token_not_yet_valid" => UNAUTHORIZED;
+    /// The authorization server says that the token is not active.
+    TokenInactive = "token_inactive" => UNAUTHORIZED;
+    /// The token is bound to a key or certificate, and the sender has not shown that it is theirs.
+    TokenBinding = "token_binding" => UNAUTHORIZED;
+    /// The DPoP proof is not one, or is for another request.
+    ProofInvalid = "proof_invalid" => UNAUTHORIZED;
+    /// The DPoP proof was used before.
+    ProofReplayed = "proof_replayed" => UNAUTHORIZED;
+    /// The DPoP proof lacks a nonce of this gateway, or has one that is too old.
+    ProofNonce = "proof_nonce" => UNAUTHORIZED;
+    /// The credentials of the request are good, and belong to different consumers.
+    CredentialsDisagree = "credentials_disagree" => UNAUTHORIZED;
+    /// Too many wrong credentials came from this source, and this one has not been seen from it before.
+    TooManyFailures = "too_many_failures" => TOO_MANY_REQUESTS;
+    /// A browser was sent to log in.
+    LoginRequired = "login_required" => SEE_OTHER;
+    /// A login could not be completed.
+    LoginFailed = "login_failed" => BAD_REQUEST;
+    /// A request that changes something carries a session, and comes from another site.
+    CrossSite = "cross_site" => FORBIDDEN;
     /// The principal has none of the roles that the route asks for.
     RoleMissing = "role_missing" => FORBIDDEN;
+    /// The credential may not be used for this: it lacks a scope that the route asks for.
+    ScopeMissing = "scope_missing" => FORBIDDEN;
+    /// A claim of the principal is not what the route asks for.
+    ClaimRefused = "claim_refused" => FORBIDDEN;
+    /// The path names something of somebody else.
+    NotOwner = "not_owner" => FORBIDDEN;
+    /// The route's expression is not true, or could not be evaluated.
+    ExpressionRefused = "expression_refused" => FORBIDDEN;
     /// The principal, address or route has used up its limit.
     RateLimited = "rate_limited" => TOO_MANY_REQUESTS;
     /// The body is larger than the route allows.
@@ -126,6 +172,13 @@ pub enum Advice {
     },
 }
 
+impl Code {
+    /// Whether somebody who guesses credentials gets it.
+    pub fn is_wrong_guess(self) -> bool {
+        matches!(self, Code::CredentialUnknown | Code::TokenSignature | Code::TokenInactive)
+    }
+}
+
 /// A refusal: a code for everybody, and details for the record alone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Denial(Box<Inner>);
@@ -136,18 +189,32 @@ struct Inner {
     check: Option<CheckId>,
     detail: Cow<'static, str>,
     advice: Advice,
+    fields: AnswerFields,
 }
 
 impl Denial {
     /// A refusal for this reason. `detail` goes into the record and never to the client; it must hold no secret.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Denial {
-        Denial(Box::new(Inner { code, check: None, detail: detail.into(), advice: Advice::None }))
+        Denial(Box::new(Inner {
+            code,
+            check: None,
+            detail: detail.into(),
+            advice: Advice::None,
+            fields: Vec::new(),
+        }))
     }
 
     /// With something that the answer must carry.
     #[must_use]
     pub fn advising(mut self, advice: Advice) -> Denial {
         self.0.advice = advice;
+        self
+    }
+
+    /// With a field for the answer, beside what the advice gives.
+    #[must_use]
+    pub fn telling(mut self, name: HeaderName, value: HeaderValue) -> Denial {
+        self.0.fields.push((name, value));
         self
     }
 
@@ -178,6 +245,11 @@ impl Denial {
         &self.0.advice
     }
 
+    /// More fields of the answer.
+    pub fn fields(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.0.fields
+    }
+
     /// What the client is told.
     pub fn status(&self) -> StatusCode {
         self.0.code.status()
@@ -205,7 +277,8 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), Code::ALL.len());
         for code in Code::ALL {
-            assert!(code.status().is_client_error() || code.status().is_server_error(), "{code}");
+            let login = *code == Code::LoginRequired && code.status() == StatusCode::SEE_OTHER;
+            assert!(code.status().is_client_error() || code.status().is_server_error() || login, "{code}");
             assert!(code.meaning().ends_with('.'), "{code}");
         }
     }

@@ -3,7 +3,9 @@
 //! Everything here can fail, and a failure is a [`Fault`], which refuses the request: no check can mistake a store
 //! that is down for one that has no entry.
 
-use crate::principal::ConsumerId;
+use crate::principal::{ConsumerId, Fingerprint};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
@@ -95,6 +97,8 @@ pub struct Limit {
 pub enum CountKey<'a> {
     /// A consumer of the plan.
     Consumer(ConsumerId),
+    /// A subject, by issuer and name.
+    Subject(&'a [u8]),
     /// An address: an IPv4 address, or the /64 of an IPv6 one.
     Address(IpAddr),
     /// The value of a header field.
@@ -124,6 +128,14 @@ pub struct KeySetId(pub u32);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct KeyDigest(pub [u8; 32]);
 
+impl KeyDigest {
+    /// A number that stands for it.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        Fingerprint(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+    }
+}
+
 impl fmt::Debug for KeyDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("KeyDigest(•••)")
@@ -137,6 +149,84 @@ pub struct KeyRecord {
     pub consumer: ConsumerId,
     /// Time since 1970 from which on it is no longer valid.
     pub expires: Option<Duration>,
+}
+
+/// A future that a check waits for.
+pub type Wait<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A request that the gateway itself sends, to an authorization server for instance.
+#[derive(Clone)]
+pub struct Fetch {
+    /// Its method.
+    pub method: Method,
+    /// Where it goes: `https`, or `http` to this machine.
+    pub url: Uri,
+    /// Its fields. May hold secrets.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Its body. May hold secrets.
+    pub body: Bytes,
+    /// The largest answer in bytes; a larger one is a fault.
+    pub max_bytes: usize,
+    /// From the start to the last byte of the answer; beyond it, a fault.
+    pub timeout: Duration,
+}
+
+impl Fetch {
+    /// A `GET` of `url` for an answer of at most 256 KiB within 5 s.
+    pub fn get(url: Uri) -> Fetch {
+        Fetch {
+            method: Method::GET,
+            url,
+            headers: Vec::new(),
+            body: Bytes::new(),
+            max_bytes: 256 * 1024,
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl fmt::Debug for Fetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fetch({} {})", self.method, self.url)
+    }
+}
+
+/// The answer to a [`Fetch`]. A redirect is an answer like any other, and is not followed.
+#[derive(Clone)]
+pub struct Fetched {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its fields.
+    pub headers: HeaderMap,
+    /// Its whole body. May hold secrets.
+    pub body: Bytes,
+}
+
+impl fmt::Debug for Fetched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fetched({}, {} bytes)", self.status, self.body.len())
+    }
+}
+
+/// Something that goes on beside requests, such as keeping an issuer's keys fresh.
+pub trait Job: Send + Sync {
+    /// What it is for, in a few words.
+    fn name(&self) -> String;
+
+    /// Runs until the gateway ends, which drops the future.
+    fn run<'a>(&'a self, effects: &'a dyn Effects) -> Wait<'a, ()>;
+}
+
+/// How a source of failed credentials stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It may go on.
+    Free,
+    /// It failed too often, and must wait.
+    Blocked {
+        /// For so long.
+        wait: Duration,
+    },
 }
 
 /// What a check may ask of the world.
@@ -157,4 +247,44 @@ pub trait Effects: Send + Sync {
 
     /// Looks a key up in a set. `Ok(None)` only where the store answered that it has none.
     fn key(&self, set: KeySetId, digest: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>>;
+
+    /// Waits, on the clock that never goes back.
+    fn sleep(&self, time: Duration) -> Wait<'static, ()>;
+
+    /// Sends a request of the gateway's own. TLS is verified, and addresses of private networks are refused unless the
+    /// operator listed them. An answer of any status is one; a [`Fault`] is that there was none.
+    ///
+    /// A world without a network, which is the default, has no answer.
+    fn fetch(&self, fetch: Fetch) -> Wait<'static, Result<Fetched, Fault>> {
+        Box::pin(async move { Err(Fault { detail: format!("no network to reach {} by", fetch.url) }) })
+    }
+
+    /// Whether `digest` is seen for the first time. It is remembered until `until`, time since 1970.
+    /// A world without a memory, which is the default, cannot tell.
+    fn first_use(&self, digest: [u8; 32], until: Duration) -> Step<'_, Result<bool, Fault>> {
+        let _ = (digest, until);
+        Step::Ready(Err(Fault { detail: "nothing remembers what was used".into() }))
+    }
+
+    /// Whether `password` belongs to `hash`, a PHC string of argon2id. Takes tens of milliseconds, elsewhere.
+    /// A world without the means, which is the default, cannot tell.
+    fn password(&self, hash: &str, password: &[u8]) -> Wait<'static, Result<bool, Fault>> {
+        let _ = (hash, password);
+        Box::pin(async { Err(Fault { detail: "nothing here verifies passwords".into() }) })
+    }
+
+    /// How a source of credentials stands.
+    fn standing(&self, source: IpAddr) -> Standing;
+
+    /// A credential from this source was wrong.
+    fn credential_failed(&self, source: IpAddr);
+
+    /// Whether this credential was good when it came from this source before.
+    fn is_known(&self, source: IpAddr, credential: Fingerprint) -> bool;
+
+    /// This credential from this source was good.
+    fn credential_good(&self, source: IpAddr, credential: Fingerprint);
+
+    /// Tells the operator of something that concerns no single request. Must hold no secret.
+    fn notice(&self, about: &str, detail: &str);
 }

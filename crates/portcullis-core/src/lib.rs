@@ -29,6 +29,7 @@
 
 pub mod answer;
 pub mod check;
+pub mod claims;
 pub mod conn;
 pub mod denial;
 pub mod effects;
@@ -43,18 +44,21 @@ pub mod stage;
 
 pub use answer::refusal;
 pub use check::{
-    Authenticate, Authentication, Authn, Authorize, CheckId, Control, Guarded, Mode, Quota, Screen,
+    AnswerFields, Authenticate, Authentication, Authn, Authorize, Check, CheckId, Control, Guarded, Mode,
+    Quota, Screen, Shape,
 };
-pub use conn::{Conn, Transport};
+pub use claims::{Claim, ClaimPath};
+pub use conn::{ClientCertificate, Conn, Transport};
 pub use denial::{Advice, Code, Denial};
 pub use effects::{
-    Clock, Count, CountKey, Effects, Fault, KeyDigest, KeyRecord, KeySetId, Limit, LimitId, Now, Step,
+    Clock, Count, CountKey, Effects, Fault, Fetch, Fetched, Job, KeyDigest, KeyRecord, KeySetId, Limit,
+    LimitId, Now, Standing, Step, Wait,
 };
 pub use head::{Head, HeadPolicy, Once};
 pub use method::MethodSet;
 pub use permit::{BodyRefused, Capped, Permit};
 pub use plan::{Controls, CredentialLocation, Plan, Snapshot};
-pub use principal::{Consumer, ConsumerId, Consumers, Identity, Principal};
+pub use principal::{Consumer, ConsumerId, Consumers, Fingerprint, Identity, Principal, Subject};
 pub use record::{Outcome, Record, RecordSink, Recording, RequestId};
 pub use route::{Route, RouteId, RouteTable, TargetId};
 pub use stage::{Cleared, Facts, Refused, judge};

@@ -4,11 +4,12 @@
 //! cannot be copied, and a front can forward nothing else.
 
 use crate::answer::{REQUEST_ID, Told};
+use crate::check::AnswerFields;
 use crate::conn::Conn;
 use crate::denial::{Code, Denial};
 use crate::head::Head;
 use crate::plan::Snapshot;
-use crate::principal::Principal;
+use crate::principal::{Consumers, Principal};
 use crate::record::Recording;
 use crate::route::{RouteId, TargetId};
 use bytes::{Buf, Bytes};
@@ -16,6 +17,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Extensions, Method};
 use http_body::{Body, Frame, SizeHint};
+use std::fmt::Write;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,6 +32,7 @@ pub struct Permit<B> {
     pub(crate) target: TargetId,
     pub(crate) principal: Principal,
     pub(crate) told: Option<Told>,
+    pub(crate) additions: AnswerFields,
     pub(crate) body: Capped<B>,
     pub(crate) recording: Recording,
 }
@@ -56,7 +59,7 @@ pub struct Shaped<B> {
     pub body: Capped<B>,
     /// Who sent it.
     pub principal: Principal,
-    /// The state of the route's limit, for the answer.
+    /// What the answer says beside what it says itself.
     pub told: Option<Told>,
     /// The account, still open.
     pub recording: Recording,
@@ -66,6 +69,9 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const CONSUMER_NAME: HeaderName = HeaderName::from_static("x-consumer-name");
+const CONSUMER_ISSUER: HeaderName = HeaderName::from_static("x-consumer-issuer");
+const CONSUMER_CLIENT: HeaderName = HeaderName::from_static("x-consumer-client");
+const CONSUMER_SCOPES: HeaderName = HeaderName::from_static("x-consumer-scopes");
 const CONSUMER_ROLES: HeaderName = HeaderName::from_static("x-consumer-roles");
 
 impl<B> Permit<B> {
@@ -81,9 +87,11 @@ impl<B> Permit<B> {
 
     /// Gives the request the shape in which it goes upstream: credentials gone, the way and the identity added.
     pub fn shape(self) -> Shaped<B> {
-        let Permit { mut head, conn, route, target, principal, told, body, recording } = self;
+        let Permit { mut head, conn, route, target, principal, told, additions, body, recording } = self;
         let snapshot: &Snapshot = recording.snapshot();
-        for location in &snapshot.credentials {
+        let kept =
+            snapshot.routes.route(route).map_or(&[][..], |route| route.controls.kept_credentials.as_slice());
+        for location in snapshot.credentials.iter().filter(|location| !kept.contains(location)) {
             head.remove_credential(location);
         }
         let upgrade = head.upgrade().cloned();
@@ -102,15 +110,9 @@ impl<B> Permit<B> {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(way.scheme));
         headers.insert(X_FORWARDED_HOST, way.host.unwrap_or_else(|| host.clone()));
         headers.insert(REQUEST_ID, recording.record().id.to_value());
-        if let Some(consumer) = principal.entry(&snapshot.consumers) {
-            if let Ok(name) = HeaderValue::from_str(&consumer.name) {
-                headers.insert(CONSUMER_NAME, name);
-            }
-            if !consumer.roles.is_empty()
-                && let Ok(roles) = HeaderValue::try_from(consumer.roles.join(","))
-            {
-                headers.insert(CONSUMER_ROLES, roles);
-            }
+        identify(&principal, &snapshot.consumers, &mut headers);
+        for (name, value) in additions {
+            headers.insert(name, value);
         }
         Shaped {
             target,
@@ -127,6 +129,63 @@ impl<B> Permit<B> {
             recording,
         }
     }
+}
+
+/// Tells the upstream who sends the request.
+fn identify(principal: &Principal, consumers: &Consumers, headers: &mut HeaderMap) {
+    if let Some(name) = principal.name(consumers) {
+        headers.insert(CONSUMER_NAME, plain(name));
+    }
+    if let Some(subject) = principal.as_subject() {
+        headers.insert(CONSUMER_ISSUER, plain(&subject.issuer));
+        if let Some(client) = &subject.client {
+            headers.insert(CONSUMER_CLIENT, plain(client));
+        }
+    }
+    for (field, list) in
+        [(CONSUMER_ROLES, principal.roles(consumers)), (CONSUMER_SCOPES, principal.scopes(consumers))]
+    {
+        if !list.is_empty() {
+            headers.insert(field, list_of(list));
+        }
+    }
+}
+
+/// A text as a field value: what is not visible ASCII is percent-encoded, and so are `%` and `,`.
+// SECURITY: an issuer's role `reader,admin` is one role, and must not be two to the upstream (one_role_stays_one).
+fn plain(text: &str) -> HeaderValue {
+    // A space at an end would be lost on the way.
+    let space = text.trim() == text;
+    let harmless =
+        |byte: u8| (byte.is_ascii_graphic() && !matches!(byte, b'%' | b',')) || (space && byte == b' ');
+    if text.bytes().all(harmless)
+        && let Ok(value) = HeaderValue::from_str(text)
+    {
+        return value;
+    }
+    let mut encoded = String::with_capacity(text.len() + 8);
+    for byte in text.bytes() {
+        if harmless(byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    HeaderValue::try_from(encoded).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn list_of(list: &[String]) -> HeaderValue {
+    if let [only] = list {
+        return plain(only);
+    }
+    let mut joined = Vec::with_capacity(list.iter().map(|item| item.len() + 1).sum());
+    for item in list {
+        if !joined.is_empty() {
+            joined.push(b',');
+        }
+        joined.extend_from_slice(plain(item).as_bytes());
+    }
+    HeaderValue::from_maybe_shared(Bytes::from(joined)).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// A body that ends with an error where it exceeds its cap. Trailer fields, which nobody has judged, are dropped.
@@ -210,5 +269,19 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Capped<B> {
 
     fn size_hint(&self) -> SizeHint {
         if self.ended { SizeHint::with_exact(0) } else { self.inner.size_hint() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_role_stays_one() {
+        let roles = ["reader,admin".to_owned(), "100%".to_owned(), "K\u{f6}nig".to_owned(), "a b".to_owned()];
+        assert_eq!(list_of(&roles), "reader%2Cadmin,100%25,K%C3%B6nig,a b");
+        assert_eq!(plain("a\r\nX-Admin: 1"), "a%0D%0AX-Admin: 1");
+        assert_eq!(plain(" a"), "%20a");
+        assert_eq!(plain("user@example.com"), "user@example.com");
     }
 }

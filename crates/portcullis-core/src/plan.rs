@@ -3,7 +3,7 @@
 //! A plan is built in full and never changed. A request is judged by the one plan that it met on arrival.
 
 use crate::check::Charge;
-use crate::check::{Authentication, Authorize, Control, Guarded, Mode, Quota, Screen};
+use crate::check::{Authenticate, Authentication, Authorize, Control, Guarded, Mode, Quota, Screen, Shape};
 use crate::effects::Effects;
 use crate::head::HeadPolicy;
 use crate::principal::Consumers;
@@ -35,6 +35,10 @@ pub struct Controls {
     pub authorize: Vec<Guarded<dyn Authorize>>,
     /// How much of it.
     pub quotas: Vec<Guarded<dyn Quota>>,
+    /// What is added on the way to the upstream.
+    pub shape: Vec<Arc<dyn Shape>>,
+    /// Credentials that go upstream, since the operator said so.
+    pub kept_credentials: Vec<CredentialLocation>,
     /// The most bytes of a body (413 beyond it).
     pub max_body_bytes: u64,
     /// What is declared and switched off, so that a listing can say so.
@@ -64,14 +68,10 @@ impl Controls {
                 summary: format!("nobody is asked who they are: {reason}"),
             }),
             Authentication::AnyOf { mode, methods } => {
-                for method in methods {
-                    later.push(Control {
-                        stage: "authn",
-                        id: method.id().as_str(),
-                        mode: *mode,
-                        summary: method.describe(),
-                    });
-                }
+                later.extend(methods.iter().map(|method| listed(method.as_ref(), *mode, "")));
+            }
+            Authentication::AllOf { mode, methods } => {
+                later.extend(methods.iter().map(|method| listed(method.as_ref(), *mode, "and ")));
             }
         }
         for guarded in &self.authorize {
@@ -98,10 +98,21 @@ impl Controls {
             mode: Mode::Enforce,
             summary: format!("a body of at most {} bytes", self.max_body_bytes),
         });
+        later.extend(self.shape.iter().map(|check| Control {
+            stage: "shape",
+            id: check.id().as_str(),
+            mode: Mode::Enforce,
+            summary: check.describe(),
+        }));
         list.extend(later);
         list.extend(self.off.iter().cloned());
         list
     }
+}
+
+fn listed(method: &dyn Authenticate, mode: Mode, prefix: &str) -> Control {
+    let summary = format!("{prefix}{}", method.describe());
+    Control { stage: "authn", id: method.id().as_str(), mode, summary }
 }
 
 /// Everything by which requests are judged.

@@ -1,10 +1,13 @@
 //! Who sends a request.
 //!
 //! A principal exists only after authentication. Consumers that the configuration names live in the plan and are
-//! referred to by number, so that naming one costs no allocation and no shared reference count.
+//! referred to by number, so that naming one costs no allocation and no shared reference count. Subjects, whom only an
+//! issuer knows, come with their tokens.
 
 use crate::check::CheckId;
+use crate::claims::Claim;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A consumer that the configuration names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +16,8 @@ pub struct Consumer {
     pub name: String,
     /// Its roles.
     pub roles: Vec<String>,
+    /// What it may use the API for, as a token's scopes say it.
+    pub scopes: Vec<String>,
 }
 
 /// A consumer's place in [`Consumers`].
@@ -64,43 +69,124 @@ impl Consumers {
     }
 }
 
+/// Somebody for whom an issuer vouches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subject {
+    /// Who vouches: the `iss` of a token.
+    pub issuer: String,
+    /// Who it is, unique for the issuer: `sub`, or the client where a token is the client's own.
+    pub name: String,
+    /// The client that acts for it (`client_id`, `azp`), if the issuer says so.
+    pub client: Option<String>,
+    /// Its roles, from the claim that the configuration names.
+    pub roles: Vec<String>,
+    /// What the token may be used for (RFC 6749, section 3.3).
+    pub scopes: Vec<String>,
+    /// All that the issuer says: an object.
+    pub claims: Claim,
+    /// Issuer and name, under which its requests are counted.
+    pub key: Vec<u8>,
+}
+
+impl Subject {
+    /// Somebody with neither role nor scope.
+    pub fn new(issuer: impl Into<String>, name: impl Into<String>, claims: Claim) -> Subject {
+        let (issuer, name) = (issuer.into(), name.into());
+        // A NUL stands in neither, so no two subjects share a key.
+        let key = [issuer.as_bytes(), b"\0", name.as_bytes()].concat();
+        Subject { issuer, name, client: None, roles: Vec::new(), scopes: Vec::new(), claims, key }
+    }
+}
+
 /// Whom a principal stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Identity {
     /// Nobody in particular: the route is public, or its authentication only observes. Has no role.
     Anonymous,
     /// A consumer that the configuration names.
     Consumer(ConsumerId),
+    /// Somebody for whom an issuer vouches.
+    Subject(Arc<Subject>),
 }
 
-/// Who sends a request, and how that is known.
+/// A number that stands for a credential, for remembering that it was good. Two credentials share one by chance alone,
+/// since it is made with a secret of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint(pub u64);
+
+/// Who sends a request, and how that is known.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Principal {
     /// Whom it stands for.
     pub identity: Identity,
     /// The check that established it; `None` for an anonymous one.
     pub authenticated_by: Option<CheckId>,
+    /// Its credential, where there is one that could be guessed.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 impl Principal {
     /// The principal of a request that nobody had to identify.
-    pub const ANONYMOUS: Principal = Principal { identity: Identity::Anonymous, authenticated_by: None };
+    pub const ANONYMOUS: Principal =
+        Principal { identity: Identity::Anonymous, authenticated_by: None, fingerprint: None };
 
     /// The consumer `id`, established by `check`.
     pub fn consumer(id: ConsumerId, check: CheckId) -> Principal {
-        Principal { identity: Identity::Consumer(id), authenticated_by: Some(check) }
+        Principal { identity: Identity::Consumer(id), authenticated_by: Some(check), fingerprint: None }
     }
 
-    /// Its entry among `consumers`. `None` for an anonymous one.
+    /// A subject, established by `check`.
+    pub fn subject(subject: Arc<Subject>, check: CheckId) -> Principal {
+        Principal { identity: Identity::Subject(subject), authenticated_by: Some(check), fingerprint: None }
+    }
+
+    /// With the credential that established it.
+    #[must_use]
+    pub fn by_credential(mut self, fingerprint: Fingerprint) -> Principal {
+        self.fingerprint = Some(fingerprint);
+        self
+    }
+
+    /// Its entry among `consumers`. `None` for an anonymous one and for a subject.
     pub fn entry<'a>(&self, consumers: &'a Consumers) -> Option<&'a Consumer> {
         match self.identity {
-            Identity::Anonymous => None,
+            Identity::Anonymous | Identity::Subject(_) => None,
             Identity::Consumer(id) => consumers.find(id),
         }
     }
 
+    /// The subject. `None` for an anonymous one and for a consumer.
+    pub fn as_subject(&self) -> Option<&Subject> {
+        match &self.identity {
+            Identity::Anonymous | Identity::Consumer(_) => None,
+            Identity::Subject(subject) => Some(subject),
+        }
+    }
+
+    /// Its name: a consumer's, or a subject's with its issuer. `None` for an anonymous one.
+    pub fn name<'a>(&'a self, consumers: &'a Consumers) -> Option<&'a str> {
+        match &self.identity {
+            Identity::Anonymous => None,
+            Identity::Consumer(id) => consumers.find(*id).map(|consumer| consumer.name.as_str()),
+            Identity::Subject(subject) => Some(&subject.name),
+        }
+    }
+
     /// Its roles; none for an anonymous one.
-    pub fn roles<'a>(&self, consumers: &'a Consumers) -> &'a [String] {
-        self.entry(consumers).map_or(&[], |consumer| consumer.roles.as_slice())
+    pub fn roles<'a>(&'a self, consumers: &'a Consumers) -> &'a [String] {
+        match &self.identity {
+            Identity::Anonymous => &[],
+            Identity::Consumer(id) => consumers.find(*id).map_or(&[], |consumer| consumer.roles.as_slice()),
+            Identity::Subject(subject) => &subject.roles,
+        }
+    }
+
+    /// What its credential may be used for; nothing for an anonymous one.
+    pub fn scopes<'a>(&'a self, consumers: &'a Consumers) -> &'a [String] {
+        match &self.identity {
+            Identity::Anonymous => &[],
+            Identity::Consumer(id) => consumers.find(*id).map_or(&[], |consumer| consumer.scopes.as_slice()),
+            Identity::Subject(subject) => &subject.scopes,
+        }
     }
 }

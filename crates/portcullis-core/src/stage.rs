@@ -3,10 +3,13 @@
 //! Each stage is a value that only the stage before it can become. So the order cannot be configured, forgotten or got
 //! wrong: authorization needs a principal, and only authentication makes one.
 
-use crate::answer::Told;
-use crate::check::{Authentication, Authn, Charge, CheckId, Guarded, Mode, Quota};
+mod identify;
+
+use crate::answer::{LimitState, Told};
+use crate::check::{AnswerFields, Charge, CheckId, Guarded, Mode, Quota};
 use crate::conn::Conn;
 use crate::denial::{Advice, Code, Denial};
+use crate::effects::{Now, Standing};
 use crate::head::{Framing, Head};
 use crate::permit::{Capped, Permit};
 use crate::plan::{Controls, Plan};
@@ -16,7 +19,9 @@ use crate::route::{Route, RouteId};
 use bytes::Bytes;
 use http::request::Parts;
 use http_body::Body;
+use identify::{Identified, identify};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a check may look at.
 #[derive(Clone, Copy)]
@@ -31,6 +36,30 @@ pub struct Facts<'a> {
     pub route: &'a Route,
     /// The route's number.
     pub route_id: RouteId,
+    /// When the request arrived.
+    pub now: Now,
+    /// Whether too many wrong credentials came from the client's address. A credential that has not been seen from it
+    /// before is then refused, so a method need not begin what is costly.
+    pub source: Standing,
+}
+
+impl Facts<'_> {
+    /// The refusal of a credential that has not been seen from a blocked source before. `None` where the source is free.
+    pub fn blocked(&self) -> Option<Denial> {
+        match self.source {
+            Standing::Free => None,
+            Standing::Blocked { wait } => {
+                let denial =
+                    Denial::new(Code::TooManyFailures, "too many wrong credentials from this address");
+                Some(denial.advising(Advice::RetryAfter { seconds: whole_seconds(wait) }))
+            }
+        }
+    }
+}
+
+/// Whole seconds, rounded up, at least 1.
+fn whole_seconds(time: Duration) -> u64 {
+    (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1)
 }
 
 /// A refused request: what to tell the client, and the account of it.
@@ -39,7 +68,7 @@ pub struct Refused {
     /// Why.
     pub denial: Denial,
     /// The state of the limit that refused it.
-    pub told: Option<Told>,
+    pub told: Option<LimitState>,
     /// The account, still open: the answer has yet to be sent.
     pub recording: Recording,
 }
@@ -71,6 +100,8 @@ pub async fn judge(parts: Parts, conn: Conn, recording: Recording) -> Result<Cle
         .authorize()
         .await?
         .charge()
+        .await?
+        .shape()
         .await
 }
 
@@ -79,10 +110,16 @@ struct Case {
     head: Head,
     conn: Conn,
     recording: Recording,
+    /// Fields for whatever the answer is.
+    answer_fields: AnswerFields,
+    /// Fields for the upstream.
+    additions: AnswerFields,
 }
 
 impl Case {
     fn refuse(self: Box<Self>, denial: Denial) -> Refused {
+        let denial =
+            self.answer_fields.into_iter().fold(denial, |denial, (name, value)| denial.telling(name, value));
         Refused { denial, told: None, recording: self.recording }
     }
 }
@@ -100,7 +137,13 @@ impl Admitted {
                 record.target = Some(head.target().clone());
                 record.host = Some(head.host().clone());
                 record.client = Some(head.client());
-                Ok(Admitted(Box::new(Case { head, conn, recording })))
+                Ok(Admitted(Box::new(Case {
+                    head,
+                    conn,
+                    recording,
+                    answer_fields: Vec::new(),
+                    additions: Vec::new(),
+                })))
             }
             Err(denial) => Err(Refused { denial, told: None, recording }),
         }
@@ -138,7 +181,15 @@ fn route_of(case: &Case, id: RouteId) -> Result<&Route, Denial> {
 
 fn facts<'a>(case: &'a Case, id: RouteId) -> Result<Facts<'a>, Denial> {
     let route = route_of(case, id)?;
-    Ok(Facts { head: &case.head, conn: &case.conn, plan: case.recording.snapshot(), route, route_id: id })
+    Ok(Facts {
+        head: &case.head,
+        conn: &case.conn,
+        plan: case.recording.snapshot(),
+        route,
+        route_id: id,
+        now: case.recording.record().arrived,
+        source: Standing::Free,
+    })
 }
 
 /// What came of running the checks of a stage: who would have refused, and who did.
@@ -210,7 +261,7 @@ impl Routed {
         }
         case.recording.record_mut().observed.append(&mut findings.observed);
         match findings.refused {
-            Some(denial) => Err(Refused { denial, told, recording: case.recording }),
+            Some(denial) => Err(Refused { told, ..case.refuse(denial) }),
             None => Ok(Screened { case, route, told }),
         }
     }
@@ -223,7 +274,7 @@ async fn charge(
     principal: &Principal,
     effects: &dyn crate::effects::Effects,
     findings: &mut Findings,
-    told: &mut Option<Told>,
+    told: &mut Option<LimitState>,
 ) {
     for Guarded { mode, check } in &facts.route.controls.quotas {
         if *mode == Mode::Off || check.charge() != when {
@@ -245,9 +296,8 @@ async fn charge(
             *told = Some(tell(check, count));
         }
         if !count.allowed {
-            let seconds = count.retry_after.as_secs() + u64::from(count.retry_after.subsec_nanos() > 0);
             let denial = Denial::new(Code::RateLimited, format!("over the limit {}", check.policy()))
-                .advising(Advice::RetryAfter { seconds: seconds.max(1) });
+                .advising(Advice::RetryAfter { seconds: whole_seconds(count.retry_after) });
             if findings.refuse(*mode, check.id(), denial) {
                 return;
             }
@@ -255,80 +305,45 @@ async fn charge(
     }
 }
 
-fn tell(check: &Arc<dyn Quota>, count: crate::effects::Count) -> Told {
-    Told { count, name: check.policy_name().to_owned(), policy: check.policy().to_owned() }
+fn tell(check: &Arc<dyn Quota>, count: crate::effects::Count) -> LimitState {
+    LimitState { count, name: check.policy_name().to_owned(), policy: check.policy().to_owned() }
 }
 
 struct Screened {
     case: Box<Case>,
     route: RouteId,
-    told: Option<Told>,
+    told: Option<LimitState>,
 }
 
 impl Screened {
     async fn authenticate(self) -> Result<Authenticated, Refused> {
         let Screened { mut case, route, told } = self;
         let mut findings = Findings::default();
-        let principal = match facts(&case, route) {
+        let identified = match facts(&case, route) {
             Err(denial) => {
                 findings.refused = Some(denial);
-                Principal::ANONYMOUS
+                Identified::ANONYMOUS
             }
-            Ok(facts) => identify(&facts, case.recording.snapshot().effects(), &mut findings).await,
+            Ok(facts) => identify(facts, case.recording.snapshot().effects(), &mut findings).await,
         };
         let record = case.recording.record_mut();
         record.observed.append(&mut findings.observed);
         match findings.refused {
             Some(denial) => Err(case.refuse(denial)),
             None => {
-                record.principal = Some(principal);
-                Ok(Authenticated { case, route, principal, told })
+                record.principal = Some(identified.principal.clone());
+                case.answer_fields = identified.tell;
+                Ok(Authenticated { case, route, principal: identified.principal, told })
             }
         }
     }
-}
-
-/// Who sends the request. Anonymous where the route is public, where authentication only observes, and where `findings`
-/// says that the request is refused.
-async fn identify(
-    facts: &Facts<'_>,
-    effects: &dyn crate::effects::Effects,
-    findings: &mut Findings,
-) -> Principal {
-    let (mode, methods) = match &facts.route.controls.authentication {
-        Authentication::Public { .. } => return Principal::ANONYMOUS,
-        Authentication::AnyOf { mode: Mode::Off, .. } => return Principal::ANONYMOUS,
-        Authentication::AnyOf { mode, methods } => (*mode, methods),
-    };
-    let challenges = || Advice::Challenge(methods.iter().map(|method| method.challenge()).collect());
-    for method in methods {
-        match method.authenticate(facts, effects).resolve().await {
-            Authn::Claim(principal) => return principal,
-            // SECURITY: a bad credential never falls through to the next method (a_bad_credential_ends_the_search).
-            Authn::Deny(denial) => {
-                let denial = if denial.status() == http::StatusCode::UNAUTHORIZED {
-                    denial.advising(challenges())
-                } else {
-                    denial
-                };
-                findings.refuse(mode, method.id(), denial);
-                return Principal::ANONYMOUS;
-            }
-            Authn::NotMine => {}
-        }
-    }
-    let denial =
-        Denial::new(Code::CredentialMissing, "no credential that the route accepts").advising(challenges());
-    let asked = methods.first().map_or(CheckId::new("authn"), |method| method.id());
-    findings.refuse(mode, asked, denial);
-    Principal::ANONYMOUS
 }
 
 struct Authenticated {
     case: Box<Case>,
     route: RouteId,
     principal: Principal,
-    told: Option<Told>,
+    told: Option<LimitState>,
 }
 
 impl Authenticated {
@@ -363,11 +378,11 @@ struct Authorized {
     case: Box<Case>,
     route: RouteId,
     principal: Principal,
-    told: Option<Told>,
+    told: Option<LimitState>,
 }
 
 impl Authorized {
-    async fn charge(self) -> Result<Cleared, Refused> {
+    async fn charge(self) -> Result<Charged, Refused> {
         let Authorized { mut case, route, principal, mut told } = self;
         let mut findings = Findings::default();
         match facts(&case, route) {
@@ -380,7 +395,42 @@ impl Authorized {
         }
         case.recording.record_mut().observed.append(&mut findings.observed);
         match findings.refused {
-            Some(denial) => Err(Refused { denial, told, recording: case.recording }),
+            Some(denial) => Err(Refused { told, ..case.refuse(denial) }),
+            None => Ok(Charged { case, route, principal, told }),
+        }
+    }
+}
+
+struct Charged {
+    case: Box<Case>,
+    route: RouteId,
+    principal: Principal,
+    told: Option<LimitState>,
+}
+
+impl Charged {
+    async fn shape(self) -> Result<Cleared, Refused> {
+        let Charged { mut case, route, principal, told } = self;
+        let mut additions = Vec::new();
+        let mut refused = None;
+        match facts(&case, route) {
+            Err(denial) => refused = Some(denial),
+            Ok(facts) => {
+                let effects = case.recording.snapshot().effects();
+                for check in &facts.route.controls.shape {
+                    match check.shape(&facts, &principal, effects).resolve().await {
+                        Ok(mut fields) => additions.append(&mut fields),
+                        Err(denial) => {
+                            refused = Some(denial.by(check.id()));
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        case.additions = additions;
+        match refused {
+            Some(denial) => Err(Refused { told, ..case.refuse(denial) }),
             None => Ok(Cleared { case, route, principal, told }),
         }
     }
@@ -392,7 +442,7 @@ pub struct Cleared {
     case: Box<Case>,
     route: RouteId,
     principal: Principal,
-    told: Option<Told>,
+    told: Option<LimitState>,
 }
 
 impl Cleared {
@@ -417,8 +467,10 @@ impl Cleared {
         }
         let received = (!body.is_end_stream()).then(|| case.recording.count_received());
         let body = Capped::new(body, cap, received);
-        let Case { head, conn, recording } = *case;
-        Ok(Permit { head, conn, route, target, principal, told, body, recording })
+        let Case { head, conn, recording, answer_fields, additions } = *case;
+        let told = (told.is_some() || !answer_fields.is_empty())
+            .then_some(Told { limit: told, fields: answer_fields });
+        Ok(Permit { head, conn, route, target, principal, told, additions, body, recording })
     }
 }
 

@@ -115,7 +115,7 @@ proptest! {
             }
         }
         let local = "127.0.0.1:1".parse().unwrap();
-        let conn = Conn { peer: local, local, transport: Transport::Memory };
+        let conn = Conn { peer: local, local, transport: Transport::Memory, certificate: None };
         let policy = HeadPolicy { protected: vec!["x-api-key".into()], ..HeadPolicy::default() };
         if let Ok(head) = Head::admit(request.into_parts().0, &conn, &policy) {
             for gone in ["connection", "transfer-encoding", "content-length", "host", "te", "upgrade", "x-forwarded-for", "x-consumer-name"] {

@@ -48,12 +48,14 @@ pub(crate) async fn serve(
     timeouts: crate::config::Timeouts,
 ) {
     let Ok(local) = stream.local_addr() else { return };
-    let conn = Conn { peer, local, transport: Transport::Plaintext };
+    let conn = Conn { peer, local, transport: Transport::Plaintext, certificate: None };
     let life = Rc::new(Life::new(timeouts));
     let io = TokioIo::new(Watched::new(stream, Rc::clone(&life)));
     let service = {
-        let (worker, life) = (Rc::clone(&worker), Rc::clone(&life));
-        service_fn(move |request| service::answer(Rc::clone(&worker), Rc::clone(&life), conn, request))
+        let (worker, life, conn) = (Rc::clone(&worker), Rc::clone(&life), conn.clone());
+        service_fn(move |request| {
+            service::answer(Rc::clone(&worker), Rc::clone(&life), conn.clone(), request)
+        })
     };
     let mut http = worker.http.serve_connection(io, service);
     match drive(&worker, &life, &mut http).await {

@@ -2,10 +2,12 @@
 
 use crate::clock::SystemClock;
 use portcullis_core::{
-    Clock, Count, CountKey, Effects, Fault, KeyDigest, KeyRecord, KeySetId, Limit, Now, Step,
+    Clock, Count, CountKey, Effects, Fault, Fingerprint, KeyDigest, KeyRecord, KeySetId, Limit, Now,
+    Standing, Step, Wait,
 };
-use portcullis_store::{Counters, Keys};
+use portcullis_store::{Counters, FailurePolicy, Failures, Keys, MemoryReplay, Replay};
 use rand::Rng;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Time, randomness, counters and keys. A store that fails is a `Fault`, which refuses the request.
@@ -13,12 +15,39 @@ pub struct World {
     clock: Box<dyn Clock>,
     counters: Box<dyn Counters>,
     keys: Box<dyn Keys>,
+    replay: Box<dyn Replay>,
+    failures: Option<Failures>,
+    notices: Box<Notices>,
 }
+
+/// Takes what concerns no single request: what it is about, and what happened.
+pub type Notices = dyn Fn(&str, &str) + Send + Sync;
 
 impl World {
     /// The world with these stores and the system's clock.
     pub fn new(counters: impl Counters + 'static, keys: impl Keys + 'static) -> World {
-        World { clock: Box::new(SystemClock::start()), counters: Box::new(counters), keys: Box::new(keys) }
+        World {
+            clock: Box::new(SystemClock::start()),
+            counters: Box::new(counters),
+            keys: Box::new(keys),
+            replay: Box::new(MemoryReplay::new(MemoryReplay::DEFAULT_ENTRIES)),
+            failures: None,
+            notices: Box::new(|_, _| {}),
+        }
+    }
+
+    /// Sources of wrong credentials must wait, by this policy.
+    #[must_use]
+    pub fn with_failures(mut self, policy: FailurePolicy) -> World {
+        self.failures = Some(Failures::new(policy));
+        self
+    }
+
+    /// Gives what concerns no single request to `notices`.
+    #[must_use]
+    pub fn with_notices(mut self, notices: Box<Notices>) -> World {
+        self.notices = notices;
+        self
     }
 
     /// With another clock.
@@ -50,5 +79,39 @@ impl Effects for World {
 
     fn key(&self, set: KeySetId, digest: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>> {
         self.keys.find(set, digest)
+    }
+
+    fn sleep(&self, time: Duration) -> Wait<'static, ()> {
+        Box::pin(tokio::time::sleep(time))
+    }
+
+    fn first_use(&self, digest: [u8; 32], until: Duration) -> Step<'_, Result<bool, Fault>> {
+        self.replay.first_use(self.clock.now().unix, digest, until)
+    }
+
+    fn standing(&self, source: IpAddr) -> Standing {
+        self.failures
+            .as_ref()
+            .map_or(Standing::Free, |failures| failures.standing(self.clock.as_ref(), source))
+    }
+
+    fn credential_failed(&self, source: IpAddr) {
+        if let Some(failures) = &self.failures {
+            failures.failed(self.clock.as_ref(), source);
+        }
+    }
+
+    fn is_known(&self, source: IpAddr, credential: Fingerprint) -> bool {
+        self.failures.as_ref().is_some_and(|failures| failures.is_known(source, credential))
+    }
+
+    fn credential_good(&self, source: IpAddr, credential: Fingerprint) {
+        if let Some(failures) = &self.failures {
+            failures.good(source, credential);
+        }
+    }
+
+    fn notice(&self, about: &str, detail: &str) {
+        (self.notices)(about, detail);
     }
 }

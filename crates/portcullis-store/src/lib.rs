@@ -4,11 +4,17 @@
 //! |------------|-------------------------------|---------------------|
 //! | [`counters`] | how much of a limit is used up  | memory              |
 //! | [`keys`]     | whose an API key is           | memory              |
+//! | [`replay`]   | what may be used once only    | memory              |
+//! | [`failures`] | who failed to authenticate    | memory              |
 //!
 //! A store answers or fails; it never guesses. A failure is a `Fault`, which refuses the request.
 
 pub mod counters;
+pub mod failures;
 pub mod keys;
+pub mod replay;
 
 pub use counters::{Counters, MemoryCounters};
+pub use failures::{FailurePolicy, Failures};
 pub use keys::{Keys, MemoryKeys};
+pub use replay::{MemoryReplay, Replay};

@@ -29,6 +29,8 @@ struct Line<'a> {
     route: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     consumer: Option<&'a str>,
+    issuer: Option<Printable<'a>>,
+    subject: Option<Printable<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     authenticated_by: Option<&'static str>,
     outcome: &'static str,
@@ -123,6 +125,8 @@ pub fn write(record: &Record, plan: &Plan, mut to: impl Write) -> std::io::Resul
         Outcome::Aborted => ("aborted", None),
     };
     let upstream = record.upstream.as_ref();
+    let who = record.principal.as_ref();
+    let subject = who.and_then(|who| who.as_subject());
     let line = Line {
         time: Time(record.arrived.unix),
         request_id: record.id.as_str(),
@@ -132,11 +136,10 @@ pub fn write(record: &Record, plan: &Plan, mut to: impl Write) -> std::io::Resul
         host: record.host.as_ref().map(|host| Printable(host.as_bytes())),
         path: record.target.as_ref().map(|target| Printable(target.path().as_bytes())),
         route: record.route.and_then(|id| plan.routes.route(id)).map(|route| route.path.as_str()),
-        consumer: record
-            .principal
-            .and_then(|who| who.entry(&plan.consumers))
-            .map(|consumer| consumer.name.as_str()),
-        authenticated_by: record.principal.and_then(|who| who.authenticated_by).map(|check| check.as_str()),
+        consumer: who.and_then(|who| who.entry(&plan.consumers)).map(|consumer| consumer.name.as_str()),
+        issuer: subject.map(|subject| Printable(subject.issuer.as_bytes())),
+        subject: subject.map(|subject| Printable(subject.name.as_bytes())),
+        authenticated_by: who.and_then(|who| who.authenticated_by).map(|check| check.as_str()),
         outcome,
         denied: denied.map(Reason::of),
         observed: record.observed.iter().map(Reason::of).collect(),

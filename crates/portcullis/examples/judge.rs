@@ -97,6 +97,7 @@ fn decide(snapshot: &Snapshot, path: &str, key: &str) -> Result<Cleared, Code> {
         peer: ([192, 0, 2, 1], 4711).into(),
         local: ([127, 0, 0, 1], 3000).into(),
         transport: Transport::Memory,
+        certificate: None,
     };
     let request = http::Request::get(path)
         .header("host", "api.example.com")
@@ -105,7 +106,8 @@ fn decide(snapshot: &Snapshot, path: &str, key: &str) -> Result<Cleared, Code> {
         .header("x-api-key", key)
         .body(());
     let Ok(request) = request else { return Err(Code::MalformedRequest) };
-    let deciding = pin!(judge(request.into_parts().0, conn, Recording::open(snapshot.clone(), &conn)));
+    let deciding =
+        pin!(judge(request.into_parts().0, conn.clone(), Recording::open(snapshot.clone(), &conn)));
     match deciding.poll(&mut std::task::Context::from_waker(Waker::noop())) {
         Poll::Ready(Ok(cleared)) => Ok(cleared),
         Poll::Ready(Err(refused)) => Err(refused.denial.code()),

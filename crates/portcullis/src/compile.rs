@@ -11,9 +11,7 @@ use portcullis_checks::{Build, RouteAuthentication, SecurityConfig};
 use portcullis_config::{Context, Span, suggest};
 use portcullis_core::head::HeadPolicy;
 use portcullis_core::route::RouteConflict;
-use portcullis_core::{
-    Authentication, Control, Controls, CredentialLocation, Plan, Route, RouteId, RouteTable, TargetId,
-};
+use portcullis_core::{Control, Controls, CredentialLocation, Plan, Route, RouteId, RouteTable, TargetId};
 use portcullis_proxy::{FrontConfig, Handler, Target, Upstream};
 use portcullis_runtime::World;
 use portcullis_store::MemoryCounters;
@@ -343,11 +341,10 @@ fn credentials(routes: &[Route]) -> Vec<CredentialLocation> {
         if seen.replace(Arc::as_ptr(&route.controls)) == Some(Arc::as_ptr(&route.controls)) {
             continue;
         }
-        if let Authentication::AnyOf { methods, .. } = &route.controls.authentication {
-            for location in methods.iter().map(|method| method.credential()) {
-                if !credentials.contains(&location) {
-                    credentials.push(location);
-                }
+        let methods = route.controls.authentication.methods();
+        for location in methods.iter().flat_map(|method| method.credentials()) {
+            if !credentials.contains(&location) {
+                credentials.push(location);
             }
         }
     }

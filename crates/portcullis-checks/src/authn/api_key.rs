@@ -12,8 +12,8 @@ use http::HeaderName;
 use portcullis_config::{Context, Spanned, object};
 use portcullis_core::check::Check;
 use portcullis_core::{
-    Authenticate, Authn, CheckId, Code, CredentialLocation, Denial, Effects, Facts, Fault, KeyRecord,
-    KeySetId, Once, Principal, Step,
+    Authenticate, Authn, CheckId, Code, CredentialLocation, Denial, Effects, Facts, Fault, Fingerprint,
+    KeyRecord, KeySetId, Once, Principal, Step,
 };
 use std::time::Duration;
 
@@ -167,28 +167,29 @@ impl Authenticate for ApiKey {
                 deny(Code::CredentialMalformed, "the key is empty or too long")
             }
             Once::One(key) => {
-                let now = effects.now().unix;
-                effects.key(self.set, self.hasher.of_key(key.as_bytes())).map(move |found| judge(found, now))
+                let now = facts.now.unix;
+                let digest = self.hasher.of_key(key.as_bytes());
+                effects.key(self.set, digest).map(move |found| judge(found, now, digest.fingerprint()))
             }
         }
     }
 
-    fn challenge(&self) -> String {
-        "ApiKey".to_owned()
+    fn challenges(&self, _: Option<&Denial>) -> Vec<String> {
+        vec!["ApiKey".to_owned()]
     }
 
-    fn credential(&self) -> CredentialLocation {
-        self.location.clone()
+    fn credentials(&self) -> Vec<CredentialLocation> {
+        vec![self.location.clone()]
     }
 }
 
-fn judge(found: Result<Option<KeyRecord>, Fault>, now: Duration) -> Authn {
+fn judge(found: Result<Option<KeyRecord>, Fault>, now: Duration, fingerprint: Fingerprint) -> Authn {
     match found {
         Err(fault) => Authn::Deny(Denial::new(Code::Fault, fault.detail)),
         Ok(None) => Authn::Deny(Denial::new(Code::CredentialUnknown, "nobody has this key")),
         Ok(Some(record)) if record.expires.is_some_and(|expires| now >= expires) => {
             Authn::Deny(Denial::new(Code::CredentialExpired, "the key has expired"))
         }
-        Ok(Some(record)) => Authn::Claim(Principal::consumer(record.consumer, ID)),
+        Ok(Some(record)) => Authn::Claim(Principal::consumer(record.consumer, ID).by_credential(fingerprint)),
     }
 }

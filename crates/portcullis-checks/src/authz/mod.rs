@@ -30,3 +30,8 @@ impl AuthorizationConfig {
         Some(vec![Guarded { mode: self.mode.into(), check: Arc::new(roles) }])
     }
 }
+
+/// Whether `text` can be a scope (RFC 6749, section 3.3).
+pub fn is_scope(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
+}

@@ -233,13 +233,14 @@ impl Check for RateLimit {
 }
 
 impl RateLimit {
-    fn key<'a>(&self, facts: &'a Facts<'a>, principal: &Principal) -> Result<CountKey<'a>, Denial> {
+    fn key<'a>(&self, facts: &'a Facts<'a>, principal: &'a Principal) -> Result<CountKey<'a>, Denial> {
         let address = CountKey::Address(facts.head.client());
         Ok(match &self.by {
             By::Word(ByWord::Address) => address,
             By::Word(ByWord::Route) => CountKey::Route(facts.route_id.0),
-            By::Word(ByWord::Consumer) => match principal.identity {
-                Identity::Consumer(id) => CountKey::Consumer(id),
+            By::Word(ByWord::Consumer) => match &principal.identity {
+                Identity::Consumer(id) => CountKey::Consumer(*id),
+                Identity::Subject(subject) => CountKey::Subject(&subject.key),
                 Identity::Anonymous => address,
             },
             By::Header(name) => match facts.head.once(name.as_str()) {

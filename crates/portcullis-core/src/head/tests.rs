@@ -8,6 +8,7 @@ fn conn(peer: &str) -> Conn {
         peer: format!("{peer}:4711").parse().unwrap(),
         local: "127.0.0.1:3000".parse().unwrap(),
         transport: Transport::Plaintext,
+        certificate: None,
     }
 }
 

@@ -1,19 +1,20 @@
 //! Decisions run here without an async runtime: a future that is not ready at once fails the test.
 
 use super::*;
-use crate::check::{Authenticate, Authorize, Check, Screen};
+use crate::check::{Authenticate, Authentication, Authn, Authorize, Check, Screen};
 use crate::conn::Transport;
 use crate::effects::*;
 use crate::head::HeadPolicy;
 use crate::method::MethodSet;
 use crate::plan::{CredentialLocation, Snapshot};
-use crate::principal::{Consumer, ConsumerId, Consumers};
+use crate::principal::{Consumer, ConsumerId, Consumers, Fingerprint};
 use crate::record::{Record, RecordSink};
 use crate::route::{RouteTable, TargetId};
 use http::{HeaderName, Request};
 use http_body::{Frame, SizeHint};
 use std::collections::VecDeque;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
@@ -41,6 +42,18 @@ impl Effects for World {
     fn key(&self, _: KeySetId, _: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>> {
         Step::Ready(Err(Fault { detail: "no keys here".into() }))
     }
+    fn sleep(&self, _: Duration) -> Wait<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+    fn standing(&self, _: IpAddr) -> Standing {
+        Standing::Free
+    }
+    fn credential_failed(&self, _: IpAddr) {}
+    fn is_known(&self, _: IpAddr, _: Fingerprint) -> bool {
+        false
+    }
+    fn credential_good(&self, _: IpAddr, _: Fingerprint) {}
+    fn notice(&self, _: &str, _: &str) {}
 }
 
 #[derive(Default)]
@@ -127,11 +140,11 @@ impl Authenticate for Badge {
             }
         })
     }
-    fn challenge(&self) -> String {
-        "Badge".into()
+    fn challenges(&self, _: Option<&Denial>) -> Vec<String> {
+        vec!["Badge".into()]
     }
-    fn credential(&self) -> CredentialLocation {
-        CredentialLocation::Header(HeaderName::from_static(self.0))
+    fn credentials(&self) -> Vec<CredentialLocation> {
+        vec![CredentialLocation::Header(HeaderName::from_static(self.0))]
     }
 }
 
@@ -142,6 +155,8 @@ fn controls() -> Controls {
         authentication: Authentication::AnyOf { mode: Mode::Enforce, methods: badges },
         authorize: vec![],
         quotas: vec![],
+        shape: Vec::new(),
+        kept_credentials: Vec::new(),
         max_body_bytes: 10,
         off: vec![],
     }
@@ -176,7 +191,9 @@ impl Gate {
             route("/only/{*rest}", get, &["inner.example"]),
         ];
         let mut consumers = Consumers::default();
-        consumers.add(Consumer { name: "alice".into(), roles: vec!["user".into()] }).unwrap();
+        consumers
+            .add(Consumer { name: "alice".into(), roles: vec!["user".into()], scopes: Vec::new() })
+            .unwrap();
         let plan = Plan {
             head: HeadPolicy::default(),
             routes: RouteTable::build(routes).unwrap(),
@@ -192,9 +209,10 @@ impl Gate {
             peer: "192.0.2.1:5".parse().unwrap(),
             local: "127.0.0.1:1".parse().unwrap(),
             transport: Transport::Memory,
+            certificate: None,
         };
         let parts = request.body(()).unwrap().into_parts().0;
-        at_once(judge(parts, conn, Recording::open(self.snapshot.clone(), &conn)))
+        at_once(judge(parts, conn.clone(), Recording::open(self.snapshot.clone(), &conn)))
     }
 
     /// The answer to a refusal, and its code.
@@ -263,7 +281,7 @@ fn a_refusal_says_its_status_and_nothing_else() {
     assert_eq!((response.status().as_u16(), code), (401, Code::CredentialMissing));
     assert_eq!(response.headers()["content-type"], "application/problem+json");
     let challenges: Vec<_> = response.headers().get_all("www-authenticate").iter().collect();
-    assert_eq!(challenges, ["Badge", "Badge"]);
+    assert_eq!(challenges, ["Badge"], "a challenge is said once, however many methods have it");
     let id = "ab".repeat(16);
     let expected = format!(
         "{{\"type\":\"about:blank\",\"title\":\"Unauthorized\",\"status\":401,\"request_id\":\"{id}\"}}\n"
@@ -424,4 +442,23 @@ fn two_routes_for_one_request_are_a_conflict() {
 #[test]
 fn nothing_of_a_secret_is_in_a_debug_form() {
     assert!(!format!("{:?}", KeyDigest([7; 32])).contains('7'));
+}
+
+fn all_badges() -> Controls {
+    let badges: Vec<Arc<dyn Authenticate>> = vec![Arc::new(Badge("x-badge")), Arc::new(Badge("x-other"))];
+    Controls { authentication: Authentication::AllOf { mode: Mode::Enforce, methods: badges }, ..controls() }
+}
+
+#[test]
+fn all_of_several_credentials_are_needed() {
+    let gate = Gate::new(all_badges());
+    assert_eq!(gate.refused(get("/data")).1, Code::CredentialMissing);
+    assert_eq!(gate.refused(get("/data").header("x-other", "stolen")).1, Code::CredentialUnknown);
+    assert!(gate.judge(get("/data").header("x-other", "0")).is_ok());
+}
+
+#[test]
+fn credentials_of_two_consumers_are_refused() {
+    let gate = Gate::new(all_badges());
+    assert_eq!(gate.refused(get("/data").header("x-other", "1")).1, Code::CredentialsDisagree);
 }

@@ -78,6 +78,9 @@ impl MemoryCounters {
             CountKey::Address(address) => {
                 Ok(self.charge_entry(counted, rate, now, self.hash_address(limit.id, address)))
             }
+            CountKey::Subject(key) => {
+                Ok(self.charge_entry(counted, rate, now, self.hasher.hash_one((limit.id.0, 2_u8, key))))
+            }
             CountKey::Value(value) => {
                 Ok(self.charge_entry(counted, rate, now, self.hasher.hash_one((limit.id.0, 1_u8, value))))
             }

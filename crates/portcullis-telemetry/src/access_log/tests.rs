@@ -1,5 +1,6 @@
 use super::*;
 use portcullis_core::*;
+use std::net::IpAddr;
 use std::sync::mpsc;
 
 struct World;
@@ -17,6 +18,18 @@ impl Effects for World {
     fn key(&self, _: KeySetId, _: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>> {
         Step::Ready(Err(Fault { detail: "none".into() }))
     }
+    fn sleep(&self, _: Duration) -> Wait<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+    fn standing(&self, _: IpAddr) -> Standing {
+        Standing::Free
+    }
+    fn credential_failed(&self, _: IpAddr) {}
+    fn is_known(&self, _: IpAddr, _: Fingerprint) -> bool {
+        false
+    }
+    fn credential_good(&self, _: IpAddr, _: Fingerprint) {}
+    fn notice(&self, _: &str, _: &str) {}
 }
 
 fn plan() -> Arc<Plan> {
@@ -33,6 +46,7 @@ fn conn() -> Conn {
         peer: "192.0.2.1:9".parse().unwrap(),
         local: "127.0.0.1:1".parse().unwrap(),
         transport: Transport::Memory,
+        certificate: None,
     }
 }
 

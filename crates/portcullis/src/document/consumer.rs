@@ -2,6 +2,7 @@
 
 use portcullis_checks::Build;
 use portcullis_checks::authn::{KeyConfig, api_key};
+use portcullis_checks::authz::is_scope;
 use portcullis_config::{Context, Spanned, object};
 use portcullis_core::Consumer;
 
@@ -12,6 +13,8 @@ object! {
         pub name: Spanned<String>,
         /// The roles that it has. Default: none.
         pub roles: Spanned<Vec<String>> = Spanned::nowhere(Vec::new()),
+        /// What its keys may be used for, as the scopes of a token say it. Default: nothing.
+        pub scopes: Spanned<Vec<String>> = Spanned::nowhere(Vec::new()),
         /// Its API keys; several, so that one can be replaced while the other still works.
         pub keys: Vec<KeyConfig> = Vec::new(),
     }
@@ -37,7 +40,16 @@ impl ConsumerConfig {
                 .help("write names such as `[user, admin]`");
             return None;
         }
-        let consumer = Consumer { name: self.name.value.clone(), roles: self.roles.value.clone() };
+        if self.scopes.value.iter().any(|scope| !is_scope(scope)) {
+            cx.error("config.scope_name", self.scopes.span, "a scope is made of visible ASCII characters without spaces, quotes and backslashes (RFC 6749, section 3.3)")
+                .help("write names such as `[orders.read]`");
+            return None;
+        }
+        let consumer = Consumer {
+            name: self.name.value.clone(),
+            roles: self.roles.value.clone(),
+            scopes: self.scopes.value.clone(),
+        };
         let Ok(id) = build.consumers.add(consumer) else {
             cx.error("config.duplicate_consumer", self.name.span, "another consumer has this name")
                 .help("give each a name of its own; one consumer can have several keys");

@@ -4,9 +4,11 @@
 use crate::harness::{gate, get, request};
 use http::{HeaderValue, Request};
 use portcullis_core::{
-    Code, Count, CountKey, Effects, Fault, Identity, KeyDigest, KeyRecord, KeySetId, Limit, Now, Step,
+    Code, Count, CountKey, Effects, Fault, Fingerprint, Identity, KeyDigest, KeyRecord, KeySetId, Limit, Now,
+    Standing, Step, Wait,
 };
 use proptest::prelude::*;
+use std::net::IpAddr;
 use std::time::Duration;
 
 const REST: &str = "listeners: [{ bind: 127.0.0.1:3000 }]
@@ -39,6 +41,18 @@ impl Effects for Down {
     fn key(&self, _: KeySetId, _: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>> {
         Step::Ready(Err(Fault { detail: "the keys are down".into() }))
     }
+    fn sleep(&self, _: Duration) -> Wait<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+    fn standing(&self, _: IpAddr) -> Standing {
+        Standing::Free
+    }
+    fn credential_failed(&self, _: IpAddr) {}
+    fn is_known(&self, _: IpAddr, _: Fingerprint) -> bool {
+        false
+    }
+    fn credential_good(&self, _: IpAddr, _: Fingerprint) {}
+    fn notice(&self, _: &str, _: &str) {}
 }
 
 #[test]

@@ -106,6 +106,7 @@ impl Gate {
             peer: (peer.parse::<std::net::IpAddr>().unwrap(), 50_000).into(),
             local: "127.0.0.1:3000".parse().unwrap(),
             transport: Transport::Memory,
+            certificate: None,
         };
         let sink: Arc<dyn RecordSink> = Arc::<Seen>::clone(&self.seen);
         let snapshot = Snapshot::new(Arc::clone(&self.plan), Arc::clone(&self.effects), sink);

@@ -6,9 +6,10 @@ use portcullis_core::effects::{Count, CountKey, Fault, KeyDigest, KeyRecord, Key
 use portcullis_core::head::HeadPolicy;
 use portcullis_core::{
     Authenticate, Authentication, Code, Consumers, Controls, CredentialLocation, Denial, Effects, Facts,
-    MethodSet, Mode, Once, Outcome, Plan, Principal, Record, RecordSink, Route, RouteTable, Snapshot,
-    TargetId,
+    Fingerprint, MethodSet, Mode, Once, Outcome, Plan, Principal, Record, RecordSink, Route, RouteTable,
+    Snapshot, Standing, TargetId, Wait,
 };
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -34,6 +35,18 @@ impl Effects for World {
     fn key<'a>(&'a self, _: KeySetId, _: KeyDigest) -> Step<'a, Result<Option<KeyRecord>, Fault>> {
         Step::Ready(Ok(None))
     }
+    fn sleep(&self, _: Duration) -> Wait<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+    fn standing(&self, _: IpAddr) -> Standing {
+        Standing::Free
+    }
+    fn credential_failed(&self, _: IpAddr) {}
+    fn is_known(&self, _: IpAddr, _: Fingerprint) -> bool {
+        false
+    }
+    fn credential_good(&self, _: IpAddr, _: Fingerprint) {}
+    fn notice(&self, _: &str, _: &str) {}
 }
 
 /// What a test wants to know of a record.
@@ -120,12 +133,12 @@ impl Authenticate for Key {
         })
     }
 
-    fn challenge(&self) -> String {
-        "Test".into()
+    fn challenges(&self, _: Option<&Denial>) -> Vec<String> {
+        vec!["Test".into()]
     }
 
-    fn credential(&self) -> CredentialLocation {
-        CredentialLocation::Header(http::HeaderName::from_static("x-key"))
+    fn credentials(&self) -> Vec<CredentialLocation> {
+        vec![CredentialLocation::Header(http::HeaderName::from_static("x-key"))]
     }
 }
 
@@ -136,6 +149,8 @@ fn plan() -> Plan {
             authentication,
             authorize: Vec::new(),
             quotas: Vec::new(),
+            shape: Vec::new(),
+            kept_credentials: Vec::new(),
             max_body_bytes: CAP,
             off: Vec::new(),
         })

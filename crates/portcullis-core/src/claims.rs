@@ -1,0 +1,155 @@
+//! What an issuer says of somebody.
+//!
+//! Claims are kept as a tree of values with one reading each: a name stands in an object once, and whoever reads a claim
+//! of another type than the one it needs gets nothing.
+
+use std::fmt;
+
+/// The value of a claim (RFC 7519, section 2).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Claim {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number without fraction or exponent that fits.
+    Integer(i64),
+    /// Any other number.
+    Number(f64),
+    /// A string.
+    Text(String),
+    /// An array.
+    List(Vec<Claim>),
+    /// An object, whose names do not repeat.
+    Object(Vec<(String, Claim)>),
+}
+
+impl Claim {
+    /// The member `name` of an object.
+    pub fn member(&self, name: &str) -> Option<&Claim> {
+        match self {
+            Claim::Object(members) => members.iter().find(|(there, _)| there == name).map(|(_, value)| value),
+            Claim::Null
+            | Claim::Bool(_)
+            | Claim::Integer(_)
+            | Claim::Number(_)
+            | Claim::Text(_)
+            | Claim::List(_) => None,
+        }
+    }
+
+    /// The value at `path`.
+    pub fn at(&self, path: &ClaimPath) -> Option<&Claim> {
+        path.0.iter().try_fold(self, |value, name| value.member(name))
+    }
+
+    /// The string, if it is one.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Claim::Text(text) => Some(text),
+            Claim::Null
+            | Claim::Bool(_)
+            | Claim::Integer(_)
+            | Claim::Number(_)
+            | Claim::List(_)
+            | Claim::Object(_) => None,
+        }
+    }
+
+    /// The strings of an array of strings. `None` for anything else, also where a single item is none.
+    pub fn as_texts(&self) -> Option<Vec<&str>> {
+        match self {
+            Claim::List(items) => items.iter().map(Claim::as_text).collect(),
+            Claim::Null
+            | Claim::Bool(_)
+            | Claim::Integer(_)
+            | Claim::Number(_)
+            | Claim::Text(_)
+            | Claim::Object(_) => None,
+        }
+    }
+
+    /// A list of words: an array of strings, or one string with spaces between them, as `scope` is (RFC 6749, section
+    /// 3.3). Nothing for anything else.
+    pub fn words(&self) -> Vec<String> {
+        match self {
+            Claim::Text(text) => text.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect(),
+            Claim::List(_) => self.as_texts().unwrap_or_default().into_iter().map(str::to_owned).collect(),
+            Claim::Null | Claim::Bool(_) | Claim::Integer(_) | Claim::Number(_) | Claim::Object(_) => {
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// Where a claim stands: names from the outermost object inwards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimPath(Vec<String>);
+
+impl ClaimPath {
+    /// The path of these names; at least one.
+    pub fn new<N: Into<String>>(names: impl IntoIterator<Item = N>) -> ClaimPath {
+        ClaimPath(names.into_iter().map(Into::into).collect())
+    }
+
+    /// The path that `text` means: `realm_access.roles` is `roles` within `realm_access`. A URL, as namespaced claims
+    /// have, is one name with all its dots. `None` where a name would be empty.
+    pub fn parse(text: &str) -> Option<ClaimPath> {
+        let names: Vec<String> = if text.contains("://") {
+            vec![text.to_owned()]
+        } else {
+            text.split('.').map(str::to_owned).collect()
+        };
+        (!names.iter().any(String::is_empty)).then_some(ClaimPath(names))
+    }
+}
+
+impl fmt::Display for ClaimPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("."))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(members: &[(&str, Claim)]) -> Claim {
+        Claim::Object(members.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
+    }
+
+    #[test]
+    fn a_path_leads_inwards() {
+        let roles = Claim::List(vec![Claim::Text("admin".into()), Claim::Text("user".into())]);
+        let claims = object(&[
+            ("realm_access", object(&[("roles", roles.clone())])),
+            ("https://example.com/roles", Claim::Text("a b".into())),
+        ]);
+        let at = |path: &str| claims.at(&ClaimPath::parse(path).unwrap());
+        assert_eq!(at("realm_access.roles"), Some(&roles));
+        assert_eq!(at("realm_access.roles.admin"), None);
+        assert_eq!(at("roles"), None);
+        assert_eq!(at("https://example.com/roles").unwrap().words(), ["a", "b"]);
+        for bad in ["", ".", "a.", ".a", "a..b"] {
+            assert_eq!(ClaimPath::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    /// An array with something else than strings in it has no one reading as a list of words.
+    #[test]
+    fn words_are_strings_or_nothing() {
+        let text = |text: &str| Claim::Text(text.into());
+        assert_eq!(Claim::List(vec![text("a"), Claim::Integer(1)]).words(), Vec::<String>::new());
+        assert_eq!(Claim::List(vec![text("a b"), text("c")]).words(), ["a b", "c"]);
+        assert_eq!(text(" a  b ").words(), ["a", "b"]);
+        for other in [
+            Claim::Null,
+            Claim::Bool(true),
+            Claim::Integer(1),
+            Claim::Number(0.5),
+            object(&[("admin", Claim::Null)]),
+        ] {
+            assert_eq!(other.words(), Vec::<String>::new());
+        }
+    }
+}

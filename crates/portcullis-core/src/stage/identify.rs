@@ -1,0 +1,159 @@
+//! Who sends the request: how a route's methods are asked, and what their answers come to.
+//!
+//! A method is passed over only where its credential is absent; one whose credential is there and bad ends the search.
+//! Wrong credentials are counted for the address that they come from, and beyond a bound only credentials that were good
+//! from there before are taken.
+
+use super::{Facts, Findings};
+use crate::check::{AnswerFields, Authenticate, Authentication, Authn, CheckId, Mode};
+use crate::denial::{Advice, Code, Denial};
+use crate::effects::{Effects, Standing};
+use crate::principal::{Identity, Principal};
+use http::StatusCode;
+use std::sync::Arc;
+
+/// Who sends the request, and what the client is told for next time.
+pub(super) struct Identified {
+    pub(super) principal: Principal,
+    pub(super) tell: AnswerFields,
+}
+
+impl Identified {
+    pub(super) const ANONYMOUS: Identified = Identified { principal: Principal::ANONYMOUS, tell: Vec::new() };
+}
+
+/// A refusal and the method that it is by.
+struct Refusal<'a> {
+    denial: Denial,
+    by: Option<&'a dyn Authenticate>,
+}
+
+/// Who sends the request. Anonymous where the route is public, where authentication only observes, and where `findings`
+/// says that the request is refused.
+pub(super) async fn identify(
+    mut facts: Facts<'_>,
+    effects: &dyn Effects,
+    findings: &mut Findings,
+) -> Identified {
+    let (mode, methods) = match &facts.route.controls.authentication {
+        Authentication::Public { .. }
+        | Authentication::AnyOf { mode: Mode::Off, .. }
+        | Authentication::AllOf { mode: Mode::Off, .. } => return Identified::ANONYMOUS,
+        Authentication::AnyOf { mode, methods } | Authentication::AllOf { mode, methods } => (*mode, methods),
+    };
+    let source = facts.head.client();
+    facts.source = effects.standing(source);
+    let identified = match &facts.route.controls.authentication {
+        Authentication::AllOf { .. } => all_of(&facts, methods, effects).await,
+        Authentication::AnyOf { .. } | Authentication::Public { .. } => {
+            any_of(&facts, methods, effects).await
+        }
+    };
+    match identified {
+        Ok(identified) => identified,
+        Err(Refusal { denial, by }) => {
+            if denial.code().is_wrong_guess() {
+                effects.credential_failed(source);
+            }
+            let id =
+                by.or(methods.first().map(AsRef::as_ref)).map_or(CheckId::new("authn"), |method| method.id());
+            findings.refuse(mode, id, challenged(denial, by, methods));
+            Identified::ANONYMOUS
+        }
+    }
+}
+
+/// The first method whose credential is there decides.
+async fn any_of<'a>(
+    facts: &Facts<'_>,
+    methods: &'a [Arc<dyn Authenticate>],
+    effects: &dyn Effects,
+) -> Result<Identified, Refusal<'a>> {
+    for method in methods {
+        // SECURITY: a bad credential never falls through to the next method (a_bad_credential_ends_the_search).
+        if let Some(identified) = ask(facts, method.as_ref(), effects).await? {
+            return Ok(identified);
+        }
+    }
+    Err(Refusal {
+        denial: Denial::new(Code::CredentialMissing, "no credential that the route accepts"),
+        by: None,
+    })
+}
+
+/// Every method must say who it is, and none may contradict another.
+async fn all_of<'a>(
+    facts: &Facts<'_>,
+    methods: &'a [Arc<dyn Authenticate>],
+    effects: &dyn Effects,
+) -> Result<Identified, Refusal<'a>> {
+    let mut first: Option<Identified> = None;
+    for method in methods {
+        let Some(mut identified) = ask(facts, method.as_ref(), effects).await? else {
+            let denial = Denial::new(Code::CredentialMissing, "one of several credentials is missing");
+            return Err(Refusal { denial, by: Some(method.as_ref()) });
+        };
+        match &mut first {
+            None => first = Some(identified),
+            Some(first) => {
+                // SECURITY: one consumer's certificate does not vouch for another one's key
+                // (credentials_of_two_consumers_are_refused).
+                if let (Identity::Consumer(one), Identity::Consumer(other)) =
+                    (&first.principal.identity, &identified.principal.identity)
+                    && one != other
+                {
+                    let denial = Denial::new(Code::CredentialsDisagree, "credentials of different consumers");
+                    return Err(Refusal { denial, by: Some(method.as_ref()) });
+                }
+                first.tell.append(&mut identified.tell);
+            }
+        }
+    }
+    first.ok_or_else(|| Refusal { denial: Denial::new(Code::Fault, "no method to ask"), by: None })
+}
+
+/// What one method says. `None` where its credential is absent.
+async fn ask<'a>(
+    facts: &Facts<'_>,
+    method: &'a dyn Authenticate,
+    effects: &dyn Effects,
+) -> Result<Option<Identified>, Refusal<'a>> {
+    let refuse = |denial| Err(Refusal { denial, by: Some(method) });
+    let (principal, tell) = match method.authenticate(facts, effects).resolve().await {
+        Authn::Claim(principal) => (principal, Vec::new()),
+        Authn::ClaimAndTell(principal, tell) => (principal, tell),
+        Authn::Deny(denial) => return refuse(denial),
+        Authn::NotMine => return Ok(None),
+    };
+    if let Some(fingerprint) = principal.fingerprint {
+        let source = facts.head.client();
+        match facts.source {
+            Standing::Free => effects.credential_good(source, fingerprint),
+            // SECURITY: a guess that hits at last is still a guess (a_lucky_guess_comes_too_late).
+            Standing::Blocked { .. } if !effects.is_known(source, fingerprint) => {
+                if let Some(denial) = facts.blocked() {
+                    return refuse(denial);
+                }
+            }
+            Standing::Blocked { .. } => {}
+        }
+    }
+    Ok(Some(Identified { principal, tell }))
+}
+
+/// With what an answer that refuses must say of how to authenticate.
+fn challenged(denial: Denial, by: Option<&dyn Authenticate>, methods: &[Arc<dyn Authenticate>]) -> Denial {
+    if denial.status() != StatusCode::UNAUTHORIZED || *denial.advice() != Advice::None {
+        return denial;
+    }
+    let mut challenges = Vec::new();
+    for method in methods {
+        let refused = by.is_some_and(|by| std::ptr::addr_eq(by, method.as_ref())).then_some(&denial);
+        for challenge in method.challenges(refused) {
+            if !challenges.contains(&challenge) {
+                challenges.push(challenge);
+            }
+        }
+    }
+    denial.advising(Advice::Challenge(challenges))
+}

@@ -1,0 +1,245 @@
+//! Who has failed to authenticate, how often, and who has not.
+//!
+//! Each source, an address or an IPv6 /64, may fail a number of times; each failure beyond makes it wait twice as long as
+//! the one before, up to a bound. After a while without failure all is forgotten. A source can be a whole office behind
+//! one address, so what was good from there before stays good: a table of fingerprints remembers it.
+//!
+//! Memory is bounded. Where a place in the table is wanted, whoever would be free soonest gives it up; so a flood of
+//! addresses frees nobody for whom waiting has just begun, and costs whoever sends it an address for each guess.
+
+use portcullis_core::{Clock, Fingerprint, Standing, head::client};
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// What a source may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailurePolicy {
+    /// Failures that cost nothing.
+    pub free: u32,
+    /// How long the first failure beyond makes a source wait; each further one doubles it.
+    pub first_wait: Duration,
+    /// The longest wait. A source that has not failed for twice as long is forgotten.
+    pub longest_wait: Duration,
+}
+
+impl Default for FailurePolicy {
+    fn default() -> Self {
+        FailurePolicy { free: 10, first_wait: Duration::from_secs(1), longest_wait: Duration::from_secs(300) }
+    }
+}
+
+const WAYS: usize = 8;
+
+#[derive(Clone, Copy, Default)]
+struct Entry {
+    source: u64,
+    failures: u32,
+    /// Nanoseconds on the clock that never goes back.
+    last: u64,
+    blocked_until: u64,
+}
+
+/// The sources that failed, and the credentials that were good.
+pub struct Failures {
+    policy: FailurePolicy,
+    sets: Box<[Mutex<[Entry; WAYS]>]>,
+    /// The end of the longest wait there is: before it, and only then, a source needs to be looked up.
+    busy_until: AtomicU64,
+    good: Box<[AtomicU64]>,
+    hasher: RandomState,
+}
+
+impl Failures {
+    /// Room for 32,768 sources and 65,536 credentials: about 1.5 MiB.
+    pub fn new(policy: FailurePolicy) -> Failures {
+        Failures::with_room(policy, 4096, 65_536)
+    }
+
+    /// Room for `sets` times eight sources and for `good` credentials, each a power of two.
+    fn with_room(policy: FailurePolicy, sets: usize, good: usize) -> Failures {
+        Failures {
+            policy,
+            sets: (0..sets.next_power_of_two()).map(|_| Mutex::default()).collect(),
+            busy_until: AtomicU64::new(0),
+            good: (0..good.next_power_of_two()).map(|_| AtomicU64::new(0)).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// How a source stands.
+    pub fn standing(&self, clock: &dyn Clock, source: IpAddr) -> Standing {
+        let busy_until = self.busy_until.load(Ordering::Relaxed);
+        if busy_until == 0 {
+            return Standing::Free;
+        }
+        let now = nanos(clock.monotonic());
+        if busy_until <= now {
+            return Standing::Free;
+        }
+        let source = self.source(source);
+        let blocked_until = self.with_set(source, |set| {
+            set.iter().find(|entry| entry.source == source).map_or(0, |entry| entry.blocked_until)
+        });
+        match blocked_until.saturating_sub(now) {
+            0 => Standing::Free,
+            wait => Standing::Blocked { wait: Duration::from_nanos(wait) },
+        }
+    }
+
+    /// A credential from this source was wrong.
+    pub fn failed(&self, clock: &dyn Clock, source: IpAddr) {
+        let now = nanos(clock.monotonic());
+        let source = self.source(source);
+        let forget = nanos(self.policy.longest_wait).saturating_mul(2);
+        let blocked_until = self.with_set(source, |set| {
+            let place = set.iter().position(|entry| entry.source == source).or_else(|| {
+                let soonest =
+                    set.iter().enumerate().min_by_key(|(_, entry)| (entry.blocked_until, entry.last));
+                soonest.map(|(place, _)| place)
+            });
+            let Some(entry) = place.and_then(|place| set.get_mut(place)) else { return 0 };
+            if entry.source != source || entry.last.saturating_add(forget) <= now {
+                *entry = Entry { source, ..Entry::default() };
+            }
+            entry.last = now;
+            entry.failures = entry.failures.saturating_add(1);
+            entry.blocked_until = now.saturating_add(nanos(self.wait(entry.failures)));
+            entry.blocked_until
+        });
+        if blocked_until > now {
+            self.busy_until.fetch_max(blocked_until, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether this credential was good when it came from this source before.
+    pub fn is_known(&self, source: IpAddr, credential: Fingerprint) -> bool {
+        let mark = self.mark(source, credential);
+        self.place(mark).is_some_and(|place| place.load(Ordering::Relaxed) == mark)
+    }
+
+    /// This credential from this source was good. Writes only what is new, so that cores do not take turns.
+    pub fn good(&self, source: IpAddr, credential: Fingerprint) {
+        let mark = self.mark(source, credential);
+        if let Some(place) = self.place(mark)
+            && place.load(Ordering::Relaxed) != mark
+        {
+            place.store(mark, Ordering::Relaxed);
+        }
+    }
+
+    /// How long a source waits after so many failures.
+    fn wait(&self, failures: u32) -> Duration {
+        match failures.checked_sub(self.policy.free.saturating_add(1)) {
+            None => Duration::ZERO,
+            Some(doublings) => {
+                let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+                self.policy.first_wait.saturating_mul(factor).min(self.policy.longest_wait)
+            }
+        }
+    }
+
+    fn with_set<T>(&self, source: u64, work: impl FnOnce(&mut [Entry; WAYS]) -> T) -> T
+    where
+        T: Default,
+    {
+        let place = usize::try_from(source >> 1).unwrap_or_default() & (self.sets.len() - 1);
+        // A poisoned lock means that a thread died between two plain writes; either value is a valid state.
+        self.sets
+            .get(place)
+            .map(|set| work(&mut set.lock().unwrap_or_else(PoisonError::into_inner)))
+            .unwrap_or_default()
+    }
+
+    fn source(&self, source: IpAddr) -> u64 {
+        // Never 0, which is no source.
+        self.hasher.hash_one(client::fold(source)) | 1
+    }
+
+    fn mark(&self, source: IpAddr, credential: Fingerprint) -> u64 {
+        self.hasher.hash_one((client::fold(source), credential.0)) | 1
+    }
+
+    fn place(&self, mark: u64) -> Option<&AtomicU64> {
+        self.good.get(usize::try_from(mark >> 1).unwrap_or_default() & (self.good.len() - 1))
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_core::Now;
+
+    struct At(f64);
+
+    impl Clock for At {
+        fn now(&self) -> Now {
+            let time = Duration::from_secs_f64(self.0);
+            Now { monotonic: time, unix: time }
+        }
+    }
+
+    const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+
+    fn wait(failures: &Failures, at: f64, source: IpAddr) -> Option<u64> {
+        match failures.standing(&At(at), source) {
+            Standing::Free => None,
+            Standing::Blocked { wait } => Some(wait.as_secs_f64().round() as u64),
+        }
+    }
+
+    #[test]
+    fn each_failure_beyond_the_free_ones_doubles_the_wait() {
+        let failures = Failures::new(FailurePolicy { free: 3, ..FailurePolicy::default() });
+        for _ in 0..3 {
+            failures.failed(&At(1.0), ONE);
+            assert_eq!(wait(&failures, 1.0, ONE), None);
+        }
+        let mut now = 1.0;
+        for expected in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
+            failures.failed(&At(now), ONE);
+            assert_eq!(wait(&failures, now, ONE), Some(expected));
+            assert_eq!(wait(&failures, now, OTHER), None, "another source is free");
+            now += expected as f64;
+            assert_eq!(wait(&failures, now, ONE), None);
+        }
+        failures.failed(&At(now + 600.0), ONE);
+        assert_eq!(wait(&failures, now + 600.0, ONE), None, "all was forgotten");
+    }
+
+    #[test]
+    fn what_was_good_from_a_source_is_known_there_and_nowhere_else() {
+        let failures = Failures::new(FailurePolicy::default());
+        failures.good(ONE, Fingerprint(7));
+        assert!(failures.is_known(ONE, Fingerprint(7)));
+        assert!(!failures.is_known(ONE, Fingerprint(8)));
+        assert!(!failures.is_known(OTHER, Fingerprint(7)));
+    }
+
+    #[test]
+    fn an_ipv6_customer_is_one_source() {
+        let failures = Failures::new(FailurePolicy { free: 0, ..FailurePolicy::default() });
+        failures.failed(&At(1.0), "2001:db8:1:2::1".parse().unwrap());
+        assert!(wait(&failures, 1.0, "2001:db8:1:2:ffff::9".parse().unwrap()).is_some());
+        assert!(wait(&failures, 1.0, "2001:db8:1:3::1".parse().unwrap()).is_none());
+    }
+
+    #[test]
+    fn a_flood_of_sources_frees_nobody_who_has_just_begun_to_wait() {
+        let failures = Failures::with_room(FailurePolicy { free: 1, ..FailurePolicy::default() }, 4, 64);
+        for _ in 0..10 {
+            failures.failed(&At(1.0), ONE);
+        }
+        for number in 0..100_000_u32 {
+            failures.failed(&At(1.0), IpAddr::V4((0x0a00_0000 + number).into()));
+        }
+        assert!(wait(&failures, 1.0, ONE).is_some());
+    }
+}
