@@ -2,8 +2,9 @@
 
 use crate::authn::key_digest::KeyHasher;
 use portcullis_config::{Context, Span};
-use portcullis_core::{Consumer, ConsumerId, Consumers, KeyRecord, KeySetId, LimitId};
+use portcullis_core::{Consumer, ConsumerId, Consumers, Job, KeyRecord, KeySetId, LimitId};
 use portcullis_store::MemoryKeys;
+use std::sync::Arc;
 
 /// Collects what the checks of a configuration need at run time.
 pub struct Build {
@@ -15,6 +16,8 @@ pub struct Build {
     pub consumer_keys: KeySetId,
     /// Makes digests of keys.
     pub hasher: KeyHasher,
+    /// What goes on beside requests.
+    pub jobs: Vec<Arc<dyn Job>>,
     limits: u32,
 }
 
@@ -23,7 +26,12 @@ impl Build {
     pub fn new(hasher: KeyHasher) -> Build {
         let mut keys = MemoryKeys::default();
         let consumer_keys = keys.add_set();
-        Build { consumers: Consumers::default(), keys, consumer_keys, hasher, limits: 0 }
+        Build { consumers: Consumers::default(), keys, consumer_keys, hasher, jobs: Vec::new(), limits: 0 }
+    }
+
+    /// Adds something that goes on beside requests.
+    pub fn add_job(&mut self, job: Arc<dyn Job>) {
+        self.jobs.push(job);
     }
 
     /// A number for a limit that nobody else counts against.

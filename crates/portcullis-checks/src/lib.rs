@@ -18,10 +18,13 @@ pub mod cidr;
 pub mod inspect;
 pub mod mode;
 pub mod quota;
+pub mod reason;
 pub mod screen;
 pub mod security;
+pub mod token;
 
 pub use build::Build;
 pub use cidr::Cidr;
 pub use mode::ModeConfig;
+pub use reason::Reason;
 pub use security::{RouteAuthentication, SecurityConfig};

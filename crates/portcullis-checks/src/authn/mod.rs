@@ -1,19 +1,26 @@
 //! Who sends the request.
 //!
-//! A route's statement names one method, or several of which one must succeed. A method whose credential is absent is
-//! passed over; one whose credential is there and bad ends the search.
+//! A route's statement names one method, several of which one must succeed, or several that all must. A method whose
+//! credential is absent is passed over where one is enough; one whose credential is there and bad ends the search.
+//! Methods that take a token are one check, [`bearer`], since there is one place in which a token can stand.
 
 pub mod api_key;
+pub mod bearer;
+pub mod jwt;
 pub mod key_config;
 pub mod key_digest;
 pub mod oauth2;
+pub mod resource_metadata;
+pub mod token_config;
 
 pub use key_config::KeyConfig;
 
 use crate::build::Build;
 use crate::mode::ModeConfig;
 use api_key::ApiKeyConfig;
+use bearer::Trust;
 use http::HeaderName;
+use jwt::JwtConfig;
 use oauth2::OAuth2Config;
 use portcullis_config::{
     Context, Decode, DecodeFields, Definitions, Entry, Fields, Key, Node, ObjectSchema, Span, Spanned, Value,
@@ -22,18 +29,21 @@ use portcullis_config::{
 use portcullis_core::{Authenticate, Authentication};
 use serde_json::json;
 use std::sync::Arc;
+use token_config::TokenConfig;
 
 /// One way to authenticate.
 #[derive(Clone, Debug)]
 pub enum MethodConfig {
     /// By an API key.
     ApiKey(ApiKeyConfig),
+    /// By a signed token.
+    Jwt(Box<JwtConfig>),
     /// By an OAuth 2 access token.
-    OAuth2(OAuth2Config),
+    OAuth2(Box<OAuth2Config>),
 }
 
 /// The words for `type`, as they are printed.
-const TYPES: [&str; 2] = ["api_key", "OAuth2"];
+const TYPES: [&str; 3] = ["api_key", "jwt", "OAuth2"];
 
 impl MethodConfig {
     fn decode_fields(fields: &mut Fields<'_>, cx: &mut Context) -> Option<MethodConfig> {
@@ -43,7 +53,10 @@ impl MethodConfig {
             given.value.chars().filter(|c| !matches!(c, '_' | '-')).collect::<String>().to_ascii_lowercase();
         match folded.as_str() {
             "apikey" => ApiKeyConfig::decode_fields(fields, cx).map(MethodConfig::ApiKey),
-            "oauth2" => OAuth2Config::decode_fields(fields, cx).map(MethodConfig::OAuth2),
+            "jwt" => JwtConfig::decode_fields(fields, cx).map(|jwt| MethodConfig::Jwt(Box::new(jwt))),
+            "oauth2" => {
+                OAuth2Config::decode_fields(fields, cx).map(|oauth2| MethodConfig::OAuth2(Box::new(oauth2)))
+            }
             _ => {
                 let unknown =
                     cx.error("config.unknown_value", given.span, "there is no such type of authentication");
@@ -59,10 +72,19 @@ impl MethodConfig {
         }
     }
 
-    fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Arc<dyn Authenticate>> {
+    fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Compiled> {
         match self {
-            MethodConfig::ApiKey(config) => Some(Arc::new(config.compile(build, cx)?)),
-            MethodConfig::OAuth2(config) => config.compile(cx),
+            MethodConfig::ApiKey(config) => Some(Compiled::Check(Arc::new(config.compile(build, cx)?))),
+            MethodConfig::Jwt(config) => config.compile(build, cx).map(Compiled::Token),
+            MethodConfig::OAuth2(config) => config.compile(build, cx).map(Compiled::Token),
+        }
+    }
+
+    fn token(&self) -> Option<&TokenConfig> {
+        match self {
+            MethodConfig::ApiKey(_) => None,
+            MethodConfig::Jwt(config) => Some(&config.token),
+            MethodConfig::OAuth2(config) => Some(&config.token),
         }
     }
 
@@ -70,7 +92,7 @@ impl MethodConfig {
     fn knows_consumers(&self) -> Option<bool> {
         match self {
             MethodConfig::ApiKey(config) => Some(config.keys.is_none()),
-            MethodConfig::OAuth2(_) => None,
+            MethodConfig::Jwt(_) | MethodConfig::OAuth2(_) => None,
         }
     }
 
@@ -86,6 +108,12 @@ impl MethodConfig {
     }
 }
 
+/// A method that was compiled: a check, or an issuer for the one check of all tokens.
+enum Compiled {
+    Check(Arc<dyn Authenticate>),
+    Token(Trust),
+}
+
 impl Decode for MethodConfig {
     fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
         let mut fields = cx.fields(node)?;
@@ -98,10 +126,20 @@ impl Decode for MethodConfig {
         definitions.define::<Self>("AuthenticationMethod", |definitions| {
             json!({ "oneOf": [
                 Self::schema_of::<ApiKeyConfig>(&["api_key", "APIKey", "apiKey"], "An API key.", definitions),
+                Self::schema_of::<JwtConfig>(&["jwt", "JWT"], JWT, definitions),
                 Self::schema_of::<OAuth2Config>(&["OAuth2", "oauth2"], OAUTH2, definitions),
             ] })
         })
     }
+}
+
+/// How many of several methods must succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needed {
+    /// The first whose credential is there.
+    Any,
+    /// Every one.
+    All,
 }
 
 /// A route's statement on authentication.
@@ -109,22 +147,25 @@ impl Decode for MethodConfig {
 pub struct AuthenticationConfig {
     /// The methods, asked in this order; at least one.
     pub methods: Vec<MethodConfig>,
+    /// Whether one is enough.
+    pub needed: Needed,
     /// What a refusal does.
     pub mode: ModeConfig,
     /// Where it stands.
     pub at: Span,
 }
 
-const OAUTH2: &str = "An OAuth 2 access token. This version does not verify tokens, and refuses a configuration that relies on them.";
+const JWT: &str = "A token that an issuer signed (RFC 7519).";
+const OAUTH2: &str = "An OAuth 2 access token, signed or opaque (RFC 6750).";
 const ANY: Key<'static> = Key::new("any");
 const ALL: Key<'static> = Key::new("all");
 
-/// Whether `any` was meant, so that what is missing is not `type`.
-fn misspells_any(node: &Node) -> bool {
+/// Whether `any` or `all` was meant, so that what is missing is not `type`.
+fn misspells_a_list(node: &Node) -> bool {
     let Value::Mapping(entries) = &node.value else { return false };
-    let meant = |entry: &Entry| suggest::closest(&entry.key, ["type", "mode", ANY.name()]);
+    let meant = |entry: &Entry| suggest::closest(&entry.key, ["type", "mode", ANY.name(), ALL.name()]);
     !entries.iter().any(|entry| entry.key == "type")
-        && entries.iter().any(|entry| meant(entry) == Some(ANY.name()))
+        && entries.iter().any(|entry| [Some(ANY.name()), Some(ALL.name())].contains(&meant(entry)))
 }
 
 impl Decode for AuthenticationConfig {
@@ -133,32 +174,37 @@ impl Decode for AuthenticationConfig {
         let at = fields.span();
         let mode =
             fields.or_else::<Spanned<ModeConfig>>("mode", || Spanned::nowhere(ModeConfig::Enforce), cx);
-        // Looked for first, since a key that was asked for is one that a misspelt key might be taken for.
-        let methods = if node.lookup(ALL.name()).is_some()
-            && let Some(all) = fields.take_raw(ALL, cx)
-        {
-            cx.diagnostics.conceal_values(&all.value);
-            cx.error(
-                "config.unsupported",
-                all.key_span,
-                "this version does not ask for several credentials at once, so a route cannot rely on them",
-            )
-            .help("name one method, or methods of which one is enough under `any`");
-            fields.abandon(cx);
-            return None;
-        } else if fields.has(ANY) {
-            fields.required::<Vec<MethodConfig>>(ANY, cx)
-        } else if misspells_any(node) {
+        let mut needed = Needed::Any;
+        let methods = match (fields.has(ANY), fields.has(ALL)) {
+            (true, true) => {
+                cx.error("config.any_and_all", at, "either one of the methods is enough or all are needed")
+                    .help("write one of `any` and `all`");
+                fields.abandon(cx);
+                return None;
+            }
+            (true, false) => fields.required::<Vec<MethodConfig>>(ANY, cx),
+            (false, true) => {
+                needed = Needed::All;
+                fields.required::<Vec<MethodConfig>>(ALL, cx)
+            }
             // `finish` says so.
-            None
-        } else {
-            MethodConfig::decode_fields(&mut fields, cx).map(|method| vec![method])
+            (false, false) if misspells_a_list(node) => None,
+            (false, false) => MethodConfig::decode_fields(&mut fields, cx).map(|method| vec![method]),
         };
         fields.finish(cx)?;
         let (mode, methods) = (mode?, methods?);
         if methods.is_empty() {
             cx.error("config.empty_list", at, "nobody can authenticate by none of these")
                 .help("list at least one method, or open the route with `public: \"why\"`");
+            return None;
+        }
+        if needed == Needed::All && methods.iter().filter(|method| method.token().is_some()).count() > 1 {
+            cx.error(
+                "config.several_tokens",
+                at,
+                "a request carries one token, so two cannot both be asked for",
+            )
+            .help("list the issuers under `any`, and leave one method that takes a token under `all`");
             return None;
         }
         match mode.value {
@@ -181,7 +227,7 @@ impl Decode for AuthenticationConfig {
                 return None;
             }
         }
-        Some(AuthenticationConfig { methods, mode: mode.value, at })
+        Some(AuthenticationConfig { methods, needed, mode: mode.value, at })
     }
 
     fn schema(definitions: &mut Definitions) -> serde_json::Value {
@@ -198,14 +244,19 @@ impl Decode for AuthenticationConfig {
                 schema
             };
             let api_key = MethodConfig::schema_of::<ApiKeyConfig>(&["api_key", "APIKey", "apiKey"], "An API key.", definitions);
+            let jwt = MethodConfig::schema_of::<JwtConfig>(&["jwt", "JWT"], JWT, definitions);
             let oauth2 = MethodConfig::schema_of::<OAuth2Config>(&["OAuth2", "oauth2"], OAUTH2, definitions);
             let mut any = ObjectSchema::new("One of several methods must succeed.");
             let methods = Vec::<MethodConfig>::schema(definitions);
-            any.property(ANY, "The methods, asked in this order.", methods, None, true);
+            any.property(ANY, "The methods, asked in this order.", methods.clone(), None, true);
+            let mut all = ObjectSchema::new("All of several methods must succeed; the first one says who sends the request.");
+            all.property(ALL, "The methods, asked in this order. No two may name different consumers.", methods, None, true);
             json!({ "oneOf": [
                 with_mode(api_key, definitions),
+                with_mode(jwt, definitions),
                 with_mode(oauth2, definitions),
                 with_mode(any.into_json(), definitions),
+                with_mode(all.into_json(), definitions),
             ] })
         })
     }
@@ -215,9 +266,29 @@ impl AuthenticationConfig {
     /// What runs.
     pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Authentication> {
         // All are compiled before the first failure counts, so that all failures are reported.
-        let methods: Vec<_> = self.methods.iter().map(|method| method.compile(build, cx)).collect();
-        let methods = methods.into_iter().collect::<Option<Vec<_>>>()?;
-        Some(Authentication::AnyOf { mode: self.mode.into(), methods })
+        let compiled: Vec<_> = self.methods.iter().map(|method| method.compile(build, cx)).collect();
+        let compiled = compiled.into_iter().collect::<Option<Vec<_>>>()?;
+        let mut methods: Vec<Arc<dyn Authenticate>> = Vec::new();
+        let mut trusts = Vec::new();
+        let mut place = None;
+        for compiled in compiled {
+            match compiled {
+                Compiled::Check(check) => methods.push(check),
+                Compiled::Token(trust) => {
+                    place.get_or_insert(methods.len());
+                    trusts.push(trust);
+                }
+            }
+        }
+        if let Some(place) = place {
+            let configs: Vec<_> = self.methods.iter().filter_map(MethodConfig::token).collect();
+            methods.insert(place, Arc::new(token_config::bearer(trusts, &configs)));
+        }
+        let mode = self.mode.into();
+        Some(match self.needed {
+            Needed::Any => Authentication::AnyOf { mode, methods },
+            Needed::All => Authentication::AllOf { mode, methods },
+        })
     }
 
     /// Whether any method establishes consumers that the configuration names; `None` where one establishes others.

@@ -1,37 +1,136 @@
-//! An OAuth 2 access token.
+//! An OAuth 2 access token (RFC 6749, RFC 6750), named by where clients get it.
 //!
-//! The configuration can be written, and is refused: this version does not verify tokens, and a gateway that accepted the
-//! words without the deed would be open.
+//! The rest is found from the authorization server's metadata, which must name the very same token endpoint; so a URL that
+//! is not quite right is refused instead of trusting somebody else.
 
-use portcullis_config::{Context, Spanned, object};
-use portcullis_core::Authenticate;
+use super::bearer::Trust;
+use super::token_config::{TokenConfig, url};
+use crate::build::Build;
+use crate::token::introspection::Introspector;
+use crate::token::issuer::{Issuer, KeySource};
+use portcullis_config::{Context, DecodeFields, Definitions, Fields, ObjectSchema, Secret, Spanned, object};
+use portcullis_core::CheckId;
 use std::sync::Arc;
+use std::time::Duration;
 
 object! {
-    /// An OAuth 2 access token (RFC 6749, RFC 6750).
-    pub struct OAuth2Config {
+    /// The authorization server.
+    pub struct OAuth2ServerConfig {
         /// The token endpoint of the authorization server, from whose metadata the rest is found.
         pub token_url: Option<Spanned<String>>,
-        /// The issuer, where it is not the token endpoint's.
+        /// The issuer, where the metadata is not found from the token endpoint, or where there is none.
         pub issuer: Option<Spanned<String>>,
-        /// Where the issuer's keys are.
-        pub jwks_url: Option<Spanned<String>>,
-        /// Where opaque tokens are introspected.
+        /// Where opaque tokens are introspected, if not where the metadata says.
         pub introspection_url: Option<Spanned<String>>,
-        /// For whom a token must be.
-        pub audience: Option<Spanned<String>>,
+        /// The gateway's own name at the authorization server. Opaque tokens are accepted only with it, since the server
+        /// tells nobody else of them.
+        pub client_id: Option<Spanned<String>>,
+        /// The gateway's own secret at the authorization server.
+        pub client_secret: Option<Spanned<Secret>>,
+        /// How long what the server said of an opaque token is believed, and so how long a revoked one still passes at
+        /// most. Default: 30s.
+        pub introspection_lifetime: Duration = Duration::from_secs(30),
+    }
+}
+
+/// An OAuth 2 access token.
+#[derive(Clone, Debug)]
+pub struct OAuth2Config {
+    /// Whose.
+    pub server: OAuth2ServerConfig,
+    /// What is asked of it.
+    pub token: TokenConfig,
+}
+
+impl DecodeFields for OAuth2Config {
+    fn decode_fields(fields: &mut Fields<'_>, cx: &mut Context) -> Option<OAuth2Config> {
+        let server = OAuth2ServerConfig::decode_fields(fields, cx);
+        let token = TokenConfig::decode_fields(fields, cx);
+        Some(OAuth2Config { server: server?, token: token? })
+    }
+
+    fn describe(schema: &mut ObjectSchema, definitions: &mut Definitions) {
+        OAuth2ServerConfig::describe(schema, definitions);
+        TokenConfig::describe(schema, definitions);
     }
 }
 
 impl OAuth2Config {
-    /// Refuses the configuration.
-    pub fn compile(&self, cx: &mut Context) -> Option<Arc<dyn Authenticate>> {
-        cx.error(
-            "config.unsupported",
-            self.at,
-            "this version does not verify OAuth 2 tokens, so a route cannot rely on them",
-        )
-        .help("authenticate by `type: api_key` until it does");
-        None
+    /// The authorization server, and on which conditions its tokens are accepted.
+    pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Trust> {
+        let options = self.token.compile(false, cx);
+        let OAuth2ServerConfig { token_url, issuer, introspection_url, .. } = &self.server;
+        if self.token.audience.is_none() && self.token.insecure_any_audience.is_none() {
+            cx.warning("config.any_audience", self.server.at, "a token that the server made for another API is accepted")
+                .help("write `audience`, the name that the server knows this API by, or `insecure_any_audience: \"why\"`");
+        }
+        let mut parse = |text: &Option<Spanned<String>>| match text {
+            None => Some(None),
+            Some(text) => url(text, cx).map(Some),
+        };
+        let (token, introspection) = (parse(token_url), parse(introspection_url));
+        let introspector = self.introspector(cx);
+        let (token, introspection, introspector, options) = (token?, introspection?, introspector?, options?);
+        if introspection.is_some() && introspector.is_none() {
+            cx.error(
+                "config.client_id",
+                self.server.at,
+                "nobody is told of opaque tokens without a name and a secret",
+            )
+            .help("write `client_id` and `client_secret`, which the authorization server gave you");
+            return None;
+        }
+        let name = issuer.as_ref().map(|issuer| issuer.value.clone());
+        let source = match (&options.jwks, &token, issuer) {
+            (Some(jwks), _, Some(_)) => KeySource::Url(jwks.clone()),
+            (_, Some(token), _) => KeySource::TokenEndpoint(token.clone()),
+            (None, None, Some(issuer)) => {
+                url(issuer, cx)?;
+                KeySource::Issuer
+            }
+            (_, None, None) => {
+                cx.error("config.no_issuer", self.server.at, "nothing says whose tokens these are")
+                    .help("write `token_url`, where clients get their tokens, or `issuer`");
+                return None;
+            }
+        };
+        let whose = match (token_url, issuer) {
+            (Some(url), _) => &url.value,
+            (None, Some(issuer)) => &issuer.value,
+            (None, None) => return None,
+        };
+        let kinds = if introspector.is_some() { "a signed or opaque token" } else { "a signed token" };
+        let summary = format!("{kinds} of {whose}");
+        let server = Issuer::fetched(name, source, introspection, options.algorithms, options.refresh)
+            .with_keys_at(options.jwks);
+        let server = Arc::new(server);
+        build.add_job(Arc::clone(&server) as Arc<dyn portcullis_core::Job>);
+        Some(Trust {
+            id: CheckId::new("authn.oauth2"),
+            issuer: server,
+            rules: options.rules,
+            introspector,
+            binding_required: options.binding_required,
+            nonces: options.nonces,
+            metadata_url: options.resource.as_ref().map(super::resource_metadata::url),
+            forward: options.forward,
+            summary,
+        })
+    }
+
+    fn introspector(&self, cx: &mut Context) -> Option<Option<Introspector>> {
+        match (&self.server.client_id, &self.server.client_secret) {
+            (None, None) => Some(None),
+            (Some(client), Some(secret)) => Some(Some(Introspector::new(
+                client.value.clone(),
+                secret.value.clone(),
+                self.server.introspection_lifetime,
+            ))),
+            (Some(Spanned { span, .. }), None) | (None, Some(Spanned { span, .. })) => {
+                cx.error("config.client_id", *span, "a client has both a name and a secret")
+                    .help("write `client_id` and `client_secret`, which the authorization server gave you");
+                None
+            }
+        }
     }
 }

@@ -44,6 +44,11 @@ pub fn canonical(authority: &str) -> Result<String, &'static str> {
     }
 }
 
+/// The port that an authority names; `None` where it names none.
+pub fn port(authority: &str) -> Option<u16> {
+    authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -71,6 +71,7 @@ pub struct Head {
     method: Method,
     target: PathAndQuery,
     host: HeaderValue,
+    port: Option<u16>,
     headers: HeaderMap,
     framing: Framing,
     upgrade: Option<HeaderValue>,
@@ -93,6 +94,7 @@ impl Head {
             return Err(Denial::new(Code::MalformedRequest, "not a version of HTTP that is spoken here"));
         }
         let target = target(&uri, policy)?;
+        let port = port(&uri, &headers);
         let host = host(&uri, &mut headers)?;
         let peer = conn.peer.ip().to_canonical();
         let trusted = policy.trusted_proxies.iter().any(|network| network.contains(&peer));
@@ -127,6 +129,7 @@ impl Head {
             method,
             target,
             host,
+            port,
             headers,
             framing: scan.framing,
             upgrade: scan.upgrade,
@@ -159,6 +162,17 @@ impl Head {
     /// The canonical host: lower case, without a port.
     pub fn host(&self) -> &HeaderValue {
         &self.host
+    }
+
+    /// The URL that the client asked for, as far as trusted proxies tell it: scheme, canonical host, and port where it is
+    /// not the scheme's own.
+    pub fn origin(&self) -> (&'static str, String, Option<u16>) {
+        let (host, port) = match self.way.host.as_ref().and_then(|host| host.to_str().ok()) {
+            Some(outer) => (host::canonical(outer).unwrap_or_default(), host::port(outer)),
+            None => (self.host.to_str().unwrap_or_default().to_owned(), self.port),
+        };
+        let own = if self.way.scheme == "https" { 443 } else { 80 };
+        (self.way.scheme, host, port.filter(|port| *port != own))
     }
 
     /// The end-to-end fields, without `Host`.
@@ -282,6 +296,14 @@ fn target(uri: &Uri, policy: &HeadPolicy) -> Result<PathAndQuery, Denial> {
             };
             target.parse().map_err(|_| Denial::new(Code::AmbiguousPath, "the path has no canonical form"))
         }
+    }
+}
+
+/// The port that the client named.
+fn port(uri: &Uri, headers: &HeaderMap) -> Option<u16> {
+    match uri.authority() {
+        Some(authority) => authority.port_u16(),
+        None => headers.get(header::HOST).and_then(|host| host.to_str().ok()).and_then(host::port),
     }
 }
 

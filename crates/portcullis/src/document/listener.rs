@@ -1,6 +1,6 @@
 //! Where the gateway listens.
 
-use super::reason::Reason;
+use portcullis_checks::Reason;
 use portcullis_config::{Context, Spanned, object};
 use portcullis_proxy::{Listener, Timeouts};
 use std::net::SocketAddr;

@@ -6,14 +6,13 @@
 mod access_log;
 mod consumer;
 mod listener;
-mod reason;
 mod route;
 mod upstream;
 
 pub use access_log::AccessLogConfig;
 pub use consumer::ConsumerConfig;
 pub use listener::{ListenerConfig, TimeoutsConfig};
-pub use reason::Reason;
+pub use portcullis_checks::Reason;
 pub use route::{MethodConfig, RouteConfig};
 pub use upstream::{HANDLER_SCHEME, UpstreamConfig, UpstreamTarget};
 

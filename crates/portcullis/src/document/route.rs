@@ -1,7 +1,7 @@
 //! What is served.
 
-use super::reason::Reason;
 use super::upstream::UpstreamConfig;
+use portcullis_checks::Reason;
 use portcullis_checks::SecurityConfig;
 use portcullis_config::{Context, Spanned, keyword, object};
 use portcullis_core::{MethodSet, head};

@@ -1,0 +1,160 @@
+//! A signed token of an issuer that the configuration names (RFC 7519).
+
+use super::bearer::Trust;
+use super::token_config::{TokenConfig, url};
+use crate::build::Build;
+use crate::token::algorithm::Algorithm;
+use crate::token::issuer::{Issuer, KeySource};
+use crate::token::keys::KeySet;
+use portcullis_config::{Context, DecodeFields, Definitions, Fields, ObjectSchema, Secret, Spanned, object};
+use portcullis_core::CheckId;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The least entropy of a shared secret: as many bytes as the shortest hash (RFC 7518, section 3.2).
+const MIN_SECRET_BYTES: usize = 32;
+
+object! {
+    /// Whose tokens they are.
+    pub struct JwtIssuerConfig {
+        /// The issuer: exactly what the tokens have as `iss`. Its keys are found by its metadata unless `jwks_url`,
+        /// `jwks_file` or `secret` says where they are.
+        pub issuer: Spanned<String>,
+        /// A file that holds the issuer's keys (RFC 7517), for an issuer that the gateway cannot reach.
+        pub jwks_file: Option<Spanned<PathBuf>>,
+        /// A secret that the issuer shares with the gateway, of at least 32 characters. Whoever has it can make tokens.
+        pub secret: Option<Spanned<Secret>>,
+    }
+}
+
+/// A signed token.
+#[derive(Clone, Debug)]
+pub struct JwtConfig {
+    /// Whose.
+    pub issuer: JwtIssuerConfig,
+    /// What is asked of it.
+    pub token: TokenConfig,
+}
+
+impl DecodeFields for JwtConfig {
+    fn decode_fields(fields: &mut Fields<'_>, cx: &mut Context) -> Option<JwtConfig> {
+        let issuer = JwtIssuerConfig::decode_fields(fields, cx);
+        let token = TokenConfig::decode_fields(fields, cx);
+        Some(JwtConfig { issuer: issuer?, token: token? })
+    }
+
+    fn describe(schema: &mut ObjectSchema, definitions: &mut Definitions) {
+        JwtIssuerConfig::describe(schema, definitions);
+        TokenConfig::describe(schema, definitions);
+    }
+}
+
+impl JwtConfig {
+    /// The issuer, and on which conditions its tokens are accepted.
+    pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Trust> {
+        let options = self.token.compile(self.issuer.secret.is_some(), cx);
+        if self.token.audience.is_none() && self.token.insecure_any_audience.is_none() {
+            cx.error("config.no_audience", self.issuer.at, "a token that was made for another API would be accepted")
+                .help("write `audience`, the name that the issuer knows this API by, or `insecure_any_audience: \"why\"`");
+            return None;
+        }
+        let options = options?;
+        let issuer = self.issuer(&options.algorithms, &options, cx)?;
+        let issuer = Arc::new(issuer);
+        if issuer.is_fetched() {
+            build.add_job(Arc::clone(&issuer) as Arc<dyn portcullis_core::Job>);
+        }
+        let resource = options.resource.as_ref();
+        Some(Trust {
+            id: CheckId::new("authn.jwt"),
+            issuer,
+            rules: options.rules,
+            introspector: None,
+            binding_required: options.binding_required,
+            nonces: options.nonces,
+            metadata_url: resource.map(super::resource_metadata::url),
+            forward: options.forward,
+            summary: format!("a token signed by {}", self.issuer.issuer.value),
+        })
+    }
+
+    fn issuer(
+        &self,
+        algorithms: &[Algorithm],
+        options: &super::token_config::TokenOptions,
+        cx: &mut Context,
+    ) -> Option<Issuer> {
+        let name = self.issuer.issuer.value.clone();
+        if name.trim().is_empty() {
+            cx.error("config.issuer_url", self.issuer.issuer.span, "an issuer has a name")
+                .help("write exactly what its tokens have as `iss`");
+            return None;
+        }
+        let sources = [
+            self.token.jwks_url.as_ref().map(|url| url.span),
+            self.issuer.jwks_file.as_ref().map(|file| file.span),
+            self.issuer.secret.as_ref().map(|secret| secret.span),
+        ];
+        let mut given = sources.iter().flatten();
+        if let (Some(first), Some(second)) = (given.next(), given.next()) {
+            cx.error("config.key_source", *second, "an issuer's keys come from one place")
+                .related(*first, "the other place")
+                .help("remove one of the two");
+            return None;
+        }
+        if let Some(secret) = &self.issuer.secret {
+            if secret.value.expose().len() < MIN_SECRET_BYTES {
+                cx.error(
+                    "config.weak_secret",
+                    secret.span,
+                    format!(
+                        "a secret of fewer than {MIN_SECRET_BYTES} characters can be guessed from a token"
+                    ),
+                )
+                .help("make one with `openssl rand -hex 32`");
+                return None;
+            }
+            return Some(Issuer::fixed(
+                name,
+                KeySet::of_secret(secret.value.expose().as_bytes(), algorithms),
+            ));
+        }
+        if let Some(file) = &self.issuer.jwks_file {
+            return keys_of_file(file, algorithms, cx).map(|keys| Issuer::fixed(name, keys));
+        }
+        let source = match &options.jwks {
+            Some(url) => KeySource::Url(url.clone()),
+            None => {
+                url(&self.issuer.issuer, cx)?;
+                KeySource::Issuer
+            }
+        };
+        Some(Issuer::fetched(Some(name), source, None, algorithms.to_vec(), options.refresh))
+    }
+}
+
+fn keys_of_file(file: &Spanned<PathBuf>, algorithms: &[Algorithm], cx: &mut Context) -> Option<KeySet> {
+    let keys = std::fs::read(&file.value)
+        .map_err(|error| format!("the file cannot be read: {error}"))
+        .and_then(|bytes| KeySet::parse(&bytes, algorithms));
+    match keys {
+        Err(why) => {
+            cx.error("config.key_set", file.span, why)
+                .help("the file holds a JSON Web Key Set, as an issuer publishes it: `{ \"keys\": [...] }`");
+            None
+        }
+        Ok(keys) if keys.is_empty() => {
+            let why = keys.skipped.first().map_or_else(String::new, |why| format!(": {why}"));
+            cx.error("config.key_set", file.span, format!("no key in it can be used{why}"))
+                .help("the file holds public keys for signatures");
+            None
+        }
+        Ok(keys) => {
+            for why in &keys.skipped {
+                cx.warning("config.key_skipped", file.span, format!("left out {why}"))
+                    .help("remove it from the file if nobody needs it");
+            }
+            Some(keys)
+        }
+    }
+}

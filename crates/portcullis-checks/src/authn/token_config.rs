@@ -1,0 +1,271 @@
+//! What can be written of an issuer's tokens, whichever way the issuer is named.
+
+use super::bearer::{Bearer, Trust};
+use crate::reason::Reason;
+use crate::token::algorithm::{Algorithm, Family};
+use crate::token::dpop::Nonces;
+use crate::token::issuer::Refresh;
+use crate::token::keys;
+use crate::token::metadata;
+use crate::token::rules::{Profile, Rules};
+use http::Uri;
+use portcullis_config::{ByteSize, Context, OneOrMany, Secret, Spanned, keyword, object};
+use portcullis_core::ClaimPath;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// The longest token that is looked at if the configuration does not say.
+const MAX_TOKEN_BYTES: u64 = 8 * 1024;
+/// The most that the clocks of an issuer and the gateway may be said to differ.
+const MAX_LEEWAY: Duration = Duration::from_secs(300);
+/// How many verified tokens each worker remembers if the configuration does not say.
+const CACHE_ENTRIES: u32 = 10_000;
+
+keyword! {
+    /// For what purpose a token must have been made.
+    pub enum ProfileConfig {
+        /// Any token that does not say another purpose.
+        Any = "any",
+        /// An access token by RFC 9068: typ is at+jwt, and iat, jti and client_id are there.
+        AccessToken = "access_token",
+    }
+}
+
+object! {
+    /// Proof that the sender has the key to which a token is bound (RFC 9449).
+    pub struct DpopConfig {
+        /// Whether every token must be bound to a key or a client certificate. Default: no; a token that is bound always
+        /// needs its proof.
+        pub required: bool = false,
+        /// Whether a proof must have a nonce that the gateway gave out in the last four minutes. Default: no.
+        pub nonce: bool = false,
+        /// A secret from which nonces are made. Gateways that serve one API together need the same. Default: a random one
+        /// for each start.
+        pub nonce_secret: Option<Secret>,
+    }
+}
+
+object! {
+    /// What is asked of tokens.
+    pub struct TokenConfig {
+        /// For whom a token must be: its `aud` holds one of these.
+        #[alias("audiences")]
+        pub audience: Option<Spanned<OneOrMany<String>>>,
+        /// Why a token for anybody is accepted, also one that another API of the same issuer was sent.
+        pub insecure_any_audience: Option<Spanned<Reason>>,
+        /// Where the issuer's keys are, if not where its metadata says.
+        #[alias("jwks_uri")]
+        pub jwks_url: Option<Spanned<String>>,
+        /// The signature algorithms that are accepted, of those that the issuer's keys are for. Default: all with public
+        /// keys.
+        pub algorithms: Option<Spanned<Vec<String>>>,
+        /// For what purpose a token must have been made. Default: any.
+        pub profile: ProfileConfig = ProfileConfig::Any,
+        /// How far the issuer's clock may be off, at most 5m. Default: 30s.
+        pub leeway: Spanned<Duration> = Spanned::nowhere(Duration::from_secs(30)),
+        /// How long ago a token may have been issued, whatever its `exp`. Default: any time.
+        pub max_age: Option<Duration>,
+        /// The claim that holds the roles, a path such as `realm_access.roles`, or a URL. Default: roles.
+        pub roles_claim: Spanned<String> = Spanned::nowhere("roles".to_owned()),
+        /// The claim that holds the scopes. Default: scope, or else scp.
+        pub scopes_claim: Option<Spanned<String>>,
+        /// The longest token; a longer one is refused unread. Default: 8KiB.
+        pub max_token_size: ByteSize = ByteSize(MAX_TOKEN_BYTES),
+        /// How many verified tokens each worker remembers; 0 verifies every token anew. Default: 10000.
+        pub cached_tokens: u32 = CACHE_ENTRIES,
+        /// Proof that the sender has the key to which a token is bound.
+        pub dpop: Option<DpopConfig>,
+        /// How long the issuer's last good keys serve while it does not answer; then its tokens are refused. Default: 24h.
+        pub stale_keys: Duration = Duration::from_secs(24 * 3600),
+        /// The shortest time between two fetches that unknown keys cause. Default: 10s.
+        pub min_refresh: Spanned<Duration> = Spanned::nowhere(Duration::from_secs(10)),
+        /// The URL of this API, as its clients know it; the gateway then tells clients where to get tokens (RFC 9728).
+        pub resource: Option<Spanned<String>>,
+        /// Why the token goes on to the upstream, which could use it elsewhere.
+        pub insecure_forward_credential: Option<Spanned<Reason>>,
+    }
+}
+
+/// What became of a [`TokenConfig`].
+pub struct TokenOptions {
+    /// What a token must say.
+    pub rules: Rules,
+    /// By which algorithms it may be signed.
+    pub algorithms: Vec<Algorithm>,
+    /// When keys are fetched.
+    pub refresh: Refresh,
+    /// Where the keys are, if that is said.
+    pub jwks: Option<Uri>,
+    /// Whether a token must be bound.
+    pub binding_required: bool,
+    /// For proofs that must have a nonce.
+    pub nonces: Option<Nonces>,
+    /// Whether the token goes upstream.
+    pub forward: bool,
+    /// The URL of the API.
+    pub resource: Option<Uri>,
+}
+
+/// A URL in the configuration to which the gateway sends something.
+pub(super) fn url(text: &Spanned<String>, cx: &mut Context) -> Option<Uri> {
+    if text.value.contains('@') {
+        cx.diagnostics.conceal(text.span);
+    }
+    match metadata::endpoint(&text.value) {
+        Ok(uri) => Some(uri),
+        Err(why) => {
+            cx.error("config.issuer_url", text.span, format!("nothing can be sent to this URL: {why}"))
+                .help("write an `https://` URL; `http://` is for addresses of this machine alone");
+            None
+        }
+    }
+}
+
+fn claim_path(text: &Spanned<String>, cx: &mut Context) -> Option<ClaimPath> {
+    let path = ClaimPath::parse(&text.value);
+    if path.is_none() {
+        cx.error("config.claim_path", text.span, "this is not the path of a claim")
+            .help("write names with dots between them, such as `realm_access.roles`");
+    }
+    path
+}
+
+impl TokenConfig {
+    /// What is asked of tokens. `secret` says that they are signed with a shared secret.
+    pub fn compile(&self, secret: bool, cx: &mut Context) -> Option<TokenOptions> {
+        let audience = self.audience(cx);
+        let algorithms = self.algorithms(secret, cx);
+        let roles = claim_path(&self.roles_claim, cx);
+        let scopes = match &self.scopes_claim {
+            None => Some(None),
+            Some(path) => claim_path(path, cx).map(Some),
+        };
+        let jwks = match &self.jwks_url {
+            None => Some(None),
+            Some(text) => url(text, cx).map(Some),
+        };
+        let resource = match &self.resource {
+            None => Some(None),
+            Some(text) => url(text, cx).map(Some),
+        };
+        let mut complete = true;
+        if self.leeway.value > MAX_LEEWAY {
+            cx.error(
+                "config.leeway",
+                self.leeway.span,
+                "clocks that differ by more than five minutes are wrong",
+            )
+            .help("keep both clocks right, with NTP for instance, and write at most `5m`");
+            complete = false;
+        }
+        if self.min_refresh.value < Duration::from_millis(100) {
+            cx.error(
+                "config.min_refresh",
+                self.min_refresh.span,
+                "with this, every made-up token causes a request to the issuer",
+            )
+            .help("write a duration such as `10s`");
+            complete = false;
+        }
+        if !complete {
+            return None;
+        }
+        let dpop = self.dpop.as_ref();
+        let rules = Rules {
+            audience: audience?,
+            profile: match self.profile {
+                ProfileConfig::Any => Profile::Any,
+                ProfileConfig::AccessToken => Profile::AccessToken,
+            },
+            leeway: self.leeway.value,
+            max_age: self.max_age,
+            roles: roles?,
+            scopes: scopes?,
+        };
+        Some(TokenOptions {
+            rules,
+            algorithms: algorithms?,
+            refresh: Refresh { min_interval: self.min_refresh.value, stale_for: self.stale_keys },
+            jwks: jwks?,
+            binding_required: dpop.is_some_and(|dpop| dpop.required),
+            nonces: dpop.filter(|dpop| dpop.nonce).map(DpopConfig::nonces),
+            forward: self.insecure_forward_credential.is_some(),
+            resource: resource?,
+        })
+    }
+
+    fn audience(&self, cx: &mut Context) -> Option<Option<Vec<String>>> {
+        match (&self.audience, &self.insecure_any_audience) {
+            (Some(audience), None) => {
+                if audience.value.0.is_empty() || audience.value.0.iter().any(|name| name.trim().is_empty()) {
+                    cx.error("config.empty_list", audience.span, "no token can be for nobody")
+                        .help("write the name that the issuer knows this API by");
+                    return None;
+                }
+                Some(Some(audience.value.0.clone()))
+            }
+            (Some(audience), Some(reason)) => {
+                cx.error("config.audience_and_any", reason.span, "tokens are for one audience or for any")
+                    .related(audience.span, "the audience")
+                    .help("remove one of the two");
+                None
+            }
+            (None, _) => Some(None),
+        }
+    }
+
+    fn algorithms(&self, secret: bool, cx: &mut Context) -> Option<Vec<Algorithm>> {
+        let Some(names) = &self.algorithms else {
+            return Some(if secret { vec![Algorithm::Hs256] } else { keys::asymmetric() });
+        };
+        let mut algorithms = Vec::new();
+        for name in &names.value {
+            let fits = Algorithm::named(name).filter(|found| (found.family() == Family::Hmac) == secret);
+            match fits {
+                Some(algorithm) => algorithms.push(algorithm),
+                None => {
+                    let known: Vec<_> = Algorithm::ALL
+                        .into_iter()
+                        .filter(|known| (known.family() == Family::Hmac) == secret)
+                        .map(Algorithm::as_str)
+                        .collect();
+                    cx.error(
+                        "config.token_algorithm",
+                        names.span,
+                        format!("`{name}` cannot be used with these keys"),
+                    )
+                    .help(format!("the algorithms are {}", known.join(", ")));
+                    return None;
+                }
+            }
+        }
+        if algorithms.is_empty() {
+            cx.error("config.empty_list", names.span, "with no algorithm no token can be verified")
+                .help("name at least one, or leave the key out");
+            return None;
+        }
+        Some(algorithms)
+    }
+}
+
+impl DpopConfig {
+    fn nonces(&self) -> Nonces {
+        match &self.nonce_secret {
+            Some(secret) => Nonces::new(secret.expose().as_bytes()),
+            None => {
+                let mut secret = [0; 32];
+                // A generator that fails leaves no nonce that anybody could have, which refuses.
+                let _ = aws_lc_rs::rand::fill(&mut secret);
+                Nonces::new(&secret)
+            }
+        }
+    }
+}
+
+/// The one check of all methods of a route that take a token.
+pub fn bearer(trusts: Vec<Trust>, configs: &[&TokenConfig]) -> Bearer {
+    let entries = configs.iter().map(|config| config.cached_tokens).max().unwrap_or(0);
+    let size = configs.iter().map(|config| config.max_token_size.0).max().unwrap_or(MAX_TOKEN_BYTES);
+    let entries = NonZeroU32::new(entries).map_or(0, NonZeroU32::get) as usize;
+    Bearer::new(trusts, entries, usize::try_from(size).unwrap_or(usize::MAX))
+}

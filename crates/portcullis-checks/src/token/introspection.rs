@@ -1,0 +1,214 @@
+//! What an authorization server says of an opaque token (RFC 7662).
+//!
+//! However many requests carry the same token at once, the server is asked once; they all wait for that answer. If it does
+//! not come, or is not one, each of them is refused as by a fault, and not as unauthenticated.
+
+use super::cache::TokenDigest;
+use super::json;
+use super::rules::{Binding, Rules};
+use base64ct::{Base64, Encoding};
+use bytes::Bytes;
+use event_listener::Event;
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use portcullis_config::Secret;
+use portcullis_core::{Claim, Code, Denial, Effects, Fetch, Subject};
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// The most tokens that are asked about at once.
+const MAX_FLIGHTS: usize = 1024;
+
+/// What came of asking.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Of whom the token speaks.
+    pub subject: Arc<Subject>,
+    /// Until when the answer may be used, time since 1970.
+    pub until: Duration,
+    /// To whom it is bound.
+    pub binding: Binding,
+}
+
+type Answer = Result<Outcome, Denial>;
+
+#[derive(Default)]
+struct Flight {
+    landed: Event,
+    answer: OnceLock<Answer>,
+}
+
+/// Asks an authorization server about tokens.
+pub struct Introspector {
+    client: String,
+    secret: Secret,
+    /// How long an answer may be used.
+    lifetime: Duration,
+    flights: Mutex<HashMap<TokenDigest, Arc<Flight>>>,
+}
+
+/// Takes a flight off the list when whoever began it has its answer, or goes away without.
+struct Landing<'a> {
+    introspector: &'a Introspector,
+    digest: TokenDigest,
+    flight: Arc<Flight>,
+}
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        self.introspector.list(|flights| flights.remove(&self.digest));
+        self.flight.landed.notify(usize::MAX);
+    }
+}
+
+impl Introspector {
+    /// One that authenticates as this client (RFC 6749, section 2.3.1).
+    pub fn new(client: String, secret: Secret, lifetime: Duration) -> Introspector {
+        Introspector { client, secret, lifetime, flights: Mutex::default() }
+    }
+
+    fn list<T>(&self, work: impl FnOnce(&mut HashMap<TokenDigest, Arc<Flight>>) -> T) -> T {
+        // A poisoned lock means that a thread died between two plain writes; either value is a valid state.
+        work(&mut self.flights.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What the server at `url` says of `token`.
+    ///
+    /// # Errors
+    /// `TokenInactive`, or what the rules say of its claims; `Fault` where the server gave no answer.
+    pub async fn ask(
+        &self,
+        url: &Uri,
+        issuer: &str,
+        rules: &Rules,
+        token: &str,
+        digest: TokenDigest,
+        effects: &dyn Effects,
+    ) -> Answer {
+        loop {
+            let (flight, leads) = self.list(|flights| match flights.get(&digest) {
+                Some(flight) => (Some(Arc::clone(flight)), false),
+                None if flights.len() >= MAX_FLIGHTS => (None, false),
+                None => {
+                    let flight = Arc::new(Flight::default());
+                    flights.insert(digest, Arc::clone(&flight));
+                    (Some(flight), true)
+                }
+            });
+            let Some(flight) = flight else {
+                return Err(Denial::new(Code::Fault, "too many tokens to ask about at once"));
+            };
+            if leads {
+                let landing = Landing { introspector: self, digest, flight: Arc::clone(&flight) };
+                let answer = self.fetch(url, issuer, rules, token, effects).await;
+                let _ = landing.flight.answer.set(answer.clone());
+                return answer;
+            }
+            let landed = flight.landed.listen();
+            if flight.answer.get().is_none() {
+                landed.await;
+            }
+            if let Some(answer) = flight.answer.get() {
+                return answer.clone();
+            }
+            // Whoever led went away without an answer, so somebody else leads.
+        }
+    }
+
+    async fn fetch(
+        &self,
+        url: &Uri,
+        issuer: &str,
+        rules: &Rules,
+        token: &str,
+        effects: &dyn Effects,
+    ) -> Answer {
+        let fault = |detail: String| Denial::new(Code::Fault, format!("introspection: {detail}"));
+        let request =
+            self.request(url, token).ok_or_else(|| fault("the client's name cannot be sent".into()))?;
+        let fetched = effects.fetch(request).await.map_err(|error| fault(error.detail))?;
+        if fetched.status != StatusCode::OK {
+            return Err(fault(format!("status {}", fetched.status.as_u16())));
+        }
+        let claims = json::object(&fetched.body).map_err(|why| fault(why.to_owned()))?;
+        match claims.member("active") {
+            Some(Claim::Bool(true)) => {}
+            Some(Claim::Bool(false)) => {
+                return Err(Denial::new(
+                    Code::TokenInactive,
+                    "the authorization server says that it is not active",
+                ));
+            }
+            Some(_) | None => {
+                return Err(fault("the answer does not say whether the token is active".into()));
+            }
+        }
+        let now = effects.now().unix;
+        let judged = rules.judge(issuer, self.completed(claims, issuer, now), now)?;
+        Ok(Outcome {
+            subject: Arc::new(judged.subject),
+            until: judged.expires.min(now.saturating_add(self.lifetime)),
+            binding: judged.binding,
+        })
+    }
+
+    /// The answer with what it may leave out: the issuer, which is whom we asked, and an end, which is when we ask again.
+    fn completed(&self, claims: Claim, issuer: &str, now: Duration) -> Claim {
+        match claims {
+            Claim::Object(mut members) => {
+                let has =
+                    |members: &[(String, Claim)], name: &str| members.iter().any(|(there, _)| there == name);
+                if !has(&members, "iss") {
+                    members.push(("iss".into(), Claim::Text(issuer.into())));
+                }
+                if !has(&members, "exp") {
+                    let end = now.saturating_add(self.lifetime).as_secs();
+                    members.push(("exp".into(), Claim::Integer(i64::try_from(end).unwrap_or(i64::MAX))));
+                }
+                Claim::Object(members)
+            }
+            Claim::Null
+            | Claim::Bool(_)
+            | Claim::Integer(_)
+            | Claim::Number(_)
+            | Claim::Text(_)
+            | Claim::List(_) => claims,
+        }
+    }
+
+    fn request(&self, url: &Uri, token: &str) -> Option<Fetch> {
+        Some(Fetch {
+            method: Method::POST,
+            headers: vec![
+                (header::AUTHORIZATION, basic(&self.client, self.secret.expose())?),
+                (header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")),
+                (header::ACCEPT, HeaderValue::from_static("application/json")),
+            ] as Vec<(HeaderName, HeaderValue)>,
+            body: Bytes::from(format!("token={}&token_type_hint=access_token", form(token))),
+            ..Fetch::get(url.clone())
+        })
+    }
+}
+
+/// The `Authorization` field of a client (RFC 6749, section 2.3.1: both parts are form-encoded first).
+pub fn basic(client: &str, secret: &str) -> Option<HeaderValue> {
+    let pair = format!("{}:{}", form(client), form(secret));
+    let mut value =
+        HeaderValue::try_from(format!("Basic {}", Base64::encode_string(pair.as_bytes()))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// `text` in a form's body (application/x-www-form-urlencoded).
+pub fn form(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'*') {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}

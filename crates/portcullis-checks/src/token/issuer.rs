@@ -1,0 +1,311 @@
+//! An issuer: where its keys are, and how they are kept fresh.
+//!
+//! Requests never fetch. One job for each issuer fetches at the start, when the keys are due, and when a request has met a
+//! `kid` that is not known; the latter at most once in a stated time, however many requests ask. While the issuer fails, its
+//! last good keys serve for a stated time, and then every token of it is refused as a fault.
+
+use super::algorithm::Algorithm;
+use super::keys::KeySet;
+use super::metadata::{self, Metadata};
+use super::race;
+use arc_swap::ArcSwapOption;
+use event_listener::Event;
+use http::Uri;
+use portcullis_core::{Effects, Fault, Fetch, Fetched, Job, Wait};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Where an issuer's keys come from.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// Given once and for all.
+    Fixed,
+    /// At this URL.
+    Url(Uri),
+    /// Where the issuer's metadata says.
+    Issuer,
+    /// Where the metadata says of the authorization server that has this token endpoint.
+    TokenEndpoint(Uri),
+}
+
+/// When keys are fetched, and how long they serve.
+#[derive(Clone, Copy, Debug)]
+pub struct Refresh {
+    /// The shortest time between two fetches that unknown keys cause.
+    pub min_interval: Duration,
+    /// How long the last good keys serve while the issuer fails.
+    pub stale_for: Duration,
+}
+
+/// When keys are fetched again if the issuer does not say.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
+/// The least and the most that is believed of what it says.
+const LIFETIME: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
+/// How long a request waits for keys.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What a request hears while there are no keys that may be used.
+const NO_KEYS: &str = "no usable keys of the issuer";
+
+/// What is known of an issuer.
+pub struct Loaded {
+    /// Its name, as `iss` has it.
+    pub issuer: String,
+    /// Its keys.
+    pub keys: KeySet,
+    /// Where opaque tokens are introspected.
+    pub introspection: Option<Uri>,
+    /// When the keys were fetched, on the clock that never goes back. `None` where they are fixed.
+    fetched: Option<Duration>,
+    /// The document, for telling whether anything has changed.
+    document: Vec<u8>,
+    /// Changes whenever anything but the time does.
+    pub generation: u64,
+}
+
+/// An issuer.
+pub struct Issuer {
+    /// Its name; `None` where its metadata tells.
+    name: Option<String>,
+    source: KeySource,
+    introspection: Option<Uri>,
+    /// Where its keys are, if not where the metadata says.
+    keys_at: Option<Uri>,
+    algorithms: Vec<Algorithm>,
+    refresh: Refresh,
+    loaded: ArcSwapOption<Loaded>,
+    /// The end of the last attempt, in milliseconds on the clock that never goes back, plus one; 0 before the first.
+    attempted: AtomicU64,
+    wanted: Event,
+    changed: Event,
+}
+
+impl Issuer {
+    /// An issuer whose keys are given.
+    pub fn fixed(name: String, keys: KeySet) -> Issuer {
+        let issuer = Issuer::fetched(
+            Some(name.clone()),
+            KeySource::Fixed,
+            None,
+            Vec::new(),
+            Refresh { min_interval: Duration::MAX, stale_for: Duration::MAX },
+        );
+        let loaded = Loaded {
+            issuer: name,
+            keys,
+            introspection: None,
+            fetched: None,
+            document: Vec::new(),
+            generation: 0,
+        };
+        issuer.loaded.store(Some(Arc::new(loaded)));
+        issuer
+    }
+
+    /// An issuer whose keys are fetched by its job.
+    pub fn fetched(
+        name: Option<String>,
+        source: KeySource,
+        introspection: Option<Uri>,
+        algorithms: Vec<Algorithm>,
+        refresh: Refresh,
+    ) -> Issuer {
+        Issuer {
+            name,
+            source,
+            introspection,
+            keys_at: None,
+            algorithms,
+            refresh,
+            loaded: ArcSwapOption::empty(),
+            attempted: AtomicU64::new(0),
+            wanted: Event::new(),
+            changed: Event::new(),
+        }
+    }
+
+    /// With its keys at this URL, whatever its metadata says.
+    #[must_use]
+    pub fn with_keys_at(mut self, url: Option<Uri>) -> Issuer {
+        self.keys_at = url;
+        self
+    }
+
+    /// Whether its job has anything to do.
+    pub fn is_fetched(&self) -> bool {
+        !matches!(self.source, KeySource::Fixed)
+    }
+
+    /// Whether this is its name, or could be, as long as nobody knows it.
+    pub fn may_be(&self, name: &str) -> bool {
+        match &self.name {
+            Some(own) => own == name,
+            None => self.loaded.load().as_ref().is_none_or(|loaded| loaded.issuer == name),
+        }
+    }
+
+    /// The generation of its keys. `None` while there are none that may be used.
+    pub fn generation(&self, now: Duration) -> Option<u64> {
+        let loaded = self.loaded.load();
+        let loaded = loaded.as_ref()?;
+        self.serves(loaded, now).then_some(loaded.generation)
+    }
+
+    fn serves(&self, loaded: &Loaded, now: Duration) -> bool {
+        loaded.fetched.is_none_or(|fetched| now < fetched.saturating_add(self.refresh.stale_for))
+    }
+
+    /// What is known of it, once its first fetch is done.
+    ///
+    /// # Errors
+    /// There are no keys, or they are too old.
+    pub async fn loaded(&self, now: Duration, effects: &dyn Effects) -> Result<Arc<Loaded>, Fault> {
+        if let Some(loaded) = self.usable(now) {
+            return Ok(loaded);
+        }
+        if self.attempted.load(Ordering::Acquire) == 0 {
+            let changed = self.changed.listen();
+            if self.attempted.load(Ordering::Acquire) == 0 {
+                let _ = race::within(effects.sleep(PATIENCE), changed).await;
+            }
+        }
+        self.usable(effects.monotonic()).ok_or_else(|| Fault { detail: NO_KEYS.into() })
+    }
+
+    /// What is known of it now, if that may be used.
+    pub fn usable(&self, now: Duration) -> Option<Arc<Loaded>> {
+        self.loaded.load_full().filter(|loaded| self.serves(loaded, now))
+    }
+
+    /// Has its keys fetched again, since one is missing, and waits for it. `false` where that was done a moment ago.
+    pub async fn refreshed(&self, effects: &dyn Effects) -> bool {
+        if !self.is_fetched() {
+            return false;
+        }
+        let due = self.attempted.load(Ordering::Acquire).saturating_add(millis(self.refresh.min_interval));
+        // SECURITY: whoever makes up names of keys causes at most one fetch in this time
+        // (tests/tokens/issuer_failures.rs).
+        if millis(effects.monotonic()) < due {
+            return false;
+        }
+        let changed = self.changed.listen();
+        self.wanted.notify(1);
+        race::within(effects.sleep(PATIENCE), changed).await.is_some()
+    }
+
+    async fn fetch(&self, effects: &dyn Effects) -> Result<(Loaded, Duration), String> {
+        let found = match &self.source {
+            KeySource::Fixed => return Err("its keys are given".to_owned()),
+            KeySource::Url(url) => {
+                let name = self.name.clone().ok_or("the issuer has no name")?;
+                Metadata { issuer: name, jwks: Some(url.clone()), ..Metadata::default() }
+            }
+            KeySource::Issuer => {
+                let name = self.name.as_deref().ok_or("the issuer has no name")?;
+                metadata::of_issuer(name, effects).await?
+            }
+            KeySource::TokenEndpoint(url) => {
+                metadata::of_token_endpoint(url, self.name.as_deref(), effects).await?
+            }
+        };
+        let introspection = self.introspection.clone().or(found.introspection);
+        let (document, lifetime) = match self.keys_at.clone().or(found.jwks) {
+            None if introspection.is_some() => (b"{\"keys\":[]}".to_vec(), DEFAULT_LIFETIME),
+            None => return Err("its metadata names neither keys nor introspection".to_owned()),
+            Some(url) => {
+                let fetched = get(url.clone(), effects).await?;
+                (fetched.body.to_vec(), lifetime(&fetched))
+            }
+        };
+        let keys = KeySet::parse(&document, &self.algorithms)?;
+        if keys.is_empty() && introspection.is_none() {
+            return Err(match keys.skipped.first() {
+                Some(why) => format!("its key set has no key that can be used; {why}"),
+                None => "its key set is empty".to_owned(),
+            });
+        }
+        let fetched = Some(effects.monotonic());
+        Ok((Loaded { issuer: found.issuer, keys, introspection, fetched, document, generation: 0 }, lifetime))
+    }
+
+    fn take(&self, mut loaded: Loaded) {
+        if let Some(before) = self.loaded.load().as_ref() {
+            let same = before.document == loaded.document
+                && before.issuer == loaded.issuer
+                && before.introspection == loaded.introspection;
+            loaded.generation = before.generation + u64::from(!same);
+        }
+        self.loaded.store(Some(Arc::new(loaded)));
+    }
+
+    fn label(&self) -> String {
+        match (&self.name, &self.source) {
+            (Some(name), _) => name.clone(),
+            (None, KeySource::TokenEndpoint(url)) => url.to_string(),
+            (None, KeySource::Fixed | KeySource::Url(_) | KeySource::Issuer) => "an issuer".to_owned(),
+        }
+    }
+}
+
+impl Job for Issuer {
+    fn name(&self) -> String {
+        format!("keys of {}", self.label())
+    }
+
+    fn run<'a>(&'a self, effects: &'a dyn Effects) -> Wait<'a, ()> {
+        Box::pin(async move {
+            let mut failures: u32 = 0;
+            loop {
+                let next = match self.fetch(effects).await {
+                    Ok((loaded, lifetime)) => {
+                        if failures > 0 {
+                            effects.notice(&self.name(), "the issuer answers again");
+                        }
+                        failures = 0;
+                        self.take(loaded);
+                        lifetime
+                    }
+                    Err(detail) => {
+                        failures = failures.saturating_add(1);
+                        // The first of a row, and then ever fewer.
+                        if failures.is_power_of_two() {
+                            effects.notice(&self.name(), &detail);
+                        }
+                        race::back_off(failures)
+                    }
+                };
+                // Whoever asks from here on is heard; whoever asked before is answered by this very fetch.
+                let wanted = self.wanted.listen();
+                self.attempted.store(millis(effects.monotonic()) + 1, Ordering::Release);
+                self.changed.notify(usize::MAX);
+                if race::within(effects.sleep(next), wanted).await.is_some() {
+                    let due = self.attempted.load(Ordering::Acquire) + millis(self.refresh.min_interval);
+                    let wait = due.saturating_sub(millis(effects.monotonic()));
+                    effects.sleep(Duration::from_millis(wait)).await;
+                }
+            }
+        })
+    }
+}
+
+/// Fetches a document.
+pub(super) async fn get(url: Uri, effects: &dyn Effects) -> Result<Fetched, String> {
+    let fetched = effects.fetch(Fetch::get(url.clone())).await.map_err(|fault| fault.detail)?;
+    if fetched.status != http::StatusCode::OK {
+        return Err(format!("{url} answered with status {}", fetched.status.as_u16()));
+    }
+    Ok(fetched)
+}
+
+/// How long a document may be used (`max-age`, RFC 9111, section 5.2.2.1), within bounds.
+fn lifetime(fetched: &Fetched) -> Duration {
+    let directives = fetched.headers.get(http::header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
+    let seconds = directives.and_then(|text| {
+        text.split(',').find_map(|part| part.trim().strip_prefix("max-age=")?.parse::<u64>().ok())
+    });
+    seconds.map_or(DEFAULT_LIFETIME, |seconds| Duration::from_secs(seconds).clamp(LIFETIME.0, LIFETIME.1))
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,286 @@
+//! What a token must say: RFC 7519, section 4.1, and RFC 9068, section 4.
+
+use portcullis_core::{Claim, ClaimPath, Code, Denial, Subject};
+use std::time::Duration;
+
+/// For what purpose a token must have been made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Any token that does not say another purpose.
+    Any,
+    /// An access token by RFC 9068: its `typ` says so, and it has `client_id`, `jti` and `iat`.
+    AccessToken,
+}
+
+/// What is asked of the claims of an issuer's tokens.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// For whom a token must be: one of these. `None` accepts a token for anybody.
+    pub audience: Option<Vec<String>>,
+    /// For what purpose.
+    pub profile: Profile,
+    /// How far the issuer's clock may be off.
+    pub leeway: Duration,
+    /// How long ago a token may have been issued, whatever its `exp`.
+    pub max_age: Option<Duration>,
+    /// Where the roles stand.
+    pub roles: ClaimPath,
+    /// Where the scopes stand; by default `scope`, or else `scp`.
+    pub scopes: Option<ClaimPath>,
+}
+
+/// How a token is bound to its sender (RFC 7800, section 3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Binding {
+    /// The thumbprint of the key that must prove possession (RFC 9449, section 6.1).
+    pub key: Option<[u8; 32]>,
+    /// The thumbprint of the client certificate (RFC 8705, section 3.1).
+    pub certificate: Option<[u8; 32]>,
+}
+
+/// A token whose claims were judged.
+#[derive(Debug)]
+pub struct Judged {
+    /// Of whom it speaks.
+    pub subject: Subject,
+    /// Time since 1970 from which on it is no longer valid.
+    pub expires: Duration,
+    /// To whom it is bound.
+    pub binding: Binding,
+}
+
+fn claims(detail: &'static str) -> Denial {
+    Denial::new(Code::TokenClaims, detail)
+}
+
+/// A moment (NumericDate, RFC 7519, section 2).
+fn moment(object: &Claim, name: &str) -> Result<Option<Duration>, Denial> {
+    match object.member(name) {
+        None => Ok(None),
+        Some(Claim::Integer(seconds)) => match u64::try_from(*seconds) {
+            Ok(seconds) => Ok(Some(Duration::from_secs(seconds))),
+            Err(_) => Err(claims("a time before 1970")),
+        },
+        Some(Claim::Number(seconds)) => {
+            Duration::try_from_secs_f64(*seconds).map(Some).map_err(|_| claims("a time that is none"))
+        }
+        Some(Claim::Null | Claim::Bool(_) | Claim::Text(_) | Claim::List(_) | Claim::Object(_)) => {
+            Err(claims("a time that is no number"))
+        }
+    }
+}
+
+/// A name: a string with something in it, and no control characters.
+fn name<'a>(object: &'a Claim, member: &str) -> Result<Option<&'a str>, Denial> {
+    match object.member(member) {
+        None => Ok(None),
+        Some(value) => match value.as_text() {
+            Some(text) if !text.trim().is_empty() && !text.chars().any(char::is_control) => Ok(Some(text)),
+            Some(_) | None => Err(claims("a name that is none")),
+        },
+    }
+}
+
+impl Rules {
+    /// Judges the purpose that a signed token says.
+    ///
+    /// # Errors
+    /// It is for another purpose.
+    pub fn judge_type(&self, typ: Option<&str>) -> Result<(), Denial> {
+        let fits = match self.profile {
+            Profile::AccessToken => typ == Some("at+jwt"),
+            // SECURITY: a token that was made for something else, such as a DPoP proof, is no credential.
+            Profile::Any => matches!(typ, None | Some("jwt" | "at+jwt")),
+        };
+        if fits { Ok(()) } else { Err(Denial::new(Code::TokenType, "it is for another purpose, by its typ")) }
+    }
+
+    /// Judges the claims of a token whose signature is good, or whose authorization server vouches for it.
+    ///
+    /// # Errors
+    /// The codes of tokens; each names the claim.
+    pub fn judge(&self, issuer: &str, claims_of: Claim, now: Duration) -> Result<Judged, Denial> {
+        let object = &claims_of;
+        // SECURITY: exactly this string; a list, or another spelling of the same URL, is another issuer.
+        if object.member("iss").and_then(Claim::as_text) != Some(issuer) {
+            return Err(Denial::new(Code::TokenIssuer, "its iss is not the issuer's"));
+        }
+        let expires = moment(object, "exp")?.ok_or_else(|| claims("it has no exp"))?;
+        if now >= expires.saturating_add(self.leeway) {
+            return Err(Denial::new(Code::CredentialExpired, "it has expired"));
+        }
+        let early = now.saturating_add(self.leeway);
+        if moment(object, "nbf")?.is_some_and(|not_before| not_before > early) {
+            return Err(Denial::new(Code::TokenNotYetValid, "its nbf is in the future"));
+        }
+        let issued = moment(object, "iat")?;
+        if issued.is_some_and(|issued| issued > early) {
+            return Err(Denial::new(Code::TokenNotYetValid, "its iat is in the future"));
+        }
+        if let Some(max_age) = self.max_age {
+            let issued = issued.ok_or_else(|| claims("it has no iat"))?;
+            if issued.saturating_add(max_age).saturating_add(self.leeway) <= now {
+                return Err(Denial::new(Code::CredentialExpired, "it was issued too long ago"));
+            }
+        }
+        self.judge_audience(object)?;
+        if self.profile == Profile::AccessToken
+            && (issued.is_none() || name(object, "jti")?.is_none() || name(object, "client_id")?.is_none())
+        {
+            return Err(claims("it lacks iat, jti or client_id, which an access token has"));
+        }
+        let binding = Binding::of(object)?;
+        let client = match name(object, "client_id")? {
+            Some(client) => Some(client),
+            None => name(object, "azp")?,
+        };
+        let subject_name =
+            name(object, "sub")?.or(client).ok_or_else(|| claims("it has neither sub nor client_id"))?;
+        let client = client.map(str::to_owned);
+        let roles = object.at(&self.roles).map(Claim::words).unwrap_or_default();
+        let scopes = match &self.scopes {
+            Some(path) => object.at(path),
+            None => object.member("scope").or_else(|| object.member("scp")),
+        };
+        let scopes = scopes.map(Claim::words).unwrap_or_default();
+        let mut subject = Subject::new(issuer, subject_name, Claim::Null);
+        (subject.client, subject.roles, subject.scopes) = (client, roles, scopes);
+        subject.claims = claims_of;
+        Ok(Judged { subject, expires, binding })
+    }
+
+    fn judge_audience(&self, object: &Claim) -> Result<(), Denial> {
+        let wrong = |detail| Err(Denial::new(Code::TokenAudience, detail));
+        let Some(ours) = &self.audience else { return Ok(()) };
+        let theirs: Vec<&str> = match object.member("aud") {
+            None => return wrong("it has no aud"),
+            Some(Claim::Text(audience)) => vec![audience],
+            Some(list) => match list.as_texts() {
+                Some(list) => list,
+                None => return wrong("its aud is neither a string nor a list of strings"),
+            },
+        };
+        if theirs.iter().any(|theirs| ours.iter().any(|ours| ours == theirs)) {
+            Ok(())
+        } else {
+            wrong("it is for somebody else")
+        }
+    }
+}
+
+impl Binding {
+    /// The binding that the claim `cnf` says.
+    ///
+    /// # Errors
+    /// It says one that is not known here, or in a form that has no meaning: nobody could show that it is theirs.
+    pub fn of(claims: &Claim) -> Result<Binding, Denial> {
+        let refused =
+            || Denial::new(Code::TokenBinding, "it is bound to its sender in a way that is not known here");
+        let Some(confirmation) = claims.member("cnf") else { return Ok(Binding::default()) };
+        let Claim::Object(members) = confirmation else { return Err(refused()) };
+        let mut binding = Binding::default();
+        for (name, value) in members {
+            let digest = value.as_text().and_then(|text| super::jws::decode(text).ok());
+            let digest: [u8; 32] = digest.and_then(|bytes| bytes.try_into().ok()).ok_or_else(refused)?;
+            match name.as_str() {
+                "jkt" => binding.key = Some(digest),
+                "x5t#S256" => binding.certificate = Some(digest),
+                _ => return Err(refused()),
+            }
+        }
+        if binding == Binding::default() { Err(refused()) } else { Ok(binding) }
+    }
+
+    /// Whether it binds at all.
+    pub fn is_bound(&self) -> bool {
+        self.key.is_some() || self.certificate.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::json;
+
+    const NOW: Duration = Duration::from_secs(1_000_000);
+
+    fn rules() -> Rules {
+        Rules {
+            audience: Some(vec!["api".into()]),
+            profile: Profile::Any,
+            leeway: Duration::from_secs(30),
+            max_age: None,
+            roles: ClaimPath::parse("roles").unwrap(),
+            scopes: None,
+        }
+    }
+
+    fn judge(rules: &Rules, claims: &str) -> Result<Judged, Code> {
+        let claims = json::object(claims.as_bytes()).unwrap();
+        rules.judge("https://issuer.example", claims, NOW).map_err(|denial| denial.code())
+    }
+
+    const GOOD: &str = r#"{"iss":"https://issuer.example","sub":"alice","aud":"api","exp":1000100,"scope":"a b","roles":["user"]}"#;
+
+    #[test]
+    fn a_token_that_says_what_it_must_is_a_subject() {
+        let judged = judge(&rules(), GOOD).unwrap();
+        assert_eq!(judged.subject.name, "alice");
+        assert_eq!(judged.subject.scopes, ["a", "b"]);
+        assert_eq!(judged.subject.roles, ["user"]);
+        assert_eq!(judged.expires, Duration::from_secs(1_000_100));
+        assert!(judge(&rules(), &GOOD.replace("\"api\"", "[\"x\",\"api\"]")).is_ok());
+        assert!(judge(&rules(), &GOOD.replace("1000100", "999971")).is_ok(), "within the leeway");
+        assert!(judge(&rules(), &GOOD.replace("1000100", "1000100.5")).is_ok());
+    }
+
+    #[test]
+    fn each_claim_is_judged() {
+        let with = |more: &str| GOOD.replacen('{', &format!("{{{more},"), 1);
+        for (claims, expected) in [
+            (GOOD.replace("issuer.example", "issuer.example/"), Code::TokenIssuer),
+            (GOOD.replace("\"https://issuer.example\"", "[\"https://issuer.example\"]"), Code::TokenIssuer),
+            (GOOD.replace("\"exp\"", "\"EXP\""), Code::TokenClaims),
+            (GOOD.replace("1000100", "999970"), Code::CredentialExpired),
+            (GOOD.replace("1000100", "\"1000100\""), Code::TokenClaims),
+            (GOOD.replace("1000100", "null"), Code::TokenClaims),
+            (GOOD.replace("1000100", "-1"), Code::TokenClaims),
+            (GOOD.replace("1000100", "1e300"), Code::TokenClaims),
+            (with("\"nbf\":1000031"), Code::TokenNotYetValid),
+            (with("\"iat\":1000031"), Code::TokenNotYetValid),
+            (with("\"nbf\":\"0\""), Code::TokenClaims),
+            (GOOD.replace("\"aud\":\"api\",", ""), Code::TokenAudience),
+            (GOOD.replace("\"api\"", "\"API\""), Code::TokenAudience),
+            (GOOD.replace("\"api\"", "[]"), Code::TokenAudience),
+            (GOOD.replace("\"api\"", "[\"api\",1]"), Code::TokenAudience),
+            (GOOD.replace("\"api\"", "{\"api\":1}"), Code::TokenAudience),
+            (GOOD.replace("\"alice\"", "1"), Code::TokenClaims),
+            (GOOD.replace("\"alice\"", "\" \""), Code::TokenClaims),
+            (GOOD.replace("\"alice\"", "\"a\\u0000b\""), Code::TokenClaims),
+            (GOOD.replace("\"sub\":\"alice\",", ""), Code::TokenClaims),
+            (with("\"cnf\":{}"), Code::TokenBinding),
+            (with("\"cnf\":{\"jkt\":\"AA\"}"), Code::TokenBinding),
+            (with("\"cnf\":{\"kid\":\"1\"}"), Code::TokenBinding),
+            (with("\"cnf\":\"x\""), Code::TokenBinding),
+        ] {
+            assert_eq!(judge(&rules(), &claims).map(|_| ()), Err(expected), "{claims}");
+        }
+    }
+
+    #[test]
+    fn an_access_token_says_that_it_is_one() {
+        let rules = Rules { profile: Profile::AccessToken, ..rules() };
+        assert!(rules.judge_type(Some("at+jwt")).is_ok());
+        for typ in [None, Some("jwt"), Some("dpop+jwt"), Some("id_token")] {
+            assert!(rules.judge_type(typ).is_err());
+        }
+        assert!(Rules { profile: Profile::Any, ..rules.clone() }.judge_type(Some("dpop+jwt")).is_err());
+        assert_eq!(judge(&rules, GOOD).map(|_| ()), Err(Code::TokenClaims));
+        let full = GOOD.replacen('{', r#"{"iat":1000000,"jti":"1","client_id":"c","#, 1);
+        assert!(judge(&rules, &full).is_ok());
+        let old = Rules { max_age: Some(Duration::from_secs(60)), ..rules };
+        assert!(judge(&old, &full).is_ok());
+        let stale = full.replace("\"iat\":1000000", "\"iat\":999900");
+        assert_eq!(judge(&old, &stale).map(|_| ()), Err(Code::CredentialExpired));
+    }
+}
