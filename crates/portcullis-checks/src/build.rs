@@ -1,9 +1,12 @@
 //! What checks are built with, and what they leave behind for the gateway.
 
 use crate::authn::key_digest::KeyHasher;
+use crate::shape::identity_token::PublishedKeys;
 use portcullis_config::{Context, Span};
+use portcullis_core::endpoint::Served;
 use portcullis_core::{Consumer, ConsumerId, Consumers, Job, KeyRecord, KeySetId, LimitId};
 use portcullis_store::MemoryKeys;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Collects what the checks of a configuration need at run time.
@@ -18,6 +21,10 @@ pub struct Build {
     pub hasher: KeyHasher,
     /// What goes on beside requests.
     pub jobs: Vec<Arc<dyn Job>>,
+    /// What the gateway itself answers.
+    pub endpoints: Vec<Served>,
+    /// The keys that are published, by path.
+    pub key_sets: BTreeMap<String, Arc<PublishedKeys>>,
     limits: u32,
 }
 
@@ -26,12 +33,26 @@ impl Build {
     pub fn new(hasher: KeyHasher) -> Build {
         let mut keys = MemoryKeys::default();
         let consumer_keys = keys.add_set();
-        Build { consumers: Consumers::default(), keys, consumer_keys, hasher, jobs: Vec::new(), limits: 0 }
+        Build {
+            consumers: Consumers::default(),
+            keys,
+            consumer_keys,
+            hasher,
+            jobs: Vec::new(),
+            endpoints: Vec::new(),
+            key_sets: BTreeMap::new(),
+            limits: 0,
+        }
     }
 
     /// Adds something that goes on beside requests.
     pub fn add_job(&mut self, job: Arc<dyn Job>) {
         self.jobs.push(job);
+    }
+
+    /// Adds something that the gateway itself answers. Whoever was first under a path keeps it.
+    pub fn serve(&mut self, served: Served) {
+        self.endpoints.push(served);
     }
 
     /// A number for a limit that nobody else counts against.

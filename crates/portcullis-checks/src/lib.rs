@@ -21,6 +21,7 @@ pub mod quota;
 pub mod reason;
 pub mod screen;
 pub mod security;
+pub mod shape;
 pub mod token;
 
 pub use build::Build;

@@ -10,9 +10,11 @@ use crate::inspect::body_size::{BodyConfig, DEFAULT_MAX_BYTES};
 use crate::mode::ModeConfig;
 use crate::quota::rate_limit::RateLimitConfig;
 use crate::screen::addresses::AddressesConfig;
+use crate::shape::client_credentials::ClientCredentialsConfig;
+use crate::shape::identity_token::IdentityTokenConfig;
 use portcullis_config::{Context, OneOrMany, object};
 use portcullis_core::check::Check;
-use portcullis_core::{Authentication, Authorize, Control, Controls, Guarded, Mode, Quota, Screen};
+use portcullis_core::{Authentication, Authorize, Control, Controls, Guarded, Mode, Quota, Screen, Shape};
 use std::sync::Arc;
 
 object! {
@@ -29,6 +31,10 @@ object! {
         pub rate_limiting: Option<OneOrMany<RateLimitConfig>>,
         /// What a body may be.
         pub body: Option<BodyConfig>,
+        /// A token, signed by the gateway, that tells upstreams who sends the request.
+        pub identity_token: Option<IdentityTokenConfig>,
+        /// The gateway's own access token for the upstream, in place of the client's.
+        pub upstream_token: Option<ClientCredentialsConfig>,
     }
 }
 
@@ -48,6 +54,8 @@ pub struct CompiledSecurity {
     authentication: Option<Authentication>,
     authorize: Option<Vec<Guarded<dyn Authorize>>>,
     quotas: Option<Vec<Guarded<dyn Quota>>>,
+    identity_token: Option<Arc<dyn Shape>>,
+    upstream_token: Option<Arc<dyn Shape>>,
     max_body_bytes: Option<u64>,
     off: Vec<(Section, Control)>,
 }
@@ -104,6 +112,16 @@ impl SecurityConfig {
                 complete = false;
             }
             compiled.quotas = Some(compiled.keep(Section::Quotas, checks));
+        }
+        if let Some(config) = &self.identity_token {
+            let check = cx.at("identity_token", |cx| config.compile(build, cx));
+            complete &= check.is_some();
+            compiled.identity_token = check.map(|check| Arc::new(check) as Arc<dyn Shape>);
+        }
+        if let Some(config) = &self.upstream_token {
+            let check = cx.at("upstream_token", |cx| config.compile(build, cx));
+            complete &= check.is_some();
+            compiled.upstream_token = check.map(|check| Arc::new(check) as Arc<dyn Shape>);
         }
         compiled.max_body_bytes = self.body.as_ref().map(|body| body.max_size.0);
         complete.then_some(compiled)
@@ -177,7 +195,14 @@ impl CompiledSecurity {
             screen: inherit(&self.screen, &inherited.screen),
             authentication,
             authorize,
-            shape: Vec::new(),
+            shape: [
+                self.identity_token.as_ref().or(inherited.identity_token.as_ref()),
+                self.upstream_token.as_ref().or(inherited.upstream_token.as_ref()),
+            ]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect(),
             quotas: inherit(&self.quotas, &inherited.quotas),
             max_body_bytes: self.max_body_bytes.or(inherited.max_body_bytes).unwrap_or(DEFAULT_MAX_BYTES),
             off,

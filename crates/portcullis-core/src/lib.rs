@@ -33,6 +33,7 @@ pub mod claims;
 pub mod conn;
 pub mod denial;
 pub mod effects;
+pub mod endpoint;
 pub mod head;
 pub mod method;
 pub mod permit;

@@ -127,6 +127,12 @@ impl Record {
 pub trait RecordSink: Send + Sync {
     /// Takes the account of one request. Must not block for long and must not panic.
     fn write(&self, record: &Record, plan: &Plan);
+
+    /// Takes what concerns no single request: what it is about, and what happened. A sink that has no place for it, which
+    /// is the default, lets it go.
+    fn notice(&self, about: &str, detail: &str) {
+        let _ = (about, detail);
+    }
 }
 
 /// The open account of one request; written when it is dropped.

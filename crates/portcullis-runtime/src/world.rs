@@ -1,9 +1,10 @@
 //! The world as checks see it.
 
 use crate::clock::SystemClock;
+use crate::fetch::Outbound;
 use portcullis_core::{
-    Clock, Count, CountKey, Effects, Fault, Fingerprint, KeyDigest, KeyRecord, KeySetId, Limit, Now,
-    Standing, Step, Wait,
+    Clock, Count, CountKey, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId,
+    Limit, Now, Standing, Step, Wait,
 };
 use portcullis_store::{Counters, FailurePolicy, Failures, Keys, MemoryReplay, Replay};
 use rand::Rng;
@@ -18,6 +19,7 @@ pub struct World {
     replay: Box<dyn Replay>,
     failures: Option<Failures>,
     notices: Box<Notices>,
+    outbound: Option<Outbound>,
 }
 
 /// Takes what concerns no single request: what it is about, and what happened.
@@ -33,6 +35,7 @@ impl World {
             replay: Box::new(MemoryReplay::new(MemoryReplay::DEFAULT_ENTRIES)),
             failures: None,
             notices: Box::new(|_, _| {}),
+            outbound: None,
         }
     }
 
@@ -40,6 +43,13 @@ impl World {
     #[must_use]
     pub fn with_failures(mut self, policy: FailurePolicy) -> World {
         self.failures = Some(Failures::new(policy));
+        self
+    }
+
+    /// What the gateway itself asks of other servers goes this way.
+    #[must_use]
+    pub fn with_outbound(mut self, outbound: Outbound) -> World {
+        self.outbound = Some(outbound);
         self
     }
 
@@ -83,6 +93,13 @@ impl Effects for World {
 
     fn sleep(&self, time: Duration) -> Wait<'static, ()> {
         Box::pin(tokio::time::sleep(time))
+    }
+
+    fn fetch(&self, fetch: Fetch) -> Wait<'static, Result<Fetched, Fault>> {
+        match &self.outbound {
+            Some(outbound) => outbound.fetch(fetch),
+            None => Box::pin(async { Err(Fault { detail: "the gateway has no way out".into() }) }),
+        }
     }
 
     fn first_use(&self, digest: [u8; 32], until: Duration) -> Step<'_, Result<bool, Fault>> {

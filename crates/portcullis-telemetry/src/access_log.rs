@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long a line may wait in its buffer.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -162,6 +162,14 @@ thread_local! {
 }
 
 impl RecordSink for AccessLog {
+    fn notice(&self, about: &str, detail: &str) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut line = Vec::new();
+        // Writing into memory cannot fail.
+        let _ = line::write_notice(now, about, detail, &mut line);
+        self.shared.bring(&line);
+    }
+
     fn write(&self, record: &Record, plan: &Plan) {
         BUFFERS.with_borrow_mut(|buffers| {
             let place = match buffers.iter().position(|mine| mine.id == self.shared.id) {

@@ -29,7 +29,9 @@ struct Line<'a> {
     route: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     consumer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     issuer: Option<Printable<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<Printable<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     authenticated_by: Option<&'static str>,
@@ -49,6 +51,14 @@ struct Line<'a> {
     upstream_status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_us: Option<u64>,
+}
+
+/// What concerns no single request.
+#[derive(Serialize)]
+struct Notice<'a> {
+    time: Time,
+    about: Printable<'a>,
+    notice: Printable<'a>,
 }
 
 #[derive(Serialize)]
@@ -111,6 +121,17 @@ fn displayed<T: std::fmt::Display, S: Serializer>(value: &T, serializer: S) -> R
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Writes what concerns no single request as one line.
+///
+/// # Errors
+/// The output fails.
+pub fn write_notice(time: Duration, about: &str, notice: &str, mut to: impl Write) -> std::io::Result<()> {
+    let line =
+        Notice { time: Time(time), about: Printable(about.as_bytes()), notice: Printable(notice.as_bytes()) };
+    serde_json::to_writer(&mut to, &line)?;
+    to.write_all(b"\n")
 }
 
 /// Writes the line of a record, with its newline.

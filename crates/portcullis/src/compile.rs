@@ -4,16 +4,20 @@
 //! result is either complete or not there at all: there is no plan with a part missing.
 
 use crate::document::{AccessLogConfig, GatewayConfig, RouteConfig, UpstreamTarget};
+use crate::endpoint::{EndpointHandler, LaterWorld, MAX_BODY_BYTES};
 use portcullis_checks::authn::key_digest::KeyHasher;
 use portcullis_checks::authz::AuthorizationConfig;
 use portcullis_checks::security::CompiledSecurity;
 use portcullis_checks::{Build, RouteAuthentication, SecurityConfig};
 use portcullis_config::{Context, Span, suggest};
+use portcullis_core::endpoint::Served;
 use portcullis_core::head::HeadPolicy;
 use portcullis_core::route::RouteConflict;
-use portcullis_core::{Control, Controls, CredentialLocation, Plan, Route, RouteId, RouteTable, TargetId};
+use portcullis_core::{
+    Authentication, Control, Controls, CredentialLocation, Job, Plan, Route, RouteId, RouteTable, TargetId,
+};
 use portcullis_proxy::{FrontConfig, Handler, Target, Upstream};
-use portcullis_runtime::World;
+use portcullis_runtime::{OutboundPolicy, World};
 use portcullis_store::MemoryCounters;
 use rand::Rng;
 use std::collections::HashMap;
@@ -33,6 +37,12 @@ pub struct Blueprint {
     pub access_log: AccessLogConfig,
     /// How many keys it knows.
     pub keys: usize,
+    /// What goes on beside requests.
+    pub jobs: Vec<Arc<dyn Job>>,
+    /// To whom the gateway itself may speak.
+    pub outbound: OutboundPolicy,
+    /// The world, for what the gateway itself answers.
+    pub(crate) endpoint_world: LaterWorld,
     targets: Vec<String>,
 }
 
@@ -93,7 +103,13 @@ pub fn compile(
     for (index, route) in config.routes.iter().enumerate() {
         cx.at("routes", |cx| cx.index(index, |cx| routes.add(route, &mut build, cx)));
     }
-    let Routes { targets, routes, .. } = routes;
+    let Routes { mut targets, mut routes, .. } = routes;
+    let endpoint_world = LaterWorld::default();
+    serve_endpoints(&build.endpoints, &endpoint_world, &mut routes, &mut targets);
+    let outbound = match &config.outbound {
+        None => Some(OutboundPolicy::default()),
+        Some(outbound) => cx.at("outbound", |cx| outbound.compile(cx)),
+    };
     warn_of_missing_keys(config, &build, cx);
     if cx.diagnostics.has_errors() {
         return None;
@@ -120,7 +136,7 @@ pub fn compile(
     let counters = MemoryCounters::new(
         limits,
         build.consumers.len(),
-        config.routes.len(),
+        table.iter().count(),
         MemoryCounters::DEFAULT_ENTRIES,
     );
     let keys = build.keys.len();
@@ -133,8 +149,43 @@ pub fn compile(
         world: World::new(counters, build.keys),
         access_log: config.access_log.clone(),
         keys,
+        jobs: build.jobs,
+        outbound: outbound?,
+        endpoint_world,
         targets: targets.names,
     })
+}
+
+/// Adds a route for each thing that the gateway itself answers.
+fn serve_endpoints(endpoints: &[Served], world: &LaterWorld, routes: &mut Vec<Route>, targets: &mut Targets) {
+    let mut paths: Vec<&str> = Vec::new();
+    for served in endpoints {
+        // The same thing can be asked for in several sections.
+        if paths.contains(&served.path.as_str()) {
+            continue;
+        }
+        paths.push(&served.path);
+        let handler = EndpointHandler { endpoint: Arc::clone(&served.endpoint), world: Arc::clone(world) };
+        let target = targets.push(Target::Handler(Arc::new(handler)), "the gateway itself".to_owned());
+        let controls = Controls {
+            screen: Vec::new(),
+            authentication: Authentication::Public { reason: served.endpoint.describe() },
+            authorize: Vec::new(),
+            quotas: Vec::new(),
+            shape: Vec::new(),
+            kept_credentials: served.keeps.clone(),
+            max_body_bytes: MAX_BODY_BYTES,
+            off: Vec::new(),
+        };
+        routes.push(Route {
+            path: served.path.clone(),
+            hosts: served.hosts.clone(),
+            methods: served.methods,
+            controls: Arc::new(controls),
+            target,
+            upgrades: Vec::new(),
+        });
+    }
 }
 
 fn listeners(config: &GatewayConfig, cx: &mut Context) -> Option<Vec<portcullis_proxy::Listener>> {
@@ -214,17 +265,35 @@ impl Routes<'_> {
         let hosts = config.canonical_hosts(cx);
         let methods = config.method_set(cx);
         let upgrades = config.upgrades(cx);
+        let fits = self.fits_path(config, cx);
         let controls = self.controls(config, build, cx);
         let target = self.targets.add(&config.upstream.target, config.upstream.at, cx);
         if let Some(openapi) = &config.openapi {
             cx.error("config.unsupported", openapi.span, "this version does not check requests against OpenAPI documents, so a route cannot rely on one")
                 .help("remove the key until it does");
         }
-        if let (Some(path), Some(hosts), Some(methods), Some(upgrades), Some(controls), Some(target)) =
-            (path, hosts, methods, upgrades, controls, target)
+        if let (
+            Some(path),
+            Some(hosts),
+            Some(methods),
+            Some(upgrades),
+            Some(()),
+            Some(controls),
+            Some(target),
+        ) = (path, hosts, methods, upgrades, fits, controls, target)
         {
             self.routes.push(Route { path, hosts, methods, controls, target, upgrades });
         }
+    }
+
+    /// That what the route's authorization says of its path is true of it.
+    fn fits_path(&self, config: &RouteConfig, cx: &mut Context) -> Option<()> {
+        if config.public.is_some() {
+            return Some(());
+        }
+        let own = config.security.as_ref().and_then(|security| security.authorization.as_ref());
+        let inherited = self.default.0.and_then(|security| security.authorization.as_ref());
+        own.or(inherited).map_or(Some(()), |authorization| authorization.fits_path(&config.path, cx))
     }
 
     fn controls(

@@ -3,10 +3,12 @@
 use crate::compile::Blueprint;
 use crate::document::AccessLogConfig;
 use crate::load::ConfigError;
-use portcullis_core::{Plan, Record, RecordSink, Snapshot};
+use portcullis_core::{Effects, Plan, Record, RecordSink, Snapshot};
 use portcullis_proxy::{BindError, ShutdownHandle, bind};
+use portcullis_runtime::{Background, Outbound};
 use portcullis_telemetry::AccessLog;
 use std::fmt;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -23,6 +25,8 @@ pub enum StartError {
     Config(ConfigError),
     /// The access log cannot be opened.
     AccessLog(std::io::Error),
+    /// The operating system gives no thread for what goes on beside requests.
+    Background(std::io::Error),
     /// An address cannot be listened on.
     Bind(BindError),
     /// The operating system does not let this process listen for signals.
@@ -34,6 +38,7 @@ impl fmt::Display for StartError {
         match self {
             StartError::Config(error) => error.fmt(f),
             StartError::AccessLog(error) => write!(f, "the access log cannot be opened: {error}"),
+            StartError::Background(error) => write!(f, "no thread for background work: {error}"),
             StartError::Bind(error) => error.fmt(f),
             StartError::Signals(error) => write!(f, "cannot listen for signals: {error}"),
         }
@@ -47,6 +52,11 @@ struct Nowhere;
 
 impl RecordSink for Nowhere {
     fn write(&self, _: &Record, _: &Plan) {}
+
+    fn notice(&self, about: &str, detail: &str) {
+        // Whoever wants no record of requests still wants to know that an issuer is down.
+        let _ = writeln!(std::io::stderr(), "portcullis: {about}: {detail}");
+    }
 }
 
 impl Gateway {
@@ -72,19 +82,30 @@ impl Gateway {
     /// # Errors
     /// The access log cannot be opened or a listener cannot be bound; then nothing was started.
     pub fn start(self) -> Result<Running, StartError> {
-        let Blueprint { plan, front, world, access_log, .. } = self.blueprint;
+        let Blueprint { plan, front, world, access_log, jobs, outbound, endpoint_world, .. } = self.blueprint;
         let (sink, log): (Arc<dyn RecordSink>, Option<Arc<AccessLog>>) = match (self.sink, access_log) {
             (Some(sink), _) => (sink, None),
             (None, AccessLogConfig::Off) => (Arc::new(Nowhere), None),
             (None, AccessLogConfig::Stdout) => opened(AccessLog::stdout())?,
             (None, AccessLogConfig::File(path)) => opened(AccessLog::file(&path))?,
         };
-        let snapshot = Snapshot::new(plan, Arc::new(world), sink);
+        let background = Background::start().map_err(StartError::Background)?;
+        let outbound = Outbound::new(outbound, background.handle().clone());
+        let notices = Arc::clone(&sink);
+        let world = world.with_outbound(outbound).with_notices(Box::new(move |about, detail| {
+            notices.notice(about, detail);
+        }));
+        let world: Arc<dyn Effects> = Arc::new(world);
+        let _ = endpoint_world.set(Arc::clone(&world));
+        for job in jobs {
+            background.run(job, Arc::clone(&world));
+        }
+        let snapshot = Snapshot::new(plan, world, sink);
         let handlers = tokio::runtime::Handle::try_current().ok();
         let bound = bind(front, &snapshot, handlers.as_ref()).map_err(StartError::Bind)?;
         let addresses = bound.addresses().to_vec();
         let front = bound.serve().map_err(StartError::Bind)?;
-        Ok(Running { addresses, front, log })
+        Ok(Running { addresses, front, log, _background: background })
     }
 }
 
@@ -99,6 +120,8 @@ fn opened(log: std::io::Result<AccessLog>) -> Result<Log, StartError> {
 pub struct Running {
     addresses: Vec<SocketAddr>,
     front: portcullis_proxy::Running,
+    /// Ends with the gateway.
+    _background: Background,
     log: Option<Arc<AccessLog>>,
 }
 

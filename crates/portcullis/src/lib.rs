@@ -35,6 +35,7 @@
 pub mod builder;
 pub mod compile;
 pub mod document;
+mod endpoint;
 pub mod gateway;
 pub mod handler;
 pub mod load;

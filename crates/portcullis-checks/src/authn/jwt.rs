@@ -65,6 +65,8 @@ impl JwtConfig {
             build.add_job(Arc::clone(&issuer) as Arc<dyn portcullis_core::Job>);
         }
         let resource = options.resource.as_ref();
+        let metadata_url =
+            super::resource_metadata::serve(resource, &issuer, options.binding_required, build);
         Some(Trust {
             id: CheckId::new("authn.jwt"),
             issuer,
@@ -72,7 +74,7 @@ impl JwtConfig {
             introspector: None,
             binding_required: options.binding_required,
             nonces: options.nonces,
-            metadata_url: resource.map(super::resource_metadata::url),
+            metadata_url,
             forward: options.forward,
             summary: format!("a token signed by {}", self.issuer.issuer.value),
         })

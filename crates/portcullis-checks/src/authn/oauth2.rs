@@ -105,6 +105,9 @@ impl OAuth2Config {
             .with_keys_at(options.jwks);
         let server = Arc::new(server);
         build.add_job(Arc::clone(&server) as Arc<dyn portcullis_core::Job>);
+        let resource = options.resource.as_ref();
+        let metadata_url =
+            super::resource_metadata::serve(resource, &server, options.binding_required, build);
         Some(Trust {
             id: CheckId::new("authn.oauth2"),
             issuer: server,
@@ -112,7 +115,7 @@ impl OAuth2Config {
             introspector,
             binding_required: options.binding_required,
             nonces: options.nonces,
-            metadata_url: options.resource.as_ref().map(super::resource_metadata::url),
+            metadata_url,
             forward: options.forward,
             summary,
         })

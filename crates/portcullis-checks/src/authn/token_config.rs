@@ -107,7 +107,7 @@ pub struct TokenOptions {
 }
 
 /// A URL in the configuration to which the gateway sends something.
-pub(super) fn url(text: &Spanned<String>, cx: &mut Context) -> Option<Uri> {
+pub(crate) fn url(text: &Spanned<String>, cx: &mut Context) -> Option<Uri> {
     if text.value.contains('@') {
         cx.diagnostics.conceal(text.span);
     }

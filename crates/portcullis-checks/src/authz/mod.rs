@@ -1,10 +1,20 @@
 //! Whether the principal may. Every check that is configured must pass; one that fails or cannot tell refuses.
 
+pub mod claims;
+pub mod condition;
+pub mod path_parameters;
 pub mod roles;
+pub mod scopes;
 
 use crate::mode::ModeConfig;
+use claims::ClaimsConfig;
+use condition::Condition;
+use path_parameters::PathParameters;
 use portcullis_config::{Context, Spanned, object};
 use portcullis_core::{Authorize, Guarded};
+use roles::Roles;
+use scopes::Scopes;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 object! {
@@ -13,6 +23,15 @@ object! {
         /// The principal must have at least one of these roles.
         #[alias("roles")]
         pub roles_allowed: Option<Spanned<Vec<String>>>,
+        /// The credential must have every one of these scopes.
+        #[alias("scopes")]
+        pub scopes_required: Option<Spanned<Vec<String>>>,
+        /// What the issuer must say of the principal: claims, each with the values that it may have.
+        pub claims_required: Option<ClaimsConfig>,
+        /// Path parameters, each with the claim that it must equal, such as `{ id: sub }` for `/users/{id}`.
+        pub path_parameters_equal: Option<BTreeMap<String, Spanned<String>>>,
+        /// An expression in CEL that must be true.
+        pub condition: Option<Spanned<String>>,
         /// What a refusal does. Default: enforce.
         pub mode: ModeConfig = ModeConfig::Enforce,
     }
@@ -21,13 +40,50 @@ object! {
 impl AuthorizationConfig {
     /// The checks that run, in order.
     pub fn compile(&self, cx: &mut Context) -> Option<Vec<Guarded<dyn Authorize>>> {
-        let Some(roles) = &self.roles_allowed else {
+        let mut checks: Vec<Option<Arc<dyn Authorize>>> = Vec::new();
+        // Each is compiled before the first failure counts, so that all failures are reported.
+        if let Some(roles) = &self.roles_allowed {
+            checks.push(Roles::compile(roles, cx).map(|check| Arc::new(check) as Arc<dyn Authorize>));
+        }
+        if let Some(scopes) = &self.scopes_required {
+            checks.push(Scopes::compile(scopes, cx).map(|check| Arc::new(check) as Arc<dyn Authorize>));
+        }
+        if let Some(claims) = &self.claims_required {
+            checks.push(Some(Arc::new(claims.compile())));
+        }
+        if let Some(parameters) = &self.path_parameters_equal {
+            let check = PathParameters::compile(parameters, self.at, cx);
+            checks.push(check.map(|check| Arc::new(check) as Arc<dyn Authorize>));
+        }
+        if let Some(condition) = &self.condition {
+            checks.push(Condition::compile(condition, cx).map(|check| Arc::new(check) as Arc<dyn Authorize>));
+        }
+        if checks.is_empty() {
             cx.error("config.empty_section", self.at, "this authorization asks for nothing")
                 .help("say who may, such as `roles_allowed: [admin]`, or leave the section out");
             return None;
-        };
-        let roles = roles::Roles::compile(roles, cx)?;
-        Some(vec![Guarded { mode: self.mode.into(), check: Arc::new(roles) }])
+        }
+        let guard =
+            |check: Option<Arc<dyn Authorize>>| Some(Guarded { mode: self.mode.into(), check: check? });
+        checks.into_iter().map(guard).collect()
+    }
+
+    /// That a route with this path has every parameter that is compared.
+    pub fn fits_path(&self, path: &Spanned<String>, cx: &mut Context) -> Option<()> {
+        let mut fits = Some(());
+        for (name, claim) in self.path_parameters_equal.iter().flatten() {
+            if !path_parameters::has_parameter(&path.value, name) {
+                cx.error(
+                    "config.path_parameter",
+                    claim.span,
+                    format!("the path of a route for which this holds has no parameter `{{{name}}}`"),
+                )
+                .related(path.span, "the path")
+                .help("name a parameter of the path, or say it in the section of the routes that have it");
+                fits = None;
+            }
+        }
+        fits
     }
 }
 

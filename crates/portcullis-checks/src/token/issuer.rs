@@ -136,6 +136,11 @@ impl Issuer {
         !matches!(self.source, KeySource::Fixed)
     }
 
+    /// Its name, as far as anybody knows it.
+    pub fn name(&self) -> Option<String> {
+        self.name.clone().or_else(|| self.loaded.load().as_ref().map(|loaded| loaded.issuer.clone()))
+    }
+
     /// Whether this is its name, or could be, as long as nobody knows it.
     pub fn may_be(&self, name: &str) -> bool {
         match &self.name {
@@ -259,7 +264,7 @@ impl Job for Issuer {
                 let next = match self.fetch(effects).await {
                     Ok((loaded, lifetime)) => {
                         if failures > 0 {
-                            effects.notice(&self.name(), "the issuer answers again");
+                            effects.notice(&Job::name(self), "the issuer answers again");
                         }
                         failures = 0;
                         self.take(loaded);
@@ -269,7 +274,7 @@ impl Job for Issuer {
                         failures = failures.saturating_add(1);
                         // The first of a row, and then ever fewer.
                         if failures.is_power_of_two() {
-                            effects.notice(&self.name(), &detail);
+                            effects.notice(&Job::name(self), &detail);
                         }
                         race::back_off(failures)
                     }

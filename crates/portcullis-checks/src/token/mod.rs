@@ -24,5 +24,5 @@ pub mod json;
 pub mod jws;
 pub mod keys;
 pub mod metadata;
-mod race;
+pub(crate) mod race;
 pub mod rules;

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 /// `Some` if `future` is done before `timeout`.
-pub(super) async fn within<T>(timeout: Wait<'_, ()>, future: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn within<T>(timeout: Wait<'_, ()>, future: impl Future<Output = T>) -> Option<T> {
     let mut timeout = timeout;
     let mut future = pin!(future);
     poll_fn(|cx| match future.as_mut().poll(cx) {
@@ -18,6 +18,6 @@ pub(super) async fn within<T>(timeout: Wait<'_, ()>, future: impl Future<Output 
 }
 
 /// Twice as long each time, from 1 s to 60 s.
-pub(super) fn back_off(failures: u32) -> Duration {
+pub(crate) fn back_off(failures: u32) -> Duration {
     Duration::from_secs(1_u64.checked_shl(failures.saturating_sub(1).min(6)).unwrap_or(60).min(60))
 }

@@ -6,12 +6,14 @@
 mod access_log;
 mod consumer;
 mod listener;
+mod outbound;
 mod route;
 mod upstream;
 
 pub use access_log::AccessLogConfig;
 pub use consumer::ConsumerConfig;
 pub use listener::{ListenerConfig, TimeoutsConfig};
+pub use outbound::OutboundConfig;
 pub use portcullis_checks::Reason;
 pub use route::{MethodConfig, RouteConfig};
 pub use upstream::{HANDLER_SCHEME, UpstreamConfig, UpstreamTarget};
@@ -38,6 +40,8 @@ object! {
         pub key_pepper: Option<Secret>,
         /// Where the access log goes, one JSON line per request. Default: stdout.
         pub access_log: AccessLogConfig = AccessLogConfig::Stdout,
+        /// What the gateway itself may ask of other servers. Default: addresses of the public Internet alone.
+        pub outbound: Option<OutboundConfig>,
         /// How many threads serve requests. Default: one per core.
         pub workers: Option<NonZeroU32>,
         /// How long running requests may take after the gateway was told to stop. Default: 30s.

@@ -1,0 +1,62 @@
+//! Whether the credential may be used for this: it must have every scope that the route asks for.
+//!
+//! Scopes are compared byte by byte. A principal without scopes, such as an anonymous one, is refused. The client is told
+//! which scopes are needed (RFC 6750, section 3.1), since they are part of the API. Needs nothing that could fail.
+
+use portcullis_config::{Context, Spanned};
+use portcullis_core::check::Check;
+use portcullis_core::{Advice, Authorize, CheckId, Code, Denial, Effects, Facts, Principal, Step};
+
+/// The check.
+#[derive(Debug)]
+pub struct Scopes {
+    required: Vec<String>,
+}
+
+impl Scopes {
+    /// The check that runs for `scopes_required`.
+    pub fn compile(scopes: &Spanned<Vec<String>>, cx: &mut Context) -> Option<Scopes> {
+        if scopes.value.is_empty() || !scopes.value.iter().all(|scope| super::is_scope(scope)) {
+            cx.error("config.scope_name", scopes.span, "a list of scopes needs at least one, and each is made of visible ASCII characters without quotes and backslashes (RFC 6749, section 3.3)")
+                .help("write names such as `[orders.read]`, or leave the key out");
+            return None;
+        }
+        Some(Scopes { required: scopes.value.clone() })
+    }
+}
+
+impl Check for Scopes {
+    fn id(&self) -> CheckId {
+        CheckId::new("authz.scopes")
+    }
+
+    fn describe(&self) -> String {
+        format!("every one of the scopes {}", self.required.join(", "))
+    }
+}
+
+impl Authorize for Scopes {
+    fn authorize<'a>(
+        &'a self,
+        facts: &'a Facts<'a>,
+        principal: &'a Principal,
+        _: &'a dyn Effects,
+    ) -> Step<'a, Result<(), Denial>> {
+        let held = principal.scopes(&facts.plan.consumers);
+        let missing = self.required.iter().find(|scope| !held.contains(scope));
+        Step::Ready(match missing {
+            None => Ok(()),
+            Some(missing) => {
+                let denial = Denial::new(Code::ScopeMissing, format!("lacks the scope {missing}"));
+                Err(match principal.as_subject() {
+                    None => denial,
+                    Some(_) => {
+                        let scopes = self.required.join(" ");
+                        let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scopes}\"");
+                        denial.advising(Advice::Challenge(vec![challenge]))
+                    }
+                })
+            }
+        })
+    }
+}

@@ -1,0 +1,76 @@
+//! A thread for what goes on beside requests: jobs, and what the gateway asks of other servers.
+//!
+//! Workers serve requests, each on a runtime of its own; nothing here runs on one of those. A job that ends or panics is
+//! noticed and begun again, ever later. Everything here ends when the [`Background`] is dropped.
+
+use portcullis_core::{Effects, Job};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+/// The longest pause before a job that failed is begun again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The thread.
+pub struct Background {
+    handle: Handle,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Background {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The operating system gives no thread or no event queue.
+    pub fn start() -> std::io::Result<Background> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        let thread =
+            std::thread::Builder::new().name("portcullis-background".to_owned()).spawn(move || {
+                // An error means that the sender is gone, which is the end just the same.
+                let _ = runtime.block_on(stopped);
+                // What still waits for a server's name to be looked up is not waited for.
+                runtime.shutdown_background();
+            })?;
+        Ok(Background { handle, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Where futures can be run on it.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Runs a job on it until the end.
+    pub fn run(&self, job: Arc<dyn Job>, effects: Arc<dyn Effects>) {
+        self.handle.spawn(async move {
+            let mut pause = Duration::from_secs(1);
+            loop {
+                let run = {
+                    let (job, effects) = (Arc::clone(&job), Arc::clone(&effects));
+                    AssertUnwindSafe(async move { job.run(effects.as_ref()).await })
+                };
+                let ended = tokio::spawn(run.0).await;
+                let how = if ended.is_err() { "it panicked" } else { "it ended" };
+                effects.notice(&job.name(), &format!("{how}, and is begun again in {} s", pause.as_secs()));
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        });
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
