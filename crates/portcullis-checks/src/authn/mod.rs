@@ -75,8 +75,8 @@ impl MethodConfig {
     fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Compiled> {
         match self {
             MethodConfig::ApiKey(config) => Some(Compiled::Check(Arc::new(config.compile(build, cx)?))),
-            MethodConfig::Jwt(config) => config.compile(build, cx).map(Compiled::Token),
-            MethodConfig::OAuth2(config) => config.compile(build, cx).map(Compiled::Token),
+            MethodConfig::Jwt(config) => config.compile(build, cx).map(Box::new).map(Compiled::Token),
+            MethodConfig::OAuth2(config) => config.compile(build, cx).map(Box::new).map(Compiled::Token),
         }
     }
 
@@ -111,7 +111,7 @@ impl MethodConfig {
 /// A method that was compiled: a check, or an issuer for the one check of all tokens.
 enum Compiled {
     Check(Arc<dyn Authenticate>),
-    Token(Trust),
+    Token(Box<Trust>),
 }
 
 impl Decode for MethodConfig {
@@ -276,7 +276,7 @@ impl AuthenticationConfig {
                 Compiled::Check(check) => methods.push(check),
                 Compiled::Token(trust) => {
                     place.get_or_insert(methods.len());
-                    trusts.push(trust);
+                    trusts.push(*trust);
                 }
             }
         }

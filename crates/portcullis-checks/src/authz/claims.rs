@@ -41,7 +41,12 @@ impl Decode for ClaimsConfig {
             };
             let values: Option<Vec<Claim>> = match &entry.value.value {
                 Value::Sequence(items) => items.iter().map(scalar).collect(),
-                _ => scalar(&entry.value).map(|value| vec![value]),
+                Value::Null
+                | Value::Bool(_)
+                | Value::Integer(_)
+                | Value::Float(_)
+                | Value::String(_)
+                | Value::Mapping(_) => scalar(&entry.value).map(|value| vec![value]),
             };
             let Some(values) = values.filter(|values| !values.is_empty()) else {
                 cx.error("config.claim", entry.value.span, "a claim is compared with a string, a whole number, `true` or `false`, or a list of these")

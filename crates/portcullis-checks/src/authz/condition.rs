@@ -83,12 +83,14 @@ impl Authorize for Condition {
         _: &'a dyn Effects,
     ) -> Step<'a, Result<(), Denial>> {
         let refused = |detail| Step::Ready(Err(Denial::new(Code::ExpressionRefused, detail)));
-        match self.program.eval(&World { facts, principal }) {
-            Value::Bool(true) => Step::Ready(Ok(())),
-            Value::Bool(false) => refused("the condition is not true"),
-            // SECURITY: what cannot be evaluated is not true (a_condition_that_fails_refuses).
-            Value::Error(_) => refused("the condition could not be evaluated"),
-            _ => refused("the condition is neither true nor false"),
+        // SECURITY: only what is true lets a request on; what cannot be evaluated is not (effects/tokens.rs).
+        let value = self.program.eval(&World { facts, principal });
+        if matches!(value, Value::Bool(true)) {
+            Step::Ready(Ok(()))
+        } else if matches!(value, Value::Bool(false)) {
+            refused("the condition is not true")
+        } else {
+            refused("the condition could not be evaluated, or is neither true nor false")
         }
     }
 }

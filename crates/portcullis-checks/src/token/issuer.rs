@@ -34,7 +34,7 @@ pub enum KeySource {
 pub struct Refresh {
     /// The shortest time between two fetches that unknown keys cause.
     pub min_interval: Duration,
-    /// How long the last good keys serve while the issuer fails.
+    /// How long the last good keys serve, from when they were due, while the issuer fails.
     pub stale_for: Duration,
 }
 
@@ -55,8 +55,8 @@ pub struct Loaded {
     pub keys: KeySet,
     /// Where opaque tokens are introspected.
     pub introspection: Option<Uri>,
-    /// When the keys were fetched, on the clock that never goes back. `None` where they are fixed.
-    fetched: Option<Duration>,
+    /// When the keys are to be fetched again, on the clock that never goes back. `None` where they are fixed.
+    due: Option<Duration>,
     /// The document, for telling whether anything has changed.
     document: Vec<u8>,
     /// Changes whenever anything but the time does.
@@ -94,7 +94,7 @@ impl Issuer {
             issuer: name,
             keys,
             introspection: None,
-            fetched: None,
+            due: None,
             document: Vec::new(),
             generation: 0,
         };
@@ -157,7 +157,7 @@ impl Issuer {
     }
 
     fn serves(&self, loaded: &Loaded, now: Duration) -> bool {
-        loaded.fetched.is_none_or(|fetched| now < fetched.saturating_add(self.refresh.stale_for))
+        loaded.due.is_none_or(|due| now < due.saturating_add(self.refresh.stale_for))
     }
 
     /// What is known of it, once its first fetch is done.
@@ -229,8 +229,8 @@ impl Issuer {
                 None => "its key set is empty".to_owned(),
             });
         }
-        let fetched = Some(effects.monotonic());
-        Ok((Loaded { issuer: found.issuer, keys, introspection, fetched, document, generation: 0 }, lifetime))
+        let due = Some(effects.monotonic().saturating_add(lifetime));
+        Ok((Loaded { issuer: found.issuer, keys, introspection, due, document, generation: 0 }, lifetime))
     }
 
     fn take(&self, mut loaded: Loaded) {

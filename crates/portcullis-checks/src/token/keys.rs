@@ -15,7 +15,7 @@ const MAX_KEYS: usize = 100;
 
 enum Material {
     Public(ParsedPublicKey),
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
 }
 
 /// A key that verifies signatures.
@@ -61,7 +61,7 @@ impl KeySet {
     pub fn of_secret(secret: &[u8], allowed: &[Algorithm]) -> KeySet {
         let uses = allowed.iter().filter_map(|algorithm| {
             let key = hmac::Key::new(algorithm.hmac()?, secret);
-            Some((*algorithm, Material::Secret(key)))
+            Some((*algorithm, Material::Secret(Box::new(key))))
         });
         KeySet { keys: vec![VerificationKey { kid: None, uses: uses.collect() }], skipped: Vec::new() }
     }

@@ -5,6 +5,7 @@
 
 mod document;
 mod security;
+mod tokens;
 
 use super::harness::{Gate, gate};
 use super::keys;
@@ -39,7 +40,7 @@ impl Place {
         }
         if self.list {
             let method = &mut security["authentication"];
-            if method.get("any").is_none() {
+            if method.get("any").is_none() && method.get("all").is_none() {
                 let mode = method.as_object_mut().unwrap().remove("mode").unwrap_or(json!("enforce"));
                 *method = json!({ "any": [method.take()], "mode": mode });
             }
@@ -78,10 +79,14 @@ pub(crate) type DocumentRow = (&'static str, fn());
 /// A key under `security`, and its effect in a place.
 pub(crate) type SecurityRow = (&'static str, fn(Place));
 
+fn security_rows() -> impl Iterator<Item = &'static SecurityRow> {
+    security::ROWS.iter().chain(tokens::ROWS)
+}
+
 #[test]
 fn every_key_has_a_row() {
     let rows: Vec<&str> =
-        document::ROWS.iter().map(|row| row.0).chain(security::ROWS.iter().map(|row| row.0)).collect();
+        document::ROWS.iter().map(|row| row.0).chain(security_rows().map(|row| row.0)).collect();
     let known: BTreeSet<String> = rows.iter().map(|key| (*key).to_owned()).collect();
     assert_eq!(rows.len(), known.len(), "a key has two rows");
     let declared = keys::canonical_keys();
@@ -101,7 +106,7 @@ fn every_key_has_its_effect() {
 
 #[test]
 fn every_key_of_security_has_its_effect_in_every_place() {
-    for (key, effect) in security::ROWS {
+    for (key, effect) in security_rows() {
         for place in PLACES {
             eprintln!("{key} {place:?}");
             effect(place);

@@ -1,5 +1,6 @@
 //! Reading a document, and judging requests by it without a socket.
 
+use super::network::Network;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
@@ -10,10 +11,11 @@ use portcullis_config::Context;
 use portcullis_core::permit::Shaped;
 use portcullis_core::{
     Code, Conn, Denial, Effects, Now, Plan, Record, RecordSink, Recording, Refused, Snapshot, Transport,
-    judge,
+    Wait, judge,
 };
 use portcullis_proxy::FrontConfig;
-use portcullis_runtime::Clock;
+use portcullis_runtime::{Clock, OutboundPolicy};
+use std::cell::RefCell;
 use std::env::VarError;
 use std::future::Future;
 use std::pin::pin;
@@ -26,11 +28,13 @@ use std::time::Duration;
 pub(crate) const START: u64 = 1_800_000_000;
 
 /// The environment of every document here.
-pub(crate) const ENVIRONMENT: [(&str, &str); 4] = [
+pub(crate) const ENVIRONMENT: [(&str, &str); 6] = [
     ("ALICE_API_KEY", "alice-key-0123456789"),
     ("ADMIN_API_KEY", "admin-key-0123456789"),
     ("PEPPER", "Jefe"),
     ("EMPTY", ""),
+    ("TOKEN_SECRET", "0123456789abcdef0123456789abcdef"),
+    ("ISSUER_KEY", include_str!("files/issuer-key.pem")),
 ];
 
 /// Reads a document as `gateway.yaml`; its files are relative to a folder that has `key.txt` in it.
@@ -61,7 +65,12 @@ pub(crate) struct Gate {
     /// A line for each route and control, as a listing shows them.
     pub(crate) listing: Vec<String>,
     pub(crate) clock: TestClock,
+    /// Who else is there.
+    pub(crate) network: Arc<Network>,
+    pub(crate) outbound: OutboundPolicy,
     effects: Arc<dyn Effects>,
+    /// What goes on beside requests.
+    jobs: RefCell<Vec<Wait<'static, ()>>>,
     seen: Arc<Seen>,
 }
 
@@ -77,16 +86,45 @@ impl Gate {
             );
         }
         let clock = TestClock::default();
-        let Blueprint { plan, front, world, access_log, .. } = blueprint;
+        let Blueprint { plan, front, world, access_log, jobs, outbound, .. } = blueprint;
+        let network = Arc::new(Network::new(world.with_clock(clock.clone()), clock.clone()));
+        let effects: Arc<dyn Effects> = Arc::<Network>::clone(&network);
+        let jobs = jobs.into_iter().map(|job| {
+            let effects = Arc::clone(&effects);
+            Box::pin(async move { job.run(effects.as_ref()).await }) as Wait<'static, ()>
+        });
+        let jobs = RefCell::new(jobs.collect());
         Gate {
             plan,
             front,
             access_log,
             listing,
-            effects: Arc::new(world.with_clock(clock.clone())),
+            effects,
             clock,
+            network,
+            outbound,
+            jobs,
             seen: Arc::default(),
         }
+    }
+
+    /// The value of a future that waits for nothing but the jobs.
+    fn settle<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        for _ in 0..100 {
+            if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+                return value;
+            }
+            self.work();
+        }
+        panic!("a decision waits for what nobody does");
+    }
+
+    /// Lets the jobs do what is due.
+    pub(crate) fn work(&self) {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        self.jobs.borrow_mut().retain_mut(|job| job.as_mut().poll(&mut cx).is_pending());
     }
 
     /// With another world.
@@ -111,7 +149,7 @@ impl Gate {
         let sink: Arc<dyn RecordSink> = Arc::<Seen>::clone(&self.seen);
         let snapshot = Snapshot::new(Arc::clone(&self.plan), Arc::clone(&self.effects), sink);
         let recording = Recording::open(snapshot, &conn);
-        let judged = at_once(judge(request.into_parts().0, conn, recording));
+        let judged = self.settle(judge(request.into_parts().0, conn, recording));
         let permitted = judged.and_then(|cleared| cleared.inspect(Full::new(Bytes::new())));
         let outcome = permitted.map(|permit| permit.shape());
         let client = match &outcome {
@@ -205,12 +243,4 @@ pub(crate) fn request(method: &str, target: &str, fields: &[(&str, &str)]) -> Re
 /// A GET request for `/a` with these fields.
 pub(crate) fn get(fields: &[(&str, &str)]) -> Request<()> {
     request("GET", "/a", fields)
-}
-
-/// The value of a future that needs nothing to wait for: everything is in memory here.
-pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
-        Poll::Ready(value) => value,
-        Poll::Pending => panic!("a decision in memory suspended"),
-    }
 }

@@ -48,7 +48,9 @@ fn collect(schema: &Value, root: &Value, place: &str, depth: usize, keys: &mut B
 /// in the gateway's, and one of several is what a single one is.
 pub(crate) fn canonical(path: &str) -> String {
     let path = path.strip_prefix("routes[].").filter(|rest| rest.starts_with("security.")).unwrap_or(path);
-    path.replace("authentication.any[].", "authentication.").replace("rate_limiting[]", "rate_limiting")
+    path.replace("authentication.any[].", "authentication.")
+        .replace("authentication.all[].", "authentication.")
+        .replace("rate_limiting[]", "rate_limiting")
 }
 
 /// Every canonical path.

@@ -3,6 +3,7 @@
 //! | module        | holds                                                                       |
 //! |---------------|-----------------------------------------------------------------------------|
 //! | `harness`     | reading a document and judging requests by it                               |
+//! | `network`     | an issuer, and other servers that the gateway asks                          |
 //! | `keys`        | every key that the schema declares                                          |
 //! | `examples`    | documents that together contain every key                                   |
 //! | `misspelt`    | a slip in any key is refused, with its place and the name that was meant    |
@@ -29,6 +30,7 @@ mod examples;
 mod harness;
 mod keys;
 mod misspelt;
+mod network;
 mod reference;
 mod secrets;
 mod spellings;

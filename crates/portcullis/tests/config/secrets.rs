@@ -63,7 +63,13 @@ fn an_unknown_type_of_authentication_shows_no_key() {
         "security: { authentication: { type: basic, user: admin, password: hunter2hunter2hunter2 } }",
         "security: { authentication: { type: OAuth2, client_secret: hunter2hunter2hunter2 } }",
         "security: { authentication: { any: [{ type: jwt, secret: hunter2hunter2hunter2 }] } }",
-        "security: { authentication: { all: [{ type: api_key, keys: [hunter2hunter2hunter2] }] } }",
+        "security: { authentication: { all: [{ type: apikey2, keys: [hunter2hunter2hunter2] }] } }",
+        "security: { authentication: { all: [{ type: api_key, keys: [hunter2hunter2hunter2] }], any: [] } }",
+        "security: { authentication: { type: jwt, issuer: a, audience: b, secret: hunter2hunter2 } }",
+        "security: { authentication: { type: jwt, isuer: a, secret: hunter2hunter2hunter2hunter2hunter2 } }",
+        "security: { authentication: { type: OAuth2, token_url: \"https://a:hunter2@b.example/\" } }",
+        "security: { authentication: { type: api_key }, identity_token: { issuer: a, audience: b, key: hunter2 } }",
+        "security: { authentication: { type: api_key }, upstream_token: { client_id: a, client_secret: hunter2 } }",
     ] {
         let loaded = load(&format!("{line}\n{REST}"));
         assert!(loaded.blueprint().is_none() && leaks(&loaded).is_none(), "{:?}", leaks(&loaded));

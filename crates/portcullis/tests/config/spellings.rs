@@ -1,6 +1,7 @@
 //! The forms that people paste work as written, or are refused by name: nothing is silently taken for something else.
 
 use super::harness::{gate, get, load, request};
+use super::network::SigningKey;
 use portcullis::Style;
 use portcullis_core::Code;
 use serde_json::{Value, json};
@@ -70,28 +71,45 @@ fn the_example_loads_but_for_what_is_not_supported() {
 }
 
 #[test]
-fn oauth2_is_refused_by_name() {
+fn oauth2_has_many_spellings() {
+    let token = |roles: Value| format!("Bearer {}", SigningKey::issuers().token(json!({ "roles": roles })));
     for kind in ["OAuth2", "oauth2", "oauth_2", "OAUTH2"] {
-        let error = error(&with(json!({
-            "authentication": { "type": kind, "token_url": "https://auth.example.com/token" },
-            "authorization": { "roles_allowed": ["admin", "user"] },
-            "rate_limiting": { "max_requests": 1000, "per_minute": true },
-        })));
-        assert_eq!(error["code"], "config.unsupported");
-        assert!(error["message"].as_str().unwrap().contains("OAuth 2"), "{error}");
-        assert!(error["help"].as_str().unwrap().contains("api_key"), "{error}");
+        for url in ["token_url", "tokenUrl"] {
+            for per_minute in ["per_minute", "perMinute"] {
+                let gate = gate(&with(json!({
+                    "authentication": { "type": kind, url: "https://auth.example.com/token" },
+                    "authorization": { "roles_allowed": ["admin", "user"] },
+                    "rate_limiting": { "max_requests": 2, per_minute: true },
+                })));
+                let of = |roles: Value| gate.send(get(&[("authorization", &token(roles))])).refusal();
+                assert_eq!(of(json!(["clerk"])), Some(Code::RoleMissing));
+                assert_eq!(of(json!(["user"])), None);
+                assert_eq!(of(json!(["clerk", "admin"])), None);
+                assert_eq!(of(json!(["user"])), Some(Code::RateLimited));
+                assert_eq!(gate.send(get(&[ALICE])).refusal(), Some(Code::CredentialMissing));
+            }
+        }
     }
 }
 
 #[test]
-fn all_of_several_methods_is_refused_by_name() {
-    let methods = json!([{ "type": "api_key" }, { "type": "api_key", "header": "x-other", "keys": ["hunter2-hunter2-hunter2"] }]);
-    let document = with(json!({ "authentication": { "all": methods } }));
-    let error = error(&document);
-    assert_eq!(error["code"], "config.unsupported");
-    assert_eq!(error["column"], document.find("\"all\"").unwrap() + 1);
-    assert!(error["help"].as_str().unwrap().contains("`any`"), "{error}");
-    assert!(!load(&document).text(Style::Plain).contains("hunter2"));
+fn all_of_several_methods_are_needed() {
+    let methods =
+        json!([{ "type": "api_key", "header": "x-one" }, { "type": "APIKey", "headerName": "x-two" }]);
+    let gate = gate(&with(json!({ "authentication": { "all": methods } })));
+    gate.send(get(&[("x-one", ALICE.1), ("x-two", ALICE.1)])).permitted();
+    for (one, two, code) in [
+        (Some(ALICE.1), None, Code::CredentialMissing),
+        (None, Some(ALICE.1), Code::CredentialMissing),
+        (Some(ALICE.1), Some("wrong"), Code::CredentialUnknown),
+        (Some(ALICE.1), Some("admin-key-0123456789"), Code::CredentialsDisagree),
+    ] {
+        let fields: Vec<_> = [("x-one", one), ("x-two", two)]
+            .into_iter()
+            .filter_map(|(name, key)| Some((name, key?)))
+            .collect();
+        assert_eq!(gate.send(get(&fields)).refusal(), Some(code), "{fields:?}");
+    }
 }
 
 #[test]

@@ -51,6 +51,10 @@ pub(crate) const ROWS: &[DocumentRow] = &[
         let gate = protected(json!({ "env": "ALICE_API_KEY" }));
         assert_eq!(gate.send(get(&[KEY])).permitted().headers["x-consumer-roles"], "user,auditor");
     }),
+    ("consumers[].scopes", || {
+        let gate = protected(json!({ "env": "ALICE_API_KEY" }));
+        assert_eq!(gate.send(get(&[KEY])).permitted().headers["x-consumer-scopes"], "read,write");
+    }),
     ("consumers[].keys", || knows(json!("literal-key-0123456789"), "literal-key-0123456789")),
     ("consumers[].keys[].literal", || {
         knows(json!({ "literal": "literal-key-0123456789" }), "literal-key-0123456789")
@@ -78,6 +82,12 @@ pub(crate) const ROWS: &[DocumentRow] = &[
         let forwarded = || get(&[("x-forwarded-for", "203.0.113.9")]);
         assert_eq!(gate.send_from("10.0.0.1", forwarded()).client, Some("203.0.113.9".parse().unwrap()));
         assert_eq!(gate.send_from("11.0.0.1", forwarded()).client, Some("11.0.0.1".parse().unwrap()));
+    }),
+    ("outbound", || assert_eq!(allowed(), ["10.0.0.0/8"])),
+    ("outbound.allow", || assert_eq!(allowed(), ["10.0.0.0/8"])),
+    ("outbound.ca", || {
+        assert!(open(&json!({})).outbound.roots.is_empty());
+        assert_eq!(open(&json!({ "outbound": { "ca": "ca.pem" } })).outbound.roots.len(), 1);
     }),
     ("access_log", || {
         assert!(matches!(open(&json!({ "access_log": "insecure_off" })).access_log, AccessLogConfig::Off));
@@ -150,6 +160,13 @@ pub(crate) const ROWS: &[DocumentRow] = &[
     }),
 ];
 
+/// To which networks the gateway may speak that are not public.
+fn allowed() -> Vec<String> {
+    assert!(open(&json!({})).outbound.allowed.is_empty());
+    let gate = open(&json!({ "outbound": { "allow": ["10.0.0.0/8"] } }));
+    gate.outbound.allowed.iter().map(ToString::to_string).collect()
+}
+
 fn public_route() -> Value {
     json!({ "path": "/a", "public": "a test", "upstream": "http://127.0.0.1:8080" })
 }
@@ -205,7 +222,7 @@ fn protected_document(key: Value) -> Value {
     json!({
         "listeners": [{ "bind": "127.0.0.1:3000" }],
         "security": { "authentication": { "type": "api_key" } },
-        "consumers": [{ "name": "alice", "roles": ["user", "auditor"], "keys": [key] }],
+        "consumers": [{ "name": "alice", "roles": ["user", "auditor"], "scopes": ["read", "write"], "keys": [key] }],
         "routes": [{ "path": "/a", "upstream": "http://127.0.0.1:8080" }],
     })
 }

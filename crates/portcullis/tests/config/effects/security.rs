@@ -1,8 +1,7 @@
 //! What each key under `security` does.
 
-use super::super::harness::{Answer, Gate, START, get, load, request};
+use super::super::harness::{Answer, Gate, START, get, request};
 use super::{Place, SecurityRow};
-use portcullis::Style;
 use portcullis_core::Code;
 use serde_json::{Value, json};
 
@@ -86,11 +85,6 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         gate.send(get(&[("x-two", ALICE.1)])).permitted();
         assert_eq!(gate.send(get(&[ALICE])).refusal(), Some(Code::CredentialMissing));
     }),
-    ("security.authentication.token_url", |place| unsupported(place, "token_url")),
-    ("security.authentication.issuer", |place| unsupported(place, "issuer")),
-    ("security.authentication.jwks_url", |place| unsupported(place, "jwks_url")),
-    ("security.authentication.introspection_url", |place| unsupported(place, "introspection_url")),
-    ("security.authentication.audience", |place| unsupported(place, "audience")),
     ("security.authorization", |place| roles(place)),
     ("security.authorization.roles_allowed", |place| roles(place)),
     ("security.authorization.mode", |place| {
@@ -203,13 +197,6 @@ fn own_key(place: Place, key: Value, sent: &str) {
         Some(Code::CredentialUnknown),
         "the consumers' keys are not valid here"
     );
-}
-
-fn unsupported(place: Place, key: &str) {
-    let authentication = json!({ "type": "OAuth2", key: "https://auth.example.com" });
-    let loaded = load(&place.document(json!({ "authentication": authentication })).to_string());
-    assert!(loaded.blueprint().is_none());
-    assert!(loaded.text(Style::Plain).contains("error[config.unsupported]"), "{}", loaded.text(Style::Plain));
 }
 
 fn roles(place: Place) {

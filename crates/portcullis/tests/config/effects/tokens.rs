@@ -1,0 +1,454 @@
+//! What each key does that is about tokens: those that clients send, those that upstreams get, and who may with them.
+
+use super::super::harness::{Answer, Gate, get, request};
+use super::super::network::{GRANTED, ISSUER, OPAQUE, SigningKey, claims_of, encode, secret_token};
+use super::{Place, SecurityRow};
+use aws_lc_rs::hmac::{HMAC_SHA256, HMAC_SHA512};
+use base64ct::{Base64, Encoding};
+use portcullis_core::Code;
+use serde_json::{Value, json};
+
+/// What each key does.
+pub(crate) const ROWS: &[SecurityRow] = &[
+    // Whose tokens.
+    ("security.authentication.token_url", |place| {
+        let of = |url: &str| tokens(place, json!({ "type": "OAuth2", "token_url": url, "audience": "api" }));
+        permits(&of("https://auth.example.com/token"), &token(json!({})));
+        let gate = of("https://auth.example.com/another");
+        refuses(&gate, &token(json!({})), Code::Fault);
+    }),
+    ("security.authentication.issuer", |place| {
+        let gate = jwt(place, json!({}));
+        permits(&gate, &token(json!({})));
+        refuses(&gate, &token(json!({ "iss": "https://auth.example.com/" })), Code::TokenIssuer);
+    }),
+    ("security.authentication.jwks_url", |place| {
+        let gate = jwt(place, json!({ "jwks_url": "https://auth.example.com/other-keys" }));
+        permits(&gate, &SigningKey::other().token(json!({})));
+        refuses(&gate, &token(json!({})), Code::TokenKeyUnknown);
+    }),
+    ("security.authentication.jwks_file", |place| {
+        let gate = jwt(place, json!({ "jwks_file": "other-keys.json" }));
+        permits(&gate, &SigningKey::other().token(json!({})));
+        refuses(&gate, &token(json!({})), Code::TokenKeyUnknown);
+        assert!(gate.network.asked("https://auth.example.com/keys").is_empty());
+    }),
+    ("security.authentication.secret", |place| secret(place, json!({ "env": "TOKEN_SECRET" }))),
+    ("security.authentication.secret.env", |place| secret(place, json!({ "env": "TOKEN_SECRET" }))),
+    ("security.authentication.secret.file", |place| secret(place, json!({ "file": "token-secret.txt" }))),
+    ("security.authentication.secret.literal", |place| {
+        secret(place, json!({ "literal": "0123456789abcdef0123456789abcdef" }));
+    }),
+    ("security.authentication.introspection_url", |place| {
+        let url = "https://auth.example.com/other-introspect";
+        let gate = opaque(place, json!({ "introspection_url": url }));
+        permits(&gate, OPAQUE);
+        assert_eq!(gate.network.asked(url).len(), 1);
+    }),
+    ("security.authentication.client_id", |place| client(place, json!({ "env": "TOKEN_SECRET" }))),
+    ("security.authentication.client_secret", |place| client(place, json!({ "env": "TOKEN_SECRET" }))),
+    ("security.authentication.client_secret.env", |place| client(place, json!({ "env": "TOKEN_SECRET" }))),
+    ("security.authentication.client_secret.file", |place| {
+        client(place, json!({ "file": "token-secret.txt" }))
+    }),
+    ("security.authentication.client_secret.literal", |place| {
+        client(place, json!({ "literal": "0123456789abcdef0123456789abcdef" }));
+    }),
+    ("security.authentication.introspection_lifetime", |place| {
+        let gate = opaque(place, json!({ "introspection_lifetime": "10s" }));
+        for (later, asked) in [(0, 1), (9, 0), (1, 1)] {
+            gate.clock.advance(later);
+            permits(&gate, OPAQUE);
+            assert_eq!(gate.network.asked("https://auth.example.com/introspect").len(), asked, "{later}");
+        }
+    }),
+    // What they must say.
+    ("security.authentication.audience", |place| {
+        let gate = jwt(place, json!({ "audience": ["orders", "invoices"] }));
+        permits(&gate, &token(json!({ "aud": "invoices" })));
+        refuses(&gate, &token(json!({})), Code::TokenAudience);
+    }),
+    ("security.authentication.insecure_any_audience", |place| {
+        let gate = tokens(
+            place,
+            json!({ "type": "jwt", "issuer": ISSUER, "insecure_any_audience": "the issuer serves this API alone" }),
+        );
+        permits(&gate, &token(json!({ "aud": "somebody else" })));
+    }),
+    ("security.authentication.algorithms", |place| {
+        let gate = jwt(place, json!({ "secret": { "env": "TOKEN_SECRET" }, "algorithms": ["HS512"] }));
+        permits(&gate, &secret_token(HMAC_SHA512, "HS512"));
+        refuses(&gate, &secret_token(HMAC_SHA256, "HS256"), Code::TokenAlgorithm);
+    }),
+    ("security.authentication.profile", |place| {
+        let gate = jwt(place, json!({ "profile": "access_token" }));
+        refuses(&gate, &token(json!({})), Code::TokenType);
+        let key = SigningKey::issuers();
+        let claims = json!({
+            "iss": ISSUER, "sub": "alice", "aud": "api", "iat": 1_800_000_000, "exp": 1_800_000_600,
+            "jti": "1", "client_id": "app", "roles": ["user"],
+        });
+        permits(&gate, &key.sign(json!({ "kid": key.kid, "typ": "at+jwt" }), &claims));
+    }),
+    ("security.authentication.leeway", |place| {
+        let late = token(json!({ "exp": 1_800_000_000 - 59 }));
+        permits(&jwt(place, json!({ "leeway": "60s" })), &late);
+        refuses(&jwt(place, json!({})), &late, Code::CredentialExpired);
+    }),
+    ("security.authentication.max_age", |place| {
+        let old = token(json!({ "iat": 1_800_000_000 - 600 }));
+        permits(&jwt(place, json!({})), &old);
+        refuses(&jwt(place, json!({ "max_age": "5m" })), &old, Code::CredentialExpired);
+    }),
+    ("security.authentication.roles_claim", |place| {
+        let gate = jwt(place, json!({ "roles_claim": "realm_access.roles" }));
+        let answer = permits(&gate, &token(json!({ "realm_access": { "roles": ["user", "clerk"] } })));
+        assert_eq!(answer.permitted().headers["x-consumer-roles"], "user,clerk");
+        refuses(&gate, &token(json!({})), Code::RoleMissing);
+    }),
+    ("security.authentication.scopes_claim", |place| {
+        let gate = jwt(place, json!({ "scopes_claim": "permissions" }));
+        let answer = permits(&gate, &token(json!({ "scope": "a", "permissions": ["read", "write"] })));
+        assert_eq!(answer.permitted().headers["x-consumer-scopes"], "read,write");
+    }),
+    ("security.authentication.max_token_size", |place| {
+        let gate = jwt(place, json!({ "max_token_size": "100B" }));
+        refuses(&gate, &token(json!({})), Code::TokenMalformed);
+    }),
+    ("security.authentication.cached_tokens", |place| {
+        for (cached, asked) in [(0, 2), (10, 1)] {
+            let gate = opaque(place, json!({ "cached_tokens": cached }));
+            permits(&gate, OPAQUE);
+            permits(&gate, OPAQUE);
+            assert_eq!(gate.network.asked("https://auth.example.com/introspect").len(), asked);
+        }
+    }),
+    // Who may use them.
+    ("security.authentication.dpop", |place| {
+        let gate = jwt(place, json!({ "dpop": { "required": true } }));
+        refuses(&gate, &token(json!({})), Code::TokenBinding);
+    }),
+    ("security.authentication.dpop.required", |place| {
+        let bound = bound_token();
+        let gate = jwt(place, json!({ "dpop": { "required": true } }));
+        refuses(&gate, &token(json!({})), Code::TokenBinding);
+        let answer = gate.send(get(&[("authorization", &format!("DPoP {bound}")), ("dpop", &proof(&bound))]));
+        assert!(!answer.permitted().headers.contains_key("dpop"), "a proof is not forwarded");
+        permits(&jwt(place, json!({ "dpop": { "required": false } })), &token(json!({})));
+    }),
+    ("security.authentication.dpop.nonce", |place| {
+        let bound = bound_token();
+        let fields = (format!("DPoP {bound}"), proof(&bound));
+        let fields = [("authorization", fields.0.as_str()), ("dpop", fields.1.as_str())];
+        let gate = jwt(place, json!({ "dpop": { "nonce": true } }));
+        let answer = gate.send(get(&fields));
+        assert_eq!(answer.refusal(), Some(Code::ProofNonce));
+        assert!(answer.headers.contains_key("dpop-nonce"));
+        jwt(place, json!({ "dpop": { "nonce": false } })).send(get(&fields)).permitted();
+    }),
+    ("security.authentication.dpop.nonce_secret", |place| nonces(place, json!({ "env": "TOKEN_SECRET" }))),
+    ("security.authentication.dpop.nonce_secret.env", |place| {
+        nonces(place, json!({ "env": "TOKEN_SECRET" }))
+    }),
+    ("security.authentication.dpop.nonce_secret.file", |place| {
+        nonces(place, json!({ "file": "token-secret.txt" }));
+    }),
+    ("security.authentication.dpop.nonce_secret.literal", |place| {
+        nonces(place, json!({ "literal": "0123456789abcdef0123456789abcdef" }));
+    }),
+    // How long the issuer may be away.
+    ("security.authentication.stale_keys", |place| {
+        let gate = jwt(place, json!({ "stale_keys": "60s" }));
+        permits(&gate, &token(json!({})));
+        gate.network.go_down();
+        // Keys are fetched again after five minutes if the issuer does not say.
+        let later = token(json!({ "exp": 1_800_009_999 }));
+        gate.clock.advance(359);
+        gate.work();
+        permits(&gate, &later);
+        gate.clock.advance(1);
+        refuses(&gate, &later, Code::Fault);
+    }),
+    ("security.authentication.min_refresh", |place| {
+        let gate = jwt(place, json!({ "min_refresh": "3s" }));
+        let unknown = SigningKey::other().token(json!({}));
+        permits(&gate, &token(json!({})));
+        for (later, asked) in [(0, 1), (2, 0), (2, 1), (0, 0)] {
+            gate.clock.advance(later);
+            refuses(&gate, &unknown, Code::TokenKeyUnknown);
+            assert_eq!(gate.network.asked("https://auth.example.com/keys").len(), asked, "after {later} s");
+        }
+    }),
+    ("security.authentication.resource", |place| {
+        let gate = jwt(place, json!({ "resource": "https://api.example.com/v1" }));
+        let challenge = &gate.send(get(&[])).headers["www-authenticate"];
+        let url = "https://api.example.com/.well-known/oauth-protected-resource/v1";
+        assert_eq!(challenge, &format!("Bearer resource_metadata=\"{url}\""));
+        gate.send(request("GET", "/.well-known/oauth-protected-resource/v1", &[])).permitted();
+    }),
+    ("security.authentication.insecure_forward_credential", |place| {
+        let gate = jwt(place, json!({ "insecure_forward_credential": "the backend verifies it again" }));
+        let token = token(json!({}));
+        let answer = gate.send(get(&[("authorization", &format!("Bearer {token}"))]));
+        assert_eq!(answer.permitted().headers["authorization"], format!("Bearer {token}"));
+    }),
+    ("security.authentication.all", |place| {
+        let methods = json!([
+            { "type": "api_key", "header": "x-one" },
+            { "type": "jwt", "issuer": ISSUER, "audience": "api" },
+        ]);
+        let gate = place.gate(json!({ "authentication": { "all": methods } }));
+        let (key, token) = ("alice-key-0123456789", format!("Bearer {}", token(json!({}))));
+        let answer = gate.send(get(&[("x-one", key), ("authorization", &token)]));
+        assert_eq!(answer.permitted().headers["x-consumer-name"], "alice");
+        assert_eq!(gate.send(get(&[("x-one", key)])).refusal(), Some(Code::CredentialMissing));
+        assert_eq!(gate.send(get(&[("authorization", &token)])).refusal(), Some(Code::CredentialMissing));
+    }),
+    // What they may.
+    ("security.authorization.scopes_required", |place| {
+        let gate = may(place, json!({ "scopes_required": ["read", "write"] }));
+        permits(&gate, &token(json!({ "scope": "write read" })));
+        let answer = gate.send(bearer(&token(json!({ "scope": "read" }))));
+        assert_eq!(answer.refusal(), Some(Code::ScopeMissing));
+        let challenge = "Bearer error=\"insufficient_scope\", scope=\"read write\"";
+        assert_eq!(answer.headers["www-authenticate"], challenge);
+    }),
+    ("security.authorization.claims_required", |place| {
+        let gate = may(place, json!({ "claims_required": { "tenant.id": ["a", "b"], "verified": true } }));
+        permits(&gate, &token(json!({ "tenant": { "id": "b" }, "verified": true })));
+        for claims in [
+            json!({ "tenant": { "id": "c" }, "verified": true }),
+            json!({ "tenant": { "id": "a" }, "verified": "true" }),
+            json!({ "tenant": { "id": "a" } }),
+        ] {
+            refuses(&gate, &token(claims), Code::ClaimRefused);
+        }
+    }),
+    ("security.authorization.path_parameters_equal", |place| {
+        let mut document = place.document(json!({
+            "authentication": { "type": "jwt", "issuer": ISSUER, "audience": "api" },
+            "authorization": { "path_parameters_equal": { "id": "sub" } },
+        }));
+        document["routes"][0]["path"] = json!("/users/{id}");
+        let gate = super::super::harness::gate(&document.to_string());
+        let token = format!("Bearer {}", token(json!({})));
+        let of =
+            |user: &str| gate.send(request("GET", &format!("/users/{user}"), &[("authorization", &token)]));
+        of("alice").permitted();
+        assert_eq!(of("bob").refusal(), Some(Code::NotOwner));
+        assert_eq!(of("Alice").refusal(), Some(Code::NotOwner));
+    }),
+    ("security.authorization.condition", |place| {
+        let gate = may(place, json!({ "condition": "request.method == 'GET' && 'mfa' in claims.amr" }));
+        permits(&gate, &token(json!({ "amr": ["pwd", "mfa"] })));
+        refuses(&gate, &token(json!({ "amr": ["pwd"] })), Code::ExpressionRefused);
+        refuses(&gate, &token(json!({})), Code::ExpressionRefused);
+    }),
+    // What upstreams get.
+    ("security.identity_token", |place| {
+        let gate = identity(place, json!({}));
+        let claims = identified(&gate);
+        assert_eq!(
+            (&claims["iss"], &claims["aud"], &claims["sub"]),
+            (&json!("gate"), &json!("orders"), &json!("alice"))
+        );
+    }),
+    ("security.identity_token.issuer", |place| {
+        assert_eq!(identified(&identity(place, json!({ "issuer": "another" })))["iss"], "another");
+    }),
+    ("security.identity_token.audience", |place| {
+        assert_eq!(identified(&identity(place, json!({ "audience": "invoices" })))["aud"], "invoices");
+    }),
+    ("security.identity_token.lifetime", |place| {
+        let claims = identified(&identity(place, json!({ "lifetime": "5m" })));
+        assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 300);
+    }),
+    ("security.identity_token.header", |place| {
+        let gate = identity(place, json!({ "header": "x-assertion" }));
+        let answer = gate.send(bearer(&token(json!({}))));
+        assert_eq!(claims_of(answer.permitted().headers["x-assertion"].to_str().unwrap())["sub"], "alice");
+    }),
+    ("security.identity_token.key_set_path", |place| {
+        let gate = identity(place, json!({ "key_set_path": "/keys.json" }));
+        gate.send(request("GET", "/keys.json", &[])).permitted();
+    }),
+    ("security.identity_token.key", |place| signing_key(place, json!({ "env": "ISSUER_KEY" }))),
+    ("security.identity_token.key.env", |place| signing_key(place, json!({ "env": "ISSUER_KEY" }))),
+    ("security.identity_token.key.file", |place| signing_key(place, json!({ "file": "issuer-key.pem" }))),
+    ("security.identity_token.key.literal", |place| {
+        signing_key(place, json!({ "literal": include_str!("../files/issuer-key.pem") }));
+    }),
+    ("security.upstream_token", |place| {
+        let gate = granted(place, json!({}));
+        let answer = gate.send(bearer(&token(json!({}))));
+        assert_eq!(answer.permitted().headers["authorization"], format!("Bearer {GRANTED}"));
+    }),
+    ("security.upstream_token.token_url", |place| {
+        let asked = asked_for(&granted(place, json!({})));
+        assert_eq!(asked.1, "grant_type=client_credentials");
+        let gate = granted(place, json!({ "token_url": "https://auth.example.com/nothing" }));
+        refuses(&gate, &token(json!({})), Code::Fault);
+    }),
+    ("security.upstream_token.client_id", |place| granted_to(place, json!({ "env": "TOKEN_SECRET" }))),
+    ("security.upstream_token.client_secret", |place| granted_to(place, json!({ "env": "TOKEN_SECRET" }))),
+    ("security.upstream_token.client_secret.env", |place| {
+        granted_to(place, json!({ "env": "TOKEN_SECRET" }))
+    }),
+    ("security.upstream_token.client_secret.file", |place| {
+        granted_to(place, json!({ "file": "token-secret.txt" }));
+    }),
+    ("security.upstream_token.client_secret.literal", |place| {
+        granted_to(place, json!({ "literal": "0123456789abcdef0123456789abcdef" }));
+    }),
+    ("security.upstream_token.scopes", |place| {
+        let asked = asked_for(&granted(place, json!({ "scopes": ["orders.read", "orders.write"] })));
+        assert!(asked.1.contains("&scope=orders.read%20orders.write"), "{}", asked.1);
+    }),
+    ("security.upstream_token.resource", |place| {
+        let asked = asked_for(&granted(place, json!({ "resource": "https://orders.example.com" })));
+        assert!(asked.1.contains("&resource=https%3A%2F%2Forders.example.com"), "{}", asked.1);
+    }),
+];
+
+/// A gateway that accepts tokens by this method, of those who have the role `user`.
+fn tokens(place: Place, method: Value) -> Gate {
+    place.gate(json!({ "authentication": method, "authorization": { "roles_allowed": ["user"] } }))
+}
+
+/// The same for signed tokens of the issuer, with these keys beside or in place of the usual ones.
+fn jwt(place: Place, keys: Value) -> Gate {
+    tokens(place, with(json!({ "type": "jwt", "issuer": ISSUER, "audience": "api" }), keys))
+}
+
+/// The same for opaque ones.
+fn opaque(place: Place, keys: Value) -> Gate {
+    let method = json!({
+        "type": "OAuth2", "token_url": "https://auth.example.com/token", "audience": "api",
+        "client_id": "gate", "client_secret": { "env": "TOKEN_SECRET" },
+    });
+    tokens(place, with(method, keys))
+}
+
+fn with(mut mapping: Value, keys: Value) -> Value {
+    let Value::Object(keys) = keys else { panic!("not a mapping") };
+    mapping.as_object_mut().unwrap().extend(keys);
+    mapping
+}
+
+fn token(claims: Value) -> String {
+    SigningKey::issuers().token(claims)
+}
+
+fn bearer(token: &str) -> http::Request<()> {
+    get(&[("authorization", &format!("Bearer {token}"))])
+}
+
+fn permits(gate: &Gate, token: &str) -> Answer {
+    let answer = gate.send(bearer(token));
+    assert!(!answer.permitted().headers.contains_key("authorization"), "a token is not forwarded");
+    answer
+}
+
+fn refuses(gate: &Gate, token: &str, code: Code) {
+    assert_eq!(gate.send(bearer(token)).refusal(), Some(code));
+}
+
+fn secret(place: Place, secret: Value) {
+    let gate = jwt(place, json!({ "secret": secret }));
+    permits(&gate, &secret_token(HMAC_SHA256, "HS256"));
+    refuses(&gate, &token(json!({})), Code::TokenAlgorithm);
+}
+
+const CLIENT: &str = "gate:0123456789abcdef0123456789abcdef";
+
+fn client(place: Place, secret: Value) {
+    let gate = opaque(place, json!({ "client_secret": secret }));
+    permits(&gate, OPAQUE);
+    refuses(&gate, "another-token", Code::TokenInactive);
+    let asked = gate.network.asked("https://auth.example.com/introspect");
+    assert_eq!(asked[0].authorization, format!("Basic {}", Base64::encode_string(CLIENT.as_bytes())));
+    assert_eq!(asked[0].body, format!("token={OPAQUE}&token_type_hint=access_token"));
+}
+
+/// A token that is bound to the other key.
+fn bound_token() -> String {
+    token(json!({ "cnf": { "jkt": SigningKey::other().thumbprint() } }))
+}
+
+/// The proof that a GET of `/a` is by whoever has that key.
+fn proof(token: &str) -> String {
+    let ath = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
+    let key = SigningKey::other();
+    let mut jwk = key.jwk.clone();
+    jwk.as_object_mut().unwrap().retain(|name, _| ["kty", "crv", "x", "y"].contains(&name.as_str()));
+    let claims = json!({
+        "htm": "GET", "htu": "http://api.example.com/a", "iat": 1_800_000_000, "jti": "1", "ath": encode(ath.as_ref()),
+    });
+    key.sign(json!({ "typ": "dpop+jwt", "jwk": jwk }), &claims)
+}
+
+/// Gateways with one secret give out one nonce.
+fn nonces(place: Place, secret: Value) {
+    let bound = bound_token();
+    let nonce = |dpop: Value| {
+        let gate = jwt(place, json!({ "dpop": dpop }));
+        let fields = (format!("DPoP {bound}"), proof(&bound));
+        gate.send(get(&[("authorization", &fields.0), ("dpop", &fields.1)])).headers["dpop-nonce"].clone()
+    };
+    let with_secret = json!({ "nonce": true, "nonce_secret": secret });
+    assert_eq!(nonce(with_secret.clone()), nonce(with_secret.clone()));
+    assert_ne!(nonce(with_secret), nonce(json!({ "nonce": true })));
+}
+
+fn may(place: Place, authorization: Value) -> Gate {
+    let authentication = json!({ "type": "jwt", "issuer": ISSUER, "audience": "api" });
+    place.gate(json!({ "authentication": authentication, "authorization": authorization }))
+}
+
+fn shaped(place: Place, section: &str, keys: Value) -> Gate {
+    let authentication = json!({ "type": "jwt", "issuer": ISSUER, "audience": "api" });
+    place.gate(json!({ "authentication": authentication, section: keys }))
+}
+
+fn identity(place: Place, keys: Value) -> Gate {
+    shaped(place, "identity_token", with(json!({ "issuer": "gate", "audience": "orders" }), keys))
+}
+
+/// What the upstream is told.
+fn identified(gate: &Gate) -> Value {
+    let answer = gate.send(bearer(&token(json!({}))));
+    claims_of(answer.permitted().headers["x-consumer-token"].to_str().unwrap())
+}
+
+fn signing_key(place: Place, key: Value) {
+    let gate = identity(place, json!({ "key": key }));
+    let answer = gate.send(bearer(&token(json!({}))));
+    let token = answer.permitted().headers["x-consumer-token"].to_str().unwrap().to_owned();
+    let header = token.split('.').next().unwrap();
+    assert!(
+        String::from_utf8(base64ct::Base64UrlUnpadded::decode_vec(header).unwrap())
+            .unwrap()
+            .contains(&SigningKey::issuers().thumbprint()),
+        "the key's thumbprint is its name"
+    );
+}
+
+fn granted(place: Place, keys: Value) -> Gate {
+    let usual = json!({
+        "token_url": "https://auth.example.com/token", "client_id": "gate", "client_secret": { "env": "TOKEN_SECRET" },
+    });
+    shaped(place, "upstream_token", with(usual, keys))
+}
+
+/// With which credential the gateway asked for its token, and for what.
+fn asked_for(gate: &Gate) -> (String, String) {
+    gate.work();
+    let mut asked = gate.network.asked("https://auth.example.com/token");
+    let asked = asked.remove(0);
+    (asked.authorization, asked.body)
+}
+
+fn granted_to(place: Place, secret: Value) {
+    let asked = asked_for(&granted(place, json!({ "client_secret": secret })));
+    assert_eq!(asked.0, format!("Basic {}", Base64::encode_string(CLIENT.as_bytes())));
+}
