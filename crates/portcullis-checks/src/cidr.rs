@@ -137,4 +137,16 @@ mod tests {
         }
         assert!(!AddressSet::default().contains("10.0.0.1".parse().unwrap()));
     }
+
+    #[test]
+    fn an_ipv4_network_in_ipv6_form_is_that_network() {
+        let network = |text: &str| canonical(text.parse().unwrap()).to_string();
+        assert_eq!(network("::ffff:10.0.0.0/104"), "10.0.0.0/8");
+        assert_eq!(network("::ffff:192.0.2.7/128"), "192.0.2.7/32");
+        assert_eq!(network("::ffff:0.0.0.0/96"), "0.0.0.0/0");
+        assert_eq!(network("2001:db8::/32"), "2001:db8::/32");
+        assert_eq!(network("::/0"), "::/0");
+        let set = AddressSet::new([canonical("::ffff:10.0.0.0/104".parse().unwrap())]);
+        assert!(set.contains("10.1.2.3".parse().unwrap()) && !set.contains("11.1.2.3".parse().unwrap()));
+    }
 }

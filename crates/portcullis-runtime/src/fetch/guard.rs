@@ -29,7 +29,8 @@ fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => match embedded(address) {
-            // SECURITY: an IPv4 address in an IPv6 one is that IPv4 address to whoever translates it.
+            // SECURITY: an IPv4 address in an IPv6 one is that IPv4 address to whoever translates it
+            // (only_the_public_internet_and_what_is_listed).
             Some(inner) => is_public_v4(inner),
             None => is_public_v6(address),
         },

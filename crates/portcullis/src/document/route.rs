@@ -97,7 +97,8 @@ impl RouteConfig {
             names.push(name);
             plain.push('x');
         }
-        // SECURITY: a path that no request can have would be a control that never runs.
+        // SECURITY: a path that no request can have would be a control that never runs
+        // (every_code_points_to_its_place_and_says_what_to_do).
         match head::path::canonical(&plain) {
             Ok(canonical) if canonical == plain => Some(path.clone()),
             Ok(_) => refuse(

@@ -9,6 +9,7 @@
 //! | `misspelt`    | a slip in any key is refused, with its place and the name that was meant    |
 //! | `effects`     | every key has an effect that can be seen                                    |
 //! | `spellings`   | the forms that people paste work as written, or are refused by name         |
+//! | `authorization` | whose object it is, what a claim is compared with, and what an expression may be |
 //! | `codes`       | every diagnostic, with its place and what to do about it                    |
 //! | `secrets`     | what is printed holds no secret                                             |
 //! | `conformance` | what every check must do, for all checks of a document                      |
@@ -23,6 +24,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod authorization;
 mod codes;
 mod conformance;
 mod effects;
