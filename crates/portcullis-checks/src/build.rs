@@ -1,6 +1,7 @@
 //! What checks are built with, and what they leave behind for the gateway.
 
 use crate::authn::key_digest::KeyHasher;
+use crate::authn::users::Users;
 use crate::shape::identity_token::PublishedKeys;
 use portcullis_config::{Context, Span};
 use portcullis_core::endpoint::Served;
@@ -17,6 +18,8 @@ pub struct Build {
     pub keys: MemoryKeys,
     /// The set that holds the keys of the consumers.
     pub consumer_keys: KeySetId,
+    /// The consumers that have a password.
+    pub users: Arc<Users>,
     /// Makes digests of keys.
     pub hasher: KeyHasher,
     /// What goes on beside requests.
@@ -37,6 +40,7 @@ impl Build {
             consumers: Consumers::default(),
             keys,
             consumer_keys,
+            users: Arc::default(),
             hasher,
             jobs: Vec::new(),
             endpoints: Vec::new(),

@@ -4,6 +4,7 @@
 //! |---------|-----------------------|----------------------------------------------------------|
 //! | screen  | [`screen::addresses`]   | from which addresses requests may come                   |
 //! | authn   | [`authn::api_key`]      | whose API key it is                                      |
+//! | authn   | [`authn::basic`]       | whose name and password it is                            |
 //! | authz   | [`authz::roles`]        | whether the principal has a role that the route asks for |
 //! | quota   | [`quota::rate_limit`]   | how many requests                                        |
 //! | inspect | [`inspect::body_size`]  | how large a body                                         |
@@ -15,6 +16,7 @@ pub mod authn;
 pub mod authz;
 pub mod build;
 pub mod cidr;
+pub mod flights;
 pub mod inspect;
 pub mod mode;
 pub mod quota;

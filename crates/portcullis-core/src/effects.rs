@@ -125,7 +125,7 @@ pub struct Count {
 pub struct KeySetId(pub u32);
 
 /// A key after hashing, which is all that is kept of it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyDigest(pub [u8; 32]);
 
 impl KeyDigest {
@@ -224,6 +224,11 @@ pub enum Standing {
     Free,
     /// It failed too often, and must wait.
     Blocked {
+        /// For so long.
+        wait: Duration,
+    },
+    /// It failed too often, and would have to wait if failures were not only observed.
+    Observed {
         /// For so long.
         wait: Duration,
     },

@@ -47,14 +47,16 @@ impl Facts<'_> {
     /// The refusal of a credential that has not been seen from a blocked source before. `None` where the source is free.
     pub fn blocked(&self) -> Option<Denial> {
         match self.source {
-            Standing::Free => None,
-            Standing::Blocked { wait } => {
-                let denial =
-                    Denial::new(Code::TooManyFailures, "too many wrong credentials from this address");
-                Some(denial.advising(Advice::RetryAfter { seconds: whole_seconds(wait) }))
-            }
+            Standing::Free | Standing::Observed { .. } => None,
+            Standing::Blocked { wait } => Some(must_wait(wait)),
         }
     }
+}
+
+/// The refusal of a credential from a source that must wait for so long.
+fn must_wait(wait: Duration) -> Denial {
+    Denial::new(Code::TooManyFailures, "too many wrong credentials from this address")
+        .advising(Advice::RetryAfter { seconds: whole_seconds(wait) })
 }
 
 /// Whole seconds, rounded up, at least 1.

@@ -6,11 +6,13 @@
 //! | [`world`] | [`Effects`](portcullis_core::Effects): time, randomness, counters, keys         |
 //! | [`fetch`] | what the gateway itself asks of other servers                |
 //! | [`background`] | a thread for what goes on beside requests              |
+//! | [`password`] | passwords, verified beside the threads that serve requests |
 //! | [`stop`]  | the operator's wish to stop                                 |
 
 pub mod background;
 pub mod clock;
 pub mod fetch;
+pub mod password;
 pub mod stop;
 pub mod world;
 

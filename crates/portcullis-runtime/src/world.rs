@@ -2,9 +2,10 @@
 
 use crate::clock::SystemClock;
 use crate::fetch::Outbound;
+use crate::password::Passwords;
 use portcullis_core::{
     Clock, Count, CountKey, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId,
-    Limit, Now, Standing, Step, Wait,
+    Limit, Mode, Now, Standing, Step, Wait,
 };
 use portcullis_store::{Counters, FailurePolicy, Failures, Keys, MemoryReplay, Replay};
 use rand::Rng;
@@ -17,7 +18,8 @@ pub struct World {
     counters: Box<dyn Counters>,
     keys: Box<dyn Keys>,
     replay: Box<dyn Replay>,
-    failures: Option<Failures>,
+    failures: Option<(Mode, Failures)>,
+    passwords: Passwords,
     notices: Box<Notices>,
     outbound: Option<Outbound>,
 }
@@ -34,15 +36,19 @@ impl World {
             keys: Box::new(keys),
             replay: Box::new(MemoryReplay::new(MemoryReplay::DEFAULT_ENTRIES)),
             failures: None,
+            passwords: Passwords::default(),
             notices: Box::new(|_, _| {}),
             outbound: None,
         }
     }
 
-    /// Sources of wrong credentials must wait, by this policy.
+    /// Sources of wrong credentials must wait, by this policy; or would have to, where it is only observed.
     #[must_use]
-    pub fn with_failures(mut self, policy: FailurePolicy) -> World {
-        self.failures = Some(Failures::new(policy));
+    pub fn with_failures(mut self, policy: FailurePolicy, mode: Mode) -> World {
+        self.failures = match mode {
+            Mode::Enforce | Mode::Observe => Some((mode, Failures::new(policy))),
+            Mode::Off => None,
+        };
         self
     }
 
@@ -106,24 +112,30 @@ impl Effects for World {
         self.replay.first_use(self.clock.now().unix, digest, until)
     }
 
+    fn password(&self, hash: &str, password: &[u8]) -> Wait<'static, Result<bool, Fault>> {
+        self.passwords.verify(hash, password)
+    }
+
     fn standing(&self, source: IpAddr) -> Standing {
-        self.failures
-            .as_ref()
-            .map_or(Standing::Free, |failures| failures.standing(self.clock.as_ref(), source))
+        let Some((mode, failures)) = &self.failures else { return Standing::Free };
+        match (failures.standing(self.clock.as_ref(), source), mode) {
+            (Standing::Blocked { wait }, Mode::Observe | Mode::Off) => Standing::Observed { wait },
+            (standing, Mode::Enforce | Mode::Observe | Mode::Off) => standing,
+        }
     }
 
     fn credential_failed(&self, source: IpAddr) {
-        if let Some(failures) = &self.failures {
+        if let Some((_, failures)) = &self.failures {
             failures.failed(self.clock.as_ref(), source);
         }
     }
 
     fn is_known(&self, source: IpAddr, credential: Fingerprint) -> bool {
-        self.failures.as_ref().is_some_and(|failures| failures.is_known(source, credential))
+        self.failures.as_ref().is_some_and(|(_, failures)| failures.is_known(source, credential))
     }
 
     fn credential_good(&self, source: IpAddr, credential: Fingerprint) {
-        if let Some(failures) = &self.failures {
+        if let Some((_, failures)) = &self.failures {
             failures.good(source, credential);
         }
     }

@@ -25,9 +25,18 @@ pub struct FailurePolicy {
     pub longest_wait: Duration,
 }
 
+impl FailurePolicy {
+    /// What holds where nobody says otherwise.
+    pub const DEFAULT: FailurePolicy = FailurePolicy {
+        free: 10,
+        first_wait: Duration::from_secs(1),
+        longest_wait: Duration::from_secs(300),
+    };
+}
+
 impl Default for FailurePolicy {
     fn default() -> Self {
-        FailurePolicy { free: 10, first_wait: Duration::from_secs(1), longest_wait: Duration::from_secs(300) }
+        FailurePolicy::DEFAULT
     }
 }
 
@@ -190,7 +199,7 @@ mod tests {
 
     fn wait(failures: &Failures, at: f64, source: IpAddr) -> Option<u64> {
         match failures.standing(&At(at), source) {
-            Standing::Free => None,
+            Standing::Free | Standing::Observed { .. } => None,
             Standing::Blocked { wait } => Some(wait.as_secs_f64().round() as u64),
         }
     }

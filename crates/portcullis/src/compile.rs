@@ -14,11 +14,12 @@ use portcullis_core::endpoint::Served;
 use portcullis_core::head::HeadPolicy;
 use portcullis_core::route::RouteConflict;
 use portcullis_core::{
-    Authentication, Control, Controls, CredentialLocation, Job, Plan, Route, RouteId, RouteTable, TargetId,
+    Authentication, Control, Controls, CredentialLocation, Job, Mode, Plan, Route, RouteId, RouteTable,
+    TargetId,
 };
 use portcullis_proxy::{FrontConfig, Handler, Target, Upstream};
 use portcullis_runtime::{OutboundPolicy, World};
-use portcullis_store::MemoryCounters;
+use portcullis_store::{FailurePolicy, MemoryCounters};
 use rand::Rng;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -110,6 +111,10 @@ pub fn compile(
         None => Some(OutboundPolicy::default()),
         Some(outbound) => cx.at("outbound", |cx| outbound.compile(cx)),
     };
+    let brute_force = match &config.brute_force {
+        None => Some((FailurePolicy::DEFAULT, Mode::Enforce)),
+        Some(brute_force) => cx.at("brute_force", |cx| brute_force.compile(cx)),
+    };
     warn_of_missing_keys(config, &build, cx);
     if cx.diagnostics.has_errors() {
         return None;
@@ -143,10 +148,11 @@ pub fn compile(
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let workers =
         config.workers.and_then(|workers| NonZeroUsize::new(workers.get() as usize)).unwrap_or(cores);
+    let (failures, failures_mode) = brute_force?;
     Some(Blueprint {
         plan: Arc::new(Plan { head, routes: table, consumers: build.consumers, credentials }),
         front: FrontConfig { listeners: listeners?, workers, targets: targets.all, drain: config.drain },
-        world: World::new(counters, build.keys),
+        world: World::new(counters, build.keys).with_failures(failures, failures_mode),
         access_log: config.access_log.clone(),
         keys,
         jobs: build.jobs,
@@ -424,6 +430,7 @@ fn warn_of_missing_keys(config: &GatewayConfig, build: &Build, cx: &mut Context)
     let relies_on_consumers =
         config.security.iter().chain(config.routes.iter().filter_map(|route| route.security.as_ref()));
     if build.keys.is_empty()
+        && build.users.is_empty()
         && relies_on_consumers.into_iter().any(|security| security.knows_consumers() == Some(true))
     {
         cx.warning("config.no_keys", config.at, "no consumer has a key, so nobody can be authenticated")

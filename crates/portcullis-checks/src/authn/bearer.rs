@@ -113,6 +113,15 @@ fn token<'a>(facts: &Facts<'a>, max_bytes: usize) -> Result<Option<(Scheme, Cow<
     Ok(Some((scheme, Cow::Borrowed(token))))
 }
 
+/// Whether an authorization server is asked about the token: not for a source that must wait, unless the token was good
+/// from there before.
+fn may_ask(digest: &TokenDigest, facts: &Facts<'_>, effects: &dyn Effects) -> Result<(), Denial> {
+    match facts.blocked() {
+        Some(denial) if !effects.is_known(facts.head.client(), cache::fingerprint(digest)) => Err(denial),
+        Some(_) | None => Ok(()),
+    }
+}
+
 impl Authenticate for Bearer {
     fn authenticate<'a>(&'a self, facts: &'a Facts<'a>, effects: &'a dyn Effects) -> Step<'a, Authn> {
         let (scheme, token) = match token(facts, self.max_token_bytes) {
@@ -128,11 +137,6 @@ impl Authenticate for Bearer {
             && scheme == Scheme::Bearer
         {
             return Step::Ready(self.claim(verified, &digest));
-        }
-        if known.is_none()
-            && let Some(denial) = facts.blocked()
-        {
-            return Step::Ready(Authn::Deny(denial));
         }
         Step::Later(Box::pin(async move {
             let verified = match known {
@@ -187,7 +191,11 @@ impl Bearer {
     fn claim(&self, verified: &Verified, digest: &TokenDigest) -> Authn {
         let id = self.trusts.get(verified.issuer).map_or_else(|| self.id(), |trust| trust.id);
         let principal = Principal::subject(Arc::clone(&verified.subject), id);
-        Authn::Claim(principal.by_credential(cache::fingerprint(digest)))
+        // A signature cannot be guessed, so a new token of an old user is welcome from wherever it comes.
+        Authn::Claim(match verified.guessable {
+            true => principal.by_credential(cache::fingerprint(digest)),
+            false => principal,
+        })
     }
 
     /// Verifies a token that is not known yet, and remembers it.
@@ -234,7 +242,9 @@ impl Bearer {
                 }
             };
             if loaded.keys.is_empty() && trust.introspector.is_some() {
-                return self.ask_one(number, trust, &loaded, token, cache::digest(token), effects).await;
+                let digest = cache::digest(token);
+                may_ask(&digest, facts, effects)?;
+                return self.ask_one(number, trust, &loaded, token, digest, effects).await;
             }
             let read = match jws.take() {
                 Some(jws) => jws,
@@ -252,6 +262,7 @@ impl Bearer {
                         binding: judged.binding,
                         issuer: number,
                         generation: loaded.generation,
+                        guessable: false,
                     });
                 }
             }
@@ -276,6 +287,7 @@ impl Bearer {
             if trust.introspector.is_none() {
                 continue;
             }
+            may_ask(&digest, facts, effects)?;
             let loaded = trust.issuer.loaded(facts.now.monotonic, effects).await;
             let loaded = loaded.map_err(|Fault { detail }| Denial::new(Code::Fault, detail))?;
             match self.ask_one(number, trust, &loaded, token, digest, effects).await {
@@ -305,6 +317,7 @@ impl Bearer {
             binding: outcome.binding,
             issuer: number,
             generation: loaded.generation,
+            guessable: true,
         })
     }
 

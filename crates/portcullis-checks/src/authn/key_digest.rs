@@ -34,6 +34,17 @@ impl KeyHasher {
         self.of_hash(&self.at_rest(key))
     }
 
+    /// The digest of several things together, each of which may be anything.
+    pub fn of_parts(&self, parts: &[&[u8]]) -> KeyDigest {
+        let mut mac = self.process.clone();
+        for part in parts {
+            // With its length, so that nothing can move from one to the next.
+            mac.update(&(part.len() as u64).to_le_bytes());
+            mac.update(part);
+        }
+        KeyDigest(mac.finalize().into_bytes().into())
+    }
+
     /// The digest of a key that the configuration gives.
     pub fn of_config(&self, key: &KeyConfig) -> KeyDigest {
         match &key.source {
@@ -98,6 +109,17 @@ mod tests {
         assert_eq!(hasher.of_key(b"what do ya want for nothing?"), hasher.of_config(&hashed));
         let plain = KeyHasher::new(&[7; 32], None);
         assert_ne!(hasher.of_key(b"k"), plain.of_key(b"k"));
+    }
+
+    #[test]
+    fn parts_do_not_run_together() {
+        let hasher = KeyHasher::new(&[7; 32], None);
+        let of =
+            |parts: &[&str]| hasher.of_parts(&parts.iter().map(|part| part.as_bytes()).collect::<Vec<_>>());
+        assert_eq!(of(&["ab", "c"]), of(&["ab", "c"]));
+        for other in [&["a", "bc"][..], &["abc"], &["ab", "c", ""], &["ab", "C"]] {
+            assert_ne!(of(&["ab", "c"]), of(other), "{other:?}");
+        }
     }
 
     #[test]

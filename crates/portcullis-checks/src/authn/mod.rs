@@ -5,19 +5,24 @@
 //! Methods that take a token are one check, [`bearer`], since there is one place in which a token can stand.
 
 pub mod api_key;
+pub mod basic;
 pub mod bearer;
 pub mod jwt;
 pub mod key_config;
 pub mod key_digest;
 pub mod oauth2;
+pub mod password_config;
 pub mod resource_metadata;
 pub mod token_config;
+pub mod users;
 
 pub use key_config::KeyConfig;
+pub use password_config::PasswordConfig;
 
 use crate::build::Build;
 use crate::mode::ModeConfig;
 use api_key::ApiKeyConfig;
+use basic::BasicConfig;
 use bearer::Trust;
 use http::HeaderName;
 use jwt::JwtConfig;
@@ -36,6 +41,8 @@ use token_config::TokenConfig;
 pub enum MethodConfig {
     /// By an API key.
     ApiKey(ApiKeyConfig),
+    /// By a name and a password.
+    Basic(BasicConfig),
     /// By a signed token.
     Jwt(Box<JwtConfig>),
     /// By an OAuth 2 access token.
@@ -43,7 +50,7 @@ pub enum MethodConfig {
 }
 
 /// The words for `type`, as they are printed.
-const TYPES: [&str; 3] = ["api_key", "jwt", "OAuth2"];
+const TYPES: [&str; 4] = ["api_key", "basic", "jwt", "OAuth2"];
 
 impl MethodConfig {
     fn decode_fields(fields: &mut Fields<'_>, cx: &mut Context) -> Option<MethodConfig> {
@@ -53,6 +60,7 @@ impl MethodConfig {
             given.value.chars().filter(|c| !matches!(c, '_' | '-')).collect::<String>().to_ascii_lowercase();
         match folded.as_str() {
             "apikey" => ApiKeyConfig::decode_fields(fields, cx).map(MethodConfig::ApiKey),
+            "basic" => BasicConfig::decode_fields(fields, cx).map(MethodConfig::Basic),
             "jwt" => JwtConfig::decode_fields(fields, cx).map(|jwt| MethodConfig::Jwt(Box::new(jwt))),
             "oauth2" => {
                 OAuth2Config::decode_fields(fields, cx).map(|oauth2| MethodConfig::OAuth2(Box::new(oauth2)))
@@ -75,6 +83,7 @@ impl MethodConfig {
     fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Compiled> {
         match self {
             MethodConfig::ApiKey(config) => Some(Compiled::Check(Arc::new(config.compile(build, cx)?))),
+MethodConfig::Basic(config) => Some(Compiled::Check(Arc::new(config.compile(build, cx)?))),
             MethodConfig::Jwt(config) => config.compile(build, cx).map(Box::new).map(Compiled::Token),
             MethodConfig::OAuth2(config) => config.compile(build, cx).map(Box::new).map(Compiled::Token),
         }
@@ -83,15 +92,22 @@ impl MethodConfig {
     fn token(&self) -> Option<&TokenConfig> {
         match self {
             MethodConfig::ApiKey(_) => None,
+            MethodConfig::Basic(_) => None,
             MethodConfig::Jwt(config) => Some(&config.token),
             MethodConfig::OAuth2(config) => Some(&config.token),
         }
+    }
+
+    /// Whether its credential stands in the `Authorization` field, of which a request has one.
+    fn is_authorization(&self) -> bool {
+        self.token().is_some() || matches!(self, MethodConfig::Basic(_))
     }
 
     /// Whether the method establishes consumers that the configuration names; `None` where it establishes others.
     fn knows_consumers(&self) -> Option<bool> {
         match self {
             MethodConfig::ApiKey(config) => Some(config.keys.is_none()),
+            MethodConfig::Basic(_) => Some(true),
             MethodConfig::Jwt(_) | MethodConfig::OAuth2(_) => None,
         }
     }
@@ -126,6 +142,7 @@ impl Decode for MethodConfig {
         definitions.define::<Self>("AuthenticationMethod", |definitions| {
             json!({ "oneOf": [
                 Self::schema_of::<ApiKeyConfig>(&["api_key", "APIKey", "apiKey"], "An API key.", definitions),
+                Self::schema_of::<BasicConfig>(&["basic", "Basic"], BASIC, definitions),
                 Self::schema_of::<JwtConfig>(&["jwt", "JWT"], JWT, definitions),
                 Self::schema_of::<OAuth2Config>(&["OAuth2", "oauth2"], OAUTH2, definitions),
             ] })
@@ -155,6 +172,7 @@ pub struct AuthenticationConfig {
     pub at: Span,
 }
 
+const BASIC: &str = "A name and a password (RFC 7617).";
 const JWT: &str = "A token that an issuer signed (RFC 7519).";
 const OAUTH2: &str = "An OAuth 2 access token, signed or opaque (RFC 6750).";
 const ANY: Key<'static> = Key::new("any");
@@ -198,11 +216,11 @@ impl Decode for AuthenticationConfig {
                 .help("list at least one method, or open the route with `public: \"why\"`");
             return None;
         }
-        if needed == Needed::All && methods.iter().filter(|method| method.token().is_some()).count() > 1 {
+        if needed == Needed::All && methods.iter().filter(|method| method.is_authorization()).count() > 1 {
             cx.error(
                 "config.several_tokens",
                 at,
-                "a request carries one token, so two cannot both be asked for",
+                "a request carries one token or password, so two cannot both be asked for",
             )
             .help("list the issuers under `any`, and leave one method that takes a token under `all`");
             return None;
@@ -244,6 +262,7 @@ impl Decode for AuthenticationConfig {
                 schema
             };
             let api_key = MethodConfig::schema_of::<ApiKeyConfig>(&["api_key", "APIKey", "apiKey"], "An API key.", definitions);
+            let basic = MethodConfig::schema_of::<BasicConfig>(&["basic", "Basic"], BASIC, definitions);
             let jwt = MethodConfig::schema_of::<JwtConfig>(&["jwt", "JWT"], JWT, definitions);
             let oauth2 = MethodConfig::schema_of::<OAuth2Config>(&["OAuth2", "oauth2"], OAUTH2, definitions);
             let mut any = ObjectSchema::new("One of several methods must succeed.");
@@ -253,6 +272,7 @@ impl Decode for AuthenticationConfig {
             all.property(ALL, "The methods, asked in this order. No two may name different consumers.", methods, None, true);
             json!({ "oneOf": [
                 with_mode(api_key, definitions),
+                with_mode(basic, definitions),
                 with_mode(jwt, definitions),
                 with_mode(oauth2, definitions),
                 with_mode(any.into_json(), definitions),

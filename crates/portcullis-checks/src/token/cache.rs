@@ -24,6 +24,8 @@ pub struct Verified {
     pub issuer: usize,
     /// The state of the issuer's keys when it was verified.
     pub generation: u64,
+    /// Whether somebody who tries tokens could hit it: it is known by asking, and not by its signature.
+    pub guessable: bool,
 }
 
 /// The SHA-256 of a token.
@@ -91,6 +93,7 @@ mod tests {
             binding: Binding::default(),
             issuer: 0,
             generation: 1,
+            guessable: false,
         };
         let found = |token: &str, now: u64, generation: u64| {
             cache.find(&digest(token), Duration::from_secs(now), |_| Some(generation)).is_some()

@@ -6,15 +6,14 @@
 use super::cache::TokenDigest;
 use super::json;
 use super::rules::{Binding, Rules};
+use crate::flights::Flights;
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
-use event_listener::Event;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use portcullis_config::Secret;
 use portcullis_core::{Claim, Code, Denial, Effects, Fetch, Subject};
-use std::collections::HashMap;
 use std::fmt::Write;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The most tokens that are asked about at once.
@@ -33,44 +32,19 @@ pub struct Outcome {
 
 type Answer = Result<Outcome, Denial>;
 
-#[derive(Default)]
-struct Flight {
-    landed: Event,
-    answer: OnceLock<Answer>,
-}
-
 /// Asks an authorization server about tokens.
 pub struct Introspector {
     client: String,
     secret: Secret,
     /// How long an answer may be used.
     lifetime: Duration,
-    flights: Mutex<HashMap<TokenDigest, Arc<Flight>>>,
-}
-
-/// Takes a flight off the list when whoever began it has its answer, or goes away without.
-struct Landing<'a> {
-    introspector: &'a Introspector,
-    digest: TokenDigest,
-    flight: Arc<Flight>,
-}
-
-impl Drop for Landing<'_> {
-    fn drop(&mut self) {
-        self.introspector.list(|flights| flights.remove(&self.digest));
-        self.flight.landed.notify(usize::MAX);
-    }
+    flights: Flights<TokenDigest, Answer>,
 }
 
 impl Introspector {
     /// One that authenticates as this client (RFC 6749, section 2.3.1).
     pub fn new(client: String, secret: Secret, lifetime: Duration) -> Introspector {
-        Introspector { client, secret, lifetime, flights: Mutex::default() }
-    }
-
-    fn list<T>(&self, work: impl FnOnce(&mut HashMap<TokenDigest, Arc<Flight>>) -> T) -> T {
-        // A poisoned lock means that a thread died between two plain writes; either value is a valid state.
-        work(&mut self.flights.lock().unwrap_or_else(PoisonError::into_inner))
+        Introspector { client, secret, lifetime, flights: Flights::new(MAX_FLIGHTS) }
     }
 
     /// What the server at `url` says of `token`.
@@ -86,34 +60,8 @@ impl Introspector {
         digest: TokenDigest,
         effects: &dyn Effects,
     ) -> Answer {
-        loop {
-            let (flight, leads) = self.list(|flights| match flights.get(&digest) {
-                Some(flight) => (Some(Arc::clone(flight)), false),
-                None if flights.len() >= MAX_FLIGHTS => (None, false),
-                None => {
-                    let flight = Arc::new(Flight::default());
-                    flights.insert(digest, Arc::clone(&flight));
-                    (Some(flight), true)
-                }
-            });
-            let Some(flight) = flight else {
-                return Err(Denial::new(Code::Fault, "too many tokens to ask about at once"));
-            };
-            if leads {
-                let landing = Landing { introspector: self, digest, flight: Arc::clone(&flight) };
-                let answer = self.fetch(url, issuer, rules, token, effects).await;
-                let _ = landing.flight.answer.set(answer.clone());
-                return answer;
-            }
-            let landed = flight.landed.listen();
-            if flight.answer.get().is_none() {
-                landed.await;
-            }
-            if let Some(answer) = flight.answer.get() {
-                return answer.clone();
-            }
-            // Whoever led went away without an answer, so somebody else leads.
-        }
+        let answer = self.flights.join(digest, || self.fetch(url, issuer, rules, token, effects)).await;
+        answer.unwrap_or_else(|| Err(Denial::new(Code::Fault, "too many tokens to ask about at once")))
     }
 
     async fn fetch(

@@ -2,14 +2,16 @@
 //!
 //! A method is passed over only where its credential is absent; one whose credential is there and bad ends the search.
 //! Wrong credentials are counted for the address that they come from, and beyond a bound only credentials that were good
-//! from there before are taken.
+//! from there before are taken. To any other the answer is the same whether it is right or wrong, so guessing on is
+//! pointless; and since it is, it is not counted either, so that nobody is kept waiting by somebody else's persistence.
 
-use super::{Facts, Findings};
+use super::{Facts, Findings, must_wait};
 use crate::check::{AnswerFields, Authenticate, Authentication, Authn, CheckId, Mode};
 use crate::denial::{Advice, Code, Denial};
-use crate::effects::{Effects, Standing};
+use crate::effects::{Effects, Standing, Step};
 use crate::principal::{Identity, Principal};
 use http::StatusCode;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Who sends the request, and what the client is told for next time.
@@ -44,19 +46,17 @@ pub(super) async fn identify(
     let source = facts.head.client();
     facts.source = effects.standing(source);
     let identified = match &facts.route.controls.authentication {
-        Authentication::AllOf { .. } => all_of(&facts, methods, effects).await,
+        Authentication::AllOf { .. } => all_of(&facts, methods, effects, findings).await,
         Authentication::AnyOf { .. } | Authentication::Public { .. } => {
-            any_of(&facts, methods, effects).await
+            any_of(&facts, methods, effects, findings).await
         }
     };
     match identified {
         Ok(identified) => identified,
         Err(Refusal { denial, by }) => {
-            if denial.code().is_wrong_guess() {
-                effects.credential_failed(source);
-            }
             let id =
                 by.or(methods.first().map(AsRef::as_ref)).map_or(CheckId::new("authn"), |method| method.id());
+            let denial = counted(denial, id, source, effects, findings);
             findings.refuse(mode, id, challenged(denial, by, methods));
             Identified::ANONYMOUS
         }
@@ -68,10 +68,11 @@ async fn any_of<'a>(
     facts: &Facts<'_>,
     methods: &'a [Arc<dyn Authenticate>],
     effects: &dyn Effects,
+    findings: &mut Findings,
 ) -> Result<Identified, Refusal<'a>> {
     for method in methods {
         // SECURITY: a bad credential never falls through to the next method (a_bad_credential_ends_the_search).
-        if let Some(identified) = ask(facts, method.as_ref(), effects).await? {
+        if let Some(identified) = ask(facts, method.as_ref(), effects, findings).await? {
             return Ok(identified);
         }
     }
@@ -86,10 +87,11 @@ async fn all_of<'a>(
     facts: &Facts<'_>,
     methods: &'a [Arc<dyn Authenticate>],
     effects: &dyn Effects,
+    findings: &mut Findings,
 ) -> Result<Identified, Refusal<'a>> {
     let mut first: Option<Identified> = None;
     for method in methods {
-        let Some(mut identified) = ask(facts, method.as_ref(), effects).await? else {
+        let Some(mut identified) = ask(facts, method.as_ref(), effects, findings).await? else {
             let denial = Denial::new(Code::CredentialMissing, "one of several credentials is missing");
             return Err(Refusal { denial, by: Some(method.as_ref()) });
         };
@@ -117,28 +119,61 @@ async fn ask<'a>(
     facts: &Facts<'_>,
     method: &'a dyn Authenticate,
     effects: &dyn Effects,
+    findings: &mut Findings,
 ) -> Result<Option<Identified>, Refusal<'a>> {
     let refuse = |denial| Err(Refusal { denial, by: Some(method) });
-    let (principal, tell) = match method.authenticate(facts, effects).resolve().await {
+    let source = facts.head.client();
+    let (answer, standing) = match method.authenticate(facts, effects) {
+        Step::Ready(answer) => (answer, facts.source),
+        // SECURITY: other guesses may have failed meanwhile, so that many at once are not more than the same one after
+        // the other (guesses_at_once_are_no_more_than_in_turn).
+        Step::Later(answer) => (answer.await, effects.standing(source)),
+    };
+    let (principal, tell) = match answer {
         Authn::Claim(principal) => (principal, Vec::new()),
         Authn::ClaimAndTell(principal, tell) => (principal, tell),
         Authn::Deny(denial) => return refuse(denial),
         Authn::NotMine => return Ok(None),
     };
     if let Some(fingerprint) = principal.fingerprint {
-        let source = facts.head.client();
-        match facts.source {
+        match standing {
             Standing::Free => effects.credential_good(source, fingerprint),
             // SECURITY: a guess that hits at last is still a guess (a_lucky_guess_comes_too_late).
-            Standing::Blocked { .. } if !effects.is_known(source, fingerprint) => {
-                if let Some(denial) = facts.blocked() {
-                    return refuse(denial);
-                }
+            Standing::Blocked { wait } if !effects.is_known(source, fingerprint) => {
+                return refuse(must_wait(wait));
             }
-            Standing::Blocked { .. } => {}
+            Standing::Observed { wait } if !effects.is_known(source, fingerprint) => {
+                findings.refuse(Mode::Observe, method.id(), must_wait(wait));
+            }
+            Standing::Blocked { .. } | Standing::Observed { .. } => {}
         }
     }
     Ok(Some(Identified { principal, tell }))
+}
+
+/// Counts a wrong credential for its source. One from a source that must wait is refused as a right one would be.
+fn counted(
+    denial: Denial,
+    by: CheckId,
+    source: IpAddr,
+    effects: &dyn Effects,
+    findings: &mut Findings,
+) -> Denial {
+    if !denial.code().is_wrong_guess() {
+        return denial;
+    }
+    match effects.standing(source) {
+        Standing::Free => {
+            effects.credential_failed(source);
+            denial
+        }
+        // SECURITY: whoever must wait learns nothing by trying on (a_source_that_waits_learns_nothing).
+        Standing::Blocked { wait } => must_wait(wait),
+        Standing::Observed { wait } => {
+            findings.refuse(Mode::Observe, by, must_wait(wait));
+            denial
+        }
+    }
 }
 
 /// With what an answer that refuses must say of how to authenticate.

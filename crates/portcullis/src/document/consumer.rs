@@ -1,10 +1,11 @@
 //! Who may use the API.
 
 use portcullis_checks::Build;
-use portcullis_checks::authn::{KeyConfig, api_key};
+use portcullis_checks::authn::{KeyConfig, PasswordConfig, api_key};
 use portcullis_checks::authz::is_scope;
 use portcullis_config::{Context, Spanned, object};
 use portcullis_core::Consumer;
+use std::sync::Arc;
 
 object! {
     /// Somebody who may use the API.
@@ -17,6 +18,8 @@ object! {
         pub scopes: Spanned<Vec<String>> = Spanned::nowhere(Vec::new()),
         /// Its API keys; several, so that one can be replaced while the other still works.
         pub keys: Vec<KeyConfig> = Vec::new(),
+        /// The hash of its password, for `type: basic`; its name is the user name. `portcullis hash-password` makes one.
+        pub password: Option<PasswordConfig>,
     }
 }
 
@@ -60,6 +63,14 @@ impl ConsumerConfig {
             if api_key::check_pepper(key, &build.hasher, cx).is_some() {
                 let _ = build.add_key(set, key, id, key.at, cx);
             }
+        }
+        if let Some(password) = &self.password {
+            if self.name.value.contains(':') {
+                cx.error("config.user_name", self.name.span, "the name of somebody with a password has no colon, since a colon ends it when it is sent")
+                    .help("give it another name, or remove its password");
+                return None;
+            }
+            Arc::make_mut(&mut build.users).add(&self.name.value, id, password, cx);
         }
         Some(())
     }

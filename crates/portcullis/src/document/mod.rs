@@ -4,6 +4,7 @@
 //! from that declaration. What checks read of the `security` section they declare themselves.
 
 mod access_log;
+mod brute_force;
 mod consumer;
 mod listener;
 mod outbound;
@@ -11,6 +12,7 @@ mod route;
 mod upstream;
 
 pub use access_log::AccessLogConfig;
+pub use brute_force::BruteForceConfig;
 pub use consumer::ConsumerConfig;
 pub use listener::{ListenerConfig, TimeoutsConfig};
 pub use outbound::OutboundConfig;
@@ -38,6 +40,8 @@ object! {
         pub trusted_proxies: Vec<Cidr> = Vec::new(),
         /// A secret under which API keys are hashed, so that hashes in this file are of no use to who finds it.
         pub key_pepper: Option<Secret>,
+        /// How guessing credentials is slowed down. Default: an address may fail ten times, and then waits ever longer.
+        pub brute_force: Option<BruteForceConfig>,
         /// Where the access log goes, one JSON line per request. Default: stdout.
         pub access_log: AccessLogConfig = AccessLogConfig::Stdout,
         /// What the gateway itself may ask of other servers. Default: addresses of the public Internet alone.

@@ -1,0 +1,251 @@
+//! Whose name and password it is: RFC 7617.
+//!
+//! The users are the consumers that have a `password`. A password is verified elsewhere, at the cost that its hash was made
+//! with, and an unknown name costs the same as a known one. What was right is remembered for a short time by a keyed digest,
+//! so that a client pays that cost once in a while and not for each request. Credentials that are repeated, malformed or
+//! wrong are a denial; only a request without them lets the next method be asked. If passwords cannot be verified, or too
+//! many are waiting to be, the request is refused as by a fault. The credentials never go upstream.
+
+use super::key_digest::KeyHasher;
+use super::users::Users;
+use crate::build::Build;
+use crate::flights::Flights;
+use base64ct::{Base64, Encoding};
+use http::header;
+use portcullis_config::{Context, Secret, Spanned, object};
+use portcullis_core::check::Check;
+use portcullis_core::{
+    Authenticate, Authn, CheckId, Code, ConsumerId, CredentialLocation, Denial, Effects, Facts, Fault,
+    KeyDigest, Once, Principal, Step,
+};
+use quick_cache::unsync::Cache;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+use thread_local::ThreadLocal;
+use zeroize::Zeroizing;
+
+/// The longest name and password together, in bytes. Longer ones are refused before anything is done with them.
+const MAX_BYTES: usize = 1024;
+
+/// How many credentials each thread remembers.
+const REMEMBERED: usize = 1024;
+
+/// How many different credentials may be under verification at once.
+const MAX_FLIGHTS: usize = 1024;
+
+const DEFAULT_REALM: &str = "api";
+
+object! {
+    /// A name and a password (RFC 7617): those of the `consumers` that have a `password`.
+    pub struct BasicConfig {
+        /// What the password is for, as browsers show it when they ask for it. Default: api.
+        pub realm: Option<Spanned<String>>,
+        /// How long a password that was right is remembered before it is verified again. 0s verifies it with each request,
+        /// at a cost of tens of milliseconds. Default: 60s.
+        pub cached_for: Duration = Duration::from_secs(60),
+    }
+}
+
+impl BasicConfig {
+    /// The check that runs.
+    pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Basic> {
+        let realm = match &self.realm {
+            None => DEFAULT_REALM.to_owned(),
+            Some(realm) => {
+                let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+                if realm.value.trim().is_empty() || !realm.value.bytes().all(plain) {
+                    cx.error(
+                        "config.realm",
+                        realm.span,
+                        "a realm is made of visible ASCII characters without quotes and backslashes",
+                    )
+                    .help("write a name such as `orders`");
+                    return None;
+                }
+                realm.value.clone()
+            }
+        };
+        if build.users.is_empty() {
+            cx.warning("config.no_passwords", self.at, "no consumer has a password, so nobody can be authenticated by one")
+                .help("add `consumers: [{ name: alice, password: { env: ALICE_PASSWORD_HASH } }]`; `portcullis hash-password` makes the hash");
+        }
+        Some(Basic {
+            stand_in: build.users.stand_in(),
+            users: Arc::clone(&build.users),
+            hasher: build.hasher.clone(),
+            realm,
+            lifetime: self.cached_for,
+            right: ThreadLocal::new(),
+            flights: Flights::new(MAX_FLIGHTS),
+        })
+    }
+}
+
+/// Who it is, and until when that may be believed, on the clock that never goes back.
+#[derive(Clone, Copy)]
+struct Right {
+    consumer: ConsumerId,
+    until: Duration,
+}
+
+/// The check.
+pub struct Basic {
+    users: Arc<Users>,
+    /// A hash for those who do not exist.
+    stand_in: Secret,
+    hasher: KeyHasher,
+    realm: String,
+    lifetime: Duration,
+    right: ThreadLocal<RefCell<Cache<KeyDigest, Right>>>,
+    flights: Flights<KeyDigest, Result<bool, Fault>>,
+}
+
+const ID: CheckId = CheckId::new("authn.basic");
+
+impl Check for Basic {
+    fn id(&self) -> CheckId {
+        ID
+    }
+
+    fn describe(&self) -> String {
+        format!("a name and a password for the realm {}", self.realm)
+    }
+}
+
+/// A name and a password, as they came.
+struct Credentials {
+    text: Zeroizing<Vec<u8>>,
+    colon: usize,
+}
+
+impl Credentials {
+    /// Those of a request. `Ok(None)` where it carries none.
+    fn of(facts: &Facts<'_>) -> Result<Option<Credentials>, Denial> {
+        let malformed = |detail| Err(Denial::new(Code::CredentialMalformed, detail));
+        let field = match facts.head.once(header::AUTHORIZATION.as_str()) {
+            Once::Absent => return Ok(None),
+            // SECURITY: which of two passwords counts is a matter of taste, so neither does
+            // (a_repeated_password_is_a_denial).
+            Once::Repeated => {
+                return Err(Denial::new(Code::CredentialRepeated, "there are several Authorization fields"));
+            }
+            Once::Unreadable | Once::One(Cow::Owned(_)) => return malformed("Authorization is not text"),
+            Once::One(Cow::Borrowed(field)) => field,
+        };
+        let (scheme, rest) = field.split_once(' ').unwrap_or((field, ""));
+        if !scheme.eq_ignore_ascii_case("basic") {
+            // Another scheme is another method's credential.
+            return Ok(None);
+        }
+        let encoded = rest.trim_matches(' ');
+        if encoded.is_empty() || encoded.len() > MAX_BYTES.div_ceil(3) * 4 {
+            return malformed("the credentials are empty or too long");
+        }
+        // Strict: one text has one spelling, with its padding and without anything else (RFC 4648, section 3).
+        let mut text = Zeroizing::new(vec![0; encoded.len()]);
+        let length = match Base64::decode(encoded, &mut text) {
+            Ok(decoded) => decoded.len(),
+            Err(_) => return malformed("the credentials are not base64"),
+        };
+        text.truncate(length);
+        // RFC 7617, section 2: a colon ends the name, and control characters stand in neither part.
+        let Some(colon) = text.iter().position(|byte| *byte == b':') else {
+            return malformed("there is no colon in the credentials");
+        };
+        match std::str::from_utf8(&text) {
+            Ok(read) if read.chars().any(char::is_control) => {
+                malformed("there are control characters in the credentials")
+            }
+            Ok(_) if text.len() > MAX_BYTES => malformed("the credentials are too long"),
+            Ok(_) => Ok(Some(Credentials { text, colon })),
+            Err(_) => malformed("the credentials are not UTF-8"),
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.text.get(..self.colon).and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default()
+    }
+
+    fn password(&self) -> &[u8] {
+        self.text.get(self.colon + 1..).unwrap_or_default()
+    }
+}
+
+impl Authenticate for Basic {
+    fn authenticate<'a>(&'a self, facts: &'a Facts<'a>, effects: &'a dyn Effects) -> Step<'a, Authn> {
+        let credentials = match Credentials::of(facts) {
+            Ok(Some(credentials)) => credentials,
+            Ok(None) => return Step::Ready(Authn::NotMine),
+            Err(denial) => return Step::Ready(Authn::Deny(denial)),
+        };
+        let user = self.users.find(credentials.name());
+        let (consumer, hash) = match user {
+            Some(user) => (Some(user.consumer), &user.hash),
+            // SECURITY: a name that nobody has costs what one costs that somebody has
+            // (an_unknown_name_costs_as_much_as_a_known_one).
+            None => (None, &self.stand_in),
+        };
+        // With the hash, so that a new one is not believed what the old one was.
+        let digest = self.hasher.of_parts(&[
+            b"basic",
+            credentials.name().as_bytes(),
+            credentials.password(),
+            hash.expose().as_bytes(),
+        ]);
+        if let Some(consumer) = self.remembered(&digest, facts.now.monotonic) {
+            return Step::Ready(claim(consumer, &digest));
+        }
+        if let Some(denial) = facts.blocked()
+            && !effects.is_known(facts.head.client(), digest.fingerprint())
+        {
+            return Step::Ready(Authn::Deny(denial));
+        }
+        Step::Later(Box::pin(async move {
+            let verify = || effects.password(hash.expose(), credentials.password());
+            let outcome = self
+                .flights
+                .join(digest, verify)
+                .await
+                .unwrap_or_else(|| Err(Fault { detail: "too many passwords to verify at once".into() }));
+            match (outcome, consumer) {
+                (Err(fault), _) => Authn::Deny(Denial::new(Code::Fault, fault.detail)),
+                (Ok(true), Some(consumer)) => {
+                    self.remember(digest, consumer, facts.now.monotonic);
+                    claim(consumer, &digest)
+                }
+                (Ok(false), Some(_)) => {
+                    Authn::Deny(Denial::new(Code::CredentialUnknown, "the password is another one"))
+                }
+                (Ok(_), None) => Authn::Deny(Denial::new(Code::CredentialUnknown, "nobody has this name")),
+            }
+        }))
+    }
+
+    fn challenges(&self, _: Option<&Denial>) -> Vec<String> {
+        vec![format!("Basic realm=\"{}\", charset=\"UTF-8\"", self.realm)]
+    }
+
+    fn credentials(&self) -> Vec<CredentialLocation> {
+        vec![CredentialLocation::Header(header::AUTHORIZATION)]
+    }
+}
+
+impl Basic {
+    fn remembered(&self, digest: &KeyDigest, now: Duration) -> Option<ConsumerId> {
+        let right = *self.right.get()?.borrow().get(digest)?;
+        (now < right.until).then_some(right.consumer)
+    }
+
+    fn remember(&self, digest: KeyDigest, consumer: ConsumerId, now: Duration) {
+        if !self.lifetime.is_zero() {
+            let right = Right { consumer, until: now.saturating_add(self.lifetime) };
+            self.right.get_or(|| RefCell::new(Cache::new(REMEMBERED))).borrow_mut().insert(digest, right);
+        }
+    }
+}
+
+fn claim(consumer: ConsumerId, digest: &KeyDigest) -> Authn {
+    Authn::Claim(Principal::consumer(consumer, ID).by_credential(digest.fingerprint()))
+}

@@ -1,0 +1,67 @@
+//! The consumers that have a password, by name.
+
+use super::password_config::{Cost, PasswordConfig};
+use base64ct::{Base64Unpadded, Encoding};
+use portcullis_config::{Context, Secret, Span};
+use portcullis_core::ConsumerId;
+use std::collections::HashMap;
+
+/// Somebody with a password.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Who it is.
+    pub consumer: ConsumerId,
+    /// The hash of the password.
+    pub hash: Secret,
+}
+
+/// Everybody with a password.
+#[derive(Clone, Debug, Default)]
+pub struct Users {
+    by_name: HashMap<String, User>,
+    costliest: Option<(Cost, Span)>,
+}
+
+impl Users {
+    /// Adds somebody.
+    pub fn add(&mut self, name: &str, consumer: ConsumerId, password: &PasswordConfig, cx: &mut Context) {
+        match self.costliest {
+            Some((cost, at)) if cost != password.cost => {
+                cx.warning(
+                    "config.password_costs_differ",
+                    password.at,
+                    "this hash costs another time to verify than another one, so the time of an answer can tell which names exist",
+                )
+                .related(at, "another one")
+                .help("make all hashes with the same parameters, as `portcullis hash-password` does");
+                if password.cost.work() > cost.work() {
+                    self.costliest = Some((password.cost, password.at));
+                }
+            }
+            Some(_) => {}
+            None => self.costliest = Some((password.cost, password.at)),
+        }
+        self.by_name.insert(name.to_owned(), User { consumer, hash: password.hash.clone() });
+    }
+
+    /// Whoever has this name.
+    pub fn find(&self, name: &str) -> Option<&User> {
+        self.by_name.get(name)
+    }
+
+    /// Whether there is nobody.
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    /// A hash of no password, to be verified in place of that of somebody who does not exist: it costs as much as the
+    /// costliest one there is.
+    pub fn stand_in(&self) -> Secret {
+        let Cost { memory, passes, lanes } = self.costliest.map_or(Cost::USUAL, |(cost, _)| cost);
+        let (mut salt, mut hash) = ([0; 16], [0; 32]);
+        // Zeros would serve as well: what is verified with it is refused whatever comes of it.
+        let _ = aws_lc_rs::rand::fill(&mut salt).and_then(|()| aws_lc_rs::rand::fill(&mut hash));
+        let (salt, hash) = (Base64Unpadded::encode_string(&salt), Base64Unpadded::encode_string(&hash));
+        Secret::new(format!("$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${hash}"))
+    }
+}
