@@ -241,6 +241,73 @@ mod tests {
     }
 
     #[test]
+    fn failures_at_once_are_all_counted() {
+        let failures = Failures::new(FailurePolicy { free: 795, ..FailurePolicy::default() });
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..100).for_each(|_| failures.failed(&At(1.0), ONE)));
+            }
+        });
+        assert_eq!(wait(&failures, 1.0, ONE), Some(16), "the fifth beyond the free ones");
+    }
+
+    /// The time of day may jump, and NTP may set it; who waits does so on the clock that never goes back.
+    #[test]
+    fn a_jump_of_the_time_of_day_frees_nobody() {
+        struct Jumps(u64);
+        impl Clock for Jumps {
+            fn now(&self) -> Now {
+                Now { monotonic: Duration::from_secs(1), unix: Duration::from_secs(self.0) }
+            }
+        }
+        let failures = Failures::new(FailurePolicy { free: 0, ..FailurePolicy::default() });
+        failures.failed(&Jumps(1_800_000_000), ONE);
+        for time in [0, 1, 1_000_000_000, 1_800_000_000, 9_999_999_999] {
+            assert_ne!(failures.standing(&Jumps(time), ONE), Standing::Free, "{time}");
+        }
+    }
+
+    #[test]
+    fn the_longest_times_and_counts_do_not_overflow() {
+        let longest = Duration::from_secs(u64::MAX);
+        let policy = FailurePolicy { free: 0, first_wait: longest, longest_wait: longest };
+        let failures = Failures::new(policy);
+        for _ in 0..100 {
+            failures.failed(&At(1e9), ONE);
+        }
+        assert!(failures.wait(u32::MAX) == longest && wait(&failures, 1e9, ONE).is_some());
+        let failures = Failures::new(FailurePolicy { free: u32::MAX, ..FailurePolicy::default() });
+        failures.failed(&At(1.0), ONE);
+        assert_eq!(wait(&failures, 1.0, ONE), None);
+    }
+
+    /// A hundred thousand addresses with eleven guesses each: the table stays as it is, those who wait longest keep waiting,
+    /// what was good stays known, and an address that never failed is free.
+    #[test]
+    fn a_flood_of_a_hundred_thousand_sources_costs_no_memory_and_locks_nobody_out() {
+        let failures = Failures::new(FailurePolicy::default());
+        for credential in 0..100 {
+            failures.good(ONE, Fingerprint(credential));
+        }
+        for _ in 0..20 {
+            failures.failed(&At(1.0), OTHER);
+        }
+        let places = failures.sets.len() * WAYS;
+        for number in 0..100_000_u32 {
+            for _ in 0..11 {
+                failures.failed(&At(1.0), IpAddr::V4((0x0a00_0000 + number).into()));
+            }
+        }
+        assert_eq!((failures.sets.len() * WAYS, failures.good.len()), (places, 65_536));
+        assert!(places * size_of::<Entry>() + 65_536 * 8 <= 2 * 1024 * 1024);
+        assert_eq!(wait(&failures, 1.0, OTHER), Some(300), "whoever waits longest goes on waiting");
+        assert_eq!(wait(&failures, 1.0, ONE), None);
+        assert!((0..100).all(|credential| failures.is_known(ONE, Fingerprint(credential))));
+        let newest = IpAddr::V4((0x0a00_0000 + 99_999_u32).into());
+        assert!(wait(&failures, 1.0, newest).is_some(), "a newcomer waits as well");
+    }
+
+    #[test]
     fn a_flood_of_sources_frees_nobody_who_has_just_begun_to_wait() {
         let failures = Failures::with_room(FailurePolicy { free: 1, ..FailurePolicy::default() }, 4, 64);
         for _ in 0..10 {

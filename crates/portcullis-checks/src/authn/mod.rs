@@ -83,7 +83,7 @@ impl MethodConfig {
     fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Compiled> {
         match self {
             MethodConfig::ApiKey(config) => Some(Compiled::Check(Arc::new(config.compile(build, cx)?))),
-MethodConfig::Basic(config) => Some(Compiled::Check(Arc::new(config.compile(build, cx)?))),
+            MethodConfig::Basic(config) => Some(Compiled::Check(Arc::new(config.compile(build, cx)?))),
             MethodConfig::Jwt(config) => config.compile(build, cx).map(Box::new).map(Compiled::Token),
             MethodConfig::OAuth2(config) => config.compile(build, cx).map(Box::new).map(Compiled::Token),
         }

@@ -3,6 +3,7 @@
 //! The codes come from the sources, so a new one needs a case here.
 
 mod cases;
+mod passwords;
 
 use super::harness::load;
 use cases::{ANSWERS_FOR_ITSELF, UNREACHABLE, cases};
@@ -51,9 +52,13 @@ fn place(diagnostic: &Value) -> (u64, u64) {
     (diagnostic["line"].as_u64().unwrap_or(0), diagnostic["column"].as_u64().unwrap_or(0))
 }
 
+fn all_cases() -> Vec<(&'static str, String)> {
+    cases().into_iter().chain(passwords::cases()).collect()
+}
+
 #[test]
 fn every_code_has_a_case() {
-    let covered: BTreeSet<String> = cases()
+    let covered: BTreeSet<String> = all_cases()
         .iter()
         .map(|case| case.0.to_owned())
         .chain(UNREACHABLE.iter().map(|code| code.0.to_owned()))
@@ -69,7 +74,7 @@ fn every_code_has_a_case() {
 #[test]
 fn every_code_points_to_its_place_and_says_what_to_do() {
     let mut wrong = String::new();
-    for (code, document) in cases() {
+    for (code, document) in all_cases() {
         let (document, at) = marked(&document);
         let loaded = load(&document);
         let text = loaded.text(Style::Plain);

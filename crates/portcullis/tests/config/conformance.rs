@@ -26,7 +26,7 @@ fn with_authentication(authentication: &str) -> String {
 }
 
 /// A world in which nothing answers but the clock.
-struct Down;
+pub(crate) struct Down;
 
 impl Effects for Down {
     fn now(&self) -> Now {

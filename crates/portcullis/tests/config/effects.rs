@@ -4,6 +4,8 @@
 //! method or limit alone and in a list of them.
 
 mod document;
+mod guessing;
+mod passwords;
 mod security;
 mod tokens;
 
@@ -79,14 +81,17 @@ pub(crate) type DocumentRow = (&'static str, fn());
 /// A key under `security`, and its effect in a place.
 pub(crate) type SecurityRow = (&'static str, fn(Place));
 
+fn document_rows() -> impl Iterator<Item = &'static DocumentRow> {
+    document::ROWS.iter().chain(guessing::ROWS).chain(passwords::CONSUMER_ROWS)
+}
+
 fn security_rows() -> impl Iterator<Item = &'static SecurityRow> {
-    security::ROWS.iter().chain(tokens::ROWS)
+    security::ROWS.iter().chain(passwords::ROWS).chain(tokens::ROWS)
 }
 
 #[test]
 fn every_key_has_a_row() {
-    let rows: Vec<&str> =
-        document::ROWS.iter().map(|row| row.0).chain(security_rows().map(|row| row.0)).collect();
+    let rows: Vec<&str> = document_rows().map(|row| row.0).chain(security_rows().map(|row| row.0)).collect();
     let known: BTreeSet<String> = rows.iter().map(|key| (*key).to_owned()).collect();
     assert_eq!(rows.len(), known.len(), "a key has two rows");
     let declared = keys::canonical_keys();
@@ -98,7 +103,7 @@ fn every_key_has_a_row() {
 
 #[test]
 fn every_key_has_its_effect() {
-    for (key, effect) in document::ROWS {
+    for (key, effect) in document_rows() {
         eprintln!("{key}");
         effect();
     }

@@ -83,7 +83,22 @@ rate_limiting:
 ];
 
 /// More forms of single sections.
-const SECTIONS: [&str; 4] = [
+const SECTIONS: [&str; 6] = [
+    "
+authentication:
+  type: basic
+  realm: orders
+  cached_for: 30s
+",
+    "
+authentication:
+  any:
+    - type: basic
+      realm: orders
+      cached_for: 30s
+    - type: api_key
+      header: x-token
+",
     "
 authentication:
   type: api_key
@@ -294,9 +309,23 @@ consumers:
   - name: carol
     keys:
       - literal: carols-key-0123456789
+  - name: erin
+    password:
+      env: PASSWORD_HASH
+  - name: frank
+    password:
+      file: password.txt
+  - name: grace
+    password:
+      hash: $argon2id$v=19$m=7168,t=5,p=1$JXywo0L7Xg/Hsogn4rHbYg$ItmuTwomEpc/9nxFhCcnQeaa+gR9jYNo9IasPmHIyBw
   - name: dave
     keys:
       - hash: sha256:5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5
+brute_force:
+  mode: observe
+  free_failures: 5
+  first_wait: 2s
+  longest_wait: 10m
 trusted_proxies: [10.0.0.0/8]
 access_log:
   file: access.log
@@ -381,6 +410,8 @@ fn authentications() -> Vec<String> {
         sections.push(list("all", &[method, "type: api_key\ncookie: key"]));
     }
     sections.push(list("all", &OTHER_METHODS));
+    let basic = "type: basic\nrealm: orders\ncached_for: 30s";
+    sections.push(list("all", &[basic, "type: api_key\ncookie: key"]));
     sections
 }
 

@@ -12,6 +12,8 @@
 //! | `authorization` | whose object it is, what a claim is compared with, and what an expression may be |
 //! | `codes`       | every diagnostic, with its place and what to do about it                    |
 //! | `secrets`     | what is printed holds no secret                                             |
+//! | `passwords`   | whose name and password it is, and what it costs to find out               |
+//! | `guessing`    | whoever guesses credentials waits, and nobody else does                    |
 //! | `conformance` | what every check must do, for all checks of a document                      |
 //! | `reference`   | the page in `docs/` is what the code says                                   |
 #![allow(
@@ -29,10 +31,12 @@ mod codes;
 mod conformance;
 mod effects;
 mod examples;
+mod guessing;
 mod harness;
 mod keys;
 mod misspelt;
 mod network;
+mod passwords;
 mod reference;
 mod secrets;
 mod spellings;

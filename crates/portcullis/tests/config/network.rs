@@ -40,11 +40,19 @@ pub(crate) struct Network {
     clock: TestClock,
     down: AtomicBool,
     asked: Mutex<Vec<Asked>>,
+    /// The hashes with which passwords were verified.
+    passwords: Mutex<Vec<String>>,
 }
 
 impl Network {
     pub(crate) fn new(world: World, clock: TestClock) -> Network {
-        Network { world, clock, down: AtomicBool::new(false), asked: Mutex::default() }
+        Network {
+            world,
+            clock,
+            down: AtomicBool::new(false),
+            asked: Mutex::default(),
+            passwords: Mutex::default(),
+        }
     }
 
     /// From here on, nobody answers.
@@ -58,6 +66,11 @@ impl Network {
         let (wanted, rest) = asked.drain(..).partition(|asked| asked.url == url);
         *asked = rest;
         wanted
+    }
+
+    /// The hashes with which passwords were verified since somebody asked last.
+    pub(crate) fn verified(&self) -> Vec<String> {
+        std::mem::take(&mut self.passwords.lock().unwrap())
     }
 
     fn answer(&self, fetch: &Fetch) -> Option<Value> {
@@ -128,7 +141,11 @@ impl Effects for Network {
         self.world.first_use(digest, until)
     }
     fn password(&self, hash: &str, password: &[u8]) -> Wait<'static, Result<bool, Fault>> {
-        self.world.password(hash, password)
+        // A decision here waits for no thread, so this one does.
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let verified = runtime.block_on(self.world.password(hash, password));
+        self.passwords.lock().unwrap().push(hash.to_owned());
+        Box::pin(std::future::ready(verified))
     }
     fn standing(&self, source: IpAddr) -> Standing {
         self.world.standing(source)

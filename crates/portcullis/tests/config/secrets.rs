@@ -89,6 +89,23 @@ fn a_key_in_place_of_its_hash_is_not_shown() {
 }
 
 #[test]
+fn a_password_is_not_shown() {
+    for password in [
+        "hunter2hunter2hunter2",
+        "{ hash: hunter2hunter2hunter2 }",
+        "{ literal: hunter2hunter2hunter2 }",
+        "{ hsah: hunter2hunter2hunter2 }",
+        "[hunter2hunter2hunter2]",
+        "{ hash: hunter2hunter2hunter2, env: NOTHING }",
+        "{ hash: \"$argon2id$v=19$m=8,t=1,p=1$hunter2hunter2$hunter2hunter2hunter2\" }",
+    ] {
+        let loaded = load(&format!("consumers: [{{ name: alice, password: {password} }}]\n{REST}"));
+        assert!(loaded.blueprint().is_none(), "{password}");
+        assert!(leaks(&loaded).is_none(), "{:?}", leaks(&loaded));
+    }
+}
+
+#[test]
 fn a_password_in_an_upstream_url_is_not_shown() {
     for upstream in [
         "http://admin:hunter2@127.0.0.1:8080",
