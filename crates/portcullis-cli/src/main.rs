@@ -6,6 +6,7 @@
 mod check;
 mod denials;
 mod exit;
+mod hash;
 mod quickstart;
 mod run;
 mod schema;
@@ -52,6 +53,15 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Read a password, and print its hash for a consumer's `password: { hash: ... }`.
+    ///
+    /// The password is asked for twice, without showing it; or it is what stands on standard input, where that is not a
+    /// terminal. One line break at its end does not count.
+    HashPassword,
+    /// Read an API key, and print its hash for a consumer's `keys: [{ hash: ... }]`.
+    ///
+    /// Read as `hash-password` reads. For a file without a `key_pepper`.
+    HashKey,
     /// List the reasons for which a request is refused, by the codes that the access log uses.
     Denials {
         /// Print a Markdown table.
@@ -71,6 +81,8 @@ fn main() -> ExitCode {
         Command::Quickstart { port } => quickstart::run(port),
         Command::Run { file } => run::run(&file),
         Command::Check { file, json } => check::run(&file, json),
+        Command::HashPassword => hash::password(),
+        Command::HashKey => hash::key(),
         Command::Denials { markdown } => denials::run(markdown),
         Command::Schema { markdown } => schema::run(markdown),
     };

@@ -126,3 +126,73 @@ fn a_running_gateway_logs_a_line_per_request_and_no_secret() {
         assert!(!text.contains(secret), "{text}");
     }
 }
+
+/// What it prints is what a file takes, and what a client then sends is right.
+#[test]
+fn what_is_hashed_is_what_a_client_sends() {
+    let scratch = Scratch::new("hash");
+    let password = hashed("hash-password", "correct horse battery staple\n");
+    assert!(password.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{password}");
+    assert_ne!(
+        password,
+        hashed("hash-password", "correct horse battery staple"),
+        "each with a salt of its own"
+    );
+    let key = hashed("hash-key", KEY);
+    let text = format!(
+        r#"
+listeners: [{{ bind: "127.0.0.1:0" }}]
+security: {{ authentication: {{ any: [{{ type: basic }}, {{ type: api_key }}] }} }}
+consumers: [{{ name: alice, password: {{ hash: "{password}" }}, keys: [{{ hash: "{key}" }}] }}]
+routes: [{{ path: /a, upstream: "http://127.0.0.1:9" }}]
+"#
+    );
+    let file = scratch.file("gateway.yaml", &text);
+    let gateway = Process::start(portcullis().args(["run", &file]), "listening on");
+    let url =
+        gateway.said.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned() + "/a";
+    // Nothing listens at the upstream, so whoever is let through gets 502.
+    curl(&url, &["-u", "alice:correct horse battery staple"]).assert_refusal(502);
+    curl(&url, &["-H", &format!("x-api-key: {KEY}")]).assert_refusal(502);
+    curl(&url, &["-u", "alice:correct horse battery staplE"]).assert_refusal(401);
+    curl(&url, &["-u", "nobody:correct horse battery staple"]).assert_refusal(401);
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+fn hash_of(command: &str, secret: &str) -> std::process::Output {
+    use std::io::Write;
+    use std::process::Stdio;
+    let mut child = portcullis()
+        .arg(command)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(secret.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn hashed(command: &str, secret: &str) -> String {
+    let output = hash_of(command, secret);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(!String::from_utf8_lossy(&output.stderr).contains(secret.trim()));
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+#[test]
+fn what_cannot_be_sent_is_not_hashed() {
+    for (command, secret) in [
+        ("hash-password", ""),
+        ("hash-password", "\n"),
+        ("hash-password", "tab\tin it"),
+        ("hash-password", &"x".repeat(513)),
+        ("hash-key", "a key"),
+        ("hash-key", "schlüssel"),
+        ("hash-key", ""),
+    ] {
+        let output = hash_of(command, secret);
+        assert_eq!(output.status.code(), Some(3), "{command} {secret:?}");
+        assert!(output.stdout.is_empty());
+    }
+}

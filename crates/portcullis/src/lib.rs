@@ -29,6 +29,7 @@
 //! | [`document`] | what can be written in a configuration file      |
 //! | [`compile`]  | from a document to what runs                     |
 //! | [`load`]     | reading a configuration, and its diagnostics     |
+//! | [`password`] | hashes of passwords and keys, for a configuration  |
 //! | [`reference`] | what can be written, as a page for its users    |
 //! | [`gateway`]  | from a blueprint to the last request             |
 
@@ -39,6 +40,7 @@ mod endpoint;
 pub mod gateway;
 pub mod handler;
 pub mod load;
+pub mod password;
 pub mod reference;
 pub mod security;
 
@@ -49,4 +51,4 @@ pub use load::{ConfigError, Loaded};
 pub use portcullis_config::Style;
 pub use portcullis_core::{Code, Mode, Record, RecordSink};
 pub use portcullis_proxy::{RequestBody, ResponseBody, ShutdownHandle};
-pub use security::{ApiKey, Authentication, Consumer, RateLimit, Security};
+pub use security::{ApiKey, Authentication, Basic, Consumer, RateLimit, Security};

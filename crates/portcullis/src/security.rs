@@ -120,6 +120,26 @@ impl From<ApiKey> for Authentication {
     }
 }
 
+/// Authentication by a name and a password (RFC 7617): those of the consumers that have a password.
+#[derive(Clone, Debug)]
+pub struct Basic(Map<String, Value>);
+
+impl Basic {
+    /// For this realm, which browsers show when they ask for the password.
+    pub fn realm(realm: impl Into<String>) -> Basic {
+        let mut fields = Map::new();
+        fields.insert("type".into(), json!("basic"));
+        fields.insert("realm".into(), json!(realm.into()));
+        Basic(fields)
+    }
+}
+
+impl From<Basic> for Authentication {
+    fn from(method: Basic) -> Authentication {
+        Authentication(Value::Object(method.0))
+    }
+}
+
 /// A limit on the number of requests.
 #[derive(Clone, Debug)]
 pub struct RateLimit(Map<String, Value>);
@@ -211,6 +231,13 @@ impl Consumer {
     #[must_use]
     pub fn key_hash(self, hash: impl Into<String>) -> Consumer {
         self.add_key(json!({ "hash": hash.into() }))
+    }
+
+    /// With the password that has this hash, as [`password::hash`](crate::password::hash) makes it.
+    #[must_use]
+    pub fn password_hash(mut self, hash: impl Into<String>) -> Consumer {
+        self.0.insert("password".into(), json!({ "hash": hash.into() }));
+        self
     }
 
     fn add_key(mut self, key: Value) -> Consumer {

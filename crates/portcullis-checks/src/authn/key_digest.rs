@@ -66,6 +66,12 @@ impl KeyHasher {
     }
 }
 
+/// The hash of a key at rest, without a pepper, as a configuration gives it.
+pub fn written_hash(key: &[u8]) -> String {
+    let digits: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{digits}")
+}
+
 #[expect(
     clippy::expect_used,
     reason = "HMAC takes keys of any length (RFC 2104, section 2); runs at load, not per request"
