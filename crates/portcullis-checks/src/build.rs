@@ -1,6 +1,7 @@
 //! What checks are built with, and what they leave behind for the gateway.
 
 use crate::authn::key_digest::KeyHasher;
+use crate::authn::mtls::Certificates;
 use crate::authn::users::Users;
 use crate::shape::identity_token::PublishedKeys;
 use portcullis_config::{Context, Span};
@@ -28,6 +29,10 @@ pub struct Build {
     pub endpoints: Vec<Served>,
     /// The keys that are published, by path.
     pub key_sets: BTreeMap<String, Arc<PublishedKeys>>,
+    /// Whose client certificates are whose.
+    pub certificates: Arc<Certificates>,
+    /// Whether any listener asks clients for certificates.
+    pub asks_for_certificates: bool,
     limits: u32,
 }
 
@@ -45,6 +50,8 @@ impl Build {
             jobs: Vec::new(),
             endpoints: Vec::new(),
             key_sets: BTreeMap::new(),
+            certificates: Arc::default(),
+            asks_for_certificates: false,
             limits: 0,
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::Outcome;
 use crate::exit::Exit;
-use crate::screen::{BAD, CARE, FAINT, GOOD, STRONG, count, load, print};
+use crate::screen::{BAD, CARE, FAINT, GOOD, STRONG, count, load, print, url};
 use portcullis::Loaded;
 use portcullis::compile::{Blueprint, RouteListing};
 use serde_json::json;
@@ -67,7 +67,7 @@ fn listing(blueprint: &Blueprint) -> String {
         text.push('\n');
     }
     let listeners: Vec<String> =
-        blueprint.front.listeners.iter().map(|listener| format!("http://{}", listener.bind)).collect();
+        blueprint.front.listeners.iter().map(|listener| url(listener, listener.bind)).collect();
     let _ = writeln!(
         text,
         "{}, {} and {} on {} by {}",

@@ -2,8 +2,8 @@
 
 use crate::Outcome;
 use crate::exit::Exit;
-use crate::screen::{BAD, CARE, STRONG, count, load, print_error};
-use portcullis::{Gateway, Loaded};
+use crate::screen::{BAD, CARE, FAINT, STRONG, count, load, print_error, url};
+use portcullis::{Gateway, Listener, Loaded};
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,15 +14,28 @@ pub(crate) fn run(file: &Path) -> Outcome {
         print_error(format!("{BAD}not started{BAD:#}: {errors} in {}\n", file.display()));
         return Err(Exit::Configuration);
     }
-    serve(loaded, |addresses| {
-        for address in addresses {
-            print_error(format!("{STRONG}portcullis{STRONG:#} is listening on http://{address}\n"));
+    serve(loaded, |listeners, addresses| {
+        for (listener, address) in listeners.iter().zip(addresses) {
+            let url = url(listener, *address);
+            print_error(format!("{STRONG}portcullis{STRONG:#} is listening on {url}\n"));
+            if let Some(trust) = listener.tls.as_ref().and_then(|tls| tls.settings().trust.as_ref()) {
+                print_error(how_to_trust(trust, address.port()));
+            }
         }
     })
 }
 
+/// What to do so that a client believes a certificate that was made a moment ago.
+fn how_to_trust(certificate: &str, port: u16) -> String {
+    format!(
+        "\n  {FAINT}# Its certificate was made for this run, on this machine. Save it as localhost.pem, and curl believes it:{FAINT:#}\n  \
+         curl --cacert localhost.pem https://localhost:{port}/\n\n{}\n\n",
+        certificate.replace("\r\n", "\n").trim_end()
+    )
+}
+
 /// Starts a gateway, says where it is, and serves until the process is told to stop.
-pub(crate) fn serve(loaded: Loaded, started: impl FnOnce(&[std::net::SocketAddr])) -> Outcome {
+pub(crate) fn serve(loaded: Loaded, started: impl FnOnce(&[Listener], &[std::net::SocketAddr])) -> Outcome {
     let failed = |error: &dyn std::fmt::Display| {
         print_error(format!("{BAD}error{BAD:#}: {error}\n"));
         Exit::Failed
@@ -31,9 +44,10 @@ pub(crate) fn serve(loaded: Loaded, started: impl FnOnce(&[std::net::SocketAddr]
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
     let blueprint = loaded.into_blueprint().map_err(|error| failed(&error))?;
     let drain = blueprint.front.drain;
+    let listeners = blueprint.front.listeners.clone();
     runtime.block_on(async {
         let running = Gateway::new(blueprint).start().map_err(|error| failed(&error))?;
-        started(running.addresses());
+        started(&listeners, running.addresses());
         running.stop_requested().await.map_err(|error| failed(&error))?;
         let drain = if drain < Duration::from_secs(1) {
             format!("{} ms", drain.as_millis())

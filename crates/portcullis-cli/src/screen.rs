@@ -3,8 +3,9 @@
 use crate::exit::Exit;
 use anstream::stream::IsTerminal as _;
 use anstyle::{AnsiColor, Style};
-use portcullis::Loaded;
+use portcullis::{Listener, Loaded};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 
 pub(crate) const STRONG: Style = Style::new().bold();
@@ -47,6 +48,12 @@ pub(crate) fn load(file: &Path) -> Result<Loaded, Exit> {
         print_error(format!("{text}\n"));
     }
     Ok(loaded)
+}
+
+/// Where a listener can be reached.
+pub(crate) fn url(listener: &Listener, address: SocketAddr) -> String {
+    let scheme = if listener.tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{address}")
 }
 
 /// `2 errors`, `1 warning`.

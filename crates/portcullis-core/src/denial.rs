@@ -38,6 +38,10 @@ macro_rules! codes {
 }
 
 codes! {
+    /// The connection could not be protected: the client does not speak TLS, not as it is spoken here, or not in time.
+    TlsHandshake = "tls_handshake" => BAD_REQUEST;
+    /// The client's certificate is missing, or is not one to believe. The connection was closed.
+    ClientCertificate = "client_certificate" => BAD_REQUEST;
     /// The bytes are not an HTTP request.
     MalformedRequest = "malformed_request" => BAD_REQUEST;
     /// The client did not finish its request head in time.

@@ -6,7 +6,9 @@
 use crate::caps::Caps;
 use crate::config::Timeouts;
 use crate::connection;
+use crate::tls::Tls;
 use crate::worker::Worker;
+use http::HeaderValue;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
@@ -19,9 +21,13 @@ use tokio::sync::watch;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What a worker knows of a listener.
+#[derive(Clone)]
 pub(crate) struct Port {
     pub(crate) caps: Arc<Caps>,
     pub(crate) timeouts: Timeouts,
+    pub(crate) tls: Option<Arc<Tls>>,
+    /// `Strict-Transport-Security`, for every answer.
+    pub(crate) hsts: Option<HeaderValue>,
 }
 
 /// Accepts until a shutdown is asked for.
@@ -31,6 +37,7 @@ pub(crate) async fn run(
     port: Port,
     mut shutdown: watch::Receiver<bool>,
 ) {
+    let port = Rc::new(port);
     let Ok(listener) = tokio::net::TcpListener::from_std(socket) else { return };
     let mut asked = std::pin::pin!(shutdown.wait_for(|asked| *asked));
     loop {
@@ -68,14 +75,14 @@ fn is_the_clients(error: &io::Error) -> bool {
     [ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted].contains(&error.kind())
 }
 
-fn admit(worker: &Rc<Worker>, port: &Port, stream: TcpStream, peer: SocketAddr) {
+fn admit(worker: &Rc<Worker>, port: &Rc<Port>, stream: TcpStream, peer: SocketAddr) {
     let address = peer.ip().to_canonical();
     let trusted = worker.snapshot.head.trusted_proxies.iter().any(|network| network.contains(&address));
     let Some(slot) = port.caps.admit(address, trusted) else { return };
     // Without it small answers wait for acknowledgements; if it cannot be set, they are late, not wrong.
     let _slower = stream.set_nodelay(true);
     let counted = worker.count();
-    let serving = connection::serve(Rc::clone(worker), stream, peer, port.timeouts);
+    let serving = connection::serve(Rc::clone(worker), stream, peer, Rc::clone(port));
     tokio::task::spawn_local(async move {
         serving.await;
         drop((slot, counted));

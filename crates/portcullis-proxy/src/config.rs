@@ -3,6 +3,7 @@
 //! Nothing here is checked; [`bind`](crate::bind) refuses what cannot work. The defaults are the safe choice.
 
 use crate::handler::Handler;
+use crate::tls::Tls;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -31,6 +32,10 @@ pub struct Listener {
     pub max_connections_per_address: usize,
     /// How long a client may take.
     pub timeouts: Timeouts,
+    /// The TLS that it speaks; `None` for none.
+    pub tls: Option<Arc<Tls>>,
+    /// For how long browsers shall use TLS alone (RFC 6797), after each answer; `None` to leave it unsaid.
+    pub hsts: Option<Duration>,
 }
 
 impl Listener {
@@ -41,6 +46,8 @@ impl Listener {
             max_connections: 10_000,
             max_connections_per_address: 1_000,
             timeouts: Timeouts::default(),
+            tls: None,
+            hsts: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::caps::Caps;
 use crate::config::{FrontConfig, Listener, Target, Timeouts};
 use crate::running::Running;
 use crate::worker::Worker;
+use http::HeaderValue;
 use portcullis_core::Snapshot;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
@@ -101,8 +102,14 @@ pub fn bind(config: FrontConfig, snapshot: &Snapshot, handlers: Option<&Handle>)
             .map_err(|source| BindError::Address { address: listener.bind, source })?;
         addresses.push(address);
         let caps = Arc::new(Caps::new(listener.max_connections, listener.max_connections_per_address));
+        let port = Port {
+            caps,
+            timeouts: sane(listener.timeouts),
+            tls: listener.tls,
+            hsts: listener.hsts.map(hsts),
+        };
         for (share, socket) in sockets.iter_mut().zip(bound) {
-            share.push((socket, Port { caps: Arc::clone(&caps), timeouts: sane(listener.timeouts) }));
+            share.push((socket, port.clone()));
         }
     }
     let shares = sockets
@@ -115,6 +122,12 @@ pub fn bind(config: FrontConfig, snapshot: &Snapshot, handlers: Option<&Handle>)
         })
         .collect();
     Ok(Bound { addresses, shares, drain })
+}
+
+/// The field that makes browsers use TLS alone (RFC 6797, section 6.1).
+fn hsts(time: Duration) -> HeaderValue {
+    HeaderValue::try_from(format!("max-age={}", time.as_secs()))
+        .unwrap_or(HeaderValue::from_static("max-age=0"))
 }
 
 /// A timeout of zero would close every connection at once.

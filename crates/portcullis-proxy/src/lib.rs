@@ -1,4 +1,4 @@
-//! The HTTP/1.1 front: what carries a request to the engine, and what the engine lets through to an upstream.
+//! The front: what carries a request to the engine, and what the engine lets through to an upstream.
 //!
 //! It decides how connections are accepted, bounded, timed out and drained, how an upstream is reached, and which
 //! fields of an answer a client may see. It does not decide whether a request is let through: that is
@@ -8,8 +8,8 @@
 //! connection counts and nothing else, and those are touched only when a connection begins or ends.
 //!
 //! ```text
-//! accept --caps--> connection --hyper--> service --judge--> forward --pool--> upstream
-//!                  life (deadlines)                          |                  |
+//! accept --caps--> connection --tls--> http1 --hyper--> service --judge--> forward --pool--> upstream
+//!                                life (deadlines)              |                  |
 //!                                                          handler           hygiene --> answer
 //! ```
 //!
@@ -24,12 +24,15 @@ mod fields;
 mod forward;
 mod front;
 mod handler;
+mod http1;
 mod hygiene;
 mod life;
 mod pool;
 mod respond;
 mod running;
 mod service;
+mod stream;
+pub mod tls;
 mod tunnel;
 mod upload;
 mod watched;

@@ -5,6 +5,7 @@
 //! another worker. Where no connection can be made, the request is refused with 502.
 
 use crate::config::Upstream;
+use crate::stream::Stream;
 use crate::upload::RequestBody;
 use bytes::Bytes;
 use http::HeaderValue;
@@ -56,7 +57,7 @@ struct Inner {
 }
 
 /// Where the driver of a connection leaves it after an upgrade.
-type Handover = RefCell<Option<oneshot::Sender<(TcpStream, Bytes)>>>;
+type Handover = RefCell<Option<oneshot::Sender<(Stream, Bytes)>>>;
 
 /// A connection in use. Dropped, it is closed.
 pub(crate) struct Lease {
@@ -66,7 +67,7 @@ pub(crate) struct Lease {
 }
 
 /// A connection that has left HTTP behind, and the bytes that have come in since.
-pub(crate) type Switched = oneshot::Receiver<(TcpStream, Bytes)>;
+pub(crate) type Switched = oneshot::Receiver<(Stream, Bytes)>;
 
 impl Lease {
     pub(crate) fn sender(&mut self) -> &mut SendRequest<RequestBody> {
@@ -156,7 +157,7 @@ impl Pool {
         stream.set_nodelay(true).map_err(unreachable)?;
         let (sender, connection) = self
             .http
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Stream::Plain(stream)))
             .await
             .map_err(|error| Denial::new(Code::UpstreamUnreachable, error.to_string()))?;
         let handover = Rc::new(Handover::default());
@@ -205,7 +206,7 @@ impl Pool {
 }
 
 /// Runs a connection to its end; its failures are told to whoever waits for the answer.
-async fn drive(mut connection: Connection<TokioIo<TcpStream>, RequestBody>, handover: Rc<Handover>) {
+async fn drive(mut connection: Connection<TokioIo<Stream>, RequestBody>, handover: Rc<Handover>) {
     if (&mut connection).await.is_ok()
         && let Some(receiver) = handover.take()
     {

@@ -3,13 +3,14 @@
 //! This is the only place in which the front meets the engine. A client that goes away drops this future, and with it
 //! everything that was done for the request; its record then says that it was aborted.
 
+use crate::accept::Port;
 use crate::answer::Answer;
 use crate::fields::CLOSE;
 use crate::forward::forward;
 use crate::life::Life;
 use crate::respond::fail;
 use crate::worker::{Destination, Worker};
-use http::header::CONNECTION;
+use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -20,6 +21,7 @@ use std::rc::Rc;
 /// Answers one request.
 pub(crate) async fn answer(
     worker: Rc<Worker>,
+    port: Rc<Port>,
     life: Rc<Life>,
     conn: Conn,
     request: Request<Incoming>,
@@ -39,6 +41,9 @@ pub(crate) async fn answer(
     // A body that failed half-way leaves a connection whose next bytes nobody can place.
     if worker.draining().is_some() || life.left_unread() {
         response.headers_mut().entry(CONNECTION).or_insert(CLOSE);
+    }
+    if let Some(hsts) = &port.hsts {
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
     }
     Ok(response)
 }

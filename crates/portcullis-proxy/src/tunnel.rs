@@ -4,6 +4,7 @@
 //! if it broke, was idle for too long, or a drain began: nothing else would end it before its clients do.
 
 use crate::pool::Switched;
+use crate::stream::Stream;
 use bytes::Bytes;
 use portcullis_core::{Outcome, Recording};
 use std::cell::Cell;
@@ -14,7 +15,6 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// An upgrade that both sides agreed on.
 pub(crate) struct Tunnel {
@@ -30,7 +30,7 @@ impl Tunnel {
 
     /// Copies until one side ends it, it is idle for too long, or `drain` is done. `early` are bytes that the client
     /// sent before it had the answer.
-    pub(crate) async fn run(mut self, client: TcpStream, early: Bytes, drain: impl Future<Output = ()>) {
+    pub(crate) async fn run(mut self, client: Stream, early: Bytes, drain: impl Future<Output = ()>) {
         let Ok((upstream, first)) = self.upstream.await else { return };
         let active = Rc::new(Cell::new(Instant::now()));
         let mut client = Metered::new(client, early, &active);
@@ -59,7 +59,7 @@ async fn idle(active: &Cell<Instant>, limit: Duration) {
 
 /// A stream that counts, and that begins with bytes that were read before.
 struct Metered {
-    stream: TcpStream,
+    stream: Stream,
     early: Bytes,
     active: Rc<Cell<Instant>>,
     read: u64,
@@ -67,7 +67,7 @@ struct Metered {
 }
 
 impl Metered {
-    fn new(stream: TcpStream, early: Bytes, active: &Rc<Cell<Instant>>) -> Metered {
+    fn new(stream: Stream, early: Bytes, active: &Rc<Cell<Instant>>) -> Metered {
         Metered { stream, early, active: Rc::clone(active), read: 0, written: 0 }
     }
 }

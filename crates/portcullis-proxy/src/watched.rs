@@ -1,24 +1,24 @@
 //! A client's socket that tells the connection's [`Life`] what happens on it.
 
 use crate::life::Life;
+use crate::stream::Stream;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 pub(crate) struct Watched {
-    stream: TcpStream,
+    stream: Stream,
     life: Rc<Life>,
 }
 
 impl Watched {
-    pub(crate) fn new(stream: TcpStream, life: Rc<Life>) -> Watched {
+    pub(crate) fn new(stream: Stream, life: Rc<Life>) -> Watched {
         Watched { stream, life }
     }
 
-    pub(crate) fn into_stream(self) -> TcpStream {
+    pub(crate) fn into_stream(self) -> Stream {
         self.stream
     }
 

@@ -3,7 +3,7 @@
 //! Everything that can be found out before the first request is found out here, and all of it is reported together. The
 //! result is either complete or not there at all: there is no plan with a part missing.
 
-use crate::document::{AccessLogConfig, GatewayConfig, RouteConfig, UpstreamTarget};
+use crate::document::{AccessLogConfig, GatewayConfig, RouteConfig, UpstreamTarget, warn_of_uncovered_hosts};
 use crate::endpoint::{EndpointHandler, LaterWorld, MAX_BODY_BYTES};
 use portcullis_checks::authn::key_digest::KeyHasher;
 use portcullis_checks::authz::AuthorizationConfig;
@@ -17,6 +17,7 @@ use portcullis_core::{
     Authentication, Control, Controls, CredentialLocation, Job, Mode, Plan, Route, RouteId, RouteTable,
     TargetId,
 };
+use portcullis_proxy::tls::Watch;
 use portcullis_proxy::{FrontConfig, Handler, Target, Upstream};
 use portcullis_runtime::{OutboundPolicy, World};
 use portcullis_store::{FailurePolicy, MemoryCounters};
@@ -80,6 +81,10 @@ pub fn compile(
     let mut build = Build::new(KeyHasher::new(&secret, pepper));
 
     let listeners = listeners(config, cx);
+    build.asks_for_certificates = config
+        .listeners
+        .iter()
+        .any(|listener| listener.tls.as_ref().is_some_and(|tls| tls.client_certificates.is_some()));
     for (index, consumer) in config.consumers.iter().enumerate() {
         let _ = cx.at("consumers", |cx| cx.index(index, |cx| consumer.compile(&mut build, cx)));
     }
@@ -149,9 +154,14 @@ pub fn compile(
     let workers =
         config.workers.and_then(|workers| NonZeroUsize::new(workers.get() as usize)).unwrap_or(cores);
     let (failures, failures_mode) = brute_force?;
+    let listeners = listeners?;
+    warn_of_uncovered_hosts(&listeners, &config.routes, cx);
+    for tls in listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
+        build.add_job(Arc::new(Watch::new(Arc::clone(tls))));
+    }
     Some(Blueprint {
         plan: Arc::new(Plan { head, routes: table, consumers: build.consumers, credentials }),
-        front: FrontConfig { listeners: listeners?, workers, targets: targets.all, drain: config.drain },
+        front: FrontConfig { listeners, workers, targets: targets.all, drain: config.drain },
         world: World::new(counters, build.keys).with_failures(failures, failures_mode),
         access_log: config.access_log.clone(),
         keys,
@@ -431,6 +441,7 @@ fn warn_of_missing_keys(config: &GatewayConfig, build: &Build, cx: &mut Context)
         config.security.iter().chain(config.routes.iter().filter_map(|route| route.security.as_ref()));
     if build.keys.is_empty()
         && build.users.is_empty()
+        && build.certificates.is_empty()
         && relies_on_consumers.into_iter().any(|security| security.knows_consumers() == Some(true))
     {
         cx.warning("config.no_keys", config.at, "no consumer has a key, so nobody can be authenticated")

@@ -50,5 +50,5 @@ pub use handler::{IntoResponse, Json, read_body};
 pub use load::{ConfigError, Loaded};
 pub use portcullis_config::Style;
 pub use portcullis_core::{Code, Mode, Record, RecordSink};
-pub use portcullis_proxy::{RequestBody, ResponseBody, ShutdownHandle};
+pub use portcullis_proxy::{Listener, RequestBody, ResponseBody, ShutdownHandle};
 pub use security::{ApiKey, Authentication, Basic, Consumer, RateLimit, Security};

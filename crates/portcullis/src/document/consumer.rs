@@ -1,6 +1,7 @@
 //! Who may use the API.
 
 use portcullis_checks::Build;
+use portcullis_checks::authn::mtls::CertificateIdentityConfig;
 use portcullis_checks::authn::{KeyConfig, PasswordConfig, api_key};
 use portcullis_checks::authz::is_scope;
 use portcullis_config::{Context, Spanned, object};
@@ -20,6 +21,8 @@ object! {
         pub keys: Vec<KeyConfig> = Vec::new(),
         /// The hash of its password, for `type: basic`; its name is the user name. `portcullis hash-password` makes one.
         pub password: Option<PasswordConfig>,
+        /// The client certificates by which it is known where the authentication is by `mtls`.
+        pub certificates: Vec<CertificateIdentityConfig> = Vec::new(),
     }
 }
 
@@ -71,6 +74,9 @@ impl ConsumerConfig {
                 return None;
             }
             Arc::make_mut(&mut build.users).add(&self.name.value, id, password, cx);
+        }
+        for (index, certificate) in self.certificates.iter().enumerate() {
+            let _ = cx.at("certificates", |cx| cx.index(index, |cx| certificate.compile(id, build, cx)));
         }
         Some(())
     }

@@ -1,7 +1,9 @@
 //! Where the gateway listens.
 
+use super::TlsConfig;
 use portcullis_checks::Reason;
 use portcullis_config::{Context, Spanned, object};
+use portcullis_proxy::tls::Protocol;
 use portcullis_proxy::{Listener, Timeouts};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -13,6 +15,8 @@ object! {
         /// The address and port, such as 127.0.0.1:3000. Without TLS only a loopback address, unless
         /// `insecure_plaintext` says why not.
         pub bind: Spanned<SocketAddr>,
+        /// How its connections are protected. Default: not at all.
+        pub tls: Option<TlsConfig>,
         /// Why requests, with their keys, may cross a network in the clear.
         pub insecure_plaintext: Option<Reason>,
         /// The most connections at once. One more is closed at once. Default: 10000.
@@ -50,10 +54,16 @@ impl ListenerConfig {
     /// What listens.
     pub fn compile(&self, cx: &mut Context) -> Option<Listener> {
         // SECURITY: credentials must not cross a network in the clear by accident (a_plaintext_listener_needs_a_reason).
-        if !self.bind.value.ip().to_canonical().is_loopback() && self.insecure_plaintext.is_none() {
+        let loopback = self.bind.value.ip().to_canonical().is_loopback();
+        if !loopback && self.insecure_plaintext.is_none() && self.tls.is_none() {
             cx.error("config.plaintext", self.bind.span, "requests and their keys would cross the network in the clear")
                 .label("not a loopback address, and TLS is off")
-                .help("bind to 127.0.0.1, or say why it is safe here: `insecure_plaintext: \"TLS ends at the load balancer\"`");
+                .help("add `tls`, bind to 127.0.0.1, or say why it is safe here: `insecure_plaintext: \"TLS ends at the load balancer\"`");
+            return None;
+        }
+        if let (Some(tls), Some(_)) = (&self.tls, &self.insecure_plaintext) {
+            cx.error("config.tls_and_plaintext", tls.at, "nothing crosses the network in the clear here")
+                .help("remove `insecure_plaintext`");
             return None;
         }
         let TimeoutsConfig { header, idle, body, request, at: _ } = self.timeouts;
@@ -68,12 +78,19 @@ impl ListenerConfig {
                 return None;
             }
         }
+        let tls = match &self.tls {
+            None => None,
+            Some(tls) => Some(cx.at("tls", |cx| tls.compile(loopback, vec![Protocol::Http1], cx))?),
+        };
+        let hsts = tls.as_ref().and_then(|tls| tls.hsts);
         let count = |number: NonZeroU32| usize::try_from(number.get()).unwrap_or(usize::MAX);
         Some(Listener {
             bind: self.bind.value,
             max_connections: count(self.max_connections),
             max_connections_per_address: count(self.max_connections_per_address),
             timeouts: Timeouts { header, idle, body, request: Some(request) },
+            tls: tls.map(|tls| tls.tls),
+            hsts,
         })
     }
 }

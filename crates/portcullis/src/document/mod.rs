@@ -9,6 +9,7 @@ mod consumer;
 mod listener;
 mod outbound;
 mod route;
+mod tls;
 mod upstream;
 
 pub use access_log::AccessLogConfig;
@@ -18,6 +19,10 @@ pub use listener::{ListenerConfig, TimeoutsConfig};
 pub use outbound::OutboundConfig;
 pub use portcullis_checks::Reason;
 pub use route::{MethodConfig, RouteConfig};
+pub use tls::{
+    CertificateConfig, ClientCertificateNeed, ClientCertificatesConfig, TlsConfig, TlsVersion,
+    warn_of_uncovered_hosts,
+};
 pub use upstream::{HANDLER_SCHEME, UpstreamConfig, UpstreamTarget};
 
 use portcullis_checks::{Cidr, SecurityConfig};

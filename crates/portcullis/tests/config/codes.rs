@@ -4,7 +4,9 @@
 
 mod cases;
 mod passwords;
+mod protection;
 
+use super::certificates::placed;
 use super::harness::load;
 use cases::{ANSWERS_FOR_ITSELF, UNREACHABLE, cases};
 use portcullis::Style;
@@ -53,7 +55,8 @@ fn place(diagnostic: &Value) -> (u64, u64) {
 }
 
 fn all_cases() -> Vec<(&'static str, String)> {
-    cases().into_iter().chain(passwords::cases()).collect()
+    let all = cases().into_iter().chain(passwords::cases()).chain(protection::cases());
+    all.map(|(code, document)| (code, placed(&document))).collect()
 }
 
 #[test]

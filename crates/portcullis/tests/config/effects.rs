@@ -6,6 +6,7 @@
 mod document;
 mod guessing;
 mod passwords;
+mod protection;
 mod security;
 mod tokens;
 
@@ -82,7 +83,7 @@ pub(crate) type DocumentRow = (&'static str, fn());
 pub(crate) type SecurityRow = (&'static str, fn(Place));
 
 fn document_rows() -> impl Iterator<Item = &'static DocumentRow> {
-    document::ROWS.iter().chain(guessing::ROWS).chain(passwords::CONSUMER_ROWS)
+    document::ROWS.iter().chain(guessing::ROWS).chain(passwords::CONSUMER_ROWS).chain(protection::ROWS)
 }
 
 fn security_rows() -> impl Iterator<Item = &'static SecurityRow> {

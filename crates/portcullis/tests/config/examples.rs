@@ -358,6 +358,42 @@ routes:
     public: liveness probe, no data
 ";
 
+/// What protects connections. `CERTIFICATES` stands for a folder.
+const PROTECTION: &str = "
+listeners:
+  - bind: 192.0.2.1:443
+    tls:
+      certificates:
+        - certificate: CERTIFICATES/api.pem
+          key: CERTIFICATES/api.key
+        - certificate: CERTIFICATES/other.pem
+          key: CERTIFICATES/other.key
+      client_certificates:
+        need: optional
+        ca: CERTIFICATES/ca.pem
+        crls: [CERTIFICATES/revoked.crl]
+      min_version: '1.3'
+      hsts: 30d
+      handshake_timeout: 5s
+      max_handshakes: 100
+      reload_interval: 1m
+  - bind: 127.0.0.1:8443
+    tls:
+      self_signed: true
+security:
+  authentication:
+    type: mtls
+consumers:
+  - name: alice
+    certificates:
+      - name: alice.example.com
+      - subject: CN=alice,O=Example
+      - fingerprint: 0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f
+routes:
+  - path: /orders
+    upstream: http://127.0.0.1:8080
+";
+
 const OPENAPI: &str = "
 listeners:
   - bind: 127.0.0.1:3000
@@ -417,7 +453,11 @@ fn authentications() -> Vec<String> {
 
 /// The documents.
 pub(crate) fn documents() -> Vec<String> {
-    let mut documents = vec![OPENAPI.trim_start().to_owned(), OWNERS.trim_start().to_owned()];
+    let mut documents = vec![
+        PROTECTION.trim_start().to_owned(),
+        OPENAPI.trim_start().to_owned(),
+        OWNERS.trim_start().to_owned(),
+    ];
     let token = "authentication:\n  type: jwt\n  issuer: https://auth.example.com\n  audience: orders\n";
     let more = TOKEN_SECTIONS.iter().map(|section| format!("{token}{}", section.trim_start()));
     let written = SECURITY.iter().chain(&SECTIONS).map(|section| (*section).to_owned());

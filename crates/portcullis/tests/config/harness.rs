@@ -1,5 +1,6 @@
 //! Reading a document, and judging requests by it without a socket.
 
+use super::certificates;
 use super::network::Network;
 use bytes::Bytes;
 use http::Request;
@@ -10,8 +11,8 @@ use portcullis::{Loaded, Style};
 use portcullis_config::Context;
 use portcullis_core::permit::Shaped;
 use portcullis_core::{
-    Code, Conn, Denial, Effects, Now, Plan, Record, RecordSink, Recording, Refused, Snapshot, Transport,
-    Wait, judge,
+    ClientCertificate, Code, Conn, Denial, Effects, Now, Plan, Record, RecordSink, Recording, Refused,
+    Snapshot, Transport, Wait, judge,
 };
 use portcullis_proxy::FrontConfig;
 use portcullis_runtime::{Clock, OutboundPolicy};
@@ -45,7 +46,7 @@ pub(crate) fn load(text: &str) -> Loaded {
         let found = ENVIRONMENT.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| (*value).to_owned()).ok_or(VarError::NotPresent)
     });
-    Loaded::yaml("gateway.yaml", text.to_owned(), cx)
+    Loaded::yaml("gateway.yaml", certificates::placed(text), cx)
 }
 
 /// What is to run; fails with every diagnostic if there is an error.
@@ -69,6 +70,8 @@ pub(crate) struct Gate {
     /// Who else is there.
     pub(crate) network: Arc<Network>,
     pub(crate) outbound: OutboundPolicy,
+    /// What the client has shown.
+    pub(crate) certificate: Option<ClientCertificate>,
     effects: Arc<dyn Effects>,
     /// What goes on beside requests.
     jobs: RefCell<Vec<Wait<'static, ()>>>,
@@ -104,6 +107,7 @@ impl Gate {
             clock,
             network,
             outbound,
+            certificate: None,
             jobs,
             seen: Arc::default(),
         }
@@ -145,7 +149,7 @@ impl Gate {
             peer: (peer.parse::<std::net::IpAddr>().unwrap(), 50_000).into(),
             local: "127.0.0.1:3000".parse().unwrap(),
             transport: Transport::Memory,
-            certificate: None,
+            certificate: self.certificate.clone().map(Arc::new),
         };
         let sink: Arc<dyn RecordSink> = Arc::<Seen>::clone(&self.seen);
         let snapshot = Snapshot::new(Arc::clone(&self.plan), Arc::clone(&self.effects), sink);

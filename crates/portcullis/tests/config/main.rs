@@ -6,6 +6,7 @@
 //! | `network`     | an issuer, and other servers that the gateway asks                          |
 //! | `keys`        | every key that the schema declares                                          |
 //! | `examples`    | documents that together contain every key                                   |
+//! | `certificates` | certificates for documents                                                |
 //! | `misspelt`    | a slip in any key is refused, with its place and the name that was meant    |
 //! | `effects`     | every key has an effect that can be seen                                    |
 //! | `spellings`   | the forms that people paste work as written, or are refused by name         |
@@ -26,7 +27,11 @@
     reason = "a test fails by panicking"
 )]
 
+#[allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+#[path = "../support/authority.rs"]
+mod authority;
 mod authorization;
+mod certificates;
 mod codes;
 mod conformance;
 mod effects;

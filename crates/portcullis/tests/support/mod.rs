@@ -60,6 +60,7 @@ pub struct World {
     /// What it has recorded.
     pub records: Arc<Records>,
     running: Running,
+    trust: Option<String>,
 }
 
 impl World {
@@ -67,11 +68,18 @@ impl World {
     pub fn start(document: &str) -> World {
         let loaded = Loaded::yaml("test.yaml", document.to_owned(), Context::for_file("."));
         let blueprint = loaded.into_blueprint().unwrap_or_else(|error| panic!("{error}"));
+        let tls = blueprint.front.listeners.iter().find_map(|listener| listener.tls.clone());
+        let trust = tls.and_then(|tls| tls.settings().trust.clone());
         let records = Arc::new(Records::default());
         let sink = Arc::clone(&records) as Arc<dyn RecordSink>;
         let running = Gateway::new(blueprint).with_sink(sink).start().expect("a free port");
         let addresses = running.addresses().to_vec();
-        World { address: addresses[0], addresses, records, running }
+        World { address: addresses[0], addresses, records, running, trust }
+    }
+
+    /// The certificate that it made itself, in PEM.
+    pub fn trust(&self) -> Option<String> {
+        self.trust.clone()
     }
 
     /// Ends it; then every record is written.

@@ -8,20 +8,32 @@ use std::sync::Mutex;
 
 /// A sink that keeps the lines.
 #[derive(Default)]
-pub struct Records(Mutex<Vec<String>>);
+pub struct Records {
+    lines: Mutex<Vec<String>>,
+    notices: Mutex<Vec<String>>,
+}
 
 impl RecordSink for Records {
     fn write(&self, record: &Record, plan: &Plan) {
         let mut line = Vec::new();
         portcullis_telemetry::line::write(record, plan, &mut line).unwrap();
-        self.0.lock().unwrap().push(String::from_utf8(line).unwrap());
+        self.lines.lock().unwrap().push(String::from_utf8(line).unwrap());
+    }
+
+    fn notice(&self, about: &str, detail: &str) {
+        self.notices.lock().unwrap().push(format!("{about}: {detail}"));
     }
 }
 
 impl Records {
     /// The lines so far.
     pub fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// What concerned no single request.
+    pub fn notices(&self) -> Vec<String> {
+        self.notices.lock().unwrap().clone()
     }
 
     /// The records so far.

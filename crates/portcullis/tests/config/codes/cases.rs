@@ -17,7 +17,8 @@ pub(crate) const ANSWERS_FOR_ITSELF: [&str; 6] = [
 ];
 
 const LISTENERS: &str = "listeners:\n  - bind: 127.0.0.1:3000\n";
-const PUBLIC: &str = "routes:\n  - path: /a\n    public: a test\n    upstream: http://127.0.0.1:8080\n";
+pub(super) const PUBLIC: &str =
+    "routes:\n  - path: /a\n    public: a test\n    upstream: http://127.0.0.1:8080\n";
 const ROUTES: &str = "routes:\n  - path: /a\n    upstream: http://127.0.0.1:8080\n";
 const CONSUMER: &str = "consumers:\n  - name: alice\n    roles: [user]\n    keys: [{ env: ALICE_API_KEY }]\n";
 

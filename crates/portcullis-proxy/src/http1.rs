@@ -1,0 +1,204 @@
+//! A connection on which HTTP/1.1 is spoken, from its first byte to its last.
+//!
+//! hyper reads requests and writes answers; this drives it, keeps the connection's deadlines, says goodbye during a
+//! drain, and accounts for what never became a request. A connection that is over its time is closed.
+
+use crate::accept::Port;
+use crate::connection::account;
+use crate::life::{Due, FAREWELL, Life};
+use crate::service;
+use crate::stream::Stream;
+use crate::watched::Watched;
+use crate::worker::Worker;
+use hyper::server::conn::http1::Connection;
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::TokioIo;
+use portcullis_core::{Code, Conn, Denial};
+use socket2::SockRef;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// How long, and for how many bytes, the rest of a refused request is read so that the client sees its answer: closing
+/// a socket with unread bytes in it makes the answer disappear on the way.
+const LINGER_TIME: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 4 * 1024 * 1024;
+/// The timer is never set for less.
+const GRAIN: Duration = Duration::from_millis(5);
+
+/// Why a connection's turn is over.
+enum Turn {
+    /// hyper is done with it.
+    Ended(Result<(), hyper::Error>),
+    /// There has been no request for too long.
+    Quiet,
+    /// A request head is not complete in time.
+    HeadTimeout,
+    /// The client does not take its answer.
+    Stalled,
+}
+
+/// Serves a connection.
+pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, port: Rc<Port>) {
+    let life = Rc::new(Life::new(port.timeouts));
+    let io = TokioIo::new(Watched::new(stream, Rc::clone(&life)));
+    let service = {
+        let (worker, life, conn) = (Rc::clone(&worker), Rc::clone(&life), conn.clone());
+        service_fn(move |request| {
+            service::answer(Rc::clone(&worker), Rc::clone(&port), Rc::clone(&life), conn.clone(), request)
+        })
+    };
+    let mut http = worker.http.serve_connection(io, service);
+    match drive(&worker, &life, &mut http).await {
+        Turn::Ended(ended) => finish(&worker, &life, http, conn, ended).await,
+        Turn::HeadTimeout => {
+            account(
+                &worker,
+                &conn,
+                Denial::new(Code::HeadTimeout, "the request head was not complete in time"),
+                false,
+            );
+        }
+        // A drop cuts the connection; the requests on it are recorded as aborted.
+        Turn::Quiet | Turn::Stalled => abort(http.into_parts().io.into_inner().into_stream()),
+    }
+}
+
+/// Lets hyper work until it is done, or a deadline ends the connection.
+async fn drive<S, B>(worker: &Worker, life: &Life, http: &mut Connection<TokioIo<Watched>, S>) -> Turn
+where
+    S: HttpService<hyper::body::Incoming, ResBody = B>,
+    S::Error: Into<crate::BoxError>,
+    B: http_body::Body + 'static,
+    B::Error: Into<crate::BoxError>,
+{
+    let mut timer = pin!(tokio::time::sleep(FAREWELL));
+    let mut armed: Option<Instant> = None;
+    let mut drain = pin!(worker.drain_begins());
+    let mut waiting_for_drain = false;
+    let mut closing = false;
+    loop {
+        let turn = poll_fn(|cx| {
+            if !waiting_for_drain {
+                // Once is enough: the wake-up comes to this very task, and then the worker says that it drains.
+                waiting_for_drain = true;
+                let _begun = drain.as_mut().poll(cx);
+            }
+            loop {
+                life.tick();
+                if let Poll::Ready(ended) = Pin::new(&mut *http).poll(cx) {
+                    return Poll::Ready(Turn::Ended(ended));
+                }
+                let Some((when, due)) = life.due(worker.draining()) else { return Poll::Pending };
+                if when <= life.now() {
+                    match due {
+                        Due::Head => return Poll::Ready(Turn::HeadTimeout),
+                        Due::Answer => return Poll::Ready(Turn::Stalled),
+                        Due::Quiet if !closing => return Poll::Ready(Turn::Quiet),
+                        Due::Upload => {
+                            life.expire_upload();
+                            continue;
+                        }
+                        Due::Quiet | Due::Upstream => {}
+                    }
+                }
+                let when = when.max(life.now() + GRAIN);
+                if armed.is_none_or(|armed| when < armed) {
+                    timer.as_mut().reset(when.into());
+                    armed = Some(when);
+                }
+                if timer.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                armed = None;
+            }
+        })
+        .await;
+        match turn {
+            Turn::Quiet => {
+                // SECURITY: a request may lie in the socket, unread because the runtime has not looked there yet. It
+                // looks before a task that yields goes on (a_drain_under_load_loses_nothing).
+                tokio::task::yield_now().await;
+                life.tick();
+                let last = poll_fn(|cx| Poll::Ready(Pin::new(&mut *http).poll(cx))).await;
+                if let Poll::Ready(ended) = last {
+                    return Turn::Ended(ended);
+                }
+                if life.is_quiet() {
+                    closing = true;
+                    Pin::new(&mut *http).graceful_shutdown();
+                }
+            }
+            Turn::Ended(_) | Turn::HeadTimeout | Turn::Stalled => return turn,
+        }
+    }
+}
+
+/// What remains to be done when hyper has nothing more to do.
+async fn finish<S>(
+    worker: &Worker,
+    life: &Life,
+    http: Connection<TokioIo<Watched>, S>,
+    conn: Conn,
+    ended: Result<(), hyper::Error>,
+) where
+    S: HttpService<hyper::body::Incoming>,
+    S::Error: Into<crate::BoxError>,
+    S::ResBody: 'static,
+    <S::ResBody as http_body::Body>::Error: Into<crate::BoxError>,
+{
+    let parts = http.into_parts();
+    let stream = parts.io.into_inner().into_stream();
+    match ended {
+        Ok(()) => {
+            if let Some(tunnel) = life.take_tunnel() {
+                tunnel.run(stream, parts.read_buf, worker.drain_begins()).await;
+            } else if life.may_have_unread() {
+                linger(worker, stream).await;
+            }
+        }
+        Err(error) if error.is_parse() => {
+            let answered = !error.is_parse_version_h2();
+            let code = if error.is_parse_too_large() { Code::HeadTooLarge } else { Code::MalformedRequest };
+            account(worker, &conn, Denial::new(code, error.to_string()), answered);
+            if answered {
+                linger(worker, stream).await;
+            }
+        }
+        // An answer broke off. A close would look like its end to a client that has been given no length.
+        Err(error) if error.is_user() => abort(stream),
+        Err(_) => {}
+    }
+}
+
+/// Reads and forgets what the client still sends, for a while.
+async fn linger(worker: &Worker, mut stream: Stream) {
+    // hyper has not done it if the client had asked for an upgrade. An error says that the client is gone already.
+    let _gone = stream.shutdown().await;
+    let mut buffer = [0; 4096];
+    let mut left = LINGER_BYTES;
+    let read = async {
+        while let Ok(size) = stream.read(&mut buffer).await
+            && size > 0
+            && size < left
+        {
+            left -= size;
+        }
+    };
+    // A drain does not wait for it, since the client has its answer.
+    tokio::select! {
+        () = read => {}
+        () = tokio::time::sleep(LINGER_TIME) => {}
+        () = worker.drain_begins() => {}
+    }
+}
+
+/// Closes a connection in a way that no client takes for the end of an answer.
+pub(crate) fn abort(stream: Stream) {
+    // If it cannot be set, the close is an ordinary one.
+    let _unset = SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
+    drop(stream);
+}

@@ -1,0 +1,98 @@
+//! Whose client certificates are believed, and what is known of one that is.
+//!
+//! The chain, its validity, its usage and whether it was revoked are judged during the handshake, by rustls. A list of
+//! revoked certificates that is out of date, or that is missing for an authority while there is one for another, refuses:
+//! nobody can tell then who was revoked.
+
+use super::{Problem, pair, subject};
+use portcullis_core::ClientCertificate;
+use rustls::RootCertStore;
+use rustls::crypto::CryptoProvider;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
+use sha2::{Digest, Sha256};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// Which client certificates a listener asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientSettings {
+    /// Whether a client without one is turned away. Otherwise one that is shown must be good.
+    pub required: bool,
+    /// A file with the authorities' certificates, in PEM.
+    pub authorities: PathBuf,
+    /// Files with lists of revoked certificates, in PEM.
+    pub revoked: Vec<PathBuf>,
+}
+
+impl ClientSettings {
+    /// What judges client certificates.
+    ///
+    /// # Errors
+    /// A file that cannot be read or does not hold what it should.
+    pub(super) fn verifier(
+        &self,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Arc<dyn ClientCertVerifier>, Problem> {
+        let authorities = pair::read(&self.authorities).map_err(Problem::Authorities)?;
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(&authorities) {
+            let certificate = certificate.map_err(|error| Problem::Authorities(error.to_string()))?;
+            roots.add(certificate).map_err(|error| Problem::Authorities(error.to_string()))?;
+        }
+        if roots.is_empty() {
+            return Err(Problem::Authorities("it holds no certificate in PEM".to_owned()));
+        }
+        let mut lists = Vec::new();
+        for file in &self.revoked {
+            let revoked = |detail: String| Problem::Revoked { file: file.clone(), detail };
+            let text = pair::read(file).map_err(revoked)?;
+            let before = lists.len();
+            for list in CertificateRevocationListDer::pem_slice_iter(&text) {
+                lists.push(list.map_err(|error| revoked(error.to_string()))?);
+            }
+            if lists.len() == before {
+                return Err(revoked("it holds no list of revoked certificates in PEM".to_owned()));
+            }
+        }
+        let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+        if !lists.is_empty() {
+            verifier = verifier.with_crls(lists).enforce_revocation_expiration();
+        }
+        if !self.required {
+            verifier = verifier.allow_unauthenticated();
+        }
+        verifier.build().map_err(|error| Problem::Authorities(error.to_string()))
+    }
+}
+
+/// What is known of a certificate that was verified. `None` for one that cannot be read after all.
+#[expect(clippy::wildcard_enum_match_arm, reason = "a kind of name that has no text tells nobody")]
+pub(super) fn identity(certificate: &CertificateDer<'_>) -> Option<ClientCertificate> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let listed = parsed.subject_alternative_name().ok()?;
+    let listed = listed.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
+    let names = listed.iter().filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        GeneralName::RFC822Name(text) | GeneralName::URI(text) => Some((*text).to_owned()),
+        GeneralName::IPAddress(bytes) => address(bytes),
+        _ => None,
+    });
+    Some(ClientCertificate {
+        thumbprint: Sha256::digest(certificate).into(),
+        subject: subject::text(parsed.subject()),
+        names: names.collect(),
+    })
+}
+
+/// An address as a certificate has it (RFC 5280, section 4.2.1.6).
+pub(super) fn address(bytes: &[u8]) -> Option<String> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(|bytes| IpAddr::V4(Ipv4Addr::from(bytes)));
+    let v6 = || <[u8; 16]>::try_from(bytes).map(|bytes| IpAddr::V6(Ipv6Addr::from(bytes)));
+    v4.or_else(|_| v6()).ok().map(|address| address.to_string())
+}

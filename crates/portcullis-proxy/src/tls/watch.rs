@@ -1,0 +1,90 @@
+//! Reads certificates, keys, authorities and lists again when their files change, and warns of certificates that end soon.
+//!
+//! Files are looked at in the background; no request waits for it. Files that are bad, or half written, leave what there
+//! was in place: that is told once for each change, and the next change is tried again.
+
+use super::{Source, Tls};
+use portcullis_core::{Effects, Job, Wait};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// From how long before its end on a certificate is warned of, and how often.
+const WARN_BEFORE: Duration = Duration::from_secs(14 * 24 * 3600);
+const WARN_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// Looks after the files of a listener's TLS.
+pub struct Watch {
+    tls: Arc<Tls>,
+    files: Vec<PathBuf>,
+}
+
+/// What tells that a file is another one than before.
+type State = Option<(SystemTime, u64, u64)>;
+
+impl Watch {
+    /// Looks after the files of this TLS.
+    pub fn new(tls: Arc<Tls>) -> Watch {
+        let settings = tls.settings();
+        let mut files = Vec::new();
+        if let Source::Files(pairs) = &settings.source {
+            files.extend(pairs.iter().flat_map(|pair| [pair.certificate.clone(), pair.key.clone()]));
+        }
+        if let Some(clients) = &settings.clients {
+            files.push(clients.authorities.clone());
+            files.extend(clients.revoked.iter().cloned());
+        }
+        Watch { tls, files }
+    }
+
+    fn warn_of_end(&self, effects: &dyn Effects, last: &mut Option<Duration>) {
+        let now = effects.now();
+        let left = self.tls.expires().saturating_sub(now.unix);
+        let due = last.is_none_or(|last| now.monotonic.saturating_sub(last) >= WARN_EVERY);
+        if left > WARN_BEFORE || !due {
+            return;
+        }
+        *last = Some(now.monotonic);
+        let detail = match left.as_secs() {
+            0 => "a certificate has expired; clients refuse it".to_owned(),
+            seconds => format!("a certificate expires in {} days", seconds / (24 * 3600)),
+        };
+        effects.notice("tls", &detail);
+    }
+}
+
+fn state(file: &PathBuf) -> State {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(file).ok()?;
+    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+}
+
+impl Job for Watch {
+    fn name(&self) -> String {
+        "the certificates of a listener".to_owned()
+    }
+
+    fn run<'a>(&'a self, effects: &'a dyn Effects) -> Wait<'a, ()> {
+        Box::pin(async move {
+            // What was read at the start may have changed since, so the first look reads everything again.
+            let mut seen: Option<Vec<State>> = None;
+            let mut warned = None;
+            loop {
+                self.warn_of_end(effects, &mut warned);
+                effects.sleep(self.tls.settings().reload_interval).await;
+                // Looked at before they are read: what changes in between is seen as a change the next time.
+                let found: Vec<State> = self.files.iter().map(state).collect();
+                if seen.as_ref() == Some(&found) {
+                    continue;
+                }
+                let first = seen.replace(found).is_none();
+                match self.tls.reload() {
+                    Ok(()) if first => {}
+                    Ok(()) => effects.notice("tls", "certificates were read again"),
+                    Err(problem) => effects.notice("tls", &format!("the old certificates stay: {problem}")),
+                }
+                warned = None;
+            }
+        })
+    }
+}

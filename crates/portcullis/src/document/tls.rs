@@ -1,0 +1,242 @@
+//! How a listener protects its connections.
+
+use super::RouteConfig;
+use portcullis_config::{Context, Span, Spanned, keyword, object};
+use portcullis_proxy::Listener;
+use portcullis_proxy::tls::{
+    ClientSettings, Oldest, Pair, PairFiles, Problem, Protocol, Source, Tls, TlsSettings, self_signed,
+};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+keyword! {
+    /// A version of TLS.
+    pub enum TlsVersion {
+        /// TLS 1.2, with authenticated encryption and forward secrecy alone.
+        V12 = "1.2",
+        /// TLS 1.3.
+        V13 = "1.3",
+    }
+}
+
+keyword! {
+    /// Whether a client must have a certificate.
+    pub enum ClientCertificateNeed {
+        /// A client without a good certificate is turned away.
+        Required = "required",
+        /// A client may do without; one that shows a certificate must have a good one.
+        Optional = "optional",
+    }
+}
+
+object! {
+    /// A certificate and its key.
+    pub struct CertificateConfig {
+        /// A file with the certificate and then those that lead to its authority, in PEM.
+        pub certificate: Spanned<PathBuf>,
+        /// A file with the private key, in PEM, that nobody but its owner can read.
+        pub key: Spanned<PathBuf>,
+    }
+}
+
+object! {
+    /// Which client certificates are asked for.
+    pub struct ClientCertificatesConfig {
+        /// Whether a client must have one. Default: required.
+        pub need: ClientCertificateNeed = ClientCertificateNeed::Required,
+        /// A file with the certificates of the authorities whose client certificates are believed, in PEM.
+        pub ca: Spanned<PathBuf>,
+        /// Files with lists of revoked certificates (RFC 5280), in PEM. If there is any, each authority needs one, and one
+        /// that is out of date refuses every certificate of its authority. Default: none.
+        pub crls: Vec<Spanned<PathBuf>> = Vec::new(),
+    }
+}
+
+object! {
+    /// How a listener protects its connections.
+    pub struct TlsConfig {
+        /// The certificates; a client gets the one for the host that it asks for, and the first if it names none. One that
+        /// asks for a host that none of them is for is turned away.
+        pub certificates: Vec<CertificateConfig> = Vec::new(),
+        /// Makes a certificate at the start, for `localhost` and on loopback addresses alone. For development. Default: false.
+        pub self_signed: bool = false,
+        /// Which client certificates are asked for. Default: none.
+        pub client_certificates: Option<ClientCertificatesConfig>,
+        /// The oldest version of TLS that is spoken. Default: 1.2.
+        pub min_version: TlsVersion = TlsVersion::V12,
+        /// For how long browsers shall use HTTPS alone after an answer (`Strict-Transport-Security`, RFC 6797); `0s` takes
+        /// that back. Not sent with a certificate that the gateway made itself. Default: 365d.
+        pub hsts: Duration = Duration::from_secs(365 * 24 * 3600),
+        /// How long a handshake may take. Default: 10s.
+        pub handshake_timeout: Duration = Duration::from_secs(10),
+        /// The most handshakes at once; a connection beyond it is closed. Default: 1000.
+        pub max_handshakes: NonZeroU32 = NonZeroU32::new(1_000).unwrap_or(NonZeroU32::MIN),
+        /// How often the files are looked at; new connections get what has changed, running ones go on. Default: 10s.
+        pub reload_interval: Duration = Duration::from_secs(10),
+    }
+}
+
+/// What a listener's TLS is.
+pub struct CompiledTls {
+    /// What runs.
+    pub tls: Arc<Tls>,
+    /// What browsers are told.
+    pub hsts: Option<Duration>,
+}
+
+impl TlsConfig {
+    /// What runs.
+    pub fn compile(&self, loopback: bool, protocols: Vec<Protocol>, cx: &mut Context) -> Option<CompiledTls> {
+        for (name, value) in
+            [("handshake_timeout", self.handshake_timeout), ("reload_interval", self.reload_interval)]
+        {
+            if value.is_zero() {
+                cx.error("config.timeout", self.at, format!("a `{name}` of nothing cannot be kept"))
+                    .help("write a duration such as `10s`, or leave the key out");
+                return None;
+            }
+        }
+        // Each is looked at before the first failure counts, so that all failures are reported.
+        let pairs = self.pairs(loopback, cx);
+        let clients = self.client_certificates.as_ref().map(ClientCertificatesConfig::settings);
+        let (source, pairs, trust) = pairs?;
+        let settings = TlsSettings {
+            source,
+            clients,
+            oldest: match self.min_version {
+                TlsVersion::V12 => Oldest::Tls12,
+                TlsVersion::V13 => Oldest::Tls13,
+            },
+            protocols,
+            handshake_timeout: self.handshake_timeout,
+            max_handshakes: usize::try_from(self.max_handshakes.get()).unwrap_or(usize::MAX),
+            reload_interval: self.reload_interval,
+            trust,
+        };
+        match Tls::new(settings, &pairs) {
+            Ok(tls) => Some(CompiledTls { tls, hsts: (!self.self_signed).then_some(self.hsts) }),
+            Err(problem) => {
+                self.report(&problem, self.at, self.at, cx);
+                None
+            }
+        }
+    }
+
+    fn pairs(&self, loopback: bool, cx: &mut Context) -> Option<(Source, Vec<Pair>, Option<String>)> {
+        if self.self_signed != self.certificates.is_empty() {
+            cx.error("config.tls_source", self.at, "TLS needs certificates, or one that the gateway makes itself, and not both")
+                .help("write `certificates: [{ certificate: api.pem, key: api.key }]`, or `self_signed: true` for development");
+            return None;
+        }
+        if self.self_signed {
+            // SECURITY: nobody else can tell such a certificate from a forged one (a_self_signed_certificate_stays_on_loopback).
+            if !loopback {
+                cx.error(
+                    "config.self_signed",
+                    self.at,
+                    "a certificate that the gateway makes itself proves nothing to others",
+                )
+                .help("bind to 127.0.0.1, or give `certificates`");
+                return None;
+            }
+            return match self_signed() {
+                Ok((pair, trust)) => Some((Source::Memory, vec![pair], Some(trust))),
+                Err(problem) => {
+                    self.report(&problem, self.at, self.at, cx);
+                    None
+                }
+            };
+        }
+        let mut files = Vec::new();
+        let mut pairs = Vec::new();
+        for (index, config) in self.certificates.iter().enumerate() {
+            let pair =
+                PairFiles { certificate: config.certificate.value.clone(), key: config.key.value.clone() };
+            match Pair::read(&pair) {
+                Ok(pair) => pairs.push(pair),
+                Err(problem) => cx.at("certificates", |cx| {
+                    cx.index(index, |cx| self.report(&problem, config.certificate.span, config.key.span, cx));
+                }),
+            }
+            files.push(pair);
+        }
+        (files.len() == pairs.len()).then_some((Source::Files(files), pairs, None))
+    }
+
+    /// Says what is wrong, at the place that it is about.
+    fn report(&self, problem: &Problem, certificate: Span, key: Span, cx: &mut Context) {
+        let clients = self.client_certificates.as_ref();
+        let (code, at, help) = match problem {
+            Problem::Certificate(_) | Problem::Unusable(_) => (
+                "config.tls_certificate",
+                certificate,
+                "the file holds the certificate and those that lead to its authority: `-----BEGIN CERTIFICATE-----`",
+            ),
+            Problem::Key(_) => (
+                "config.tls_key",
+                key,
+                "the file holds an RSA key of at least 2048 bits, or an ECDSA or Ed25519 key, in PEM and not encrypted: `-----BEGIN PRIVATE KEY-----`",
+            ),
+            Problem::KeyPermissions { .. } => (
+                "config.tls_key_permissions",
+                key,
+                "take the others' permissions away with `chmod 600`; under Kubernetes, `defaultMode: 0400`",
+            ),
+            Problem::Mismatch => (
+                "config.tls_mismatch",
+                key,
+                "give the key that the certificate was made with; the certificate comes first in its file",
+            ),
+            Problem::Expired { .. } | Problem::NotYetValid { .. } => (
+                "config.tls_validity",
+                certificate,
+                "renew the certificate, or set the clock of this machine",
+            ),
+            Problem::Nameless => (
+                "config.tls_names",
+                certificate,
+                "have it made with a subjectAltName such as `DNS:api.example.com`",
+            ),
+            Problem::Authorities(_) => (
+                "config.client_authorities",
+                clients.map_or(self.at, |clients| clients.ca.span),
+                "the file holds the authorities' certificates in PEM: `-----BEGIN CERTIFICATE-----`",
+            ),
+            Problem::Revoked { file, .. } => (
+                "config.revoked_certificates",
+                clients
+                    .and_then(|clients| clients.crls.iter().find(|crl| crl.value == *file))
+                    .map_or(self.at, |crl| crl.span),
+                "the file holds a list of revoked certificates in PEM: `-----BEGIN X509 CRL-----`",
+            ),
+        };
+        cx.error(code, at, problem.to_string()).help(help);
+    }
+}
+
+impl ClientCertificatesConfig {
+    fn settings(&self) -> ClientSettings {
+        ClientSettings {
+            required: self.need == ClientCertificateNeed::Required,
+            authorities: self.ca.value.clone(),
+            revoked: self.crls.iter().map(|crl| crl.value.clone()).collect(),
+        }
+    }
+}
+
+/// Warns of hosts that are served, and that no certificate is for: no client that checks one would reach them.
+pub fn warn_of_uncovered_hosts(listeners: &[Listener], routes: &[RouteConfig], cx: &mut Context) {
+    let all: Vec<&Tls> = listeners.iter().filter_map(|listener| listener.tls.as_deref()).collect();
+    if all.is_empty() || all.iter().any(|tls| tls.settings().source == Source::Memory) {
+        return;
+    }
+    for host in routes.iter().flat_map(|route| &route.hosts) {
+        let name = host.value.to_ascii_lowercase();
+        if !all.iter().any(|tls| tls.covers(&name)) {
+            cx.warning("config.host_not_covered", host.span, "no certificate is for this host")
+                .help("give a listener a certificate for it, or remove the host");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What each key does by which connections are protected, and clients known by their certificates.
+
+use super::super::certificates;
+use super::super::harness::{gate, get, load};
+use super::DocumentRow;
+use portcullis_core::{ClientCertificate, Code};
+use portcullis_proxy::Listener;
+use portcullis_proxy::tls::{ClientSettings, Oldest, PairFiles, Source, TlsSettings};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What each key does.
+pub(crate) const ROWS: &[DocumentRow] = &[
+    ("listeners[].tls", || {
+        let open = |listener: Value| document(listener, json!({})).to_string();
+        assert!(load(&open(json!({ "bind": "0.0.0.0:3000" }))).blueprint().is_none());
+        assert!(
+            gate(&open(json!({ "bind": "0.0.0.0:3000", "tls": tls(json!({})) }))).front.listeners[0]
+                .tls
+                .is_some()
+        );
+    }),
+    ("listeners[].tls.certificates", || assert_eq!(settings(json!({})).source, pair("api"))),
+    ("listeners[].tls.certificates[].certificate", || assert_eq!(settings(json!({})).source, pair("api"))),
+    ("listeners[].tls.certificates[].key", || assert_eq!(settings(json!({})).source, pair("api"))),
+    ("listeners[].tls.self_signed", || {
+        let listener = listener(json!({ "self_signed": true, "certificates": [] }));
+        let settings = listener.tls.as_ref().unwrap().settings();
+        assert_eq!(settings.source, Source::Memory);
+        assert!(settings.trust.as_ref().unwrap().contains("BEGIN CERTIFICATE"));
+        assert_eq!(listener.hsts, None, "a browser would remember it for every port of this machine");
+    }),
+    ("listeners[].tls.min_version", || {
+        assert_eq!(settings(json!({})).oldest, Oldest::Tls12);
+        assert_eq!(settings(json!({ "min_version": "1.3" })).oldest, Oldest::Tls13);
+    }),
+    ("listeners[].tls.hsts", || {
+        let hsts = |tls| listener(tls).hsts.map(|time: Duration| time.as_secs());
+        assert_eq!(hsts(json!({})), Some(31_536_000));
+        assert_eq!(hsts(json!({ "hsts": "1d" })), Some(86_400));
+        assert_eq!(hsts(json!({ "hsts": "0s" })), Some(0));
+    }),
+    ("listeners[].tls.handshake_timeout", || {
+        assert_eq!(settings(json!({ "handshake_timeout": "3s" })).handshake_timeout, Duration::from_secs(3));
+    }),
+    ("listeners[].tls.max_handshakes", || {
+        assert_eq!(settings(json!({ "max_handshakes": 7 })).max_handshakes, 7);
+    }),
+    ("listeners[].tls.reload_interval", || {
+        assert_eq!(settings(json!({ "reload_interval": "1m" })).reload_interval, Duration::from_secs(60));
+    }),
+    ("listeners[].tls.client_certificates", || assert!(clients(json!({})).required)),
+    ("listeners[].tls.client_certificates.need", || {
+        assert!(clients(json!({ "need": "required" })).required);
+        assert!(!clients(json!({ "need": "optional" })).required);
+    }),
+    ("listeners[].tls.client_certificates.ca", || assert_eq!(clients(json!({})).authorities, file("ca.pem"))),
+    ("listeners[].tls.client_certificates.crls", || {
+        let clients = clients(json!({ "crls": ["CERTIFICATES/revoked.crl"] }));
+        assert_eq!(clients.revoked, [file("revoked.crl")]);
+    }),
+    ("consumers[].certificates", || known(json!({ "name": "alice.example" }))),
+    ("consumers[].certificates[].name", || known(json!({ "name": "alice.example" }))),
+    ("consumers[].certificates[].subject", || known(json!({ "subject": "CN=alice,O=Example" }))),
+    ("consumers[].certificates[].fingerprint", || known(json!({ "fingerprint": "07".repeat(32) }))),
+];
+
+fn document(listener: Value, more: Value) -> Value {
+    let mut document = json!({
+        "listeners": [listener],
+        "routes": [{ "path": "/a", "public": "a test", "upstream": "http://127.0.0.1:8080" }],
+    });
+    document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    document
+}
+
+fn tls(more: Value) -> Value {
+    let mut tls =
+        json!({ "certificates": [{ "certificate": "CERTIFICATES/api.pem", "key": "CERTIFICATES/api.key" }] });
+    tls.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    tls
+}
+
+fn listener(keys: Value) -> Listener {
+    let listener = json!({ "bind": "127.0.0.1:3000", "tls": tls(keys) });
+    gate(&document(listener, json!({})).to_string()).front.listeners.remove(0)
+}
+
+fn settings(keys: Value) -> TlsSettings {
+    listener(keys).tls.unwrap().settings().clone()
+}
+
+fn clients(keys: Value) -> ClientSettings {
+    let mut clients = json!({ "ca": "CERTIFICATES/ca.pem" });
+    clients.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+    settings(json!({ "client_certificates": clients })).clients.unwrap()
+}
+
+fn file(name: &str) -> PathBuf {
+    certificates::made().join(name)
+}
+
+fn pair(name: &str) -> Source {
+    let [certificate, key] = ["pem", "key"].map(|kind| file(&format!("{name}.{kind}")));
+    Source::Files(vec![PairFiles { certificate, key }])
+}
+
+/// Alice, who is known by this, is let in, and nobody else.
+fn known(certificate: Value) {
+    let listener = json!({ "bind": "127.0.0.1:3000", "tls": tls(json!({ "client_certificates": { "ca": "CERTIFICATES/ca.pem" } })) });
+    let more = json!({
+        "security": { "authentication": { "type": "mtls" } },
+        "consumers": [{ "name": "alice", "certificates": [certificate] }],
+        "routes": [{ "path": "/a", "upstream": "http://127.0.0.1:8080" }],
+    });
+    let gate = |shown: Option<ClientCertificate>| {
+        let mut gate = gate(&document(listener.clone(), more.clone()).to_string());
+        gate.certificate = shown;
+        gate
+    };
+    let alice = ClientCertificate {
+        thumbprint: [7; 32],
+        subject: "CN=alice,O=Example".to_owned(),
+        names: vec!["alice.example".to_owned()],
+    };
+    let other = ClientCertificate { thumbprint: [8; 32], subject: "CN=bob".to_owned(), names: Vec::new() };
+    assert_eq!(gate(Some(alice)).send(get(&[])).permitted().headers["x-consumer-name"], "alice");
+    assert_eq!(gate(Some(other)).send(get(&[])).refusal(), Some(Code::CredentialUnknown));
+    assert_eq!(gate(None).send(get(&[])).refusal(), Some(Code::CredentialMissing));
+}
