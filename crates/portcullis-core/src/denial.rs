@@ -140,6 +140,8 @@ codes! {
     BodyMalformed = "body_malformed" => BAD_REQUEST;
     /// No connection to the upstream could be made.
     UpstreamUnreachable = "upstream_unreachable" => BAD_GATEWAY;
+    /// The upstream could not prove who it is, or refused the gateway's own certificate.
+    UpstreamUntrusted = "upstream_untrusted" => BAD_GATEWAY;
     /// The upstream closed the connection before its answer was complete.
     UpstreamClosed = "upstream_closed" => BAD_GATEWAY;
     /// The upstream's answer is not HTTP.

@@ -6,6 +6,7 @@
 use crate::caps::Caps;
 use crate::config::Timeouts;
 use crate::connection;
+use crate::redirect::Redirect;
 use crate::tls::Tls;
 use crate::worker::Worker;
 use http::HeaderValue;
@@ -28,6 +29,8 @@ pub(crate) struct Port {
     pub(crate) tls: Option<Arc<Tls>>,
     /// `Strict-Transport-Security`, for every answer.
     pub(crate) hsts: Option<HeaderValue>,
+    /// Where every request is sent that comes here.
+    pub(crate) redirect: Option<Arc<Redirect>>,
 }
 
 /// Accepts until a shutdown is asked for.

@@ -3,7 +3,8 @@
 //! Nothing here is checked; [`bind`](crate::bind) refuses what cannot work. The defaults are the safe choice.
 
 use crate::handler::Handler;
-use crate::tls::Tls;
+use crate::redirect::Redirect;
+use crate::tls::{Tls, UpstreamTls};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub struct Listener {
     pub tls: Option<Arc<Tls>>,
     /// For how long browsers shall use TLS alone (RFC 6797), after each answer; `None` to leave it unsaid.
     pub hsts: Option<Duration>,
+    /// Sends every request to HTTPS and serves none.
+    pub redirect: Option<Redirect>,
 }
 
 impl Listener {
@@ -48,6 +51,7 @@ impl Listener {
             timeouts: Timeouts::default(),
             tls: None,
             hsts: None,
+            redirect: None,
         }
     }
 }
@@ -86,7 +90,7 @@ pub enum Target {
     Handler(Arc<dyn Handler>),
 }
 
-/// A server behind the gateway, reached in plain HTTP/1.1.
+/// A server behind the gateway.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     /// What records call it.
@@ -94,6 +98,8 @@ pub struct Upstream {
     /// `host:port`. The host is a name, an IPv4 address, or an IPv6 address in brackets. It is also the `Host` field
     /// that the upstream sees. A name is looked up for every new connection.
     pub authority: String,
+    /// How it is spoken to under TLS; `None` for in the clear.
+    pub tls: Option<UpstreamTls>,
     /// Put before the path of every request: empty, or with a leading and without a trailing slash.
     pub base_path: String,
     /// How long the look-up and the connection may take together. Default: 5 s.
@@ -118,6 +124,7 @@ impl Upstream {
         Upstream {
             name: Arc::from(authority.as_str()),
             authority,
+            tls: None,
             base_path: String::new(),
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(30),

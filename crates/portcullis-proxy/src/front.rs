@@ -107,6 +107,7 @@ pub fn bind(config: FrontConfig, snapshot: &Snapshot, handlers: Option<&Handle>)
             timeouts: sane(listener.timeouts),
             tls: listener.tls,
             hsts: listener.hsts.map(hsts),
+            redirect: listener.redirect.map(Arc::new),
         };
         for (share, socket) in sockets.iter_mut().zip(bound) {
             share.push((socket, port.clone()));

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio_rustls::{TlsConnector, TlsStream};
 
 /// The largest response head, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
@@ -155,9 +156,19 @@ impl Pool {
         }
         .map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
+        let stream = match &self.upstream.tls {
+            None => Stream::Plain(stream),
+            Some(tls) => {
+                let connector = TlsConnector::from(Arc::clone(&tls.config));
+                // SECURITY: not a byte of a request goes to whom it is not known (an_upstream_that_cannot_prove_itself_gets_nothing).
+                let protected =
+                    Box::pin(connector.connect(tls.name.clone(), stream)).await.map_err(untrusted)?;
+                Stream::Tls(Box::new(TlsStream::from(protected)))
+            }
+        };
         let (sender, connection) = self
             .http
-            .handshake(TokioIo::new(Stream::Plain(stream)))
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Denial::new(Code::UpstreamUnreachable, error.to_string()))?;
         let handover = Rc::new(Handover::default());
@@ -203,6 +214,15 @@ impl Pool {
         self.closed.set(true);
         self.idle.borrow_mut().clear();
     }
+}
+
+/// Why a connection could not be protected.
+fn untrusted(error: io::Error) -> Denial {
+    let code = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(_) => Code::UpstreamUntrusted,
+        None => Code::UpstreamUnreachable,
+    };
+    Denial::new(code, format!("TLS: {error}"))
 }
 
 /// Runs a connection to its end; its failures are told to whoever waits for the answer.

@@ -30,6 +30,13 @@ pub(crate) async fn answer(
     let recording = Recording::open(worker.snapshot.clone(), &conn);
     let (parts, body) = request.into_parts();
     let remaining = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
+    if let Some(redirect) = &port.redirect {
+        let mut response = redirect.answer(parts, &conn, recording, remaining, &life);
+        if worker.draining().is_some() || life.left_unread() {
+            response.headers_mut().insert(CONNECTION, CLOSE);
+        }
+        return Ok(response);
+    }
     let judged = match judge(parts, conn, recording).await {
         Ok(cleared) => cleared.inspect(body),
         Err(refused) => Err(refused),

@@ -3,7 +3,10 @@
 //! Everything that can be found out before the first request is found out here, and all of it is reported together. The
 //! result is either complete or not there at all: there is no plan with a part missing.
 
-use crate::document::{AccessLogConfig, GatewayConfig, RouteConfig, UpstreamTarget, warn_of_uncovered_hosts};
+use crate::document::{
+    AccessLogConfig, GatewayConfig, RouteConfig, UpstreamConfig, UpstreamTarget, name_hosts,
+    warn_of_uncovered_hosts,
+};
 use crate::endpoint::{EndpointHandler, LaterWorld, MAX_BODY_BYTES};
 use portcullis_checks::authn::key_digest::KeyHasher;
 use portcullis_checks::authz::AuthorizationConfig;
@@ -154,7 +157,11 @@ pub fn compile(
     let workers =
         config.workers.and_then(|workers| NonZeroUsize::new(workers.get() as usize)).unwrap_or(cores);
     let (failures, failures_mode) = brute_force?;
-    let listeners = listeners?;
+    let mut listeners = listeners?;
+    name_hosts(&mut listeners, config, cx);
+    if cx.diagnostics.has_errors() {
+        return None;
+    }
     warn_of_uncovered_hosts(&listeners, &config.routes, cx);
     for tls in listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
         build.add_job(Arc::new(Watch::new(Arc::clone(tls))));
@@ -283,7 +290,7 @@ impl Routes<'_> {
         let upgrades = config.upgrades(cx);
         let fits = self.fits_path(config, cx);
         let controls = self.controls(config, build, cx);
-        let target = self.targets.add(&config.upstream.target, config.upstream.at, cx);
+        let target = self.targets.add(&config.upstream, cx);
         if let Some(openapi) = &config.openapi {
             cx.error("config.unsupported", openapi.span, "this version does not check requests against OpenAPI documents, so a route cannot rely on one")
                 .help("remove the key until it does");
@@ -366,7 +373,7 @@ struct Targets {
     all: Vec<Target>,
     names: Vec<String>,
     handlers: Vec<Arc<dyn Handler>>,
-    servers: HashMap<ServerKey, TargetId>,
+    servers: HashMap<(ServerKey, String), TargetId>,
 }
 
 type ServerKey = (String, String, [Duration; 5]);
@@ -376,15 +383,19 @@ impl Targets {
         Targets { all: Vec::new(), names: Vec::new(), handlers, servers: HashMap::new() }
     }
 
-    fn add(&mut self, target: &UpstreamTarget, at: Span, cx: &mut Context) -> Option<TargetId> {
-        match target {
+    fn add(&mut self, config: &UpstreamConfig, cx: &mut Context) -> Option<TargetId> {
+        let at = config.at;
+        match &config.target {
             UpstreamTarget::Server(server) => {
-                let key = Self::key(server);
+                let key = (Self::key(server), format!("{:?}", config.tls));
                 if let Some(id) = self.servers.get(&key) {
                     return Some(*id);
                 }
-                let name = format!("http://{}{}", server.authority, server.base_path);
-                let id = self.push(Target::Upstream(server.clone()), name);
+                let mut server = server.clone();
+                server.tls = config.compile_tls(cx)?;
+                let scheme = if server.tls.is_some() { "https" } else { "http" };
+                let name = format!("{scheme}://{}{}", server.authority, server.base_path);
+                let id = self.push(Target::Upstream(server), name);
                 self.servers.insert(key, id);
                 Some(id)
             }

@@ -4,9 +4,8 @@
 //! revoked certificates that is out of date, or that is missing for an authority while there is one for another, refuses:
 //! nobody can tell then who was revoked.
 
-use super::{Problem, pair, subject};
+use super::{Problem, pair, subject, upstream};
 use portcullis_core::ClientCertificate;
-use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
@@ -39,15 +38,7 @@ impl ClientSettings {
         &self,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Arc<dyn ClientCertVerifier>, Problem> {
-        let authorities = pair::read(&self.authorities).map_err(Problem::Authorities)?;
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&authorities) {
-            let certificate = certificate.map_err(|error| Problem::Authorities(error.to_string()))?;
-            roots.add(certificate).map_err(|error| Problem::Authorities(error.to_string()))?;
-        }
-        if roots.is_empty() {
-            return Err(Problem::Authorities("it holds no certificate in PEM".to_owned()));
-        }
+        let roots = upstream::authorities(&self.authorities)?;
         let mut lists = Vec::new();
         for file in &self.revoked {
             let revoked = |detail: String| Problem::Revoked { file: file.clone(), detail };

@@ -12,6 +12,7 @@
 //! | [`clients`]     | whose client certificates are believed                         |
 //! | [`subject`]     | how a certificate's subject is written                         |
 //! | [`handshake`]   | what becomes of a connection until it is protected             |
+//! | [`upstream`]    | whom the gateway believes behind it                            |
 //! | [`watch`]       | when files are read again, and what is said of old certificates  |
 //! | [`self_signed`] | a certificate for this machine alone                           |
 
@@ -22,12 +23,14 @@ mod pair;
 mod problem;
 mod self_signed;
 mod subject;
+mod upstream;
 mod watch;
 
 pub use clients::ClientSettings;
 pub use pair::{Pair, PairFiles, covers};
 pub use problem::Problem;
 pub use self_signed::self_signed;
+pub use upstream::{UpstreamTls, UpstreamTlsSettings};
 pub use watch::Watch;
 
 use arc_swap::ArcSwap;
@@ -135,6 +138,11 @@ impl Tls {
     /// Time since 1970 at which the first of its certificates ends.
     pub fn expires(&self) -> Duration {
         Duration::from_secs(self.expires.load(Ordering::Relaxed))
+    }
+
+    /// The names of all its certificates.
+    pub fn names(&self) -> Vec<String> {
+        self.pairs.load().iter().flat_map(Pair::names).cloned().collect()
     }
 
     /// Whether one of its certificates is for this host.

@@ -46,14 +46,15 @@ impl Pair {
     /// A file that cannot be read or holds something else, a key that others can read or that is another certificate's, a
     /// certificate that is not valid now or has no names.
     pub fn read(files: &PairFiles) -> Result<Pair, Problem> {
-        let chain = read(&files.certificate).map_err(Problem::Certificate)?;
-        let chain = CertificateDer::pem_slice_iter(&chain).collect::<Result<Vec<_>, _>>();
-        let chain = chain.map_err(|error| Problem::Certificate(error.to_string()))?;
-        judge_permissions(&files.key)?;
-        let key = read(&files.key).map_err(Problem::Key)?;
-        let key = PrivateKeyDer::from_pem_slice(&key)
-            .map_err(|_| Problem::Key("it holds no private key in PEM that is not encrypted".to_owned()))?;
+        let (chain, key) = parts(files)?;
         Pair::new(chain, &key)
+    }
+
+    /// The pair in these files, for a client: it need not be for any host.
+    pub(super) fn read_client(files: &PairFiles) -> Result<CertifiedKey, Problem> {
+        let (chain, key) = parts(files)?;
+        let (certified, _, _) = judge(chain, &key)?;
+        Ok(certified)
     }
 
     /// A pair in memory.
@@ -61,24 +62,11 @@ impl Pair {
     /// # Errors
     /// As for [`Pair::read`].
     pub fn new(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'static>) -> Result<Pair, Problem> {
-        let first =
-            chain.first().ok_or_else(|| Problem::Certificate("it holds no certificate".to_owned()))?;
-        let (names, [from, until]) = facts(first)?;
-        let key = any_supported_type(key)
-            .map_err(|_| Problem::Key("it is of a kind or size that is not used here".to_owned()))?;
-        let certified = CertifiedKey::new(chain, key);
-        certified.keys_match().map_err(|_| Problem::Mismatch)?;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        if now >= until {
-            return Err(Problem::Expired { since: now.saturating_sub(until) });
-        }
-        if now < from {
-            return Err(Problem::NotYetValid { within: from.saturating_sub(now) });
-        }
+        let (certified, names, expires) = judge(chain, key)?;
         if names.is_empty() {
             return Err(Problem::Nameless);
         }
-        Ok(Pair { certified: Arc::new(certified), names, expires: until })
+        Ok(Pair { certified: Arc::new(certified), names, expires })
     }
 
     /// The host names and addresses that it is for, in lower case; a name can begin with `*.`.
@@ -90,6 +78,39 @@ impl Pair {
     pub fn expires(&self) -> Duration {
         self.expires
     }
+}
+
+/// The chain and the key in these files.
+fn parts(files: &PairFiles) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Problem> {
+    let chain = read(&files.certificate).map_err(Problem::Certificate)?;
+    let chain = CertificateDer::pem_slice_iter(&chain).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|error| Problem::Certificate(error.to_string()))?;
+    judge_permissions(&files.key)?;
+    let key = read(&files.key).map_err(Problem::Key)?;
+    let key = PrivateKeyDer::from_pem_slice(&key)
+        .map_err(|_| Problem::Key("it holds no private key in PEM that is not encrypted".to_owned()))?;
+    Ok((chain, key))
+}
+
+/// A chain with its key, its names, and when it ends.
+fn judge(
+    chain: Vec<CertificateDer<'static>>,
+    key: &PrivateKeyDer<'static>,
+) -> Result<(CertifiedKey, Vec<String>, Duration), Problem> {
+    let first = chain.first().ok_or_else(|| Problem::Certificate("it holds no certificate".to_owned()))?;
+    let (names, [from, until]) = facts(first)?;
+    let key = any_supported_type(key)
+        .map_err(|_| Problem::Key("it is of a kind or size that is not used here".to_owned()))?;
+    let certified = CertifiedKey::new(chain, key);
+    certified.keys_match().map_err(|_| Problem::Mismatch)?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    if now >= until {
+        return Err(Problem::Expired { since: now.saturating_sub(until) });
+    }
+    if now < from {
+        return Err(Problem::NotYetValid { within: from.saturating_sub(now) });
+    }
+    Ok((certified, names, until))
 }
 
 /// Whether a certificate's name holds for a host (RFC 6125, section 6.4.3): `*.` stands for one label.

@@ -4,9 +4,9 @@ use super::TlsConfig;
 use portcullis_checks::Reason;
 use portcullis_config::{Context, Spanned, object};
 use portcullis_proxy::tls::Protocol;
-use portcullis_proxy::{Listener, Timeouts};
+use portcullis_proxy::{Listener, Redirect, Timeouts};
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 object! {
@@ -17,6 +17,9 @@ object! {
         pub bind: Spanned<SocketAddr>,
         /// How its connections are protected. Default: not at all.
         pub tls: Option<TlsConfig>,
+        /// The port of HTTPS to which every request is sent (308), which is all that this listener does. Only hosts of the
+        /// routes and certificates are named; others get 404.
+        pub redirect_to_https: Option<Spanned<NonZeroU16>>,
         /// Why requests, with their keys, may cross a network in the clear.
         pub insecure_plaintext: Option<Reason>,
         /// The most connections at once. One more is closed at once. Default: 10000.
@@ -55,10 +58,19 @@ impl ListenerConfig {
     pub fn compile(&self, cx: &mut Context) -> Option<Listener> {
         // SECURITY: credentials must not cross a network in the clear by accident (a_plaintext_listener_needs_a_reason).
         let loopback = self.bind.value.ip().to_canonical().is_loopback();
-        if !loopback && self.insecure_plaintext.is_none() && self.tls.is_none() {
+        if !loopback
+            && self.insecure_plaintext.is_none()
+            && self.tls.is_none()
+            && self.redirect_to_https.is_none()
+        {
             cx.error("config.plaintext", self.bind.span, "requests and their keys would cross the network in the clear")
                 .label("not a loopback address, and TLS is off")
                 .help("add `tls`, bind to 127.0.0.1, or say why it is safe here: `insecure_plaintext: \"TLS ends at the load balancer\"`");
+            return None;
+        }
+        if let (Some(_), Some(redirect)) = (&self.tls, &self.redirect_to_https) {
+            cx.error("config.redirect_under_tls", redirect.span, "whoever is here has come by HTTPS already")
+                .help("give the redirect a listener of its own, without `tls`");
             return None;
         }
         if let (Some(tls), Some(_)) = (&self.tls, &self.insecure_plaintext) {
@@ -91,6 +103,10 @@ impl ListenerConfig {
             timeouts: Timeouts { header, idle, body, request: Some(request) },
             tls: tls.map(|tls| tls.tls),
             hsts,
+            // The hosts are known when all listeners and routes are.
+            redirect: self
+                .redirect_to_https
+                .map(|port| Redirect { port: port.value.get(), hosts: Vec::new() }),
         })
     }
 }

@@ -20,10 +20,10 @@ pub use outbound::OutboundConfig;
 pub use portcullis_checks::Reason;
 pub use route::{MethodConfig, RouteConfig};
 pub use tls::{
-    CertificateConfig, ClientCertificateNeed, ClientCertificatesConfig, TlsConfig, TlsVersion,
+    CertificateConfig, ClientCertificateNeed, ClientCertificatesConfig, TlsConfig, TlsVersion, name_hosts,
     warn_of_uncovered_hosts,
 };
-pub use upstream::{HANDLER_SCHEME, UpstreamConfig, UpstreamTarget};
+pub use upstream::{HANDLER_SCHEME, UpstreamConfig, UpstreamTarget, UpstreamTlsConfig};
 
 use portcullis_checks::{Cidr, SecurityConfig};
 use portcullis_config::{Secret, object};

@@ -1,6 +1,6 @@
 //! How a listener protects its connections.
 
-use super::RouteConfig;
+use super::{GatewayConfig, RouteConfig};
 use portcullis_config::{Context, Span, Spanned, keyword, object};
 use portcullis_proxy::Listener;
 use portcullis_proxy::tls::{
@@ -38,6 +38,13 @@ object! {
         pub certificate: Spanned<PathBuf>,
         /// A file with the private key, in PEM, that nobody but its owner can read.
         pub key: Spanned<PathBuf>,
+    }
+}
+
+impl CertificateConfig {
+    /// The files.
+    pub fn files(&self) -> PairFiles {
+        PairFiles { certificate: self.certificate.value.clone(), key: self.key.value.clone() }
     }
 }
 
@@ -152,8 +159,7 @@ impl TlsConfig {
         let mut files = Vec::new();
         let mut pairs = Vec::new();
         for (index, config) in self.certificates.iter().enumerate() {
-            let pair =
-                PairFiles { certificate: config.certificate.value.clone(), key: config.key.value.clone() };
+            let pair = config.files();
             match Pair::read(&pair) {
                 Ok(pair) => pairs.push(pair),
                 Err(problem) => cx.at("certificates", |cx| {
@@ -238,5 +244,27 @@ pub fn warn_of_uncovered_hosts(listeners: &[Listener], routes: &[RouteConfig], c
             cx.warning("config.host_not_covered", host.span, "no certificate is for this host")
                 .help("give a listener a certificate for it, or remove the host");
         }
+    }
+}
+
+/// Gives each redirect the hosts that it may name: those of the routes and of the certificates.
+pub fn name_hosts(listeners: &mut [Listener], config: &GatewayConfig, cx: &mut Context) {
+    let mut hosts: Vec<String> =
+        listeners.iter().filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| tls.names()).collect();
+    let protected = listeners.iter().any(|listener| listener.tls.is_some());
+    hosts.extend(
+        config.routes.iter().flat_map(|route| &route.hosts).map(|host| host.value.to_ascii_lowercase()),
+    );
+    hosts.sort_unstable();
+    hosts.dedup();
+    for (listener, written) in listeners.iter_mut().zip(&config.listeners) {
+        let (Some(redirect), Some(port)) = (&mut listener.redirect, &written.redirect_to_https) else {
+            continue;
+        };
+        if !protected {
+            cx.error("config.redirect_to_nowhere", port.span, "no listener speaks HTTPS")
+                .help("add `tls` to another listener");
+        }
+        redirect.hosts.clone_from(&hosts);
     }
 }

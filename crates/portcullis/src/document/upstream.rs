@@ -1,9 +1,12 @@
 //! Where a route's requests go.
 
+use super::{CertificateConfig, Reason};
 use http::Uri;
 use portcullis_config::{Context, Decode, Definitions, Node, Origin, Span, Spanned, Value, object};
 use portcullis_proxy::Upstream;
+use portcullis_proxy::tls::{UpstreamTls, UpstreamTlsSettings};
 use serde_json::json;
+use std::path::PathBuf;
 use std::time::Duration;
 
 object! {
@@ -11,6 +14,9 @@ object! {
     struct UpstreamObject {
         /// Its URL, such as http://127.0.0.1:8080; a path in it is put before the path of every request.
         pub url: Spanned<String>,
+        /// How its certificate is verified, and what it is shown; for a URL that begins with https://. Default: the system's
+        /// authorities, and nothing.
+        pub tls: Option<UpstreamTlsConfig>,
         /// How long the look-up of its name and the connection may take together. Default: 5s.
         pub connect_timeout: Duration = Duration::from_secs(5),
         /// From the end of a request to the head of its answer; beyond it the client gets 504. Default: 30s.
@@ -24,11 +30,39 @@ object! {
     }
 }
 
+object! {
+    /// How the TLS to an upstream is.
+    pub struct UpstreamTlsConfig {
+        /// A file with the certificates of the authorities that are believed for it, in PEM. Default: those of the system.
+        pub ca: Option<Spanned<PathBuf>>,
+        /// The certificate with which the gateway proves to the upstream who it is. Default: none.
+        pub client_certificate: Option<CertificateConfig>,
+        /// The name that its certificate must be for, if that is not the host of the URL.
+        pub server_name: Option<Spanned<String>>,
+        /// Why any certificate will do. Whoever can get between the gateway and the upstream then reads and changes
+        /// everything.
+        pub insecure_skip_verify: Option<Reason>,
+    }
+}
+
+impl UpstreamTlsConfig {
+    fn settings(&self) -> UpstreamTlsSettings {
+        UpstreamTlsSettings {
+            authorities: self.ca.as_ref().map(|ca| ca.value.clone()),
+            client: self.client_certificate.as_ref().map(CertificateConfig::files),
+            server_name: self.server_name.as_ref().map(|name| name.value.clone()),
+            insecure_skip_verify: self.insecure_skip_verify.is_some(),
+        }
+    }
+}
+
 /// Where a route's requests go.
 #[derive(Clone, Debug)]
 pub struct UpstreamConfig {
     /// A server, or a function of the embedding program.
     pub target: UpstreamTarget,
+    /// How the server is spoken to under TLS; `None` for in the clear.
+    pub tls: Option<UpstreamTlsSettings>,
     /// Where it stands.
     pub at: Span,
 }
@@ -45,12 +79,53 @@ pub enum UpstreamTarget {
 /// How a document that a program made names a handler: `handler:0`.
 pub const HANDLER_SCHEME: &str = "handler:";
 
+impl UpstreamConfig {
+    /// The TLS to the server. `Some(None)` where it is spoken to in the clear.
+    pub fn compile_tls(&self, cx: &mut Context) -> Option<Option<UpstreamTls>> {
+        let (Some(settings), UpstreamTarget::Server(server)) = (&self.tls, &self.target) else {
+            return Some(None);
+        };
+        let host = server.authority.rsplit_once(':').map_or("", |(host, _)| host);
+        match UpstreamTls::new(settings, host) {
+            Ok(tls) => Some(Some(tls)),
+            Err(problem) => {
+                cx.error("config.upstream_tls", self.at, problem.to_string())
+                    .help("look at `ca`, `client_certificate` and `server_name`, and whether this system has certificates of authorities");
+                None
+            }
+        }
+    }
+}
+
 impl Decode for UpstreamConfig {
     fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
         let at = node.span;
         if matches!(node.value, Value::Mapping(_)) {
             let object = UpstreamObject::decode(node, cx)?;
-            let mut upstream = server(&object.url.value, object.url.span, cx)?;
+            let (mut upstream, mut tls) = server(&object.url.value, object.url.span, cx)?;
+            if let Some(config) = &object.tls {
+                if tls.is_none() {
+                    cx.error(
+                        "config.upstream_tls",
+                        config.at,
+                        "nothing protects the way to a URL that begins with `http://`",
+                    )
+                    .help("write `https://`, or remove `tls`");
+                    return None;
+                }
+                if config.insecure_skip_verify.is_some()
+                    && (config.ca.is_some() || config.server_name.is_some())
+                {
+                    cx.error(
+                        "config.upstream_tls",
+                        config.at,
+                        "either the certificate is verified or it is not",
+                    )
+                    .help("remove `insecure_skip_verify`, or `ca` and `server_name`");
+                    return None;
+                }
+                tls = Some(config.settings());
+            }
             let timeouts =
                 [object.connect_timeout, object.response_timeout, object.body_timeout, object.tunnel_timeout];
             if timeouts.iter().any(Duration::is_zero) {
@@ -63,26 +138,30 @@ impl Decode for UpstreamConfig {
             upstream.idle_body_timeout = object.body_timeout;
             upstream.tunnel_idle_timeout = object.tunnel_timeout;
             upstream.idle_timeout = object.idle_timeout;
-            return Some(UpstreamConfig { target: UpstreamTarget::Server(upstream), at });
+            return Some(UpstreamConfig { target: UpstreamTarget::Server(upstream), tls, at });
         }
         let text = cx.text(node)?;
         if cx.origin() == Origin::Code
             && let Some(number) = text.strip_prefix(HANDLER_SCHEME).and_then(|number| number.parse().ok())
         {
-            return Some(UpstreamConfig { target: UpstreamTarget::Handler(number), at });
+            return Some(UpstreamConfig { target: UpstreamTarget::Handler(number), tls: None, at });
         }
         let text = text.to_owned();
-        server(&text, at, cx).map(|upstream| UpstreamConfig { target: UpstreamTarget::Server(upstream), at })
+        server(&text, at, cx).map(|(upstream, tls)| UpstreamConfig {
+            target: UpstreamTarget::Server(upstream),
+            tls,
+            at,
+        })
     }
 
     fn schema(definitions: &mut Definitions) -> serde_json::Value {
         let object = UpstreamObject::schema(definitions);
-        json!({ "anyOf": [{ "type": "string", "pattern": "^http://", "examples": ["http://127.0.0.1:8080"] }, object] })
+        json!({ "anyOf": [{ "type": "string", "pattern": "^https?://", "examples": ["http://127.0.0.1:8080"] }, object] })
     }
 }
 
-/// The upstream at a URL.
-fn server(text: &str, at: Span, cx: &mut Context) -> Option<Upstream> {
+/// The upstream at a URL, and how it is verified where that begins with https://.
+fn server(text: &str, at: Span, cx: &mut Context) -> Option<(Upstream, Option<UpstreamTlsSettings>)> {
     // SECURITY: a password may stand before the host, and the line is printed (a_password_in_an_upstream_url_is_not_shown).
     if text.contains('@') {
         cx.diagnostics.conceal(at);
@@ -93,16 +172,11 @@ fn server(text: &str, at: Span, cx: &mut Context) -> Option<Upstream> {
     };
     const FORM: &str = "write a URL such as `http://127.0.0.1:8080`";
     let Ok(uri) = text.parse::<Uri>() else { return refuse("this is not a URL", FORM) };
-    match uri.scheme_str() {
-        Some("http") => {}
-        Some("https") => {
-            return refuse(
-                "this version does not speak TLS to upstreams",
-                "use `http://` to a server on this machine or a protected network",
-            );
-        }
-        Some(_) | None => return refuse("the URL of an upstream begins with `http://`", FORM),
-    }
+    let (port, tls) = match uri.scheme_str() {
+        Some("http") => (80, None),
+        Some("https") => (443, Some(UpstreamTlsSettings::default())),
+        Some(_) | None => return refuse("the URL of an upstream begins with `http://` or `https://`", FORM),
+    };
     let Some(authority) = uri
         .authority()
         .filter(|authority| portcullis_core::head::host::canonical(authority.as_str()).is_ok())
@@ -122,9 +196,6 @@ fn server(text: &str, at: Span, cx: &mut Context) -> Option<Upstream> {
             "write it without dot segments, empty segments and needless escapes",
         );
     }
-    let authority = match authority.port_u16() {
-        Some(port) => format!("{}:{port}", authority.host()),
-        None => format!("{}:80", authority.host()),
-    };
-    Some(Upstream { base_path: base.to_owned(), ..Upstream::new(authority) })
+    let authority = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(port));
+    Some((Upstream { base_path: base.to_owned(), ..Upstream::new(authority) }, tls))
 }

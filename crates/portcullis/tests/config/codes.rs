@@ -119,7 +119,7 @@ consumers:
     keys: [{ env: NOT_SET }]
 routes:
   - path: /a
-    upstream: https://127.0.0.1:8080
+    upstream: ftp://127.0.0.1:8080
     public: true
     methods: [GETT]
 trusted_proxies: [10.0.0.1/8]

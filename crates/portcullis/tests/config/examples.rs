@@ -380,6 +380,8 @@ listeners:
   - bind: 127.0.0.1:8443
     tls:
       self_signed: true
+  - bind: 192.0.2.1:80
+    redirect_to_https: 443
 security:
   authentication:
     type: mtls
@@ -391,7 +393,19 @@ consumers:
       - fingerprint: 0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f
 routes:
   - path: /orders
-    upstream: http://127.0.0.1:8080
+    upstream:
+      url: https://orders.example.com:9443
+      tls:
+        ca: CERTIFICATES/ca.pem
+        client_certificate:
+          certificate: CERTIFICATES/client.pem
+          key: CERTIFICATES/client.key
+        server_name: inner.example.com
+  - path: /careless
+    upstream:
+      url: https://127.0.0.1:9443
+      tls:
+        insecure_skip_verify: a test
 ";
 
 const OPENAPI: &str = "

@@ -20,3 +20,5 @@ mod support;
 mod certificates;
 mod clients;
 mod commands;
+mod redirects;
+mod upstreams;

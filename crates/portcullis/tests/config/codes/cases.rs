@@ -216,7 +216,7 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.host", route("hosts: [§\"api.example.com:80\"]")),
         ("config.host", route("hosts: [§\"api example com\"]")),
         ("config.upgrade", route("upgrade: [§h2c]")),
-        ("config.upstream", format!("{LISTENERS}{}", PUBLIC.replace("http://", "§https://"))),
+        ("config.upstream", format!("{LISTENERS}{}", PUBLIC.replace("http://", "§ftp://"))),
         ("config.upstream", format!("{LISTENERS}{}", PUBLIC.replace("http://", "§ftp://"))),
         (
             "config.timeout",

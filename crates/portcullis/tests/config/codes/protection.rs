@@ -31,6 +31,13 @@ fn known(consumers: &str) -> String {
     )
 }
 
+/// A document whose route goes there.
+fn upstream(upstream: &str) -> String {
+    format!(
+        "listeners:\n  - bind: 127.0.0.1:3000\nroutes:\n  - path: /a\n    public: a test\n    upstream: {upstream}\n"
+    )
+}
+
 /// Each code with a document.
 pub(super) fn cases() -> Vec<(&'static str, String)> {
     vec![
@@ -90,6 +97,25 @@ pub(super) fn cases() -> Vec<(&'static str, String)> {
                 tls("{ self_signed: true }").replace("    public: a test\n", "")
             ),
         ),
+        (
+            "config.redirect_under_tls",
+            tls("{ self_signed: true }").replace("    tls:", "    redirect_to_https: §443\n    tls:"),
+        ),
+        (
+            "config.redirect_to_nowhere",
+            format!("listeners:\n  - bind: 127.0.0.1:3000\n    redirect_to_https: §443\n{PUBLIC}"),
+        ),
+        ("config.upstream_tls", upstream("{ url: \"http://a:1\", tls: §{ server_name: a } }")),
+        (
+            "config.upstream_tls",
+            upstream("{ url: \"https://a:1\", tls: §{ server_name: a, insecure_skip_verify: a test } }"),
+        ),
+        (
+            "config.upstream_tls",
+            upstream("§{ url: \"https://a:1\", tls: { ca: CERTIFICATES/nonsense.pem } }"),
+        ),
+        ("config.upstream_tls", upstream("§{ url: \"https://a:1\", tls: { server_name: \"a b\" } }")),
+        ("config.reason", upstream("{ url: \"https://a:1\", tls: { insecure_skip_verify: §true } }")),
         (
             "config.host_not_covered",
             pair("api.pem", "api.key").replace(

@@ -4,8 +4,8 @@ use super::super::certificates;
 use super::super::harness::{gate, get, load};
 use super::DocumentRow;
 use portcullis_core::{ClientCertificate, Code};
-use portcullis_proxy::Listener;
 use portcullis_proxy::tls::{ClientSettings, Oldest, PairFiles, Source, TlsSettings};
+use portcullis_proxy::{Listener, Target};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -60,6 +60,51 @@ pub(crate) const ROWS: &[DocumentRow] = &[
         let clients = clients(json!({ "crls": ["CERTIFICATES/revoked.crl"] }));
         assert_eq!(clients.revoked, [file("revoked.crl")]);
     }),
+    ("listeners[].redirect_to_https", || {
+        let redirecting = json!({ "bind": "0.0.0.0:80", "redirect_to_https": 8443 });
+        let protected = json!({ "bind": "127.0.0.1:8443", "tls": tls(json!({})) });
+        let more = json!({ "listeners": [redirecting, protected] });
+        let mut gate = gate(&document(json!({}), more).to_string());
+        let redirect = gate.front.listeners.remove(0).redirect.unwrap();
+        assert_eq!(
+            (redirect.port, redirect.hosts),
+            (8443, vec!["*.example.org".to_owned(), "api.example.com".to_owned()])
+        );
+    }),
+    ("routes[].upstream.tls", || {
+        assert!(upstream(json!({ "ca": "CERTIFICATES/ca.pem" })).is_ok());
+        assert!(upstream(json!({ "ca": "CERTIFICATES/nonsense.pem" })).is_err());
+    }),
+    ("routes[].upstream.tls.ca", || assert!(upstream(json!({ "ca": "CERTIFICATES/nonsense.pem" })).is_err())),
+    ("routes[].upstream.tls.client_certificate", || {
+        let shown = |key: &str| {
+            upstream(
+                json!({ "client_certificate": { "certificate": "CERTIFICATES/client.pem", "key": key } }),
+            )
+        };
+        assert!(shown("CERTIFICATES/client.key").is_ok());
+        assert!(shown("CERTIFICATES/other.key").is_err());
+    }),
+    ("routes[].upstream.tls.client_certificate.certificate", || {
+        let shown = |certificate: &str| {
+            upstream(
+                json!({ "client_certificate": { "certificate": certificate, "key": "CERTIFICATES/client.key" } }),
+            )
+        };
+        assert!(shown("CERTIFICATES/client.pem").is_ok());
+        assert!(shown("CERTIFICATES/other.pem").is_err());
+    }),
+    ("routes[].upstream.tls.client_certificate.key", || {
+        assert!(upstream(json!({ "client_certificate": { "certificate": "CERTIFICATES/client.pem", "key": "CERTIFICATES/open.key" } })).is_err());
+    }),
+    ("routes[].upstream.tls.server_name", || {
+        let shown = upstream(json!({ "server_name": "inner.example" })).unwrap();
+        assert!(shown.contains("inner.example"), "{shown}");
+    }),
+    ("routes[].upstream.tls.insecure_skip_verify", || {
+        assert!(upstream(json!({ "insecure_skip_verify": "a test" })).is_ok());
+        assert!(upstream(json!({ "insecure_skip_verify": true })).is_err());
+    }),
     ("consumers[].certificates", || known(json!({ "name": "alice.example" }))),
     ("consumers[].certificates[].name", || known(json!({ "name": "alice.example" }))),
     ("consumers[].certificates[].subject", || known(json!({ "subject": "CN=alice,O=Example" }))),
@@ -95,6 +140,20 @@ fn clients(keys: Value) -> ClientSettings {
     let mut clients = json!({ "ca": "CERTIFICATES/ca.pem" });
     clients.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
     settings(json!({ "client_certificates": clients })).clients.unwrap()
+}
+
+/// The TLS to an upstream with these keys, or what is wrong with it.
+fn upstream(keys: Value) -> Result<String, String> {
+    let listener = json!({ "bind": "127.0.0.1:3000" });
+    let upstream = json!({ "url": "https://127.0.0.1:9443", "tls": keys });
+    let route = json!({ "path": "/a", "public": "a test", "upstream": upstream });
+    let loaded = load(&document(listener, json!({ "routes": [route] })).to_string());
+    let said = loaded.text(portcullis::Style::Plain);
+    let blueprint = loaded.into_blueprint().map_err(|_| said)?;
+    match &blueprint.front.targets[0] {
+        Target::Upstream(upstream) => Ok(format!("{:?}", upstream.tls.as_ref().unwrap())),
+        Target::Handler(_) => panic!("not a server"),
+    }
 }
 
 fn file(name: &str) -> PathBuf {

@@ -1,0 +1,87 @@
+//! TLS towards upstreams. The upstream is a gateway too, which asks for a client certificate.
+
+use crate::authority::{Authority, Wanted, folder, write};
+use crate::support::{Backend, Client, World};
+use std::path::{Path, PathBuf};
+
+struct Setup {
+    folder: PathBuf,
+    backend: Backend,
+    inner: World,
+}
+
+async fn setup() -> Setup {
+    let folder = folder();
+    let authority = Authority::new("a test's authority");
+    write(&folder.join("ca.pem"), &authority.pem);
+    write(&folder.join("other-ca.pem"), &Authority::new("another authority").pem);
+    authority.issue(&folder, "inner", &Wanted::server(&["inner.example"]));
+    authority.issue(&folder, "gate", &Wanted::client("gate"));
+    let backend = Backend::start().await;
+    let inner = World::start(&format!(
+        "listeners:\n  - bind: 127.0.0.1:0\n    tls:\n      certificates: [{{ certificate: {0}/inner.pem, key: {0}/inner.key }}]\n      \
+         client_certificates: {{ ca: {0}/ca.pem, need: optional }}\n\
+         security: {{ authentication: {{ type: mtls }} }}\n\
+         consumers: [{{ name: gate, certificates: [{{ subject: \"CN=gate,O=Example\" }}] }}]\n\
+         routes: [{{ path: /a, upstream: \"http://{1}\" }}]\n",
+        folder.display(),
+        backend.address
+    ));
+    Setup { folder, backend, inner }
+}
+
+impl Setup {
+    /// A gateway whose upstream is the inner one, with this `tls`.
+    fn outer(&self, tls: &str) -> World {
+        let tls = tls.replace("FOLDER", self.folder.to_str().unwrap());
+        World::start(&format!(
+            "listeners: [{{ bind: \"127.0.0.1:0\" }}]\n\
+             routes: [{{ path: /a, public: a test, upstream: {{ url: \"https://{}\", tls: {tls} }} }}]\n",
+            self.inner.address
+        ))
+    }
+
+    async fn status(&self, tls: &str) -> (u16, String) {
+        let outer = self.outer(tls);
+        let answer = Client::connect(outer.address).await.ask("GET /a HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let records = outer.end().await.all();
+        let detail = format!("{} {}", records[0]["denied"]["code"], records[0]["denied"]["detail"]);
+        (answer.status, detail)
+    }
+}
+
+const GATE: &str = "client_certificate: { certificate: FOLDER/gate.pem, key: FOLDER/gate.key }";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_cannot_prove_itself_gets_nothing() {
+    let setup = setup().await;
+    assert!(Path::new(&setup.folder).exists());
+    // The system does not know this authority; another one is not it; and the name is another one.
+    for tls in [
+        format!("{{ server_name: inner.example, {GATE} }}"),
+        format!("{{ ca: FOLDER/other-ca.pem, server_name: inner.example, {GATE} }}"),
+        format!("{{ ca: FOLDER/ca.pem, {GATE} }}"),
+        format!("{{ ca: FOLDER/ca.pem, server_name: outer.example, {GATE} }}"),
+    ] {
+        let (status, detail) = setup.status(&tls).await;
+        assert_eq!(status, 502, "{tls}: {detail}");
+        assert!(detail.contains("upstream_untrusted"), "{tls}: {detail}");
+    }
+    assert!(setup.backend.seen().is_empty());
+    let records = setup.inner.end().await.all();
+    assert!(records.iter().all(|record| record["denied"]["code"] == "tls_handshake"), "{records:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_proves_itself_sees_who_the_gateway_is() {
+    let setup = setup().await;
+    let good = format!("{{ ca: FOLDER/ca.pem, server_name: inner.example, {GATE} }}");
+    assert_eq!(setup.status(&good).await.0, 200);
+    assert_eq!(setup.backend.seen()[0].fields("x-consumer-name"), ["gate"]);
+    let nobody = "{ ca: FOLDER/ca.pem, server_name: inner.example }";
+    assert_eq!(setup.status(nobody).await.0, 401);
+    // Only in so many words.
+    let careless = format!("{{ insecure_skip_verify: \"a test\", {GATE} }}");
+    assert_eq!(setup.status(&careless).await.0, 200);
+    setup.inner.end().await;
+}
