@@ -42,6 +42,8 @@ codes! {
     TlsHandshake = "tls_handshake" => BAD_REQUEST;
     /// The client's certificate is missing, or is not one to believe. The connection was closed.
     ClientCertificate = "client_certificate" => BAD_REQUEST;
+    /// The client broke the rules of HTTP/2, or flooded the connection with what asks for nothing. It was closed.
+    Http2Refused = "http2_refused" => BAD_REQUEST;
     /// The bytes are not an HTTP request.
     MalformedRequest = "malformed_request" => BAD_REQUEST;
     /// The client did not finish its request head in time.

@@ -7,7 +7,7 @@ use crate::caps::Caps;
 use crate::config::Timeouts;
 use crate::connection;
 use crate::redirect::Redirect;
-use crate::tls::Tls;
+use crate::tls::{Protocol, Tls};
 use crate::worker::Worker;
 use http::HeaderValue;
 use std::io;
@@ -27,6 +27,8 @@ pub(crate) struct Port {
     pub(crate) caps: Arc<Caps>,
     pub(crate) timeouts: Timeouts,
     pub(crate) tls: Option<Arc<Tls>>,
+    /// What is spoken in the clear.
+    pub(crate) protocol: Protocol,
     /// `Strict-Transport-Security`, for every answer.
     pub(crate) hsts: Option<HeaderValue>,
     /// Where every request is sent that comes here.

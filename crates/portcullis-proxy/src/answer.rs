@@ -5,6 +5,7 @@
 //! that breaks off ends with an error, upon which the client's connection is cut: it must not look complete.
 
 use crate::handler::{BoxError, ResponseBody};
+use crate::hygiene;
 use crate::life::Life;
 use crate::pool::Lease;
 use crate::upload::Upload;
@@ -52,6 +53,8 @@ struct Relayed {
     /// Bytes that are missing; `None` where nobody knows.
     missing: Option<u64>,
     waiting: Option<Instant>,
+    /// Whether what comes after the body goes on, too.
+    trailers: bool,
 }
 
 impl Answer {
@@ -66,12 +69,19 @@ impl Answer {
         source: Source,
         recording: Recording,
         upload: Option<Arc<Upload>>,
+        trailers: bool,
         life: &Rc<Life>,
     ) -> Answer {
         let missing = source.size_hint().exact();
         let ended = source.is_end_stream();
-        let mut relayed =
-            Relayed { source: Some(source), recording: Some(recording), upload, missing, waiting: None };
+        let mut relayed = Relayed {
+            source: Some(source),
+            recording: Some(recording),
+            upload,
+            missing,
+            waiting: None,
+            trailers,
+        };
         if ended || missing == Some(0) {
             relayed.served();
         }
@@ -146,12 +156,21 @@ impl Relayed {
                     self.sent(data.len());
                     Poll::Ready(Some(Ok(Frame::data(data))))
                 }
-                // SECURITY: trailer fields come after every check of the head's; they go no further
-                // (a_chunked_answer_stays_one_and_trailers_are_dropped).
-                Err(_trailers) => {
-                    self.served();
-                    Poll::Ready(None)
-                }
+                // SECURITY: trailer fields come after every check of the head's; they go no further, except where a call
+                // has its status there (a_chunked_answer_stays_one_and_trailers_are_dropped).
+                Err(frame) => match frame.into_trailers() {
+                    Ok(mut trailers) if self.trailers => match hygiene::clean_trailers(&mut trailers) {
+                        Ok(()) => {
+                            self.served();
+                            Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+                        }
+                        Err(denial) => Poll::Ready(Some(Err(self.failed(denial)))),
+                    },
+                    Ok(_) | Err(_) => {
+                        self.served();
+                        Poll::Ready(None)
+                    }
+                },
             },
             Some(Err(error)) => {
                 let cause = error.source().map_or(String::new(), |source| format!(": {source}"));
@@ -209,10 +228,15 @@ impl Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Answer { content, life } = &mut *self;
-        match content {
+        life.asked_for_more();
+        let frame = match content {
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Content::Relayed(relayed) => relayed.poll_frame(life, cx),
+        };
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            life.handed_out(frame.data_ref().map_or(0, Bytes::len));
         }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
@@ -238,6 +262,6 @@ impl Body for Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        self.life.end_request();
+        self.life.end_request(self.is_end_stream());
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::handler::Handler;
 use crate::redirect::Redirect;
-use crate::tls::{Tls, UpstreamTls};
+use crate::tls::{Protocol, Tls, UpstreamTls};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub struct Listener {
     pub timeouts: Timeouts,
     /// The TLS that it speaks; `None` for none.
     pub tls: Option<Arc<Tls>>,
+    /// What is spoken in the clear; under TLS the client chooses. HTTP/2 must then be spoken from the first byte on.
+    pub protocol: Protocol,
     /// For how long browsers shall use TLS alone (RFC 6797), after each answer; `None` to leave it unsaid.
     pub hsts: Option<Duration>,
     /// Sends every request to HTTPS and serves none.
@@ -50,6 +52,7 @@ impl Listener {
             max_connections_per_address: 1_000,
             timeouts: Timeouts::default(),
             tls: None,
+            protocol: Protocol::Http1,
             hsts: None,
             redirect: None,
         }
@@ -100,6 +103,8 @@ pub struct Upstream {
     pub authority: String,
     /// How it is spoken to under TLS; `None` for in the clear.
     pub tls: Option<UpstreamTls>,
+    /// Whether HTTP/2 is spoken with it: from the first byte on, and under TLS if it agrees.
+    pub http2: bool,
     /// Put before the path of every request: empty, or with a leading and without a trailing slash.
     pub base_path: String,
     /// How long the look-up and the connection may take together. Default: 5 s.
@@ -125,6 +130,7 @@ impl Upstream {
             name: Arc::from(authority.as_str()),
             authority,
             tls: None,
+            http2: false,
             base_path: String::new(),
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(30),

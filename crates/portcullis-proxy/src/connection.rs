@@ -4,6 +4,7 @@
 
 use crate::accept::Port;
 use crate::http1;
+use crate::http2;
 use crate::stream::Stream;
 use crate::tls::handshake::{Protected, shake};
 use crate::tls::{Protocol, Tls};
@@ -18,14 +19,20 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: TcpStream, peer: SocketAdd
     let Ok(local) = socket.local_addr() else { return };
     let conn = Conn { peer, local, transport: Transport::Plaintext, certificate: None };
     match &port.tls {
-        None => http1::serve(worker, Stream::Plain(socket), conn, port).await,
+        None => begin(worker, Stream::Plain(socket), conn, port.protocol, Rc::clone(&port)).await,
         Some(tls) => {
             let Some((protected, conn)) = protect(&worker, tls, socket, conn).await else { return };
-            match protected.protocol {
-                Protocol::Http1 => http1::serve(worker, protected.stream, conn, port).await,
-                Protocol::Http2 => {}
-            }
+            begin(worker, protected.stream, conn, protected.protocol, Rc::clone(&port)).await;
         }
+    }
+}
+
+/// Speaks the protocol of the connection: the one that was agreed on under TLS, or the one that the listener has.
+async fn begin(worker: Rc<Worker>, stream: Stream, conn: Conn, protocol: Protocol, port: Rc<Port>) {
+    match protocol {
+        Protocol::Http1 => http1::serve(worker, stream, conn, port).await,
+        // Boxed, so that the far more frequent connections of HTTP/1.1 in the clear are no larger for it.
+        Protocol::Http2 => Box::pin(http2::serve(worker, stream, conn, port)).await,
     }
 }
 

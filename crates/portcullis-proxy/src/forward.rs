@@ -38,6 +38,11 @@ pub(crate) async fn forward(pool: &Rc<Pool>, life: &Rc<Life>, shaped: Shaped<Inc
         life.leave_unread(body.size_hint().exact());
         return refuse(recording, Denial::new(Code::UpgradeRefused, "an upgrade with a body"), life);
     }
+    if upgrade.is_some() && pool.upstream.http2 {
+        let denial =
+            Denial::new(Code::UpgradeRefused, "the upstream speaks HTTP/2, which switches to nothing");
+        return refuse(recording, denial, life);
+    }
     let account = UpstreamAccount { name: Arc::clone(&pool.name), status: None, elapsed: Duration::ZERO };
     recording.record_mut().upstream = Some(account);
     let Some(uri) = target(&pool.upstream.base_path, path_and_query) else {
@@ -66,6 +71,10 @@ pub(crate) async fn forward(pool: &Rc<Pool>, life: &Rc<Life>, shaped: Shaped<Inc
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
 
+    let Some(request) = pool.formed(request) else {
+        let denial = Denial::new(Code::Fault, "the request has no form in HTTP/2");
+        return fail(recording, denial, told.as_ref(), life);
+    };
     let sent = send(pool, life, request, upload.as_deref()).await;
     if let Some(account) = &mut recording.record_mut().upstream {
         account.elapsed = life.now().saturating_duration_since(begun);
@@ -171,7 +180,7 @@ async fn exchange(
     let limit = pool.upstream.response_timeout;
     // The upstream's time begins when it has the request; while the client still sends it, it is the client's.
     let deadline = || upload.map_or(Some(begun), Upload::active).and_then(|since| since.checked_add(limit));
-    let Some(sent) = life.within(deadline, lease.sender().try_send_request(request)).await else {
+    let Some(sent) = life.within(deadline, lease.sender().send(request)).await else {
         return Err(Unsent::Failed(Denial::new(
             Code::UpstreamTimeout,
             "the upstream did not answer in time",

@@ -106,6 +106,7 @@ pub fn bind(config: FrontConfig, snapshot: &Snapshot, handlers: Option<&Handle>)
             caps,
             timeouts: sane(listener.timeouts),
             tls: listener.tls,
+            protocol: listener.protocol,
             hsts: listener.hsts.map(hsts),
             redirect: listener.redirect.map(Arc::new),
         };

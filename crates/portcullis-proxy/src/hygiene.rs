@@ -67,6 +67,67 @@ pub(crate) fn clean(
     }
 }
 
+/// Whether an answer is that of a gRPC call, whose status comes after its body.
+pub(crate) fn is_a_call(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.as_bytes().get(..CALL.len()))
+        .is_some_and(|kind| kind.eq_ignore_ascii_case(CALL))
+}
+
+const CALL: &[u8] = b"application/grpc";
+const MAX_TRAILERS: usize = 64;
+const MAX_TRAILER_BYTES: usize = 16 * 1024;
+
+/// Cleans what comes after the body: what no head may say, or only a head (RFC 9110, section 6.5.1), goes.
+///
+/// # Errors
+/// More fields than anybody needs there.
+pub(crate) fn clean_trailers(trailers: &mut HeaderMap) -> Result<(), Denial> {
+    let size: usize = trailers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if trailers.len() > MAX_TRAILERS || size > MAX_TRAILER_BYTES {
+        return Err(Denial::new(Code::UpstreamMalformed, "too many trailer fields"));
+    }
+    let leaving: Vec<HeaderName> =
+        trailers.keys().filter(|name| belongs_to_heads(name.as_str())).cloned().collect();
+    for name in leaving {
+        trailers.remove(name);
+    }
+    Ok(())
+}
+
+fn belongs_to_heads(name: &str) -> bool {
+    const HEADS: [&str; 23] = [
+        "age",
+        "allow",
+        "authorization",
+        "authentication-info",
+        "cache-control",
+        "clear-site-data",
+        "content-security-policy",
+        "cookie",
+        "date",
+        "expires",
+        "host",
+        "location",
+        "max-forwards",
+        "pragma",
+        "range",
+        "refresh",
+        "retry-after",
+        "set-cookie",
+        "strict-transport-security",
+        "vary",
+        "warning",
+        "www-authenticate",
+        "x-request-id",
+    ];
+    removed(name) != Removed::Stays
+        || HEADS.contains(&name)
+        || name.starts_with("access-control-")
+        || (name.starts_with("content-") && name != "content-digest")
+}
+
 /// The fields with which an upstream accepts an upgrade, and no others (RFC 9110, section 7.8; RFC 6455, section 4.2.2).
 pub(crate) fn clean_upgrade(headers: &mut HeaderMap, protocol: HeaderValue, id: &RequestId) {
     let accepted: Vec<(HeaderName, HeaderValue)> = headers
@@ -222,6 +283,36 @@ mod tests {
             assert_eq!(headers.get(name).unwrap(), value);
         }
         assert_eq!(headers.get("x-content-type-options").unwrap(), "nosniff");
+    }
+
+    #[test]
+    fn what_comes_after_a_call_is_cleaned() {
+        let mut trailers = HeaderMap::new();
+        for name in ["grpc-status", "grpc-message", "x-own-bin"] {
+            trailers.insert(name, HeaderValue::from_static("0"));
+        }
+        let clean = trailers.clone();
+        for name in [
+            "set-cookie",
+            "server",
+            "content-length",
+            "transfer-encoding",
+            "x-consumer-name",
+            "connection",
+            "location",
+        ] {
+            trailers.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
+        }
+        clean_trailers(&mut trailers).unwrap();
+        assert_eq!(trailers, clean);
+        for number in 0..70 {
+            trailers
+                .insert(HeaderName::try_from(format!("x-{number}")).unwrap(), HeaderValue::from_static("1"));
+        }
+        assert_eq!(
+            clean_trailers(&mut trailers).map_err(|denial| denial.code()),
+            Err(Code::UpstreamMalformed)
+        );
     }
 
     #[test]

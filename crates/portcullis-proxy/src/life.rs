@@ -58,6 +58,13 @@ pub(crate) struct Life {
     /// Bytes of the body that nobody will read, at most.
     unread: Cell<u64>,
     tunnel: RefCell<Option<Tunnel>>,
+    /// Bytes that came in.
+    read: Cell<u64>,
+    /// Bytes of an answer's body that were handed out.
+    sent: Cell<u64>,
+    /// Whether it is a stream of a connection, which is asked for more of its answer only when the client takes some.
+    stream: bool,
+    answered: Cell<bool>,
 }
 
 impl Life {
@@ -73,7 +80,21 @@ impl Life {
             upload: RefCell::new(None),
             unread: Cell::new(0),
             tunnel: RefCell::new(None),
+            read: Cell::new(0),
+            sent: Cell::new(0),
+            stream: false,
+            answered: Cell::new(false),
         }
+    }
+
+    /// The life of one stream of a connection.
+    pub(crate) fn of_stream(timeouts: Timeouts) -> Life {
+        Life { stream: true, ..Life::new(timeouts) }
+    }
+
+    /// Whether it is one of several streams of a connection.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.stream
     }
 
     /// Reads the clock; once for each turn of the connection.
@@ -92,7 +113,8 @@ impl Life {
     }
 
     /// Bytes came in.
-    pub(crate) fn read_some(&self) {
+    pub(crate) fn read_some(&self, size: usize) {
+        self.read.set(self.read.get().saturating_add(size as u64));
         match self.phase.get() {
             // What comes after an answer may still be the body of its request.
             Phase::Fresh | Phase::Idle if !self.is_uploading() => self.enter(Phase::Head),
@@ -103,6 +125,42 @@ impl Life {
     /// Bytes went out.
     pub(crate) fn wrote_some(&self) {
         self.write_blocked.set(None);
+    }
+
+    /// A part of the answer's body was handed out.
+    pub(crate) fn handed_out(&self, size: usize) {
+        self.sent.set(self.sent.get().saturating_add(size as u64));
+        if self.stream {
+            self.write_blocks();
+        }
+    }
+
+    /// The answer is asked for more.
+    pub(crate) fn asked_for_more(&self) {
+        if self.stream {
+            self.wrote_some();
+        }
+    }
+
+    /// By when something must go out; `None` while nothing has to.
+    pub(crate) fn blocked_until(&self) -> Option<Instant> {
+        self.write_blocked.get().and_then(|since| since.checked_add(self.timeouts.body))
+    }
+
+    /// Bytes that came in.
+    pub(crate) fn read(&self) -> u64 {
+        self.read.get()
+    }
+
+    /// Bytes of the bodies of the request and its answer.
+    pub(crate) fn carried(&self) -> u64 {
+        let received = self.upload.borrow().as_deref().map_or(0, Upload::received);
+        self.sent.get().saturating_add(received)
+    }
+
+    /// Whether the whole answer was handed out.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.answered.get()
     }
 
     /// Nothing more goes out until the client reads.
@@ -120,7 +178,8 @@ impl Life {
     }
 
     /// The answer has been handed to the connection, or given up.
-    pub(crate) fn end_request(&self) {
+    pub(crate) fn end_request(&self, answered: bool) {
+        self.answered.set(answered);
         self.upstream.set(None);
         self.enter(Phase::Idle);
     }
@@ -196,7 +255,7 @@ impl Life {
             Phase::Head => note(since.checked_add(self.timeouts.header), Due::Head),
             Phase::Idle | Phase::Serving => {}
         }
-        note(self.write_blocked.get().and_then(|since| since.checked_add(self.timeouts.body)), Due::Answer);
+        note(self.blocked_until(), Due::Answer);
         note(self.upstream.get(), Due::Upstream);
         if let Some(upload) = self.upload.borrow().as_deref() {
             note(upload.deadline(&self.timeouts, self.now.get()), Due::Upload);

@@ -5,11 +5,13 @@
 //! another worker. Where no connection can be made, the request is refused with 502.
 
 use crate::config::Upstream;
+use crate::sender::{Http2Connection, Sender, begin_http2, for_http2};
 use crate::stream::Stream;
 use crate::upload::RequestBody;
 use bytes::Bytes;
-use http::HeaderValue;
-use hyper::client::conn::http1::{self, Connection, SendRequest};
+use http::uri::Authority;
+use http::{HeaderValue, Request};
+use hyper::client::conn::http1::{self, Connection};
 use hyper_util::rt::TokioIo;
 use portcullis_core::{Code, Denial};
 use std::cell::{Cell, RefCell};
@@ -25,6 +27,7 @@ use tokio_rustls::{TlsConnector, TlsStream};
 
 /// The largest response head, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
+const MAX_HEAD_LIST: u32 = 64 * 1024;
 /// How long a connection may take, after an answer's end, to be ready for the next request.
 const SETTLE: Duration = Duration::from_secs(1);
 
@@ -35,6 +38,8 @@ pub(crate) struct Pool {
     pub(crate) name: Arc<str>,
     /// The `Host` field.
     pub(crate) host: HeaderValue,
+    /// The same, for HTTP/2.
+    authority: Authority,
     address: Address,
     http: http1::Builder,
     idle: RefCell<VecDeque<Idle>>,
@@ -53,7 +58,7 @@ struct Idle {
 }
 
 struct Inner {
-    sender: SendRequest<RequestBody>,
+    sender: Sender,
     handover: Rc<Handover>,
 }
 
@@ -71,7 +76,7 @@ pub(crate) struct Lease {
 pub(crate) type Switched = oneshot::Receiver<(Stream, Bytes)>;
 
 impl Lease {
-    pub(crate) fn sender(&mut self) -> &mut SendRequest<RequestBody> {
+    pub(crate) fn sender(&mut self) -> &mut Sender {
         &mut self.inner.sender
     }
 
@@ -111,6 +116,8 @@ impl Pool {
     pub(crate) fn new(upstream: Upstream) -> Result<Pool, &'static str> {
         let address = address(&upstream.authority)?;
         let host = HeaderValue::from_str(&upstream.authority).map_err(|_| "the authority is not text")?;
+        let authority =
+            Authority::try_from(upstream.authority.as_str()).map_err(|_| "the authority is not one")?;
         let base = &upstream.base_path;
         let sane = base.is_empty() || (base.starts_with('/') && !base.ends_with('/'));
         if !sane
@@ -125,6 +132,7 @@ impl Pool {
             name: Arc::from(&*upstream.name),
             upstream,
             host,
+            authority,
             address,
             http,
             idle: RefCell::default(),
@@ -161,11 +169,22 @@ impl Pool {
             Some(tls) => {
                 let connector = TlsConnector::from(Arc::clone(&tls.config));
                 // SECURITY: not a byte of a request goes to whom it is not known (an_upstream_that_cannot_prove_itself_gets_nothing).
-                let protected =
-                    Box::pin(connector.connect(tls.name.clone(), stream)).await.map_err(untrusted)?;
+                let protected = Box::pin(connector.connect(tls.name.clone(), stream))
+                    .await
+                    .map_err(|error| untrusted(&error))?;
+                if self.upstream.http2 && protected.get_ref().1.alpn_protocol() != Some(b"h2") {
+                    return Err(Denial::new(Code::UpstreamMalformed, "the upstream does not speak HTTP/2"));
+                }
                 Stream::Tls(Box::new(TlsStream::from(protected)))
             }
         };
+        if self.upstream.http2 {
+            let failed = |error: hyper::Error| Denial::new(Code::UpstreamUnreachable, error.to_string());
+            let (sender, connection) = begin_http2(stream, MAX_HEAD_LIST).await.map_err(failed)?;
+            tokio::task::spawn_local(drive_http2(connection));
+            let inner = Inner { sender: Sender::Http2(sender), handover: Rc::default() };
+            return Ok(Lease { inner, pool: Rc::clone(self), switched: None });
+        }
         let (sender, connection) = self
             .http
             .handshake(TokioIo::new(stream))
@@ -173,7 +192,20 @@ impl Pool {
             .map_err(|error| Denial::new(Code::UpstreamUnreachable, error.to_string()))?;
         let handover = Rc::new(Handover::default());
         tokio::task::spawn_local(drive(connection, Rc::clone(&handover)));
-        Ok(Lease { inner: Inner { sender, handover }, pool: Rc::clone(self), switched: None })
+        Ok(Lease {
+            inner: Inner { sender: Sender::Http1(sender), handover },
+            pool: Rc::clone(self),
+            switched: None,
+        })
+    }
+
+    /// A request in the form that the upstream's version of HTTP has. `None` where it has none.
+    pub(crate) fn formed(&self, request: Request<RequestBody>) -> Option<Request<RequestBody>> {
+        if self.upstream.http2 {
+            for_http2(request, self.upstream.tls.is_some(), &self.authority)
+        } else {
+            Some(request)
+        }
     }
 
     fn keep(self: Rc<Self>, lease: Inner) {
@@ -217,7 +249,7 @@ impl Pool {
 }
 
 /// Why a connection could not be protected.
-fn untrusted(error: io::Error) -> Denial {
+fn untrusted(error: &io::Error) -> Denial {
     let code = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(_) => Code::UpstreamUntrusted,
         None => Code::UpstreamUnreachable,
@@ -234,6 +266,12 @@ async fn drive(mut connection: Connection<TokioIo<Stream>, RequestBody>, handove
         // Nobody is left to receive it when the client has gone away.
         let _gone = receiver.send((parts.io.into_inner(), parts.read_buf));
     }
+}
+
+/// The same for HTTP/2.
+async fn drive_http2(connection: Http2Connection) {
+    // Its failures are told to whoever waits for the answer.
+    let _told = connection.await;
 }
 
 fn address(authority: &str) -> Result<Address, &'static str> {

@@ -3,6 +3,7 @@
 //! An answer that the gateway gives itself is problem details and nothing else: what went wrong is in the record.
 
 use crate::answer::{Answer, Source};
+use crate::hygiene;
 use crate::life::Life;
 use crate::upload::Upload;
 use http::header::{self, HeaderMap};
@@ -33,7 +34,8 @@ pub(crate) fn answer_with(
     life: &Rc<Life>,
 ) -> Response<Answer> {
     recording.record_mut().status = Some(status);
-    respond(status, headers, Answer::relayed(source, recording, upload, life))
+    let trailers = life.is_stream() && hygiene::is_a_call(&headers);
+    respond(status, headers, Answer::relayed(source, recording, upload, trailers, life))
 }
 
 /// The answer to a server error: the same status, nothing else of it but when to come back.

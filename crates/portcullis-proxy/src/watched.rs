@@ -39,8 +39,9 @@ impl AsyncRead for Watched {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.life.read_some();
+        let size = buf.filled().len() - before;
+        if size > 0 {
+            self.life.read_some(size);
         }
         read
     }

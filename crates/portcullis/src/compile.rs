@@ -387,7 +387,7 @@ impl Targets {
         let at = config.at;
         match &config.target {
             UpstreamTarget::Server(server) => {
-                let key = (Self::key(server), format!("{:?}", config.tls));
+                let key = (Self::key(server), format!("{:?} {}", config.tls, server.http2));
                 if let Some(id) = self.servers.get(&key) {
                     return Some(*id);
                 }

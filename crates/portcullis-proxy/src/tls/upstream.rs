@@ -27,6 +27,8 @@ pub struct UpstreamTlsSettings {
     pub server_name: Option<String>,
     /// Believes whatever answers.
     pub insecure_skip_verify: bool,
+    /// Whether HTTP/2 is spoken.
+    pub http2: bool,
 }
 
 /// The TLS to an upstream.
@@ -66,7 +68,7 @@ impl UpstreamTls {
                 builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair)))
             }
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![if settings.http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
         Ok(UpstreamTls { config: Arc::new(config), name })
     }
 }

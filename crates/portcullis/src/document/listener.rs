@@ -2,7 +2,7 @@
 
 use super::TlsConfig;
 use portcullis_checks::Reason;
-use portcullis_config::{Context, Spanned, object};
+use portcullis_config::{Context, Spanned, keyword, object};
 use portcullis_proxy::tls::Protocol;
 use portcullis_proxy::{Listener, Redirect, Timeouts};
 use std::net::SocketAddr;
@@ -17,6 +17,9 @@ object! {
         pub bind: Spanned<SocketAddr>,
         /// How its connections are protected. Default: not at all.
         pub tls: Option<TlsConfig>,
+        /// What is spoken. Under TLS the client chooses one of these; in the clear there is one, and `h2` must be spoken from
+        /// the first byte on. Default: both under TLS, http/1.1 in the clear.
+        pub protocols: Option<Spanned<Vec<HttpProtocol>>>,
         /// The port of HTTPS to which every request is sent (308), which is all that this listener does. Only hosts of the
         /// routes and certificates are named; others get 404.
         pub redirect_to_https: Option<Spanned<NonZeroU16>>,
@@ -53,7 +56,51 @@ impl Default for TimeoutsConfig {
     }
 }
 
+keyword! {
+    /// A version of HTTP.
+    pub enum HttpProtocol {
+        /// HTTP/2 (RFC 9113).
+        Http2 = "h2",
+        /// HTTP/1.1 (RFC 9112).
+        Http1 = "http/1.1",
+    }
+}
+
 impl ListenerConfig {
+    /// What is spoken, the best one first.
+    fn protocols(&self, cx: &mut Context) -> Option<Vec<Protocol>> {
+        let Some(given) = &self.protocols else {
+            return Some(match self.tls {
+                Some(_) => vec![Protocol::Http2, Protocol::Http1],
+                None => vec![Protocol::Http1],
+            });
+        };
+        let all = [(HttpProtocol::Http2, Protocol::Http2), (HttpProtocol::Http1, Protocol::Http1)];
+        let protocols: Vec<Protocol> = all
+            .iter()
+            .filter(|(word, _)| given.value.contains(word))
+            .map(|(_, protocol)| *protocol)
+            .collect();
+        match protocols.as_slice() {
+            [] => {
+                cx.error("config.empty_list", given.span, "a listener that speaks nothing serves nobody")
+                    .help("name `h2`, `http/1.1` or both, or leave the key out");
+                None
+            }
+            // SECURITY: guessing it from the first bytes leaves a connection two readings.
+            [_, _, ..] if self.tls.is_none() => {
+                cx.error(
+                    "config.protocols",
+                    given.span,
+                    "in the clear there is no way to agree on one of several",
+                )
+                .help("name one, or add `tls`");
+                None
+            }
+            _ => Some(protocols),
+        }
+    }
+
     /// What listens.
     pub fn compile(&self, cx: &mut Context) -> Option<Listener> {
         // SECURITY: credentials must not cross a network in the clear by accident (a_plaintext_listener_needs_a_reason).
@@ -90,9 +137,10 @@ impl ListenerConfig {
                 return None;
             }
         }
+        let protocols = self.protocols(cx)?;
         let tls = match &self.tls {
             None => None,
-            Some(tls) => Some(cx.at("tls", |cx| tls.compile(loopback, vec![Protocol::Http1], cx))?),
+            Some(tls) => Some(cx.at("tls", |cx| tls.compile(loopback, protocols.clone(), cx))?),
         };
         let hsts = tls.as_ref().and_then(|tls| tls.hsts);
         let count = |number: NonZeroU32| usize::try_from(number.get()).unwrap_or(usize::MAX);
@@ -102,6 +150,7 @@ impl ListenerConfig {
             max_connections_per_address: count(self.max_connections_per_address),
             timeouts: Timeouts { header, idle, body, request: Some(request) },
             tls: tls.map(|tls| tls.tls),
+            protocol: protocols.first().copied().unwrap_or(Protocol::Http1),
             hsts,
             // The hosts are known when all listeners and routes are.
             redirect: self

@@ -15,7 +15,7 @@ mod upstream;
 pub use access_log::AccessLogConfig;
 pub use brute_force::BruteForceConfig;
 pub use consumer::ConsumerConfig;
-pub use listener::{ListenerConfig, TimeoutsConfig};
+pub use listener::{HttpProtocol, ListenerConfig, TimeoutsConfig};
 pub use outbound::OutboundConfig;
 pub use portcullis_checks::Reason;
 pub use route::{MethodConfig, RouteConfig};

@@ -1,6 +1,6 @@
 //! Where a route's requests go.
 
-use super::{CertificateConfig, Reason};
+use super::{CertificateConfig, HttpProtocol, Reason};
 use http::Uri;
 use portcullis_config::{Context, Decode, Definitions, Node, Origin, Span, Spanned, Value, object};
 use portcullis_proxy::Upstream;
@@ -14,6 +14,8 @@ object! {
     struct UpstreamObject {
         /// Its URL, such as http://127.0.0.1:8080; a path in it is put before the path of every request.
         pub url: Spanned<String>,
+        /// What is spoken with it; `h2` without TLS from the first byte on. gRPC needs `h2`. Default: http/1.1.
+        pub protocol: HttpProtocol = HttpProtocol::Http1,
         /// How its certificate is verified, and what it is shown; for a URL that begins with https://. Default: the system's
         /// authorities, and nothing.
         pub tls: Option<UpstreamTlsConfig>,
@@ -52,6 +54,7 @@ impl UpstreamTlsConfig {
             client: self.client_certificate.as_ref().map(CertificateConfig::files),
             server_name: self.server_name.as_ref().map(|name| name.value.clone()),
             insecure_skip_verify: self.insecure_skip_verify.is_some(),
+            http2: false,
         }
     }
 }
@@ -125,6 +128,10 @@ impl Decode for UpstreamConfig {
                     return None;
                 }
                 tls = Some(config.settings());
+            }
+            upstream.http2 = object.protocol == HttpProtocol::Http2;
+            if let Some(tls) = &mut tls {
+                tls.http2 = upstream.http2;
             }
             let timeouts =
                 [object.connect_timeout, object.response_timeout, object.body_timeout, object.tunnel_timeout];

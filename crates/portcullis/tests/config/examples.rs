@@ -380,6 +380,7 @@ listeners:
   - bind: 127.0.0.1:8443
     tls:
       self_signed: true
+    protocols: [h2]
   - bind: 192.0.2.1:80
     redirect_to_https: 443
 security:
@@ -395,6 +396,7 @@ routes:
   - path: /orders
     upstream:
       url: https://orders.example.com:9443
+      protocol: h2
       tls:
         ca: CERTIFICATES/ca.pem
         client_certificate:

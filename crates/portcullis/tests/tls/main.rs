@@ -7,6 +7,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "a test binary has no outside, and a helper that fails fails its test"
 )]
 
@@ -17,8 +18,11 @@ mod authority;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod calls;
 mod certificates;
 mod clients;
 mod commands;
+mod http2;
 mod redirects;
+mod tunnels;
 mod upstreams;

@@ -98,6 +98,11 @@ pub(super) fn cases() -> Vec<(&'static str, String)> {
             ),
         ),
         (
+            "config.protocols",
+            format!("listeners:\n  - bind: 127.0.0.1:3000\n    protocols: §[h2, http/1.1]\n{PUBLIC}"),
+        ),
+        ("config.empty_list", format!("listeners:\n  - bind: 127.0.0.1:3000\n    protocols: §[]\n{PUBLIC}")),
+        (
             "config.redirect_under_tls",
             tls("{ self_signed: true }").replace("    tls:", "    redirect_to_https: §443\n    tls:"),
         ),

@@ -4,7 +4,7 @@ use super::super::certificates;
 use super::super::harness::{gate, get, load};
 use super::DocumentRow;
 use portcullis_core::{ClientCertificate, Code};
-use portcullis_proxy::tls::{ClientSettings, Oldest, PairFiles, Source, TlsSettings};
+use portcullis_proxy::tls::{ClientSettings, Oldest, PairFiles, Protocol, Source, TlsSettings};
 use portcullis_proxy::{Listener, Target};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -59,6 +59,31 @@ pub(crate) const ROWS: &[DocumentRow] = &[
     ("listeners[].tls.client_certificates.crls", || {
         let clients = clients(json!({ "crls": ["CERTIFICATES/revoked.crl"] }));
         assert_eq!(clients.revoked, [file("revoked.crl")]);
+    }),
+    ("listeners[].protocols", || {
+        let both = vec![Protocol::Http2, Protocol::Http1];
+        assert_eq!(settings(json!({})).protocols, both);
+        let spoken = |more: Value| {
+            let mut listener = json!({ "bind": "127.0.0.1:3000" });
+            listener.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            gate(&document(listener, json!({})).to_string()).front.listeners.remove(0)
+        };
+        assert_eq!(spoken(json!({})).protocol, Protocol::Http1);
+        assert_eq!(spoken(json!({ "protocols": ["h2"] })).protocol, Protocol::Http2);
+        let under_tls = spoken(json!({ "protocols": ["http/1.1"], "tls": tls(json!({})) }));
+        assert_eq!(under_tls.tls.unwrap().settings().protocols, [Protocol::Http1]);
+    }),
+    ("routes[].upstream.protocol", || {
+        let spoken = |protocol: &str| {
+            let upstream = json!({ "url": "http://127.0.0.1:9999", "protocol": protocol });
+            let route = json!({ "path": "/a", "public": "a test", "upstream": upstream });
+            let document = document(json!({ "bind": "127.0.0.1:3000" }), json!({ "routes": [route] }));
+            match &gate(&document.to_string()).front.targets[0] {
+                Target::Upstream(upstream) => upstream.http2,
+                Target::Handler(_) => panic!("not a server"),
+            }
+        };
+        assert!(spoken("h2") && !spoken("http/1.1"));
     }),
     ("listeners[].redirect_to_https", || {
         let redirecting = json!({ "bind": "0.0.0.0:80", "redirect_to_https": 8443 });

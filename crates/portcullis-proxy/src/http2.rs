@@ -1,0 +1,290 @@
+//! A connection on which HTTP/2 is spoken: many requests at once, each with its own deadlines.
+//!
+//! Each stream is a task with a [`Life`] of its own, so that a request is served as on a connection that it has alone. The
+//! connection itself is watched for what costs much and asks for nothing: streams that are opened and given up, and frames
+//! without end that carry no request and no body. A connection that does so is closed, and the record says why. What a peer
+//! can make the gateway keep is bounded by h2's own limits, which are set here.
+
+use crate::accept::Port;
+use crate::connection::account;
+use crate::life::{Due, FAREWELL, Life};
+use crate::service;
+use crate::stream::Stream;
+use crate::watched::Watched;
+use crate::worker::Worker;
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue, Request};
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::http2::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use portcullis_core::{Code, Conn, Denial};
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+/// The most requests at once on a connection.
+const MAX_STREAMS: u32 = 100;
+/// The largest list of fields. More than the engine's own bounds, so that its answer is the one that a client sees.
+const MAX_HEADER_LIST: u32 = 64 * 1024;
+/// How much of a body may come before it is read, for a stream and for all of a connection.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// How much of an answer is kept for a client that does not take it.
+const SEND_BUFFER: usize = 128 * 1024;
+/// Streams that a client opens and gives up before it is looked at, and streams that its mistakes end.
+const MAX_PENDING_RESETS: usize = 20;
+const MAX_ERROR_RESETS: usize = 100;
+
+/// How many more streams than were answered a client may give up.
+const MAX_GIVEN_UP: u64 = 100;
+/// How many bytes may come that are neither a request nor a body, beyond what those that are bring with them.
+const MAX_IDLE_BYTES: u64 = 1024 * 1024;
+const BYTES_OF_A_REQUEST: u64 = 64 * 1024;
+/// A byte of a body may come with so many others, since small frames are no crime.
+const BYTES_OF_A_BYTE: u64 = 16;
+
+/// The timer is never set for less.
+const GRAIN: Duration = Duration::from_millis(5);
+/// How long a connection without a stream may stay after it was told to go.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What the streams of a connection have in common.
+struct Streams {
+    /// The life of the stream whose task is made next: hyper hands a request over, and then its task.
+    newest: Cell<Option<Rc<Life>>>,
+    open: Cell<usize>,
+    /// Since when there is no stream.
+    quiet_since: Cell<Instant>,
+    begun: Cell<u64>,
+    answered: Cell<u64>,
+    given_up: Cell<u64>,
+    /// Bytes of bodies, in either direction.
+    carried: Cell<u64>,
+}
+
+impl Streams {
+    fn new() -> Streams {
+        Streams {
+            newest: Cell::new(None),
+            open: Cell::new(0),
+            quiet_since: Cell::new(Instant::now()),
+            begun: Cell::new(0),
+            answered: Cell::new(0),
+            given_up: Cell::new(0),
+            carried: Cell::new(0),
+        }
+    }
+
+    fn begin(&self, life: &Rc<Life>) {
+        self.newest.set(Some(Rc::clone(life)));
+        self.open.set(self.open.get() + 1);
+        self.begun.set(self.begun.get() + 1);
+    }
+
+    fn end(&self, life: &Life) {
+        self.open.set(self.open.get().saturating_sub(1));
+        if self.open.get() == 0 {
+            self.quiet_since.set(Instant::now());
+        }
+        let count = if life.is_answered() { &self.answered } else { &self.given_up };
+        count.set(count.get() + 1);
+    }
+
+    /// What the client does that nobody who wants an answer would.
+    fn abuse(&self, read: u64) -> Option<&'static str> {
+        // SECURITY: each costs a request's work and nothing of the client's (a_rapid_reset_is_cut_off).
+        if self.given_up.get() > MAX_GIVEN_UP.saturating_add(self.answered.get()) {
+            return Some("the client gives up more streams than it waits for");
+        }
+        // SECURITY: pings, settings and empty frames are answered for nothing (a_flood_of_frames_is_cut_off).
+        let requests = self.begun.get().saturating_mul(BYTES_OF_A_REQUEST);
+        let bodies = self.carried.get().saturating_mul(BYTES_OF_A_BYTE);
+        let earned = MAX_IDLE_BYTES.saturating_add(requests).saturating_add(bodies);
+        (read > earned).then_some("the client sends frames that ask for nothing")
+    }
+}
+
+/// Makes a task of each stream.
+#[derive(Clone)]
+struct Spawner(Rc<Streams>);
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for Spawner {
+    fn execute(&self, future: F) {
+        // Nothing but streams is made a task of: a protocol is not switched to here.
+        let Some(life) = self.0.newest.take() else { return };
+        let streams = Rc::clone(&self.0);
+        tokio::task::spawn_local(async move {
+            let _over = Over { streams: Rc::clone(&streams), life: Rc::clone(&life) };
+            run(future, &life, &streams).await;
+        });
+    }
+}
+
+/// Ends a stream's account, however it ends.
+struct Over {
+    streams: Rc<Streams>,
+    life: Rc<Life>,
+}
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.streams.end(&self.life);
+    }
+}
+
+/// Lets a stream work until it is done, or a deadline ends it.
+async fn run(stream: impl Future<Output = ()>, life: &Life, streams: &Streams) {
+    let mut stream = pin!(stream);
+    let mut timer = pin!(tokio::time::sleep(FAREWELL));
+    let mut armed: Option<Instant> = None;
+    let mut carried = 0;
+    poll_fn(|cx| {
+        loop {
+            life.tick();
+            let done = stream.as_mut().poll(cx);
+            let now_carried = life.carried();
+            streams.carried.set(streams.carried.get().saturating_add(now_carried.saturating_sub(carried)));
+            carried = now_carried;
+            if done.is_ready() {
+                return Poll::Ready(());
+            }
+            let Some((when, due)) = life.due(None) else { return Poll::Pending };
+            if when <= life.now() {
+                match due {
+                    // SECURITY: a client that opens no window would keep its answer here (a_stalled_window_is_given_up).
+                    Due::Answer => return Poll::Ready(()),
+                    Due::Upload => {
+                        life.expire_upload();
+                        continue;
+                    }
+                    Due::Head | Due::Quiet | Due::Upstream => {}
+                }
+            }
+            let when = when.max(life.now() + GRAIN);
+            if armed.is_none_or(|armed| when < armed) {
+                timer.as_mut().reset(when.into());
+                armed = Some(when);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            armed = None;
+        }
+    })
+    .await;
+}
+
+/// Why a connection is over.
+enum Turn {
+    /// hyper is done with it.
+    Ended(Result<(), hyper::Error>),
+    /// The client wants nothing, or takes nothing.
+    Idle,
+    /// The client does what nobody who wants an answer would.
+    Abused(&'static str),
+}
+
+/// Serves a connection.
+pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, port: Rc<Port>) {
+    let life = Rc::new(Life::new(port.timeouts));
+    let streams = Rc::new(Streams::new());
+    let io = TokioIo::new(Watched::new(stream, Rc::clone(&life)));
+    let service = {
+        let (worker, streams, conn, port) =
+            (Rc::clone(&worker), Rc::clone(&streams), conn.clone(), Rc::clone(&port));
+        service_fn(move |mut request: Request<Incoming>| {
+            let life = Rc::new(Life::of_stream(port.timeouts));
+            streams.begin(&life);
+            join_cookies(request.headers_mut());
+            service::answer(Rc::clone(&worker), Rc::clone(&port), life, conn.clone(), request)
+        })
+    };
+    let mut http = Builder::new(Spawner(Rc::clone(&streams)));
+    http.max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADER_LIST)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_ERROR_RESETS);
+    let mut http = pin!(http.serve_connection(io, service));
+
+    let mut timer = pin!(tokio::time::sleep(FAREWELL));
+    let mut drain = pin!(worker.drain_begins());
+    let mut leaving: Option<Instant> = None;
+    let turn = poll_fn(|cx| {
+        loop {
+            life.tick();
+            let now = life.now();
+            if leaving.is_none() && drain.as_mut().poll(cx).is_ready() {
+                leaving = Some(now);
+                http.as_mut().graceful_shutdown();
+            }
+            if let Poll::Ready(ended) = http.as_mut().poll(cx) {
+                return Poll::Ready(Turn::Ended(ended));
+            }
+            if let Some(why) = streams.abuse(life.read()) {
+                return Poll::Ready(Turn::Abused(why));
+            }
+            let blocked = life.blocked_until();
+            let quiet = (streams.open.get() == 0).then(|| {
+                let since = streams.quiet_since.get();
+                match leaving {
+                    Some(told) => since.max(told) + LAST_WORDS,
+                    None if streams.begun.get() == 0 => since + port.timeouts.header,
+                    None => since + port.timeouts.idle,
+                }
+            });
+            if blocked.is_some_and(|until| until <= now) {
+                return Poll::Ready(Turn::Idle);
+            }
+            if quiet.is_some_and(|until| until <= now) {
+                if leaving.is_some() {
+                    return Poll::Ready(Turn::Idle);
+                }
+                leaving = Some(now);
+                http.as_mut().graceful_shutdown();
+                continue;
+            }
+            let Some(next) = blocked.into_iter().chain(quiet).min() else { return Poll::Pending };
+            timer.as_mut().reset(next.max(now + GRAIN).into());
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await;
+    match turn {
+        Turn::Ended(Ok(())) | Turn::Idle => {}
+        Turn::Ended(Err(error)) => {
+            if let Some(detail) = fault(&error) {
+                account(&worker, &conn, Denial::new(Code::Http2Refused, detail), false);
+            }
+        }
+        Turn::Abused(why) => account(&worker, &conn, Denial::new(Code::Http2Refused, why), false),
+    }
+}
+
+/// What the client did wrong; `None` where it only went away.
+fn fault(error: &hyper::Error) -> Option<String> {
+    let cause = std::error::Error::source(error)?.downcast_ref::<h2::Error>()?;
+    let its_own = cause.is_io() || cause.is_remote();
+    (!its_own).then(|| cause.to_string())
+}
+
+/// A client may send its cookies in several fields, which HTTP/1.1 does not know (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().count() < 2 {
+        return;
+    }
+    let all: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    // What is not a field's value was none before.
+    if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
+}

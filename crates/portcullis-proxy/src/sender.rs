@@ -1,0 +1,107 @@
+//! The gateway's end of a connection to an upstream, in either version of HTTP.
+//!
+//! A connection carries one request at a time in both: an upstream that ends a connection of HTTP/2, or a client that stalls
+//! on it, then concerns one request alone.
+
+use crate::stream::Stream;
+use crate::upload::RequestBody;
+use http::header::{CONTENT_TYPE, HOST, HeaderValue, TE, TRANSFER_ENCODING};
+use http::uri::{Authority, Scheme, Uri};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+use hyper::rt::Executor;
+use hyper_util::rt::TokioIo;
+
+/// How much of an answer may come before it is read.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Sends requests on a connection.
+pub(crate) enum Sender {
+    Http1(http1::SendRequest<RequestBody>),
+    Http2(http2::SendRequest<RequestBody>),
+}
+
+/// What drives a connection of HTTP/2.
+pub(crate) type Http2Connection = http2::Connection<TokioIo<Stream>, RequestBody, OnThisThread>;
+
+/// Runs what a connection needs on the worker's own thread.
+#[derive(Clone)]
+pub(crate) struct OnThisThread;
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for OnThisThread {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+/// Begins a connection of HTTP/2, with heads of at most this size.
+pub(crate) async fn begin_http2(
+    stream: Stream,
+    max_head: u32,
+) -> hyper::Result<(http2::SendRequest<RequestBody>, Http2Connection)> {
+    let mut http = http2::Builder::new(OnThisThread);
+    http.max_header_list_size(max_head)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
+    http.handshake(TokioIo::new(stream)).await
+}
+
+impl Sender {
+    /// Whether a request can be sent now.
+    pub(crate) fn is_ready(&self) -> bool {
+        match self {
+            Sender::Http1(sender) => sender.is_ready(),
+            Sender::Http2(sender) => sender.is_ready(),
+        }
+    }
+
+    /// Whether none ever will.
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Sender::Http1(sender) => sender.is_closed(),
+            Sender::Http2(sender) => sender.is_closed(),
+        }
+    }
+
+    /// Waits until a request can be sent.
+    pub(crate) async fn ready(&mut self) -> hyper::Result<()> {
+        match self {
+            Sender::Http1(sender) => sender.ready().await,
+            Sender::Http2(sender) => sender.ready().await,
+        }
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
+        match self {
+            Sender::Http1(sender) => sender.try_send_request(request).await,
+            Sender::Http2(sender) => sender.try_send_request(request).await,
+        }
+    }
+}
+
+/// Gives a request the form that it has in HTTP/2 (RFC 9113, section 8.3.1). `None` where it has none, which no canonical
+/// target can bring about.
+pub(crate) fn for_http2(
+    mut request: Request<RequestBody>,
+    tls: bool,
+    authority: &Authority,
+) -> Option<Request<RequestBody>> {
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.scheme = Some(if tls { Scheme::HTTPS } else { Scheme::HTTP });
+    parts.authority = Some(authority.clone());
+    *request.uri_mut() = Uri::from_parts(parts).ok()?;
+    let headers = request.headers_mut();
+    headers.remove(HOST);
+    headers.remove(TRANSFER_ENCODING);
+    // Says that trailers are understood, without which a server may not send the status of a call.
+    if headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    Some(request)
+}
