@@ -37,18 +37,18 @@ pub(crate) fn check(server: &Server, credentials: &Credentials, limits: Limits) 
         Scenario::Keys => {
             let field = |key: &str| ("x-api-key", key.to_owned());
             expect(server, "no key", "/", None, 401)?;
-            expect(server, "an empty key", "/", Some(field("")), 401)?;
-            expect(server, "a wrong key", "/", Some(field(&Keys::wrong())), 401)?;
-            check_right(server, field(keys.right()), field(keys.limited()), limits)
+            expect(server, "an empty key", "/", Some(&field("")), 401)?;
+            expect(server, "a wrong key", "/", Some(&field(&Keys::wrong())), 401)?;
+            check_right(server, &field(keys.right()), &field(keys.limited()), limits)
         }
         Scenario::Tokens | Scenario::TokensUncached => {
             let field = |token: &str| ("authorization", format!("Bearer {token}"));
             expect(server, "no token", "/", None, 401)?;
-            expect(server, "an empty token", "/", Some(field("")), 401)?;
+            expect(server, "an empty token", "/", Some(&field("")), 401)?;
             for (what, token) in &tokens.bad {
-                expect(server, what, "/", Some(field(token)), 401)?;
+                expect(server, what, "/", Some(&field(token)), 401)?;
             }
-            check_right(server, field(tokens.right()), field(tokens.limited()), limits)
+            check_right(server, &field(tokens.right()), &field(tokens.limited()), limits)
         }
     }
 }
@@ -56,17 +56,17 @@ pub(crate) fn check(server: &Server, credentials: &Credentials, limits: Limits) 
 type Field = (&'static str, String);
 
 /// That a right credential gets what it may, and no more of it than it may.
-fn check_right(server: &Server, right: Field, limited: Field, limits: Limits) -> Outcome<()> {
-    expect(server, "a right credential", "/", Some(right.clone()), 200)?;
+fn check_right(server: &Server, right: &Field, limited: &Field, limits: Limits) -> Outcome<()> {
+    expect(server, "a right credential", "/", Some(right), 200)?;
     expect(server, "a right credential with the wrong role", "/admin", Some(right), 403)?;
     match limits {
         Limits::Fresh => {
             for _ in 0..LIMIT {
-                expect(server, "a client under its limit", "/limited", Some(limited.clone()), 200)?;
+                expect(server, "a client under its limit", "/limited", Some(limited), 200)?;
             }
         }
         // A bucket that leaks, such as nginx has, may have let some requests in again by now.
-        Limits::Used => use_up_limit(server, &limited)?,
+        Limits::Used => use_up_limit(server, limited)?,
     }
     expect(server, "a client over its limit", "/limited", Some(limited), 429)
 }
@@ -82,9 +82,9 @@ fn use_up_limit(server: &Server, (name, value): &Field) -> Outcome<()> {
     Ok(())
 }
 
-fn expect(server: &Server, request: &str, path: &str, field: Option<Field>, wanted: u16) -> Outcome<()> {
+fn expect(server: &Server, request: &str, path: &str, field: Option<&Field>, wanted: u16) -> Outcome<()> {
     let asking = || format!("{}: asking with {request}", server.name());
-    let field = field.as_ref().map(|(name, value)| (*name, value.as_str()));
+    let field = field.map(|(name, value)| (*name, value.as_str()));
     let answer = http::get(server.port(), path, field).context(asking)?;
     let problem = if answer.status != wanted {
         format!("must be answered {wanted} and was answered {}", answer.status)
