@@ -38,6 +38,25 @@ pub fn object(bytes: &[u8]) -> Result<Claim, &'static str> {
     }
 }
 
+/// The names of an object so far, beyond the first few: those are compared one by one, which is faster than hashing them.
+#[derive(Default)]
+struct Names(std::collections::HashSet<String>);
+
+impl Names {
+    /// How many names are compared one by one. More of them are hashed, so that a large object does not cost its square.
+    const FEW: usize = 16;
+
+    fn is_new(&mut self, name: &str, members: &[(String, Claim)]) -> bool {
+        if members.len() < Self::FEW {
+            return !members.iter().any(|(there, _)| there == name);
+        }
+        if self.0.is_empty() {
+            self.0.extend(members.iter().map(|(there, _)| there.clone()));
+        }
+        self.0.insert(name.to_owned())
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Strict<'a> {
     depth: usize,
@@ -108,10 +127,10 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Claim, A::Error> {
         let inner = self.inner()?;
         let mut members: Vec<(String, Claim)> = Vec::new();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = Names::default();
         while let Some(name) = entries.next_key::<String>()? {
             // SECURITY: which of two values counts is a matter of taste, so neither does (a_name_stands_once).
-            if !seen.insert(name.clone()) {
+            if !seen.is_new(&name, &members) {
                 return Err(A::Error::custom("a name repeats"));
             }
             let value = entries.next_value_seed(inner)?;
@@ -149,6 +168,19 @@ mod tests {
         assert!(object(b"{\"a\":\"\xff\"}").is_err(), "not UTF-8");
         let good = object(br#" {"a":1,"b":{"a":1.5},"c":[null,true,"x",18446744073709551615]} "#).unwrap();
         assert_eq!(good.member("a"), Some(&Claim::Integer(1)));
+    }
+
+    #[test]
+    fn a_name_stands_once_among_many() {
+        for count in 1..40 {
+            let members: Vec<String> = (0..count).map(|number| format!("\"{number}\":0")).collect();
+            let good = format!("{{{}}}", members.join(","));
+            assert!(object(good.as_bytes()).is_ok(), "{count}");
+            for again in 0..count {
+                let bad = format!("{{{},\"{again}\":0}}", members.join(","));
+                assert!(object(bad.as_bytes()).is_err(), "{again} of {count}");
+            }
+        }
     }
 
     #[test]
