@@ -4,10 +4,12 @@
 
 mod backend;
 mod client;
+mod oidc_provider;
 mod records;
 
 pub use backend::{Backend, Reply, Seen};
 pub use client::{Answer, Client};
+pub use oidc_provider::OidcProvider;
 pub use records::Records;
 
 use portcullis::{Gateway, Loaded, RecordSink, Running};
