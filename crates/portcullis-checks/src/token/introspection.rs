@@ -12,6 +12,7 @@ use event_listener::Event;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use portcullis_config::Secret;
 use portcullis_core::{Claim, Code, Denial, Effects, Fetch, Subject};
+use quick_cache::unsync::Cache;
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -19,6 +20,11 @@ use std::time::Duration;
 
 /// The most tokens that are asked about at once.
 const MAX_FLIGHTS: usize = 1024;
+/// How many tokens that are not active are remembered.
+const MAX_INACTIVE: usize = 4096;
+/// How long a token that is not active is not asked about again, at most; a client that tries again and again costs the
+/// server no request each time.
+const INACTIVE_LIFETIME: Duration = Duration::from_secs(10);
 
 /// What came of asking.
 #[derive(Clone, Debug)]
@@ -46,6 +52,8 @@ pub struct Introspector {
     /// How long an answer may be used.
     lifetime: Duration,
     flights: Mutex<HashMap<TokenDigest, Arc<Flight>>>,
+    /// Tokens that are not active, and until when that is believed, on the clock that never goes back.
+    inactive: Mutex<Cache<TokenDigest, Duration>>,
 }
 
 /// Takes a flight off the list when whoever began it has its answer, or goes away without.
@@ -65,12 +73,18 @@ impl Drop for Landing<'_> {
 impl Introspector {
     /// One that authenticates as this client (RFC 6749, section 2.3.1).
     pub fn new(client: String, secret: Secret, lifetime: Duration) -> Introspector {
-        Introspector { client, secret, lifetime, flights: Mutex::default() }
+        let inactive = Mutex::new(Cache::new(MAX_INACTIVE));
+        Introspector { client, secret, lifetime, flights: Mutex::default(), inactive }
     }
 
     fn list<T>(&self, work: impl FnOnce(&mut HashMap<TokenDigest, Arc<Flight>>) -> T) -> T {
         // A poisoned lock means that a thread died between two plain writes; either value is a valid state.
         work(&mut self.flights.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn remembered<T>(&self, work: impl FnOnce(&mut Cache<TokenDigest, Duration>) -> T) -> T {
+        // As above: a cache that lost an entry is a cache.
+        work(&mut self.inactive.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What the server at `url` says of `token`.
@@ -86,6 +100,10 @@ impl Introspector {
         digest: TokenDigest,
         effects: &dyn Effects,
     ) -> Answer {
+        let refused_before = self.remembered(|inactive| inactive.get(&digest).copied());
+        if refused_before.is_some_and(|until| effects.monotonic() < until) {
+            return Err(inactive());
+        }
         loop {
             let (flight, leads) = self.list(|flights| match flights.get(&digest) {
                 Some(flight) => (Some(Arc::clone(flight)), false),
@@ -102,6 +120,10 @@ impl Introspector {
             if leads {
                 let landing = Landing { introspector: self, digest, flight: Arc::clone(&flight) };
                 let answer = self.fetch(url, issuer, rules, token, effects).await;
+                if answer.as_ref().is_err_and(|denial| denial.code() == Code::TokenInactive) {
+                    let until = effects.monotonic().saturating_add(self.lifetime.min(INACTIVE_LIFETIME));
+                    self.remembered(|inactive| inactive.insert(digest, until));
+                }
                 let _ = landing.flight.answer.set(answer.clone());
                 return answer;
             }
@@ -134,15 +156,24 @@ impl Introspector {
         let claims = json::object(&fetched.body).map_err(|why| fault(why.to_owned()))?;
         match claims.member("active") {
             Some(Claim::Bool(true)) => {}
-            Some(Claim::Bool(false)) => {
-                return Err(Denial::new(
-                    Code::TokenInactive,
-                    "the authorization server says that it is not active",
-                ));
-            }
+            Some(Claim::Bool(false)) => return Err(inactive()),
             Some(_) | None => {
                 return Err(fault("the answer does not say whether the token is active".into()));
             }
+        }
+        // SECURITY: servers answer for refresh tokens as well, with no type or another one where they are careful
+        // (only_access_tokens_are_active).
+        let kind = claims.member("token_type");
+        let sent = |kind: &Claim| {
+            kind.as_text().is_some_and(|kind| {
+                ["bearer", "dpop", "access_token"].iter().any(|sent| kind.eq_ignore_ascii_case(sent))
+            })
+        };
+        if kind.is_some_and(|kind| !sent(kind)) {
+            return Err(Denial::new(
+                Code::TokenType,
+                "the authorization server says that it is no access token",
+            ));
         }
         let now = effects.now().unix;
         let judged = rules.judge(issuer, self.completed(claims, issuer, now), now)?;
@@ -163,7 +194,8 @@ impl Introspector {
                     members.push(("iss".into(), Claim::Text(issuer.into())));
                 }
                 if !has(&members, "exp") {
-                    let end = now.saturating_add(self.lifetime).as_secs();
+                    // A second more than the answer is used for, since it is rounded down.
+                    let end = now.saturating_add(self.lifetime).as_secs().saturating_add(1);
                     members.push(("exp".into(), Claim::Integer(i64::try_from(end).unwrap_or(i64::MAX))));
                 }
                 Claim::Object(members)
@@ -189,6 +221,10 @@ impl Introspector {
             ..Fetch::get(url.clone())
         })
     }
+}
+
+fn inactive() -> Denial {
+    Denial::new(Code::TokenInactive, "the authorization server says that it is not active")
 }
 
 /// The `Authorization` field of a client (RFC 6749, section 2.3.1: both parts are form-encoded first).

@@ -207,7 +207,14 @@ impl Issuer {
             }
             KeySource::Issuer => {
                 let name = self.name.as_deref().ok_or("the issuer has no name")?;
-                metadata::of_issuer(name, effects).await?
+                match metadata::of_issuer(name, effects).await {
+                    Ok(metadata) => metadata,
+                    // One without metadata can still be asked; what was found once is not given up for that.
+                    Err(_) if self.introspection.is_some() && self.loaded.load().is_none() => {
+                        Metadata { issuer: name.to_owned(), ..Metadata::default() }
+                    }
+                    Err(why) => return Err(why),
+                }
             }
             KeySource::TokenEndpoint(url) => {
                 metadata::of_token_endpoint(url, self.name.as_deref(), effects).await?

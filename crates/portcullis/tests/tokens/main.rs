@@ -13,6 +13,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attacks;
+mod forge;
+
 use support::{Backend, Client, OidcProvider, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
