@@ -84,7 +84,7 @@ fn malformed(detail: &'static str) -> Denial {
 fn token<'a>(facts: &Facts<'a>, max_bytes: usize) -> Result<Option<(Scheme, Cow<'a, str>)>, Denial> {
     let field = match facts.head.once(header::AUTHORIZATION.as_str()) {
         Once::Absent => return Ok(None),
-        // SECURITY: which of two tokens counts is a matter of taste, so neither does (a_repeated_token_is_a_denial).
+        // SECURITY: which of two tokens counts is a matter of taste, so neither does (tests/tokens/attacks.rs).
         Once::Repeated => {
             return Err(Denial::new(Code::CredentialRepeated, "there are several Authorization fields"));
         }
@@ -101,7 +101,8 @@ fn token<'a>(facts: &Facts<'a>, max_bytes: usize) -> Result<Option<(Scheme, Cow<
         // Another scheme is another method's credential.
         return Ok(None);
     } else {
-        // SECURITY: `Bearer` and a tab is no other scheme, and must not let the next method be asked.
+        // SECURITY: `Bearer` and a tab is no other scheme, and must not let the next method be asked
+        // (tests/tokens/attacks.rs).
         return Err(malformed("Authorization names no scheme"));
     };
     let token = rest.trim_matches(' ');
@@ -336,7 +337,8 @@ impl Bearer {
             if trust.is_none_or(|trust| trust.binding_required) {
                 return refused("it is not bound to its sender, and must be");
             }
-            // SECURITY: a client that proves a key means a token that is bound to it (RFC 9449, section 7.1).
+            // SECURITY: a client that proves a key means a token that is bound to it, RFC 9449, section 7.1
+            // (tests/tokens/attacks.rs).
             return match scheme {
                 Scheme::Bearer => Ok(()),
                 Scheme::Dpop => refused("it is not bound to a key, and was sent as if it were"),
@@ -350,7 +352,7 @@ impl Bearer {
         match (key, scheme) {
             (None, Scheme::Bearer) => Ok(()),
             (None, Scheme::Dpop) => refused("it is not bound to a key, and was sent as if it were"),
-            // SECURITY: a stolen token must not become a bearer token (RFC 9449, section 7.2).
+            // SECURITY: a stolen token must not become a bearer token, RFC 9449, section 7.2 (tests/tokens/attacks.rs).
             (Some(_), Scheme::Bearer) => refused("it is bound to a key, and was sent without proof"),
             (Some(key), Scheme::Dpop) => {
                 let nonces = trust.and_then(|trust| trust.nonces.as_ref());
@@ -379,10 +381,12 @@ impl Trust {
     ) -> Result<Arc<Loaded>, Denial> {
         match loaded.keys.verify(jws) {
             Ok(()) => Ok(loaded),
-            Err(denial) if denial.code() == Code::TokenKeyUnknown && self.issuer.refreshed(effects).await => {
+            Err(denial) if denial.code() == Code::TokenKeyUnknown => {
+                self.issuer.refresh(effects).await;
+                // Also where nothing was fetched now: another request may have had it fetched since the first look.
                 let fresh = self.issuer.loaded(facts.now.monotonic, effects).await;
                 let fresh = fresh.map_err(|Fault { detail }| Denial::new(Code::Fault, detail))?;
-                if fresh.issuer != loaded.issuer {
+                if fresh.issuer != loaded.issuer || fresh.generation == loaded.generation {
                     return Err(denial);
                 }
                 fresh.keys.verify(jws).map(|()| fresh)

@@ -80,7 +80,8 @@ pub async fn check(
     let proof = match facts.head.once(FIELD.as_str()) {
         Once::One(proof) => proof,
         Once::Absent => return Err(invalid("there is no proof")),
-        // SECURITY: which of two proofs counts is a matter of taste, so neither does (RFC 9449, section 4.3).
+        // SECURITY: which of two proofs counts is a matter of taste, so neither does: RFC 9449, section 4.3
+        // (tests/tokens/attacks.rs).
         Once::Repeated => return Err(invalid("there are several proofs")),
         Once::Unreadable => return Err(invalid("the proof is not text")),
     };
@@ -114,7 +115,7 @@ pub async fn check(
     };
     let issued = issued.ok_or_else(|| invalid("the proof has no iat"))?;
     // SECURITY: the time of the memory that is asked below, and not that at which the request came: a proof that grew too old
-    // while an authorization server was asked would be forgotten there and still be taken here.
+    // while an authorization server was asked would be forgotten there and still be taken here (a_proof_grows_old_while_the_provider_is_asked).
     let now = effects.now().unix;
     if issued > now.saturating_add(WINDOW) || issued.saturating_add(WINDOW) <= now {
         return Err(invalid("the proof is too old, or of the future"));
@@ -131,7 +132,7 @@ pub async fn check(
     used.update(jti.as_bytes());
     let mut id = [0; 32];
     id.iter_mut().zip(used.finish().as_ref()).for_each(|(byte, of)| *byte = *of);
-    // SECURITY: remembered until no clock would accept it (a_proof_is_good_once).
+    // SECURITY: remembered until no clock would accept it (tests/tokens/attacks.rs).
     match effects.first_use(id, issued.saturating_add(WINDOW)).resolve().await {
         Ok(true) => Ok(()),
         Ok(false) => Err(Denial::new(Code::ProofReplayed, "the proof was used before")),

@@ -162,7 +162,7 @@ impl Introspector {
             }
         }
         // SECURITY: servers answer for refresh tokens as well, with no type or another one where they are careful
-        // (only_access_tokens_are_active).
+        // (tests/tokens/attacks.rs).
         let kind = claims.member("token_type");
         let sent = |kind: &Claim| {
             kind.as_text().is_some_and(|kind| {

@@ -104,7 +104,8 @@ impl Rules {
     pub fn judge_type(&self, typ: Option<&str>) -> Result<(), Denial> {
         let fits = match self.profile {
             Profile::AccessToken => typ == Some("at+jwt"),
-            // SECURITY: a token that was made for something else, such as a DPoP proof, is no credential.
+            // SECURITY: a token that was made for something else, such as a DPoP proof, is no credential
+            // (an_access_token_says_that_it_is_one).
             Profile::Any | Profile::Access => matches!(typ, None | Some("jwt" | "at+jwt")),
         };
         if fits { Ok(()) } else { Err(Denial::new(Code::TokenType, "it is for another purpose, by its typ")) }
@@ -116,7 +117,8 @@ impl Rules {
     /// The codes of tokens; each names the claim.
     pub fn judge(&self, issuer: &str, claims_of: Claim, now: Duration) -> Result<Judged, Denial> {
         let object = &claims_of;
-        // SECURITY: exactly this string; a list, or another spelling of the same URL, is another issuer.
+        // SECURITY: exactly this string; a list, or another spelling of the same URL, is another issuer
+        // (each_claim_is_judged).
         if object.member("iss").and_then(Claim::as_text) != Some(issuer) {
             return Err(Denial::new(Code::TokenIssuer, "its iss is not the issuer's"));
         }

@@ -145,7 +145,7 @@ impl Inner {
         let found: Vec<SocketAddr> = found.map_err(|error| format!("look-up: {error}"))?.collect();
         let mut last = "the name has no address".to_owned();
         for address in found {
-            // SECURITY: the very address that is connected to is judged (a_name_for_a_neighbour_is_not_connected_to).
+            // SECURITY: the very address that is connected to is judged (a_neighbour_of_the_gateway_is_not_asked).
             if !self.guard.allows(address.ip()) {
                 last = format!("{} is not a public address, and not listed under `outbound`", address.ip());
                 continue;

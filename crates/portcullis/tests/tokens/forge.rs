@@ -33,10 +33,10 @@ pub fn sha256(text: &str) -> String {
 }
 
 enum Key {
-    Rsa(RsaKeyPair, &'static dyn RsaEncoding),
+    Rsa(Box<RsaKeyPair>, &'static dyn RsaEncoding),
     Ec(EcdsaKeyPair),
     Ed(Ed25519KeyPair),
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
 }
 
 /// Somebody who signs.
@@ -48,7 +48,7 @@ pub struct Signer {
 
 impl Signer {
     pub fn rsa(kid: &str) -> Signer {
-        let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+        let pair = Box::new(RsaKeyPair::generate(KeySize::Rsa2048).unwrap());
         Signer { kid: kid.into(), algorithm: "RS256", key: Key::Rsa(pair, &signature::RSA_PKCS1_SHA256) }
     }
 
@@ -75,7 +75,7 @@ impl Signer {
             "HS384" => hmac::HMAC_SHA384,
             _ => hmac::HMAC_SHA512,
         };
-        Signer { kid: kid.into(), algorithm, key: Key::Secret(hmac::Key::new(of, secret)) }
+        Signer { kid: kid.into(), algorithm, key: Key::Secret(Box::new(hmac::Key::new(of, secret))) }
     }
 
     /// The public key, or the secret one where there is no other.
@@ -172,10 +172,12 @@ impl Signer {
 pub fn with(object: &Value, other: &Value) -> Value {
     let mut object = object.clone();
     for (name, value) in other.as_object().unwrap() {
-        match value {
-            Value::Null => object.as_object_mut().unwrap().remove(name),
-            value => object.as_object_mut().unwrap().insert(name.clone(), value.clone()),
-        };
+        let members = object.as_object_mut().unwrap();
+        if value.is_null() {
+            members.remove(name);
+        } else {
+            members.insert(name.clone(), value.clone());
+        }
     }
     object
 }

@@ -106,7 +106,7 @@ pub fn rows(table: &mut Table, stage: &Stage) {
 
     // The same signature with the order added to its second half (RFC 8032, section 5.1.7, asks for the small one).
     let (signed, signature) = parts(&stage.ed.token(&claims));
-    let mut malleable = signature.clone();
+    let mut malleable = signature;
     let mut carry = 0_u16;
     for (byte, order) in malleable[32..].iter_mut().zip(ED_ORDER) {
         let sum = u16::from(*byte) + u16::from(order) + carry;
