@@ -182,20 +182,20 @@ impl Issuer {
         self.loaded.load_full().filter(|loaded| self.serves(loaded, now))
     }
 
-    /// Has its keys fetched again, since one is missing, and waits for it. `false` where that was done a moment ago.
-    pub async fn refreshed(&self, effects: &dyn Effects) -> bool {
+    /// Has its keys fetched again, since one is missing, and waits for it, unless that was done a moment ago.
+    pub async fn refresh(&self, effects: &dyn Effects) {
         if !self.is_fetched() {
-            return false;
+            return;
         }
         let due = self.attempted.load(Ordering::Acquire).saturating_add(millis(self.refresh.min_interval));
         // SECURITY: whoever makes up names of keys causes at most one fetch in this time
         // (tests/tokens/issuer_failures.rs).
         if millis(effects.monotonic()) < due {
-            return false;
+            return;
         }
         let changed = self.changed.listen();
         self.wanted.notify(1);
-        race::within(effects.sleep(PATIENCE), changed).await.is_some()
+        let _ = race::within(effects.sleep(PATIENCE), changed).await;
     }
 
     async fn fetch(&self, effects: &dyn Effects) -> Result<(Loaded, Duration), String> {
@@ -207,7 +207,14 @@ impl Issuer {
             }
             KeySource::Issuer => {
                 let name = self.name.as_deref().ok_or("the issuer has no name")?;
-                metadata::of_issuer(name, effects).await?
+                match metadata::of_issuer(name, effects).await {
+                    Ok(metadata) => metadata,
+                    // One without metadata can still be asked; what was found once is not given up for that.
+                    Err(_) if self.introspection.is_some() && self.loaded.load().is_none() => {
+                        Metadata { issuer: name.to_owned(), ..Metadata::default() }
+                    }
+                    Err(why) => return Err(why),
+                }
             }
             KeySource::TokenEndpoint(url) => {
                 metadata::of_token_endpoint(url, self.name.as_deref(), effects).await?

@@ -70,7 +70,7 @@ pub async fn of_issuer(name: &str, effects: &dyn Effects) -> Result<Metadata, St
     let mut errors = Vec::new();
     for place in places(name) {
         match read(&place, effects).await {
-            // SECURITY: one issuer must not speak for another (a_metadata_document_speaks_for_its_own_issuer).
+            // SECURITY: one issuer must not speak for another (metadata_speaks_for_its_own_issuer_and_token_endpoint).
             Ok(metadata) if metadata.issuer == name => return Ok(metadata),
             Ok(_) => errors.push(format!("{place} is another issuer's")),
             Err(error) => errors.push(error),
