@@ -117,6 +117,13 @@ pub trait Authenticate: Check {
     /// very method refused; nothing but what the method's standard wants told of it may be told.
     fn challenges(&self, refused: Option<&Denial>) -> Vec<String>;
 
+    /// What a client that nobody could identify is told in place of a challenge, such as where to log in. Asked only where
+    /// its credential is absent and no other method claimed the request.
+    fn invite<'a>(&'a self, facts: &'a Facts<'a>, effects: &'a dyn Effects) -> Step<'a, Option<Denial>> {
+        let _ = (facts, effects);
+        Step::Ready(None)
+    }
+
     /// Where its credential stands in a request; it is taken away there before anything is forwarded.
     fn credentials(&self) -> Vec<CredentialLocation>;
 

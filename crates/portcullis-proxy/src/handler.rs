@@ -6,7 +6,7 @@
 use crate::answer::{Answer, Source};
 use crate::hygiene;
 use crate::life::Life;
-use crate::respond::{answer_with, end_with_server_error, fail, refuse};
+use crate::respond::{answer_with, end_with_server_error, fail, refuse, refuse_with_fields};
 use crate::upload::{RequestBody, Upload};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
@@ -33,7 +33,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// The request is the one that was judged: a canonical target, end-to-end fields without credentials, and among the
 /// extensions the [`Principal`](portcullis_core::Principal) and the [`RouteId`](portcullis_core::RouteId). If its body
-/// is refused while it is read (too large, too slow), the client is told so whatever the handler answers.
+/// is refused while it is read (too large, too slow), the client is told so whatever the handler answers. A handler that
+/// refuses puts a [`Denial`] among the extensions of its answer, and nothing else of that answer counts.
 pub trait Handler: Send + Sync {
     /// Answers one request. Runs on the runtime that [`bind`](crate::bind) was given.
     fn call(
@@ -159,6 +160,9 @@ impl Local {
             return fail(recording, denial, told.as_ref(), life);
         };
         let (mut parts, mut body) = response.into_parts();
+        if let Some(denial) = parts.extensions.remove::<Denial>() {
+            return refuse_with_fields(recording, denial, life);
+        }
         let status = parts.status;
         if !(200..600).contains(&status.as_u16()) {
             let denial = Denial::new(

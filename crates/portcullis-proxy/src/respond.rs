@@ -7,7 +7,7 @@ use crate::life::Life;
 use crate::upload::Upload;
 use http::header::{self, HeaderMap};
 use http::{Response, StatusCode};
-use portcullis_core::answer::{Told, problem};
+use portcullis_core::answer::{Told, problem, refusal};
 use portcullis_core::{Denial, Outcome, Recording};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -68,6 +68,20 @@ pub(crate) fn fail(
 pub(crate) fn refuse(recording: Recording, denial: Denial, life: &Rc<Life>) -> Response<Answer> {
     let status = denial.status();
     end(recording, Outcome::Refused(denial), status, None, life)
+}
+
+/// The answer to a request that the gateway itself refuses after it was judged, with what the refusal tells the client.
+pub(crate) fn refuse_with_fields(
+    mut recording: Recording,
+    denial: Denial,
+    life: &Rc<Life>,
+) -> Response<Answer> {
+    let response = refusal(&denial, &recording.record().id, None);
+    let record = recording.record_mut();
+    record.status = Some(response.status());
+    record.bytes_sent = response.body().len() as u64;
+    recording.close(Outcome::Refused(denial));
+    response.map(|bytes| Answer::whole(bytes, life))
 }
 
 fn end(

@@ -164,13 +164,14 @@ pub fn compile(
 
 /// Adds a route for each thing that the gateway itself answers.
 fn serve_endpoints(endpoints: &[Served], world: &LaterWorld, routes: &mut Vec<Route>, targets: &mut Targets) {
-    let mut paths: Vec<&str> = Vec::new();
+    let mut places: Vec<(&str, &[String])> = Vec::new();
     for served in endpoints {
         // The same thing can be asked for in several sections.
-        if paths.contains(&served.path.as_str()) {
+        let place = (served.path.as_str(), served.hosts.as_slice());
+        if places.contains(&place) {
             continue;
         }
-        paths.push(&served.path);
+        places.push(place);
         let handler = EndpointHandler { endpoint: Arc::clone(&served.endpoint), world: Arc::clone(world) };
         let target = targets.push(Target::Handler(Arc::new(handler)), "the gateway itself".to_owned());
         let controls = Controls {

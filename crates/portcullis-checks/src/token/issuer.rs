@@ -55,6 +55,8 @@ pub struct Loaded {
     pub keys: KeySet,
     /// Where opaque tokens are introspected.
     pub introspection: Option<Uri>,
+    /// All that it says of itself; empty where nobody asked it.
+    pub metadata: Metadata,
     /// When the keys are to be fetched again, on the clock that never goes back. `None` where they are fixed.
     due: Option<Duration>,
     /// The document, for telling whether anything has changed.
@@ -94,6 +96,7 @@ impl Issuer {
             issuer: name,
             keys,
             introspection: None,
+            metadata: Metadata::default(),
             due: None,
             document: Vec::new(),
             generation: 0,
@@ -220,8 +223,8 @@ impl Issuer {
                 metadata::of_token_endpoint(url, self.name.as_deref(), effects).await?
             }
         };
-        let introspection = self.introspection.clone().or(found.introspection);
-        let (document, lifetime) = match self.keys_at.clone().or(found.jwks) {
+        let introspection = self.introspection.clone().or_else(|| found.introspection.clone());
+        let (document, lifetime) = match self.keys_at.clone().or_else(|| found.jwks.clone()) {
             None if introspection.is_some() => (b"{\"keys\":[]}".to_vec(), DEFAULT_LIFETIME),
             None => return Err("its metadata names neither keys nor introspection".to_owned()),
             Some(url) => {
@@ -237,14 +240,17 @@ impl Issuer {
             });
         }
         let due = Some(effects.monotonic().saturating_add(lifetime));
-        Ok((Loaded { issuer: found.issuer, keys, introspection, due, document, generation: 0 }, lifetime))
+        let issuer = found.issuer.clone();
+        let loaded = Loaded { issuer, keys, introspection, metadata: found, due, document, generation: 0 };
+        Ok((loaded, lifetime))
     }
 
     fn take(&self, mut loaded: Loaded) {
         if let Some(before) = self.loaded.load().as_ref() {
             let same = before.document == loaded.document
                 && before.issuer == loaded.issuer
-                && before.introspection == loaded.introspection;
+                && before.introspection == loaded.introspection
+                && before.metadata == loaded.metadata;
             loaded.generation = before.generation + u64::from(!same);
         }
         self.loaded.store(Some(Arc::new(loaded)));

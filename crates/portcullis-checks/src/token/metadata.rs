@@ -19,6 +19,8 @@ pub struct Metadata {
     pub authorization: Option<Uri>,
     /// Where browsers log out.
     pub end_session: Option<Uri>,
+    /// Whether it names itself when it sends a browser back (RFC 9207, section 3).
+    pub names_itself: bool,
 }
 
 /// How many folders of a token endpoint's path are looked into.
@@ -155,6 +157,8 @@ pub fn parse(bytes: &[u8]) -> Result<Metadata, String> {
         introspection: url("introspection_endpoint")?,
         authorization: url("authorization_endpoint")?,
         end_session: url("end_session_endpoint")?,
+        names_itself: document.member("authorization_response_iss_parameter_supported")
+            == Some(&Claim::Bool(true)),
     })
 }
 

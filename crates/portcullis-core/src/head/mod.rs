@@ -220,19 +220,7 @@ impl Head {
 
     /// The cookie `name`, which must not repeat (RFC 6265, section 4.2).
     pub fn cookie_once(&self, name: &str) -> Once<'_> {
-        let mut found = Once::Absent;
-        for field in self.headers.get_all(header::COOKIE) {
-            let Ok(text) = field.to_str() else { return Once::Unreadable };
-            for (_, value) in
-                text.split(';').filter_map(|pair| pair.trim().split_once('=')).filter(|(key, _)| *key == name)
-            {
-                if !matches!(found, Once::Absent) {
-                    return Once::Repeated;
-                }
-                found = Once::One(Cow::Borrowed(value));
-            }
-        }
-        found
+        cookie(&self.headers, name)
     }
 
     /// Takes a credential away, in every spelling, so that nothing behind the gateway sees it.
@@ -264,6 +252,23 @@ impl Head {
     pub fn into_parts(self) -> (Method, PathAndQuery, HeaderMap, Extensions) {
         (self.method, self.target, self.headers, self.extensions)
     }
+}
+
+/// The cookie `name` of these fields, which must not repeat (RFC 6265, section 4.2).
+pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Once<'a> {
+    let mut found = Once::Absent;
+    for field in headers.get_all(header::COOKIE) {
+        let Ok(text) = field.to_str() else { return Once::Unreadable };
+        for (_, value) in
+            text.split(';').filter_map(|pair| pair.trim().split_once('=')).filter(|(key, _)| *key == name)
+        {
+            if !matches!(found, Once::Absent) {
+                return Once::Repeated;
+            }
+            found = Once::One(Cow::Borrowed(value));
+        }
+    }
+    found
 }
 
 fn only<'a>(mut values: impl Iterator<Item = &'a HeaderValue>) -> Option<&'a HeaderValue> {
