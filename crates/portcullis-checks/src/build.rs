@@ -1,6 +1,7 @@
 //! What checks are built with, and what they leave behind for the gateway.
 
 use crate::authn::key_digest::KeyHasher;
+use crate::authn::openid_connect::config::BuiltLogin;
 use crate::authn::users::Users;
 use crate::shape::identity_token::PublishedKeys;
 use portcullis_config::{Context, Span};
@@ -28,6 +29,8 @@ pub struct Build {
     pub endpoints: Vec<Served>,
     /// The keys that are published, by path.
     pub key_sets: BTreeMap<String, Arc<PublishedKeys>>,
+    /// The logins so far.
+    pub logins: Vec<BuiltLogin>,
     limits: u32,
 }
 
@@ -45,6 +48,7 @@ impl Build {
             jobs: Vec::new(),
             endpoints: Vec::new(),
             key_sets: BTreeMap::new(),
+            logins: Vec::new(),
             limits: 0,
         }
     }

@@ -11,6 +11,7 @@ pub mod jwt;
 pub mod key_config;
 pub mod key_digest;
 pub mod oauth2;
+pub mod openid_connect;
 pub mod password_config;
 pub mod resource_metadata;
 pub mod token_config;
@@ -27,6 +28,7 @@ use bearer::Trust;
 use http::HeaderName;
 use jwt::JwtConfig;
 use oauth2::OAuth2Config;
+use openid_connect::OpenIdConnectConfig;
 use portcullis_config::{
     Context, Decode, DecodeFields, Definitions, Entry, Fields, Key, Node, ObjectSchema, Span, Spanned, Value,
     suggest,
@@ -47,10 +49,12 @@ pub enum MethodConfig {
     Jwt(Box<JwtConfig>),
     /// By an OAuth 2 access token.
     OAuth2(Box<OAuth2Config>),
+    /// By a browser's session.
+    OpenIdConnect(Box<OpenIdConnectConfig>),
 }
 
 /// The words for `type`, as they are printed.
-const TYPES: [&str; 4] = ["api_key", "basic", "jwt", "OAuth2"];
+const TYPES: [&str; 5] = ["api_key", "basic", "jwt", "OAuth2", "openid_connect"];
 
 impl MethodConfig {
     fn decode_fields(fields: &mut Fields<'_>, cx: &mut Context) -> Option<MethodConfig> {
@@ -65,6 +69,8 @@ impl MethodConfig {
             "oauth2" => {
                 OAuth2Config::decode_fields(fields, cx).map(|oauth2| MethodConfig::OAuth2(Box::new(oauth2)))
             }
+            "openidconnect" | "oidc" => OpenIdConnectConfig::decode_fields(fields, cx)
+                .map(|login| MethodConfig::OpenIdConnect(Box::new(login))),
             _ => {
                 let unknown =
                     cx.error("config.unknown_value", given.span, "there is no such type of authentication");
@@ -86,13 +92,15 @@ impl MethodConfig {
             MethodConfig::Basic(config) => Some(Compiled::Check(Arc::new(config.compile(build, cx)?))),
             MethodConfig::Jwt(config) => config.compile(build, cx).map(Box::new).map(Compiled::Token),
             MethodConfig::OAuth2(config) => config.compile(build, cx).map(Box::new).map(Compiled::Token),
+            MethodConfig::OpenIdConnect(config) => {
+                Some(Compiled::Check(Arc::new(config.compile(build, cx)?)))
+            }
         }
     }
 
     fn token(&self) -> Option<&TokenConfig> {
         match self {
-            MethodConfig::ApiKey(_) => None,
-            MethodConfig::Basic(_) => None,
+            MethodConfig::ApiKey(_) | MethodConfig::Basic(_) | MethodConfig::OpenIdConnect(_) => None,
             MethodConfig::Jwt(config) => Some(&config.token),
             MethodConfig::OAuth2(config) => Some(&config.token),
         }
@@ -108,7 +116,7 @@ impl MethodConfig {
         match self {
             MethodConfig::ApiKey(config) => Some(config.keys.is_none()),
             MethodConfig::Basic(_) => Some(true),
-            MethodConfig::Jwt(_) | MethodConfig::OAuth2(_) => None,
+            MethodConfig::Jwt(_) | MethodConfig::OAuth2(_) | MethodConfig::OpenIdConnect(_) => None,
         }
     }
 
@@ -145,6 +153,7 @@ impl Decode for MethodConfig {
                 Self::schema_of::<BasicConfig>(&["basic", "Basic"], BASIC, definitions),
                 Self::schema_of::<JwtConfig>(&["jwt", "JWT"], JWT, definitions),
                 Self::schema_of::<OAuth2Config>(&["OAuth2", "oauth2"], OAUTH2, definitions),
+                Self::schema_of::<OpenIdConnectConfig>(&OPENID_CONNECT_WORDS, OPENID_CONNECT, definitions),
             ] })
         })
     }
@@ -175,6 +184,9 @@ pub struct AuthenticationConfig {
 const BASIC: &str = "A name and a password (RFC 7617).";
 const JWT: &str = "A token that an issuer signed (RFC 7519).";
 const OAUTH2: &str = "An OAuth 2 access token, signed or opaque (RFC 6750).";
+const OPENID_CONNECT: &str =
+    "A login with an OpenID provider, for people in browsers. The session stands in a sealed cookie.";
+const OPENID_CONNECT_WORDS: [&str; 3] = ["openid_connect", "openIdConnect", "oidc"];
 const ANY: Key<'static> = Key::new("any");
 const ALL: Key<'static> = Key::new("all");
 
@@ -265,6 +277,8 @@ impl Decode for AuthenticationConfig {
             let basic = MethodConfig::schema_of::<BasicConfig>(&["basic", "Basic"], BASIC, definitions);
             let jwt = MethodConfig::schema_of::<JwtConfig>(&["jwt", "JWT"], JWT, definitions);
             let oauth2 = MethodConfig::schema_of::<OAuth2Config>(&["OAuth2", "oauth2"], OAUTH2, definitions);
+            let login =
+                MethodConfig::schema_of::<OpenIdConnectConfig>(&OPENID_CONNECT_WORDS, OPENID_CONNECT, definitions);
             let mut any = ObjectSchema::new("One of several methods must succeed.");
             let methods = Vec::<MethodConfig>::schema(definitions);
             any.property(ANY, "The methods, asked in this order.", methods.clone(), None, true);
@@ -275,6 +289,7 @@ impl Decode for AuthenticationConfig {
                 with_mode(basic, definitions),
                 with_mode(jwt, definitions),
                 with_mode(oauth2, definitions),
+                with_mode(login, definitions),
                 with_mode(any.into_json(), definitions),
                 with_mode(all.into_json(), definitions),
             ] })

@@ -121,7 +121,7 @@ pub(crate) fn url(text: &Spanned<String>, cx: &mut Context) -> Option<Uri> {
     }
 }
 
-fn claim_path(text: &Spanned<String>, cx: &mut Context) -> Option<ClaimPath> {
+pub(super) fn claim_path(text: &Spanned<String>, cx: &mut Context) -> Option<ClaimPath> {
     let path = ClaimPath::parse(&text.value);
     if path.is_none() {
         cx.error("config.claim_path", text.span, "this is not the path of a claim")
