@@ -62,6 +62,8 @@ impl OidcProvider {
             let mut line = String::new();
             let read = output.read_line(&mut line);
             let _nobody_waits = tell.send(read.map(|_| line));
+            // What it says later is read as well: a program that nobody listens to ends at its next word.
+            let _ended = std::io::copy(&mut output, &mut std::io::sink());
         });
         let line = told.recv_timeout(START);
         let Some(listening) = line.ok().and_then(Result::ok).and_then(|line| {

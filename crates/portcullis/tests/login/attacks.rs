@@ -1,0 +1,1 @@
+//! Stolen, replayed, forged and misdirected requests.
