@@ -15,8 +15,8 @@ pub struct Browser {
     jars: HashMap<String, BTreeMap<String, String>>,
     /// Every URL that it was at.
     pub history: Vec<String>,
-    /// Whether it keeps cookies.
-    pub blocks_cookies: bool,
+    /// The site whose cookies it does not keep.
+    pub blocks: Option<String>,
 }
 
 /// Origin and target of a URL.
@@ -44,7 +44,7 @@ impl Browser {
         let request =
             format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{cookies}{fields}{length}\r\n{body}");
         let answer = Client::connect(host.parse().unwrap()).await.ask(&request).await;
-        if !self.blocks_cookies {
+        if self.blocks.as_ref().is_none_or(|origin| split(origin).0 != host) {
             for set in answer.fields("set-cookie") {
                 let (name, rest) = set.split_once('=').unwrap();
                 let value = rest.split(';').next().unwrap();

@@ -127,3 +127,142 @@ impl Refreshes {
         Some(flight)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use http::HeaderMap;
+    use portcullis_core::{
+        Count, CountKey, Fingerprint, KeyDigest, KeyRecord, KeySetId, Limit, Now, Standing, Step,
+    };
+    use std::future::Future;
+    use std::net::IpAddr;
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::task::{Context, Poll, Waker};
+
+    /// A world with nothing but a clock.
+    #[derive(Default)]
+    struct World(AtomicU64);
+
+    impl Effects for World {
+        fn now(&self) -> Now {
+            let now = Duration::from_secs(1000 + self.0.load(Ordering::Relaxed));
+            Now { monotonic: now, unix: now }
+        }
+        fn random(&self) -> [u8; 16] {
+            [0; 16]
+        }
+        fn count<'a>(&'a self, _: &'a Limit, _: CountKey<'a>) -> Step<'a, Result<Count, Fault>> {
+            Step::Ready(Err(Fault { detail: "no counters".into() }))
+        }
+        fn key(&self, _: KeySetId, _: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>> {
+            Step::Ready(Err(Fault { detail: "no keys".into() }))
+        }
+        fn sleep(&self, _: Duration) -> Wait<'static, ()> {
+            Box::pin(std::future::pending())
+        }
+        fn standing(&self, _: IpAddr) -> Standing {
+            Standing::Free
+        }
+        fn credential_failed(&self, _: IpAddr) {}
+        fn is_known(&self, _: IpAddr, _: Fingerprint) -> bool {
+            false
+        }
+        fn credential_good(&self, _: IpAddr, _: Fingerprint) {}
+        fn notice(&self, _: &str, _: &str) {}
+    }
+
+    fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn at_once<T>(future: impl Future<Output = T>) -> T {
+        match poll(pin!(future)) {
+            Poll::Ready(value) => value,
+            Poll::Pending => panic!("it waits"),
+        }
+    }
+
+    fn answered(status: u16) -> Answer {
+        let status = StatusCode::from_u16(status).unwrap();
+        Ok(Fetched { status, headers: HeaderMap::new(), body: Bytes::new() })
+    }
+
+    /// A question that is answered when `open` says so.
+    fn question(open: &Arc<AtomicU64>) -> Question {
+        let open = Arc::clone(open);
+        Box::pin(std::future::poll_fn(move |_| match open.load(Ordering::Relaxed) {
+            0 => Poll::Pending,
+            _ => Poll::Ready(answered(200)),
+        }))
+    }
+
+    #[test]
+    fn a_refresh_token_is_used_once() {
+        let (refreshes, world, open) = (Refreshes::default(), World::default(), Arc::new(AtomicU64::new(0)));
+        let mut asked = 0;
+        let mut first = Box::pin(refreshes.answer([1; 32], &world, || {
+            asked += 1;
+            question(&open)
+        }));
+        assert!(poll(first.as_mut()).is_pending());
+        let never = || -> Question { panic!("asked again") };
+        let mut second = Box::pin(refreshes.answer([1; 32], &world, never));
+        assert!(poll(second.as_mut()).is_pending());
+        // Whoever asked goes away; the question stays, and the next one waits for it.
+        drop(first);
+        assert!(poll(second.as_mut()).is_pending());
+        open.store(1, Ordering::Relaxed);
+        assert!(matches!(poll(second.as_mut()), Poll::Ready(Ok(_))));
+        world.0.store(59, Ordering::Relaxed);
+        assert!(at_once(refreshes.answer([1; 32], &world, never)).is_ok());
+        assert_eq!(asked, 1);
+        world.0.store(60, Ordering::Relaxed);
+        let again = at_once(refreshes.answer([1; 32], &world, || Box::pin(async { answered(400) })));
+        assert_eq!(again.unwrap().status, StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn a_provider_that_fails_is_left_alone_for_a_moment() {
+        for failure in [answered(503), answered(429), Err(Fault { detail: "down".into() })] {
+            let (refreshes, world) = (Refreshes::default(), World::default());
+            let failed = failure.is_err();
+            let first = at_once(refreshes.answer([1; 32], &world, || Box::pin(async move { failure })));
+            assert_eq!(first.is_err(), failed);
+            world.0.store(4, Ordering::Relaxed);
+            let second = at_once(refreshes.answer([1; 32], &world, || panic!("asked again")));
+            assert_eq!(second.is_err(), failed);
+            world.0.store(5, Ordering::Relaxed);
+            let third = at_once(refreshes.answer([1; 32], &world, || Box::pin(async { answered(200) })));
+            assert_eq!(third.unwrap().status, StatusCode::OK);
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let (refreshes, world) = (Refreshes::default(), World::default());
+        let digest = |number: usize| {
+            let mut digest = [0; 32];
+            digest[..8].copy_from_slice(&(number as u64).to_le_bytes());
+            digest
+        };
+        let ask =
+            |number: usize| refreshes.answer(digest(number), &world, || Box::pin(async { answered(200) }));
+        // Abandoned before they are answered, and answered.
+        for number in 0..MAX_FLIGHTS {
+            if number % 2 == 0 {
+                let waits = Arc::new(AtomicU64::new(0));
+                let mut question = Box::pin(refreshes.answer(digest(number), &world, || question(&waits)));
+                assert!(poll(question.as_mut()).is_pending());
+            } else {
+                assert!(at_once(ask(number)).is_ok());
+            }
+        }
+        assert!(at_once(ask(MAX_FLIGHTS)).is_err());
+        world.0.store(60, Ordering::Relaxed);
+        assert!(at_once(ask(MAX_FLIGHTS)).is_ok());
+        assert_eq!(lock(&refreshes.flights).len(), 1, "nothing is kept longer than it serves");
+    }
+}
