@@ -25,6 +25,8 @@ mod support;
 
 mod attacks;
 mod browser;
+mod chromium;
 mod refreshing;
 mod round;
 mod site;
+mod webdriver;
