@@ -73,9 +73,10 @@ async fn every_part_of_the_way_back_is_checked() {
     assert_eq!(site.provider.count("/token").await, 0);
     // HEAD exchanges nothing, and POST is not the way.
     let mut browser = fresh.clone();
-    let cookie = browser.cookies(&site.origin)["session-login-0"].clone();
+    let cookie = browser.cookies(&site.origin)["gateway-session-attempt-0"].clone();
     let target = good.strip_prefix(&site.origin).unwrap();
-    let head = format!("HEAD {target} HTTP/1.1\r\nHost: a\r\nCookie: session-login-0={cookie}\r\n\r\n");
+    let head =
+        format!("HEAD {target} HTTP/1.1\r\nHost: a\r\nCookie: gateway-session-attempt-0={cookie}\r\n\r\n");
     let mut client = Client::connect(site.origin.strip_prefix("http://").unwrap().parse().unwrap()).await;
     client.send(head.as_bytes()).await;
     assert_eq!(client.answer(true).await.unwrap().status, 405);
@@ -128,10 +129,10 @@ async fn whoever_logs_in_again_and_again_is_refused() {
     let mut browser = Browser::default();
     assert_eq!(browser.log_in(&site.url("/orders"), "alice").await.status, 200);
     for _ in 0..2 {
-        browser.cookies(&site.origin).remove("session");
+        browser.cookies(&site.origin).remove("gateway-session");
         assert_eq!(browser.visit(&site.url("/orders")).await.status, 200);
     }
-    browser.cookies(&site.origin).remove("session");
+    browser.cookies(&site.origin).remove("gateway-session");
     refused_with_400(&site, &browser.visit(&site.url("/orders")).await, "several logins in a row");
     site.clock.pass(31);
     assert_eq!(browser.visit(&site.url("/orders")).await.status, 200);
@@ -180,10 +181,10 @@ async fn a_cookie_is_what_was_sealed_and_nothing_else() {
     let site = Site::start(json!({})).await;
     let mut browser = Browser::default();
     assert_eq!(browser.log_in(&site.url("/orders"), "alice").await.status, 200);
-    let session = browser.cookies(&site.origin)["session"].clone();
+    let session = browser.cookies(&site.origin)["gateway-session"].clone();
     let mut stranger = Browser::default();
     stranger.go(&site.url("/orders")).await;
-    let attempt = stranger.cookies(&site.origin)["session-login-0"].clone();
+    let attempt = stranger.cookies(&site.origin)["gateway-session-attempt-0"].clone();
     let mut flipped = session.clone().into_bytes();
     flipped[40] = if flipped[40] == b'A' { b'B' } else { b'A' };
     for bad in [
@@ -196,14 +197,16 @@ async fn a_cookie_is_what_was_sealed_and_nothing_else() {
         "A".repeat(4000),
     ] {
         let mut browser = browser.clone();
-        browser.cookies(&site.origin).insert("session".into(), bad.clone());
+        browser.cookies(&site.origin).insert("gateway-session".into(), bad.clone());
         let refused = browser.fetch("GET", &site.url("/orders")).await;
         assert_eq!((refused.status, site.last_denial().0.as_str()), (401, "credential_malformed"), "{bad}");
         assert!(refused.fields("set-cookie").is_empty());
         assert_eq!(browser.go(&site.url("/orders")).await.status, 303, "a person is sent to log in");
     }
     // A session is no attempt, and neither is an attempt in another slot.
-    for (slot, value) in [("session-login-0", session.clone()), ("session-login-1", attempt.clone())] {
+    for (slot, value) in
+        [("gateway-session-attempt-0", session.clone()), ("gateway-session-attempt-1", attempt.clone())]
+    {
         let mut browser = Browser::default();
         browser.cookies(&site.origin).insert(slot.into(), value);
         let state = if slot.ends_with('0') { "0x" } else { "1x" };
@@ -211,7 +214,7 @@ async fn a_cookie_is_what_was_sealed_and_nothing_else() {
         refused_with_400(&site, &browser.go(&url).await, "does not bring the cookie");
     }
     // A session that is there twice, for a script and for a person.
-    let twice = format!("Cookie: session={session}; session={session}\r\n");
+    let twice = format!("Cookie: gateway-session={session}; gateway-session={session}\r\n");
     for fields in [SCRIPT, "Accept: text/html\r\n"] {
         let mut bare = Browser::default();
         let refused = bare.send("GET", &site.url("/orders"), &format!("{fields}{twice}"), "").await;
@@ -265,7 +268,7 @@ async fn a_session_that_is_too_large_is_refused() {
         let end = browser.log_in(&site.url("/orders"), "large").await;
         if fits {
             assert_eq!(end.status, 200);
-            assert!(browser.cookies(&site.origin)["session"].len() < 4096);
+            assert!(browser.cookies(&site.origin)["gateway-session"].len() < 4096);
         } else {
             refused_with_400(&site, &end, "browsers keep 4096");
         }

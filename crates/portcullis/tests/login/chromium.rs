@@ -57,9 +57,9 @@ async fn a_person_logs_in_works_and_logs_out() {
 
     // The cookie is out of reach of the page's own scripts.
     let cookies = chromium.cookies().await;
-    let session = cookies.iter().find(|cookie| cookie["name"] == "session").unwrap();
+    let session = cookies.iter().find(|cookie| cookie["name"] == "gateway-session").unwrap();
     assert_eq!((&session["httpOnly"], &session["sameSite"]), (&json!(true), &json!("Lax")));
-    assert_eq!(chromium.script("return document.cookie.includes('session')").await, json!(false));
+    assert_eq!(chromium.script("return document.cookie.includes('gateway-session')").await, json!(false));
 
     // Forms and scripts of the site work, with what this browser says of itself.
     chromium.click("#change button").await;
@@ -84,7 +84,7 @@ async fn a_person_logs_in_works_and_logs_out() {
     chromium.click("#logout button").await;
     chromium.sees("GET /goodbye").await;
     assert_eq!(chromium.url().await.split('?').next(), Some(site.url("/goodbye").as_str()));
-    assert!(!chromium.cookies().await.iter().any(|cookie| cookie["name"] == "session"));
+    assert!(!chromium.cookies().await.iter().any(|cookie| cookie["name"] == "gateway-session"));
     chromium.go(&site.url("/orders")).await;
     chromium.sees("Sign-in").await;
     chromium.end().await;

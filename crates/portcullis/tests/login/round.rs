@@ -67,7 +67,7 @@ async fn a_script_is_told_and_not_sent_away() {
     assert_eq!(browser.go(&site.url("/either")).await.status, 303);
     assert_eq!(browser.log_in(&site.url("/either"), "alice").await.status, 200);
     // A cookie that is there and bad is no absent one.
-    browser.cookies(&site.origin).insert("session".into(), "forged".into());
+    browser.cookies(&site.origin).insert("gateway-session".into(), "forged".into());
     assert_eq!(browser.send("GET", &site.url("/either"), &key, "").await.status, 401);
     assert_eq!(site.last_denial().0, "credential_malformed");
     site.end().await;
@@ -91,6 +91,7 @@ async fn somebody_logs_out_here_and_at_the_provider() {
     }
     assert_eq!(browser.fetch("GET", &site.url("/orders")).await.status, 200);
 
+    let mut copy = browser.clone();
     let left = browser.send("POST", &site.url("/auth/logout"), "Sec-Fetch-Site: same-origin\r\n", "").await;
     assert_eq!(left.status, 303);
     let location = left.field("location");
@@ -101,6 +102,10 @@ async fn somebody_logs_out_here_and_at_the_provider() {
     assert!(left.fields("set-cookie").iter().all(|set| set.contains("=; Path=/; Max-Age=0;")));
     assert!(browser.cookies(&site.origin).is_empty());
     assert_eq!(browser.fetch("GET", &site.url("/orders")).await.status, 401);
+    // A copy of the cookie, such as a request under way brings back, is worth nothing either.
+    assert_eq!(copy.fetch("GET", &site.url("/orders")).await.status, 401);
+    assert_eq!(site.last_denial(), ("credential_expired".into(), "it was logged out".into()));
+    assert_eq!(copy.go(&site.url("/orders")).await.status, 303);
     site.end().await;
 }
 

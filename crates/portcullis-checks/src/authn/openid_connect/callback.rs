@@ -19,6 +19,7 @@ use portcullis_core::endpoint::{Endpoint, refused};
 use portcullis_core::head::query;
 use portcullis_core::{Code, Denial, Effects, Once, Step};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Answers browsers that come back.
@@ -39,6 +40,30 @@ impl Endpoint for Callback {
         effects: &'a dyn Effects,
     ) -> Step<'a, Response<Bytes>> {
         Step::Later(Box::pin(async move { self.0.come_back(request, effects).await.unwrap_or_else(refused) }))
+    }
+}
+
+/// The most codes of one login that are exchanged at once.
+const MAX_EXCHANGES: usize = 16;
+
+/// One of the exchanges that may run at once.
+// SECURITY: anybody can begin an attempt and bring a made-up code; what that costs the gateway and the provider is bounded
+// (no_more_exchanges_at_once_than_there_may_be).
+struct Turn<'a>(&'a AtomicUsize);
+
+impl<'a> Turn<'a> {
+    fn take(running: &'a AtomicUsize) -> Result<Turn<'a>, Denial> {
+        let turn = Turn(running);
+        if running.fetch_add(1, Ordering::AcqRel) >= MAX_EXCHANGES {
+            return Err(Denial::new(Code::Fault, "too many logins at once"));
+        }
+        Ok(turn)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -101,15 +126,6 @@ impl Login {
         if now >= attempt.until {
             return Err(failed("the attempt took too long"));
         }
-        let fingerprint = digest(&SHA256, &[b"login ", attempt.state.as_bytes()].concat());
-        let fingerprint: [u8; 32] =
-            fingerprint.as_ref().try_into().map_err(|_| Denial::new(Code::Fault, "no digest"))?;
-        // SECURITY: a code is exchanged once, whatever copies of the cookie there are (tests/login: a replayed callback).
-        match effects.first_use(fingerprint, attempt.until).resolve().await {
-            Ok(true) => {}
-            Ok(false) => return Err(failed("the attempt was used before")),
-            Err(fault) => return Err(Denial::new(Code::Fault, fault.detail)),
-        }
         let loaded = self.loaded(effects).await?;
         // SECURITY: the answer of one provider must not be taken for another's (RFC 9207, section 2.4).
         match parameter(request, "iss")? {
@@ -123,6 +139,16 @@ impl Login {
             return Err(failed(format!("the provider says {}", provider::error_word(&error))));
         }
         let code = parameter(request, "code")?.ok_or_else(|| failed("it brings no code"))?;
+        let _turn = Turn::take(&self.exchanges)?;
+        let fingerprint = digest(&SHA256, &[b"login ", attempt.state.as_bytes()].concat());
+        let fingerprint: [u8; 32] =
+            fingerprint.as_ref().try_into().map_err(|_| Denial::new(Code::Fault, "no digest"))?;
+        // SECURITY: a code is exchanged once, whatever copies of the cookie there are (tests/login: a replayed callback).
+        match effects.first_use(fingerprint, attempt.until).resolve().await {
+            Ok(true) => {}
+            Ok(false) => return Err(failed("the attempt was used before")),
+            Err(fault) => return Err(Denial::new(Code::Fault, fault.detail)),
+        }
         let endpoint = Self::token_endpoint(&loaded)?;
         let answer = effects.fetch(self.client.exchange(endpoint, &code, &attempt.verifier)).await;
         let tokens = provider::tokens(&answer).map_err(|why| match why {
@@ -162,5 +188,21 @@ impl Login {
             renewal: tokens.refresh.as_ref().map(renewal),
             subject: said.subject,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_exchanges_at_once_than_there_may_be() {
+        let running = AtomicUsize::new(0);
+        let turns: Vec<_> = (0..MAX_EXCHANGES).map(|_| Turn::take(&running).unwrap()).collect();
+        assert_eq!(Turn::take(&running).map(|_| ()).unwrap_err().code(), Code::Fault);
+        assert_eq!(running.load(Ordering::Relaxed), MAX_EXCHANGES, "who was refused holds nothing");
+        drop(turns);
+        assert!(Turn::take(&running).is_ok());
+        assert_eq!(running.load(Ordering::Relaxed), 0);
     }
 }

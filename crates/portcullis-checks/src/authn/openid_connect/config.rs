@@ -2,6 +2,7 @@
 
 use super::callback::Callback;
 use super::cookie::{Cookies, Protection};
+use super::ended::Ended;
 use super::logout::Logout;
 use super::provider::Client;
 use super::refresh::Refreshes;
@@ -21,6 +22,7 @@ use portcullis_core::endpoint::{Endpoint, Served};
 use portcullis_core::head::{host, path};
 use portcullis_core::{Job, MethodSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 /// How far the provider's clock may be off.
@@ -58,8 +60,8 @@ object! {
         pub session_lifetime: Spanned<Duration> = Spanned::nowhere(Duration::from_secs(12 * 3600)),
         /// How long a session lasts without being used, to within a tenth of it. Default: 1h.
         pub idle_timeout: Spanned<Duration> = Spanned::nowhere(Duration::from_secs(3600)),
-        /// The name of the session's cookie, to which `__Host-` is added. Default: session.
-        pub cookie_name: Spanned<String> = Spanned::nowhere("session".to_owned()),
+        /// The name of the session's cookie, to which `__Host-` is added. Default: gateway-session.
+        pub cookie_name: Spanned<String> = Spanned::nowhere("gateway-session".to_owned()),
         /// The path to which the provider sends browsers back. Default: /auth/callback.
         pub callback_path: Spanned<String> = Spanned::nowhere("/auth/callback".to_owned()),
         /// The path to which a page of the site posts a form to log out. Default: /auth/logout.
@@ -141,6 +143,8 @@ impl OpenIdConnectConfig {
             origin: public.origin,
             paths,
             refreshes: Refreshes::default(),
+            ended: Ended::default(),
+            exchanges: AtomicUsize::new(0),
         });
         login.serve(&public.host, build)?;
         build.logins.push(BuiltLogin { fingerprint, login: Arc::clone(&login), at: self.at });

@@ -41,7 +41,7 @@ impl Cookies {
         };
         Cookies {
             session: format!("{prefix}{name}"),
-            slots: (0..SLOTS).map(|slot| format!("{prefix}{name}-login-{slot}")).collect(),
+            slots: (0..SLOTS).map(|slot| format!("{prefix}{name}-attempt-{slot}")).collect(),
             protection,
         }
     }
@@ -100,7 +100,7 @@ mod tests {
         let cookies = Cookies::new("session", Protection::Tls);
         let field = cookies.set(cookies.session(), "x", Duration::from_secs(60)).unwrap();
         assert_eq!(field, "__Host-session=x; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure");
-        assert_eq!(cookies.slot(3), Some("__Host-session-login-3"));
+        assert_eq!(cookies.slot(3), Some("__Host-session-attempt-3"));
         assert_eq!(cookies.slot(4), None);
         let clear = cookies.clear(cookies.session());
         assert_eq!(clear, "__Host-session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure");

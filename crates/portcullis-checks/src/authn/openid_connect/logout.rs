@@ -1,14 +1,15 @@
 //! The end of a session: at the gateway, and then at the provider.
 //!
 //! Only a page of this origin can end it, and only with POST: an image or a link on another site cannot. The cookies are
-//! taken away whatever else fails. Then the browser is sent to the provider's end of session, if it has one, and from there
+//! taken away whatever else fails, and a copy of the session's is refused from then on. Then the browser is sent to the provider's end of session, if it has one, and from there
 //! back; a gateway that does not know its provider at the moment sends it straight on.
 
 use super::{Login, browser};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use portcullis_core::endpoint::{Endpoint, refused};
-use portcullis_core::{Code, Denial, Effects, Step};
+use portcullis_core::head::cookie;
+use portcullis_core::{Code, Denial, Effects, Once, Step};
 use std::sync::Arc;
 
 /// Answers requests to log out.
@@ -29,12 +30,19 @@ impl Endpoint for Logout {
             let denial = Denial::new(Code::CrossSite, "no page of this origin has sent it");
             return Step::Ready(refused(denial));
         }
-        Step::Ready(self.0.end(effects))
+        Step::Ready(self.0.end(request, effects))
     }
 }
 
 impl Login {
-    fn end(&self, effects: &dyn Effects) -> Response<Bytes> {
+    fn end(&self, request: &Request<Bytes>, effects: &dyn Effects) -> Response<Bytes> {
+        if let Once::One(text) = cookie(request.headers(), self.cookies.session())
+            && let Some(session) = self.open(&text)
+        {
+            // SECURITY: what is under way brings no session back (tests/login: a copy of the cookie).
+            let until = session.started.saturating_add(self.session.lifetime);
+            self.ended.add(&session.id, until, effects.now().unix);
+        }
         let after = format!("{}{}", self.origin, self.paths.logged_out);
         let loaded = self.issuer.usable(effects.monotonic());
         let endpoint = loaded.as_ref().and_then(|loaded| loaded.metadata.end_session.as_ref());

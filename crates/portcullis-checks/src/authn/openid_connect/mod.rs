@@ -18,6 +18,7 @@
 //! | [`session`]  | what is kept of them, and for how long                         |
 //! | [`refresh`]  | that the provider is asked once                                |
 //! | [`logout`]   | the end of a session                                           |
+//! | [`ended`]    | that a copy of a cookie ends with it                           |
 //! | [`provider`] | what the provider is asked, and what its answers mean          |
 
 pub mod attempt;
@@ -25,6 +26,7 @@ pub mod browser;
 pub mod callback;
 pub mod config;
 pub mod cookie;
+pub mod ended;
 pub mod id_token;
 pub mod logout;
 pub mod provider;
@@ -40,6 +42,7 @@ use crate::token::rules::Rules;
 use attempt::Attempts;
 use aws_lc_rs::digest::{SHA256, digest};
 use cookie::Cookies;
+use ended::Ended;
 use http::{HeaderValue, Uri, header};
 use id_token::{Expected, Nonce};
 use portcullis_core::check::Check;
@@ -52,6 +55,7 @@ use refresh::Refreshes;
 use seal::{Purpose, Sealer};
 use session::{Renewal, Session, SessionRules, Standing};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 const ID: CheckId = CheckId::new("authn.openid_connect");
@@ -74,6 +78,9 @@ pub struct Login {
     origin: String,
     paths: Paths,
     refreshes: Refreshes,
+    ended: Ended,
+    /// How many codes are being exchanged.
+    exchanges: AtomicUsize,
 }
 
 /// The paths that the gateway itself answers, and the one to which it sends after a logout.
@@ -112,6 +119,9 @@ impl Authenticate for OpenIdConnect {
             // Not `CredentialUnknown`: nobody guesses one, and everybody has one like it after a secret was changed.
             return self.0.turn_away(facts, effects, Code::CredentialMalformed, "the session does not open");
         };
+        if self.0.ended.contains(&session.id) {
+            return self.0.turn_away(facts, effects, Code::CredentialExpired, "it was logged out");
+        }
         let head = facts.head;
         let upgrade = head.upgrade().is_some();
         // SECURITY: before anything is done with the session (tests/login: cross-site requests are refused).
@@ -293,10 +303,7 @@ impl Login {
             }
             // SECURITY: a provider that is down takes nobody's session (tests/login: a provider that is down).
             Err(denial) if denial.code() == Code::Fault => Authn::Deny(denial),
-            Err(denial) if self.may_be_sent(facts.head) => {
-                let sent = self.send(facts.head, effects).await;
-                Authn::Deny(if sent.code() == Code::LoginRequired { sent } else { denial })
-            }
+            Err(_) if self.may_be_sent(facts.head) => Authn::Deny(self.send(facts.head, effects).await),
             Err(denial) => Authn::Deny(denial),
         }
     }
