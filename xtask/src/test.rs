@@ -8,7 +8,13 @@ use crate::failure::{Failure, Outcome};
 use crate::{counterparts, debian, workspace};
 
 /// Commands that tests start, with the Debian packages they come from.
-const COMMANDS: [(&str, &str); 3] = [("curl", "curl"), ("node", "nodejs"), ("npm", "npm")];
+const COMMANDS: [(&str, &str); 5] = [
+    ("curl", "curl"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
+];
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -3,6 +3,7 @@
 //! The codes come from the sources, so a new one needs a case here.
 
 mod cases;
+mod login;
 mod passwords;
 
 use super::harness::load;
@@ -53,7 +54,7 @@ fn place(diagnostic: &Value) -> (u64, u64) {
 }
 
 fn all_cases() -> Vec<(&'static str, String)> {
-    cases().into_iter().chain(passwords::cases()).collect()
+    cases().into_iter().chain(passwords::cases()).chain(login::cases()).collect()
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod document;
 mod guessing;
+mod login;
 mod passwords;
 mod security;
 mod tokens;
@@ -86,7 +87,7 @@ fn document_rows() -> impl Iterator<Item = &'static DocumentRow> {
 }
 
 fn security_rows() -> impl Iterator<Item = &'static SecurityRow> {
-    security::ROWS.iter().chain(passwords::ROWS).chain(tokens::ROWS)
+    security::ROWS.iter().chain(passwords::ROWS).chain(tokens::ROWS).chain(login::ROWS)
 }
 
 #[test]

@@ -393,6 +393,57 @@ fn indented(block: &str, by: usize) -> String {
     block.trim_matches('\n').lines().map(|line| format!("{}{line}\n", " ".repeat(by))).collect()
 }
 
+/// Logins, with each source of their secrets.
+const LOGINS: [&str; 4] = [
+    "type: openid_connect
+issuer: https://auth.example.com
+client_id: gate
+client_secret:
+  env: TOKEN_SECRET
+public_url: https://app.example.com
+session_secret:
+  env: TOKEN_SECRET
+scopes: [profile, offline_access]
+roles_claim: realm_access.roles
+claims: [email, tenant.name]
+session_lifetime: 8h
+idle_timeout: 30m
+cookie_name: shop
+callback_path: /in
+logout_path: /out
+logged_out_path: /goodbye
+",
+    "type: openid_connect
+issuer: https://auth.example.com
+client_id: gate
+client_secret:
+  file: token-secret.txt
+public_url: https://app.example.com
+session_secret:
+  file: token-secret.txt
+",
+    "type: openid_connect
+issuer: https://auth.example.com
+client_id: gate
+client_secret:
+  literal: 0123456789abcdef0123456789abcdef
+public_url: https://app.example.com
+session_secret:
+  literal: 0123456789abcdef0123456789abcdef
+",
+    "type: openid_connect
+issuer: https://auth.example.com
+client_id: gate
+client_secret:
+  env: TOKEN_SECRET
+public_url: https://app.example.com
+session_secret:
+  - env: TOKEN_SECRET
+  - file: token-secret.txt
+  - literal: 0123456789abcdef0123456789abcdef
+",
+];
+
 /// A `security` section for each method, in each form of a statement.
 fn authentications() -> Vec<String> {
     let item = |method: &str| {
@@ -404,7 +455,7 @@ fn authentications() -> Vec<String> {
         format!("authentication:\n  {word}:\n{items}")
     };
     let mut sections = Vec::new();
-    for method in TOKEN_METHODS.iter().chain(OTHER_METHODS.first()) {
+    for method in TOKEN_METHODS.iter().chain(OTHER_METHODS.first()).chain(&LOGINS) {
         sections.push(format!("authentication:\n{}", indented(method, 2)));
         sections.push(list("any", &[method]));
         sections.push(list("all", &[method, "type: api_key\ncookie: key"]));

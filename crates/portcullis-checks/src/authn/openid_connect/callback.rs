@@ -94,7 +94,8 @@ impl Login {
             Slot::Used { .. } => return Err(failed("the attempt was used before")),
             Slot::Free => return Err(failed("the browser does not bring the cookie of an attempt")),
         };
-        // SECURITY: a link that somebody else's login ended with is worth nothing (tests/login: a stolen callback).
+        // SECURITY: a link that somebody else's login ended with is worth nothing
+        // (a_callback_is_worth_something_once_and_in_one_browser).
         if verify_slices_are_equal(attempt.state.as_bytes(), state.as_bytes()).is_err() {
             return Err(failed("its state is of another attempt"));
         }
@@ -127,7 +128,7 @@ impl Login {
             return Err(failed("the attempt took too long"));
         }
         let loaded = self.loaded(effects).await?;
-        // SECURITY: the answer of one provider must not be taken for another's (RFC 9207, section 2.4).
+        // SECURITY: the answer of one provider must not be taken for another's (every_part_of_the_way_back_is_checked).
         match parameter(request, "iss")? {
             Some(issuer) if issuer != loaded.issuer => {
                 return Err(failed("it is the answer of another provider"));
@@ -143,7 +144,8 @@ impl Login {
         let fingerprint = digest(&SHA256, &[b"login ", attempt.state.as_bytes()].concat());
         let fingerprint: [u8; 32] =
             fingerprint.as_ref().try_into().map_err(|_| Denial::new(Code::Fault, "no digest"))?;
-        // SECURITY: a code is exchanged once, whatever copies of the cookie there are (tests/login: a replayed callback).
+        // SECURITY: a code is exchanged once, whatever copies of the cookie there are
+        // (a_callback_is_worth_something_once_and_in_one_browser).
         match effects.first_use(fingerprint, attempt.until).resolve().await {
             Ok(true) => {}
             Ok(false) => return Err(failed("the attempt was used before")),

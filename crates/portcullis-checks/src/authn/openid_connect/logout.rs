@@ -17,7 +17,9 @@ pub struct Logout(pub(super) Arc<Login>);
 
 impl Endpoint for Logout {
     fn describe(&self) -> String {
-        format!("where browsers end their session of {}", self.0.session.issuer)
+        let Login { session, origin, paths, .. } = self.0.as_ref();
+        let issuer = &session.issuer;
+        format!("where browsers end their session of {issuer}, and go on to {origin}{}", paths.logged_out)
     }
 
     fn answer<'a>(
@@ -25,7 +27,7 @@ impl Endpoint for Logout {
         request: &'a Request<Bytes>,
         effects: &'a dyn Effects,
     ) -> Step<'a, Response<Bytes>> {
-        // SECURITY: nobody is logged out by another site (tests/login: logout).
+        // SECURITY: nobody is logged out by another site (somebody_logs_out_here_and_at_the_provider).
         if !browser::is_same_origin(request.headers(), &self.0.origin) {
             let denial = Denial::new(Code::CrossSite, "no page of this origin has sent it");
             return Step::Ready(refused(denial));
@@ -39,7 +41,7 @@ impl Login {
         if let Once::One(text) = cookie(request.headers(), self.cookies.session())
             && let Some(session) = self.open(&text)
         {
-            // SECURITY: what is under way brings no session back (tests/login: a copy of the cookie).
+            // SECURITY: what is under way brings no session back (somebody_logs_out_here_and_at_the_provider).
             let until = session.started.saturating_add(self.session.lifetime);
             self.ended.add(&session.id, until, effects.now().unix);
         }

@@ -110,7 +110,8 @@ impl Authenticate for OpenIdConnect {
         let deny = |code, detail| Step::Ready(Authn::Deny(Denial::new(code, detail)));
         let text = match facts.head.cookie_once(self.0.cookies.session()) {
             Once::Absent => return Step::Ready(Authn::NotMine),
-            // SECURITY: which of two sessions counts is a matter of taste, so neither does (a_repeated_session_is_a_denial).
+            // SECURITY: which of two sessions counts is a matter of taste, so neither does
+            // (a_cookie_is_what_was_sealed_and_nothing_else).
             Once::Repeated => return deny(Code::CredentialRepeated, "there are several session cookies"),
             Once::Unreadable => return deny(Code::CredentialMalformed, "a cookie is not text"),
             Once::One(text) => text,
@@ -124,7 +125,7 @@ impl Authenticate for OpenIdConnect {
         }
         let head = facts.head;
         let upgrade = head.upgrade().is_some();
-        // SECURITY: before anything is done with the session (tests/login: cross-site requests are refused).
+        // SECURITY: before anything is done with the session (a_request_that_changes_something_comes_from_this_site).
         if browser::needs_origin(head.method(), upgrade)
             && !browser::is_same_origin(head.headers(), &self.0.origin)
         {
@@ -210,7 +211,8 @@ impl Login {
 
     /// Whether a request is of a person whom it makes sense to send to log in.
     fn may_be_sent(&self, head: &Head) -> bool {
-        // SECURITY: whoever comes back is not sent away again, wherever routes lead (tests/login: no loop).
+        // SECURITY: whoever comes back is not sent away again, wherever routes lead
+        // (a_route_for_everything_takes_no_callback).
         let comes_back = [&self.paths.callback, &self.paths.logout].iter().any(|path| *path == head.path());
         !comes_back && browser::is_navigation(head.method(), head.headers(), head.upgrade().is_some())
     }
@@ -301,7 +303,7 @@ impl Login {
             Err(denial) if denial.code() == Code::Fault && standing == Standing::Due => {
                 self.claim(session, now, effects)
             }
-            // SECURITY: a provider that is down takes nobody's session (tests/login: a provider that is down).
+            // SECURITY: a silent provider is no answer (a_provider_that_is_down_takes_nobodys_session).
             Err(denial) if denial.code() == Code::Fault => Authn::Deny(denial),
             Err(_) if self.may_be_sent(facts.head) => Authn::Deny(self.send(facts.head, effects).await),
             Err(denial) => Authn::Deny(denial),
@@ -334,7 +336,7 @@ impl Login {
         if let Some(token) = &tokens.id {
             let nonce = Nonce::IsIfThere(&session.id);
             let said = self.verify(token, &tokens, nonce, &loaded, effects).await?;
-            // SECURITY: a session is one person's (OpenID Connect Core, section 12.2).
+            // SECURITY: a session is one person's (a_refresh_of_somebody_else_ends_the_session).
             if said.subject != session.subject {
                 return Err(Denial::new(
                     Code::CredentialExpired,
@@ -386,7 +388,8 @@ fn renewal_of(
 
 /// Keeps an answer to one person out of the caches of others. One with a cookie is kept nowhere.
 fn private(with_cookie: bool) -> (http::HeaderName, HeaderValue) {
-    // SECURITY: without `Authorization` nothing else tells a cache that an answer is one person's (RFC 9111, section 3.5).
+    // SECURITY: without `Authorization` nothing else tells a cache that an answer is one person's, by RFC 9111, section 3.5
+    // (somebody_logs_in_and_comes_back_to_where_they_were_going).
     let directive = if with_cookie { "no-store" } else { "private" };
     (header::CACHE_CONTROL, HeaderValue::from_static(directive))
 }
