@@ -53,6 +53,17 @@ fn over() -> Option<Renewal> {
 }
 
 #[test]
+fn the_example_of_the_page_loads() {
+    let page = include_str!("../../../../docs/login.md");
+    let example = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let gate = gate(example);
+    for path in ["/auth/callback", "/auth/logout", "/orders/{id}", "/goodbye"] {
+        let line = format!("{path} -> ");
+        assert!(gate.listing.iter().any(|listed| listed.starts_with(&line)), "{:#?}", gate.listing);
+    }
+}
+
+#[test]
 fn a_session_is_its_subject() {
     let gate = login();
     let sent = cookie(&session_of("alice", None));
