@@ -243,13 +243,14 @@ async fn nothing_of_a_request_says_where_a_login_leads() {
     // However often somebody is sent to log in, what the browser keeps for it stays small.
     let mut busy = Browser::default();
     for number in 0..20 {
-        let path = format!("/orders/{number}?{}", "q".repeat(900));
+        let path = format!("/orders/{number}?{}", "q".repeat(495));
         assert_eq!(busy.go(&site.url(&path)).await.status, 303);
         site.clock.pass(1);
     }
     let kept = busy.cookies(&site.origin);
     let size: usize = kept.iter().map(|(name, value)| name.len() + value.len()).sum();
-    assert!(kept.len() == 4 && size < 4 * 2048, "{} cookies of {size} bytes", kept.len());
+    // With a session of the largest size this stays below the 8 KiB that a field may have.
+    assert!(kept.len() == 3 && size < 3500, "{} cookies of {size} bytes", kept.len());
     assert_eq!(
         busy.log_in(&site.url("/orders/latest"), "alice").await.status,
         200,

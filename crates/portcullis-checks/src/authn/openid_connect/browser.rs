@@ -10,8 +10,9 @@ const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const FETCH_DESTINATION: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The longest path to which a browser is sent back; from a longer one it comes back to `/`.
-const MAX_RETURN_BYTES: usize = 1024;
+/// The longest path, with its query, to which a browser is sent back. From a longer one it comes back without the query, and
+/// if that is too long as well, to `/`.
+const MAX_RETURN_BYTES: usize = 512;
 
 /// What a field says that stands at most once.
 enum Said<'a> {
@@ -78,7 +79,12 @@ pub fn return_path(target: &str) -> &str {
     let elsewhere = !target.starts_with('/')
         || target.starts_with("//")
         || target.bytes().any(|byte| !byte.is_ascii_graphic() || byte == b'\\');
-    if elsewhere || target.len() > MAX_RETURN_BYTES { "/" } else { target }
+    let path = target.split('?').next().unwrap_or_default();
+    match (elsewhere, target.len() <= MAX_RETURN_BYTES, path.len() <= MAX_RETURN_BYTES) {
+        (true, _, _) | (false, false, false) => "/",
+        (false, true, _) => target,
+        (false, false, true) => path,
+    }
 }
 
 #[cfg(test)]
@@ -156,7 +162,9 @@ mod tests {
         for good in ["/", "/orders/7?page=2", "/a?next=https://evil.example/", "/a:b@c"] {
             assert_eq!(return_path(good), good);
         }
-        let long = format!("/{}", "a".repeat(MAX_RETURN_BYTES));
+        let long = "a".repeat(MAX_RETURN_BYTES);
+        assert_eq!(return_path(&format!("/orders?page={long}")), "/orders");
+        let long = format!("/{long}");
         for bad in [
             "",
             "//evil.example",

@@ -5,12 +5,13 @@
 //! with 400, and nobody is sent on from here: so there is no way round and round. If the provider does not answer, that is
 //! 503. The attempt is over either way.
 
+use super::Login;
 use super::attempt::{self, Attempt, Attempts, Slot};
 use super::browser;
 use super::id_token::Nonce;
 use super::provider::{self, NoTokens, Tokens};
+use super::renew::renewal_of;
 use super::session::Session;
-use super::{Login, renewal_of};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;

@@ -4,6 +4,7 @@ use super::callback::Callback;
 use super::cookie::{Cookies, Protection};
 use super::ended::Ended;
 use super::logout::Logout;
+use super::opened::OpenedSessions;
 use super::provider::Client;
 use super::refresh::Refreshes;
 use super::seal::{MAX_SECRETS, MIN_SECRET_BYTES, Sealer};
@@ -144,6 +145,7 @@ impl OpenIdConnectConfig {
             paths,
             refreshes: Refreshes::default(),
             ended: Ended::default(),
+            opened: OpenedSessions::default(),
             exchanges: AtomicUsize::new(0),
         });
         login.serve(&public.host, build)?;

@@ -11,7 +11,9 @@ use std::time::Duration;
 pub const MAX_COOKIE_BYTES: usize = 4096;
 
 /// How many attempts to log in a browser can have open at once. One more takes the place of the oldest.
-pub const SLOTS: u8 = 4;
+// SECURITY: whoever opens pages of the site in somebody's browser fills these; with a session of the largest size they still
+// leave room in the head of a request (nothing_of_a_request_says_where_a_login_leads).
+pub const SLOTS: u8 = 3;
 
 /// Whether a browser may send a cookie without TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,8 +102,8 @@ mod tests {
         let cookies = Cookies::new("session", Protection::Tls);
         let field = cookies.set(cookies.session(), "x", Duration::from_secs(60)).unwrap();
         assert_eq!(field, "__Host-session=x; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure");
-        assert_eq!(cookies.slot(3), Some("__Host-session-attempt-3"));
-        assert_eq!(cookies.slot(4), None);
+        assert_eq!(cookies.slot(2), Some("__Host-session-attempt-2"));
+        assert_eq!(cookies.slot(3), None);
         let clear = cookies.clear(cookies.session());
         assert_eq!(clear, "__Host-session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure");
         let plain = Cookies::new("session", Protection::LoopbackOnly);

@@ -39,9 +39,11 @@ impl Endpoint for Logout {
 impl Login {
     fn end(&self, request: &Request<Bytes>, effects: &dyn Effects) -> Response<Bytes> {
         if let Once::One(text) = cookie(request.headers(), self.cookies.session())
-            && let Some(session) = self.open(&text)
+            && let Some(opened) = self.open(&text)
+            && !self.ended.contains(&opened.session.id)
         {
             // SECURITY: what is under way brings no session back (somebody_logs_out_here_and_at_the_provider).
+            let session = &opened.session;
             let until = session.started.saturating_add(self.session.lifetime);
             self.ended.add(&session.id, until, effects.now().unix);
         }

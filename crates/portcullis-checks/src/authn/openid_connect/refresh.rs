@@ -13,14 +13,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// How long an answer serves those that come with the old cookie.
-const GRACE: Duration = Duration::from_secs(60);
+/// How long an answer serves those that come with the old cookie. A slow request that began before it can bring the old cookie
+/// back with its own answer; the next request then gets the new one again.
+const GRACE: Duration = Duration::from_secs(120);
 /// How long it is not asked again when there was no answer.
 const PAUSE: Duration = Duration::from_secs(5);
 /// How long a question is kept for which nobody waits. Its own time is shorter.
 const ABANDONED: Duration = Duration::from_secs(60);
+/// How often those that no longer serve are looked for.
+const SWEEP: Duration = Duration::from_secs(10);
 /// The most refresh tokens that are remembered at once.
-const MAX_FLIGHTS: usize = 4096;
+const MAX_FLIGHTS: usize = 16_384;
 
 /// What a token endpoint answered.
 pub type Answer = Result<Fetched, Fault>;
@@ -44,7 +47,14 @@ struct Flight {
 /// The questions that are asked, and those that were a moment ago.
 #[derive(Default)]
 pub struct Refreshes {
-    flights: Mutex<HashMap<[u8; 32], Arc<Flight>>>,
+    flights: Mutex<Flights>,
+}
+
+#[derive(Default)]
+struct Flights {
+    all: HashMap<[u8; 32], Arc<Flight>>,
+    /// When those that no longer serve were last looked for.
+    swept: Duration,
 }
 
 /// Has the question in hand, and puts it back if the one that waits goes away.
@@ -107,7 +117,8 @@ impl Refreshes {
     }
 
     fn flight(&self, digest: [u8; 32], now: Duration, ask: impl FnOnce() -> Question) -> Option<Arc<Flight>> {
-        let mut flights = lock(&self.flights);
+        let mut guard = lock(&self.flights);
+        let Flights { all: flights, swept } = &mut *guard;
         let serves = |flight: &Flight| match flight.landed.get() {
             Some(landed) => now < landed.until,
             None => now < flight.begun.saturating_add(ABANDONED),
@@ -115,10 +126,15 @@ impl Refreshes {
         if let Some(flight) = flights.get(&digest).filter(|flight| serves(flight)) {
             return Some(Arc::clone(flight));
         }
-        // Tokens are not kept longer than they must be, and a look at all of them is little next to a question.
-        flights.retain(|_, flight| serves(flight));
+        // Tokens are not kept much longer than they serve.
+        if flights.len() >= MAX_FLIGHTS || now >= swept.saturating_add(SWEEP) {
+            flights.retain(|_, flight| serves(flight));
+            *swept = now;
+        }
         if flights.len() >= MAX_FLIGHTS {
-            return None;
+            let until = |flight: &Flight| flight.landed.get().map(|landed| landed.until);
+            let oldest = flights.iter().filter_map(|(digest, flight)| Some((until(flight)?, *digest))).min();
+            flights.remove(&oldest?.1);
         }
         let question = Mutex::new(Some(ask()));
         let flight =
@@ -216,10 +232,10 @@ mod tests {
         assert!(poll(second.as_mut()).is_pending());
         open.store(1, Ordering::Relaxed);
         assert!(matches!(poll(second.as_mut()), Poll::Ready(Ok(_))));
-        world.0.store(59, Ordering::Relaxed);
+        world.0.store(119, Ordering::Relaxed);
         assert!(at_once(refreshes.answer([1; 32], &world, never)).is_ok());
         assert_eq!(asked, 1);
-        world.0.store(60, Ordering::Relaxed);
+        world.0.store(120, Ordering::Relaxed);
         let again = at_once(refreshes.answer([1; 32], &world, || Box::pin(async { answered(400) })));
         assert_eq!(again.unwrap().status, StatusCode::BAD_REQUEST);
     }
@@ -250,19 +266,20 @@ mod tests {
         };
         let ask =
             |number: usize| refreshes.answer(digest(number), &world, || Box::pin(async { answered(200) }));
-        // Abandoned before they are answered, and answered.
-        for number in 0..MAX_FLIGHTS {
-            if number % 2 == 0 {
-                let waits = Arc::new(AtomicU64::new(0));
-                let mut question = Box::pin(refreshes.answer(digest(number), &world, || question(&waits)));
-                assert!(poll(question.as_mut()).is_pending());
-            } else {
-                assert!(at_once(ask(number)).is_ok());
-            }
-        }
-        assert!(at_once(ask(MAX_FLIGHTS)).is_err());
+        let abandon = |number: usize| {
+            let waits = Arc::new(AtomicU64::new(0));
+            let mut waiting = Box::pin(refreshes.answer(digest(number), &world, || question(&waits)));
+            poll(waiting.as_mut()).is_pending()
+        };
+        let remembered = || lock(&refreshes.flights).all.len();
+        assert!(at_once(ask(0)).is_ok());
+        assert!((1..MAX_FLIGHTS).all(abandon));
+        assert!(at_once(ask(MAX_FLIGHTS)).is_ok(), "an answer that was given makes room");
+        assert_eq!(remembered(), MAX_FLIGHTS);
+        assert!(abandon(MAX_FLIGHTS + 1), "and so does this one");
+        assert!(at_once(ask(MAX_FLIGHTS + 2)).is_err(), "questions do not");
         world.0.store(60, Ordering::Relaxed);
-        assert!(at_once(ask(MAX_FLIGHTS)).is_ok());
-        assert_eq!(lock(&refreshes.flights).len(), 1, "nothing is kept longer than it serves");
+        assert!(at_once(ask(MAX_FLIGHTS + 2)).is_ok());
+        assert_eq!(remembered(), 1, "nothing is kept longer than it serves");
     }
 }
