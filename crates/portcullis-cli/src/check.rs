@@ -66,6 +66,17 @@ fn listing(blueprint: &Blueprint) -> String {
         }
         text.push('\n');
     }
+    let (style, mode) = match blueprint.failures_mode {
+        portcullis::Mode::Enforce => (GOOD, "enforce"),
+        portcullis::Mode::Observe => (CARE, "observe"),
+        portcullis::Mode::Off => (BAD, "off"),
+    };
+    let portcullis::FailurePolicy { free, first_wait, longest_wait } = blueprint.failures;
+    let _ = writeln!(
+        text,
+        "guessing  {style}{mode}{style:#} after {} an address waits {first_wait:?}, then twice as long each time, at most {longest_wait:?}",
+        count(free as usize + 1, "wrong credential"),
+    );
     let listeners: Vec<String> =
         blueprint.front.listeners.iter().map(|listener| format!("http://{}", listener.bind)).collect();
     let _ = writeln!(
@@ -93,5 +104,15 @@ fn document(loaded: &Loaded) -> serde_json::Value {
             "controls": controls,
         })
     }).collect();
-    json!({ "usable": loaded.blueprint().is_some(), "diagnostics": loaded.json(), "routes": routes })
+    let guessing = loaded.blueprint().map(|blueprint| {
+        json!({
+            "mode": blueprint.failures_mode.as_str(),
+            "free_failures": blueprint.failures.free,
+            "first_wait_seconds": blueprint.failures.first_wait.as_secs_f64(),
+            "longest_wait_seconds": blueprint.failures.longest_wait.as_secs_f64(),
+        })
+    });
+    json!({
+        "usable": loaded.blueprint().is_some(), "diagnostics": loaded.json(), "routes": routes, "brute_force": guessing,
+    })
 }

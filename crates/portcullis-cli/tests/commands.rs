@@ -50,11 +50,13 @@ fn check_lists_the_controls_of_each_route_in_their_order() {
     ];
     assert!(order.windows(2).all(|pair| place(pair[0]) < place(pair[1])), "{text}");
     assert!(text.contains("observe") && text.contains("GET, HEAD, PUT"), "{text}");
+    assert!(text.contains("guessing  enforce after 11 wrong credentials an address waits 1s"), "{text}");
 
     let output =
         portcullis().args(["check", "--json", &file]).env("TEST_KEY_OF_ALICE", KEY).output().unwrap();
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["usable"], true);
+    assert_eq!(document["brute_force"]["mode"], "enforce");
     assert_eq!(document["routes"][0]["controls"][0]["id"], "screen.addresses");
     assert_eq!(document["routes"][1]["controls"][1]["id"], "authn.public");
 }

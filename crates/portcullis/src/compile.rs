@@ -38,6 +38,10 @@ pub struct Blueprint {
     pub access_log: AccessLogConfig,
     /// How many keys it knows.
     pub keys: usize,
+    /// How guessing credentials is slowed down.
+    pub failures: FailurePolicy,
+    /// Whether it is.
+    pub failures_mode: Mode,
     /// What goes on beside requests.
     pub jobs: Vec<Arc<dyn Job>>,
     /// To whom the gateway itself may speak.
@@ -155,6 +159,8 @@ pub fn compile(
         world: World::new(counters, build.keys).with_failures(failures, failures_mode),
         access_log: config.access_log.clone(),
         keys,
+        failures,
+        failures_mode,
         jobs: build.jobs,
         outbound: outbound?,
         endpoint_world,

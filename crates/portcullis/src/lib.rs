@@ -51,4 +51,5 @@ pub use load::{ConfigError, Loaded};
 pub use portcullis_config::Style;
 pub use portcullis_core::{Code, Mode, Record, RecordSink};
 pub use portcullis_proxy::{RequestBody, ResponseBody, ShutdownHandle};
+pub use portcullis_store::FailurePolicy;
 pub use security::{ApiKey, Authentication, Basic, Consumer, RateLimit, Security};

@@ -109,14 +109,15 @@ fn token<'a>(facts: &Facts<'a>, max_bytes: usize) -> Result<Option<(Scheme, Cow<
     if token.len() > max_bytes {
         return Err(Denial::new(Code::TokenMalformed, "the token is too long"));
     }
-    let is_token_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-    if token.is_empty() || !token.bytes().all(is_token_byte) {
-        return Err(Denial::new(
-            Code::TokenMalformed,
-            "the token is empty, or has characters that no token has",
-        ));
+    if token.is_empty() {
+        return Err(Denial::new(Code::TokenMalformed, "the token is empty"));
     }
     Ok(Some((scheme, Cow::Borrowed(token))))
+}
+
+/// Whether it is made of the characters of a token (RFC 6750, section 2.1), which one that was verified before is.
+fn is_token(token: &str) -> bool {
+    token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte))
 }
 
 /// Whether an authorization server is asked about the token: not for a source that must wait, unless the token was good
@@ -146,6 +147,10 @@ impl Authenticate for Bearer {
             && self.trusts.get(verified.issuer).is_some_and(|trust| !trust.binding_required)
         {
             return Step::Ready(self.claim(verified, &digest));
+        }
+        if known.is_none() && !is_token(&token) {
+            let denial = Denial::new(Code::TokenMalformed, "the token has characters that no token has");
+            return Step::Ready(Authn::Deny(denial));
         }
         Step::Later(Box::pin(async move {
             let verified = match known {
