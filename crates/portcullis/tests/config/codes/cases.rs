@@ -171,6 +171,7 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.null_value", top("workers§:")),
         ("config.wrong_type", top("workers: §\"2\"")),
         ("config.out_of_range", top("workers: §0")),
+        ("config.out_of_range", top("workers: §1025")),
         ("config.unknown_value", route("methods: [GET, §GETS]")),
         ("config.unknown_value", method("{ type: §kerberos }")),
         // Values.
