@@ -139,6 +139,14 @@ fn kind(name: &str) -> Kind {
     }
 }
 
+/// Whether a check can find a field with this lower-case name in an admitted head: `Host` and what [`Head::admit`] removes
+/// it cannot.
+///
+/// [`Head::admit`]: super::Head::admit
+pub fn is_end_to_end(name: &str) -> bool {
+    name != "host" && kind(name) == Kind::EndToEnd
+}
+
 /// Runs over `headers`, and leaves the end-to-end fields in it.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ pub mod once;
 pub mod path;
 pub mod query;
 
-pub use fields::{Framing, IDENTITY_PREFIX};
+pub use fields::{Framing, IDENTITY_PREFIX, is_end_to_end};
 pub use once::Once;
 
 use crate::conn::Conn;
