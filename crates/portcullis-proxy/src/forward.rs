@@ -7,6 +7,7 @@ use crate::answer::{Answer, Source};
 use crate::fields::{CHUNKED, UPGRADE};
 use crate::hygiene;
 use crate::life::Life;
+use crate::location;
 use crate::pool::{Lease, Pool};
 use crate::respond::{answer_with, end_with_server_error, fail, refuse, respond};
 use crate::tunnel::Tunnel;
@@ -231,6 +232,7 @@ impl Passed<'_> {
         }
         let id = self.recording.record().id;
         hygiene::clean(&mut parts.headers, &self.method, body.is_end_stream(), &id, self.told.as_ref());
+        location::hide(&mut parts.headers, &self.pool.upstream.authority, &self.pool.upstream.base_path);
         let source = Source::Upstream { body, lease, idle: self.pool.upstream.idle_body_timeout };
         // Only status and fields are passed on; the upstream's reason phrase is not.
         answer_with(status, parts.headers, source, self.recording, self.upload, self.life)

@@ -26,6 +26,7 @@ mod front;
 mod handler;
 mod hygiene;
 mod life;
+mod location;
 mod pool;
 mod respond;
 mod running;

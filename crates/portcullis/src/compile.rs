@@ -84,6 +84,7 @@ pub fn compile(
     let mut build = Build::new(KeyHasher::new(&secret, pepper));
 
     let listeners = listeners(config, cx);
+    let workers = workers(config, cx);
     for (index, consumer) in config.consumers.iter().enumerate() {
         let _ = cx.at("consumers", |cx| cx.index(index, |cx| consumer.compile(&mut build, cx)));
     }
@@ -149,13 +150,15 @@ pub fn compile(
         MemoryCounters::DEFAULT_ENTRIES,
     );
     let keys = build.keys.len();
-    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let workers =
-        config.workers.and_then(|workers| NonZeroUsize::new(workers.get() as usize)).unwrap_or(cores);
     let (failures, failures_mode) = brute_force?;
     Some(Blueprint {
         plan: Arc::new(Plan { head, routes: table, consumers: build.consumers, credentials }),
-        front: FrontConfig { listeners: listeners?, workers, targets: targets.all, drain: config.drain },
+        front: FrontConfig {
+            listeners: listeners?,
+            workers: workers?,
+            targets: targets.all,
+            drain: config.drain,
+        },
         world: World::new(counters, build.keys).with_failures(failures, failures_mode),
         access_log: config.access_log.clone(),
         keys,
@@ -219,6 +222,22 @@ fn listeners(config: &GatewayConfig, cx: &mut Context) -> Option<Vec<portcullis_
         listeners.extend(compiled);
     }
     Some(listeners)
+}
+
+/// More threads than any machine has cores would take its memory before the first request.
+const MAX_WORKERS: u32 = 1024;
+
+fn workers(config: &GatewayConfig, cx: &mut Context) -> Option<NonZeroUsize> {
+    let Some(workers) = &config.workers else {
+        return Some(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
+    };
+    if workers.value.get() > MAX_WORKERS {
+        cx.error("config.out_of_range", workers.span, format!("{} threads are too many", workers.value))
+            .label(format!("expected a whole number from 1 to {MAX_WORKERS}"))
+            .help("leave the key out for one per core");
+        return None;
+    }
+    NonZeroUsize::new(workers.value.get() as usize)
 }
 
 /// The gateway's own section, if there is one.

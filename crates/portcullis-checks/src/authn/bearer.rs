@@ -270,7 +270,7 @@ impl Bearer {
                 last = denial;
                 continue;
             }
-            let loaded = trust.verify_signature(&read, loaded, facts, effects).await?;
+            let loaded = trust.issuer.verify(&read, loaded, facts.now.monotonic, effects).await?;
             match trust.rules.judge(&loaded.issuer, read.claims, facts.now.unix) {
                 Err(denial) => last = denial,
                 Ok(judged) => {
@@ -384,32 +384,6 @@ impl Bearer {
                     _ => denial,
                 })
             }
-        }
-    }
-}
-
-impl Trust {
-    /// Verifies a signature, with fresh keys if the token names one that is not known. Gives the keys that verified it.
-    async fn verify_signature(
-        &self,
-        jws: &Jws<'_>,
-        loaded: Arc<Loaded>,
-        facts: &Facts<'_>,
-        effects: &dyn Effects,
-    ) -> Result<Arc<Loaded>, Denial> {
-        match loaded.keys.verify(jws) {
-            Ok(()) => Ok(loaded),
-            Err(denial) if denial.code() == Code::TokenKeyUnknown => {
-                self.issuer.refresh(effects).await;
-                // Also where nothing was fetched now: another request may have had it fetched since the first look.
-                let fresh = self.issuer.loaded(facts.now.monotonic, effects).await;
-                let fresh = fresh.map_err(|Fault { detail }| Denial::new(Code::Fault, detail))?;
-                if fresh.issuer != loaded.issuer || fresh.generation == loaded.generation {
-                    return Err(denial);
-                }
-                fresh.keys.verify(jws).map(|()| fresh)
-            }
-            Err(denial) => Err(denial),
         }
     }
 }

@@ -5,13 +5,14 @@
 //! last good keys serve for a stated time, and then every token of it is refused as a fault.
 
 use super::algorithm::Algorithm;
+use super::jws::Jws;
 use super::keys::KeySet;
 use super::metadata::{self, Metadata};
 use super::race;
 use arc_swap::ArcSwapOption;
 use event_listener::Event;
 use http::Uri;
-use portcullis_core::{Effects, Fault, Fetch, Fetched, Job, Wait};
+use portcullis_core::{Code, Denial, Effects, Fault, Fetch, Fetched, Job, Wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -186,7 +187,7 @@ impl Issuer {
     }
 
     /// Has its keys fetched again, since one is missing, and waits for it, unless that was done a moment ago.
-    pub async fn refresh(&self, effects: &dyn Effects) {
+    async fn refresh(&self, effects: &dyn Effects) {
         if !self.is_fetched() {
             return;
         }
@@ -199,6 +200,34 @@ impl Issuer {
         let changed = self.changed.listen();
         self.wanted.notify(1);
         let _ = race::within(effects.sleep(PATIENCE), changed).await;
+    }
+
+    /// Verifies a signature with the keys that are `loaded`, or with fresh ones if the token names one that is not among
+    /// them. Gives what verified it.
+    ///
+    /// # Errors
+    /// What [`KeySet::verify`] says; `Fault` where there are no usable keys any more.
+    pub async fn verify(
+        &self,
+        jws: &Jws<'_>,
+        loaded: Arc<Loaded>,
+        now: Duration,
+        effects: &dyn Effects,
+    ) -> Result<Arc<Loaded>, Denial> {
+        match loaded.keys.verify(jws) {
+            Ok(()) => Ok(loaded),
+            Err(denial) if denial.code() == Code::TokenKeyUnknown => {
+                self.refresh(effects).await;
+                // Also where nothing was fetched now: another request may have had it fetched since the first look.
+                let fresh = self.loaded(now, effects).await;
+                let fresh = fresh.map_err(|Fault { detail }| Denial::new(Code::Fault, detail))?;
+                if fresh.issuer != loaded.issuer || fresh.generation == loaded.generation {
+                    return Err(denial);
+                }
+                fresh.keys.verify(jws).map(|()| fresh)
+            }
+            Err(denial) => Err(denial),
+        }
     }
 
     async fn fetch(&self, effects: &dyn Effects) -> Result<(Loaded, Duration), String> {

@@ -11,7 +11,7 @@ pub mod once;
 pub mod path;
 pub mod query;
 
-pub use fields::{Framing, IDENTITY_PREFIX};
+pub use fields::{Framing, IDENTITY_PREFIX, is_end_to_end};
 pub use once::Once;
 
 use crate::conn::Conn;
@@ -259,9 +259,10 @@ pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Once<'a> {
     let mut found = Once::Absent;
     for field in headers.get_all(header::COOKIE) {
         let Ok(text) = field.to_str() else { return Once::Unreadable };
-        for (_, value) in
-            text.split(';').filter_map(|pair| pair.trim().split_once('=')).filter(|(key, _)| *key == name)
-        {
+        // SECURITY: `name =x` is the cookie `name` to some backends, so it counts as one
+        // (a_cookie_with_a_space_after_its_name_is_that_cookie).
+        let pairs = text.split(';').filter_map(|pair| pair.trim().split_once('='));
+        for (_, value) in pairs.filter(|(key, _)| key.trim_end() == name) {
             if !matches!(found, Once::Absent) {
                 return Once::Repeated;
             }
@@ -354,7 +355,7 @@ fn remove_cookie(headers: &mut HeaderMap, name: &str) {
         let Ok(text) = field.to_str() else { continue };
         kept.extend(text.split(';').map(str::trim).filter(|pair| {
             let key = pair.split_once('=').map_or(*pair, |(key, _)| key);
-            key != name && !pair.is_empty()
+            key.trim_end() != name && !pair.is_empty()
         }));
     }
     let kept = kept.join("; ");

@@ -21,7 +21,7 @@ pub use route::{MethodConfig, RouteConfig};
 pub use upstream::{HANDLER_SCHEME, UpstreamConfig, UpstreamTarget};
 
 use portcullis_checks::{Cidr, SecurityConfig};
-use portcullis_config::{Secret, object};
+use portcullis_config::{Secret, Spanned, object};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -46,8 +46,8 @@ object! {
         pub access_log: AccessLogConfig = AccessLogConfig::Stdout,
         /// What the gateway itself may ask of other servers. Default: addresses of the public Internet alone.
         pub outbound: Option<OutboundConfig>,
-        /// How many threads serve requests. Default: one per core.
-        pub workers: Option<NonZeroU32>,
+        /// How many threads serve requests, at most 1024. Default: one per core.
+        pub workers: Option<Spanned<NonZeroU32>>,
         /// How long running requests may take after the gateway was told to stop. Default: 30s.
         pub drain: Duration = Duration::from_secs(30),
     }

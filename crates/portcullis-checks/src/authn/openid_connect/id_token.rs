@@ -10,7 +10,7 @@ use crate::token::jws::{self, Jws};
 use crate::token::rules::Rules;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{self, SHA256, SHA384, SHA512};
-use portcullis_core::{Claim, Code, Denial, Effects, Fault};
+use portcullis_core::{Claim, Code, Denial, Effects};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,25 +62,9 @@ pub async fn verify(
     effects: &dyn Effects,
 ) -> Result<IdToken, Denial> {
     let jws = Jws::parse(token)?;
-    verify_signature(&jws, issuer, loaded, effects).await?;
-    judge(jws, &loaded.issuer, expected, effects.now().unix)
-}
-
-/// Verifies the signature, with fresh keys if the token names one that is not known.
-async fn verify_signature(
-    jws: &Jws<'_>,
-    issuer: &Issuer,
-    loaded: &Loaded,
-    effects: &dyn Effects,
-) -> Result<(), Denial> {
-    match loaded.keys.verify(jws) {
-        Err(denial) if denial.code() == Code::TokenKeyUnknown && issuer.refreshed(effects).await => {
-            let fresh = issuer.loaded(effects.monotonic(), effects).await;
-            let fresh = fresh.map_err(|Fault { detail }| Denial::new(Code::Fault, detail))?;
-            if fresh.issuer == loaded.issuer { fresh.keys.verify(jws) } else { Err(denial) }
-        }
-        verified => verified,
-    }
+    let now = effects.now();
+    let loaded = issuer.verify(&jws, Arc::clone(loaded), now.monotonic, effects).await?;
+    judge(jws, &loaded.issuer, expected, now.unix)
 }
 
 /// Judges the claims of an ID token whose signature is good.

@@ -171,6 +171,7 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.null_value", top("workers§:")),
         ("config.wrong_type", top("workers: §\"2\"")),
         ("config.out_of_range", top("workers: §0")),
+        ("config.out_of_range", top("workers: §1025")),
         ("config.unknown_value", route("methods: [GET, §GETS]")),
         ("config.unknown_value", method("{ type: §kerberos }")),
         // Values.
@@ -264,7 +265,11 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.parameter_name", method("{ type: api_key, cookie: §\"a b\" }")),
         ("config.field_name", method("{ type: api_key, header: §x_api_key }")),
         ("config.field_name", method("{ type: api_key, header: §\"x api key\" }")),
+        ("config.field_name", method("{ type: api_key, header: §x~key }")),
         ("config.reserved_field", method("{ type: api_key, header: §X-Forwarded-For }")),
+        ("config.reserved_field", method("{ type: api_key, header: §Proxy-Authorization }")),
+        ("config.reserved_field", method("{ type: api_key, header: §Host }")),
+        ("config.reserved_field", limit("{ max_requests: 5, per: minute, by: { header: §X-Real-IP } }")),
         ("config.authentication_observed", method("{ type: api_key, mode: §observe }")),
         ("config.authentication_off", method("{ type: api_key, mode: §off }")),
         // What else judges.
