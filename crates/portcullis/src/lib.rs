@@ -25,6 +25,7 @@
 //! |------------|--------------------------------------------------|
 //! | [`builder`]  | a gateway that is configured in code             |
 //! | [`security`] | what judges requests, said in types              |
+//! | [`tokens`]   | authentication by tokens, said in types          |
 //! | [`handler`]  | functions that answer requests                   |
 //! | [`document`] | what can be written in a configuration file      |
 //! | [`compile`]  | from a document to what runs                     |
@@ -43,6 +44,7 @@ pub mod load;
 pub mod password;
 pub mod reference;
 pub mod security;
+pub mod tokens;
 
 pub use builder::{Builder, RouteOptions};
 pub use gateway::{Gateway, Running, StartError};
@@ -53,3 +55,4 @@ pub use portcullis_core::{Code, Mode, Record, RecordSink};
 pub use portcullis_proxy::{RequestBody, ResponseBody, ShutdownHandle};
 pub use portcullis_store::FailurePolicy;
 pub use security::{ApiKey, Authentication, Basic, Consumer, RateLimit, Security};
+pub use tokens::{Jwt, OAuth2, Token};

@@ -17,6 +17,7 @@ mod attacks;
 mod authorization;
 mod forge;
 mod issuer_failures;
+mod library;
 mod provider;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
