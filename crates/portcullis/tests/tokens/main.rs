@@ -54,9 +54,14 @@ async fn get(world: &World, path: &str, fields: &[&str]) -> Answer {
 }
 
 async fn get_from(address: SocketAddr, path: &str, fields: &[&str]) -> Answer {
+    get_as("127.0.0.1", address, path, fields).await
+}
+
+/// The same from another address, which is not judged by what came from others.
+async fn get_as(source: &str, address: SocketAddr, path: &str, fields: &[&str]) -> Answer {
     let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
     let request = format!("GET {path} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n{fields}\r\n");
-    Client::connect(address).await.ask(&request).await
+    Client::connect_from(source, address).await.ask(&request).await
 }
 
 /// The bytes of base64url.

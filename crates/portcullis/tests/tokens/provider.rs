@@ -1,7 +1,7 @@
 //! What the gateway gets from a real provider: metadata, keys that change, and answers about opaque tokens.
 
 use super::support::{self, Backend, OidcProvider, PATIENCE, Reply, TestClock, World};
-use super::{document, get, oauth2};
+use super::{document, get, get_as, oauth2};
 use crate::forge::{Proof, Signer};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -101,8 +101,9 @@ async fn an_opaque_token_is_asked_about_once_and_its_end_is_seen() {
     assert_eq!(answer.status, 401, "revoked, and seen within the lifetime of what was said");
     assert_eq!(answer.field("www-authenticate"), r#"Bearer error="invalid_token""#);
     let asked = provider.count("/token/introspection").await;
-    for _ in 0..20 {
-        assert_eq!(get(&world, "/data", &[&field]).await.status, 401);
+    for number in 0..20 {
+        let source = format!("127.2.0.{}", number + 1);
+        assert_eq!(get_as(&source, world.address, "/data", &[&field]).await.status, 401);
     }
     assert_eq!(provider.count("/token/introspection").await, asked, "a refusal is remembered too");
 
