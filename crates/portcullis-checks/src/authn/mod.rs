@@ -317,6 +317,7 @@ impl AuthenticationConfig {
         }
         if let Some(place) = place {
             let configs: Vec<_> = self.methods.iter().filter_map(MethodConfig::token).collect();
+            token_config::agree(&configs, self.at, cx)?;
             methods.insert(place, Arc::new(token_config::bearer(trusts, &configs)));
         }
         let mode = self.mode.into();

@@ -75,6 +75,18 @@ fn token_cases() -> Vec<(&'static str, String)> {
     vec![
         ("config.any_and_all", method("§{ any: [{ type: api_key }], all: [{ type: api_key }] }")),
         ("config.several_tokens", method(&format!("§{{ all: [{token}, {token}] }}"))),
+        (
+            "config.tokens_differ",
+            method(&format!(
+                "§{{ any: [{token}, {{ type: jwt, issuer: \"https://a.example\", audience: a, cached_tokens: 7 }}] }}"
+            )),
+        ),
+        (
+            "config.tokens_differ",
+            method(&format!(
+                "§{{ any: [{token}, {{ type: jwt, issuer: \"https://a.example\", audience: a, insecure_forward_credential: it verifies them }}] }}"
+            )),
+        ),
         ("config.any_audience", method(&format!("§{token}"))),
         ("config.no_audience", method("§{ type: jwt, issuer: \"https://auth.example.com\" }")),
         ("config.audience_and_any", jwt("audience: a, insecure_any_audience: §\"the issuer has one API\"")),
