@@ -2,6 +2,8 @@
 
 use super::support::{Backend, Client, OidcProvider, World};
 use super::{get, get_from};
+use portcullis::Loaded;
+use portcullis::load::Context;
 use portcullis::{
     ApiKey, Authentication, Builder, Gateway, Json, Jwt, OAuth2, RateLimit, RouteOptions, Security,
 };
@@ -196,4 +198,18 @@ fn types_are_validated_like_a_file() {
         .route("/data", |_request| async { Json(Value::Null) })
         .build(0);
     assert!(built.is_ok());
+}
+
+#[test]
+fn the_documents_of_the_page_load() {
+    let page = include_str!("../../../../docs/tokens.md");
+    let documents: Vec<&str> =
+        page.split("```yaml\n").skip(1).map(|part| part.split("```").next().unwrap()).collect();
+    assert_eq!(documents.len(), 2);
+    for document in documents {
+        let context =
+            Context::for_file(".").with_environment(|_| Ok("a-secret-of-the-test-0123456789".to_owned()));
+        let loaded = Loaded::yaml("tokens.md", document.to_owned(), context);
+        assert_eq!((loaded.errors(), loaded.warnings()), (0, 0), "{}", loaded.text(portcullis::Style::Plain));
+    }
 }
