@@ -17,7 +17,9 @@
 // Resources: urn:jwt:ALG gets a JWT access token (RFC 9068) signed with ALG, urn:opaque:NAME an opaque one.
 
 import * as crypto from 'node:crypto';
+import fs from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import Provider from 'oidc-provider';
 
 const ALGORITHMS = {
@@ -123,7 +125,9 @@ function build() {
   serve = provider.callback();
 }
 
-const server = http.createServer((request, response) => {
+// With the names of two files, a private key and a certificate, the provider speaks TLS.
+const [, , keyFile, certificateFile] = process.argv;
+const answer = (request, response) => {
   const path = request.url.split('?')[0];
   counts[path] = (counts[path] ?? 0) + 1;
   const fault = faults.get(path) ?? faults.get('*');
@@ -135,7 +139,10 @@ const server = http.createServer((request, response) => {
     case 'redirect': response.writeHead(302, { location: fault.location }).end(); break;
     default: serve(request, response);
   }
-});
+};
+const server = keyFile
+  ? https.createServer({ key: fs.readFileSync(keyFile), cert: fs.readFileSync(certificateFile) }, answer)
+  : http.createServer(answer);
 const connections = new Set();
 server.on('connection', (socket) => {
   connections.add(socket);
@@ -167,7 +174,7 @@ async function mint({ account, client: id, scope, resource, jkt, seconds }) {
 }
 
 const port = await listen(server, 0);
-issuer = `http://127.0.0.1:${port}`;
+issuer = `${keyFile ? 'https' : 'http'}://127.0.0.1:${port}`;
 build();
 
 const controls = {

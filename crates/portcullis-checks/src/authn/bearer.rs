@@ -301,19 +301,27 @@ impl Bearer {
     ) -> Result<Verified, Denial> {
         let mut last =
             Denial::new(Code::TokenMalformed, "it is not a signed token, and nobody can be asked about it");
+        let mut unready = None;
         for (number, trust) in self.trusts.iter().enumerate() {
             if trust.introspector.is_none() {
                 continue;
             }
             may_ask(&digest, facts, effects)?;
-            let loaded = trust.issuer.loaded(facts.now.monotonic, effects).await;
-            let loaded = loaded.map_err(|Fault { detail }| Denial::new(Code::Fault, detail))?;
+            let loaded = match trust.issuer.loaded(facts.now.monotonic, effects).await {
+                Ok(loaded) => loaded,
+                Err(Fault { detail }) => {
+                    unready = Some(Denial::new(Code::Fault, detail));
+                    continue;
+                }
+            };
             match self.ask_one(number, trust, &loaded, token, digest, effects).await {
                 Err(denial) if denial.code() == Code::TokenInactive => last = denial,
+                // It may be the one that gave the token out, so its silence is not held against the token.
+                Err(denial) if denial.code() == Code::Fault => unready = Some(denial),
                 answered => return answered,
             }
         }
-        Err(last)
+        Err(unready.unwrap_or(last))
     }
 
     async fn ask_one(

@@ -9,7 +9,7 @@ use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -38,10 +38,16 @@ impl OidcProvider {
 
     /// Starts it, and waits until it listens.
     pub async fn start() -> OidcProvider {
-        tokio::task::spawn_blocking(OidcProvider::launch).await.unwrap()
+        tokio::task::spawn_blocking(|| OidcProvider::launch(&[])).await.unwrap()
     }
 
-    fn launch() -> OidcProvider {
+    /// Starts it with TLS, with the private key and the certificate in these files.
+    pub async fn start_with_tls(key: &Path, certificate: &Path) -> OidcProvider {
+        let files = [key.to_owned(), certificate.to_owned()];
+        tokio::task::spawn_blocking(move || OidcProvider::launch(&files)).await.unwrap()
+    }
+
+    fn launch(arguments: &[PathBuf]) -> OidcProvider {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/counterparts/oidc-provider");
         assert!(
             folder.join("node_modules").exists(),
@@ -50,6 +56,7 @@ impl OidcProvider {
         );
         let mut child = Command::new("node")
             .arg("server.mjs")
+            .args(arguments)
             .current_dir(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -285,3 +285,20 @@ async fn a_flood_of_opaque_tokens_does_not_keep_the_gateway_from_its_keys() {
     assert!(provider.count("/token/introspection").await <= asked + 150);
     assert_eq!(backend.seen().len(), 3);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_down_does_not_speak_for_the_others() {
+    let (down, provider) = (OidcProvider::start().await, OidcProvider::start().await);
+    let backend = Backend::start().await;
+    let more = format!("client_id: gateway, client_secret: {}", OidcProvider::SECRET);
+    let method = format!("{{ any: [{}, {}] }}", oauth2(&down, &more), oauth2(&provider, &more));
+    down.down().await;
+    let world = World::start(&document(&backend, &[("/data", &method)]));
+    let signed = user(&provider).await;
+    let opaque = provider.mint("alice", "urn:opaque:a", "read", json!({})).await;
+    assert_eq!(get(&world, "/data", &[&signed]).await.status, 200);
+    assert_eq!(get(&world, "/data", &[&format!("Authorization: Bearer {opaque}")]).await.status, 200);
+    let unknown = get(&world, "/data", &["Authorization: Bearer made-up"]).await;
+    assert_eq!(unknown.status, 503, "the one that is down might know it");
+    assert_eq!(backend.seen().len(), 2);
+}

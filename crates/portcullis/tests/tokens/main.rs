@@ -19,6 +19,7 @@ mod forge;
 mod issuer_failures;
 mod library;
 mod provider;
+mod tls;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use std::net::SocketAddr;
