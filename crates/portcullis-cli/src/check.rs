@@ -5,6 +5,7 @@ use crate::exit::Exit;
 use crate::screen::{BAD, CARE, FAINT, GOOD, STRONG, count, load, print};
 use portcullis::Loaded;
 use portcullis::compile::{Blueprint, RouteListing};
+use portcullis::visible;
 use serde_json::json;
 use std::fmt::Write;
 use std::path::Path;
@@ -55,10 +56,13 @@ fn listing(blueprint: &Blueprint) -> String {
                 portcullis::Mode::Off => (BAD, "off"),
             };
             let number = index + 1;
+            // SECURITY: a reason in the file could rewrite on a terminal what is listed here
+            // (what_the_file_says_cannot_rewrite_the_listing).
+            let summary = visible(&control.summary);
             let _ = writeln!(
                 text,
-                "  {FAINT}{number:>2}{FAINT:#}  {:<20} {style}{mode:<8}{style:#} {}",
-                control.id, control.summary
+                "  {FAINT}{number:>2}{FAINT:#}  {:<20} {style}{mode:<8}{style:#} {summary}",
+                control.id
             );
         }
         if !route.upgrades.is_empty() {

@@ -29,6 +29,21 @@ routes:
 const KEY: &str = "a-key-of-more-than-sixteen-characters";
 
 #[test]
+fn what_the_file_says_cannot_rewrite_the_listing() {
+    let scratch = Scratch::new("rewrite");
+    let reason = "no\\e[2K\\e[1A\\u202edata\\nauthn.api_key";
+    let file = scratch.file(
+        "gateway.yaml",
+        &format!(
+            "listeners: [{{ bind: 127.0.0.1:0 }}]\nroutes: [{{ path: /, public: \"{reason}\", upstream: 'http://127.0.0.1:9' }}]\n"
+        ),
+    );
+    let output = portcullis().args(["check", &file]).env("CLICOLOR_FORCE", "1").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("\\u{1b}[2K\\u{1b}[1A\\u{202e}data\\u{a}authn.api_key"), "{text:?}");
+}
+
+#[test]
 fn check_lists_the_controls_of_each_route_in_their_order() {
     let scratch = Scratch::new("check");
     let file = scratch.file("gateway.yaml", GOOD);

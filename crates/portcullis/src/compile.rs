@@ -5,6 +5,7 @@
 
 use crate::document::{AccessLogConfig, GatewayConfig, RouteConfig, UpstreamTarget};
 use crate::endpoint::{EndpointHandler, LaterWorld, MAX_BODY_BYTES};
+use ipnet::IpNet;
 use portcullis_checks::authn::key_digest::KeyHasher;
 use portcullis_checks::authz::AuthorizationConfig;
 use portcullis_checks::security::CompiledSecurity;
@@ -85,6 +86,7 @@ pub fn compile(
 
     let listeners = listeners(config, cx);
     let workers = workers(config, cx);
+    let trusted_proxies = trusted_proxies(config, cx);
     for (index, consumer) in config.consumers.iter().enumerate() {
         let _ = cx.at("consumers", |cx| cx.index(index, |cx| consumer.compile(&mut build, cx)));
     }
@@ -138,7 +140,7 @@ pub fn compile(
         CredentialLocation::Query(_) | CredentialLocation::Cookie(_) => None,
     });
     let head = HeadPolicy {
-        trusted_proxies: config.trusted_proxies.iter().map(|cidr| cidr.0).collect(),
+        trusted_proxies: trusted_proxies?,
         protected: protected.collect(),
         ..HeadPolicy::default()
     };
@@ -222,6 +224,23 @@ fn listeners(config: &GatewayConfig, cx: &mut Context) -> Option<Vec<portcullis_
         listeners.extend(compiled);
     }
     Some(listeners)
+}
+
+fn trusted_proxies(config: &GatewayConfig, cx: &mut Context) -> Option<Vec<IpNet>> {
+    // SECURITY: where everybody is a trusted proxy, everybody chooses the address that lists and limits go by
+    // (every_code_points_to_its_place_and_says_what_to_do).
+    let everybody = config.trusted_proxies.iter().filter(|network| network.value.0.prefix_len() == 0);
+    let mut networks = Some(config.trusted_proxies.iter().map(|network| network.value.0).collect());
+    for network in everybody {
+        cx.error(
+            "config.trusts_everybody",
+            network.span,
+            "everybody is a proxy here, and could pretend to be anybody",
+        )
+        .help("name the networks of the proxies themselves, such as `10.1.0.0/16`");
+        networks = None;
+    }
+    networks
 }
 
 /// More threads than any machine has cores would take its memory before the first request.

@@ -51,6 +51,7 @@ pub use gateway::{Gateway, Running, StartError};
 pub use handler::{IntoResponse, Json, read_body};
 pub use load::{ConfigError, Loaded};
 pub use portcullis_config::Style;
+pub use portcullis_config::render::visible;
 pub use portcullis_core::{Code, Mode, Record, RecordSink};
 pub use portcullis_proxy::{RequestBody, ResponseBody, ShutdownHandle};
 pub use portcullis_store::FailurePolicy;

@@ -6,7 +6,8 @@
 //! belongs to the route that was found only if its own laxest reading leads to the same controls. Needs nothing that could
 //! fail.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 
 /// What judges the requests of a path; the same number for paths that are judged in the same way.
 pub(super) type Class = usize;
@@ -16,16 +17,19 @@ pub(super) type Class = usize;
 pub(super) struct Lax {
     any_host: Paths,
     by_host: HashMap<String, Paths>,
+    /// The routes of all hosts together.
+    hosted: Order,
 }
 
 /// Routes of one host, or those of any.
 #[derive(Default)]
 struct Paths {
     router: matchit::Router<Vec<Class>>,
-    /// Each reading as a template, in order, with the places and classes of those who have it.
-    templates: BTreeMap<String, Vec<(usize, Class)>>,
-    classes: BTreeSet<Class>,
+    order: Order,
 }
+
+/// Readings as templates, with the places and classes of those who have them.
+type Templates = BTreeMap<String, Vec<(usize, Class)>>;
 
 /// Two routes whose laxest readings overlap: the place of the one in the list, and the reading of the other.
 pub(super) struct Overlap {
@@ -39,19 +43,30 @@ impl Lax {
     pub(super) fn build<'a>(
         routes: impl Iterator<Item = (Option<&'a str>, &'a str, Class)>,
     ) -> Result<Lax, Vec<Overlap>> {
-        let mut lax = Lax::default();
+        let mut any_host = Templates::new();
+        let mut hosted = Templates::new();
+        let mut by_host: HashMap<&str, Templates> = HashMap::new();
         for (place, (host, path, class)) in routes.enumerate() {
-            let paths = match host {
-                None => &mut lax.any_host,
-                Some(host) => lax.by_host.entry(host.to_owned()).or_default(),
-            };
-            paths.classes.insert(class);
             for template in templates(path) {
-                paths.templates.entry(template).or_default().push((place, class));
+                let of_host = match host {
+                    None => &mut any_host,
+                    Some(host) => {
+                        hosted.entry(template.clone()).or_default().push((place, class));
+                        by_host.entry(host).or_default()
+                    }
+                };
+                of_host.entry(template).or_default().push((place, class));
             }
         }
-        let all = std::iter::once(&mut lax.any_host).chain(lax.by_host.values_mut());
-        let overlaps: Vec<Overlap> = all.flat_map(Paths::enter).collect();
+        let mut overlaps = Vec::new();
+        let lax = Lax {
+            any_host: Paths::new(any_host, &mut overlaps),
+            by_host: by_host
+                .into_iter()
+                .map(|(host, templates)| (host.to_owned(), Paths::new(templates, &mut overlaps)))
+                .collect(),
+            hosted: Order::new(hosted),
+        };
         if overlaps.is_empty() { Ok(lax) } else { Err(overlaps) }
     }
 
@@ -60,12 +75,9 @@ impl Lax {
         let Some(reading) = templates(path).into_iter().next() else { return true };
         let Some((prefix, _)) = reading.split_once('{') else { return false };
         match host {
-            Some(host) => self.by_host.get(host).is_none_or(|paths| paths.has_another(class, prefix)),
+            Some(host) => self.by_host.get(host).is_none_or(|paths| paths.order.has_another(class, prefix)),
             // A path that no route of a host has strictly comes to the routes of any host; loosely, one may have it.
-            None => {
-                self.any_host.has_another(class, prefix)
-                    || self.by_host.values().any(|paths| paths.has_another(class, prefix))
-            }
+            None => self.any_host.order.has_another(class, prefix) || self.hosted.has_another(class, prefix),
         }
     }
 
@@ -78,12 +90,12 @@ impl Lax {
 }
 
 impl Paths {
-    /// Enters the templates into the router, and says which cannot be.
-    fn enter(&mut self) -> Vec<Overlap> {
-        let mut overlaps = Vec::new();
-        for (template, owners) in &self.templates {
+    /// Adds to `overlaps` what cannot be entered.
+    fn new(templates: Templates, overlaps: &mut Vec<Overlap>) -> Paths {
+        let mut router = matchit::Router::new();
+        for (template, owners) in &templates {
             let classes = owners.iter().map(|(_, class)| *class).collect();
-            if let Err(error) = self.router.insert(template, classes) {
+            if let Err(error) = router.insert(template, classes) {
                 let with = match error {
                     matchit::InsertError::Conflict { with } => with,
                     matchit::InsertError::InvalidParamSegment
@@ -94,24 +106,53 @@ impl Paths {
                 overlaps.extend(owners.first().map(|(place, _)| Overlap { place: *place, with }));
             }
         }
-        overlaps
+        Paths { router, order: Order::new(templates) }
     }
 
     fn at(&self, reading: &str) -> Option<&[Class]> {
         self.router.at(reading).ok().map(|found| found.value.as_slice())
     }
+}
 
-    /// Whether a template of another class begins with `prefix`, or is it but for its last slash.
-    fn has_another(&self, own: Class, prefix: &str) -> bool {
-        // Asked first, since thousands of routes are often judged in one way.
-        if self.classes.iter().all(|class| *class == own) {
-            return false;
+/// Templates in order, so that those with a prefix stand together.
+#[derive(Default)]
+struct Order(Vec<Ordered>);
+
+struct Ordered {
+    template: String,
+    /// Its class; `None` where it has several.
+    class: Option<Class>,
+    /// The next place whose class is another: thousands of routes are often judged in one way.
+    change: usize,
+}
+
+impl Order {
+    fn new(templates: Templates) -> Order {
+        let mut order: Vec<Ordered> = Vec::with_capacity(templates.len());
+        let mut change = templates.len();
+        for (place, (template, owners)) in templates.into_iter().enumerate().rev() {
+            let mut classes = owners.iter().map(|(_, class)| *class);
+            let first = classes.next();
+            let class = first.filter(|first| classes.all(|class| class == *first));
+            if order.last().is_some_and(|next| next.class != class) {
+                change = place + 1;
+            }
+            order.push(Ordered { template, class, change });
         }
-        let anothers = |owners: &Vec<(usize, Class)>| owners.iter().any(|(_, class)| *class != own);
-        let from = self.templates.range(prefix.to_owned()..);
-        let mut beginning = from.take_while(|(template, _)| template.starts_with(prefix));
-        beginning.any(|(_, owners)| anothers(owners))
-            || prefix.strip_suffix('/').and_then(|stem| self.templates.get(stem)).is_some_and(anothers)
+        order.reverse();
+        Order(order)
+    }
+
+    /// Whether a template of another class than `own` begins with `prefix`, or is it but for its last slash.
+    fn has_another(&self, own: Class, prefix: &str) -> bool {
+        let place_of = |text: &str| self.0.partition_point(|ordered| ordered.template.as_str() < text);
+        let anothers = |ordered: &&Ordered| ordered.class != Some(own);
+        let begins = |ordered: &&Ordered| ordered.template.starts_with(prefix);
+        let first = self.0.get(place_of(prefix)).filter(begins);
+        let change = first.and_then(|first| self.0.get(first.change)).filter(begins);
+        let stem = prefix.strip_suffix('/').filter(|stem| !stem.is_empty());
+        let stem = stem.and_then(|stem| self.0.get(place_of(stem)).filter(|found| found.template == stem));
+        first.iter().chain(&change).chain(&stem).any(anothers)
     }
 }
 
@@ -161,7 +202,11 @@ fn read(segment: &str) -> String {
         let byte = if byte == b'%' { crate::head::path::escape(&mut bytes).unwrap_or(b'%') } else { byte };
         decoded.push(byte.to_ascii_lowercase());
     }
-    let text = String::from_utf8_lossy(&decoded);
+    let text = match String::from_utf8_lossy(&decoded) {
+        // By way of upper case, since `\u{131}` (a dotless i) and `\u{17f}` (a long s) have the same one as `i` and `s`.
+        text if !text.is_ascii() => Cow::Owned(text.to_uppercase().to_lowercase()),
+        text => text,
+    };
     let end = text.find([';', '?', '#']).unwrap_or(text.len());
     text.get(..end).unwrap_or_default().trim().trim_end_matches(['.', ' ']).to_owned()
 }
@@ -192,9 +237,16 @@ mod tests {
 
     #[test]
     fn a_laxer_reading_leads_nowhere_else() {
-        for path in
-            ["/ADMIN", "/admin/", "/Admin/x", "/admin.", "/admin%20", "/admin%3Bx", "/v1/users%3Aexport/"]
-        {
+        for path in [
+            "/ADMIN",
+            "/admin/",
+            "/Admin/x",
+            "/admin.",
+            "/admin%20",
+            "/admin%3Bx",
+            "/adm%C4%B1n",
+            "/v1/users%3Aexport/",
+        ] {
             assert!(elsewhere("b.example", path, 0), "{path}");
         }
         for path in ["/v1/users%3Aexport", "/v1/Users:export"] {
@@ -225,6 +277,22 @@ mod tests {
     fn routes_that_are_judged_alike_are_one() {
         let lax = Lax::build([(None, "/{*rest}", 0), (None, "/a", 0)].into_iter()).ok().unwrap();
         assert!(!lax.leads_elsewhere(None, "/A/", 0) && !lax.may_lead_elsewhere(None, "/{*rest}", 0));
+    }
+
+    #[test]
+    fn one_that_is_judged_otherwise_is_found_among_many() {
+        let paths: Vec<String> = (0..100).map(|number| format!("/{{tenant}}/r{number}")).collect();
+        let builds = |other| {
+            let routes = paths.iter().map(|path| (None, path.as_str(), 0));
+            Lax::build(routes.chain([(None, other, 1)])).ok().unwrap()
+        };
+        for other in ["/{tenant}/a", "/{tenant}/r50x", "/{tenant}/z", "/z", "/Z/y/x"] {
+            assert!(builds(other).may_lead_elsewhere(None, "/{tenant}/r7", 0), "{other}");
+        }
+        let apart = Lax::build([(None, "/a/{x}", 0), (None, "/b/{x}", 1)].into_iter()).ok().unwrap();
+        assert!(!apart.may_lead_elsewhere(None, "/a/{x}", 0) && !apart.may_lead_elsewhere(None, "/b/{x}", 1));
+        let stem = Lax::build([(None, "/a/{x}", 0), (None, "/a", 1)].into_iter()).ok().unwrap();
+        assert!(stem.may_lead_elsewhere(None, "/a/{x}", 0));
     }
 
     #[test]

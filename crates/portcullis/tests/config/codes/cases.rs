@@ -193,6 +193,8 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.invalid_path", top("access_log: { file: §\"\" }")),
         ("config.network", top("trusted_proxies: [§10.0.0.1/8]")),
         ("config.network", top("trusted_proxies: [§localhost]")),
+        ("config.trusts_everybody", top("trusted_proxies: [10.0.0.0/8, §0.0.0.0/0]")),
+        ("config.trusts_everybody", top("trusted_proxies: [§\"::/0\"]")),
         ("config.reason", format!("{LISTENERS}{ROUTES}    public: §true\n")),
         ("config.reason", format!("{LISTENERS}{ROUTES}    public: §\"?\"\n")),
         // Secrets.
