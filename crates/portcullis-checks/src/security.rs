@@ -14,7 +14,9 @@ use crate::shape::client_credentials::ClientCredentialsConfig;
 use crate::shape::identity_token::IdentityTokenConfig;
 use portcullis_config::{Context, OneOrMany, object};
 use portcullis_core::check::Check;
-use portcullis_core::{Authentication, Authorize, Control, Controls, Guarded, Mode, Quota, Screen, Shape};
+use portcullis_core::{
+    Authentication, Authorize, Control, Controls, Guarded, Inspection, Mode, Quota, Screen, Shape,
+};
 use std::sync::Arc;
 
 object! {
@@ -205,6 +207,7 @@ impl CompiledSecurity {
             .collect(),
             quotas: inherit(&self.quotas, &inherited.quotas),
             max_body_bytes: self.max_body_bytes.or(inherited.max_body_bytes).unwrap_or(DEFAULT_MAX_BYTES),
+            inspection: Inspection::default(),
             off,
         })
     }

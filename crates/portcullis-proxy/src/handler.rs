@@ -4,6 +4,7 @@
 //! client goes away. Its answer gets the same hygiene as an upstream's. If it panics, the client gets a 500.
 
 use crate::answer::{Answer, Source};
+use crate::examined::HandlerReader;
 use crate::hygiene;
 use crate::life::Life;
 use crate::respond::{answer_with, end_with_server_error, fail, refuse, refuse_with_fields};
@@ -17,7 +18,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use portcullis_core::permit::Shaped;
 use portcullis_core::record::UpstreamAccount;
-use portcullis_core::{Code, Denial};
+use portcullis_core::{Code, Denial, Examined};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -130,6 +131,7 @@ impl Local {
             body,
             principal,
             told,
+            examiner,
             mut recording,
             ..
         } = shaped;
@@ -185,13 +187,23 @@ impl Local {
         }
         let id = recording.record().id;
         hygiene::clean(&mut parts.headers, &method, false, &id, told.as_ref());
+        let mut read = Bytes::new();
+        if let Some(examiner) = examiner {
+            let reader = HandlerReader(body);
+            match examiner.examine(&mut recording, status, &mut parts.headers, reader).await {
+                Ok(Examined::Unread(reader)) => body = reader.0,
+                Ok(Examined::Beyond { read: beginning, rest }) => (read, body) = (beginning, rest.0),
+                Ok(Examined::Whole(bytes)) => body = bytes.into(),
+                Err(denial) => return fail(recording, denial, told.as_ref(), life),
+            }
+        }
         if method == Method::HEAD
             && !silent
             && let Some(length) = length
         {
             parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
-        answer_with(status, parts.headers, Source::Handler(body), recording, upload, life)
+        answer_with(status, parts.headers, (read, Source::Local(body)), recording, upload, life)
     }
 }
 

@@ -20,6 +20,7 @@ mod answer;
 mod caps;
 mod config;
 mod connection;
+mod examined;
 mod fields;
 mod forward;
 mod front;

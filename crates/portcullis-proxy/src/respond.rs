@@ -5,6 +5,7 @@
 use crate::answer::{Answer, Source};
 use crate::life::Life;
 use crate::upload::Upload;
+use bytes::Bytes;
 use http::header::{self, HeaderMap};
 use http::{Response, StatusCode};
 use portcullis_core::answer::{Told, problem, refusal};
@@ -23,17 +24,17 @@ pub(crate) fn respond(status: StatusCode, headers: HeaderMap, body: Answer) -> R
     response
 }
 
-/// An answer that is passed on.
+/// An answer that is passed on: what was read of it already, and where the rest comes from.
 pub(crate) fn answer_with(
     status: StatusCode,
     headers: HeaderMap,
-    source: Source,
+    (read, source): (Bytes, Source),
     mut recording: Recording,
     upload: Option<Arc<Upload>>,
     life: &Rc<Life>,
 ) -> Response<Answer> {
     recording.record_mut().status = Some(status);
-    respond(status, headers, Answer::relayed(source, recording, upload, life))
+    respond(status, headers, Answer::relayed(read, source, recording, upload, life))
 }
 
 /// The answer to a server error: the same status, nothing else of it but when to come back.

@@ -11,6 +11,7 @@ use portcullis_checks::authz::AuthorizationConfig;
 use portcullis_checks::security::CompiledSecurity;
 use portcullis_checks::{Build, RouteAuthentication, SecurityConfig};
 use portcullis_config::{Context, Span, suggest};
+use portcullis_core::Inspection;
 use portcullis_core::endpoint::Served;
 use portcullis_core::head::HeadPolicy;
 use portcullis_core::route::RouteConflict;
@@ -154,7 +155,13 @@ pub fn compile(
     let keys = build.keys.len();
     let (failures, failures_mode) = brute_force?;
     Some(Blueprint {
-        plan: Arc::new(Plan { head, routes: table, consumers: build.consumers, credentials }),
+        plan: Arc::new(Plan {
+            head,
+            routes: table,
+            consumers: build.consumers,
+            credentials,
+            max_held_bytes: portcullis_core::HeldMemory::DEFAULT_BYTES,
+        }),
         front: FrontConfig {
             listeners: listeners?,
             workers: workers?,
@@ -193,6 +200,7 @@ fn serve_endpoints(endpoints: &[Served], world: &LaterWorld, routes: &mut Vec<Ro
             shape: Vec::new(),
             kept_credentials: served.keeps.clone(),
             max_body_bytes: MAX_BODY_BYTES,
+            inspection: Inspection::default(),
             off: Vec::new(),
         };
         routes.push(Route {

@@ -14,6 +14,7 @@ pub mod query;
 pub use fields::{Framing, IDENTITY_PREFIX, is_end_to_end};
 pub use once::Once;
 
+use crate::body::{Coding, forget_body};
 use crate::conn::Conn;
 use crate::denial::{Code, Denial};
 use http::header::{self, HeaderMap, HeaderValue};
@@ -66,7 +67,7 @@ pub struct Way {
 }
 
 /// A request head with exactly one reading.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Head {
     method: Method,
     target: PathAndQuery,
@@ -246,6 +247,20 @@ impl Head {
             }
             Cookie(name) => remove_cookie(&mut self.headers, name),
         }
+    }
+
+    /// The body is another one now: so many bytes, in this coding.
+    pub(crate) fn replace_body(&mut self, bytes: u64, coding: Coding) {
+        self.framing = Framing::Length(bytes);
+        forget_body(&mut self.headers, coding);
+    }
+
+    /// Asks the upstream for an answer that can be judged: not compressed, and not a part of one.
+    pub(crate) fn ask_for_a_whole_answer(&mut self) {
+        for name in [header::RANGE, header::IF_RANGE] {
+            self.headers.remove(name);
+        }
+        self.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
 
     /// The parts that go upstream: method, target, end-to-end fields, and what the transport attached.
