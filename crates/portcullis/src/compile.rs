@@ -3,7 +3,7 @@
 //! Everything that can be found out before the first request is found out here, and all of it is reported together. The
 //! result is either complete or not there at all: there is no plan with a part missing.
 
-use crate::document::{AccessLogConfig, GatewayConfig, RouteConfig, UpstreamTarget};
+use crate::document::{AccessLogConfig, GatewayConfig, Limits, RouteConfig, UpstreamTarget};
 use crate::endpoint::{EndpointHandler, LaterWorld, MAX_BODY_BYTES};
 use ipnet::IpNet;
 use portcullis_checks::authn::key_digest::KeyHasher;
@@ -123,6 +123,10 @@ pub fn compile(
         None => Some((FailurePolicy::DEFAULT, Mode::Enforce)),
         Some(brute_force) => cx.at("brute_force", |cx| brute_force.compile(cx)),
     };
+    let limits = match &config.limits {
+        None => Some(Limits::default()),
+        Some(limits) => cx.at("limits", |cx| limits.compile(cx)),
+    };
     warn_of_missing_keys(config, &build, cx);
     if cx.diagnostics.has_errors() {
         return None;
@@ -140,10 +144,14 @@ pub fn compile(
         CredentialLocation::Header(name) => Some(name.as_str().to_owned()),
         CredentialLocation::Query(_) | CredentialLocation::Cookie(_) => None,
     });
+    let Limits { max_target_bytes, max_fields, max_field_bytes, max_head_bytes, max_held_bytes } = limits?;
     let head = HeadPolicy {
+        max_target_bytes,
+        max_fields,
+        max_field_bytes,
+        max_head_bytes,
         trusted_proxies: trusted_proxies?,
         protected: protected.collect(),
-        ..HeadPolicy::default()
     };
     let limits = build.limits();
     let counters = MemoryCounters::new(
@@ -155,13 +163,7 @@ pub fn compile(
     let keys = build.keys.len();
     let (failures, failures_mode) = brute_force?;
     Some(Blueprint {
-        plan: Arc::new(Plan {
-            head,
-            routes: table,
-            consumers: build.consumers,
-            credentials,
-            max_held_bytes: portcullis_core::HeldMemory::DEFAULT_BYTES,
-        }),
+        plan: Arc::new(Plan { head, routes: table, consumers: build.consumers, credentials, max_held_bytes }),
         front: FrontConfig {
             listeners: listeners?,
             workers: workers?,

@@ -30,11 +30,11 @@ use std::net::IpAddr;
 pub struct HeadPolicy {
     /// The longest request target in bytes (414 beyond it).
     pub max_target_bytes: usize,
-    /// The most header fields (431 beyond it).
+    /// The most header fields, the host's among them (431 beyond it).
     pub max_fields: usize,
     /// The largest header field, name and value, in bytes (431 beyond it).
     pub max_field_bytes: usize,
-    /// The largest sum of all header fields in bytes (431 beyond it).
+    /// The largest sum of all header fields, the host's among them, in bytes (431 beyond it).
     pub max_head_bytes: usize,
     /// Whose forwarding fields are believed.
     pub trusted_proxies: Vec<IpNet>,
@@ -99,7 +99,7 @@ impl Head {
         let host = host(&uri, &mut headers)?;
         let peer = conn.peer.ip().to_canonical();
         let trusted = policy.trusted_proxies.iter().any(|network| network.contains(&peer));
-        let scan = fields::scan(&mut headers, policy, trusted)?;
+        let scan = fields::scan(&mut headers, &host, policy, trusted)?;
         if version == Version::HTTP_10 && scan.framing == Framing::Chunked {
             return Err(Denial::new(Code::AmbiguousFraming, "Transfer-Encoding in HTTP/1.0"));
         }

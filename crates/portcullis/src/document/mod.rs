@@ -6,6 +6,7 @@
 mod access_log;
 mod brute_force;
 mod consumer;
+mod limits;
 mod listener;
 mod outbound;
 mod route;
@@ -14,6 +15,8 @@ mod upstream;
 pub use access_log::AccessLogConfig;
 pub use brute_force::BruteForceConfig;
 pub use consumer::ConsumerConfig;
+pub(crate) use limits::Limits;
+pub use limits::LimitsConfig;
 pub use listener::{ListenerConfig, TimeoutsConfig};
 pub use outbound::OutboundConfig;
 pub use portcullis_checks::Reason;
@@ -36,6 +39,8 @@ object! {
         pub consumers: Vec<ConsumerConfig> = Vec::new(),
         /// What is served, and where it goes. A request that no route describes is answered with 404.
         pub routes: Vec<RouteConfig>,
+        /// How large a request's head may be, and how much of bodies may be kept in memory.
+        pub limits: Option<LimitsConfig>,
         /// The proxies in front of the gateway, whose word on a client's address is believed. Default: none.
         pub trusted_proxies: Vec<Spanned<Cidr>> = Vec::new(),
         /// A secret under which API keys are hashed, so that hashes in this file are of no use to who finds it.

@@ -5,6 +5,7 @@
 
 mod document;
 mod guessing;
+mod limits;
 mod login;
 mod passwords;
 mod security;
@@ -83,7 +84,7 @@ pub(crate) type DocumentRow = (&'static str, fn());
 pub(crate) type SecurityRow = (&'static str, fn(Place));
 
 fn document_rows() -> impl Iterator<Item = &'static DocumentRow> {
-    document::ROWS.iter().chain(guessing::ROWS).chain(passwords::CONSUMER_ROWS)
+    document::ROWS.iter().chain(guessing::ROWS).chain(passwords::CONSUMER_ROWS).chain(limits::ROWS)
 }
 
 fn security_rows() -> impl Iterator<Item = &'static SecurityRow> {

@@ -326,6 +326,12 @@ brute_force:
   free_failures: 5
   first_wait: 2s
   longest_wait: 10m
+limits:
+  max_target_size: 4KiB
+  max_headers: 50
+  max_header_size: 4KiB
+  max_headers_size: 16KiB
+  max_held_size: 16MiB
 trusted_proxies: [10.0.0.0/8]
 access_log:
   file: access.log
