@@ -18,6 +18,7 @@ pub mod build;
 pub mod cidr;
 pub mod flights;
 pub mod inspect;
+pub mod json;
 pub mod mode;
 pub mod quota;
 pub mod reason;

@@ -134,6 +134,8 @@ codes! {
     RequestInvalid = "request_invalid" => BAD_REQUEST;
     /// The body is not well-formed, or has more than one reading.
     ContentMalformed = "content_malformed" => BAD_REQUEST;
+    /// The GraphQL operation asks for more than the route allows, or is of a kind that it does not take.
+    GraphqlRefused = "graphql_refused" => BAD_REQUEST;
     /// The body's media type or content coding is none that the route takes.
     MediaTypeRefused = "media_type_refused" => UNSUPPORTED_MEDIA_TYPE;
     /// The body is well-formed, and not what the route's description allows.

@@ -132,6 +132,9 @@ pub fn compile(
         return None;
     }
 
+    if let Some(limits) = &limits {
+        hold_fits(&routes, limits.max_held_bytes, &config.routes, cx)?;
+    }
     let credentials = credentials(&routes);
     let table = match RouteTable::build(routes) {
         Ok(table) => table,
@@ -180,6 +183,23 @@ pub fn compile(
         endpoint_world,
         targets: targets.names,
     })
+}
+
+/// That the largest body of each route that must be held has room.
+fn hold_fits(routes: &[Route], held: usize, configs: &[RouteConfig], cx: &mut Context) -> Option<()> {
+    for (route, config) in routes.iter().zip(configs) {
+        let Controls { inspection, max_body_bytes, .. } = route.controls.as_ref();
+        if !inspection.requests.is_empty() && usize::try_from(*max_body_bytes).is_ok_and(|most| most > held) {
+            cx.error(
+                "config.limit",
+                config.path.span,
+                format!("a body of this route must be held to be judged, and may be larger than the {held} bytes for that"),
+            )
+            .help("raise `limits.max_held_size`, or lower the route's `body.max_size`");
+            return None;
+        }
+    }
+    Some(())
 }
 
 /// Adds a route for each thing that the gateway itself answers.
