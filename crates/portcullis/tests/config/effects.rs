@@ -4,6 +4,7 @@
 //! method or limit alone and in a list of them.
 
 mod document;
+mod graphql;
 mod guessing;
 mod limits;
 mod login;
@@ -88,7 +89,7 @@ fn document_rows() -> impl Iterator<Item = &'static DocumentRow> {
 }
 
 fn security_rows() -> impl Iterator<Item = &'static SecurityRow> {
-    security::ROWS.iter().chain(passwords::ROWS).chain(tokens::ROWS).chain(login::ROWS)
+    security::ROWS.iter().chain(passwords::ROWS).chain(tokens::ROWS).chain(login::ROWS).chain(graphql::ROWS)
 }
 
 #[test]

@@ -38,6 +38,26 @@ rate_limiting:
   mode: observe
 body:
   max_size: 10kB
+graphql:
+  max_tokens: 1000
+  max_depth: 8
+  max_fields: 500
+  max_root_fields: 5
+  max_aliases: 5
+  max_directives: 10
+  max_batch: 2
+  introspection: true
+  subscriptions: true
+  cost:
+    schema: schema.graphql
+    max: 500
+    list_size: 20
+    list_arguments: [first]
+  safelist:
+    file: operations.json
+    hashes: [5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5]
+  mode: observe
+strict_errors: false
 ",
     "
 authentication:

@@ -149,6 +149,18 @@ fn token_cases() -> Vec<(&'static str, String)> {
             "config.signing_key",
             beside("identity_token: { issuer: a, audience: b, key: §{ env: TOKEN_SECRET } }"),
         ),
+        (
+            "config.limit",
+            security("{ authentication: { type: api_key }, graphql: {} }")
+                .replace("/a", "§/a")
+                .replace("routes:", "limits: { max_held_size: 1000 }\nroutes:"),
+        ),
+        ("config.graphql_schema", beside("graphql: { cost: { schema: §not-there.graphql } }")),
+        ("config.graphql_schema", beside("graphql: { cost: { schema: §key.txt } }")),
+        ("config.graphql_hash", beside("graphql: { safelist: { hashes: [§abc] } }")),
+        ("config.graphql_documents", beside("graphql: { safelist: { file: §not-there.json } }")),
+        ("config.graphql_documents", beside("graphql: { safelist: { file: §keys.json } }")),
+        ("config.empty_list", beside("graphql: { safelist: §{} }")),
         ("config.limit", top("limits: { max_target_size: §0 }")),
         ("config.limit", top("limits: { max_target_size: §61KiB }")),
         ("config.limit", top("limits: { max_headers: §1001 }")),
