@@ -176,3 +176,61 @@ fn all_operations_of_a_request_share_the_tokens_and_the_cost() {
     let denial = post(&format!("[{me}, {me}, {me}]")).unwrap_err();
     assert_eq!(denial.detail(), "the operation costs more than allowed");
 }
+
+/// That the table has these cases, and that they are refused.
+fn refused(titles: &[&str]) {
+    let cases = cases(DENY);
+    for title in titles {
+        let case =
+            cases.iter().find(|case| case.title == *title).unwrap_or_else(|| panic!("no case: {title}"));
+        assert!(run(case).is_err(), "{title}");
+    }
+}
+
+#[test]
+fn fragments_that_spread_themselves() {
+    refused(&["a fragment that spreads itself", "a fragment that spreads itself by way of others"]);
+}
+
+#[test]
+fn mutations_over_get_are_refused() {
+    refused(&[
+        "a mutation with GET",
+        "a mutation beside the query with GET",
+        "a registered mutation with GET",
+        "a hash with GET of which nobody knows what it does",
+    ]);
+}
+
+#[test]
+fn every_operation_of_a_document_is_judged() {
+    refused(&[
+        "introspection in an operation that is not meant",
+        "eleven deep in the operation that is not meant",
+    ]);
+}
+
+#[test]
+fn a_document_stands_in_one_place_and_one_spelling() {
+    refused(&[
+        "a document in the URL beside the body",
+        "a name in the URL in other letters",
+        "a list in the URL",
+        "a parameter twice in another spelling",
+        "a semicolon between parameters",
+        "a member twice in another spelling",
+        "a member in other letters",
+        "a member that some servers fold to another",
+        "a GET with a body",
+    ]);
+}
+
+#[test]
+fn a_hash_of_another_document_is_refused() {
+    refused(&["the hash of another document", "a registered hash with another document"]);
+}
+
+#[test]
+fn a_length_in_another_form_is_refused() {
+    refused(&["a length in another form", "a negative length", "more than there are numbers"]);
+}
