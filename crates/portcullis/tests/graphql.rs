@@ -13,6 +13,7 @@
 #[allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 mod support;
 
+use portcullis_core::Code;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use support::{Answer, Backend, Client, USER_KEY, World};
@@ -173,7 +174,9 @@ async fn held_bodies_are_bounded_together() {
     assert!(count(503) >= 20 && count(200) + count(503) == 40, "{statuses:?}");
     assert_eq!(backend.seen().len(), count(200) + 1);
     assert_eq!(post(&world, "/graphql", &body).await.status, 200, "and the room comes back");
-    world.end().await;
+    let records = world.end().await.all();
+    let overloaded = Code::Overloaded.as_str();
+    assert_eq!(records.iter().filter(|record| record["denied"]["code"] == overloaded).count(), count(503));
 }
 
 #[tokio::test]
