@@ -26,6 +26,7 @@
 //! | [`builder`]  | a gateway that is configured in code             |
 //! | [`security`] | what judges requests, said in types              |
 //! | [`tokens`]   | authentication by tokens, said in types          |
+//! | [`login`]    | login in a browser, said in types                |
 //! | [`handler`]  | functions that answer requests                   |
 //! | [`document`] | what can be written in a configuration file      |
 //! | [`compile`]  | from a document to what runs                     |
@@ -41,6 +42,7 @@ mod endpoint;
 pub mod gateway;
 pub mod handler;
 pub mod load;
+pub mod login;
 pub mod password;
 pub mod reference;
 pub mod security;
@@ -50,6 +52,7 @@ pub use builder::{Builder, RouteOptions};
 pub use gateway::{Gateway, Running, StartError};
 pub use handler::{IntoResponse, Json, read_body};
 pub use load::{ConfigError, Loaded};
+pub use login::OpenIdConnect;
 pub use portcullis_config::Style;
 pub use portcullis_config::render::visible;
 pub use portcullis_core::{Code, Mode, Record, RecordSink};

@@ -8,6 +8,7 @@
 //! | `round`    | login, session, logout, and what each of them is worth                         |
 //! | `attacks`  | stolen, replayed, forged and misdirected requests                              |
 //! | `refreshing` | refresh: once for all, and what a provider that is down does                 |
+//! | `library`    | the same from a program                                                        |
 //! | `chromium` | the same in a browser that people use                                          |
 
 #![expect(
@@ -26,6 +27,7 @@ mod support;
 mod attacks;
 mod browser;
 mod chromium;
+mod library;
 mod refreshing;
 mod round;
 mod site;

@@ -2,7 +2,9 @@
 
 use crate::browser::Browser;
 use crate::site::Site;
+use crate::support::Client;
 use serde_json::json;
+use std::time::Duration;
 
 /// The provider's access tokens live for 600 s, so a session is refreshed from 480 s on, and must be from 600 s on.
 const DUE: u64 = 490;
@@ -111,5 +113,31 @@ async fn a_provider_that_is_down_takes_nobodys_session() {
     let failed = other.go(&url).await;
     assert_eq!((failed.status, site.last_denial().0.as_str()), (503, "fault"));
     assert_eq!(failed.field("content-type"), "application/problem+json");
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_that_goes_away_meanwhile_loses_no_session() {
+    let site = Site::start(json!({})).await;
+    let mut browser = Browser::default();
+    assert_eq!(browser.log_in(&site.url("/orders"), "alice").await.status, 200);
+    let before = site.provider.count("/token").await;
+    site.clock.pass(OVER);
+    site.provider.fault("/token", "slow", json!({ "ms": 500 })).await;
+    let session = browser.cookies(&site.origin)["gateway-session"].clone();
+    let mut gone = Client::connect(site.origin.strip_prefix("http://").unwrap().parse().unwrap()).await;
+    gone.send(
+        format!("GET /orders HTTP/1.1\r\nHost: a\r\nCookie: gateway-session={session}\r\n\r\n").as_bytes(),
+    )
+    .await;
+    while site.provider.count("/token").await == before {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(gone);
+    // The provider has used the old refresh token up, and its answer is not lost.
+    assert_eq!(browser.fetch("GET", &site.url("/orders")).await.status, 200);
+    assert_eq!(site.provider.count("/token").await, before + 1);
+    site.clock.pass(OVER);
+    assert_eq!(browser.fetch("GET", &site.url("/orders")).await.status, 200, "with the new one");
     site.end().await;
 }

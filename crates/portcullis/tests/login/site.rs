@@ -63,7 +63,7 @@ fn page(seen: &Seen) -> Reply {
 }
 
 /// Passes connections on to the gateway, so that its public address is known before it listens.
-async fn public_address() -> (SocketAddr, Arc<OnceLock<SocketAddr>>) {
+pub async fn public_address() -> (SocketAddr, Arc<OnceLock<SocketAddr>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let gateway = Arc::new(OnceLock::new());

@@ -170,7 +170,7 @@ impl Chromium {
     /// Waits until the page's text has this in it; fails with what it has instead.
     pub async fn sees(&self, text: &str) {
         let mut seen = String::new();
-        for _ in 0..200 {
+        for _ in 0..600 {
             seen = self.text().await;
             if seen.contains(text) {
                 return;

@@ -18,8 +18,8 @@ use std::time::Duration;
 const GRACE: Duration = Duration::from_secs(120);
 /// How long it is not asked again when there was no answer.
 const PAUSE: Duration = Duration::from_secs(5);
-/// How long a question is kept for which nobody waits. Its own time is shorter.
-const ABANDONED: Duration = Duration::from_secs(60);
+/// How long a question is kept for which nobody waits: its answer holds the only good refresh token, and who left may return.
+const ABANDONED: Duration = Duration::from_secs(600);
 /// How often those that no longer serve are looked for.
 const SWEEP: Duration = Duration::from_secs(10);
 /// The most refresh tokens that are remembered at once.
@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(remembered(), MAX_FLIGHTS);
         assert!(abandon(MAX_FLIGHTS + 1), "and so does this one");
         assert!(at_once(ask(MAX_FLIGHTS + 2)).is_err(), "questions do not");
-        world.0.store(60, Ordering::Relaxed);
+        world.0.store(600, Ordering::Relaxed);
         assert!(at_once(ask(MAX_FLIGHTS + 2)).is_ok());
         assert_eq!(remembered(), 1, "nothing is kept longer than it serves");
     }
