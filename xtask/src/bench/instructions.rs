@@ -24,8 +24,9 @@ const MOST: f64 = 1.10;
 const TOKEN_REQUESTS: [u64; 2] = [500, 3_500];
 /// As many as all are verified before the counting begins.
 const TOKENS: usize = 100;
-/// The most that a token which was verified before may cost, as a multiple of an API key.
-const MOST_FOR_TOKENS: f64 = 1.5;
+/// The most that a token which was verified before may cost, as a multiple of an API key. Half of it is the token's SHA-256,
+/// for which callgrind offers no SHA instructions, so on a processor that has them it is less.
+const MOST_FOR_TOKENS: f64 = 1.75;
 /// The most that loading many routes and keys may take, in milliseconds, without callgrind.
 const LOADING_MS: f64 = 2_000.0;
 
