@@ -36,7 +36,7 @@ object! {
         pub consumers: Vec<ConsumerConfig> = Vec::new(),
         /// What is served, and where it goes. A request that no route describes is answered with 404.
         pub routes: Vec<RouteConfig>,
-        /// The proxies in front of the gateway, whose word on a client's address is believed. Default: none.
+        /// The proxies in front of the gateway, whose word on a client's address is believed; not everybody. Default: none.
         pub trusted_proxies: Vec<Spanned<Cidr>> = Vec::new(),
         /// A secret under which API keys are hashed, so that hashes in this file are of no use to who finds it.
         pub key_pepper: Option<Secret>,
