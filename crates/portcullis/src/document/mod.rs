@@ -41,7 +41,7 @@ object! {
         pub routes: Vec<RouteConfig>,
         /// How large a request's head may be, and how much of bodies may be kept in memory.
         pub limits: Option<LimitsConfig>,
-        /// The proxies in front of the gateway, whose word on a client's address is believed. Default: none.
+        /// The proxies in front of the gateway, whose word on a client's address is believed; not everybody. Default: none.
         pub trusted_proxies: Vec<Spanned<Cidr>> = Vec::new(),
         /// A secret under which API keys are hashed, so that hashes in this file are of no use to who finds it.
         pub key_pepper: Option<Secret>,
