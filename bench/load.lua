@@ -1,5 +1,5 @@
 -- Sends requests that were written before the run starts, each in turn, so that the script itself costs little.
--- Arguments: a file with one API key a line, or none for requests without a key.
+-- Arguments: a file with one value a line and the field that they are sent in, or none for requests without.
 local turn, count, requests = 0, 0, {}
 local threads = 0
 
@@ -11,9 +11,9 @@ end
 
 function init(arguments)
   if arguments[1] then
-    for key in io.lines(arguments[1]) do
+    for value in io.lines(arguments[1]) do
       count = count + 1
-      requests[count] = wrk.format("GET", "/", { ["Host"] = wrk.headers["Host"], ["x-api-key"] = key })
+      requests[count] = wrk.format("GET", "/", { ["Host"] = wrk.headers["Host"], [arguments[2]] = value })
     end
   else
     count = 1

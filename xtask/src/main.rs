@@ -6,6 +6,7 @@
 
 mod bench;
 mod ci;
+mod counterparts;
 mod debian;
 mod failure;
 mod generate;

@@ -5,10 +5,16 @@
 use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Outcome};
-use crate::{debian, workspace};
+use crate::{counterparts, debian, workspace};
 
 /// Commands that tests start, with the Debian packages they come from.
-const COMMANDS: [(&str, &str); 1] = [("curl", "curl")];
+const COMMANDS: [(&str, &str); 5] = [
+    ("curl", "curl"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
+];
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -65,14 +71,18 @@ struct Done {
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let steps: Vec<&Step> = STEPS.iter().filter(|step| step.belongs_to(arguments)).collect();
-    let count = steps.len() + 1;
+    let count = steps.len() + 2;
     let mut done = vec![timed("needed commands", || {
         println!("[1/{count}] needed commands: {}", COMMANDS.map(|(command, _)| command).join(", "));
         COMMANDS.iter().try_for_each(|(command, package)| debian::require(command, package).map(drop))
     })];
+    done.push(timed("counterparts", || {
+        println!("[2/{count}] counterparts: {}", counterparts::FOLDERS.join(", "));
+        counterparts::install()
+    }));
     for (number, step) in steps.iter().enumerate() {
         done.push(timed(step.name, || {
-            println!("[{}/{count}] {}: cargo {}", number + 2, step.name, step.cargo.join(" "));
+            println!("[{}/{count}] {}: cargo {}", number + 3, step.name, step.cargo.join(" "));
             step.run()
         }));
     }

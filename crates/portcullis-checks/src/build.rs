@@ -2,6 +2,7 @@
 
 use crate::authn::key_digest::KeyHasher;
 use crate::authn::mtls::Certificates;
+use crate::authn::openid_connect::config::BuiltLogin;
 use crate::authn::users::Users;
 use crate::shape::identity_token::PublishedKeys;
 use portcullis_config::{Context, Span};
@@ -33,6 +34,8 @@ pub struct Build {
     pub certificates: Arc<Certificates>,
     /// Whether any listener asks clients for certificates.
     pub asks_for_certificates: bool,
+    /// The logins so far.
+    pub logins: Vec<BuiltLogin>,
     limits: u32,
 }
 
@@ -52,6 +55,7 @@ impl Build {
             key_sets: BTreeMap::new(),
             certificates: Arc::default(),
             asks_for_certificates: false,
+            logins: Vec::new(),
             limits: 0,
         }
     }

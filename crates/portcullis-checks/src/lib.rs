@@ -8,6 +8,7 @@
 //! | authz   | [`authz::roles`]        | whether the principal has a role that the route asks for |
 //! | quota   | [`quota::rate_limit`]   | how many requests                                        |
 //! | inspect | [`inspect::body_size`]  | how large a body                                         |
+//! | inspect | [`inspect::graphql`]    | what a GraphQL request may ask for                       |
 //!
 //! Each file holds what can be written (`FooConfig`), what runs (`Foo`), and how the one becomes the other. A new check is
 //! one new file, and one line each in its stage's `mod.rs` and in [`security`].
@@ -18,6 +19,7 @@ pub mod build;
 pub mod cidr;
 pub mod flights;
 pub mod inspect;
+pub mod json;
 pub mod mode;
 pub mod quota;
 pub mod reason;

@@ -7,6 +7,7 @@ use crate::authn::AuthenticationConfig;
 use crate::authz::AuthorizationConfig;
 use crate::build::Build;
 use crate::inspect::body_size::{BodyConfig, DEFAULT_MAX_BYTES};
+use crate::inspect::graphql::GraphqlConfig;
 use crate::mode::ModeConfig;
 use crate::quota::rate_limit::RateLimitConfig;
 use crate::screen::addresses::AddressesConfig;
@@ -14,7 +15,10 @@ use crate::shape::client_credentials::ClientCredentialsConfig;
 use crate::shape::identity_token::IdentityTokenConfig;
 use portcullis_config::{Context, OneOrMany, object};
 use portcullis_core::check::Check;
-use portcullis_core::{Authentication, Authorize, Control, Controls, Guarded, Mode, Quota, Screen, Shape};
+use portcullis_core::{
+    Authentication, Authorize, Control, Controls, ErrorDetail, Guarded, Inspect, Inspection, Mode, Quota,
+    Screen, Shape,
+};
 use std::sync::Arc;
 
 object! {
@@ -31,6 +35,11 @@ object! {
         pub rate_limiting: Option<OneOrMany<RateLimitConfig>>,
         /// What a body may be.
         pub body: Option<BodyConfig>,
+        /// What a GraphQL request may ask for. A route that has this takes GraphQL and nothing else.
+        pub graphql: Option<GraphqlConfig>,
+        /// Whether a client whose request is refused with 400, 415 or 422 is told where it is wrong, as JSON Pointers with
+        /// fixed words in the member `errors`. Without, it is told the status and the request id alone. Default: true.
+        pub strict_errors: Option<bool>,
         /// A token, signed by the gateway, that tells upstreams who sends the request.
         pub identity_token: Option<IdentityTokenConfig>,
         /// The gateway's own access token for the upstream, in place of the client's.
@@ -57,6 +66,8 @@ pub struct CompiledSecurity {
     identity_token: Option<Arc<dyn Shape>>,
     upstream_token: Option<Arc<dyn Shape>>,
     max_body_bytes: Option<u64>,
+    inspect: Option<Vec<Guarded<dyn Inspect>>>,
+    error_detail: Option<ErrorDetail>,
     off: Vec<(Section, Control)>,
 }
 
@@ -65,6 +76,7 @@ enum Section {
     Screen,
     Authorize,
     Quotas,
+    Inspect,
 }
 
 impl SecurityConfig {
@@ -124,6 +136,20 @@ impl SecurityConfig {
             compiled.upstream_token = check.map(|check| Arc::new(check) as Arc<dyn Shape>);
         }
         compiled.max_body_bytes = self.body.as_ref().map(|body| body.max_size.0);
+        if let Some(config) = &self.graphql {
+            match cx.at("graphql", |cx| config.compile(cx)) {
+                Some(check) => {
+                    let guarded: Guarded<dyn Inspect> =
+                        Guarded { mode: config.mode.into(), check: Arc::new(check) };
+                    compiled.inspect = Some(compiled.keep(Section::Inspect, vec![guarded]));
+                }
+                None => complete = false,
+            }
+        }
+        compiled.error_detail = self.strict_errors.map(|strict| match strict {
+            true => ErrorDetail::Pointers,
+            false => ErrorDetail::Nothing,
+        });
         complete.then_some(compiled)
     }
 
@@ -137,6 +163,7 @@ impl SecurityConfig {
         let weak = |mode: ModeConfig| mode != ModeConfig::Enforce;
         self.addresses.as_ref().is_some_and(|config| weak(config.mode))
             || self.authentication.as_ref().is_some_and(|config| weak(config.mode))
+            || self.graphql.as_ref().is_some_and(|config| weak(config.mode))
             || self.authorization.as_ref().is_some_and(|config| weak(config.mode))
             || self
                 .rate_limiting
@@ -152,6 +179,7 @@ impl CompiledSecurity {
             Section::Screen => "screen",
             Section::Authorize => "authz",
             Section::Quotas => "quota",
+            Section::Inspect => "inspect",
         };
         let (off, on): (Vec<_>, Vec<_>) = checks.into_iter().partition(|guarded| guarded.mode == Mode::Off);
         self.off.extend(off.into_iter().map(|guarded| {
@@ -176,6 +204,7 @@ impl CompiledSecurity {
         };
         list_off(Section::Screen, self.screen.is_some());
         list_off(Section::Quotas, self.quotas.is_some());
+        list_off(Section::Inspect, self.inspect.is_some());
         let (authentication, authorize) = match authentication {
             // Nobody is known on a public route, so nothing can be asked about who it is.
             RouteAuthentication::Public(reason) => {
@@ -205,6 +234,11 @@ impl CompiledSecurity {
             .collect(),
             quotas: inherit(&self.quotas, &inherited.quotas),
             max_body_bytes: self.max_body_bytes.or(inherited.max_body_bytes).unwrap_or(DEFAULT_MAX_BYTES),
+            inspection: Inspection {
+                requests: inherit(&self.inspect, &inherited.inspect),
+                error_detail: self.error_detail.or(inherited.error_detail).unwrap_or_default(),
+                ..Inspection::default()
+            },
             off,
         })
     }

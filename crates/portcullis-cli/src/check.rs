@@ -5,6 +5,7 @@ use crate::exit::Exit;
 use crate::screen::{BAD, CARE, FAINT, GOOD, STRONG, count, load, print, url};
 use portcullis::Loaded;
 use portcullis::compile::{Blueprint, RouteListing};
+use portcullis::visible;
 use serde_json::json;
 use std::fmt::Write;
 use std::path::Path;
@@ -55,10 +56,13 @@ fn listing(blueprint: &Blueprint) -> String {
                 portcullis::Mode::Off => (BAD, "off"),
             };
             let number = index + 1;
+            // SECURITY: a reason in the file could rewrite on a terminal what is listed here
+            // (what_the_file_says_cannot_rewrite_the_listing).
+            let summary = visible(&control.summary);
             let _ = writeln!(
                 text,
-                "  {FAINT}{number:>2}{FAINT:#}  {:<20} {style}{mode:<8}{style:#} {}",
-                control.id, control.summary
+                "  {FAINT}{number:>2}{FAINT:#}  {:<20} {style}{mode:<8}{style:#} {summary}",
+                control.id
             );
         }
         if !route.upgrades.is_empty() {
@@ -66,6 +70,17 @@ fn listing(blueprint: &Blueprint) -> String {
         }
         text.push('\n');
     }
+    let (style, mode) = match blueprint.failures_mode {
+        portcullis::Mode::Enforce => (GOOD, "enforce"),
+        portcullis::Mode::Observe => (CARE, "observe"),
+        portcullis::Mode::Off => (BAD, "off"),
+    };
+    let portcullis::FailurePolicy { free, first_wait, longest_wait } = blueprint.failures;
+    let _ = writeln!(
+        text,
+        "guessing  {style}{mode}{style:#} after {} an address waits {first_wait:?}, then twice as long each time, at most {longest_wait:?}",
+        count(free as usize + 1, "wrong credential"),
+    );
     let listeners: Vec<String> =
         blueprint.front.listeners.iter().map(|listener| url(listener, listener.bind)).collect();
     let _ = writeln!(
@@ -93,5 +108,15 @@ fn document(loaded: &Loaded) -> serde_json::Value {
             "controls": controls,
         })
     }).collect();
-    json!({ "usable": loaded.blueprint().is_some(), "diagnostics": loaded.json(), "routes": routes })
+    let guessing = loaded.blueprint().map(|blueprint| {
+        json!({
+            "mode": blueprint.failures_mode.as_str(),
+            "free_failures": blueprint.failures.free,
+            "first_wait_seconds": blueprint.failures.first_wait.as_secs_f64(),
+            "longest_wait_seconds": blueprint.failures.longest_wait.as_secs_f64(),
+        })
+    });
+    json!({
+        "usable": loaded.blueprint().is_some(), "diagnostics": loaded.json(), "routes": routes, "brute_force": guessing,
+    })
 }

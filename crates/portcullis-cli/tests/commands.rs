@@ -29,6 +29,21 @@ routes:
 const KEY: &str = "a-key-of-more-than-sixteen-characters";
 
 #[test]
+fn what_the_file_says_cannot_rewrite_the_listing() {
+    let scratch = Scratch::new("rewrite");
+    let reason = "no\\e[2K\\e[1A\\u202edata\\nauthn.api_key";
+    let file = scratch.file(
+        "gateway.yaml",
+        &format!(
+            "listeners: [{{ bind: 127.0.0.1:0 }}]\nroutes: [{{ path: /, public: \"{reason}\", upstream: 'http://127.0.0.1:9' }}]\n"
+        ),
+    );
+    let output = portcullis().args(["check", &file]).env("CLICOLOR_FORCE", "1").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("\\u{1b}[2K\\u{1b}[1A\\u{202e}data\\u{a}authn.api_key"), "{text:?}");
+}
+
+#[test]
 fn check_lists_the_controls_of_each_route_in_their_order() {
     let scratch = Scratch::new("check");
     let file = scratch.file("gateway.yaml", GOOD);
@@ -50,11 +65,13 @@ fn check_lists_the_controls_of_each_route_in_their_order() {
     ];
     assert!(order.windows(2).all(|pair| place(pair[0]) < place(pair[1])), "{text}");
     assert!(text.contains("observe") && text.contains("GET, HEAD, PUT"), "{text}");
+    assert!(text.contains("guessing  enforce after 11 wrong credentials an address waits 1s"), "{text}");
 
     let output =
         portcullis().args(["check", "--json", &file]).env("TEST_KEY_OF_ALICE", KEY).output().unwrap();
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["usable"], true);
+    assert_eq!(document["brute_force"]["mode"], "enforce");
     assert_eq!(document["routes"][0]["controls"][0]["id"], "screen.addresses");
     assert_eq!(document["routes"][1]["controls"][1]["id"], "authn.public");
 }

@@ -1,15 +1,17 @@
-//! What the client sees of a refusal: a status, a request id, and nothing else.
+//! What the client sees of a refusal: a status, a request id, and nothing else, unless a route says what is wrong with
+//! the client's own request.
 //!
 //! The body is RFC 9457 problem details of type `about:blank`, whose title is the status's own phrase. Every reason for
 //! a status therefore looks the same: why exactly is in the record under the request id.
 
 use crate::check::AnswerFields;
-use crate::denial::{Advice, Denial};
+use crate::denial::{Advice, Denial, Violation};
 use crate::effects::Count;
 use crate::record::RequestId;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
+use std::fmt::Write;
 
 /// The field that carries the request id, to the client and to the upstream.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -67,7 +69,7 @@ fn seconds(count: Count) -> u64 {
 
 /// The answer to a refusal.
 pub fn refusal(denial: &Denial, id: &RequestId, told: Option<&LimitState>) -> Response<Bytes> {
-    let mut response = problem(denial.status(), id);
+    let mut response = problem_about(denial.status(), id, denial.told_violations());
     let headers = response.headers_mut();
     match denial.advice() {
         Advice::None => {}
@@ -96,11 +98,22 @@ pub fn refusal(denial: &Denial, id: &RequestId, told: Option<&LimitState>) -> Re
 
 /// Problem details for a status, with this request id.
 pub fn problem(status: StatusCode, id: &RequestId) -> Response<Bytes> {
+    problem_about(status, id, &[])
+}
+
+fn problem_about(status: StatusCode, id: &RequestId, violations: &[Violation]) -> Response<Bytes> {
     let title = status.canonical_reason().unwrap_or("Error");
     let code = status.as_u16();
-    let body = format!(
-        "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{code},\"request_id\":\"{id}\"}}\n"
-    );
+    let mut body =
+        format!("{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{code},\"request_id\":\"{id}\"");
+    for (index, Violation { pointer, detail }) in violations.iter().enumerate() {
+        body.push_str(if index == 0 { ",\"errors\":[{\"pointer\":" } else { ",{\"pointer\":" });
+        quote(pointer, &mut body);
+        body.push_str(",\"detail\":");
+        quote(detail, &mut body);
+        body.push('}');
+    }
+    body.push_str(if violations.is_empty() { "}\n" } else { "]}\n" });
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -109,6 +122,26 @@ pub fn problem(status: StatusCode, id: &RequestId) -> Response<Bytes> {
     headers.insert(REQUEST_ID, id.to_value());
     secure(headers);
     response
+}
+
+/// A JSON string (RFC 8259, section 7), with nothing in it that HTML gives a meaning to.
+fn quote(text: &str, body: &mut String) {
+    body.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => body.push_str("\\\""),
+            '\\' => body.push_str("\\\\"),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\u{7f}' => escape(character, body),
+            control if control < ' ' => escape(control, body),
+            plain => body.push(plain),
+        }
+    }
+    body.push('"');
+}
+
+fn escape(character: char, body: &mut String) {
+    // Writing to a string does not fail.
+    let _ = write!(body, "\\u{:04x}", u32::from(character));
 }
 
 /// Adds the fields that keep a browser from doing more with an answer than an API means. What is there already stays.
@@ -126,5 +159,38 @@ pub fn secure(headers: &mut HeaderMap) {
         if let header::Entry::Vacant(entry) = headers.entry(name) {
             entry.insert(value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::denial::Code;
+
+    #[test]
+    fn what_is_wrong_is_told_only_where_the_engine_says_so() {
+        let id = RequestId::new([0; 16]);
+        let text =
+            |denial: &Denial| String::from_utf8(refusal(denial, &id, None).into_body().to_vec()).unwrap();
+        let denial = Denial::new(Code::ContentInvalid, "internal")
+            .pointing_out([Violation::new("/a/\u{1}\"<b>\\", "this must be a string")]);
+        assert!(!text(&denial).contains("errors"));
+        let told = text(&denial.told_to_the_client());
+        assert!(
+            told.ends_with(
+                ",\"errors\":[{\"pointer\":\"/a/\\u0001\\\"\\u003cb\\u003e\\\\\",\"detail\":\"this must be a string\"}]}\n"
+            ),
+            "{told}"
+        );
+        assert!(!told.contains("internal"));
+    }
+
+    #[test]
+    fn no_more_than_ten_and_no_endless_pointer() {
+        let many = (0..50).map(|number| Violation::new(format!("/{number}"), "no"));
+        assert_eq!(Denial::new(Code::ContentInvalid, "").pointing_out(many).violations().len(), 10);
+        let long = Violation::new(format!("/a/{}/{}", "b".repeat(200), "\u{e9}".repeat(300)), "no");
+        assert_eq!(long.pointer, format!("/a/{}", "b".repeat(200)));
+        assert_eq!(Violation::new("x".repeat(300), "no").pointer, "");
     }
 }

@@ -8,7 +8,8 @@ use crate::effects::{Count, Effects, Step};
 use crate::plan::CredentialLocation;
 use crate::principal::Principal;
 use crate::stage::Facts;
-use http::{HeaderName, HeaderValue};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::fmt;
 use std::sync::Arc;
 
@@ -117,6 +118,13 @@ pub trait Authenticate: Check {
     /// very method refused; nothing but what the method's standard wants told of it may be told.
     fn challenges(&self, refused: Option<&Denial>) -> Vec<String>;
 
+    /// What a client that nobody could identify is told in place of a challenge, such as where to log in. Asked only where
+    /// its credential is absent and no other method claimed the request.
+    fn invite<'a>(&'a self, facts: &'a Facts<'a>, effects: &'a dyn Effects) -> Step<'a, Option<Denial>> {
+        let _ = (facts, effects);
+        Step::Ready(None)
+    }
+
     /// Where its credential stands in a request; it is taken away there before anything is forwarded.
     fn credentials(&self) -> Vec<CredentialLocation>;
 
@@ -175,6 +183,77 @@ pub trait Shape: Check {
         principal: &'a Principal,
         effects: &'a dyn Effects,
     ) -> Step<'a, Result<Vec<(HeaderName, HeaderValue)>, Denial>>;
+}
+
+/// What an inspector needs beside the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// Nothing: it has judged, and the body may stream if nobody else wants it.
+    Nothing,
+    /// The whole body, held until it is judged.
+    Body,
+}
+
+/// What an inspector makes of a body that it lets pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inspected {
+    /// It goes on as it came.
+    AsItIs,
+    /// This goes on in its place, in the same content coding.
+    Replaced(Bytes),
+    /// This goes on in its place: the same without its content coding, which the head then does not mention either.
+    Decoded(Bytes),
+}
+
+/// Looks into a request that was let through so far: at its head, and at its body before any of it goes upstream.
+pub trait Inspect: Check {
+    /// Judges what can be told from the head, before any of the body is read.
+    fn inspect_head<'a>(
+        &'a self,
+        facts: &'a Facts<'a>,
+        principal: &'a Principal,
+        effects: &'a dyn Effects,
+    ) -> Step<'a, Result<Wants, Denial>> {
+        let _ = (facts, principal, effects);
+        Step::Ready(Ok(Wants::Body))
+    }
+
+    /// Judges the body; empty where there is none. What an inspector before this one has decoded or replaced is seen in
+    /// that form, in `facts` as well.
+    fn inspect<'a>(
+        &'a self,
+        facts: &'a Facts<'a>,
+        principal: &'a Principal,
+        body: &'a Bytes,
+        effects: &'a dyn Effects,
+    ) -> Step<'a, Result<Inspected, Denial>>;
+}
+
+/// Looks into an answer before the client sees any of it. A refusal becomes a 502 of the gateway's own.
+pub trait InspectAnswer: Check {
+    /// Judges status and fields, before any of the body is read. Without fields of the connection.
+    fn inspect_head<'a>(
+        &'a self,
+        facts: &'a Facts<'a>,
+        principal: &'a Principal,
+        status: StatusCode,
+        headers: &'a HeaderMap,
+        effects: &'a dyn Effects,
+    ) -> Step<'a, Result<Wants, Denial>> {
+        let _ = (facts, principal, status, headers, effects);
+        Step::Ready(Ok(Wants::Body))
+    }
+
+    /// Judges the body. Not asked of an answer that has none by its method or status (RFC 9112, section 6.3).
+    fn inspect<'a>(
+        &'a self,
+        facts: &'a Facts<'a>,
+        principal: &'a Principal,
+        status: StatusCode,
+        headers: &'a HeaderMap,
+        body: &'a Bytes,
+        effects: &'a dyn Effects,
+    ) -> Step<'a, Result<Inspected, Denial>>;
 }
 
 /// A route's statement on authentication. There is no way to make a route without one.

@@ -92,6 +92,11 @@ impl ClaimPath {
         ClaimPath(names.into_iter().map(Into::into).collect())
     }
 
+    /// The names, from the outermost object inwards.
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+
     /// The path that `text` means: `realm_access.roles` is `roles` within `realm_access`. A URL, as namespaced claims
     /// have, is one name with all its dots. `None` where a name would be empty.
     pub fn parse(text: &str) -> Option<ClaimPath> {

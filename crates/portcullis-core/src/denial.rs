@@ -136,6 +136,18 @@ codes! {
     RateLimited = "rate_limited" => TOO_MANY_REQUESTS;
     /// The body is larger than the route allows.
     BodyTooLarge = "body_too_large" => PAYLOAD_TOO_LARGE;
+    /// The request is not what the route's description allows: a parameter, a header field, or whether there is a body.
+    RequestInvalid = "request_invalid" => BAD_REQUEST;
+    /// The body is not well-formed, or has more than one reading.
+    ContentMalformed = "content_malformed" => BAD_REQUEST;
+    /// The GraphQL operation asks for more than the route allows, or is of a kind that it does not take.
+    GraphqlRefused = "graphql_refused" => BAD_REQUEST;
+    /// The body's media type or content coding is none that the route takes.
+    MediaTypeRefused = "media_type_refused" => UNSUPPORTED_MEDIA_TYPE;
+    /// The body is well-formed, and not what the route's description allows.
+    ContentInvalid = "content_invalid" => UNPROCESSABLE_ENTITY;
+    /// The memory for held bodies is used up.
+    Overloaded = "overloaded" => SERVICE_UNAVAILABLE;
     /// The client did not send its body in time.
     BodyTimeout = "body_timeout" => REQUEST_TIMEOUT;
     /// The client's body broke off or is not framed as announced.
@@ -150,6 +162,10 @@ codes! {
     UpstreamMalformed = "upstream_malformed" => BAD_GATEWAY;
     /// The upstream did not answer in time.
     UpstreamTimeout = "upstream_timeout" => GATEWAY_TIMEOUT;
+    /// The upstream's answer is not what the route's description allows.
+    AnswerInvalid = "answer_invalid" => BAD_GATEWAY;
+    /// The upstream's answer is too large to be judged.
+    AnswerTooLarge = "answer_too_large" => BAD_GATEWAY;
     /// The upstream answered with a server error; its body was replaced.
     UpstreamFailed = "upstream_failed" => INTERNAL_SERVER_ERROR;
     /// A handler inside the process failed.
@@ -198,6 +214,33 @@ struct Inner {
     detail: Cow<'static, str>,
     advice: Advice,
     fields: AnswerFields,
+    violations: Vec<Violation>,
+    violations_told: bool,
+}
+
+/// One thing that is wrong with a body or a parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Where: a JSON Pointer (RFC 6901) into the body, or the name of a parameter. Never a value.
+    pub pointer: String,
+    /// What, in words fixed at compile time.
+    pub detail: &'static str,
+}
+
+impl Violation {
+    /// The most that a refusal carries; what is more is dropped.
+    pub const MOST: usize = 10;
+    /// The longest pointer in bytes; a longer one is cut to the nearest member around it.
+    pub const LONGEST_POINTER: usize = 256;
+
+    /// This is wrong, there.
+    pub fn new(pointer: impl Into<String>, detail: &'static str) -> Violation {
+        let mut pointer = pointer.into();
+        while pointer.len() > Violation::LONGEST_POINTER {
+            pointer.truncate(pointer.rfind('/').unwrap_or(0));
+        }
+        Violation { pointer, detail }
+    }
 }
 
 impl Denial {
@@ -209,6 +252,8 @@ impl Denial {
             detail: detail.into(),
             advice: Advice::None,
             fields: Vec::new(),
+            violations: Vec::new(),
+            violations_told: false,
         }))
     }
 
@@ -223,6 +268,22 @@ impl Denial {
     #[must_use]
     pub fn telling(mut self, name: HeaderName, value: HeaderValue) -> Denial {
         self.0.fields.push((name, value));
+        self
+    }
+
+    /// With what exactly is wrong, for the record, and for the client where its route tells that. At most
+    /// [`Violation::MOST`] are kept.
+    #[must_use]
+    pub fn pointing_out(mut self, violations: impl IntoIterator<Item = Violation>) -> Denial {
+        let room = Violation::MOST.saturating_sub(self.0.violations.len());
+        self.0.violations.extend(violations.into_iter().take(room));
+        self
+    }
+
+    /// With its violations in the answer. The engine says so where a route wants it.
+    #[must_use]
+    pub(crate) fn told_to_the_client(mut self) -> Denial {
+        self.0.violations_told = true;
         self
     }
 
@@ -261,6 +322,16 @@ impl Denial {
     /// What the client is told.
     pub fn status(&self) -> StatusCode {
         self.0.code.status()
+    }
+
+    /// What exactly is wrong with the request.
+    pub fn violations(&self) -> &[Violation] {
+        &self.0.violations
+    }
+
+    /// The same, as far as the client is told; none unless the engine has said so.
+    pub fn told_violations(&self) -> &[Violation] {
+        if self.0.violations_told { &self.0.violations } else { &[] }
     }
 }
 

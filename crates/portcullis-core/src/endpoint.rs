@@ -2,6 +2,7 @@
 //!
 //! An endpoint has a route like anything else: it is reached through the engine, and recorded.
 
+use crate::denial::Denial;
 use crate::effects::{Effects, Step};
 use crate::method::MethodSet;
 use crate::plan::CredentialLocation;
@@ -20,6 +21,14 @@ pub trait Endpoint: Send + Sync {
         request: &'a Request<Bytes>,
         effects: &'a dyn Effects,
     ) -> Step<'a, Response<Bytes>>;
+}
+
+/// The answer of an endpoint that refuses. What the client sees of it, and what the record says, is as with any refusal.
+pub fn refused(denial: Denial) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = denial.status();
+    response.extensions_mut().insert(denial);
+    response
 }
 
 /// Where an endpoint is served.

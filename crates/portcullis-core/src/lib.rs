@@ -22,19 +22,25 @@
 //! | [`principal`] | who sends the request                                                          |
 //! | [`plan`]      | everything that is decided before the first request arrives                    |
 //! | [`stage`]     | the stages, and the one function that runs them                                |
+//! | [`body`]      | bodies under their cap, streamed or held                                       |
+//! | [`held`]      | memory for bodies that are held until they are judged                          |
+//! | [`examine`]   | what an answer must pass before the client sees it                             |
 //! | [`permit`]    | the only thing that can be forwarded                                           |
 //! | [`denial`]    | why a request was refused: codes, statuses, and what the record alone may know |
 //! | [`answer`]    | what the client sees of a refusal                                              |
 //! | [`record`]    | exactly one account of each request                                            |
 
 pub mod answer;
+pub mod body;
 pub mod check;
 pub mod claims;
 pub mod conn;
 pub mod denial;
 pub mod effects;
 pub mod endpoint;
+pub mod examine;
 pub mod head;
+pub mod held;
 pub mod method;
 pub mod permit;
 pub mod plan;
@@ -44,21 +50,24 @@ pub mod route;
 pub mod stage;
 
 pub use answer::refusal;
+pub use body::{BodyRefused, Capped};
 pub use check::{
-    AnswerFields, Authenticate, Authentication, Authn, Authorize, Check, CheckId, Control, Guarded, Mode,
-    Quota, Screen, Shape,
+    AnswerFields, Authenticate, Authentication, Authn, Authorize, Check, CheckId, Control, Guarded, Inspect,
+    InspectAnswer, Inspected, Mode, Quota, Screen, Shape, Wants,
 };
 pub use claims::{Claim, ClaimPath};
 pub use conn::{ClientCertificate, Conn, Transport};
-pub use denial::{Advice, Code, Denial};
+pub use denial::{Advice, Code, Denial, Violation};
 pub use effects::{
     Clock, Count, CountKey, Effects, Fault, Fetch, Fetched, Job, KeyDigest, KeyRecord, KeySetId, Limit,
     LimitId, Now, Standing, Step, Wait,
 };
+pub use examine::{Examined, Examiner};
 pub use head::{Head, HeadPolicy, Once};
+pub use held::HeldMemory;
 pub use method::MethodSet;
-pub use permit::{BodyRefused, Capped, Permit};
-pub use plan::{Controls, CredentialLocation, Plan, Snapshot};
+pub use permit::Permit;
+pub use plan::{Controls, CredentialLocation, ErrorDetail, Inspection, Plan, Snapshot};
 pub use principal::{Consumer, ConsumerId, Consumers, Fingerprint, Identity, Principal, Subject};
 pub use record::{Outcome, Record, RecordSink, Recording, RequestId};
 pub use route::{Route, RouteId, RouteTable, TargetId};

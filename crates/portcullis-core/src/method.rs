@@ -18,7 +18,7 @@ const KNOWN: [(&str, u8); 7] = [
 ];
 
 /// A set of the methods that a route may allow.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct MethodSet(u8);
 
 impl MethodSet {

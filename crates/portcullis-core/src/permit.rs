@@ -4,24 +4,20 @@
 //! cannot be copied, and a front can forward nothing else.
 
 use crate::answer::{REQUEST_ID, Told};
+use crate::body::Capped;
 use crate::check::AnswerFields;
 use crate::conn::Conn;
-use crate::denial::{Code, Denial};
+use crate::examine::Examiner;
 use crate::head::Head;
 use crate::plan::Snapshot;
 use crate::principal::{Consumers, Principal};
 use crate::record::Recording;
 use crate::route::{RouteId, TargetId};
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Extensions, Method};
-use http_body::{Body, Frame, SizeHint};
 use std::fmt::Write;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
 
 /// Proof that a request passed every control of its route.
 #[must_use]
@@ -61,6 +57,8 @@ pub struct Shaped<B> {
     pub principal: Principal,
     /// What the answer says beside what it says itself.
     pub told: Option<Told>,
+    /// What the answer must pass before the client sees any of it; `None` where nothing looks into answers.
+    pub examiner: Option<Box<Examiner>>,
     /// The account, still open.
     pub recording: Recording,
 }
@@ -89,11 +87,17 @@ impl<B> Permit<B> {
     pub fn shape(self) -> Shaped<B> {
         let Permit { mut head, conn, route, target, principal, told, additions, body, recording } = self;
         let snapshot: &Snapshot = recording.snapshot();
-        let kept =
-            snapshot.routes.route(route).map_or(&[][..], |route| route.controls.kept_credentials.as_slice());
+        let controls = snapshot.routes.route(route).map(|route| &route.controls);
+        let kept = controls.map_or(&[][..], |controls| controls.kept_credentials.as_slice());
+        let examined = controls.is_some_and(|controls| controls.inspection.examines_answers());
         for location in snapshot.credentials.iter().filter(|location| !kept.contains(location)) {
             head.remove_credential(location);
         }
+        if examined {
+            head.ask_for_a_whole_answer();
+        }
+        let examiner =
+            examined.then(|| Box::new(Examiner::new(head.clone(), conn.clone(), route, principal.clone())));
         let upgrade = head.upgrade().cloned();
         let host = head.host().clone();
         let way = head.way().clone();
@@ -126,6 +130,7 @@ impl<B> Permit<B> {
             body,
             principal,
             told,
+            examiner,
             recording,
         }
     }
@@ -186,90 +191,6 @@ fn list_of(list: &[String]) -> HeaderValue {
         joined.extend_from_slice(plain(item).as_bytes());
     }
     HeaderValue::from_maybe_shared(Bytes::from(joined)).unwrap_or(HeaderValue::from_static(""))
-}
-
-/// A body that ends with an error where it exceeds its cap. Trailer fields, which nobody has judged, are dropped.
-pub struct Capped<B> {
-    inner: B,
-    left: u64,
-    received: Option<Arc<AtomicU64>>,
-    ended: bool,
-}
-
-/// Why a body cannot be read to its end.
-#[derive(Debug)]
-pub enum BodyRefused<E> {
-    /// It was refused.
-    Denied(Denial),
-    /// The connection, or its framing, failed.
-    Transport(E),
-}
-
-impl<E: std::fmt::Display> std::fmt::Display for BodyRefused<E> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            BodyRefused::Denied(denial) => f.write_str(denial.detail()),
-            BodyRefused::Transport(error) => error.fmt(f),
-        }
-    }
-}
-
-impl<E: std::fmt::Debug + std::fmt::Display> std::error::Error for BodyRefused<E> {}
-
-impl<B> Capped<B> {
-    /// `received` counts the bytes; leave it out where there is no body.
-    pub(crate) fn new(inner: B, cap: u64, received: Option<Arc<AtomicU64>>) -> Capped<B> {
-        Capped { inner, left: cap, received, ended: false }
-    }
-}
-
-impl<B: Body<Data = Bytes> + Unpin> Body for Capped<B> {
-    type Data = Bytes;
-    type Error = BodyRefused<B::Error>;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
-            Some(Ok(frame)) => frame,
-            Some(Err(error)) => {
-                self.ended = true;
-                return Poll::Ready(Some(Err(BodyRefused::Transport(error))));
-            }
-            None => {
-                self.ended = true;
-                return Poll::Ready(None);
-            }
-        };
-        let Ok(data) = frame.into_data() else {
-            self.ended = true;
-            return Poll::Ready(None);
-        };
-        let size = data.remaining() as u64;
-        if let Some(received) = &self.received {
-            received.fetch_add(size, Ordering::Relaxed);
-        }
-        // SECURITY: the cap also holds for a body that did not announce its length (a_body_beyond_its_cap_is_cut).
-        let Some(left) = self.left.checked_sub(size) else {
-            self.ended = true;
-            let denial = Denial::new(Code::BodyTooLarge, "the body grew beyond the cap");
-            return Poll::Ready(Some(Err(BodyRefused::Denied(denial))));
-        };
-        self.left = left;
-        Poll::Ready(Some(Ok(Frame::data(data))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.ended || self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        if self.ended { SizeHint::with_exact(0) } else { self.inner.size_hint() }
-    }
 }
 
 #[cfg(test)]

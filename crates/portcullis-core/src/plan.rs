@@ -3,9 +3,13 @@
 //! A plan is built in full and never changed. A request is judged by the one plan that it met on arrival.
 
 use crate::check::Charge;
-use crate::check::{Authenticate, Authentication, Authorize, Control, Guarded, Mode, Quota, Screen, Shape};
+use crate::check::{
+    Authenticate, Authentication, Authorize, Control, Guarded, Inspect, InspectAnswer, Mode, Quota, Screen,
+    Shape,
+};
 use crate::effects::Effects;
 use crate::head::HeadPolicy;
+use crate::held::HeldMemory;
 use crate::principal::Consumers;
 use crate::record::RecordSink;
 use crate::route::RouteTable;
@@ -41,8 +45,51 @@ pub struct Controls {
     pub kept_credentials: Vec<CredentialLocation>,
     /// The most bytes of a body (413 beyond it).
     pub max_body_bytes: u64,
+    /// What looks into requests and answers.
+    pub inspection: Inspection,
     /// What is declared and switched off, so that a listing can say so.
     pub off: Vec<Control>,
+}
+
+/// What looks into requests and answers. The default is nothing: bodies stream.
+#[derive(Clone)]
+pub struct Inspection {
+    /// Of requests, in the order in which they look.
+    pub requests: Vec<Guarded<dyn Inspect>>,
+    /// Of answers, in the order in which they look.
+    pub answers: Vec<Guarded<dyn InspectAnswer>>,
+    /// The most bytes of an answer that is judged. Default: 1 MiB.
+    pub max_answer_bytes: u64,
+    /// What a client is told of what is wrong with its request.
+    pub error_detail: ErrorDetail,
+}
+
+/// What a client is told of what is wrong with its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ErrorDetail {
+    /// Where, by JSON Pointers, and what in fixed words.
+    #[default]
+    Pointers,
+    /// The status and the request id alone.
+    Nothing,
+}
+
+impl Default for Inspection {
+    fn default() -> Self {
+        Inspection {
+            requests: Vec::new(),
+            answers: Vec::new(),
+            max_answer_bytes: 1024 * 1024,
+            error_detail: ErrorDetail::default(),
+        }
+    }
+}
+
+impl Inspection {
+    /// Whether anything looks into answers.
+    pub fn examines_answers(&self) -> bool {
+        self.answers.iter().any(|guarded| guarded.mode != Mode::Off)
+    }
 }
 
 impl Controls {
@@ -98,12 +145,28 @@ impl Controls {
             mode: Mode::Enforce,
             summary: format!("a body of at most {} bytes", self.max_body_bytes),
         });
+        for guarded in &self.inspection.requests {
+            later.push(Control {
+                stage: "inspect",
+                id: guarded.check.id().as_str(),
+                mode: guarded.mode,
+                summary: guarded.check.describe(),
+            });
+        }
         later.extend(self.shape.iter().map(|check| Control {
             stage: "shape",
             id: check.id().as_str(),
             mode: Mode::Enforce,
             summary: check.describe(),
         }));
+        for guarded in &self.inspection.answers {
+            later.push(Control {
+                stage: "answer",
+                id: guarded.check.id().as_str(),
+                mode: guarded.mode,
+                summary: guarded.check.describe(),
+            });
+        }
         list.extend(later);
         list.extend(self.off.iter().cloned());
         list
@@ -126,6 +189,8 @@ pub struct Plan {
     /// Where any route looks for a credential. All of them are taken away on every route, so that a key sent to the
     /// wrong route does not reach its upstream.
     pub credentials: Vec<CredentialLocation>,
+    /// The most bytes of bodies that a worker holds at once (503 beyond it).
+    pub max_held_bytes: usize,
 }
 
 /// What a request is judged with: a plan, the world, and where its record goes.
@@ -138,12 +203,14 @@ struct Inner {
     plan: Arc<Plan>,
     effects: Arc<dyn Effects>,
     sink: Arc<dyn RecordSink>,
+    held: HeldMemory,
 }
 
 impl Snapshot {
     /// A snapshot for one worker.
     pub fn new(plan: Arc<Plan>, effects: Arc<dyn Effects>, sink: Arc<dyn RecordSink>) -> Snapshot {
-        Snapshot(Arc::new(Inner { plan, effects, sink }))
+        let held = HeldMemory::new(plan.max_held_bytes);
+        Snapshot(Arc::new(Inner { plan, effects, sink, held }))
     }
 
     /// The same for another worker.
@@ -155,6 +222,11 @@ impl Snapshot {
     /// The world.
     pub fn effects(&self) -> &dyn Effects {
         self.0.effects.as_ref()
+    }
+
+    /// The worker's memory for bodies that are held.
+    pub fn held_memory(&self) -> &HeldMemory {
+        &self.0.held
     }
 
     /// Where records go.

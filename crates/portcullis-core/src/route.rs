@@ -2,12 +2,16 @@
 //!
 //! A route that names hosts is looked for among the routes of the request's host first; routes without hosts serve any
 //! host and come second. Within either, a literal segment wins over a parameter, and a parameter over a rest.
-//! The path is the canonical one, so the router can have no reading of its own.
+//! The path is the canonical one, so the router can have no reading of its own. Where a laxer backend would take the path
+//! for that of a more specific route (see [`lax`]), there is no route for it.
+
+mod lax;
 
 use crate::denial::{Advice, Code, Denial};
 use crate::head::Head;
 use crate::method::MethodSet;
 use crate::plan::Controls;
+use lax::{Class, Lax, Overlap};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -77,7 +81,14 @@ pub enum RouteConflict {
     },
 }
 
-type Leaf = Vec<(MethodSet, RouteId)>;
+/// The routes of one path at one host.
+#[derive(Default)]
+struct Leaf {
+    routes: Vec<(MethodSet, RouteId)>,
+    class: Class,
+    /// Whether a laxer reading of a path that leads here could lead elsewhere.
+    ambiguous: bool,
+}
 
 /// All routes of a plan.
 #[derive(Default)]
@@ -85,6 +96,7 @@ pub struct RouteTable {
     routes: Vec<Route>,
     any_host: matchit::Router<Leaf>,
     by_host: HashMap<String, matchit::Router<Leaf>>,
+    lax: Lax,
 }
 
 impl RouteTable {
@@ -101,20 +113,35 @@ impl RouteTable {
             let any = route.hosts.is_empty().then_some(None);
             for host in any.into_iter().chain(route.hosts.iter().map(|host| Some(host.as_str()))) {
                 let place = *places.entry((host, &route.path)).or_insert_with(|| {
-                    leaves.push((host, &route.path, Leaf::new()));
+                    leaves.push((host, &route.path, Leaf::default()));
                     leaves.len() - 1
                 });
                 let Some((_, _, leaf)) = leaves.get_mut(place) else { continue };
-                match leaf.iter().find(|(methods, _)| !methods.intersection(route.methods).is_empty()) {
+                match leaf.routes.iter().find(|(methods, _)| !methods.intersection(route.methods).is_empty())
+                {
                     Some((_, with)) => conflicts.push(RouteConflict::Same { route: id, with: *with }),
-                    None => leaf.push((route.methods, id)),
+                    None => leaf.routes.push((route.methods, id)),
                 }
             }
         }
+        classify(&routes, leaves.iter_mut().map(|(_, _, leaf)| leaf));
+        let listed = leaves.iter().map(|(host, path, leaf)| (*host, *path, leaf.class));
+        let (lax, overlaps) = match Lax::build(listed) {
+            Ok(lax) => (lax, Vec::new()),
+            Err(overlaps) => (Lax::default(), overlaps),
+        };
+        let overlaps: Vec<RouteConflict> = overlaps
+            .into_iter()
+            .filter_map(|Overlap { place, with }| {
+                let (_, _, leaf) = leaves.get(place)?;
+                Some(RouteConflict::Overlap { route: leaf.routes.first()?.1, with })
+            })
+            .collect();
         let mut any_host = matchit::Router::new();
         let mut by_host: HashMap<String, matchit::Router<Leaf>> = HashMap::new();
-        for (host, path, leaf) in leaves {
-            let Some((_, route)) = leaf.first().copied() else { continue };
+        for (host, path, mut leaf) in leaves {
+            let Some((_, route)) = leaf.routes.first().copied() else { continue };
+            leaf.ambiguous = lax.may_lead_elsewhere(host, path, leaf.class);
             let router = match host {
                 None => &mut any_host,
                 Some(host) => by_host.entry(host.to_owned()).or_default(),
@@ -127,7 +154,11 @@ impl RouteTable {
                 Err(other) => conflicts.push(RouteConflict::Syntax { route, reason: other.to_string() }),
             }
         }
-        if conflicts.is_empty() { Ok(RouteTable { routes, any_host, by_host }) } else { Err(conflicts) }
+        // Where the routes themselves are in conflict, their laxer readings say nothing new.
+        if conflicts.is_empty() {
+            conflicts = overlaps;
+        }
+        if conflicts.is_empty() { Ok(RouteTable { routes, any_host, by_host, lax }) } else { Err(conflicts) }
     }
 
     /// The one route of this request.
@@ -138,10 +169,18 @@ impl RouteTable {
         let leaf = self
             .leaf(head)
             .ok_or_else(|| Denial::new(Code::RouteNotFound, "no route has this host and path"))?;
-        if let Some((_, id)) = leaf.iter().find(|(methods, _)| methods.contains(head.method())) {
+        // SECURITY: behind a wildcard route that is open, `/ADMIN` and `/admin/` are `/admin` to many a backend
+        // (a_laxer_reading_leads_nowhere_else).
+        if leaf.ambiguous && self.lax.leads_elsewhere(head.host().to_str().ok(), head.path(), leaf.class) {
+            return Err(Denial::new(
+                Code::RouteNotFound,
+                "the path is that of a more specific route but for its case, its escapes or its end",
+            ));
+        }
+        if let Some((_, id)) = leaf.routes.iter().find(|(methods, _)| methods.contains(head.method())) {
             return Ok(*id);
         }
-        let allowed = leaf.iter().fold(MethodSet::NONE, |all, (methods, _)| all.union(*methods));
+        let allowed = leaf.routes.iter().fold(MethodSet::NONE, |all, (methods, _)| all.union(*methods));
         Err(Denial::new(Code::MethodNotAllowed, "the route does not allow this method")
             .advising(Advice::Allow(allowed)))
     }
@@ -164,5 +203,18 @@ impl RouteTable {
     /// All routes in order.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         self.routes.iter()
+    }
+}
+
+/// Numbers the leaves by what judges their requests.
+fn classify<'a>(routes: &[Route], leaves: impl Iterator<Item = &'a mut Leaf>) {
+    let mut classes: HashMap<Vec<_>, Class> = HashMap::new();
+    for leaf in leaves {
+        let judged = leaf.routes.iter().filter_map(|(methods, id)| {
+            let route = routes.get(id.0 as usize)?;
+            Some((Arc::as_ptr(&route.controls), *methods, route.upgrades.as_slice()))
+        });
+        let next = classes.len();
+        leaf.class = *classes.entry(judged.collect()).or_insert(next);
     }
 }

@@ -4,21 +4,20 @@
 //! wrong: authorization needs a principal, and only authentication makes one.
 
 mod identify;
+mod inspect;
 
-use crate::answer::{LimitState, Told};
+use crate::answer::LimitState;
 use crate::check::{AnswerFields, Charge, CheckId, Guarded, Mode, Quota};
 use crate::conn::Conn;
 use crate::denial::{Advice, Code, Denial};
 use crate::effects::{Now, Standing};
-use crate::head::{Framing, Head};
-use crate::permit::{Capped, Permit};
-use crate::plan::{Controls, Plan};
+use crate::head::Head;
+use crate::plan::Plan;
 use crate::principal::Principal;
 use crate::record::{Outcome, Recording};
 use crate::route::{Route, RouteId};
 use bytes::Bytes;
 use http::request::Parts;
-use http_body::Body;
 use identify::{Identified, identify};
 use std::sync::Arc;
 use std::time::Duration;
@@ -196,14 +195,14 @@ fn facts<'a>(case: &'a Case, id: RouteId) -> Result<Facts<'a>, Denial> {
 
 /// What came of running the checks of a stage: who would have refused, and who did.
 #[derive(Default)]
-struct Findings {
-    observed: Vec<Denial>,
-    refused: Option<Denial>,
+pub(crate) struct Findings {
+    pub(crate) observed: Vec<Denial>,
+    pub(crate) refused: Option<Denial>,
 }
 
 impl Findings {
     /// Takes one check's refusal. `true` where the request ends here.
-    fn refuse(&mut self, mode: Mode, check: CheckId, denial: Denial) -> bool {
+    pub(crate) fn refuse(&mut self, mode: Mode, check: CheckId, denial: Denial) -> bool {
         let denial = denial.by(check);
         match mode {
             Mode::Enforce => {
@@ -445,41 +444,6 @@ pub struct Cleared {
     route: RouteId,
     principal: Principal,
     told: Option<LimitState>,
-}
-
-impl Cleared {
-    /// Puts the body under the route's cap.
-    ///
-    /// # Errors
-    /// A body that announces more than the cap (413).
-    pub fn inspect<B: Body<Data = Bytes> + Unpin>(self, body: B) -> Result<Permit<B>, Refused> {
-        let Cleared { mut case, route, principal, told } = self;
-        let found = route_of(&case, route).map(|found| (found.target, cap(&found.controls)));
-        let (target, cap) = match found {
-            Ok(found) => found,
-            Err(denial) => return Err(case.refuse(denial)),
-        };
-        let framing = case.head.framing();
-        if let Framing::Length(length) = framing
-            && length > cap
-        {
-            let denial =
-                Denial::new(Code::BodyTooLarge, format!("a body of {length} bytes, {cap} are allowed"));
-            return Err(case.refuse(denial.by(BODY_SIZE)));
-        }
-        let received = (!body.is_end_stream()).then(|| case.recording.count_received());
-        let body = Capped::new(body, cap, received);
-        let Case { head, conn, recording, answer_fields, additions } = *case;
-        let told = (told.is_some() || !answer_fields.is_empty())
-            .then_some(Told { limit: told, fields: answer_fields });
-        Ok(Permit { head, conn, route, target, principal, told, additions, body, recording })
-    }
-}
-
-const BODY_SIZE: CheckId = CheckId::new("inspect.body_size");
-
-fn cap(controls: &Controls) -> u64 {
-    controls.max_body_bytes
 }
 
 #[cfg(test)]

@@ -42,11 +42,13 @@ pub(crate) enum Source {
         /// How long to wait for each.
         idle: Duration,
     },
-    /// A handler.
-    Handler(ResponseBody),
+    /// This process: a handler, or what was held here until it was judged.
+    Local(ResponseBody),
 }
 
 struct Relayed {
+    /// What was read before.
+    read: Bytes,
     source: Option<Source>,
     recording: Option<Recording>,
     upload: Option<Arc<Upload>>,
@@ -64,24 +66,19 @@ impl Answer {
         Answer { content: Content::Whole(bytes), life: Rc::clone(life) }
     }
 
-    /// An answer whose parts are yet to come.
+    /// An answer whose parts are yet to come, after those that were read before.
     pub(crate) fn relayed(
+        read: Bytes,
         source: Source,
         recording: Recording,
         upload: Option<Arc<Upload>>,
         trailers: bool,
         life: &Rc<Life>,
     ) -> Answer {
-        let missing = source.size_hint().exact();
-        let ended = source.is_end_stream();
-        let mut relayed = Relayed {
-            source: Some(source),
-            recording: Some(recording),
-            upload,
-            missing,
-            waiting: None,
-            trailers,
-        };
+        let missing = source.size_hint().exact().map(|rest| rest + read.len() as u64);
+        let ended = read.is_empty() && source.is_end_stream();
+        let (source, recording) = (Some(source), Some(recording));
+        let mut relayed = Relayed { read, source, recording, upload, missing, waiting: None, trailers };
         if ended || missing == Some(0) {
             relayed.served();
         }
@@ -93,21 +90,21 @@ impl Source {
     fn is_end_stream(&self) -> bool {
         match self {
             Source::Upstream { body, .. } => body.is_end_stream(),
-            Source::Handler(body) => body.is_end_stream(),
+            Source::Local(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Source::Upstream { body, .. } => body.size_hint(),
-            Source::Handler(body) => body.size_hint(),
+            Source::Local(body) => body.size_hint(),
         }
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self {
             Source::Upstream { body, .. } => Pin::new(body).poll_frame(cx).map_err(Into::into),
-            Source::Handler(body) => Pin::new(body).poll_frame(cx),
+            Source::Local(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
@@ -115,7 +112,7 @@ impl Source {
     fn idle(&self) -> Option<Duration> {
         match self {
             Source::Upstream { idle, .. } => Some(*idle),
-            Source::Handler(_) => None,
+            Source::Local(_) => None,
         }
     }
 
@@ -123,7 +120,7 @@ impl Source {
     fn failure(&self) -> Code {
         match self {
             Source::Upstream { .. } => Code::UpstreamClosed,
-            Source::Handler(_) => Code::HandlerFailed,
+            Source::Local(_) => Code::HandlerFailed,
         }
     }
 }
@@ -135,6 +132,11 @@ impl Relayed {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Some(source) = &mut self.source else { return Poll::Ready(None) };
+        if !self.read.is_empty() {
+            let read = std::mem::take(&mut self.read);
+            self.sent(read.len());
+            return Poll::Ready(Some(Ok(Frame::data(read))));
+        }
         let frame = match source.poll_frame(cx) {
             Poll::Pending => {
                 let since = *self.waiting.get_or_insert_with(|| life.now());

@@ -4,9 +4,11 @@
 //! request either never left or is one that may be repeated. Every failure is a problem answer and a failed outcome.
 
 use crate::answer::{Answer, Source};
+use crate::examined::AnswerReader;
 use crate::fields::{CHUNKED, UPGRADE};
 use crate::hygiene;
 use crate::life::Life;
+use crate::location;
 use crate::pool::{Lease, Pool};
 use crate::respond::{answer_with, end_with_server_error, fail, refuse, respond};
 use crate::tunnel::Tunnel;
@@ -21,7 +23,7 @@ use hyper::body::Incoming;
 use portcullis_core::answer::Told;
 use portcullis_core::permit::Shaped;
 use portcullis_core::record::UpstreamAccount;
-use portcullis_core::{Code, Denial, Recording};
+use portcullis_core::{Code, Denial, Examined, Examiner, Recording};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,7 +34,8 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// Forwards a request to the upstream of this pool.
 pub(crate) async fn forward(pool: &Rc<Pool>, life: &Rc<Life>, shaped: Shaped<Incoming>) -> Response<Answer> {
-    let Shaped { method, path_and_query, mut headers, upgrade, body, told, mut recording, .. } = shaped;
+    let Shaped { method, path_and_query, mut headers, upgrade, body, told, examiner, mut recording, .. } =
+        shaped;
     if upgrade.is_some() && !body.is_end_stream() {
         // Where the body ends and the new protocol begins is more than one server's opinion.
         life.leave_unread(body.size_hint().exact());
@@ -82,8 +85,8 @@ pub(crate) async fn forward(pool: &Rc<Pool>, life: &Rc<Life>, shaped: Shaped<Inc
     }
     match sent {
         Ok((response, lease)) => {
-            let passed = Passed { method, upgrade, told, upload, recording, pool, life };
-            passed.answer(response, lease)
+            let passed = Passed { method, upgrade, told, examiner, upload, recording, pool, life };
+            passed.answer(response, lease).await
         }
         // SECURITY: if the client's body failed, that is what the client is told, not what came of it
         // (a_body_that_grows_beyond_the_cap_is_413).
@@ -112,7 +115,7 @@ async fn send(
     upload: Option<&Upload>,
 ) -> Result<(Response<Incoming>, Lease), Denial> {
     if let Some(mut lease) = pool.take() {
-        let spare = Spare::of(&request, upload);
+        let spare = Spare::of(&request);
         match exchange(pool, life, &mut lease, request, upload).await {
             Ok(response) => return Ok((response, lease)),
             Err(Unsent::Back(returned)) => request = *returned,
@@ -143,9 +146,9 @@ impl Spare {
     /// A copy of a request that may be repeated: safe, and without a body. `PUT` and `DELETE` are idempotent too (RFC
     /// 9110, section 9.2.2), but the answer to the second one can be another (a deleted thing is 404), so they are not
     /// repeated behind the client's back.
-    fn of(request: &Request<RequestBody>, upload: Option<&Upload>) -> Option<Spare> {
-        let repeatable =
-            upload.is_none() && matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    fn of(request: &Request<RequestBody>) -> Option<Spare> {
+        let repeatable = request.body().is_end_stream()
+            && matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
         repeatable.then(|| Spare(request.method().clone(), request.uri().clone(), request.headers().clone()))
     }
 
@@ -207,6 +210,7 @@ struct Passed<'a> {
     method: Method,
     upgrade: Option<HeaderValue>,
     told: Option<Told>,
+    examiner: Option<Box<Examiner>>,
     upload: Option<Arc<Upload>>,
     recording: Recording,
     pool: &'a Pool,
@@ -214,7 +218,7 @@ struct Passed<'a> {
 }
 
 impl Passed<'_> {
-    fn answer(self, response: Response<Incoming>, lease: Lease) -> Response<Answer> {
+    async fn answer(mut self, response: Response<Incoming>, lease: Lease) -> Response<Answer> {
         let (mut parts, body) = response.into_parts();
         let status = parts.status;
         if status == StatusCode::SWITCHING_PROTOCOLS {
@@ -240,9 +244,34 @@ impl Passed<'_> {
         }
         let id = self.recording.record().id;
         hygiene::clean(&mut parts.headers, &self.method, body.is_end_stream(), &id, self.told.as_ref());
-        let source = Source::Upstream { body, lease, idle: self.pool.upstream.idle_body_timeout };
+        location::hide(&mut parts.headers, &self.pool.upstream.authority, &self.pool.upstream.base_path);
+        let idle = self.pool.upstream.idle_body_timeout;
+        let (read, source) = match self.examiner.take() {
+            None => (Bytes::new(), Source::Upstream { body, lease, idle }),
+            Some(examiner) => {
+                let reader = AnswerReader::new(body, idle, self.life);
+                let headers = &mut parts.headers;
+                match examiner.examine(&mut self.recording, status, headers, reader).await {
+                    Ok(Examined::Unread(reader)) => {
+                        (Bytes::new(), Source::Upstream { body: reader.into_body(), lease, idle })
+                    }
+                    Ok(Examined::Beyond { read, rest }) => {
+                        (read, Source::Upstream { body: rest.into_body(), lease, idle })
+                    }
+                    Ok(Examined::Whole(bytes)) => {
+                        lease.give_back();
+                        (Bytes::new(), Source::Local(bytes.into()))
+                    }
+                    // If the request's body broke first, that is why.
+                    Err(denial) => {
+                        let denial = self.upload.as_deref().and_then(Upload::refused).unwrap_or(denial);
+                        return fail(self.recording, denial, self.told.as_ref(), self.life);
+                    }
+                }
+            }
+        };
         // Only status and fields are passed on; the upstream's reason phrase is not.
-        answer_with(status, parts.headers, source, self.recording, self.upload, self.life)
+        answer_with(status, parts.headers, (read, source), self.recording, self.upload, self.life)
     }
 
     /// The upstream switches protocols.

@@ -4,9 +4,10 @@
 //! client goes away. Its answer gets the same hygiene as an upstream's. If it panics, the client gets a 500.
 
 use crate::answer::{Answer, Source};
+use crate::examined::HandlerReader;
 use crate::hygiene;
 use crate::life::Life;
-use crate::respond::{answer_with, end_with_server_error, fail, refuse};
+use crate::respond::{answer_with, end_with_server_error, fail, refuse, refuse_with_fields};
 use crate::upload::{RequestBody, Upload};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
@@ -17,7 +18,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use portcullis_core::permit::Shaped;
 use portcullis_core::record::UpstreamAccount;
-use portcullis_core::{Code, Denial};
+use portcullis_core::{Code, Denial, Examined};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,7 +34,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// The request is the one that was judged: a canonical target, end-to-end fields without credentials, and among the
 /// extensions the [`Principal`](portcullis_core::Principal) and the [`RouteId`](portcullis_core::RouteId). If its body
-/// is refused while it is read (too large, too slow), the client is told so whatever the handler answers.
+/// is refused while it is read (too large, too slow), the client is told so whatever the handler answers. A handler that
+/// refuses puts a [`Denial`] among the extensions of its answer, and nothing else of that answer counts.
 pub trait Handler: Send + Sync {
     /// Answers one request. Runs on the runtime that [`bind`](crate::bind) was given.
     fn call(
@@ -129,6 +131,7 @@ impl Local {
             body,
             principal,
             told,
+            examiner,
             mut recording,
             ..
         } = shaped;
@@ -159,6 +162,9 @@ impl Local {
             return fail(recording, denial, told.as_ref(), life);
         };
         let (mut parts, mut body) = response.into_parts();
+        if let Some(denial) = parts.extensions.remove::<Denial>() {
+            return refuse_with_fields(recording, denial, life);
+        }
         let status = parts.status;
         if !(200..600).contains(&status.as_u16()) {
             let denial = Denial::new(
@@ -181,13 +187,23 @@ impl Local {
         }
         let id = recording.record().id;
         hygiene::clean(&mut parts.headers, &method, false, &id, told.as_ref());
+        let mut read = Bytes::new();
+        if let Some(examiner) = examiner {
+            let reader = HandlerReader(body);
+            match examiner.examine(&mut recording, status, &mut parts.headers, reader).await {
+                Ok(Examined::Unread(reader)) => body = reader.0,
+                Ok(Examined::Beyond { read: beginning, rest }) => (read, body) = (beginning, rest.0),
+                Ok(Examined::Whole(bytes)) => body = bytes.into(),
+                Err(denial) => return fail(recording, denial, told.as_ref(), life),
+            }
+        }
         if method == Method::HEAD
             && !silent
             && let Some(length) = length
         {
             parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
-        answer_with(status, parts.headers, Source::Handler(body), recording, upload, life)
+        answer_with(status, parts.headers, (read, Source::Local(body)), recording, upload, life)
     }
 }
 

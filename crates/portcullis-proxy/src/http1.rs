@@ -162,7 +162,12 @@ async fn finish<S>(
         }
         Err(error) if error.is_parse() => {
             let answered = !error.is_parse_version_h2();
-            let code = if error.is_parse_too_large() { Code::HeadTooLarge } else { Code::MalformedRequest };
+            // What hyper answers itself; it has no other way to tell the two apart.
+            let code = match (error.is_parse_too_large(), error.to_string().contains("URI")) {
+                (true, true) => Code::TargetTooLong,
+                (true, false) => Code::HeadTooLarge,
+                (false, _) => Code::MalformedRequest,
+            };
             account(worker, &conn, Denial::new(code, error.to_string()), answered);
             if answered {
                 linger(worker, stream).await;

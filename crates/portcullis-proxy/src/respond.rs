@@ -6,9 +6,10 @@ use crate::answer::{Answer, Source};
 use crate::hygiene;
 use crate::life::Life;
 use crate::upload::Upload;
+use bytes::Bytes;
 use http::header::{self, HeaderMap};
 use http::{Response, StatusCode};
-use portcullis_core::answer::{Told, problem};
+use portcullis_core::answer::{Told, problem, refusal};
 use portcullis_core::{Denial, Outcome, Recording};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,18 +25,18 @@ pub(crate) fn respond(status: StatusCode, headers: HeaderMap, body: Answer) -> R
     response
 }
 
-/// An answer that is passed on.
+/// An answer that is passed on: what was read of it already, and where the rest comes from.
 pub(crate) fn answer_with(
     status: StatusCode,
     headers: HeaderMap,
-    source: Source,
+    (read, source): (Bytes, Source),
     mut recording: Recording,
     upload: Option<Arc<Upload>>,
     life: &Rc<Life>,
 ) -> Response<Answer> {
     recording.record_mut().status = Some(status);
     let trailers = life.is_stream() && hygiene::is_a_call(&headers);
-    respond(status, headers, Answer::relayed(source, recording, upload, trailers, life))
+    respond(status, headers, Answer::relayed(read, source, recording, upload, trailers, life))
 }
 
 /// The answer to a server error: the same status, nothing else of it but when to come back.
@@ -70,6 +71,20 @@ pub(crate) fn fail(
 pub(crate) fn refuse(recording: Recording, denial: Denial, life: &Rc<Life>) -> Response<Answer> {
     let status = denial.status();
     end(recording, Outcome::Refused(denial), status, None, life)
+}
+
+/// The answer to a request that the gateway itself refuses after it was judged, with what the refusal tells the client.
+pub(crate) fn refuse_with_fields(
+    mut recording: Recording,
+    denial: Denial,
+    life: &Rc<Life>,
+) -> Response<Answer> {
+    let response = refusal(&denial, &recording.record().id, None);
+    let record = recording.record_mut();
+    record.status = Some(response.status());
+    record.bytes_sent = response.body().len() as u64;
+    recording.close(Outcome::Refused(denial));
+    response.map(|bytes| Answer::whole(bytes, life))
 }
 
 fn end(

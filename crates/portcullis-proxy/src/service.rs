@@ -9,6 +9,7 @@ use crate::fields::CLOSE;
 use crate::forward::forward;
 use crate::life::Life;
 use crate::respond::fail;
+use crate::upload::RequestBody;
 use crate::worker::{Destination, Worker};
 use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
 use http::{Request, Response};
@@ -29,7 +30,7 @@ pub(crate) async fn answer(
     life.begin_request();
     let recording = Recording::open(worker.snapshot.clone(), &conn);
     let (parts, body) = request.into_parts();
-    let remaining = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
+    let mut remaining = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
     if let Some(redirect) = &port.redirect {
         let mut response = redirect.answer(parts, &conn, recording, remaining, &life);
         if worker.draining().is_some() || life.left_unread() {
@@ -38,7 +39,16 @@ pub(crate) async fn answer(
         return Ok(response);
     }
     let judged = match judge(parts, conn, recording).await {
-        Ok(cleared) => cleared.inspect(body),
+        Ok(cleared) => {
+            let held = |body| {
+                let (body, upload) = RequestBody::new(body, life.now());
+                life.watch(upload.as_ref());
+                // From here on, what watches the body knows how much of it is left.
+                remaining = Some(0);
+                body
+            };
+            cleared.inspect(body, held).await
+        }
         Err(refused) => Err(refused),
     };
     let mut response = match judged {

@@ -23,17 +23,18 @@ pub struct RequestBody(Option<Streamed>);
 
 struct Streamed {
     body: Capped<Incoming>,
-    upload: Arc<Upload>,
+    /// `None` for a body that is here already.
+    upload: Option<Arc<Upload>>,
 }
 
 impl RequestBody {
-    /// The body, and what watches it; nothing watches a body that is empty.
+    /// The body, and what watches it; nothing watches a body that is empty, or here already.
     pub(crate) fn new(body: Capped<Incoming>, now: Instant) -> (RequestBody, Option<Arc<Upload>>) {
         if body.is_end_stream() {
             return (RequestBody(None), None);
         }
-        let upload = Arc::new(Upload::new(now));
-        (RequestBody(Some(Streamed { body, upload: Arc::clone(&upload) })), Some(upload))
+        let upload = (!body.is_held()).then(|| Arc::new(Upload::new(now)));
+        (RequestBody(Some(Streamed { body, upload: upload.clone() })), upload)
     }
 
     /// A body without a byte.
@@ -52,6 +53,7 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let Some(Streamed { body, upload }) = &mut self.0 else { return Poll::Ready(None) };
         let polled = Pin::new(&mut *body).poll_frame(cx);
+        let Some(upload) = upload else { return polled };
         let mut state = upload.state();
         // An error that has been told once is told again: no reader may take a broken body for a complete one.
         if let Some(denial) = &state.broken {
@@ -73,11 +75,7 @@ impl Body for RequestBody {
                 state.ended = body.is_end_stream();
             }
             Poll::Ready(Some(Err(BodyRefused::Denied(denial)))) => state.broken = Some(denial.clone()),
-            Poll::Ready(Some(Err(BodyRefused::Transport(error)))) => {
-                let detail = std::error::Error::source(error)
-                    .map_or(error.to_string(), |source| format!("{error}: {source}"));
-                state.broken = Some(Denial::new(Code::BodyMalformed, detail));
-            }
+            Poll::Ready(Some(Err(BodyRefused::Transport(error)))) => state.broken = Some(malformed(error)),
             Poll::Ready(None) => state.ended = true,
         }
         drop(state);
@@ -85,7 +83,8 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|streamed| streamed.body.is_end_stream() && !streamed.upload.is_broken())
+        let broken = |upload: &Option<Arc<Upload>>| upload.as_deref().is_some_and(Upload::is_broken);
+        self.0.as_ref().is_none_or(|streamed| streamed.body.is_end_stream() && !broken(&streamed.upload))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -95,7 +94,7 @@ impl Body for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        let Some(Streamed { body, upload }) = &self.0 else { return };
+        let Some(Streamed { body, upload: Some(upload) }) = &self.0 else { return };
         let rest = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
         let mut state = upload.state();
         if !state.ended {
@@ -103,6 +102,11 @@ impl Drop for RequestBody {
         }
         state.ended = true;
     }
+}
+
+fn malformed(error: &hyper::Error) -> Denial {
+    let cause = std::error::Error::source(error).map_or(String::new(), |source| format!(": {source}"));
+    Denial::new(Code::BodyMalformed, format!("{error}{cause}"))
 }
 
 /// What is known of a body while somebody else reads it.

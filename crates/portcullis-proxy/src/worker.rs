@@ -7,7 +7,7 @@ use crate::config::Target;
 use crate::handler::Local;
 use crate::pool::Pool;
 use hyper::server::conn::http1;
-use portcullis_core::{Snapshot, TargetId};
+use portcullis_core::{HeadPolicy, Snapshot, TargetId};
 use std::cell::Cell;
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
-/// The most bytes of a request head that are read. More than the engine's own bounds, so that its answer is the one
-/// that a client sees.
+/// The most bytes of a request head that are read where the engine's own bounds do not ask for more.
 const MAX_HEAD: usize = 64 * 1024;
+/// The most header fields that hyper reads without room for them on the heap.
+const MAX_FIELDS: usize = 100;
 
 /// Where requests go, as a worker has it.
 pub(crate) enum Destination {
@@ -60,7 +61,10 @@ impl Worker {
             });
         }
         let mut http = http1::Builder::new();
-        http.max_buf_size(MAX_HEAD).header_read_timeout(None).half_close(false);
+        http.max_buf_size(largest_head(&snapshot.head)).header_read_timeout(None).half_close(false);
+        if snapshot.head.max_fields > MAX_FIELDS {
+            http.max_headers(snapshot.head.max_fields);
+        }
         Ok(Worker {
             snapshot,
             http,
@@ -138,6 +142,14 @@ impl Worker {
             closed.await;
         }
     }
+}
+
+/// The most bytes of a request head that are read: more than the engine's own bounds, so that its answer is the one
+/// that a client sees.
+fn largest_head(policy: &HeadPolicy) -> usize {
+    // What stands between and around names and values, and the method and version around the target.
+    let fields = policy.max_head_bytes.saturating_add(policy.max_fields.saturating_mul(8));
+    fields.saturating_add(policy.max_target_bytes).saturating_add(4096).max(MAX_HEAD)
 }
 
 impl Drop for Counted {

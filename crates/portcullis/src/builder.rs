@@ -161,6 +161,14 @@ impl Builder {
         self
     }
 
+    /// Networks that are not of the public Internet and that the gateway may ask for an issuer's keys all the same.
+    #[must_use]
+    pub fn allow_outbound<N: Into<String>>(mut self, networks: impl IntoIterator<Item = N>) -> Builder {
+        let networks: Vec<String> = networks.into_iter().map(Into::into).collect();
+        self.document.insert("outbound".into(), json!({ "allow": networks }));
+        self
+    }
+
     /// Why requests, with their keys, may cross a network in the clear. Needed to listen on other than loopback addresses.
     #[must_use]
     pub fn insecure_plaintext(mut self, reason: impl Into<String>) -> Builder {

@@ -4,15 +4,17 @@
 //! result is either complete or not there at all: there is no plan with a part missing.
 
 use crate::document::{
-    AccessLogConfig, GatewayConfig, RouteConfig, UpstreamConfig, UpstreamTarget, name_hosts,
+    AccessLogConfig, GatewayConfig, Limits, RouteConfig, UpstreamConfig, UpstreamTarget, name_hosts,
     warn_of_uncovered_hosts,
 };
 use crate::endpoint::{EndpointHandler, LaterWorld, MAX_BODY_BYTES};
+use ipnet::IpNet;
 use portcullis_checks::authn::key_digest::KeyHasher;
 use portcullis_checks::authz::AuthorizationConfig;
 use portcullis_checks::security::CompiledSecurity;
 use portcullis_checks::{Build, RouteAuthentication, SecurityConfig};
 use portcullis_config::{Context, Span, suggest};
+use portcullis_core::Inspection;
 use portcullis_core::endpoint::Served;
 use portcullis_core::head::HeadPolicy;
 use portcullis_core::route::RouteConflict;
@@ -42,6 +44,10 @@ pub struct Blueprint {
     pub access_log: AccessLogConfig,
     /// How many keys it knows.
     pub keys: usize,
+    /// How guessing credentials is slowed down.
+    pub failures: FailurePolicy,
+    /// Whether it is.
+    pub failures_mode: Mode,
     /// What goes on beside requests.
     pub jobs: Vec<Arc<dyn Job>>,
     /// To whom the gateway itself may speak.
@@ -88,6 +94,8 @@ pub fn compile(
         .listeners
         .iter()
         .any(|listener| listener.tls.as_ref().is_some_and(|tls| tls.client_certificates.is_some()));
+    let workers = workers(config, cx);
+    let trusted_proxies = trusted_proxies(config, cx);
     for (index, consumer) in config.consumers.iter().enumerate() {
         let _ = cx.at("consumers", |cx| cx.index(index, |cx| consumer.compile(&mut build, cx)));
     }
@@ -123,11 +131,18 @@ pub fn compile(
         None => Some((FailurePolicy::DEFAULT, Mode::Enforce)),
         Some(brute_force) => cx.at("brute_force", |cx| brute_force.compile(cx)),
     };
+    let limits = match &config.limits {
+        None => Some(Limits::default()),
+        Some(limits) => cx.at("limits", |cx| limits.compile(cx)),
+    };
     warn_of_missing_keys(config, &build, cx);
     if cx.diagnostics.has_errors() {
         return None;
     }
 
+    if let Some(limits) = &limits {
+        hold_fits(&routes, limits.max_held_bytes, &config.routes, cx)?;
+    }
     let credentials = credentials(&routes);
     let table = match RouteTable::build(routes) {
         Ok(table) => table,
@@ -140,10 +155,14 @@ pub fn compile(
         CredentialLocation::Header(name) => Some(name.as_str().to_owned()),
         CredentialLocation::Query(_) | CredentialLocation::Cookie(_) => None,
     });
+    let Limits { max_target_bytes, max_fields, max_field_bytes, max_head_bytes, max_held_bytes } = limits?;
     let head = HeadPolicy {
-        trusted_proxies: config.trusted_proxies.iter().map(|cidr| cidr.0).collect(),
+        max_target_bytes,
+        max_fields,
+        max_field_bytes,
+        max_head_bytes,
+        trusted_proxies: trusted_proxies?,
         protected: protected.collect(),
-        ..HeadPolicy::default()
     };
     let limits = build.limits();
     let counters = MemoryCounters::new(
@@ -153,9 +172,6 @@ pub fn compile(
         MemoryCounters::DEFAULT_ENTRIES,
     );
     let keys = build.keys.len();
-    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let workers =
-        config.workers.and_then(|workers| NonZeroUsize::new(workers.get() as usize)).unwrap_or(cores);
     let (failures, failures_mode) = brute_force?;
     let mut listeners = listeners?;
     name_hosts(&mut listeners, config, cx);
@@ -167,11 +183,13 @@ pub fn compile(
         build.add_job(Arc::new(Watch::new(Arc::clone(tls))));
     }
     Some(Blueprint {
-        plan: Arc::new(Plan { head, routes: table, consumers: build.consumers, credentials }),
-        front: FrontConfig { listeners, workers, targets: targets.all, drain: config.drain },
+        plan: Arc::new(Plan { head, routes: table, consumers: build.consumers, credentials, max_held_bytes }),
+        front: FrontConfig { listeners, workers: workers?, targets: targets.all, drain: config.drain },
         world: World::new(counters, build.keys).with_failures(failures, failures_mode),
         access_log: config.access_log.clone(),
         keys,
+        failures,
+        failures_mode,
         jobs: build.jobs,
         outbound: outbound?,
         endpoint_world,
@@ -179,15 +197,33 @@ pub fn compile(
     })
 }
 
+/// That the largest body of each route that must be held has room.
+fn hold_fits(routes: &[Route], held: usize, configs: &[RouteConfig], cx: &mut Context) -> Option<()> {
+    for (route, config) in routes.iter().zip(configs) {
+        let Controls { inspection, max_body_bytes, .. } = route.controls.as_ref();
+        if !inspection.requests.is_empty() && usize::try_from(*max_body_bytes).is_ok_and(|most| most > held) {
+            cx.error(
+                "config.limit",
+                config.path.span,
+                format!("a body of this route must be held to be judged, and may be larger than the {held} bytes for that"),
+            )
+            .help("raise `limits.max_held_size`, or lower the route's `body.max_size`");
+            return None;
+        }
+    }
+    Some(())
+}
+
 /// Adds a route for each thing that the gateway itself answers.
 fn serve_endpoints(endpoints: &[Served], world: &LaterWorld, routes: &mut Vec<Route>, targets: &mut Targets) {
-    let mut paths: Vec<&str> = Vec::new();
+    let mut places: Vec<(&str, &[String])> = Vec::new();
     for served in endpoints {
         // The same thing can be asked for in several sections.
-        if paths.contains(&served.path.as_str()) {
+        let place = (served.path.as_str(), served.hosts.as_slice());
+        if places.contains(&place) {
             continue;
         }
-        paths.push(&served.path);
+        places.push(place);
         let handler = EndpointHandler { endpoint: Arc::clone(&served.endpoint), world: Arc::clone(world) };
         let target = targets.push(Target::Handler(Arc::new(handler)), "the gateway itself".to_owned());
         let controls = Controls {
@@ -198,6 +234,7 @@ fn serve_endpoints(endpoints: &[Served], world: &LaterWorld, routes: &mut Vec<Ro
             shape: Vec::new(),
             kept_credentials: served.keeps.clone(),
             max_body_bytes: MAX_BODY_BYTES,
+            inspection: Inspection::default(),
             off: Vec::new(),
         };
         routes.push(Route {
@@ -229,6 +266,39 @@ fn listeners(config: &GatewayConfig, cx: &mut Context) -> Option<Vec<portcullis_
         listeners.extend(compiled);
     }
     Some(listeners)
+}
+
+fn trusted_proxies(config: &GatewayConfig, cx: &mut Context) -> Option<Vec<IpNet>> {
+    // SECURITY: where everybody is a trusted proxy, everybody chooses the address that lists and limits go by
+    // (every_code_points_to_its_place_and_says_what_to_do).
+    let everybody = config.trusted_proxies.iter().filter(|network| network.value.0.prefix_len() == 0);
+    let mut networks = Some(config.trusted_proxies.iter().map(|network| network.value.0).collect());
+    for network in everybody {
+        cx.error(
+            "config.trusts_everybody",
+            network.span,
+            "everybody is a proxy here, and could pretend to be anybody",
+        )
+        .help("name the networks of the proxies themselves, such as `10.1.0.0/16`");
+        networks = None;
+    }
+    networks
+}
+
+/// More threads than any machine has cores would take its memory before the first request.
+const MAX_WORKERS: u32 = 1024;
+
+fn workers(config: &GatewayConfig, cx: &mut Context) -> Option<NonZeroUsize> {
+    let Some(workers) = &config.workers else {
+        return Some(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
+    };
+    if workers.value.get() > MAX_WORKERS {
+        cx.error("config.out_of_range", workers.span, format!("{} threads are too many", workers.value))
+            .label(format!("expected a whole number from 1 to {MAX_WORKERS}"))
+            .help("leave the key out for one per core");
+        return None;
+    }
+    NonZeroUsize::new(workers.value.get() as usize)
 }
 
 /// The gateway's own section, if there is one.

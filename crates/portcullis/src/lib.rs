@@ -25,6 +25,8 @@
 //! |------------|--------------------------------------------------|
 //! | [`builder`]  | a gateway that is configured in code             |
 //! | [`security`] | what judges requests, said in types              |
+//! | [`tokens`]   | authentication by tokens, said in types          |
+//! | [`login`]    | login in a browser, said in types                |
 //! | [`handler`]  | functions that answer requests                   |
 //! | [`document`] | what can be written in a configuration file      |
 //! | [`compile`]  | from a document to what runs                     |
@@ -40,15 +42,21 @@ mod endpoint;
 pub mod gateway;
 pub mod handler;
 pub mod load;
+pub mod login;
 pub mod password;
 pub mod reference;
 pub mod security;
+pub mod tokens;
 
 pub use builder::{Builder, RouteOptions};
 pub use gateway::{Gateway, Running, StartError};
 pub use handler::{IntoResponse, Json, read_body};
 pub use load::{ConfigError, Loaded};
+pub use login::OpenIdConnect;
 pub use portcullis_config::Style;
+pub use portcullis_config::render::visible;
 pub use portcullis_core::{Code, Mode, Record, RecordSink};
 pub use portcullis_proxy::{Listener, RequestBody, ResponseBody, ShutdownHandle};
+pub use portcullis_store::FailurePolicy;
 pub use security::{ApiKey, Authentication, Basic, Consumer, RateLimit, Security};
+pub use tokens::{Jwt, OAuth2, Token};

@@ -23,10 +23,38 @@ impl Security {
 
     /// Who may, of those who are authenticated: whoever has one of these roles.
     #[must_use]
-    pub fn roles_allowed<R: Into<String>>(mut self, roles: impl IntoIterator<Item = R>) -> Security {
+    pub fn roles_allowed<R: Into<String>>(self, roles: impl IntoIterator<Item = R>) -> Security {
         let roles: Vec<String> = roles.into_iter().map(Into::into).collect();
-        self.0.insert("authorization".into(), json!({ "roles_allowed": roles }));
+        self.authorization("roles_allowed", json!(roles))
+    }
+
+    /// Who may, besides: whoever's credential has every one of these scopes.
+    #[must_use]
+    pub fn scopes_required<S: Into<String>>(self, scopes: impl IntoIterator<Item = S>) -> Security {
+        let scopes: Vec<String> = scopes.into_iter().map(Into::into).collect();
+        self.authorization("scopes_required", json!(scopes))
+    }
+
+    /// Who may, besides: whoever's claim is exactly what the path names; for `/users/{id}`, `("id", "sub")`.
+    #[must_use]
+    pub fn path_parameter_equals(
+        mut self,
+        parameter: impl Into<String>,
+        claim: impl Into<String>,
+    ) -> Security {
+        let authorization = self.0.entry("authorization").or_insert_with(|| json!({}));
+        if let Value::Object(keys) = authorization
+            && let Value::Object(pairs) = keys.entry("path_parameters_equal").or_insert_with(|| json!({}))
+        {
+            pairs.insert(parameter.into(), json!(claim.into()));
+        }
         self
+    }
+
+    /// Who may, besides: those for whom this expression in CEL is true, such as `claims.tenant == "blue"`.
+    #[must_use]
+    pub fn condition(self, expression: impl Into<String>) -> Security {
+        self.authorization("condition", json!(expression.into()))
     }
 
     /// How many requests. Each call adds a limit.
@@ -57,6 +85,13 @@ impl Security {
         self
     }
 
+    fn authorization(mut self, key: &str, value: Value) -> Security {
+        if let Value::Object(keys) = self.0.entry("authorization").or_insert_with(|| json!({})) {
+            keys.insert(key.into(), value);
+        }
+        self
+    }
+
     fn addresses<A: Into<String>>(mut self, list: &str, networks: impl IntoIterator<Item = A>) -> Security {
         let networks: Vec<String> = networks.into_iter().map(Into::into).collect();
         if let Value::Object(lists) = self.0.entry("addresses").or_insert_with(|| json!({})) {
@@ -75,6 +110,16 @@ impl Authentication {
     pub fn any<M: Into<Authentication>>(methods: impl IntoIterator<Item = M>) -> Authentication {
         let methods: Vec<Value> = methods.into_iter().map(|method| method.into().0).collect();
         Authentication(json!({ "any": methods }))
+    }
+
+    /// All of these methods must agree on who sends the request; the first one says who it is.
+    pub fn all<M: Into<Authentication>>(methods: impl IntoIterator<Item = M>) -> Authentication {
+        let methods: Vec<Value> = methods.into_iter().map(|method| method.into().0).collect();
+        Authentication(json!({ "all": methods }))
+    }
+
+    pub(crate) fn of(method: Value) -> Authentication {
+        Authentication(method)
     }
 }
 

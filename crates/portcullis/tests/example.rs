@@ -8,9 +8,15 @@
     reason = "a test fails by panicking"
 )]
 
+#[allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses a part of it")]
+#[path = "support/mod.rs"]
+mod support;
+
+use serde_json::json;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use support::OidcProvider;
 
 /// An example, built beside the tests.
 fn example(name: &str) -> Command {
@@ -91,10 +97,35 @@ fn secured_data_shows_every_answer() {
     assert_eq!(curl(&url, &["-H", "x-api-key: 67890"]).0, 200, "the other key has its own limit");
 }
 
-#[test]
-fn oauth2_is_refused_with_a_reason() {
-    let output = example("oauth2_refused").output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("error[config.unsupported]") && text.contains("security.authentication"), "{text}");
-    assert!(!text.contains("unknown key"), "the spelling is right: {text}");
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn secured_data_oauth2_lets_users_in_and_nobody_else() {
+    let provider = OidcProvider::start().await;
+    let token_url = format!("{}/token", provider.issuer);
+    let mut command = example("secured_data_oauth2");
+    command.args(["0", &token_url, "127.0.0.0/8"]);
+    let mut program = Program(command.stdout(Stdio::piped()).spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(program.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let port = line.trim().strip_prefix("API Gateway running on port ").expect("it says where it runs");
+    let url = format!("http://127.0.0.1:{port}/data");
+
+    for (account, status) in [("alice", 200), ("root", 200), ("carol", 403)] {
+        for resource in ["urn:jwt:RS256", "urn:jwt:ES256"] {
+            let token = provider.mint(account, resource, "read", json!({})).await;
+            let (answered, text) = curl(&url, &["-H", &format!("authorization: bearer {token}")]);
+            assert_eq!(answered, status, "{account}: {text}");
+            if status == 200 {
+                assert!(text.ends_with(r#"{"message":"secure data accessed"}"#), "{text}");
+                assert!(text.contains("ratelimit-policy: \"default\";q=1000;w=60"), "{text}");
+            }
+        }
+    }
+    let mut stolen = provider.mint("alice", "urn:jwt:RS256", "read", json!({})).await;
+    stolen.truncate(stolen.len() - 4);
+    let refused: [&[&str]; 2] = [&[], &["-H", &format!("authorization: bearer {stolen}")]];
+    for arguments in refused {
+        let (answered, text) = curl(&url, arguments);
+        assert_eq!(answered, 401, "{text}");
+        assert!(text.contains("www-authenticate: bearer") && !text.contains("portcullis"), "{text}");
+    }
 }

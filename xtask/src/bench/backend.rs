@@ -1,6 +1,6 @@
 //! The backend behind every proxy: nginx, which answers 35 bytes from memory.
 //!
-//! It answers 500 to a request that still carries an API key, so a proxy that does not remove the key fails the run.
+//! It answers 500 to a request that still carries an API key or a token, so a proxy that does not remove it fails the run.
 
 use std::time::Duration;
 

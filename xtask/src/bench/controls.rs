@@ -6,11 +6,11 @@
 
 use crate::failure::{Context, Failure, Outcome};
 
-use super::Scenario;
 use super::backend;
 use super::http;
 use super::keys::Keys;
 use super::peers::{Peer, Server};
+use super::{Credentials, Scenario};
 
 /// What `/limited` allows a client at once, in each of the configurations.
 const LIMIT: u32 = 3;
@@ -23,7 +23,8 @@ pub(crate) enum Limits {
 }
 
 /// Fails, naming the request, if one answer is not what it must be.
-pub(crate) fn check(server: &Server, keys: &Keys, limits: Limits) -> Outcome<()> {
+pub(crate) fn check(server: &Server, credentials: &Credentials, limits: Limits) -> Outcome<()> {
+    let Credentials { keys, tokens } = credentials;
     match server.scenario() {
         Scenario::Plain => {
             expect(server, "a plain request", "/", None, 200)?;
@@ -34,29 +35,46 @@ pub(crate) fn check(server: &Server, keys: &Keys, limits: Limits) -> Outcome<()>
             }
         }
         Scenario::Keys => {
-            expect(server, "a right key", "/", Some(keys.right()), 200)?;
+            let field = |key: &str| ("x-api-key", key.to_owned());
             expect(server, "no key", "/", None, 401)?;
-            expect(server, "an empty key", "/", Some(""), 401)?;
-            expect(server, "a wrong key", "/", Some(&Keys::wrong()), 401)?;
-            expect(server, "a right key with the wrong role", "/admin", Some(keys.right()), 403)?;
-            match limits {
-                Limits::Fresh => {
-                    for _ in 0..LIMIT {
-                        expect(server, "a client under its limit", "/limited", Some(keys.limited()), 200)?;
-                    }
-                }
-                // A bucket that leaks, such as nginx has, may have let some requests in again by now.
-                Limits::Used => use_up_limit(server, keys)?,
+            expect(server, "an empty key", "/", Some(&field("")), 401)?;
+            expect(server, "a wrong key", "/", Some(&field(&Keys::wrong())), 401)?;
+            check_right(server, &field(keys.right()), &field(keys.limited()), limits)
+        }
+        Scenario::Tokens | Scenario::TokensUncached => {
+            let field = |token: &str| ("authorization", format!("Bearer {token}"));
+            expect(server, "no token", "/", None, 401)?;
+            expect(server, "an empty token", "/", Some(&field("")), 401)?;
+            for (what, token) in &tokens.bad {
+                expect(server, what, "/", Some(&field(token)), 401)?;
             }
-            expect(server, "a client over its limit", "/limited", Some(keys.limited()), 429)
+            check_right(server, &field(tokens.right()), &field(tokens.limited()), limits)
         }
     }
 }
 
+type Field = (&'static str, String);
+
+/// That a right credential gets what it may, and no more of it than it may.
+fn check_right(server: &Server, right: &Field, limited: &Field, limits: Limits) -> Outcome<()> {
+    expect(server, "a right credential", "/", Some(right), 200)?;
+    expect(server, "a right credential with the wrong role", "/admin", Some(right), 403)?;
+    match limits {
+        Limits::Fresh => {
+            for _ in 0..LIMIT {
+                expect(server, "a client under its limit", "/limited", Some(limited), 200)?;
+            }
+        }
+        // A bucket that leaks, such as nginx has, may have let some requests in again by now.
+        Limits::Used => use_up_limit(server, limited)?,
+    }
+    expect(server, "a client over its limit", "/limited", Some(limited), 429)
+}
+
 /// Asks until the limit is reached, or as often as it allows.
-fn use_up_limit(server: &Server, keys: &Keys) -> Outcome<()> {
+fn use_up_limit(server: &Server, (name, value): &Field) -> Outcome<()> {
     for _ in 0..LIMIT {
-        let answer = http::get(server.port(), "/limited", Some(keys.limited()));
+        let answer = http::get(server.port(), "/limited", Some((name, value)));
         if answer.context(|| format!("{}: using up a limit", server.name()))?.status == 429 {
             break;
         }
@@ -64,9 +82,10 @@ fn use_up_limit(server: &Server, keys: &Keys) -> Outcome<()> {
     Ok(())
 }
 
-fn expect(server: &Server, request: &str, path: &str, key: Option<&str>, wanted: u16) -> Outcome<()> {
+fn expect(server: &Server, request: &str, path: &str, field: Option<&Field>, wanted: u16) -> Outcome<()> {
     let asking = || format!("{}: asking with {request}", server.name());
-    let answer = http::get(server.port(), path, key).context(asking)?;
+    let field = field.map(|(name, value)| (*name, value.as_str()));
+    let answer = http::get(server.port(), path, field).context(asking)?;
     let problem = if answer.status != wanted {
         format!("must be answered {wanted} and was answered {}", answer.status)
     } else if (wanted == 200) != (answer.body == backend::BODY.as_bytes()) {

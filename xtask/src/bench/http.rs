@@ -18,15 +18,16 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// Asks a loopback port, with an API key or without, and reads until the connection is closed.
-pub(crate) fn get(port: u16, path: &str, key: Option<&str>) -> Outcome<Answer> {
+/// Asks a loopback port, with a field or without, and reads until the connection is closed.
+pub(crate) fn get(port: u16, path: &str, field: Option<(&str, &str)>) -> Outcome<Answer> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let doing = || format!("GET {path}");
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).context(doing)?;
     stream.set_read_timeout(Some(PATIENCE)).context(doing)?;
     stream.set_write_timeout(Some(PATIENCE)).context(doing)?;
-    let key = key.map(|key| format!("x-api-key: {key}\r\n")).unwrap_or_default();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{key}Connection: close\r\n\r\n");
+    let field = field.map(|(name, value)| format!("{name}: {value}\r\n")).unwrap_or_default();
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{field}Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).context(doing)?;
     let mut bytes = Vec::new();
     let read = stream.take(MOST_BYTES).read_to_end(&mut bytes);

@@ -45,8 +45,14 @@ impl Generator {
         text.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
     }
 
-    /// Loads a port for a time, with the keys of a file in rotation or with none.
-    pub(crate) fn run(&self, script: &Path, port: u16, keys: Option<&Path>, time: Duration) -> Outcome<Load> {
+    /// Loads a port for a time, with the values of a file in rotation in a field, or without.
+    pub(crate) fn run(
+        &self,
+        script: &Path,
+        port: u16,
+        values: Option<(&str, &Path)>,
+        time: Duration,
+    ) -> Outcome<Load> {
         let output = script.with_extension("out");
         let file = File::create(&output).context(|| format!("making {}", output.display()))?;
         let errors = file.try_clone().context(|| "sharing the output of wrk".into())?;
@@ -54,8 +60,8 @@ impl Generator {
         command.args(["--threads", "2", "--timeout", "10s", "--connections", &self.connections.to_string()]);
         command.args(["--duration", &format!("{}s", time.as_secs()), "--script"]).arg(script);
         command.arg(format!("http://127.0.0.1:{port}/"));
-        if let Some(keys) = keys {
-            command.arg("--").arg(keys);
+        if let Some((field, values)) = values {
+            command.arg("--").arg(values).arg(field);
         }
         command.stdin(Stdio::null()).stdout(file).stderr(errors);
         let mut guard = Guard::spawn("wrk", &mut command)?;

@@ -20,6 +20,7 @@ mod peers;
 mod plot;
 mod report;
 mod statistics;
+mod tokens;
 
 use std::fs;
 use std::time::Duration;
@@ -36,6 +37,7 @@ use load::{Generator, Load};
 use machine::Machine;
 use peers::{Peer, Program, Server};
 use report::{Report, Sample};
+use tokens::Tokens;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -48,9 +50,9 @@ pub(crate) struct Arguments {
     /// Connections the load generator keeps open.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(2..=1024))]
     connections: u64,
-    /// Measure one scenario instead of both.
-    #[arg(long)]
-    only: Option<Scenario>,
+    /// Measure these scenarios instead of all, such as `--only tokens,tokens-uncached`.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Scenario>,
     /// One round of one second: every control is checked, the figures say little.
     #[arg(long, conflicts_with_all = ["seconds", "rounds"])]
     quick: bool,
@@ -69,22 +71,30 @@ pub(crate) enum Scenario {
     Plain,
     /// The same with 10,000 API keys in rotation, role and rate limit on.
     Keys,
+    /// The same with 2,000 RS256 tokens in rotation; the gateway remembers those it has verified.
+    Tokens,
+    /// The same tokens, where the gateway remembers none.
+    TokensUncached,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 2] = [Self::Plain, Self::Keys];
+    pub(crate) const ALL: [Self; 4] = [Self::Plain, Self::Keys, Self::Tokens, Self::TokensUncached];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
             Self::Keys => "keys",
+            Self::Tokens => "tokens",
+            Self::TokensUncached => "uncached",
         }
     }
 
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Plain => "plain proxying",
-            Self::Keys => "10,000 API keys, role, limit",
+            Self::Keys => "10,000 API keys",
+            Self::Tokens => "2,000 RS256 tokens",
+            Self::TokensUncached => "tokens, no cache",
         }
     }
 }
@@ -96,7 +106,7 @@ impl Arguments {
             seconds: 1,
             rounds: 1,
             connections: 64,
-            only: None,
+            only: Vec::new(),
             quick: true,
             instructions: false,
             without_portcullis: false,
@@ -105,9 +115,17 @@ impl Arguments {
 
     fn settings(&self) -> Settings {
         let (seconds, rounds) = if self.quick { (1, 1) } else { (self.seconds, self.rounds) };
-        let scenarios = Scenario::ALL.into_iter().filter(|each| self.only.is_none_or(|only| only == *each));
+        let scenarios =
+            Scenario::ALL.into_iter().filter(|each| self.only.is_empty() || self.only.contains(each));
         Settings { seconds, rounds, connections: self.connections, scenarios: scenarios.collect() }
     }
+}
+
+/// What clients send.
+#[derive(Debug)]
+pub(crate) struct Credentials {
+    keys: Keys,
+    tokens: Tokens,
 }
 
 /// What a run does.
@@ -142,9 +160,11 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
 /// Starts everything, checks the controls, loads each in turn, and checks the controls again.
 fn measure(programs: &[Program], generator: &Generator, report: &mut Report) -> Outcome<()> {
     let scratch = Scratch::new()?;
-    let keys = Keys::generate();
+    let credentials = Credentials { keys: Keys::generate(), tokens: Tokens::generate()? };
     let key_list = scratch.path().join("keys.txt");
-    write(&key_list, &keys.list())?;
+    write(&key_list, &credentials.keys.list())?;
+    let token_list = scratch.path().join("tokens.txt");
+    write(&token_list, &credentials.tokens.list())?;
     let script = scratch.path().join("load.lua");
     write(&script, load::SCRIPT)?;
     let backend = Backend::start(Program::nginx(programs)?, &scratch)?;
@@ -158,20 +178,21 @@ fn measure(programs: &[Program], generator: &Generator, report: &mut Report) -> 
         if number == 0 {
             scenarios.reverse();
         }
-        for scenario in scenarios {
-            servers.push(Server::start(program, scenario, backend.port(), &keys, &scratch)?);
+        for scenario in scenarios.into_iter().filter(|scenario| program.peer().takes_part(*scenario)) {
+            servers.push(Server::start(program, scenario, backend.port(), &credentials, &scratch)?);
         }
     }
     println!("Checking the controls of each.");
     for server in &servers {
-        controls::check(server, &keys, Limits::Fresh)?;
+        controls::check(server, &credentials, Limits::Fresh)?;
     }
     let load_on = |server: &Server, seconds: u64| {
-        let key_list = match server.scenario() {
+        let values = match server.scenario() {
             Scenario::Plain => None,
-            Scenario::Keys => Some(key_list.as_path()),
+            Scenario::Keys => Some(("x-api-key", key_list.as_path())),
+            Scenario::Tokens | Scenario::TokensUncached => Some(("authorization", token_list.as_path())),
         };
-        generator.run(&script, server.port(), key_list, Duration::from_secs(seconds))
+        generator.run(&script, server.port(), values, Duration::from_secs(seconds))
     };
     println!("Warming up: one second each.");
     for server in &servers {
@@ -197,7 +218,7 @@ fn measure(programs: &[Program], generator: &Generator, report: &mut Report) -> 
     }
     // A server that stopped refusing under load would have been measured without its controls.
     for server in &servers {
-        controls::check(server, &keys, Limits::Used)?;
+        controls::check(server, &credentials, Limits::Used)?;
     }
     Ok(())
 }

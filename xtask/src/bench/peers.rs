@@ -11,8 +11,7 @@ use crate::failure::{Context, Failure, Outcome};
 use crate::process::{Guard, Scratch, free_port, supervised, write};
 use crate::{debian, workspace};
 
-use super::keys::Keys;
-use super::{Scenario, name};
+use super::{Credentials, Scenario, name};
 
 /// Reading 10,000 keys takes a moment, most of all on a busy machine.
 const START: Duration = Duration::from_secs(30);
@@ -45,15 +44,27 @@ impl Peer {
         }
     }
 
-    fn template(self, scenario: Scenario) -> &'static str {
-        match (self, scenario) {
+    /// Whether there is anything to compare: nginx verifies no tokens, and HAProxy remembers none, so that its one figure
+    /// stands for both.
+    pub(crate) fn takes_part(self, scenario: Scenario) -> bool {
+        self.template(scenario).is_some()
+    }
+
+    fn template(self, scenario: Scenario) -> Option<&'static str> {
+        Some(match (self, scenario) {
             (Self::Portcullis, Scenario::Plain) => include_str!("../../../bench/peers/portcullis-plain.yaml"),
             (Self::Portcullis, Scenario::Keys) => include_str!("../../../bench/peers/portcullis-keys.yaml"),
             (Self::Nginx, Scenario::Plain) => include_str!("../../../bench/peers/nginx-plain.conf"),
             (Self::Nginx, Scenario::Keys) => include_str!("../../../bench/peers/nginx-keys.conf"),
             (Self::Haproxy, Scenario::Plain) => include_str!("../../../bench/peers/haproxy-plain.cfg"),
             (Self::Haproxy, Scenario::Keys) => include_str!("../../../bench/peers/haproxy-keys.cfg"),
-        }
+            (Self::Portcullis, Scenario::Tokens | Scenario::TokensUncached) => {
+                include_str!("../../../bench/peers/portcullis-tokens.yaml")
+            }
+            (Self::Haproxy, Scenario::Tokens) => include_str!("../../../bench/peers/haproxy-tokens.cfg"),
+            (Self::Nginx, Scenario::Tokens | Scenario::TokensUncached)
+            | (Self::Haproxy, Scenario::TokensUncached) => return None,
+        })
     }
 }
 
@@ -95,6 +106,10 @@ impl Program {
         &self.path
     }
 
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer
+    }
+
     /// Name and version, from the first line that the program prints to either output.
     pub(crate) fn version(&self) -> String {
         let question = match self.peer {
@@ -131,13 +146,23 @@ impl Server {
         program: &Program,
         scenario: Scenario,
         backend: u16,
-        keys: &Keys,
+        credentials: &Credentials,
         scratch: &Scratch,
     ) -> Outcome<Self> {
         let peer = program.peer;
         let folder = scratch.folder(&format!("{}-{}", peer.name(), scenario.name()))?;
         let port = free_port()?;
         let log = folder.join("access.log");
+        let Credentials { keys, tokens } = credentials;
+        let issuer = folder.join("issuer");
+        match peer {
+            Peer::Portcullis => write(&issuer, &tokens.key_set)?,
+            Peer::Nginx | Peer::Haproxy => write(&issuer, &tokens.pem)?,
+        }
+        let cached = match scenario {
+            Scenario::TokensUncached => "0",
+            Scenario::Plain | Scenario::Keys | Scenario::Tokens => "10000",
+        };
         let (consumers, roles) = match (peer, scenario) {
             (Peer::Portcullis, Scenario::Keys) => (keys.portcullis_consumers(), String::new()),
             (Peer::Nginx, Scenario::Keys) => {
@@ -148,12 +173,14 @@ impl Server {
                 let files = [("consumers", keys.haproxy_consumers()), ("roles", keys.haproxy_roles())];
                 in_files(&folder, files)?
             }
-            (Peer::Portcullis | Peer::Nginx | Peer::Haproxy, Scenario::Plain) => {
-                (String::new(), String::new())
-            }
+            (
+                Peer::Portcullis | Peer::Nginx | Peer::Haproxy,
+                Scenario::Plain | Scenario::Tokens | Scenario::TokensUncached,
+            ) => (String::new(), String::new()),
         };
+        let template = peer.template(scenario);
         let text = fill(
-            peer.template(scenario),
+            template.context(|| format!("{} has no part in this", name(peer, scenario)))?,
             &[
                 ("PORT", &port.to_string()),
                 ("BACKEND", &backend.to_string()),
@@ -161,6 +188,8 @@ impl Server {
                 ("LOG", &log.display().to_string()),
                 ("CONSUMERS", &consumers),
                 ("ROLES", &roles),
+                ("ISSUER", &issuer.display().to_string()),
+                ("CACHED", cached),
             ],
         )?;
         let mut process = Guard::spawn(name(peer, scenario), &mut command(program, &folder, &log, &text)?)?;
@@ -261,10 +290,12 @@ mod tests {
 
     #[test]
     fn every_template_is_filled_entirely() {
-        let values = ["PORT", "BACKEND", "DIR", "LOG", "CONSUMERS", "ROLES"].map(|name| (name, "1"));
+        let values = ["PORT", "BACKEND", "DIR", "LOG", "CONSUMERS", "ROLES", "ISSUER", "CACHED"]
+            .map(|name| (name, "1"));
         for peer in Peer::ALL {
             for scenario in Scenario::ALL {
-                let text = fill(peer.template(scenario), &values).unwrap();
+                let Some(template) = peer.template(scenario) else { continue };
+                let text = fill(template, &values).unwrap();
                 assert!(text.contains("127.0.0.1:1"), "{peer:?} {scenario:?} listens on loopback only");
                 assert!(!text.contains("0.0.0.0") && !text.contains('*'), "{peer:?} {scenario:?}");
             }

@@ -117,7 +117,7 @@ pub fn check_pepper(key: &KeyConfig, hasher: &KeyHasher, cx: &mut Context) -> Op
     }
 }
 
-fn parameter_name(name: &Spanned<String>, cx: &mut Context) -> Option<String> {
+pub(super) fn parameter_name(name: &Spanned<String>, cx: &mut Context) -> Option<String> {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if name.value.is_empty() || !name.value.bytes().all(token) {
         cx.error("config.parameter_name", name.span, "the name is made of letters, digits, `-`, `_` and `.`")

@@ -12,7 +12,7 @@ use crate::token::introspection::Introspector;
 use crate::token::issuer::{Issuer, Loaded};
 use crate::token::jws::{self, Jws};
 use crate::token::rules::{Binding, Rules};
-use http::{HeaderValue, header};
+use http::{HeaderValue, Uri, header};
 use portcullis_core::check::Check;
 use portcullis_core::{
     Authenticate, Authn, CheckId, Claim, Code, CredentialLocation, Denial, Effects, Facts, Fault, Once,
@@ -44,6 +44,8 @@ pub struct Trust {
     pub nonces: Option<Nonces>,
     /// Where the API says of itself which issuers it trusts (RFC 9728).
     pub metadata_url: Option<String>,
+    /// The URL of the API, for which proofs must be.
+    pub resource: Option<Uri>,
     /// Whether the token goes upstream.
     pub forward: bool,
     /// What it does, in one line.
@@ -82,7 +84,7 @@ fn malformed(detail: &'static str) -> Denial {
 fn token<'a>(facts: &Facts<'a>, max_bytes: usize) -> Result<Option<(Scheme, Cow<'a, str>)>, Denial> {
     let field = match facts.head.once(header::AUTHORIZATION.as_str()) {
         Once::Absent => return Ok(None),
-        // SECURITY: which of two tokens counts is a matter of taste, so neither does (a_repeated_token_is_a_denial).
+        // SECURITY: which of two tokens counts is a matter of taste, so neither does (tests/tokens/attacks.rs).
         Once::Repeated => {
             return Err(Denial::new(Code::CredentialRepeated, "there are several Authorization fields"));
         }
@@ -95,22 +97,27 @@ fn token<'a>(facts: &Facts<'a>, max_bytes: usize) -> Result<Option<(Scheme, Cow<
         Scheme::Bearer
     } else if scheme.eq_ignore_ascii_case("dpop") {
         Scheme::Dpop
-    } else {
+    } else if !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         // Another scheme is another method's credential.
         return Ok(None);
+    } else {
+        // SECURITY: `Bearer` and a tab is no other scheme, and must not let the next method be asked
+        // (tests/tokens/attacks.rs).
+        return Err(malformed("Authorization names no scheme"));
     };
     let token = rest.trim_matches(' ');
     if token.len() > max_bytes {
         return Err(Denial::new(Code::TokenMalformed, "the token is too long"));
     }
-    let is_token_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-    if token.is_empty() || !token.bytes().all(is_token_byte) {
-        return Err(Denial::new(
-            Code::TokenMalformed,
-            "the token is empty, or has characters that no token has",
-        ));
+    if token.is_empty() {
+        return Err(Denial::new(Code::TokenMalformed, "the token is empty"));
     }
     Ok(Some((scheme, Cow::Borrowed(token))))
+}
+
+/// Whether it is made of the characters of a token (RFC 6750, section 2.1), which one that was verified before is.
+fn is_token(token: &str) -> bool {
+    token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte))
 }
 
 /// Whether an authorization server is asked about the token: not for a source that must wait, unless the token was good
@@ -132,11 +139,18 @@ impl Authenticate for Bearer {
         let digest = cache::digest(&token);
         let generation = |issuer: usize| self.trusts.get(issuer)?.issuer.generation(facts.now.monotonic);
         let known = self.cache.find(&digest, facts.now.unix, generation);
+        // SECURITY: a token is remembered before it is known whether its sender may have it, so what is remembered is not yet
+        // let in (tests/tokens/attacks.rs).
         if let Some(verified) = &known
             && !verified.binding.is_bound()
             && scheme == Scheme::Bearer
+            && self.trusts.get(verified.issuer).is_some_and(|trust| !trust.binding_required)
         {
             return Step::Ready(self.claim(verified, &digest));
+        }
+        if known.is_none() && !is_token(&token) {
+            let denial = Denial::new(Code::TokenMalformed, "the token has characters that no token has");
+            return Step::Ready(Authn::Deny(denial));
         }
         Step::Later(Box::pin(async move {
             let verified = match known {
@@ -155,7 +169,8 @@ impl Authenticate for Bearer {
 
     fn challenges(&self, refused: Option<&Denial>) -> Vec<String> {
         let error = match refused.map(Denial::code) {
-            None => None,
+            // Whoever sent nothing did nothing wrong (RFC 6750, section 3.1).
+            None | Some(Code::CredentialMissing) => None,
             Some(Code::ProofNonce) => Some("use_dpop_nonce"),
             Some(Code::ProofInvalid | Code::ProofReplayed) => Some("invalid_dpop_proof"),
             Some(_) => Some("invalid_token"),
@@ -250,9 +265,12 @@ impl Bearer {
                 Some(jws) => jws,
                 None => Jws::parse(token)?,
             };
-            trust.rules.judge_type(read.typ.as_deref())?;
-            let loaded = trust.verify_signature(&read, loaded, facts, effects).await?;
-            // An issuer can be named twice, for different audiences.
+            // An issuer can be named twice, for different purposes and audiences.
+            if let Err(denial) = trust.rules.judge_type(read.typ.as_deref()) {
+                last = denial;
+                continue;
+            }
+            let loaded = trust.issuer.verify(&read, loaded, facts.now.monotonic, effects).await?;
             match trust.rules.judge(&loaded.issuer, read.claims, facts.now.unix) {
                 Err(denial) => last = denial,
                 Ok(judged) => {
@@ -283,19 +301,27 @@ impl Bearer {
     ) -> Result<Verified, Denial> {
         let mut last =
             Denial::new(Code::TokenMalformed, "it is not a signed token, and nobody can be asked about it");
+        let mut unready = None;
         for (number, trust) in self.trusts.iter().enumerate() {
             if trust.introspector.is_none() {
                 continue;
             }
             may_ask(&digest, facts, effects)?;
-            let loaded = trust.issuer.loaded(facts.now.monotonic, effects).await;
-            let loaded = loaded.map_err(|Fault { detail }| Denial::new(Code::Fault, detail))?;
+            let loaded = match trust.issuer.loaded(facts.now.monotonic, effects).await {
+                Ok(loaded) => loaded,
+                Err(Fault { detail }) => {
+                    unready = Some(Denial::new(Code::Fault, detail));
+                    continue;
+                }
+            };
             match self.ask_one(number, trust, &loaded, token, digest, effects).await {
                 Err(denial) if denial.code() == Code::TokenInactive => last = denial,
+                // It may be the one that gave the token out, so its silence is not held against the token.
+                Err(denial) if denial.code() == Code::Fault => unready = Some(denial),
                 answered => return answered,
             }
         }
-        Err(last)
+        Err(unready.unwrap_or(last))
     }
 
     async fn ask_one(
@@ -337,7 +363,8 @@ impl Bearer {
             if trust.is_none_or(|trust| trust.binding_required) {
                 return refused("it is not bound to its sender, and must be");
             }
-            // SECURITY: a client that proves a key means a token that is bound to it (RFC 9449, section 7.1).
+            // SECURITY: a client that proves a key means a token that is bound to it, RFC 9449, section 7.1
+            // (tests/tokens/attacks.rs).
             return match scheme {
                 Scheme::Bearer => Ok(()),
                 Scheme::Dpop => refused("it is not bound to a key, and was sent as if it were"),
@@ -351,11 +378,12 @@ impl Bearer {
         match (key, scheme) {
             (None, Scheme::Bearer) => Ok(()),
             (None, Scheme::Dpop) => refused("it is not bound to a key, and was sent as if it were"),
-            // SECURITY: a stolen token must not become a bearer token (RFC 9449, section 7.2).
+            // SECURITY: a stolen token must not become a bearer token, RFC 9449, section 7.2 (tests/tokens/attacks.rs).
             (Some(_), Scheme::Bearer) => refused("it is bound to a key, and was sent without proof"),
             (Some(key), Scheme::Dpop) => {
                 let nonces = trust.and_then(|trust| trust.nonces.as_ref());
-                let checked = dpop::check(facts, digest, &key, nonces, effects).await;
+                let resource = trust.and_then(|trust| trust.resource.as_ref());
+                let checked = dpop::check(facts, digest, &key, nonces, resource, effects).await;
                 checked.map_err(|denial| match (denial.code(), nonces) {
                     (Code::ProofNonce, Some(nonces)) => {
                         let nonce = HeaderValue::try_from(nonces.current(facts.now.unix));
@@ -364,30 +392,6 @@ impl Bearer {
                     _ => denial,
                 })
             }
-        }
-    }
-}
-
-impl Trust {
-    /// Verifies a signature, with fresh keys if the token names one that is not known. Gives the keys that verified it.
-    async fn verify_signature(
-        &self,
-        jws: &Jws<'_>,
-        loaded: Arc<Loaded>,
-        facts: &Facts<'_>,
-        effects: &dyn Effects,
-    ) -> Result<Arc<Loaded>, Denial> {
-        match loaded.keys.verify(jws) {
-            Ok(()) => Ok(loaded),
-            Err(denial) if denial.code() == Code::TokenKeyUnknown && self.issuer.refreshed(effects).await => {
-                let fresh = self.issuer.loaded(facts.now.monotonic, effects).await;
-                let fresh = fresh.map_err(|Fault { detail }| Denial::new(Code::Fault, detail))?;
-                if fresh.issuer != loaded.issuer {
-                    return Err(denial);
-                }
-                fresh.keys.verify(jws).map(|()| fresh)
-            }
-            Err(denial) => Err(denial),
         }
     }
 }

@@ -74,6 +74,7 @@ impl JwtConfig {
             introspector: None,
             binding_required: options.binding_required,
             nonces: options.nonces,
+            resource: options.resource.clone(),
             metadata_url,
             forward: options.forward,
             summary: format!("a token signed by {}", self.issuer.issuer.value),

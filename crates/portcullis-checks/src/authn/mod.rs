@@ -12,6 +12,7 @@ pub mod key_config;
 pub mod key_digest;
 pub mod mtls;
 pub mod oauth2;
+pub mod openid_connect;
 pub mod password_config;
 pub mod resource_metadata;
 pub mod token_config;
@@ -29,6 +30,7 @@ use http::HeaderName;
 use jwt::JwtConfig;
 use mtls::MtlsConfig;
 use oauth2::OAuth2Config;
+use openid_connect::OpenIdConnectConfig;
 use portcullis_config::{
     Context, Decode, DecodeFields, Definitions, Entry, Fields, Key, Node, ObjectSchema, Span, Spanned, Value,
     suggest,
@@ -51,10 +53,12 @@ pub enum MethodConfig {
     OAuth2(Box<OAuth2Config>),
     /// By the client certificate of the connection.
     Mtls(MtlsConfig),
+    /// By a browser's session.
+    OpenIdConnect(Box<OpenIdConnectConfig>),
 }
 
 /// The words for `type`, as they are printed.
-const TYPES: [&str; 5] = ["api_key", "basic", "jwt", "OAuth2", "mtls"];
+const TYPES: [&str; 6] = ["api_key", "basic", "jwt", "OAuth2", "mtls", "openid_connect"];
 
 impl MethodConfig {
     fn decode_fields(fields: &mut Fields<'_>, cx: &mut Context) -> Option<MethodConfig> {
@@ -70,6 +74,8 @@ impl MethodConfig {
                 OAuth2Config::decode_fields(fields, cx).map(|oauth2| MethodConfig::OAuth2(Box::new(oauth2)))
             }
             "mtls" => MtlsConfig::decode_fields(fields, cx).map(MethodConfig::Mtls),
+            "openidconnect" | "oidc" => OpenIdConnectConfig::decode_fields(fields, cx)
+                .map(|login| MethodConfig::OpenIdConnect(Box::new(login))),
             _ => {
                 let unknown =
                     cx.error("config.unknown_value", given.span, "there is no such type of authentication");
@@ -92,12 +98,18 @@ impl MethodConfig {
             MethodConfig::Jwt(config) => config.compile(build, cx).map(Box::new).map(Compiled::Token),
             MethodConfig::OAuth2(config) => config.compile(build, cx).map(Box::new).map(Compiled::Token),
             MethodConfig::Mtls(config) => Some(Compiled::Check(Arc::new(config.compile(build, cx)?))),
+            MethodConfig::OpenIdConnect(config) => {
+                Some(Compiled::Check(Arc::new(config.compile(build, cx)?)))
+            }
         }
     }
 
     fn token(&self) -> Option<&TokenConfig> {
         match self {
-            MethodConfig::ApiKey(_) | MethodConfig::Basic(_) | MethodConfig::Mtls(_) => None,
+            MethodConfig::ApiKey(_)
+            | MethodConfig::Basic(_)
+            | MethodConfig::Mtls(_)
+            | MethodConfig::OpenIdConnect(_) => None,
             MethodConfig::Jwt(config) => Some(&config.token),
             MethodConfig::OAuth2(config) => Some(&config.token),
         }
@@ -113,7 +125,7 @@ impl MethodConfig {
         match self {
             MethodConfig::ApiKey(config) => Some(config.keys.is_none()),
             MethodConfig::Basic(_) | MethodConfig::Mtls(_) => Some(true),
-            MethodConfig::Jwt(_) | MethodConfig::OAuth2(_) => None,
+            MethodConfig::Jwt(_) | MethodConfig::OAuth2(_) | MethodConfig::OpenIdConnect(_) => None,
         }
     }
 
@@ -151,6 +163,7 @@ impl Decode for MethodConfig {
                 Self::schema_of::<JwtConfig>(&["jwt", "JWT"], JWT, definitions),
                 Self::schema_of::<OAuth2Config>(&["OAuth2", "oauth2"], OAUTH2, definitions),
                 Self::schema_of::<MtlsConfig>(&["mtls"], MTLS, definitions),
+                Self::schema_of::<OpenIdConnectConfig>(&OPENID_CONNECT_WORDS, OPENID_CONNECT, definitions),
             ] })
         })
     }
@@ -182,6 +195,9 @@ const BASIC: &str = "A name and a password (RFC 7617).";
 const JWT: &str = "A token that an issuer signed (RFC 7519).";
 const OAUTH2: &str = "An OAuth 2 access token, signed or opaque (RFC 6750).";
 const MTLS: &str = "The certificate that the client showed to the listener.";
+const OPENID_CONNECT: &str =
+    "A login with an OpenID provider, for people in browsers. The session stands in a sealed cookie.";
+const OPENID_CONNECT_WORDS: [&str; 3] = ["openid_connect", "openIdConnect", "oidc"];
 const ANY: Key<'static> = Key::new("any");
 const ALL: Key<'static> = Key::new("all");
 
@@ -273,6 +289,8 @@ impl Decode for AuthenticationConfig {
             let jwt = MethodConfig::schema_of::<JwtConfig>(&["jwt", "JWT"], JWT, definitions);
             let oauth2 = MethodConfig::schema_of::<OAuth2Config>(&["OAuth2", "oauth2"], OAUTH2, definitions);
             let mtls = MethodConfig::schema_of::<MtlsConfig>(&["mtls"], MTLS, definitions);
+            let login =
+                MethodConfig::schema_of::<OpenIdConnectConfig>(&OPENID_CONNECT_WORDS, OPENID_CONNECT, definitions);
             let mut any = ObjectSchema::new("One of several methods must succeed.");
             let methods = Vec::<MethodConfig>::schema(definitions);
             any.property(ANY, "The methods, asked in this order.", methods.clone(), None, true);
@@ -284,6 +302,7 @@ impl Decode for AuthenticationConfig {
                 with_mode(jwt, definitions),
                 with_mode(oauth2, definitions),
                 with_mode(mtls, definitions),
+                with_mode(login, definitions),
                 with_mode(any.into_json(), definitions),
                 with_mode(all.into_json(), definitions),
             ] })
@@ -311,6 +330,7 @@ impl AuthenticationConfig {
         }
         if let Some(place) = place {
             let configs: Vec<_> = self.methods.iter().filter_map(MethodConfig::token).collect();
+            token_config::agree(&configs, self.at, cx)?;
             methods.insert(place, Arc::new(token_config::bearer(trusts, &configs)));
         }
         let mode = self.mode.into();
@@ -328,34 +348,24 @@ impl AuthenticationConfig {
 
 /// The name of a header field that may carry a credential or a key.
 pub(crate) fn field_name(name: &Spanned<String>, cx: &mut Context) -> Option<HeaderName> {
-    /// Fields that the gateway takes away or sets itself, so nothing could be read from them.
-    const RESERVED: [&str; 8] = [
-        "host",
-        "connection",
-        "content-length",
-        "transfer-encoding",
-        "upgrade",
-        "te",
-        "trailer",
-        "x-request-id",
-    ];
     match HeaderName::from_bytes(name.value.to_ascii_lowercase().as_bytes()) {
-        Ok(field)
-            if RESERVED.contains(&field.as_str())
-                || field.as_str().starts_with("x-forwarded")
-                || field.as_str().starts_with(portcullis_core::head::IDENTITY_PREFIX) =>
-        {
+        // SECURITY: a field that is taken away before a check looks would never be found, so a limit by `X-Real-IP` would be
+        // another limit than the one that was asked for (every_code_points_to_its_place_and_says_what_to_do).
+        Ok(field) if !portcullis_core::head::is_end_to_end(field.as_str()) => {
             cx.error("config.reserved_field", name.span, format!("the field `{field}` is the gateway's own"))
                 .help("use a field that only clients set, such as `x-api-key`");
             None
         }
-        Ok(field) if field.as_str().contains(['_', '.']) => {
+        Ok(field) if field.as_str().contains(|mark: char| !mark.is_ascii_alphanumeric() && mark != '-') => {
             cx.error(
                 "config.field_name",
                 name.span,
-                format!("the name `{field}` has a `_` or `.`, which backends confuse with `-`"),
+                format!("the name `{field}` has a mark such as `_` or `.`, which backends confuse with `-`"),
             )
-            .help(format!("use `{}`", field.as_str().replace(['_', '.'], "-")));
+            .help(format!(
+                "use `{}`",
+                field.as_str().replace(|mark: char| !mark.is_ascii_alphanumeric(), "-")
+            ));
             None
         }
         Ok(field) => Some(field),

@@ -8,6 +8,7 @@ use super::token_config::{TokenConfig, url};
 use crate::build::Build;
 use crate::token::introspection::Introspector;
 use crate::token::issuer::{Issuer, KeySource};
+use crate::token::rules::Profile;
 use portcullis_config::{Context, DecodeFields, Definitions, Fields, ObjectSchema, Secret, Spanned, object};
 use portcullis_core::CheckId;
 use std::sync::Arc;
@@ -70,7 +71,11 @@ impl OAuth2Config {
         };
         let (token, introspection) = (parse(token_url), parse(introspection_url));
         let introspector = self.introspector(cx);
-        let (token, introspection, introspector, options) = (token?, introspection?, introspector?, options?);
+        let (token, introspection, introspector) = (token?, introspection?, introspector?);
+        let mut options = options?;
+        if options.rules.profile == Profile::Any {
+            options.rules.profile = Profile::Access;
+        }
         if introspection.is_some() && introspector.is_none() {
             cx.error(
                 "config.client_id",
@@ -115,6 +120,7 @@ impl OAuth2Config {
             introspector,
             binding_required: options.binding_required,
             nonces: options.nonces,
+            resource: options.resource.clone(),
             metadata_url,
             forward: options.forward,
             summary,

@@ -9,7 +9,7 @@ use crate::token::keys;
 use crate::token::metadata;
 use crate::token::rules::{Profile, Rules};
 use http::Uri;
-use portcullis_config::{ByteSize, Context, OneOrMany, Secret, Spanned, keyword, object};
+use portcullis_config::{ByteSize, Context, OneOrMany, Secret, Span, Spanned, keyword, object};
 use portcullis_core::ClaimPath;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -59,7 +59,8 @@ object! {
         /// The signature algorithms that are accepted, of those that the issuer's keys are for. Default: all with public
         /// keys.
         pub algorithms: Option<Spanned<Vec<String>>>,
-        /// For what purpose a token must have been made. Default: any.
+        /// For what purpose a token must have been made. With OAuth2, `any` leaves out what only a client should have:
+        /// identity, refresh and logout tokens. Default: any.
         pub profile: ProfileConfig = ProfileConfig::Any,
         /// How far the issuer's clock may be off, at most 5m. Default: 30s.
         pub leeway: Spanned<Duration> = Spanned::nowhere(Duration::from_secs(30)),
@@ -79,7 +80,8 @@ object! {
         pub stale_keys: Duration = Duration::from_secs(24 * 3600),
         /// The shortest time between two fetches that unknown keys cause. Default: 10s.
         pub min_refresh: Spanned<Duration> = Spanned::nowhere(Duration::from_secs(10)),
-        /// The URL of this API, as its clients know it; the gateway then tells clients where to get tokens (RFC 9728).
+        /// The URL of this API, as its clients know it; the gateway then tells clients where to get tokens (RFC 9728), and a
+        /// proof that a client made for another host is refused.
         pub resource: Option<Spanned<String>>,
         /// Why the token goes on to the upstream, which could use it elsewhere.
         pub insecure_forward_credential: Option<Spanned<Reason>>,
@@ -121,7 +123,7 @@ pub(crate) fn url(text: &Spanned<String>, cx: &mut Context) -> Option<Uri> {
     }
 }
 
-fn claim_path(text: &Spanned<String>, cx: &mut Context) -> Option<ClaimPath> {
+pub(super) fn claim_path(text: &Spanned<String>, cx: &mut Context) -> Option<ClaimPath> {
     let path = ClaimPath::parse(&text.value);
     if path.is_none() {
         cx.error("config.claim_path", text.span, "this is not the path of a claim")
@@ -260,6 +262,23 @@ impl DpopConfig {
             }
         }
     }
+}
+
+/// That the methods of a route agree on what is done before anybody knows whose token it is, and after everybody is through.
+pub fn agree(configs: &[&TokenConfig], at: Span, cx: &mut Context) -> Option<()> {
+    let shared = |config: &TokenConfig| {
+        let forwards = config.insecure_forward_credential.is_some();
+        (config.cached_tokens, config.max_token_size.0, forwards)
+    };
+    let mut all = configs.iter().map(|config| shared(config));
+    let first = all.next();
+    // SECURITY: one issuer's reason to pass tokens on is no reason for another one's (every_code_points_to_its_place_and_says_what_to_do).
+    if all.all(|other| Some(other) == first) {
+        return Some(());
+    }
+    cx.error("config.tokens_differ", at, "methods that take a token share one place and one memory for it")
+        .help("write `cached_tokens`, `max_token_size` and `insecure_forward_credential` alike for all of them, or put them on routes of their own");
+    None
 }
 
 /// The one check of all methods of a route that take a token.

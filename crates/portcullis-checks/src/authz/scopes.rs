@@ -3,9 +3,10 @@
 //! Scopes are compared byte by byte. A principal without scopes, such as an anonymous one, is refused. The client is told
 //! which scopes are needed (RFC 6750, section 3.1), since they are part of the API. Needs nothing that could fail.
 
+use http::header::AUTHORIZATION;
 use portcullis_config::{Context, Spanned};
 use portcullis_core::check::Check;
-use portcullis_core::{Advice, Authorize, CheckId, Code, Denial, Effects, Facts, Principal, Step};
+use portcullis_core::{Advice, Authorize, CheckId, Code, Denial, Effects, Facts, Once, Principal, Step};
 
 /// The check.
 #[derive(Debug)]
@@ -35,6 +36,16 @@ impl Check for Scopes {
     }
 }
 
+/// The scheme with which the token was sent (RFC 9449, section 7.1).
+fn scheme(facts: &Facts<'_>) -> &'static str {
+    match facts.head.once(AUTHORIZATION.as_str()) {
+        Once::One(field) if field.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("dpop ")) => {
+            "DPoP"
+        }
+        Once::One(_) | Once::Absent | Once::Repeated | Once::Unreadable => "Bearer",
+    }
+}
+
 impl Authorize for Scopes {
     fn authorize<'a>(
         &'a self,
@@ -52,7 +63,8 @@ impl Authorize for Scopes {
                     None => denial,
                     Some(_) => {
                         let scopes = self.required.join(" ");
-                        let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scopes}\"");
+                        let scheme = scheme(facts);
+                        let challenge = format!("{scheme} error=\"insufficient_scope\", scope=\"{scopes}\"");
                         denial.advising(Advice::Challenge(vec![challenge]))
                     }
                 })

@@ -1,3 +1,4 @@
 //! The body, before any of it is forwarded.
 
 pub mod body_size;
+pub mod graphql;

@@ -63,7 +63,8 @@ pub enum By {
 }
 
 object! {
-    /// Requests are counted by a header field.
+    /// Requests are counted by a header field, before anybody is authenticated: whoever knows a value can use up what it
+    /// is allowed, and whoever makes values up has an allowance for each.
     struct ByHeader {
         /// The name of the header field.
         pub header: Spanned<String>,

@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// How long a token is used whose life the server does not say.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
+/// The longest that a server is believed, so that a token is renewed now and then.
+const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// How long a request waits for the first token.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -136,6 +138,8 @@ impl TokenSource {
             )
             | None => DEFAULT_LIFETIME,
         };
+        // SECURITY: whatever a server says is a time that can be counted with (a_token_of_the_gateway_has_an_end).
+        let lifetime = lifetime.min(MAX_LIFETIME);
         let renewal = (lifetime * 4 / 5).max(Duration::from_secs(1));
         Ok((Current { authorization, expires: begun.saturating_add(lifetime) }, renewal))
     }

@@ -66,7 +66,7 @@ impl TokenCache {
     ) -> Option<Verified> {
         let cache = self.threads.get()?.borrow();
         let found = cache.get(digest)?;
-        // SECURITY: a key that the issuer dropped drops its tokens (a_dropped_key_drops_its_tokens).
+        // SECURITY: a key that the issuer dropped drops its tokens (keys_change_while_requests_flow).
         (now < found.until && generation_of(found.issuer) == Some(found.generation)).then(|| found.clone())
     }
 

@@ -63,7 +63,8 @@ fn invalid(detail: &'static str) -> Denial {
     Denial::new(Code::ProofInvalid, detail)
 }
 
-/// Checks the proof of a request that carries a token bound to the key with this thumbprint.
+/// Checks the proof of a request that carries a token bound to the key with this thumbprint. `resource` is the URL of the
+/// API, if it is known; otherwise the client's word on the host is compared with the proof's.
 ///
 /// # Errors
 /// `TokenBinding` where the key is another one, `ProofInvalid`, `ProofNonce` and `ProofReplayed`; `Fault` where nobody
@@ -73,12 +74,14 @@ pub async fn check(
     token: &TokenDigest,
     key: &[u8; 32],
     nonces: Option<&Nonces>,
+    resource: Option<&Uri>,
     effects: &dyn Effects,
 ) -> Result<(), Denial> {
     let proof = match facts.head.once(FIELD.as_str()) {
         Once::One(proof) => proof,
         Once::Absent => return Err(invalid("there is no proof")),
-        // SECURITY: which of two proofs counts is a matter of taste, so neither does (RFC 9449, section 4.3).
+        // SECURITY: which of two proofs counts is a matter of taste, so neither does: RFC 9449, section 4.3
+        // (tests/tokens/attacks.rs).
         Once::Repeated => return Err(invalid("there are several proofs")),
         Once::Unreadable => return Err(invalid("the proof is not text")),
     };
@@ -97,7 +100,7 @@ pub async fn check(
     if text("htm") != Some(facts.head.method().as_str()) {
         return Err(invalid("the proof is for another method"));
     }
-    if !text("htu").is_some_and(|url| is_target(url, facts)) {
+    if !text("htu").is_some_and(|url| is_target(url, facts, resource)) {
         return Err(invalid("the proof is for another URL"));
     }
     if text("ath") != Some(Base64UrlUnpadded::encode_string(token).as_str()) {
@@ -111,7 +114,9 @@ pub async fn check(
         }
     };
     let issued = issued.ok_or_else(|| invalid("the proof has no iat"))?;
-    let now = facts.now.unix;
+    // SECURITY: the time of the memory that is asked below, and not that at which the request came: a proof that grew too old
+    // while an authorization server was asked would be forgotten there and still be taken here (a_proof_grows_old_while_the_provider_is_asked).
+    let now = effects.now().unix;
     if issued > now.saturating_add(WINDOW) || issued.saturating_add(WINDOW) <= now {
         return Err(invalid("the proof is too old, or of the future"));
     }
@@ -127,7 +132,7 @@ pub async fn check(
     used.update(jti.as_bytes());
     let mut id = [0; 32];
     id.iter_mut().zip(used.finish().as_ref()).for_each(|(byte, of)| *byte = *of);
-    // SECURITY: remembered until no clock would accept it (a_proof_is_good_once).
+    // SECURITY: remembered until no clock would accept it (tests/tokens/attacks.rs).
     match effects.first_use(id, issued.saturating_add(WINDOW)).resolve().await {
         Ok(true) => Ok(()),
         Ok(false) => Err(Denial::new(Code::ProofReplayed, "the proof was used before")),
@@ -144,7 +149,7 @@ fn signer(jws: &Jws<'_>) -> Result<[u8; 32], Denial> {
     if keys::is_private(jwk) {
         return Err(invalid("the proof gives away a private key"));
     }
-    let key = VerificationKey::of_jwk(jwk, &keys::asymmetric()).map_err(invalid)?;
+    let key = VerificationKey::of_jwk(jwk, &[jws.algorithm]).map_err(invalid)?;
     if !key.verifies(jws.algorithm, jws.signed.as_bytes(), &jws.signature) {
         return Err(invalid("the proof is not signed by its key"));
     }
@@ -152,14 +157,26 @@ fn signer(jws: &Jws<'_>) -> Result<[u8; 32], Denial> {
 }
 
 /// Whether a URL is the one that the request is for, but for its query and fragment (RFC 9449, section 4.3).
-fn is_target(url: &str, facts: &Facts<'_>) -> bool {
+fn is_target(url: &str, facts: &Facts<'_>, resource: Option<&Uri>) -> bool {
     let Ok(uri) = url.parse::<Uri>() else { return false };
-    let (scheme, name, port) = facts.head.origin();
-    let Some(authority) = uri.authority() else { return false };
-    let own = if scheme == "https" { 443 } else { 80 };
-    uri.scheme_str() == Some(scheme)
-        && !authority.as_str().contains('@')
-        && host::canonical(authority.as_str()).is_ok_and(|host| host == name)
-        && authority.port_u16().filter(|port| *port != own) == port
+    // SECURITY: a client that was lured to another host made a good proof for that one; whoever has it can repeat the host
+    // as well, so the host that counts is the API's own wherever it is known (tests/tokens/attacks.rs).
+    let wanted = match resource {
+        Some(resource) => origin(resource),
+        None => {
+            let (scheme, name, port) = facts.head.origin();
+            Some((scheme.to_owned(), name, port))
+        }
+    };
+    wanted.is_some()
+        && origin(&uri) == wanted
         && path::canonical(uri.path()).is_ok_and(|path| path == facts.head.path())
+}
+
+/// Scheme, canonical host, and port where it is not the scheme's own. `None` for a URL that has a user's name, or no host.
+fn origin(url: &Uri) -> Option<(String, String, Option<u16>)> {
+    let (scheme, authority) = (url.scheme_str()?, url.authority()?);
+    let own = if scheme == "https" { 443 } else { 80 };
+    let host = host::canonical(authority.as_str()).ok()?;
+    Some((scheme.to_owned(), host, authority.port_u16().filter(|port| *port != own)))
 }

@@ -12,12 +12,18 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use portcullis_config::Secret;
 use portcullis_core::{Claim, Code, Denial, Effects, Fetch, Subject};
+use quick_cache::unsync::Cache;
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The most tokens that are asked about at once.
 const MAX_FLIGHTS: usize = 1024;
+/// How many tokens that are not active are remembered.
+const MAX_INACTIVE: usize = 4096;
+/// How long a token that is not active is not asked about again, at most; a client that tries again and again costs the
+/// server no request each time.
+const INACTIVE_LIFETIME: Duration = Duration::from_secs(10);
 
 /// What came of asking.
 #[derive(Clone, Debug)]
@@ -39,12 +45,20 @@ pub struct Introspector {
     /// How long an answer may be used.
     lifetime: Duration,
     flights: Flights<TokenDigest, Answer>,
+    /// Tokens that are not active, and until when that is believed, on the clock that never goes back.
+    inactive: Mutex<Cache<TokenDigest, Duration>>,
 }
 
 impl Introspector {
     /// One that authenticates as this client (RFC 6749, section 2.3.1).
     pub fn new(client: String, secret: Secret, lifetime: Duration) -> Introspector {
-        Introspector { client, secret, lifetime, flights: Flights::new(MAX_FLIGHTS) }
+        let inactive = Mutex::new(Cache::new(MAX_INACTIVE));
+        Introspector { client, secret, lifetime, flights: Flights::new(MAX_FLIGHTS), inactive }
+    }
+
+    fn remembered<T>(&self, work: impl FnOnce(&mut Cache<TokenDigest, Duration>) -> T) -> T {
+        // A poisoned lock means that a thread died between two plain writes; a cache that lost an entry is a cache.
+        work(&mut self.inactive.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What the server at `url` says of `token`.
@@ -60,8 +74,20 @@ impl Introspector {
         digest: TokenDigest,
         effects: &dyn Effects,
     ) -> Answer {
-        let answer = self.flights.join(digest, || self.fetch(url, issuer, rules, token, effects)).await;
-        answer.unwrap_or_else(|| Err(Denial::new(Code::Fault, "too many tokens to ask about at once")))
+        let refused_before = self.remembered(|inactive| inactive.get(&digest).copied());
+        if refused_before.is_some_and(|until| effects.monotonic() < until) {
+            return Err(inactive());
+        }
+        let answer = self.flights.join(digest, || async {
+            let answer = self.fetch(url, issuer, rules, token, effects).await;
+            if answer.as_ref().is_err_and(|denial| denial.code() == Code::TokenInactive) {
+                let until = effects.monotonic().saturating_add(self.lifetime.min(INACTIVE_LIFETIME));
+                self.remembered(|inactive| inactive.insert(digest, until));
+            }
+            answer
+        });
+        let too_many = || Err(Denial::new(Code::Fault, "too many tokens to ask about at once"));
+        answer.await.unwrap_or_else(too_many)
     }
 
     async fn fetch(
@@ -82,15 +108,24 @@ impl Introspector {
         let claims = json::object(&fetched.body).map_err(|why| fault(why.to_owned()))?;
         match claims.member("active") {
             Some(Claim::Bool(true)) => {}
-            Some(Claim::Bool(false)) => {
-                return Err(Denial::new(
-                    Code::TokenInactive,
-                    "the authorization server says that it is not active",
-                ));
-            }
+            Some(Claim::Bool(false)) => return Err(inactive()),
             Some(_) | None => {
                 return Err(fault("the answer does not say whether the token is active".into()));
             }
+        }
+        // SECURITY: servers answer for refresh tokens as well, with no type or another one where they are careful
+        // (tests/tokens/attacks.rs).
+        let kind = claims.member("token_type");
+        let sent = |kind: &Claim| {
+            kind.as_text().is_some_and(|kind| {
+                ["bearer", "dpop", "access_token"].iter().any(|sent| kind.eq_ignore_ascii_case(sent))
+            })
+        };
+        if kind.is_some_and(|kind| !sent(kind)) {
+            return Err(Denial::new(
+                Code::TokenType,
+                "the authorization server says that it is no access token",
+            ));
         }
         let now = effects.now().unix;
         let judged = rules.judge(issuer, self.completed(claims, issuer, now), now)?;
@@ -111,7 +146,8 @@ impl Introspector {
                     members.push(("iss".into(), Claim::Text(issuer.into())));
                 }
                 if !has(&members, "exp") {
-                    let end = now.saturating_add(self.lifetime).as_secs();
+                    // A second more than the answer is used for, since it is rounded down.
+                    let end = now.saturating_add(self.lifetime).as_secs().saturating_add(1);
                     members.push(("exp".into(), Claim::Integer(i64::try_from(end).unwrap_or(i64::MAX))));
                 }
                 Claim::Object(members)
@@ -137,6 +173,10 @@ impl Introspector {
             ..Fetch::get(url.clone())
         })
     }
+}
+
+fn inactive() -> Denial {
+    Denial::new(Code::TokenInactive, "the authorization server says that it is not active")
 }
 
 /// The `Authorization` field of a client (RFC 6749, section 2.3.1: both parts are form-encoded first).

@@ -5,13 +5,14 @@
 //! last good keys serve for a stated time, and then every token of it is refused as a fault.
 
 use super::algorithm::Algorithm;
+use super::jws::Jws;
 use super::keys::KeySet;
 use super::metadata::{self, Metadata};
 use super::race;
 use arc_swap::ArcSwapOption;
 use event_listener::Event;
 use http::Uri;
-use portcullis_core::{Effects, Fault, Fetch, Fetched, Job, Wait};
+use portcullis_core::{Code, Denial, Effects, Fault, Fetch, Fetched, Job, Wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -55,6 +56,8 @@ pub struct Loaded {
     pub keys: KeySet,
     /// Where opaque tokens are introspected.
     pub introspection: Option<Uri>,
+    /// All that it says of itself; empty where nobody asked it.
+    pub metadata: Metadata,
     /// When the keys are to be fetched again, on the clock that never goes back. `None` where they are fixed.
     due: Option<Duration>,
     /// The document, for telling whether anything has changed.
@@ -94,6 +97,7 @@ impl Issuer {
             issuer: name,
             keys,
             introspection: None,
+            metadata: Metadata::default(),
             due: None,
             document: Vec::new(),
             generation: 0,
@@ -182,20 +186,48 @@ impl Issuer {
         self.loaded.load_full().filter(|loaded| self.serves(loaded, now))
     }
 
-    /// Has its keys fetched again, since one is missing, and waits for it. `false` where that was done a moment ago.
-    pub async fn refreshed(&self, effects: &dyn Effects) -> bool {
+    /// Has its keys fetched again, since one is missing, and waits for it, unless that was done a moment ago.
+    async fn refresh(&self, effects: &dyn Effects) {
         if !self.is_fetched() {
-            return false;
+            return;
         }
         let due = self.attempted.load(Ordering::Acquire).saturating_add(millis(self.refresh.min_interval));
         // SECURITY: whoever makes up names of keys causes at most one fetch in this time
         // (tests/tokens/issuer_failures.rs).
         if millis(effects.monotonic()) < due {
-            return false;
+            return;
         }
         let changed = self.changed.listen();
         self.wanted.notify(1);
-        race::within(effects.sleep(PATIENCE), changed).await.is_some()
+        let _ = race::within(effects.sleep(PATIENCE), changed).await;
+    }
+
+    /// Verifies a signature with the keys that are `loaded`, or with fresh ones if the token names one that is not among
+    /// them. Gives what verified it.
+    ///
+    /// # Errors
+    /// What [`KeySet::verify`] says; `Fault` where there are no usable keys any more.
+    pub async fn verify(
+        &self,
+        jws: &Jws<'_>,
+        loaded: Arc<Loaded>,
+        now: Duration,
+        effects: &dyn Effects,
+    ) -> Result<Arc<Loaded>, Denial> {
+        match loaded.keys.verify(jws) {
+            Ok(()) => Ok(loaded),
+            Err(denial) if denial.code() == Code::TokenKeyUnknown => {
+                self.refresh(effects).await;
+                // Also where nothing was fetched now: another request may have had it fetched since the first look.
+                let fresh = self.loaded(now, effects).await;
+                let fresh = fresh.map_err(|Fault { detail }| Denial::new(Code::Fault, detail))?;
+                if fresh.issuer != loaded.issuer || fresh.generation == loaded.generation {
+                    return Err(denial);
+                }
+                fresh.keys.verify(jws).map(|()| fresh)
+            }
+            Err(denial) => Err(denial),
+        }
     }
 
     async fn fetch(&self, effects: &dyn Effects) -> Result<(Loaded, Duration), String> {
@@ -207,14 +239,21 @@ impl Issuer {
             }
             KeySource::Issuer => {
                 let name = self.name.as_deref().ok_or("the issuer has no name")?;
-                metadata::of_issuer(name, effects).await?
+                match metadata::of_issuer(name, effects).await {
+                    Ok(metadata) => metadata,
+                    // One without metadata can still be asked; what was found once is not given up for that.
+                    Err(_) if self.introspection.is_some() && self.loaded.load().is_none() => {
+                        Metadata { issuer: name.to_owned(), ..Metadata::default() }
+                    }
+                    Err(why) => return Err(why),
+                }
             }
             KeySource::TokenEndpoint(url) => {
                 metadata::of_token_endpoint(url, self.name.as_deref(), effects).await?
             }
         };
-        let introspection = self.introspection.clone().or(found.introspection);
-        let (document, lifetime) = match self.keys_at.clone().or(found.jwks) {
+        let introspection = self.introspection.clone().or_else(|| found.introspection.clone());
+        let (document, lifetime) = match self.keys_at.clone().or_else(|| found.jwks.clone()) {
             None if introspection.is_some() => (b"{\"keys\":[]}".to_vec(), DEFAULT_LIFETIME),
             None => return Err("its metadata names neither keys nor introspection".to_owned()),
             Some(url) => {
@@ -230,14 +269,17 @@ impl Issuer {
             });
         }
         let due = Some(effects.monotonic().saturating_add(lifetime));
-        Ok((Loaded { issuer: found.issuer, keys, introspection, due, document, generation: 0 }, lifetime))
+        let issuer = found.issuer.clone();
+        let loaded = Loaded { issuer, keys, introspection, metadata: found, due, document, generation: 0 };
+        Ok((loaded, lifetime))
     }
 
     fn take(&self, mut loaded: Loaded) {
         if let Some(before) = self.loaded.load().as_ref() {
             let same = before.document == loaded.document
                 && before.issuer == loaded.issuer
-                && before.introspection == loaded.introspection;
+                && before.introspection == loaded.introspection
+                && before.metadata == loaded.metadata;
             loaded.generation = before.generation + u64::from(!same);
         }
         self.loaded.store(Some(Arc::new(loaded)));

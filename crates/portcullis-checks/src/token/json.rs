@@ -1,164 +1,17 @@
-//! JSON with one reading: no name twice in an object, no more than so deep and so many values.
+//! JSON with one reading, within the bounds of a token or of what an issuer says.
 
+use crate::json::Bounds;
 use portcullis_core::Claim;
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use std::cell::Cell;
-use std::fmt;
 
-/// The deepest nesting.
-const MAX_DEPTH: usize = 16;
-
-/// The most values in all.
-const MAX_VALUES: usize = 4096;
+/// Nothing here is deeper than 16, or holds more than 4096 values.
+const BOUNDS: Bounds = Bounds { depth: 16, values: 4096 };
 
 /// Reads an object.
 ///
 /// # Errors
-/// It is no JSON object (RFC 8259), something follows it, a name repeats, or it is too deep or too large. The text says
-/// which, and nothing of the content.
+/// It is no JSON object, something follows it, a name repeats, or it is too deep or too large. The text says which, and
+/// nothing of the content.
 pub fn object(bytes: &[u8]) -> Result<Claim, &'static str> {
-    let values = Cell::new(0);
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict { depth: 0, values: &values }.deserialize(&mut reader);
-    let value = value.map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => "a name repeats, or it is too deep or too large",
-        serde_json::error::Category::Io
-        | serde_json::error::Category::Syntax
-        | serde_json::error::Category::Eof => "it is not JSON",
-    })?;
-    reader.end().map_err(|_| "something follows the JSON object")?;
-    match value {
-        Claim::Object(_) => Ok(value),
-        Claim::Null
-        | Claim::Bool(_)
-        | Claim::Integer(_)
-        | Claim::Number(_)
-        | Claim::Text(_)
-        | Claim::List(_) => Err("it is not a JSON object"),
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Strict<'a> {
-    depth: usize,
-    values: &'a Cell<usize>,
-}
-
-impl Strict<'_> {
-    fn inner<E: Error>(self) -> Result<Self, E> {
-        if self.depth >= MAX_DEPTH {
-            return Err(E::custom("too deep"));
-        }
-        Ok(Strict { depth: self.depth + 1, ..self })
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = Claim;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Claim, D::Error> {
-        self.values.set(self.values.get() + 1);
-        if self.values.get() > MAX_VALUES {
-            return Err(D::Error::custom("too many values"));
-        }
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = Claim;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Claim, E> {
-        Ok(Claim::Null)
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Claim, E> {
-        Ok(Claim::Bool(value))
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Claim, E> {
-        Ok(Claim::Integer(value))
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Claim, E> {
-        Ok(i64::try_from(value).map_or(Claim::Number(value as f64), Claim::Integer))
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Claim, E> {
-        Ok(Claim::Number(value))
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<Claim, E> {
-        Ok(Claim::Text(value.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Claim, A::Error> {
-        let inner = self.inner()?;
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(inner)? {
-            list.push(item);
-        }
-        Ok(Claim::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Claim, A::Error> {
-        let inner = self.inner()?;
-        let mut members: Vec<(String, Claim)> = Vec::new();
-        let mut seen = std::collections::HashSet::new();
-        while let Some(name) = entries.next_key::<String>()? {
-            // SECURITY: which of two values counts is a matter of taste, so neither does (a_name_stands_once).
-            if !seen.insert(name.clone()) {
-                return Err(A::Error::custom("a name repeats"));
-            }
-            let value = entries.next_value_seed(inner)?;
-            members.push((name, value));
-        }
-        Ok(Claim::Object(members))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_stands_once() {
-        for bad in [
-            r#"{"sub":"a","sub":"b"}"#,
-            r#"{"a":{"b":1,"b":1}}"#,
-            r#"{"a":[{"b":1,"\u0062":1}]}"#,
-            "",
-            "{",
-            "[]",
-            "1",
-            "null",
-            r#"{"a":1} {}"#,
-            r#"{"a":1}x"#,
-            r#"{"a":01}"#,
-            r#"{"a":NaN}"#,
-            r#"{'a':1}"#,
-            r#"{"a":"\ud800"}"#,
-            "\u{feff}{}",
-        ] {
-            assert!(object(bad.as_bytes()).is_err(), "{bad}");
-        }
-        assert!(object(b"{\"a\":\"\xff\"}").is_err(), "not UTF-8");
-        let good = object(br#" {"a":1,"b":{"a":1.5},"c":[null,true,"x",18446744073709551615]} "#).unwrap();
-        assert_eq!(good.member("a"), Some(&Claim::Integer(1)));
-    }
-
-    #[test]
-    fn depth_and_size_are_bounded() {
-        let deep = |depth: usize| format!("{{\"a\":{}1{}}}", "[".repeat(depth), "]".repeat(depth));
-        assert!(object(deep(MAX_DEPTH - 1).as_bytes()).is_ok());
-        assert!(object(deep(MAX_DEPTH).as_bytes()).is_err());
-        assert!(object(deep(100_000).as_bytes()).is_err());
-        let wide = |items: usize| format!("{{\"a\":[{}1]}}", "1,".repeat(items));
-        assert!(object(wide(1000).as_bytes()).is_ok());
-        assert!(object(wide(100_000).as_bytes()).is_err());
-    }
+    let value = crate::json::read(bytes, BOUNDS)?;
+    if matches!(value, Claim::Object(_)) { Ok(value) } else { Err("it is not a JSON object") }
 }

@@ -208,7 +208,7 @@ fn public_key(jwk: &Claim) -> Result<(Vec<u8>, &'static [Algorithm]), &'static s
             }
             Ok((x, &[Algorithm::EdDsa]))
         }
-        // SECURITY: a secret in a published set is no secret.
+        // SECURITY: a secret in a published set is no secret (a_set_leaves_out_what_it_cannot_use).
         Some("oct") => Err("it is a shared secret, which a published set cannot hold"),
         Some(_) | None => Err("it is of a kind that is not known here"),
     }

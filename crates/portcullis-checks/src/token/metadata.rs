@@ -19,6 +19,8 @@ pub struct Metadata {
     pub authorization: Option<Uri>,
     /// Where browsers log out.
     pub end_session: Option<Uri>,
+    /// Whether it names itself when it sends a browser back (RFC 9207, section 3).
+    pub names_itself: bool,
 }
 
 /// How many folders of a token endpoint's path are looked into.
@@ -70,7 +72,7 @@ pub async fn of_issuer(name: &str, effects: &dyn Effects) -> Result<Metadata, St
     let mut errors = Vec::new();
     for place in places(name) {
         match read(&place, effects).await {
-            // SECURITY: one issuer must not speak for another (a_metadata_document_speaks_for_its_own_issuer).
+            // SECURITY: one issuer must not speak for another (metadata_speaks_for_its_own_issuer_and_token_endpoint).
             Ok(metadata) if metadata.issuer == name => return Ok(metadata),
             Ok(_) => errors.push(format!("{place} is another issuer's")),
             Err(error) => errors.push(error),
@@ -155,6 +157,8 @@ pub fn parse(bytes: &[u8]) -> Result<Metadata, String> {
         introspection: url("introspection_endpoint")?,
         authorization: url("authorization_endpoint")?,
         end_session: url("end_session_endpoint")?,
+        names_itself: document.member("authorization_response_iss_parameter_supported")
+            == Some(&Claim::Bool(true)),
     })
 }
 

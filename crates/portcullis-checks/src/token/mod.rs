@@ -26,3 +26,6 @@ pub mod keys;
 pub mod metadata;
 pub(crate) mod race;
 pub mod rules;
+
+#[cfg(test)]
+mod properties;

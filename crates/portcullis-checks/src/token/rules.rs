@@ -8,6 +8,8 @@ use std::time::Duration;
 pub enum Profile {
     /// Any token that does not say another purpose.
     Any,
+    /// Any token that an API can be sent: none that tells a client who logged in or out, and none that only gets others.
+    Access,
     /// An access token by RFC 9068: its `typ` says so, and it has `client_id`, `jti` and `iat`.
     AccessToken,
 }
@@ -81,6 +83,19 @@ fn name<'a>(object: &'a Claim, member: &str) -> Result<Option<&'a str>, Denial> 
     }
 }
 
+/// Whether the claims are those of a token that a client must keep for itself: an identity token has a digest of what it
+/// was given out with (OpenID Connect Core, section 3.3.2.11), a logout token has events (Back-Channel Logout, section
+/// 2.4), Keycloak says the kind of every token as `typ`, and others as `token_use`.
+fn is_for_a_client(object: &Claim) -> bool {
+    let says = |name: &str, kinds: &[&str]| {
+        let said = object.member(name).and_then(Claim::as_text);
+        said.is_some_and(|said| kinds.iter().any(|kind| said.eq_ignore_ascii_case(kind)))
+    };
+    ["at_hash", "c_hash", "s_hash", "events"].iter().any(|name| object.member(name).is_some())
+        || says("typ", &["ID", "Refresh", "Offline", "Logout"])
+        || says("token_use", &["id", "refresh", "refresh_token"])
+}
+
 impl Rules {
     /// Judges the purpose that a signed token says.
     ///
@@ -89,8 +104,9 @@ impl Rules {
     pub fn judge_type(&self, typ: Option<&str>) -> Result<(), Denial> {
         let fits = match self.profile {
             Profile::AccessToken => typ == Some("at+jwt"),
-            // SECURITY: a token that was made for something else, such as a DPoP proof, is no credential.
-            Profile::Any => matches!(typ, None | Some("jwt" | "at+jwt")),
+            // SECURITY: a token that was made for something else, such as a DPoP proof, is no credential
+            // (an_access_token_says_that_it_is_one).
+            Profile::Any | Profile::Access => matches!(typ, None | Some("jwt" | "at+jwt")),
         };
         if fits { Ok(()) } else { Err(Denial::new(Code::TokenType, "it is for another purpose, by its typ")) }
     }
@@ -101,7 +117,8 @@ impl Rules {
     /// The codes of tokens; each names the claim.
     pub fn judge(&self, issuer: &str, claims_of: Claim, now: Duration) -> Result<Judged, Denial> {
         let object = &claims_of;
-        // SECURITY: exactly this string; a list, or another spelling of the same URL, is another issuer.
+        // SECURITY: exactly this string; a list, or another spelling of the same URL, is another issuer
+        // (each_claim_is_judged).
         if object.member("iss").and_then(Claim::as_text) != Some(issuer) {
             return Err(Denial::new(Code::TokenIssuer, "its iss is not the issuer's"));
         }
@@ -124,6 +141,11 @@ impl Rules {
             }
         }
         self.judge_audience(object)?;
+        // SECURITY: an identity token is signed with the same keys, and every client has one of each user
+        // (tests/tokens/attacks.rs).
+        if self.profile != Profile::Any && is_for_a_client(object) {
+            return Err(Denial::new(Code::TokenType, "it is for a client and not for an API, by its claims"));
+        }
         if self.profile == Profile::AccessToken
             && (issued.is_none() || name(object, "jti")?.is_none() || name(object, "client_id")?.is_none())
         {
@@ -146,6 +168,11 @@ impl Rules {
         let mut subject = Subject::new(issuer, subject_name, Claim::Null);
         (subject.client, subject.roles, subject.scopes) = (client, roles, scopes);
         subject.claims = claims_of;
+        // SECURITY: whoever remembers the token must not remember it for longer (a_token_is_no_older_than_it_may_be).
+        let expires = match (self.max_age, issued) {
+            (Some(max_age), Some(issued)) => expires.min(issued.saturating_add(max_age)),
+            (Some(_), None) | (None, _) => expires,
+        };
         Ok(Judged { subject, expires, binding })
     }
 
@@ -268,6 +295,24 @@ mod tests {
     }
 
     #[test]
+    fn a_token_for_a_client_is_no_access_token() {
+        let rules = Rules { profile: Profile::Access, ..rules() };
+        assert!(judge(&rules, GOOD).is_ok());
+        for more in [
+            r#""at_hash":"x""#,
+            r#""c_hash":"x""#,
+            r#""events":{}"#,
+            r#""typ":"ID""#,
+            r#""typ":"refresh""#,
+            r#""token_use":"id""#,
+        ] {
+            let claims = GOOD.replacen('{', &format!("{{{more},"), 1);
+            assert_eq!(judge(&rules, &claims).map(|_| ()), Err(Code::TokenType), "{more}");
+        }
+        assert!(judge(&rules, &GOOD.replacen('{', r#"{"typ":"Bearer","#, 1)).is_ok());
+    }
+
+    #[test]
     fn an_access_token_says_that_it_is_one() {
         let rules = Rules { profile: Profile::AccessToken, ..rules() };
         assert!(rules.judge_type(Some("at+jwt")).is_ok());
@@ -280,6 +325,7 @@ mod tests {
         assert!(judge(&rules, &full).is_ok());
         let old = Rules { max_age: Some(Duration::from_secs(60)), ..rules };
         assert!(judge(&old, &full).is_ok());
+        assert_eq!(judge(&old, &full).unwrap().expires, Duration::from_secs(1_000_060));
         let stale = full.replace("\"iat\":1000000", "\"iat\":999900");
         assert_eq!(judge(&old, &stale).map(|_| ()), Err(Code::CredentialExpired));
     }

@@ -31,6 +31,21 @@ pub(super) struct Scan {
 /// The prefix of the fields in which the gateway tells an upstream who the client is.
 pub const IDENTITY_PREFIX: &str = "x-consumer-";
 
+/// In these, other gateways tell an upstream who the client is, and a framework tells itself that it has judged a request
+/// already. An upstream that was set up for one of them believes whoever sends them.
+const OTHER_IDENTITIES: [&str; 10] = [
+    "x-amzn-oidc-",
+    "x-auth-request-",
+    "x-authenticated-",
+    "x-client-cert",
+    "x-goog-authenticated-user-",
+    "x-middleware-",
+    "x-ms-client-principal",
+    "x-remote-",
+    "x-ssl-client-",
+    "x-webauth-",
+];
+
 /// What a field is to a gateway.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
@@ -52,6 +67,8 @@ fn kind(name: &str) -> Kind {
             "connection" => Kind::Connection,
             "content-length" => Kind::Framing,
             "client-ip" | "cf-connecting-ip" | "cf-connecting-ipv6" => Kind::Forwarding,
+            // What a proxy says of a client certificate (RFC 9440), which only the proxy has seen.
+            "client-cert" | "client-cert-chain" => Kind::Identity,
             _ => Kind::EndToEnd,
         },
         Some(b'e') if name == "expect" => Kind::Connection,
@@ -76,6 +93,8 @@ fn kind(name: &str) -> Kind {
             "proxy-client-ip" => Kind::Forwarding,
             _ => Kind::EndToEnd,
         },
+        Some(b'r') if name == "remote-user" => Kind::Identity,
+        Some(b's') if name.starts_with("ssl-client-") => Kind::Identity,
         Some(b't') => match name {
             "te" | "trailer" => Kind::Connection,
             "transfer-encoding" => Kind::Framing,
@@ -86,6 +105,7 @@ fn kind(name: &str) -> Kind {
         Some(b'w') if name == "wl-proxy-client-ip" => Kind::Forwarding,
         Some(b'x') => match name {
             _ if name.starts_with(IDENTITY_PREFIX) => Kind::Identity,
+            _ if OTHER_IDENTITIES.iter().any(|prefix| name.starts_with(prefix)) => Kind::Identity,
             "x-request-id" => Kind::Identity,
             _ if name.starts_with("x-forwarded") => Kind::Forwarding,
             "x-real-ip"
@@ -110,11 +130,21 @@ fn kind(name: &str) -> Kind {
             | "x-envoy-original-path"
             | "x-http-method-override"
             | "x-http-method"
-            | "x-method-override" => Kind::Identity,
+            | "x-method-override"
+            | "x-http-host-override"
+            | "x-override-url" => Kind::Identity,
             _ => Kind::EndToEnd,
         },
         _ => Kind::EndToEnd,
     }
+}
+
+/// Whether a check can find a field with this lower-case name in an admitted head: `Host` and what [`Head::admit`] removes
+/// it cannot.
+///
+/// [`Head::admit`]: super::Head::admit
+pub fn is_end_to_end(name: &str) -> bool {
+    name != "host" && kind(name) == Kind::EndToEnd
 }
 
 /// Runs over `headers`, and leaves the end-to-end fields in it.
@@ -124,13 +154,16 @@ fn kind(name: &str) -> Kind {
 /// field that would take an end-to-end field away.
 pub(super) fn scan(
     headers: &mut HeaderMap,
+    host: &HeaderValue,
     policy: &HeadPolicy,
     peer_is_trusted: bool,
 ) -> Result<Scan, Denial> {
-    if headers.len() > policy.max_fields {
-        return Err(Denial::new(Code::HeadTooLarge, format!("{} header fields", headers.len())));
+    // The host has been taken out already.
+    let count = headers.len() + 1;
+    if count > policy.max_fields {
+        return Err(Denial::new(Code::HeadTooLarge, format!("{count} header fields")));
     }
-    let mut total = 0_usize;
+    let mut total = "host".len() + host.len();
     let mut leaving: Vec<HeaderName> = Vec::new();
     let mut scan = Scan { framing: Framing::None, upgrade: None, forwarded: Vec::new() };
     let (mut connection, mut framing) = (false, false);
@@ -265,7 +298,8 @@ mod tests {
             headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static(value));
         }
         let policy = HeadPolicy { protected: vec!["x-api-key".into()], ..HeadPolicy::default() };
-        let scan = scan(&mut headers, &policy, trusted).map_err(|denial| denial.code())?;
+        let host = HeaderValue::from_static("a");
+        let scan = scan(&mut headers, &host, &policy, trusted).map_err(|denial| denial.code())?;
         Ok((headers.keys().map(|name| name.as_str().to_owned()).collect(), scan))
     }
 
@@ -291,6 +325,31 @@ mod tests {
         assert_eq!(scan.framing, Framing::Length(5));
         assert!(scan.forwarded.is_empty());
         assert!(scan.upgrade.is_none());
+    }
+
+    #[test]
+    fn what_another_gateway_would_say_is_not_the_clients_to_say() {
+        for name in [
+            "client-cert",
+            "remote-user",
+            "remote_user",
+            "ssl-client-verify",
+            "x-auth-request-email",
+            "x-authenticated-userid",
+            "x-client-cert",
+            "x-http-host-override",
+            "x-middleware-subrequest",
+            "x-ms-client-principal-id",
+            "x-remote-group",
+            "x_remote_user",
+            "x-ssl-client-s-dn",
+            "x-webauth-user",
+        ] {
+            for trusted in [false, true] {
+                assert!(run(&[(name, "1")], trusted).unwrap().0.is_empty(), "{name}");
+            }
+        }
+        assert_eq!(run(&[("x-client", "1"), ("remote", "1")], false).unwrap().0, ["x-client", "remote"]);
     }
 
     #[test]
@@ -369,7 +428,7 @@ mod tests {
         assert_eq!(run(&[("a", long)], false).map(|_| ()), Err(Code::HeadTooLarge));
         assert!(run(&[("a", half); 4], false).is_ok());
         assert_eq!(run(&[("a", half); 5], false).map(|_| ()), Err(Code::HeadTooLarge));
-        assert!(run(&[("a", "1"); 100], false).is_ok());
-        assert_eq!(run(&[("a", "1"); 101], false).map(|_| ()), Err(Code::HeadTooLarge));
+        assert!(run(&[("a", "1"); 99], false).is_ok());
+        assert_eq!(run(&[("a", "1"); 100], false).map(|_| ()), Err(Code::HeadTooLarge));
     }
 }

@@ -11,9 +11,10 @@ pub mod once;
 pub mod path;
 pub mod query;
 
-pub use fields::{Framing, IDENTITY_PREFIX};
+pub use fields::{Framing, IDENTITY_PREFIX, is_end_to_end};
 pub use once::Once;
 
+use crate::body::{Coding, forget_body};
 use crate::conn::Conn;
 use crate::denial::{Code, Denial};
 use http::header::{self, HeaderMap, HeaderValue};
@@ -29,11 +30,11 @@ use std::net::IpAddr;
 pub struct HeadPolicy {
     /// The longest request target in bytes (414 beyond it).
     pub max_target_bytes: usize,
-    /// The most header fields (431 beyond it).
+    /// The most header fields, the host's among them (431 beyond it).
     pub max_fields: usize,
     /// The largest header field, name and value, in bytes (431 beyond it).
     pub max_field_bytes: usize,
-    /// The largest sum of all header fields in bytes (431 beyond it).
+    /// The largest sum of all header fields, the host's among them, in bytes (431 beyond it).
     pub max_head_bytes: usize,
     /// Whose forwarding fields are believed.
     pub trusted_proxies: Vec<IpNet>,
@@ -66,7 +67,7 @@ pub struct Way {
 }
 
 /// A request head with exactly one reading.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Head {
     method: Method,
     target: PathAndQuery,
@@ -98,7 +99,7 @@ impl Head {
         let host = host(&uri, &mut headers)?;
         let peer = conn.peer.ip().to_canonical();
         let trusted = policy.trusted_proxies.iter().any(|network| network.contains(&peer));
-        let scan = fields::scan(&mut headers, policy, trusted)?;
+        let scan = fields::scan(&mut headers, &host, policy, trusted)?;
         if version == Version::HTTP_10 && scan.framing == Framing::Chunked {
             return Err(Denial::new(Code::AmbiguousFraming, "Transfer-Encoding in HTTP/1.0"));
         }
@@ -220,19 +221,7 @@ impl Head {
 
     /// The cookie `name`, which must not repeat (RFC 6265, section 4.2).
     pub fn cookie_once(&self, name: &str) -> Once<'_> {
-        let mut found = Once::Absent;
-        for field in self.headers.get_all(header::COOKIE) {
-            let Ok(text) = field.to_str() else { return Once::Unreadable };
-            for (_, value) in
-                text.split(';').filter_map(|pair| pair.trim().split_once('=')).filter(|(key, _)| *key == name)
-            {
-                if !matches!(found, Once::Absent) {
-                    return Once::Repeated;
-                }
-                found = Once::One(Cow::Borrowed(value));
-            }
-        }
-        found
+        cookie(&self.headers, name)
     }
 
     /// Takes a credential away, in every spelling, so that nothing behind the gateway sees it.
@@ -260,10 +249,42 @@ impl Head {
         }
     }
 
+    /// The body is another one now: so many bytes, in this coding.
+    pub(crate) fn replace_body(&mut self, bytes: u64, coding: Coding) {
+        self.framing = Framing::Length(bytes);
+        forget_body(&mut self.headers, coding);
+    }
+
+    /// Asks the upstream for an answer that can be judged: not compressed, and not a part of one.
+    pub(crate) fn ask_for_a_whole_answer(&mut self) {
+        for name in [header::RANGE, header::IF_RANGE] {
+            self.headers.remove(name);
+        }
+        self.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+
     /// The parts that go upstream: method, target, end-to-end fields, and what the transport attached.
     pub fn into_parts(self) -> (Method, PathAndQuery, HeaderMap, Extensions) {
         (self.method, self.target, self.headers, self.extensions)
     }
+}
+
+/// The cookie `name` of these fields, which must not repeat (RFC 6265, section 4.2).
+pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Once<'a> {
+    let mut found = Once::Absent;
+    for field in headers.get_all(header::COOKIE) {
+        let Ok(text) = field.to_str() else { return Once::Unreadable };
+        // SECURITY: `name =x` is the cookie `name` to some backends, so it counts as one
+        // (a_cookie_with_a_space_after_its_name_is_that_cookie).
+        let pairs = text.split(';').filter_map(|pair| pair.trim().split_once('='));
+        for (_, value) in pairs.filter(|(key, _)| key.trim_end() == name) {
+            if !matches!(found, Once::Absent) {
+                return Once::Repeated;
+            }
+            found = Once::One(Cow::Borrowed(value));
+        }
+    }
+    found
 }
 
 fn only<'a>(mut values: impl Iterator<Item = &'a HeaderValue>) -> Option<&'a HeaderValue> {
@@ -349,7 +370,7 @@ fn remove_cookie(headers: &mut HeaderMap, name: &str) {
         let Ok(text) = field.to_str() else { continue };
         kept.extend(text.split(';').map(str::trim).filter(|pair| {
             let key = pair.split_once('=').map_or(*pair, |(key, _)| key);
-            key != name && !pair.is_empty()
+            key.trim_end() != name && !pair.is_empty()
         }));
     }
     let kept = kept.join("; ");

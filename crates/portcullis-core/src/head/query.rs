@@ -45,6 +45,12 @@ pub fn parameter<'a>(query: Option<&'a str>, name: &str) -> Once<'a> {
     found
 }
 
+/// The decoded names of all parameters, in their order; `None` for one that is not UTF-8.
+pub fn names(query: Option<&str>) -> impl Iterator<Item = Option<Cow<'_, str>>> {
+    let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| decode(pair.split_once('=').map_or(pair, |(key, _)| key)))
+}
+
 /// The query without the parameters that have one of these decoded names. `None` where nothing is left.
 pub fn without(query: &str, names: &[&str]) -> Option<String> {
     let kept: Vec<&str> = query
@@ -97,6 +103,13 @@ mod tests {
         assert_eq!(parameter(Some("key=%ff"), "key"), Once::Unreadable);
         assert_eq!(parameter(Some("KEY=1"), "key"), Once::Absent);
         assert_eq!(parameter(None, "key"), Once::Absent);
+    }
+
+    #[test]
+    fn names_are_decoded() {
+        let found: Vec<_> = names(Some("a=1&&k%65y&x+y=2&%ff=3")).collect();
+        assert_eq!(found, [Some("a".into()), Some("key".into()), Some("x y".into()), None]);
+        assert_eq!(names(None).count(), 0);
     }
 
     #[test]

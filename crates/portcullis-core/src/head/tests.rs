@@ -124,3 +124,13 @@ fn a_removed_credential_is_nowhere() {
     head.remove_credential(&CredentialLocation::Cookie("s".into()));
     assert!(head.headers().get("cookie").is_none());
 }
+
+#[test]
+fn a_cookie_with_a_space_after_its_name_is_that_cookie() {
+    let cookie = |value| admit("/", &[("host", "a"), ("cookie", value)]).unwrap();
+    assert_eq!(cookie("a=b; session =x").cookie_once("session"), Once::One("x".into()));
+    assert_eq!(cookie("session=good; session =x").cookie_once("session"), Once::Repeated);
+    let mut head = cookie("a=b; session =x; session\t=y; sessions=z");
+    head.remove_credential(&CredentialLocation::Cookie("session".to_owned()));
+    assert_eq!(head.headers()["cookie"], "a=b; sessions=z");
+}

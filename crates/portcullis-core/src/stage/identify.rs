@@ -76,6 +76,11 @@ async fn any_of<'a>(
             return Ok(identified);
         }
     }
+    for method in methods {
+        if let Some(denial) = method.invite(facts, effects).resolve().await {
+            return Err(Refusal { denial, by: Some(method.as_ref()) });
+        }
+    }
     Err(Refusal {
         denial: Denial::new(Code::CredentialMissing, "no credential that the route accepts"),
         by: None,
@@ -92,8 +97,9 @@ async fn all_of<'a>(
     let mut first: Option<Identified> = None;
     for method in methods {
         let Some(mut identified) = ask(facts, method.as_ref(), effects, findings).await? else {
-            let denial = Denial::new(Code::CredentialMissing, "one of several credentials is missing");
-            return Err(Refusal { denial, by: Some(method.as_ref()) });
+            let invited = method.invite(facts, effects).resolve().await;
+            let missing = || Denial::new(Code::CredentialMissing, "one of several credentials is missing");
+            return Err(Refusal { denial: invited.unwrap_or_else(missing), by: Some(method.as_ref()) });
         };
         match &mut first {
             None => first = Some(identified),

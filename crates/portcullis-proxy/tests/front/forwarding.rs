@@ -38,6 +38,20 @@ fn a_base_path_comes_before_every_path() {
 }
 
 #[test]
+fn an_answer_does_not_name_the_upstream() {
+    let backend = Backend::new(|peer| {
+        while peer.request().is_some() {
+            let own = peer.stream.get_ref().local_addr().unwrap();
+            peer.send(&format!(
+                "HTTP/1.1 302 Found\r\nLocation: http://{own}/v1/next?a\r\nContent-Length: 0\r\n\r\n"
+            ));
+        }
+    });
+    let front = Front::before(Target::Upstream(Upstream { base_path: "/v1".into(), ..backend.upstream() }));
+    assert_eq!(front.ask(&get("/a")).field("location"), Some("/next?a"));
+}
+
+#[test]
 fn bodies_go_both_ways_in_both_framings() {
     let backend = Backend::echo();
     let front = Front::before(backend.target());

@@ -16,6 +16,7 @@ mod draining;
 mod failures;
 mod forwarding;
 mod handlers;
+mod inspection;
 mod limits;
 mod reuse;
 mod upgrades;

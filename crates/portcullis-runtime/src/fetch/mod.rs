@@ -10,7 +10,7 @@ pub use guard::AddressGuard;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{HOST, HeaderValue, USER_AGENT};
-use http::{Request, Uri};
+use http::{Method, Request, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -27,7 +27,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 
-/// How many requests run at once; more wait for their turn, within their time.
+/// How many requests of each kind run at once; more wait for their turn, within their time.
 const MAX_AT_ONCE: usize = 64;
 
 /// To whom the gateway itself may speak, and whom it believes.
@@ -47,7 +47,10 @@ struct Inner {
     guard: AddressGuard,
     tls: Result<Arc<ClientConfig>, String>,
     handle: Handle,
-    turns: Semaphore,
+    /// For documents, such as key sets.
+    reading: Semaphore,
+    /// For whatever else is asked, such as what a token is.
+    asking: Semaphore,
 }
 
 impl Outbound {
@@ -57,7 +60,8 @@ impl Outbound {
             guard: AddressGuard::new(policy.allowed),
             tls: client_config(policy.roots).map(Arc::new).map_err(|error| error.to_string()),
             handle,
-            turns: Semaphore::new(MAX_AT_ONCE),
+            reading: Semaphore::new(MAX_AT_ONCE),
+            asking: Semaphore::new(MAX_AT_ONCE),
         }))
     }
 
@@ -116,7 +120,10 @@ fn client_config(roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, ru
 
 impl Inner {
     async fn fetch(&self, fetch: Fetch) -> Result<Fetched, String> {
-        let _turn = self.turns.acquire().await.map_err(|_| "the gateway is ending".to_owned())?;
+        // SECURITY: a flood of tokens that a slow server is asked about must not keep the gateway from its keys
+        // (a_flood_of_opaque_tokens_does_not_keep_the_gateway_from_its_keys).
+        let turns = if fetch.method == Method::GET { &self.reading } else { &self.asking };
+        let _turn = turns.acquire().await.map_err(|_| "the gateway is ending".to_owned())?;
         let host = fetch.url.host().ok_or("the URL has no host")?.to_owned();
         let tls = fetch.url.scheme_str() == Some("https");
         let port = fetch.url.port_u16().unwrap_or(if tls { 443 } else { 80 });
@@ -138,7 +145,7 @@ impl Inner {
         let found: Vec<SocketAddr> = found.map_err(|error| format!("look-up: {error}"))?.collect();
         let mut last = "the name has no address".to_owned();
         for address in found {
-            // SECURITY: the very address that is connected to is judged (a_name_for_a_neighbour_is_not_connected_to).
+            // SECURITY: the very address that is connected to is judged (a_neighbour_of_the_gateway_is_not_asked).
             if !self.guard.allows(address.ip()) {
                 last = format!("{} is not a public address, and not listed under `outbound`", address.ip());
                 continue;

@@ -1,9 +1,10 @@
 //! Counters in memory.
 //!
 //! Consumers and routes have a slot of their own, found by number: no hashing, no lock, nothing that another key could
-//! push out. Addresses and header values, of which anybody can make up any number, share a table of fixed size, in which
-//! an entry is given up only when nothing is owed on it any more. Where the table has no room, newcomers share one
-//! allowance: a flood of made-up addresses can make strangers wait, and can reset nobody.
+//! push out. Addresses, header values and subjects, of which there can be any number, each have a table of fixed size, in
+//! which an entry is given up only when nothing is owed on it any more. Where a table has no room, newcomers share one
+//! allowance: a flood of made-up addresses can make strangers wait, and can reset nobody. The tables are apart because what
+//! anybody can make up without effort, a header value, must not take the room of what cannot be made up at all, a subject.
 
 use super::table::Table;
 use super::{Counters, Rate};
@@ -40,16 +41,19 @@ struct Counted {
 /// Counters in memory.
 pub struct MemoryCounters {
     limits: Vec<Counted>,
-    table: Table,
+    addresses: Table,
+    values: Table,
+    subjects: Table,
     hasher: RandomState,
 }
 
 impl MemoryCounters {
-    /// How many addresses and header values are counted apart at any time: about 4 MiB of memory.
+    /// How many addresses, header values and subjects each are counted apart at any time: about 7 MiB of memory.
     pub const DEFAULT_ENTRIES: usize = 131_072;
 
-    /// Counters for limits `0..limits`, consumers `0..consumers` and routes `0..routes`, and at most `entries` addresses
-    /// and header values at a time over all limits (rounded up to a power of two, at least 8).
+    /// Counters for limits `0..limits`, consumers `0..consumers` and routes `0..routes`, and at most `entries`
+    /// addresses, as many header values and as many subjects at a time over all limits (rounded up to a power of two, at
+    /// least 8).
     pub fn new(limits: usize, consumers: usize, routes: usize, entries: usize) -> MemoryCounters {
         let counted = || Counted {
             consumers: Slots::new(consumers),
@@ -58,7 +62,9 @@ impl MemoryCounters {
         };
         MemoryCounters {
             limits: (0..limits).map(|_| counted()).collect(),
-            table: Table::new(entries),
+            addresses: Table::new(entries),
+            values: Table::new(entries),
+            subjects: Table::new(entries),
             hasher: RandomState::new(),
         }
     }
@@ -76,32 +82,35 @@ impl MemoryCounters {
                 Ok(charge_slot(counted.routes.slot(number).ok_or_else(unknown)?, rate, now))
             }
             CountKey::Address(address) => {
-                Ok(self.charge_entry(counted, rate, now, self.hash_address(limit.id, address)))
+                let hash = self.hash_address(limit.id, address);
+                Ok(charge_entry(&self.addresses, counted, rate, now, hash))
             }
             CountKey::Subject(key) => {
-                Ok(self.charge_entry(counted, rate, now, self.hasher.hash_one((limit.id.0, 2_u8, key))))
+                let hash = self.hasher.hash_one((limit.id.0, key));
+                Ok(charge_entry(&self.subjects, counted, rate, now, hash))
             }
             CountKey::Value(value) => {
-                Ok(self.charge_entry(counted, rate, now, self.hasher.hash_one((limit.id.0, 1_u8, value))))
+                let hash = self.hasher.hash_one((limit.id.0, value));
+                Ok(charge_entry(&self.values, counted, rate, now, hash))
             }
         }
     }
 
     fn hash_address(&self, limit: LimitId, address: IpAddr) -> u64 {
         // SECURITY: one customer holds a whole IPv6 /64 (an_ipv6_customer_is_one_key).
-        self.hasher.hash_one((limit.0, 0_u8, client::fold(address)))
+        self.hasher.hash_one((limit.0, client::fold(address)))
     }
+}
 
-    fn charge_entry(&self, counted: &Counted, rate: Rate, now: impl Fn() -> u64, hash: u64) -> Count {
-        let charged = self.table.entry(hash, &now, |now, arrival| {
-            let (next, count) = rate.charge(now, *arrival);
-            if let Some(next) = next {
-                *arrival = next;
-            }
-            count
-        });
-        charged.unwrap_or_else(|| charge_slot(&counted.overflow, rate, now))
-    }
+fn charge_entry(table: &Table, counted: &Counted, rate: Rate, now: impl Fn() -> u64, hash: u64) -> Count {
+    let charged = table.entry(hash, &now, |now, arrival| {
+        let (next, count) = rate.charge(now, *arrival);
+        if let Some(next) = next {
+            *arrival = next;
+        }
+        count
+    });
+    charged.unwrap_or_else(|| charge_slot(&counted.overflow, rate, now))
 }
 
 /// Charges a slot; exact however many cores do so at once, since only one of them can take each step.
@@ -255,6 +264,20 @@ mod tests {
         assert!(!allowed(&counters, 1.0, &limit, address(1)), "the flood did not push it out");
         assert!(strangers <= 64 + 3, "those without an entry share one allowance: {strangers}");
         assert!(allowed(&counters, 200.0, &limit, address(5)), "and it passes");
+    }
+
+    #[test]
+    fn made_up_header_values_take_nobody_elses_room() {
+        let (counters, limit) = (counters(64), limit(1));
+        for number in 0..10_000_u32 {
+            allowed(&counters, 1.0, &limit, CountKey::Value(&number.to_be_bytes()));
+        }
+        let others = [address(1), address(2), CountKey::Subject(b"a"), CountKey::Subject(b"b")];
+        assert!(
+            others.iter().all(|key| allowed(&counters, 1.0, &limit, *key)),
+            "each has an allowance of its own"
+        );
+        assert!(others.iter().all(|key| !allowed(&counters, 1.0, &limit, *key)));
     }
 
     #[test]

@@ -38,6 +38,7 @@ fn plan() -> Arc<Plan> {
         routes: RouteTable::default(),
         consumers: Consumers::default(),
         credentials: vec![],
+        max_held_bytes: 0,
     })
 }
 

@@ -6,6 +6,7 @@
 mod access_log;
 mod brute_force;
 mod consumer;
+mod limits;
 mod listener;
 mod outbound;
 mod route;
@@ -15,6 +16,8 @@ mod upstream;
 pub use access_log::AccessLogConfig;
 pub use brute_force::BruteForceConfig;
 pub use consumer::ConsumerConfig;
+pub(crate) use limits::Limits;
+pub use limits::LimitsConfig;
 pub use listener::{HttpProtocol, ListenerConfig, TimeoutsConfig};
 pub use outbound::OutboundConfig;
 pub use portcullis_checks::Reason;
@@ -26,7 +29,7 @@ pub use tls::{
 pub use upstream::{HANDLER_SCHEME, UpstreamConfig, UpstreamTarget, UpstreamTlsConfig};
 
 use portcullis_checks::{Cidr, SecurityConfig};
-use portcullis_config::{Secret, object};
+use portcullis_config::{Secret, Spanned, object};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -41,8 +44,10 @@ object! {
         pub consumers: Vec<ConsumerConfig> = Vec::new(),
         /// What is served, and where it goes. A request that no route describes is answered with 404.
         pub routes: Vec<RouteConfig>,
-        /// The proxies in front of the gateway, whose word on a client's address is believed. Default: none.
-        pub trusted_proxies: Vec<Cidr> = Vec::new(),
+        /// How large a request's head may be, and how much of bodies may be kept in memory.
+        pub limits: Option<LimitsConfig>,
+        /// The proxies in front of the gateway, whose word on a client's address is believed; not everybody. Default: none.
+        pub trusted_proxies: Vec<Spanned<Cidr>> = Vec::new(),
         /// A secret under which API keys are hashed, so that hashes in this file are of no use to who finds it.
         pub key_pepper: Option<Secret>,
         /// How guessing credentials is slowed down. Default: an address may fail ten times, and then waits ever longer.
@@ -51,8 +56,8 @@ object! {
         pub access_log: AccessLogConfig = AccessLogConfig::Stdout,
         /// What the gateway itself may ask of other servers. Default: addresses of the public Internet alone.
         pub outbound: Option<OutboundConfig>,
-        /// How many threads serve requests. Default: one per core.
-        pub workers: Option<NonZeroU32>,
+        /// How many threads serve requests, at most 1024. Default: one per core.
+        pub workers: Option<Spanned<NonZeroU32>>,
         /// How long running requests may take after the gateway was told to stop. Default: 30s.
         pub drain: Duration = Duration::from_secs(30),
     }

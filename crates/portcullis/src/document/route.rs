@@ -29,7 +29,9 @@ keyword! {
 object! {
     /// What is served under a path, and where its requests go.
     pub struct RouteConfig {
-        /// The path: `/orders`, `/orders/{id}` for one segment of any content, `/files/{*rest}` for the whole rest.
+        /// The path: `/orders`, `/orders/{id}` for one segment of any content, `/files/{*rest}` for the whole rest. A path
+        /// that only a parameter or a rest matches, and that is another route's but for its case, its escapes or a slash
+        /// at its end, is 404 where that route has other controls: many servers would take it for the other's.
         pub path: Spanned<String>,
         /// The hosts that it is served for, without ports. Default: any.
         pub hosts: Vec<Spanned<String>> = Vec::new(),

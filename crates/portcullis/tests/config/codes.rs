@@ -3,6 +3,7 @@
 //! The codes come from the sources, so a new one needs a case here.
 
 mod cases;
+mod login;
 mod passwords;
 mod protection;
 
@@ -55,7 +56,7 @@ fn place(diagnostic: &Value) -> (u64, u64) {
 }
 
 fn all_cases() -> Vec<(&'static str, String)> {
-    let all = cases().into_iter().chain(passwords::cases()).chain(protection::cases());
+    let all = cases().into_iter().chain(passwords::cases()).chain(login::cases()).chain(protection::cases());
     all.map(|(code, document)| (code, placed(&document))).collect()
 }
 

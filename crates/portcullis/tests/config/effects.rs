@@ -4,7 +4,10 @@
 //! method or limit alone and in a list of them.
 
 mod document;
+mod graphql;
 mod guessing;
+mod limits;
+mod login;
 mod passwords;
 mod protection;
 mod security;
@@ -83,11 +86,12 @@ pub(crate) type DocumentRow = (&'static str, fn());
 pub(crate) type SecurityRow = (&'static str, fn(Place));
 
 fn document_rows() -> impl Iterator<Item = &'static DocumentRow> {
-    document::ROWS.iter().chain(guessing::ROWS).chain(passwords::CONSUMER_ROWS).chain(protection::ROWS)
+    let rows = document::ROWS.iter().chain(guessing::ROWS).chain(passwords::CONSUMER_ROWS);
+    rows.chain(limits::ROWS).chain(protection::ROWS)
 }
 
 fn security_rows() -> impl Iterator<Item = &'static SecurityRow> {
-    security::ROWS.iter().chain(passwords::ROWS).chain(tokens::ROWS)
+    security::ROWS.iter().chain(passwords::ROWS).chain(tokens::ROWS).chain(login::ROWS).chain(graphql::ROWS)
 }
 
 #[test]

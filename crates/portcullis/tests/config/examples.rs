@@ -38,6 +38,26 @@ rate_limiting:
   mode: observe
 body:
   max_size: 10kB
+graphql:
+  max_tokens: 1000
+  max_depth: 8
+  max_fields: 500
+  max_root_fields: 5
+  max_aliases: 5
+  max_directives: 10
+  max_batch: 2
+  introspection: true
+  subscriptions: true
+  cost:
+    schema: schema.graphql
+    max: 500
+    list_size: 20
+    list_arguments: [first]
+  safelist:
+    file: operations.json
+    hashes: [5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5]
+  mode: observe
+strict_errors: false
 ",
     "
 authentication:
@@ -326,6 +346,12 @@ brute_force:
   free_failures: 5
   first_wait: 2s
   longest_wait: 10m
+limits:
+  max_target_size: 4KiB
+  max_headers: 50
+  max_header_size: 4KiB
+  max_headers_size: 16KiB
+  max_held_size: 16MiB
 trusted_proxies: [10.0.0.0/8]
 access_log:
   file: access.log
@@ -445,6 +471,57 @@ fn indented(block: &str, by: usize) -> String {
     block.trim_matches('\n').lines().map(|line| format!("{}{line}\n", " ".repeat(by))).collect()
 }
 
+/// Logins, with each source of their secrets.
+const LOGINS: [&str; 4] = [
+    "type: openid_connect
+issuer: https://auth.example.com
+client_id: gate
+client_secret:
+  env: TOKEN_SECRET
+public_url: https://app.example.com
+session_secret:
+  env: TOKEN_SECRET
+scopes: [profile, offline_access]
+roles_claim: realm_access.roles
+claims: [email, tenant.name]
+session_lifetime: 8h
+idle_timeout: 30m
+cookie_name: shop
+callback_path: /in
+logout_path: /out
+logged_out_path: /goodbye
+",
+    "type: openid_connect
+issuer: https://auth.example.com
+client_id: gate
+client_secret:
+  file: token-secret.txt
+public_url: https://app.example.com
+session_secret:
+  file: token-secret.txt
+",
+    "type: openid_connect
+issuer: https://auth.example.com
+client_id: gate
+client_secret:
+  literal: 0123456789abcdef0123456789abcdef
+public_url: https://app.example.com
+session_secret:
+  literal: 0123456789abcdef0123456789abcdef
+",
+    "type: openid_connect
+issuer: https://auth.example.com
+client_id: gate
+client_secret:
+  env: TOKEN_SECRET
+public_url: https://app.example.com
+session_secret:
+  - env: TOKEN_SECRET
+  - file: token-secret.txt
+  - literal: 0123456789abcdef0123456789abcdef
+",
+];
+
 /// A `security` section for each method, in each form of a statement.
 fn authentications() -> Vec<String> {
     let item = |method: &str| {
@@ -456,7 +533,7 @@ fn authentications() -> Vec<String> {
         format!("authentication:\n  {word}:\n{items}")
     };
     let mut sections = Vec::new();
-    for method in TOKEN_METHODS.iter().chain(OTHER_METHODS.first()) {
+    for method in TOKEN_METHODS.iter().chain(OTHER_METHODS.first()).chain(&LOGINS) {
         sections.push(format!("authentication:\n{}", indented(method, 2)));
         sections.push(list("any", &[method]));
         sections.push(list("all", &[method, "type: api_key\ncookie: key"]));

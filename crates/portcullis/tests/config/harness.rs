@@ -145,6 +145,15 @@ impl Gate {
 
     /// What becomes of a request from `peer`, on any port.
     pub(crate) fn send_from(&self, peer: &str, request: Request<()>) -> Answer {
+        self.send_all(peer, request, Bytes::new())
+    }
+
+    /// What becomes of a request with a body.
+    pub(crate) fn send_body(&self, request: Request<()>, body: impl Into<Bytes>) -> Answer {
+        self.send_all("192.0.2.1", request, body.into())
+    }
+
+    fn send_all(&self, peer: &str, request: Request<()>, body: Bytes) -> Answer {
         let conn = Conn {
             peer: (peer.parse::<std::net::IpAddr>().unwrap(), 50_000).into(),
             local: "127.0.0.1:3000".parse().unwrap(),
@@ -155,7 +164,7 @@ impl Gate {
         let snapshot = Snapshot::new(Arc::clone(&self.plan), Arc::clone(&self.effects), sink);
         let recording = Recording::open(snapshot, &conn);
         let judged = self.settle(judge(request.into_parts().0, conn, recording));
-        let permitted = judged.and_then(|cleared| cleared.inspect(Full::new(Bytes::new())));
+        let permitted = judged.and_then(|cleared| self.settle(cleared.inspect(Full::new(body), |body| body)));
         let outcome = permitted.map(|permit| permit.shape());
         let client = match &outcome {
             Ok(shaped) => shaped.recording.record().client,

@@ -14,6 +14,7 @@
 //! | `codes`       | every diagnostic, with its place and what to do about it                    |
 //! | `secrets`     | what is printed holds no secret                                             |
 //! | `passwords`   | whose name and password it is, and what it costs to find out               |
+//! | `login`       | sessions, and who is sent to log in                                        |
 //! | `guessing`    | whoever guesses credentials waits, and nobody else does                    |
 //! | `conformance` | what every check must do, for all checks of a document                      |
 //! | `reference`   | the page in `docs/` is what the code says                                   |
@@ -39,6 +40,7 @@ mod examples;
 mod guessing;
 mod harness;
 mod keys;
+mod login;
 mod misspelt;
 mod network;
 mod passwords;

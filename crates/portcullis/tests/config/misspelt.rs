@@ -140,9 +140,12 @@ proptest! {
 
 #[test]
 fn a_slip_in_every_key_is_refused() {
-    for which in 0..KEYS.len() {
+    for (which, (example, key)) in KEYS.iter().enumerate() {
+        // What is the same key in another place has the same decoder; one edit shows that it is asked there too.
+        let path = &EXAMPLES[*example].keys[*key].path;
+        let edits = if keys::canonical(path) == *path { 4 } else { 1 };
         for camel in [false, true] {
-            for edit in 0..4 {
+            for edit in 0..edits {
                 match check(which, camel, 1, 'q', edit) {
                     Ok(()) | Err(TestCaseError::Reject(_)) => {}
                     Err(TestCaseError::Fail(reason)) => panic!("{reason}"),
@@ -154,12 +157,13 @@ fn a_slip_in_every_key_is_refused() {
 
 #[test]
 fn every_spelling_of_every_key_is_accepted() {
-    for Example { document, keys } in EXAMPLES.iter() {
-        for key in keys {
-            for spelling in &DECLARED[&key.path] {
-                let (before, after) = (load(document), load(&with_key(document, key, spelling)));
-                assert_eq!(after.errors(), before.errors(), "{spelling}\n{}", after.text(Style::Plain));
-            }
+    let before: Vec<usize> = EXAMPLES.iter().map(|example| load(&example.document).errors()).collect();
+    for (example, key) in KEYS.iter() {
+        let Example { document, keys } = &EXAMPLES[*example];
+        let key = &keys[*key];
+        for spelling in DECLARED[&key.path].iter().filter(|spelling| **spelling != key.key) {
+            let after = load(&with_key(document, key, spelling));
+            assert_eq!(after.errors(), before[*example], "{spelling}\n{}", after.text(Style::Plain));
         }
     }
 }

@@ -85,11 +85,16 @@ impl Network {
                 "issuer": ISSUER,
                 "jwks_uri": format!("{ISSUER}/keys"),
                 "token_endpoint": format!("{ISSUER}/token"),
+                "authorization_endpoint": format!("{ISSUER}/authorize"),
                 "introspection_endpoint": format!("{ISSUER}/introspect"),
             }),
             "/keys" => serde_json::from_str(include_str!("files/keys.json")).unwrap(),
             "/other-keys" => serde_json::from_str(include_str!("files/other-keys.json")).unwrap(),
             "/introspect" | "/other-introspect" => introspected(&fetch.body),
+            "/token" if String::from_utf8_lossy(&fetch.body).contains("grant_type=refresh_token") => json!({
+                "id_token": SigningKey::issuers().token(json!({ "aud": "gate", "tenant": { "name": "blue" } })),
+                "expires_in": 100,
+            }),
             "/token" => json!({ "access_token": GRANTED, "token_type": "Bearer", "expires_in": 100 }),
             _ => return None,
         })

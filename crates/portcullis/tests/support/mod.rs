@@ -4,10 +4,14 @@
 
 mod backend;
 mod client;
+mod clock;
+mod oidc_provider;
 mod records;
 
 pub use backend::{Backend, Reply, Seen};
 pub use client::{Answer, Client};
+pub use clock::TestClock;
+pub use oidc_provider::OidcProvider;
 pub use records::Records;
 
 use portcullis::{Gateway, Loaded, RecordSink, Running};
@@ -66,8 +70,14 @@ pub struct World {
 impl World {
     /// Starts the gateway of this document.
     pub fn start(document: &str) -> World {
+        World::start_by(document, TestClock::default())
+    }
+
+    /// Starts the gateway of this document, whose time is the clock's.
+    pub fn start_by(document: &str, clock: TestClock) -> World {
         let loaded = Loaded::yaml("test.yaml", document.to_owned(), Context::for_file("."));
-        let blueprint = loaded.into_blueprint().unwrap_or_else(|error| panic!("{error}"));
+        let mut blueprint = loaded.into_blueprint().unwrap_or_else(|error| panic!("{error}"));
+        blueprint.world = blueprint.world.with_clock(clock);
         let tls = blueprint.front.listeners.iter().find_map(|listener| listener.tls.clone());
         let trust = tls.and_then(|tls| tls.settings().trust.clone());
         let records = Arc::new(Records::default());

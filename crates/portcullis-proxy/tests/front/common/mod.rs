@@ -6,7 +6,7 @@ mod world;
 
 pub use backend::{Backend, OK};
 pub use client::{Answer, Client, field, get, post, read_body, read_head};
-pub use world::{Records, Written, snapshot};
+pub use world::{HELD, Records, Written, snapshot};
 
 use portcullis_core::TargetId;
 use portcullis_proxy::{FrontConfig, Listener, Running, Target, Timeouts, bind};

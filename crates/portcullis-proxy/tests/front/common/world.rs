@@ -1,13 +1,15 @@
 //! A plan, a world that has nothing to offer, and a sink that remembers.
 
 use super::{CAP, PATIENCE, TARGET};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
 use portcullis_core::check::{Authn, Check, CheckId};
 use portcullis_core::effects::{Count, CountKey, Fault, KeyDigest, KeyRecord, KeySetId, Limit, Now, Step};
 use portcullis_core::head::HeadPolicy;
 use portcullis_core::{
     Authenticate, Authentication, Code, Consumers, Controls, CredentialLocation, Denial, Effects, Facts,
-    Fingerprint, MethodSet, Mode, Once, Outcome, Plan, Principal, Record, RecordSink, Route, RouteTable,
-    Snapshot, Standing, TargetId, Wait,
+    Fingerprint, Guarded, Inspect, InspectAnswer, Inspected, Inspection, MethodSet, Mode, Once, Outcome,
+    Plan, Principal, Record, RecordSink, Route, RouteTable, Snapshot, Standing, TargetId, Wait,
 };
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,6 +61,7 @@ pub struct Written {
     pub path: Option<String>,
     pub sent: u64,
     pub received: u64,
+    pub observed: Vec<Code>,
 }
 
 impl Written {
@@ -86,6 +89,7 @@ impl RecordSink for Records {
             path: record.target.as_ref().map(|target| target.path().to_owned()),
             sent: record.bytes_sent,
             received: record.bytes_received(),
+            observed: record.observed.iter().map(Denial::code).collect(),
         };
         self.all.lock().unwrap().push(written);
         self.more.notify_all();
@@ -142,6 +146,57 @@ impl Authenticate for Key {
     }
 }
 
+/// Refuses what has `bad` in it, and turns `old` into `new`: in requests and in answers.
+struct NothingBad;
+
+impl NothingBad {
+    fn judge(body: &Bytes, code: Code) -> Result<Inspected, Denial> {
+        if body.windows(3).any(|window| window == b"bad") {
+            return Err(Denial::new(code, "bad"));
+        }
+        Ok(if body == "old" { Inspected::Replaced(Bytes::from_static(b"newer")) } else { Inspected::AsItIs })
+    }
+}
+
+impl Check for NothingBad {
+    fn id(&self) -> CheckId {
+        CheckId::new("inspect.nothing_bad")
+    }
+
+    fn describe(&self) -> String {
+        "nothing bad".into()
+    }
+}
+
+impl Inspect for NothingBad {
+    fn inspect<'a>(
+        &'a self,
+        _: &'a Facts<'a>,
+        _: &'a Principal,
+        body: &'a Bytes,
+        _: &'a dyn Effects,
+    ) -> Step<'a, Result<Inspected, Denial>> {
+        Step::Ready(NothingBad::judge(body, Code::ContentInvalid))
+    }
+}
+
+impl InspectAnswer for NothingBad {
+    fn inspect<'a>(
+        &'a self,
+        _: &'a Facts<'a>,
+        _: &'a Principal,
+        _: StatusCode,
+        _: &'a HeaderMap,
+        body: &'a Bytes,
+        _: &'a dyn Effects,
+    ) -> Step<'a, Result<Inspected, Denial>> {
+        Step::Ready(NothingBad::judge(body, Code::AnswerInvalid))
+    }
+}
+
+/// What a worker may hold.
+pub const HELD: usize = 4 * CAP as usize;
+
 fn plan() -> Plan {
     let controls = |authentication| {
         Arc::new(Controls {
@@ -152,11 +207,25 @@ fn plan() -> Plan {
             shape: Vec::new(),
             kept_credentials: Vec::new(),
             max_body_bytes: CAP,
+            inspection: Inspection::default(),
             off: Vec::new(),
         })
     };
     let public = controls(Authentication::Public { reason: "a test".into() });
     let locked = controls(Authentication::AnyOf { mode: Mode::Enforce, methods: vec![Arc::new(Key)] });
+    let inspected = |inspection| Arc::new(Controls { inspection, ..Controls::clone(&public) });
+    let requests = inspected(Inspection {
+        requests: vec![Guarded { mode: Mode::Enforce, check: Arc::new(NothingBad) }],
+        ..Inspection::default()
+    });
+    let answers = |mode| {
+        inspected(Inspection {
+            answers: vec![Guarded { mode, check: Arc::new(NothingBad) }],
+            max_answer_bytes: CAP,
+            ..Inspection::default()
+        })
+    };
+    let (examined, observed) = (answers(Mode::Enforce), answers(Mode::Observe));
     let route = |path: &str, controls: &Arc<Controls>, upgrades: &[&str], target| Route {
         path: path.into(),
         hosts: Vec::new(),
@@ -170,6 +239,9 @@ fn plan() -> Plan {
         route("/{*rest}", &public, &[], TARGET),
         route("/locked", &locked, &[], TARGET),
         route("/ws", &public, &["websocket"], TARGET),
+        route("/inspected", &requests, &["websocket"], TARGET),
+        route("/examined", &examined, &[], TARGET),
+        route("/observed", &observed, &[], TARGET),
         route("/nowhere", &public, &[], TargetId(99)),
     ];
     Plan {
@@ -177,6 +249,7 @@ fn plan() -> Plan {
         routes: RouteTable::build(routes).unwrap_or_else(|conflicts| panic!("{conflicts:?}")),
         consumers: Consumers::default(),
         credentials: vec![CredentialLocation::Header(http::HeaderName::from_static("x-key"))],
+        max_held_bytes: HELD,
     }
 }
 

@@ -76,6 +76,18 @@ fn token_cases() -> Vec<(&'static str, String)> {
     vec![
         ("config.any_and_all", method("§{ any: [{ type: api_key }], all: [{ type: api_key }] }")),
         ("config.several_tokens", method(&format!("§{{ all: [{token}, {token}] }}"))),
+        (
+            "config.tokens_differ",
+            method(&format!(
+                "§{{ any: [{token}, {{ type: jwt, issuer: \"https://a.example\", audience: a, cached_tokens: 7 }}] }}"
+            )),
+        ),
+        (
+            "config.tokens_differ",
+            method(&format!(
+                "§{{ any: [{token}, {{ type: jwt, issuer: \"https://a.example\", audience: a, insecure_forward_credential: it verifies them }}] }}"
+            )),
+        ),
         ("config.any_audience", method(&format!("§{token}"))),
         ("config.no_audience", method("§{ type: jwt, issuer: \"https://auth.example.com\" }")),
         ("config.audience_and_any", jwt("audience: a, insecure_any_audience: §\"the issuer has one API\"")),
@@ -138,6 +150,23 @@ fn token_cases() -> Vec<(&'static str, String)> {
             "config.signing_key",
             beside("identity_token: { issuer: a, audience: b, key: §{ env: TOKEN_SECRET } }"),
         ),
+        (
+            "config.limit",
+            security("{ authentication: { type: api_key }, graphql: {} }")
+                .replace("/a", "§/a")
+                .replace("routes:", "limits: { max_held_size: 1000 }\nroutes:"),
+        ),
+        ("config.graphql_schema", beside("graphql: { cost: { schema: §not-there.graphql } }")),
+        ("config.graphql_schema", beside("graphql: { cost: { schema: §key.txt } }")),
+        ("config.graphql_hash", beside("graphql: { safelist: { hashes: [§abc] } }")),
+        ("config.graphql_documents", beside("graphql: { safelist: { file: §not-there.json } }")),
+        ("config.graphql_documents", beside("graphql: { safelist: { file: §keys.json } }")),
+        ("config.empty_list", beside("graphql: { safelist: §{} }")),
+        ("config.limit", top("limits: { max_target_size: §0 }")),
+        ("config.limit", top("limits: { max_target_size: §61KiB }")),
+        ("config.limit", top("limits: { max_headers: §1001 }")),
+        ("config.limit", top("limits: { max_header_size: §33KiB }")),
+        ("config.limit", top("limits: { max_headers_size: §2MiB }")),
         ("config.ca", top("outbound: { ca: §not-there.pem }")),
         ("config.ca", top("outbound: { ca: §key.txt }")),
         ("config.network", top("outbound: { allow: [§10.0.0.1/8] }")),
@@ -172,6 +201,7 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.null_value", top("workers§:")),
         ("config.wrong_type", top("workers: §\"2\"")),
         ("config.out_of_range", top("workers: §0")),
+        ("config.out_of_range", top("workers: §1025")),
         ("config.unknown_value", route("methods: [GET, §GETS]")),
         ("config.unknown_value", method("{ type: §kerberos }")),
         // Values.
@@ -181,6 +211,8 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.invalid_path", top("access_log: { file: §\"\" }")),
         ("config.network", top("trusted_proxies: [§10.0.0.1/8]")),
         ("config.network", top("trusted_proxies: [§localhost]")),
+        ("config.trusts_everybody", top("trusted_proxies: [10.0.0.0/8, §0.0.0.0/0]")),
+        ("config.trusts_everybody", top("trusted_proxies: [§\"::/0\"]")),
         ("config.reason", format!("{LISTENERS}{ROUTES}    public: §true\n")),
         ("config.reason", format!("{LISTENERS}{ROUTES}    public: §\"?\"\n")),
         // Secrets.
@@ -265,7 +297,11 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.parameter_name", method("{ type: api_key, cookie: §\"a b\" }")),
         ("config.field_name", method("{ type: api_key, header: §x_api_key }")),
         ("config.field_name", method("{ type: api_key, header: §\"x api key\" }")),
+        ("config.field_name", method("{ type: api_key, header: §x~key }")),
         ("config.reserved_field", method("{ type: api_key, header: §X-Forwarded-For }")),
+        ("config.reserved_field", method("{ type: api_key, header: §Proxy-Authorization }")),
+        ("config.reserved_field", method("{ type: api_key, header: §Host }")),
+        ("config.reserved_field", limit("{ max_requests: 5, per: minute, by: { header: §X-Real-IP } }")),
         ("config.authentication_observed", method("{ type: api_key, mode: §observe }")),
         ("config.authentication_off", method("{ type: api_key, mode: §off }")),
         // What else judges.

@@ -1,0 +1,174 @@
+//! An attempt to log in: what the way back is checked with.
+//!
+//! The browser keeps it, sealed, in one of a few slots, for ten minutes; the slot stands at the beginning of the `state`.
+//! When it was used, a mark takes its place for half a minute. Whoever is sent to log in again and again within that time
+//! has a browser or a clock that does not keep a session, and is refused instead of going round for ever. A browser that
+//! keeps no cookies comes back without its attempt, and is refused at once.
+
+use super::browser;
+use super::cookie::{Cookies, SLOTS};
+use super::seal::{Purpose, Sealer};
+use crate::token::json;
+use base64ct::{Base64UrlUnpadded, Encoding};
+use http::HeaderMap;
+use portcullis_core::head::cookie;
+use portcullis_core::{Claim, Effects, Once};
+use serde_json::json;
+use std::time::Duration;
+
+/// How long somebody may take to log in.
+pub const LIFETIME: Duration = Duration::from_secs(600);
+/// How long it is remembered that somebody has just logged in.
+pub const MARK_LIFETIME: Duration = Duration::from_secs(30);
+/// How often somebody may log in again right after a login.
+const MAX_IN_A_ROW: i64 = 3;
+
+/// An attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// What comes back in the query; it begins with the slot's number.
+    pub state: String,
+    /// What comes back in the ID token.
+    pub nonce: String,
+    /// What shows that the code was asked for here (RFC 7636).
+    pub verifier: String,
+    /// Where the browser goes afterwards.
+    pub path: String,
+    /// Time since 1970 from which on it is no longer valid.
+    pub until: Duration,
+    /// How many logins have just gone before.
+    pub before: i64,
+}
+
+/// What a slot holds.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// Nothing that this gateway has sealed.
+    Free,
+    /// An attempt.
+    Open(Attempt),
+    /// The mark of an attempt that was used.
+    Used {
+        /// How many logins in a row it was.
+        logins: i64,
+        /// When.
+        at: Duration,
+    },
+}
+
+/// The cookies of attempts, as a request has them.
+pub struct Attempts<'a> {
+    pub(super) cookies: &'a Cookies,
+    pub(super) sealer: &'a Sealer,
+    pub(super) headers: &'a HeaderMap,
+}
+
+impl Attempts<'_> {
+    /// What this slot holds.
+    pub fn slot(&self, name: &str) -> Slot {
+        let Once::One(text) = cookie(self.headers, name) else { return Slot::Free };
+        let opened = self.sealer.open(Purpose::Attempt, name, &text);
+        opened.and_then(|bytes| decode(&bytes)).unwrap_or(Slot::Free)
+    }
+
+    /// A new attempt, and the name of its cookie. `None` where too many logins have just gone before.
+    pub fn begin(&self, target: &str, now: Duration, effects: &dyn Effects) -> Option<(Attempt, String)> {
+        let mut before = 0;
+        // The slot to take, and how gladly: one that is free, then one that was used, then the one that is oldest.
+        let mut taken: Option<((u8, Duration), u8, &str)> = None;
+        for (slot, name) in self.cookies.slots() {
+            let rank = match self.slot(name) {
+                Slot::Free => (0, Duration::ZERO),
+                Slot::Used { logins, at } => {
+                    if now < at.saturating_add(MARK_LIFETIME) && at <= now.saturating_add(MARK_LIFETIME) {
+                        before = before.max(logins);
+                    }
+                    (1, at)
+                }
+                Slot::Open(attempt) if attempt.until <= now => (1, attempt.until),
+                Slot::Open(attempt) => (2, attempt.until),
+            };
+            if taken.is_none_or(|(best, ..)| rank < best) {
+                taken = Some((rank, slot, name));
+            }
+        }
+        // SECURITY: an end to a loop that no cookie would stop (whoever_logs_in_again_and_again_is_refused).
+        if before >= MAX_IN_A_ROW {
+            return None;
+        }
+        let (_, slot, name) = taken?;
+        let attempt = Attempt {
+            state: format!("{slot}{}", random(effects)),
+            nonce: random(effects),
+            verifier: format!("{}{}", random(effects), random(effects)),
+            path: browser::return_path(target).to_owned(),
+            until: now.saturating_add(LIFETIME),
+            before,
+        };
+        Some((attempt, name.to_owned()))
+    }
+
+    /// The name of the cookie in which the attempt with this state is.
+    pub fn name_of(&self, state: &str) -> Option<&str> {
+        let digit = state.bytes().next()?;
+        let slot = digit.checked_sub(b'0').filter(|slot| *slot < SLOTS)?;
+        self.cookies.slot(slot)
+    }
+}
+
+/// 128 random bits that stand in a URL as they are.
+fn random(effects: &dyn Effects) -> String {
+    Base64UrlUnpadded::encode_string(&effects.random())
+}
+
+impl Attempt {
+    /// What is sealed.
+    pub fn encode(&self) -> Vec<u8> {
+        let Attempt { state, nonce, verifier, path, until, before } = self;
+        json!({
+            "state": state,
+            "nonce": nonce,
+            "verifier": verifier,
+            "path": path,
+            "until": until.as_secs(),
+            "before": before,
+        })
+        .to_string()
+        .into_bytes()
+    }
+
+    /// The mark that takes its place when it was used.
+    pub fn mark(&self, now: Duration) -> Vec<u8> {
+        json!({ "logins": self.before + 1, "at": now.as_secs() }).to_string().into_bytes()
+    }
+}
+
+fn decode(bytes: &[u8]) -> Option<Slot> {
+    let document = json::object(bytes).ok()?;
+    let text = |name: &str| document.member(name).and_then(Claim::as_text).map(str::to_owned);
+    let number = |name: &str| match document.member(name) {
+        Some(Claim::Integer(number)) => Some(*number),
+        Some(
+            Claim::Null
+            | Claim::Bool(_)
+            | Claim::Number(_)
+            | Claim::Text(_)
+            | Claim::List(_)
+            | Claim::Object(_),
+        )
+        | None => None,
+    };
+    let moment =
+        |name: &str| number(name).and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
+    if let Some(logins) = number("logins") {
+        return Some(Slot::Used { logins, at: moment("at")? });
+    }
+    Some(Slot::Open(Attempt {
+        state: text("state")?,
+        nonce: text("nonce")?,
+        verifier: text("verifier")?,
+        path: text("path")?,
+        until: moment("until")?,
+        before: number("before")?,
+    }))
+}

@@ -1,0 +1,330 @@
+//! What can be written of a login, and what it means.
+
+use super::callback::Callback;
+use super::cookie::{Cookies, Protection};
+use super::ended::Ended;
+use super::logout::Logout;
+use super::opened::OpenedSessions;
+use super::provider::Client;
+use super::refresh::Refreshes;
+use super::seal::{MAX_SECRETS, MIN_SECRET_BYTES, Sealer};
+use super::session::SessionRules;
+use super::{Login, OpenIdConnect, Paths};
+use crate::authn::api_key::parameter_name;
+use crate::authn::token_config::{claim_path, url};
+use crate::build::Build;
+use crate::token::introspection::basic;
+use crate::token::issuer::{Issuer, KeySource, Refresh};
+use crate::token::rules::{Profile, Rules};
+use crate::token::{keys, metadata};
+use aws_lc_rs::digest::{Context as Digest, SHA256};
+use portcullis_config::{Context, OneOrMany, Secret, Span, Spanned, object};
+use portcullis_core::endpoint::{Endpoint, Served};
+use portcullis_core::head::{host, path};
+use portcullis_core::{Job, MethodSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+/// How far the provider's clock may be off.
+const LEEWAY: Duration = Duration::from_secs(30);
+/// The longest that a session may be said to last.
+const MAX_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+/// When the provider's keys are fetched, and how long they serve while it does not answer.
+const REFRESH: Refresh =
+    Refresh { min_interval: Duration::from_secs(10), stale_for: Duration::from_secs(24 * 3600) };
+
+object! {
+    /// A login with an OpenID provider, for people in browsers. The session stands in a sealed cookie.
+    pub struct OpenIdConnectConfig {
+        /// The provider: its issuer URL, from which its metadata is found.
+        pub issuer: Spanned<String>,
+        /// The gateway's own name at the provider.
+        pub client_id: Spanned<String>,
+        /// The gateway's own secret at the provider.
+        pub client_secret: Secret,
+        /// The URL under which browsers know the gateway, such as https://app.example.com. The provider must send browsers
+        /// back to this URL with `callback_path`. With `http`, which is for addresses of this machine alone, cookies are
+        /// not kept to TLS.
+        pub public_url: Spanned<String>,
+        /// Secrets of at least 32 bytes with which cookies are sealed; one, or a list to replace one without ending
+        /// sessions: the first one seals, all of them open. Gateways that serve one site together need the same.
+        pub session_secret: Spanned<OneOrMany<Secret>>,
+        /// What the provider is asked for; `openid` always is. A refresh token often needs `offline_access`. Default: openid.
+        pub scopes: Spanned<Vec<String>> = Spanned::nowhere(Vec::new()),
+        /// The claim of the ID token that holds the roles, a path such as `realm_access.roles`, or a URL. Default: roles.
+        pub roles_claim: Spanned<String> = Spanned::nowhere("roles".to_owned()),
+        /// More claims of the ID token that are kept, for conditions and upstreams. Each takes room in the cookie, which
+        /// holds about 2900 characters in all. Default: none.
+        pub claims: Vec<Spanned<String>> = Vec::new(),
+        /// How long a session lasts, however much it is used, at most 30d. Default: 12h.
+        pub session_lifetime: Spanned<Duration> = Spanned::nowhere(Duration::from_secs(12 * 3600)),
+        /// How long a session lasts without being used, to within a tenth of it. Default: 1h.
+        pub idle_timeout: Spanned<Duration> = Spanned::nowhere(Duration::from_secs(3600)),
+        /// The name of the session's cookie, to which `__Host-` is added. Default: gateway-session.
+        pub cookie_name: Spanned<String> = Spanned::nowhere("gateway-session".to_owned()),
+        /// The path to which the provider sends browsers back. Default: /auth/callback.
+        pub callback_path: Spanned<String> = Spanned::nowhere("/auth/callback".to_owned()),
+        /// The path to which a page of the site posts a form to log out. Default: /auth/logout.
+        pub logout_path: Spanned<String> = Spanned::nowhere("/auth/logout".to_owned()),
+        /// The path to which browsers come after they logged out. Default: /.
+        pub logged_out_path: Spanned<String> = Spanned::nowhere("/".to_owned()),
+    }
+}
+
+/// Where browsers find the gateway.
+struct PublicUrl {
+    origin: String,
+    host: String,
+    protection: Protection,
+}
+
+impl OpenIdConnectConfig {
+    /// The check that runs.
+    pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<OpenIdConnect> {
+        // Each is looked at before the first failure counts, so that all failures are reported.
+        let issuer = url(&self.issuer, cx);
+        let public = self.public_url(cx);
+        let sealer = self.sealer(cx);
+        let scope = self.scope(cx);
+        let session = self.session_rules(cx);
+        let name = parameter_name(&self.cookie_name, cx);
+        let paths = self.paths(cx);
+        let authorization = basic(&self.client_id.value, self.client_secret.expose());
+        if self.client_id.value.trim().is_empty() || authorization.is_none() {
+            cx.error("config.client_id", self.client_id.span, "a client has both a name and a secret")
+                .help("write `client_id` and `client_secret`, which the provider gave you");
+            return None;
+        }
+        let (_, public, sealer, scope) = (issuer?, public?, sealer?, scope?);
+        let (session, name, paths, authorization) = (session?, name?, paths?, authorization?);
+        let cookies = Cookies::new(&name, public.protection);
+        let fingerprint = self.fingerprint()?;
+        if let Some(there) =
+            build.logins.iter().find(|there| there.login.shares(&public.origin, &paths, &cookies))
+        {
+            if there.fingerprint == fingerprint {
+                return Some(OpenIdConnect(Arc::clone(&there.login)));
+            }
+            cx.error(
+                "config.login_conflict",
+                self.at,
+                "another login has the same callback path, logout path or cookie",
+            )
+            .related(there.at, "the other one")
+            .help(
+                "write a `callback_path`, `logout_path` and `cookie_name` of its own, or the very same login",
+            );
+            return None;
+        }
+        let name = self.issuer.value.clone();
+        let issuer = Issuer::fetched(Some(name), KeySource::Issuer, None, keys::asymmetric(), REFRESH);
+        let issuer = Arc::new(issuer);
+        build.add_job(Arc::clone(&issuer) as Arc<dyn Job>);
+        let client_id = self.client_id.value.clone();
+        let login = Arc::new(Login {
+            issuer,
+            client: Client {
+                id: client_id.clone(),
+                authorization,
+                redirect: format!("{}{}", public.origin, paths.callback),
+                scope,
+            },
+            tokens: Rules {
+                audience: Some(vec![client_id]),
+                profile: Profile::Any,
+                leeway: LEEWAY,
+                max_age: None,
+                roles: session.roles.clone(),
+                scopes: None,
+            },
+            cookies,
+            sealer,
+            session,
+            origin: public.origin,
+            paths,
+            refreshes: Refreshes::default(),
+            ended: Ended::default(),
+            opened: OpenedSessions::default(),
+            exchanges: AtomicUsize::new(0),
+        });
+        login.serve(&public.host, build)?;
+        build.logins.push(BuiltLogin { fingerprint, login: Arc::clone(&login), at: self.at });
+        Some(OpenIdConnect(login))
+    }
+
+    fn public_url(&self, cx: &mut Context) -> Option<PublicUrl> {
+        let text = &self.public_url;
+        let uri = metadata::endpoint(&text.value).ok();
+        let uri = uri.filter(|uri| uri.path() == "/" && uri.query().is_none());
+        let parts = uri.as_ref().and_then(|uri| {
+            let scheme = uri.scheme_str()?;
+            let own = if scheme == "https" { 443 } else { 80 };
+            let host = host::canonical(uri.authority()?.as_str()).ok()?;
+            let origin = match uri.port_u16().filter(|port| *port != own) {
+                Some(port) => format!("{scheme}://{host}:{port}"),
+                None => format!("{scheme}://{host}"),
+            };
+            Some((scheme == "https", host, origin))
+        });
+        let Some((tls, host, origin)) = parts else {
+            cx.error("config.public_url", text.span, "browsers cannot find a gateway by this URL")
+                .help("write scheme and host, such as `https://app.example.com`; `http://` is for addresses of this machine alone");
+            return None;
+        };
+        if !tls {
+            cx.warning(
+                "config.login_without_tls",
+                text.span,
+                "cookies are not kept to TLS, nor to this host",
+            )
+            .help("use `https://` anywhere but on a machine on which you develop");
+        }
+        let protection = if tls { Protection::Tls } else { Protection::LoopbackOnly };
+        Some(PublicUrl { origin, host, protection })
+    }
+
+    fn sealer(&self, cx: &mut Context) -> Option<Sealer> {
+        let secrets: Vec<&[u8]> =
+            self.session_secret.value.0.iter().map(|secret| secret.expose().as_bytes()).collect();
+        let sealer = Sealer::new(&secrets, &self.issuer.value, &self.client_id.value);
+        if sealer.is_none() {
+            cx.error(
+                "config.session_secret",
+                self.session_secret.span,
+                format!("sealing takes one to {MAX_SECRETS} secrets of at least {MIN_SECRET_BYTES} bytes"),
+            )
+            .help("make one with `openssl rand -hex 32`");
+        }
+        sealer
+    }
+
+    fn scope(&self, cx: &mut Context) -> Option<String> {
+        if !self.scopes.value.iter().all(|scope| crate::authz::is_scope(scope)) {
+            cx.error("config.scope_name", self.scopes.span, "a scope is made of visible ASCII characters without quotes and backslashes (RFC 6749, section 3.3)")
+                .help("write names such as `[profile, offline_access]`");
+            return None;
+        }
+        let more = self.scopes.value.iter().map(String::as_str).filter(|scope| *scope != "openid");
+        Some(std::iter::once("openid").chain(more).collect::<Vec<_>>().join(" "))
+    }
+
+    fn session_rules(&self, cx: &mut Context) -> Option<SessionRules> {
+        let roles = claim_path(&self.roles_claim, cx);
+        let claims: Vec<_> = self.claims.iter().map(|path| claim_path(path, cx)).collect();
+        let (lifetime, idle) = (self.session_lifetime, self.idle_timeout);
+        let mut complete = true;
+        for time in [lifetime, idle] {
+            if time.value < Duration::from_secs(1) || time.value > MAX_LIFETIME {
+                cx.error(
+                    "config.session_lifetime",
+                    time.span,
+                    "a session lasts for at least 1s and at most 30d",
+                )
+                .help("write a duration such as `8h`");
+                complete = false;
+            }
+        }
+        let (roles, claims) = (roles?, claims.into_iter().collect::<Option<Vec<_>>>()?);
+        complete.then(|| SessionRules {
+            issuer: self.issuer.value.clone(),
+            client: self.client_id.value.clone(),
+            roles,
+            claims,
+            lifetime: lifetime.value,
+            idle: idle.value,
+        })
+    }
+
+    fn paths(&self, cx: &mut Context) -> Option<Paths> {
+        let mut complete = true;
+        for given in [&self.callback_path, &self.logout_path, &self.logged_out_path] {
+            let canonical = path::canonical(&given.value).as_deref() == Ok(given.value.as_str());
+            if !canonical || !given.value.starts_with('/') || given.value.contains(['{', '}']) {
+                cx.error("config.route_path", given.span, "this is not the path of a page")
+                    .help("write a path such as `/auth/callback`");
+                complete = false;
+            }
+        }
+        if self.callback_path.value == self.logout_path.value {
+            cx.error("config.login_conflict", self.logout_path.span, "one path cannot log in and log out")
+                .help("write two different paths");
+            complete = false;
+        }
+        complete.then(|| Paths {
+            callback: self.callback_path.value.clone(),
+            logout: self.logout_path.value.clone(),
+            logged_out: self.logged_out_path.value.clone(),
+        })
+    }
+
+    /// A number that is the same for the same login alone. `None` where a text is too long to have one.
+    fn fingerprint(&self) -> Option<Vec<u8>> {
+        let times = [self.session_lifetime, self.idle_timeout].map(|time| format!("{:?}", time.value));
+        let texts = [
+            &self.issuer,
+            &self.client_id,
+            &self.public_url,
+            &self.roles_claim,
+            &self.cookie_name,
+            &self.callback_path,
+            &self.logout_path,
+            &self.logged_out_path,
+        ];
+        let secrets = std::iter::once(&self.client_secret).chain(&self.session_secret.value.0);
+        let lists = [
+            texts.iter().map(|text| text.value.as_str()).collect::<Vec<_>>(),
+            secrets.map(Secret::expose).collect(),
+            self.scopes.value.iter().map(String::as_str).collect(),
+            self.claims.iter().map(|claim| claim.value.as_str()).collect(),
+            times.iter().map(String::as_str).collect(),
+        ];
+        let mut digest = Digest::new(&SHA256);
+        for list in lists {
+            digest.update(&u64::try_from(list.len()).ok()?.to_be_bytes());
+            for text in list {
+                digest.update(&u64::try_from(text.len()).ok()?.to_be_bytes());
+                digest.update(text.as_bytes());
+            }
+        }
+        Some(digest.finish().as_ref().to_vec())
+    }
+}
+
+/// A login that a configuration has.
+pub struct BuiltLogin {
+    fingerprint: Vec<u8>,
+    login: Arc<Login>,
+    at: Span,
+}
+
+impl Login {
+    /// Whether it has a path or a cookie that a login at `origin` with these would have too.
+    fn shares(&self, origin: &str, paths: &Paths, cookies: &Cookies) -> bool {
+        let ours = [&self.paths.callback, &self.paths.logout];
+        let theirs = [&paths.callback, &paths.logout];
+        ours.iter().any(|ours| theirs.contains(ours))
+            || (self.origin == origin && self.cookies.session() == cookies.session())
+    }
+
+    /// Has the gateway itself answer its paths: for its own host, whose routes are looked at first, and for any other name
+    /// that a server in front may give it.
+    fn serve(self: &Arc<Login>, host: &str, build: &mut Build) -> Option<()> {
+        let callback: Arc<dyn Endpoint> = Arc::new(Callback(Arc::clone(self)));
+        let logout: Arc<dyn Endpoint> = Arc::new(Logout(Arc::clone(self)));
+        for (path, method, endpoint) in
+            [(&self.paths.callback, "GET", &callback), (&self.paths.logout, "POST", &logout)]
+        {
+            for hosts in [Vec::new(), vec![host.to_owned()]] {
+                build.serve(Served {
+                    path: path.clone(),
+                    hosts,
+                    methods: MethodSet::named(method)?,
+                    keeps: self.cookies.locations(),
+                    endpoint: Arc::clone(endpoint),
+                });
+            }
+        }
+        Some(())
+    }
+}

@@ -1,0 +1,70 @@
+//! The end of a session: at the gateway, and then at the provider.
+//!
+//! Only a page of this origin can end it, and only with POST: an image or a link on another site cannot. The cookies are
+//! taken away whatever else fails, and a copy of the session's is refused from then on. Then the browser is sent to the provider's end of session, if it has one, and from there
+//! back; a gateway that does not know its provider at the moment sends it straight on.
+
+use super::{Login, browser};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use portcullis_core::endpoint::{Endpoint, refused};
+use portcullis_core::head::cookie;
+use portcullis_core::{Code, Denial, Effects, Once, Step};
+use std::sync::Arc;
+
+/// Answers requests to log out.
+pub struct Logout(pub(super) Arc<Login>);
+
+impl Endpoint for Logout {
+    fn describe(&self) -> String {
+        let Login { session, origin, paths, .. } = self.0.as_ref();
+        let issuer = &session.issuer;
+        format!("where browsers end their session of {issuer}, and go on to {origin}{}", paths.logged_out)
+    }
+
+    fn answer<'a>(
+        &'a self,
+        request: &'a Request<Bytes>,
+        effects: &'a dyn Effects,
+    ) -> Step<'a, Response<Bytes>> {
+        // SECURITY: nobody is logged out by another site (somebody_logs_out_here_and_at_the_provider).
+        if !browser::is_same_origin(request.headers(), &self.0.origin) {
+            let denial = Denial::new(Code::CrossSite, "no page of this origin has sent it");
+            return Step::Ready(refused(denial));
+        }
+        Step::Ready(self.0.end(request, effects))
+    }
+}
+
+impl Login {
+    fn end(&self, request: &Request<Bytes>, effects: &dyn Effects) -> Response<Bytes> {
+        if let Once::One(text) = cookie(request.headers(), self.cookies.session())
+            && let Some(opened) = self.open(&text)
+            && !self.ended.contains(&opened.session.id)
+        {
+            // SECURITY: what is under way brings no session back (somebody_logs_out_here_and_at_the_provider).
+            let session = &opened.session;
+            let until = session.started.saturating_add(self.session.lifetime);
+            self.ended.add(&session.id, until, effects.now().unix);
+        }
+        let after = format!("{}{}", self.origin, self.paths.logged_out);
+        let loaded = self.issuer.usable(effects.monotonic());
+        let endpoint = loaded.as_ref().and_then(|loaded| loaded.metadata.end_session.as_ref());
+        let location = match endpoint {
+            Some(endpoint) => self.client.logout_url(endpoint, &after),
+            None => after,
+        };
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        let headers = response.headers_mut();
+        if let Ok(location) = HeaderValue::try_from(location) {
+            headers.insert(header::LOCATION, location);
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let slots = self.cookies.slots().map(|(_, name)| name);
+        for name in std::iter::once(self.cookies.session()).chain(slots) {
+            headers.append(header::SET_COOKIE, self.cookies.clear(name));
+        }
+        response
+    }
+}

@@ -1,0 +1,222 @@
+//! Who is logged in, in a browser: OpenID Connect, authorization code flow with PKCE.
+//!
+//! The session stands in a cookie that only this gateway can read. A person without one is sent to the provider and comes
+//! back to where they were going; a script gets 401. A request that changes something must come from a page of this very
+//! origin. A cookie that does not open, has expired, or whose refresh the provider refuses, is a bad credential: no other
+//! method is asked. If the provider does not answer when it must, the request is refused as by a fault, and the session
+//! stays as it is.
+//!
+//! | file         | decides                                                        |
+//! |--------------|----------------------------------------------------------------|
+//! | [`config`]   | what can be written, and what it means                         |
+//! | [`browser`]  | how a request came about: a person, a script, another site     |
+//! | [`cookie`]   | names, attributes and sizes of cookies                         |
+//! | [`seal`]     | that nobody reads or changes them                              |
+//! | [`attempt`]  | what the way back from the provider is checked with            |
+//! | [`callback`] | whether somebody has logged in                                 |
+//! | [`id_token`] | who it is                                                      |
+//! | [`session`]  | what is kept of them, and for how long                         |
+//! | [`opened`]   | which cookies were opened a moment ago                         |
+//! | [`send`]     | who is sent to log in                                          |
+//! | [`renew`]    | what becomes of a session when its tokens end                  |
+//! | [`refresh`]  | that the provider is asked once                                |
+//! | [`logout`]   | the end of a session                                           |
+//! | [`ended`]    | that a copy of a cookie ends with it                           |
+//! | [`provider`] | what the provider is asked, and what its answers mean          |
+
+pub mod attempt;
+pub mod browser;
+pub mod callback;
+pub mod config;
+pub mod cookie;
+pub mod ended;
+pub mod id_token;
+pub mod logout;
+pub mod opened;
+pub mod provider;
+pub mod refresh;
+pub mod renew;
+pub mod seal;
+pub mod send;
+pub mod session;
+
+pub use config::OpenIdConnectConfig;
+
+use crate::token::issuer::Issuer;
+use crate::token::rules::Rules;
+use cookie::Cookies;
+use ended::Ended;
+use http::{HeaderValue, header};
+use opened::{Opened, OpenedSessions};
+use portcullis_core::check::Check;
+use portcullis_core::{
+    AnswerFields, Authenticate, Authn, CheckId, Code, CredentialLocation, Denial, Effects, Facts, Once,
+    Principal, Step,
+};
+use provider::Client;
+use refresh::Refreshes;
+use seal::{Purpose, Sealer};
+use session::{Session, SessionRules, Standing};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+const ID: CheckId = CheckId::new("authn.openid_connect");
+
+/// One login: a provider, and the gateway as its client.
+pub struct Login {
+    issuer: Arc<Issuer>,
+    client: Client,
+    cookies: Cookies,
+    sealer: Sealer,
+    /// What every ID token must say.
+    tokens: Rules,
+    session: SessionRules,
+    /// Scheme, host and port under which browsers know the gateway.
+    origin: String,
+    paths: Paths,
+    refreshes: Refreshes,
+    ended: Ended,
+    opened: OpenedSessions,
+    /// How many codes are being exchanged.
+    exchanges: AtomicUsize,
+}
+
+/// The paths that the gateway itself answers, and the one to which it sends after a logout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    callback: String,
+    logout: String,
+    logged_out: String,
+}
+
+/// The check.
+pub struct OpenIdConnect(Arc<Login>);
+
+impl Check for OpenIdConnect {
+    fn id(&self) -> CheckId {
+        ID
+    }
+
+    fn describe(&self) -> String {
+        let Login { session, origin, .. } = self.0.as_ref();
+        format!("a browser session of {}, at {origin}; people without one are sent to log in", session.issuer)
+    }
+}
+
+impl Authenticate for OpenIdConnect {
+    fn authenticate<'a>(&'a self, facts: &'a Facts<'a>, effects: &'a dyn Effects) -> Step<'a, Authn> {
+        let deny = |code, detail| Step::Ready(Authn::Deny(Denial::new(code, detail)));
+        let text = match facts.head.cookie_once(self.0.cookies.session()) {
+            Once::Absent => return Step::Ready(Authn::NotMine),
+            // SECURITY: which of two sessions counts is a matter of taste, so neither does
+            // (a_cookie_is_what_was_sealed_and_nothing_else).
+            Once::Repeated => return deny(Code::CredentialRepeated, "there are several session cookies"),
+            Once::Unreadable => return deny(Code::CredentialMalformed, "a cookie is not text"),
+            Once::One(text) => text,
+        };
+        let Some(opened) = self.0.open(&text) else {
+            // Not `CredentialUnknown`: nobody guesses one, and everybody has one like it after a secret was changed.
+            return self.0.turn_away(facts, effects, Code::CredentialMalformed, "the session does not open");
+        };
+        if self.0.ended.contains(&opened.session.id) {
+            return self.0.turn_away(facts, effects, Code::CredentialExpired, "it was logged out");
+        }
+        let head = facts.head;
+        let upgrade = head.upgrade().is_some();
+        // SECURITY: before anything is done with the session (a_request_that_changes_something_comes_from_this_site).
+        if browser::needs_origin(head.method(), upgrade)
+            && !browser::is_same_origin(head.headers(), &self.0.origin)
+        {
+            return deny(Code::CrossSite, "no page of this origin has sent it");
+        }
+        match opened.session.standing(facts.now.unix, &self.0.session) {
+            Standing::Ended(why) => self.0.turn_away(facts, effects, Code::CredentialExpired, why),
+            Standing::Good => Step::Ready(self.0.claim(&opened, facts.now.unix, effects)),
+            standing @ (Standing::Due | Standing::Over) => {
+                Step::Later(Box::pin(
+                    async move { self.0.refreshed(&opened, standing, facts, effects).await },
+                ))
+            }
+        }
+    }
+
+    fn challenges(&self, _: Option<&Denial>) -> Vec<String> {
+        vec!["Cookie".to_owned()]
+    }
+
+    fn invite<'a>(&'a self, facts: &'a Facts<'a>, effects: &'a dyn Effects) -> Step<'a, Option<Denial>> {
+        if !self.0.may_be_sent(facts.head) {
+            return Step::Ready(None);
+        }
+        Step::Later(Box::pin(async move { Some(self.0.send(facts.head, effects).await) }))
+    }
+
+    fn credentials(&self) -> Vec<CredentialLocation> {
+        self.0.cookies.locations()
+    }
+}
+
+impl Login {
+    /// The session in a cookie. `None` where it does not open.
+    fn open(&self, text: &str) -> Option<Arc<Opened>> {
+        self.opened.find(text, || {
+            let bytes = self.sealer.open(Purpose::Session, self.cookies.session(), text)?;
+            Some(Opened::new(Session::decode(&bytes)?, &self.session))
+        })
+    }
+
+    /// The `Set-Cookie` field of a session. `Err` says why it cannot be kept.
+    fn keep(&self, session: &Session, now: Duration, effects: &dyn Effects) -> Result<HeaderValue, String> {
+        let name = self.cookies.session();
+        let sealed = self.sealer.seal(Purpose::Session, name, effects.random(), session.encode());
+        let sealed = sealed.ok_or_else(|| "the session cannot be sealed".to_owned())?;
+        self.cookies.set(name, &sealed, session.remaining(now, &self.session)).map_err(|size| {
+            format!(
+                "the session takes a cookie of {size} bytes, and browsers keep {}",
+                cookie::MAX_COOKIE_BYTES
+            )
+        })
+    }
+
+    /// The same; without its refresh token if it does not fit with it.
+    fn keep_what_fits(
+        &self,
+        session: &mut Session,
+        now: Duration,
+        effects: &dyn Effects,
+    ) -> Result<HeaderValue, String> {
+        match self.keep(session, now, effects) {
+            Err(why) if session.renewal.is_some() => {
+                session.renewal = None;
+                let kept = self.keep(session, now, effects)?;
+                effects.notice(ID.as_str(), &format!("a refresh token is not kept: {why}"));
+                Ok(kept)
+            }
+            kept => kept,
+        }
+    }
+
+    /// The session's principal. The answer tells the browser that the session was used, now and then.
+    fn claim(&self, opened: &Opened, now: Duration, effects: &dyn Effects) -> Authn {
+        let principal = Principal::subject(Arc::clone(&opened.subject), ID);
+        let mut tell: AnswerFields = Vec::new();
+        if opened.session.is_news(now, &self.session) {
+            let seen = Duration::from_secs(now.as_secs());
+            let session = Session { seen, ..opened.session.clone() };
+            if let Ok(kept) = self.keep(&session, now, effects) {
+                tell.push((header::SET_COOKIE, kept));
+            }
+        }
+        tell.push(private(!tell.is_empty()));
+        Authn::ClaimAndTell(principal, tell)
+    }
+}
+
+/// Keeps an answer to one person out of the caches of others. One with a cookie is kept nowhere.
+fn private(with_cookie: bool) -> (http::HeaderName, HeaderValue) {
+    // SECURITY: without `Authorization` nothing else tells a cache that an answer is one person's, by RFC 9111, section 3.5
+    // (somebody_logs_in_and_comes_back_to_where_they_were_going).
+    let directive = if with_cookie { "no-store" } else { "private" };
+    (header::CACHE_CONTROL, HeaderValue::from_static(directive))
+}

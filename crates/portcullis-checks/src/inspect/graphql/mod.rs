@@ -1,0 +1,320 @@
+//! What a GraphQL request asks for: bounded before a server runs it.
+//!
+//! A single GraphQL request can ask for more than a server can ever answer, and says so in a few bytes. So its document is
+//! read here first, in one reading, and measured with its fragments put in where they are spread. Every operation of a
+//! document is judged, whichever of them is asked for. It needs nothing that could fail.
+//!
+//! | file        | decides                                                    |
+//! |-------------|------------------------------------------------------------|
+//! | [`request`]   | where the document stands, and that it stands there alone  |
+//! | [`lexer`]     | the tokens of a document, and how many                     |
+//! | [`document`]  | that it is one                                             |
+//! | [`measure`]   | how much it asks for                                       |
+//! | [`schema`]    | what a schema says of fields: types, lists, weights        |
+//! | [`cost`]      | what answering it costs                                    |
+//! | [`safelist`]  | whether it is one that the operator has registered         |
+
+pub mod cost;
+pub mod document;
+pub mod lexer;
+pub mod measure;
+pub mod request;
+pub mod safelist;
+pub mod schema;
+
+use crate::mode::ModeConfig;
+use bytes::Bytes;
+use cost::{Cost, GraphqlCostConfig};
+use document::Kind;
+use http::Method;
+use lexer::Flaw;
+use measure::Measures;
+use portcullis_config::{Context, object};
+use portcullis_core::check::{Check, Inspect, Inspected, Wants};
+use portcullis_core::{Advice, CheckId, Code, Denial, Effects, Facts, Principal, Step};
+use request::{Asked, Place};
+use safelist::{GraphqlSafelistConfig, Safelist, hash_of};
+use std::num::NonZeroU32;
+
+const fn number(value: u32) -> NonZeroU32 {
+    match NonZeroU32::new(value) {
+        Some(number) => number,
+        None => NonZeroU32::MIN,
+    }
+}
+
+object! {
+    /// What a GraphQL request may ask for. Everything is counted with fragments put in where they are spread; a request
+    /// that asks for more is refused with 400 before any of it reaches the upstream.
+    pub struct GraphqlConfig {
+        /// The most tokens of a request's documents: names, numbers, strings, brackets. Default: 2000.
+        pub max_tokens: NonZeroU32 = number(2000),
+        /// The most fields that stand in each other. Default: 10.
+        pub max_depth: NonZeroU32 = number(10),
+        /// The most fields in all. Default: 1000.
+        pub max_fields: NonZeroU32 = number(1000),
+        /// The most fields that stand in no other. Default: 20.
+        pub max_root_fields: NonZeroU32 = number(20),
+        /// The most fields that the answer has under another name. Default: 15.
+        pub max_aliases: u32 = 15,
+        /// The most directives. Default: 50.
+        pub max_directives: u32 = 50,
+        /// The most operations in the list of one request. Default: 1.
+        pub max_batch: NonZeroU32 = number(1),
+        /// Whether a request may ask for the schema. Default: false.
+        pub introspection: bool = false,
+        /// Whether a request may subscribe. Default: false.
+        pub subscriptions: bool = false,
+        /// What a request may cost, by a schema. Default: nothing is estimated.
+        pub cost: Option<GraphqlCostConfig>,
+        /// The operations that are taken, and no others. They are not measured, since they are your own. Default: any.
+        pub safelist: Option<GraphqlSafelistConfig>,
+        /// What a refusal does. Default: enforce.
+        pub mode: ModeConfig = ModeConfig::Enforce,
+    }
+}
+
+/// The check.
+pub struct Graphql {
+    tokens: usize,
+    batch: usize,
+    /// What an operation may ask for.
+    most: Measures,
+    subscriptions: bool,
+    cost: Option<Cost>,
+    safelist: Option<Safelist>,
+}
+
+impl GraphqlConfig {
+    /// The check that runs. `None` means that an error was pushed.
+    pub fn compile(&self, cx: &mut Context) -> Option<Graphql> {
+        let cost = match &self.cost {
+            None => Some(None),
+            Some(cost) => cx.at("cost", |cx| cost.compile(cx)).map(Some),
+        };
+        let safelist = match &self.safelist {
+            None => Some(None),
+            Some(safelist) => cx.at("safelist", |cx| safelist.compile(cx)).map(Some),
+        };
+        let count = |number: NonZeroU32| usize::try_from(number.get()).unwrap_or(usize::MAX);
+        Some(Graphql {
+            tokens: count(self.max_tokens),
+            batch: count(self.max_batch),
+            most: Measures {
+                depth: self.max_depth.get().into(),
+                fields: self.max_fields.get().into(),
+                root_fields: self.max_root_fields.get().into(),
+                aliases: self.max_aliases.into(),
+                directives: self.max_directives.into(),
+                introspects: self.introspection,
+            },
+            subscriptions: self.subscriptions,
+            cost: cost?,
+            safelist: safelist?,
+        })
+    }
+}
+
+impl Check for Graphql {
+    fn id(&self) -> CheckId {
+        CheckId::new("inspect.graphql")
+    }
+
+    fn describe(&self) -> String {
+        let Measures { depth, fields, aliases, .. } = self.most;
+        match (&self.safelist, &self.cost) {
+            (Some(safelist), _) => format!("one of {} registered GraphQL operations", safelist.len()),
+            (None, None) => format!("GraphQL of at most {fields} fields, {depth} deep, {aliases} aliases"),
+            (None, Some(cost)) => {
+                format!(
+                    "GraphQL of at most {fields} fields, {depth} deep, {aliases} aliases, cost {}",
+                    cost.most()
+                )
+            }
+        }
+    }
+}
+
+impl Inspect for Graphql {
+    fn inspect_head<'a>(
+        &'a self,
+        facts: &'a Facts<'a>,
+        _: &'a Principal,
+        _: &'a dyn Effects,
+    ) -> Step<'a, Result<Wants, Denial>> {
+        Step::Ready(request::judge_head(facts.head).map(|()| Wants::Body))
+    }
+
+    fn inspect<'a>(
+        &'a self,
+        facts: &'a Facts<'a>,
+        _: &'a Principal,
+        body: &'a Bytes,
+        _: &'a dyn Effects,
+    ) -> Step<'a, Result<Inspected, Denial>> {
+        let reads = *facts.head.method() != Method::POST;
+        let judged = request::read(facts.head, body, self.batch).and_then(|asked| self.judge(asked, reads));
+        Step::Ready(judged.map(|()| Inspected::AsItIs))
+    }
+}
+
+/// How an operation is refused.
+enum Refusal {
+    Flaw(Flaw),
+    /// It changes something, and was asked for with a method that reads.
+    Method,
+}
+
+impl From<Flaw> for Refusal {
+    fn from(flaw: Flaw) -> Refusal {
+        Refusal::Flaw(flaw)
+    }
+}
+
+impl Graphql {
+    fn judge(&self, all: Vec<(Place, Asked<'_>)>, reads: bool) -> Result<(), Denial> {
+        let mut tokens = self.tokens;
+        let mut cost = 0;
+        for (place, asked) in all {
+            self.judge_one(&asked, reads, &mut tokens, &mut cost).map_err(|refusal| match refusal {
+                Refusal::Flaw(flaw) => place.refuse(flaw),
+                Refusal::Method => {
+                    let detail = "what changes something is asked for with POST";
+                    Denial::new(Code::MethodNotAllowed, detail)
+                        .advising(Advice::Allow(request::allowed(&["POST"])))
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    fn judge_one(
+        &self,
+        asked: &Asked<'_>,
+        reads: bool,
+        tokens: &mut usize,
+        cost: &mut u64,
+    ) -> Result<(), Refusal> {
+        if let Some(safelist) = &self.safelist {
+            return self.judge_registered(safelist, asked, reads);
+        }
+        let Some(text) = &asked.document else {
+            return Err(Flaw::Refused("there is no document, and none is registered here").into());
+        };
+        if asked.hash.is_some_and(|hash| hash != hash_of(text)) {
+            return Err(Flaw::Malformed("the hash is not the document's").into());
+        }
+        if asked.id.is_some() {
+            return Err(Flaw::Malformed("the document is named twice").into());
+        }
+        let (document, left) = document::read(text, *tokens)?;
+        *tokens = left;
+        let measured = measure::measure(&document)?;
+        let named = asked.operation.as_deref().filter(|name| !name.is_empty());
+        match named {
+            None if measured.operations.len() > 1 => {
+                return Err(Flaw::Malformed("it is not said which of several operations is meant").into());
+            }
+            Some(name) if measured.operations.iter().all(|operation| operation.name != Some(name)) => {
+                return Err(Flaw::Malformed("the operation that is meant is not there").into());
+            }
+            None | Some(_) => {}
+        }
+        // SECURITY: every operation is judged, so it does not matter which one a server picks
+        // (every_operation_of_a_document_is_judged).
+        for operation in &measured.operations {
+            self.judge_kind(operation.kind == Kind::Mutation, operation.kind == Kind::Subscription, reads)?;
+            self.judge_measures(&operation.measures)?;
+            if let Some(limit) = &self.cost {
+                let of_this = limit.of(&document, &measured, operation, asked.variables.as_ref())?;
+                *cost = cost.saturating_add(of_this);
+                if *cost > limit.most() {
+                    return Err(Flaw::Refused("the operation costs more than allowed").into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges what must be one of the operator's own operations.
+    fn judge_registered(&self, safelist: &Safelist, asked: &Asked<'_>, reads: bool) -> Result<(), Refusal> {
+        const UNKNOWN: Flaw = Flaw::Refused("the operation is not one of those that are taken here");
+        let mut named = asked.hash;
+        if let Some(id) = &asked.id {
+            let hash = safelist.find(id).ok_or(UNKNOWN)?;
+            if named.replace(hash).is_some_and(|other| other != hash) {
+                return Err(Flaw::Malformed("the document is named twice").into());
+            }
+        }
+        let hash = match (&asked.document, named) {
+            (None, None) => return Err(Flaw::Malformed("there is no document").into()),
+            (None, Some(hash)) => hash,
+            (Some(text), named) => {
+                let hash = hash_of(text);
+                // SECURITY: a server that keeps the document under the hash that it came with would from then on take it
+                // for another one (a_hash_of_another_document_is_refused).
+                if named.is_some_and(|named| named != hash) {
+                    return Err(Flaw::Malformed("the hash is not the document's").into());
+                }
+                hash
+            }
+        };
+        if !safelist.contains(&hash) {
+            return Err(UNKNOWN.into());
+        }
+        match (safelist.known(&hash), &asked.document) {
+            (Some(known), _) => self.judge_kind(known.mutates, known.subscribes, reads),
+            (None, Some(text)) => {
+                let (document, _) = document::read(text, usize::MAX)?;
+                for operation in measure::measure(&document)?.operations {
+                    self.judge_kind(
+                        operation.kind == Kind::Mutation,
+                        operation.kind == Kind::Subscription,
+                        reads,
+                    )?;
+                }
+                Ok(())
+            }
+            // Nobody here knows what it does, so it must not be what a mere link can do.
+            (None, None) if reads => Err(Refusal::Method),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn judge_kind(&self, mutates: bool, subscribes: bool, reads: bool) -> Result<(), Refusal> {
+        if subscribes && !self.subscriptions {
+            return Err(Flaw::Refused("nobody can subscribe here").into());
+        }
+        // SECURITY: a link or an image in a foreign page sends GET with cookies (mutations_over_get_are_refused).
+        if mutates && reads {
+            return Err(Refusal::Method);
+        }
+        Ok(())
+    }
+
+    fn judge_measures(&self, measures: &Measures) -> Result<(), Flaw> {
+        let most = &self.most;
+        if measures.introspects && !most.introspects {
+            return Err(Flaw::Refused("nobody can ask for the schema here"));
+        }
+        if measures.depth > most.depth {
+            return Err(Flaw::Refused("fields are nested more deeply than allowed"));
+        }
+        if measures.root_fields > most.root_fields {
+            return Err(Flaw::Refused("there are more root fields than allowed"));
+        }
+        if measures.aliases > most.aliases {
+            return Err(Flaw::Refused("there are more aliases than allowed"));
+        }
+        if measures.directives > most.directives {
+            return Err(Flaw::Refused("there are more directives than allowed"));
+        }
+        if measures.fields > most.fields {
+            return Err(Flaw::Refused("there are more fields than allowed"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

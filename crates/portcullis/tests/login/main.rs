@@ -1,0 +1,34 @@
+//! Logging in with a real OpenID provider that nobody here wrote, through a running gateway.
+//!
+//! | module     | holds                                                                          |
+//! |------------|--------------------------------------------------------------------------------|
+//! | `site`     | a gateway with a public address, a provider that knows it, and a backend       |
+//! | `browser`  | a browser without a screen: cookies, redirects, and the provider's own forms   |
+//! | `webdriver`| Chromium, driven over HTTP                                                     |
+//! | `round`    | login, session, logout, and what each of them is worth                         |
+//! | `attacks`  | stolen, replayed, forged and misdirected requests                              |
+//! | `refreshing` | refresh: once for all, and what a provider that is down does                 |
+//! | `library`    | the same from a program                                                        |
+//! | `chromium` | the same in a browser that people use                                          |
+
+#![expect(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test binary has no outside, and a helper that fails fails its test"
+)]
+
+#[allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod attacks;
+mod browser;
+mod chromium;
+mod library;
+mod refreshing;
+mod round;
+mod site;
+mod webdriver;

@@ -1,0 +1,38 @@
+//! Installs the programs that nobody here wrote and that tests run against, from the npm registry.
+//!
+//! Each has a folder with a lock file, and is installed by it and by nothing else. What is there and not older than the
+//! lock is left alone; what cannot be installed is an error that names the folder.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::failure::{Context, Failure, Outcome};
+use crate::{debian, workspace};
+
+/// The folders, from the root of the workspace.
+pub(crate) const FOLDERS: [&str; 1] = ["tests/counterparts/oidc-provider"];
+
+/// Installs what is missing or out of date.
+pub(crate) fn install() -> Outcome<()> {
+    FOLDERS.iter().try_for_each(|folder| {
+        let path = workspace::root().join(folder);
+        if is_installed(&path) {
+            return Ok(());
+        }
+        let npm = debian::require("npm", "npm")?;
+        println!("`{folder}` is not installed, or older than its lock: running `npm ci` there.");
+        let mut command = Command::new(npm);
+        command.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&path);
+        let status = command.status().context(|| format!("running npm in {folder}"))?;
+        if status.success() { Ok(()) } else { Err(Failure::new(format!("npm ci in {folder}: {status}"))) }
+    })
+}
+
+/// Whether npm installed what the lock says: it writes this file last.
+fn is_installed(folder: &Path) -> bool {
+    let changed = |name: &str| folder.join(name).metadata().and_then(|file| file.modified()).ok();
+    match (changed("node_modules/.package-lock.json"), changed("package-lock.json")) {
+        (Some(installed), Some(locked)) => installed >= locked,
+        (Some(_) | None, None) | (None, Some(_)) => false,
+    }
+}
