@@ -12,6 +12,7 @@ mod failure;
 mod generate;
 mod process;
 mod test;
+mod tls;
 mod workspace;
 
 use std::process::ExitCode;

@@ -21,12 +21,15 @@ pub(crate) struct Arguments {
     /// Leave out integration tests, examples and documentation tests.
     #[arg(long)]
     quick: bool,
+    /// Only what testssl.sh and sslyze say of the gateway's TLS.
+    #[arg(long, conflicts_with = "quick")]
+    tls: bool,
 }
 
 impl Arguments {
     /// What a plain `cargo xtask test` runs.
     pub(crate) fn full() -> Self {
-        Self { quick: false }
+        Self { quick: false, tls: false }
     }
 }
 
@@ -70,6 +73,9 @@ struct Done {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
+    if arguments.tls {
+        return crate::tls::run();
+    }
     let steps: Vec<&Step> = STEPS.iter().filter(|step| step.belongs_to(arguments)).collect();
     let count = steps.len() + 2;
     let mut done = vec![timed("needed commands", || {
@@ -140,7 +146,7 @@ mod tests {
         for quick in [true, false] {
             let names: Vec<_> = STEPS
                 .iter()
-                .filter(|step| step.belongs_to(&Arguments { quick }))
+                .filter(|step| step.belongs_to(&Arguments { quick, tls: false }))
                 .map(|step| step.name)
                 .collect();
             assert_eq!(names.get(..2), Some(&["format", "lints"][..]));

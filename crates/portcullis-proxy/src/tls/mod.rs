@@ -210,6 +210,8 @@ fn configure(
     let names = Names::new(pairs, settings.source == Source::Memory);
     let mut config = builder.with_cert_resolver(Arc::new(names));
     config.alpn_protocols = settings.protocols.iter().map(|protocol| protocol.alpn().to_vec()).collect();
+    // The strongest suite that both know, not the client's favourite.
+    config.ignore_client_order = true;
     // Tickets alone carry sessions on, so that workers share neither a table nor its lock.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     match &settings.clients {
