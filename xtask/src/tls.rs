@@ -58,13 +58,17 @@ pub(crate) fn run() -> Outcome<()> {
     gateway.arg("run").arg(folder.join("gateway.yaml")).stdout(Stdio::null()).stderr(Stdio::null());
     let mut gateway = Guard::spawn("the gateway", &mut gateway)?;
     gateway.wait_until_listening(port, Duration::from_secs(10))?;
-    judge_by_testssl(&testssl, folder, port)?;
+    // On a busy machine a check fails to connect, which is no finding; what is one is found again.
+    judge_by_testssl(&testssl, folder, port, 1).or_else(|first| {
+        println!("  {first}; once more");
+        judge_by_testssl(&testssl, folder, port, 2)
+    })?;
     judge_by_sslyze(folder, port)
 }
 
-fn judge_by_testssl(testssl: &Path, folder: &Path, port: u16) -> Outcome<()> {
+fn judge_by_testssl(testssl: &Path, folder: &Path, port: u16, attempt: u32) -> Outcome<()> {
     println!("testssl.sh: a minute");
-    let report = folder.join("report.json");
+    let report = folder.join(format!("report-{attempt}.json"));
     let status = Command::new(testssl)
         .args(["--quiet", "--color", "0", "--warnings", "off", "--openssl-timeout", "5"])
         .args(["-p", "-P", "-s", "-f", "-h", "-U", "-S", "--add-ca"])
