@@ -115,10 +115,10 @@ fn fragments_by_name<'a>(document: &Document<'a>) -> Result<HashMap<&'a str, usi
 fn operations_are_told_apart(document: &Document<'_>) -> Result<(), Flaw> {
     let mut names = HashSet::new();
     for definition in &document.definitions {
-        if let Defined::Operation { name, .. } = definition.defined {
-            if !names.insert(name) {
-                return Err(Flaw::Malformed("two operations cannot be told apart"));
-            }
+        if let Defined::Operation { name, .. } = definition.defined
+            && !names.insert(name)
+        {
+            return Err(Flaw::Malformed("two operations cannot be told apart"));
         }
     }
     match names.len() {
