@@ -1,0 +1,187 @@
+//! Schemas: what a value must be.
+//!
+//! The judging itself is the `jsonschema` crate's. Decided here is which dialect a schema is read in, that nothing is
+//! fetched, that formats are asserted, that patterns run on an engine whose time is linear in the text, and what is
+//! reported: where and by which keyword, never a value.
+
+use std::sync::Arc;
+
+use jsonschema::{Draft, PatternOptions, Registry, Validator};
+use serde_json::{Value, json};
+
+use crate::document::{Files, LoadError, Target, escape};
+use crate::violation::{Class, Place, Report, Violations};
+
+mod discriminator;
+mod format;
+mod keywords;
+mod read_only;
+mod rewrite;
+mod shape;
+
+pub(crate) use rewrite::rewrite;
+pub(crate) use shape::{Shape, Types};
+
+/// Compiled patterns may take this many bytes each.
+const PATTERN_BYTES: usize = 1024 * 1024;
+
+/// Which version of OpenAPI a schema is written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// OpenAPI 3.0: a relative of JSON Schema, draft 5.
+    V30,
+    /// OpenAPI 3.1: JSON Schema 2020-12.
+    V31,
+}
+
+/// Who sends the value: `readOnly` members must not be in a request, `writeOnly` members not in a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Request,
+    Response,
+}
+
+/// A JSON Schema, compiled.
+///
+/// ```
+/// use portcullis_openapi::{Files, Schema};
+/// let schema = Schema::compile(&Files::new("order.yaml", b"{ type: object, required: [id] }")?)?;
+/// assert!(schema.judge(&serde_json::json!({ "id": 1 })).is_ok());
+/// let violations = schema.judge(&serde_json::json!({})).unwrap_err();
+/// assert_eq!(violations.to_string(), "body /id: required");
+/// # Ok::<(), portcullis_openapi::LoadError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Schema(Checker);
+
+impl Schema {
+    /// Compiles the schema that a file set holds. Its dialect is JSON Schema 2020-12, or what `$schema` says: draft 4, 6, 7,
+    /// 2019-09 or 2020-12. References are resolved within the set.
+    ///
+    /// # Errors
+    /// It is no schema, a reference leads nowhere, or a pattern cannot run in linear time.
+    pub fn compile(files: &Files) -> Result<Self, LoadError> {
+        let root = Target::new(files.main(), "");
+        let schema = root.value(files).ok_or_else(|| root.error("there is no schema"))?;
+        let registry = registry(files, None)?;
+        let options = jsonschema::options()
+            .offline()
+            .should_validate_formats(true)
+            .with_format("byte", format::is_base64)
+            .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES))
+            .with_base_uri(files.main())
+            .with_registry(&registry);
+        let validator = options.build(schema).map_err(|error| root.error(error.masked().to_string()))?;
+        Ok(Schema(Checker(Arc::new(validator))))
+    }
+
+    /// Judges a value, which is the body of a message.
+    ///
+    /// # Errors
+    /// What is wrong, with JSON Pointers.
+    pub fn judge(&self, value: &Value) -> Result<(), Violations> {
+        let mut report = Report::default();
+        self.0.check(value, Place::Body, "", &mut report);
+        report.finish()
+    }
+}
+
+/// A schema that is ready to judge.
+#[derive(Clone, Debug)]
+pub(crate) struct Checker(Arc<Validator>);
+
+impl Checker {
+    pub(crate) fn is_valid(&self, value: &Value) -> bool {
+        self.0.is_valid(value)
+    }
+
+    /// Reports what is wrong with `value`, if anything.
+    pub(crate) fn check(&self, value: &Value, place: Place, name: &str, report: &mut Report) {
+        // Nearly every message is valid, and saying only whether it is costs less.
+        if self.0.is_valid(value) {
+            return;
+        }
+        for error in self.0.iter_errors(value) {
+            if report.is_full() {
+                return;
+            }
+            let mut pointer = error.instance_path().to_string();
+            if let jsonschema::error::ValidationErrorKind::Required { property: Value::String(missing) } = error.kind()
+            {
+                pointer.push('/');
+                pointer.push_str(&escape(missing));
+            }
+            let reason = keywords::fixed(error.kind());
+            report.add_at(Class::Invalid, place, name, pointer, reason);
+        }
+        if report.is_empty() {
+            // The two ways of asking disagree, so neither is believed.
+            report.add(Class::Invalid, place, name, "schema");
+        }
+    }
+
+    pub(crate) fn validator(&self) -> &Validator {
+        &self.0
+    }
+}
+
+/// Compiles schemas of one file set for one direction.
+pub(crate) struct Compiler<'a> {
+    files: &'a Files,
+    registry: Registry<'a>,
+    direction: Direction,
+}
+
+impl<'a> Compiler<'a> {
+    /// `files` have been rewritten for the direction.
+    pub(crate) fn new(files: &'a Files, direction: Direction) -> Result<Self, LoadError> {
+        Ok(Compiler { files, registry: registry(files, Some(Draft::Draft202012))?, direction })
+    }
+
+    pub(crate) fn compile(&self, schema: &Target) -> Result<Checker, LoadError> {
+        let value = schema.value(self.files).ok_or_else(|| schema.error("there is no schema here"))?;
+        if let Err(error) = jsonschema::draft202012::meta::validate(value) {
+            let place = Target::new(&schema.file, &format!("{}{}", schema.pointer, error.instance_path()));
+            return Err(place.error(format!("this is not a schema: {}", error.kind().keyword())));
+        }
+        let root = json!({ "$ref": schema.uri() });
+        let options = keywords::register(jsonschema::options(), self.direction)
+            .offline()
+            .with_draft(Draft::Draft202012)
+            .should_validate_formats(true)
+            .with_format("byte", format::is_base64)
+            .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES))
+            .with_base_uri("openapi:///~schema")
+            .with_registry(&self.registry);
+        let validator = options.build(&root).map_err(|error| schema.error(error.masked().to_string()))?;
+        Ok(Checker(Arc::new(validator)))
+    }
+
+    pub(crate) fn shape(&self, schema: &Target) -> Shape {
+        Shape::of(self.files, schema)
+    }
+}
+
+fn registry(files: &Files, draft: Option<Draft>) -> Result<Registry<'_>, LoadError> {
+    let fail = |error: jsonschema::ReferencingError| LoadError::new(files.main(), error.to_string());
+    let mut builder = Registry::new().retriever(Offline);
+    if let Some(draft) = draft {
+        builder = builder.draft(draft);
+    }
+    for (address, value) in files.iter() {
+        builder = builder.add(address, value).map_err(fail)?;
+    }
+    builder.prepare().map_err(fail)
+}
+
+/// What is not in the set does not exist.
+struct Offline;
+
+impl jsonschema::Retrieve for Offline {
+    fn retrieve(
+        &self,
+        uri: &jsonschema::Uri<String>,
+    ) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
+        Err(format!("{uri} is not in the file set, and nothing is fetched").into())
+    }
+}
