@@ -55,7 +55,7 @@ impl Limits {
             items: 1_000_000,
             string_bytes: 16 * 1024 * 1024,
             name_bytes: 64 * 1024,
-            nodes: 20_000_000,
+            nodes: 3_000_000,
             ..Limits::default()
         }
     }

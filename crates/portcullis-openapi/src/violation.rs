@@ -149,7 +149,11 @@ impl Report {
             return;
         }
         let name = shortened(name.to_owned());
-        self.0.push(Violation { class, place, name, pointer: shortened(pointer), reason });
+        let violation = Violation { class, place, name, pointer: shortened(pointer), reason };
+        // Two parts of a schema may say the same.
+        if !self.0.contains(&violation) {
+            self.0.push(violation);
+        }
     }
 
     pub(crate) fn is_full(&self) -> bool {

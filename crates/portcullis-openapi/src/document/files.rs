@@ -97,6 +97,12 @@ impl Files {
         Ok(set)
     }
 
+    /// The description itself, as it was read.
+    #[must_use]
+    pub fn document(&self) -> Option<&Value> {
+        self.files.get(&self.main)
+    }
+
     /// The address of the description itself.
     pub(crate) fn main(&self) -> &str {
         &self.main

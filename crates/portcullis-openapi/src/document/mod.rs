@@ -1,12 +1,14 @@
 //! The files of a description: how they are read, named, and how a reference finds its target. Nothing is fetched.
 
-pub mod files;
+pub(crate) mod files;
+mod node;
 mod reference;
 mod yaml;
 
 use std::fmt;
 
 pub use files::Files;
+pub(crate) use node::Node;
 pub(crate) use reference::{Target, escape, is_relative_file, join};
 
 /// Why a description cannot be used: where, and what is wrong.

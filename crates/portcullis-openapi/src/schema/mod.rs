@@ -20,7 +20,7 @@ mod rewrite;
 mod shape;
 
 pub(crate) use rewrite::rewrite;
-pub(crate) use shape::{Shape, Types};
+pub(crate) use shape::{Additional, Shape, Types};
 
 /// Compiled patterns may take this many bytes each.
 const PATTERN_BYTES: usize = 1024 * 1024;

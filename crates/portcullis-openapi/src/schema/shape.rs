@@ -118,8 +118,11 @@ pub(crate) struct Shape {
 /// What members that are not named may be.
 #[derive(Clone, Debug)]
 pub(crate) enum Additional {
-    Anything,
+    /// Nothing is said, which JSON Schema takes for anything.
+    Unsaid,
+    /// `additionalProperties: false`.
     Nothing,
+    /// `additionalProperties` is `true` or a schema.
     Of(Box<Shape>),
 }
 
@@ -135,7 +138,7 @@ impl Shape {
             types: Types::ALL,
             items: None,
             properties: BTreeMap::new(),
-            additional: Additional::Anything,
+            additional: Additional::Unsaid,
             bytes: false,
         }
     }
@@ -150,7 +153,7 @@ impl Shape {
             return Some(property.types);
         }
         match &self.additional {
-            Additional::Anything => Some(Types::ALL),
+            Additional::Unsaid => Some(Types::ALL),
             Additional::Nothing => None,
             Additional::Of(shape) => Some(shape.types),
         }
@@ -217,6 +220,7 @@ impl Shape {
             Some(Value::Object(_)) => {
                 self.additional = Additional::Of(Box::new(below(at.member("additionalProperties"))));
             }
+            Some(Value::Bool(true)) => self.additional = Additional::Of(Box::new(Shape::anything())),
             Some(_) | None => {}
         }
     }
