@@ -40,7 +40,7 @@ pub struct Api {
     schemes: BTreeMap<String, SecurityScheme>,
 }
 
-/// One path and its operations.
+/// One path, under all names of its variables, and its operations.
 #[derive(Debug)]
 struct DeclaredPath {
     operations: Vec<Operation>,
@@ -110,19 +110,25 @@ impl Api {
             options,
         };
         let mut tree = template::Tree::default();
-        let mut paths = Vec::new();
+        let mut paths: Vec<DeclaredPath> = Vec::new();
         if let Some(declared) = root.get("paths")? {
             for (template, item) in declared.each()? {
-                let variables =
-                    tree.insert(template, paths.len()).map_err(|message| item.error(message))?;
-                let mut operations = Vec::new();
-                for method in METHODS {
-                    if let Some(node) = item.get(method)? {
-                        operations.push(context.operation(method, template, &variables, &item, &node)?);
-                    }
+                let (index, variables) = tree.insert(template, paths.len()).map_err(|message| item.error(message))?;
+                if index == paths.len() {
+                    paths.push(DeclaredPath { operations: Vec::new(), allowed: String::new() });
                 }
-                let allowed: Vec<&str> = operations.iter().map(Operation::method).collect();
-                paths.push(DeclaredPath { allowed: allowed.join(", "), operations });
+                let Some(path) = paths.get_mut(index) else { continue };
+                for method in METHODS {
+                    let Some(node) = item.get(method)? else { continue };
+                    let operation = context.operation(method, template, &variables, &item, &node)?;
+                    // `/a/{x}` and `/a/{y}` are one path, which is fine for as long as each method has one meaning.
+                    if path.operations.iter().any(|known| known.method() == operation.method()) {
+                        return Err(node.error("another path declares the same requests"));
+                    }
+                    path.operations.push(operation);
+                }
+                let allowed: Vec<&str> = path.operations.iter().map(Operation::method).collect();
+                path.allowed = allowed.join(", ");
             }
         }
         let base_paths = match &options.base_paths {

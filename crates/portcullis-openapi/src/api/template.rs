@@ -27,11 +27,12 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Declares a path; answers with the names of its variables, in order.
+    /// Declares a path; answers with its index, and the names of its variables, in order. The index is `index`, or that of
+    /// an earlier path which matches exactly the same requests.
     ///
     /// # Errors
-    /// It is not a template, or another one matches exactly the same paths.
-    pub(crate) fn insert(&mut self, template: &str, index: usize) -> Result<Vec<String>, String> {
+    /// It is not a template.
+    pub(crate) fn insert(&mut self, template: &str, index: usize) -> Result<(usize, Vec<String>), String> {
         let rest = template.strip_prefix('/').ok_or("a path begins with `/`")?;
         let mut names: Vec<String> = Vec::new();
         let mut tree = self;
@@ -44,17 +45,14 @@ impl Tree {
                 }
             };
         }
-        if tree.end.is_some() {
-            return Err("another path matches the same requests".into());
-        }
-        tree.end = Some(index);
+        let index = *tree.end.get_or_insert(index);
         let mut sorted = names.clone();
         sorted.sort_unstable();
         sorted.dedup();
         if sorted.len() != names.len() {
             return Err("a variable stands twice in one path".into());
         }
-        Ok(names)
+        Ok((index, names))
     }
 
     fn pattern(&mut self, pattern: Pattern) -> Result<&mut Tree, String> {
@@ -199,7 +197,7 @@ mod tests {
             assert!(Tree::default().insert(bad, 0).is_err(), "{bad}");
         }
         let mut tree = tree(&["/a/{b}"]);
-        assert!(tree.insert("/a/{c}", 1).is_err());
-        assert!(tree.insert("/a/{c}/", 1).is_ok());
+        assert_eq!(tree.insert("/a/{c}", 1), Ok((0, vec!["c".into()])));
+        assert_eq!(tree.insert("/a/{c}/", 1), Ok((1, vec!["c".into()])));
     }
 }
