@@ -10,7 +10,7 @@ use crate::failure::{Context, Failure, Outcome};
 use crate::{debian, workspace};
 
 /// The folders, from the root of the workspace.
-pub(crate) const FOLDERS: [&str; 1] = ["tests/counterparts/oidc-provider"];
+pub(crate) const FOLDERS: [&str; 2] = ["tests/counterparts/oidc-provider", "tests/counterparts/openapi"];
 
 /// Installs what is missing or out of date.
 pub(crate) fn install() -> Outcome<()> {

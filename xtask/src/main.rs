@@ -11,6 +11,7 @@ mod debian;
 mod failure;
 mod generate;
 mod process;
+mod schema_suite;
 mod test;
 mod workspace;
 

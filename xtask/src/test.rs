@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Outcome};
-use crate::{counterparts, debian, workspace};
+use crate::{counterparts, debian, schema_suite, workspace};
 
 /// Commands that tests start, with the Debian packages they come from.
 const COMMANDS: [(&str, &str); 5] = [
@@ -78,7 +78,8 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     })];
     done.push(timed("counterparts", || {
         println!("[2/{count}] counterparts: {}", counterparts::FOLDERS.join(", "));
-        counterparts::install()
+        counterparts::install()?;
+        schema_suite::install()
     }));
     for (number, step) in steps.iter().enumerate() {
         done.push(timed(step.name, || {

@@ -89,7 +89,7 @@ impl Responses {
         limits: &Limits,
     ) -> Option<Vec<u8>> {
         let (content, media_type) = self.of(status)?.contents.select(fields).ok()?;
-        let checker = content.checker.as_ref().filter(|_| media_type.format() == Format::Json)?;
+        let checker = content.checker.as_ref().filter(|_| content.format(&media_type) == Format::Json)?;
         let unpacked = decoded(fields, body, limits).ok()?;
         let mut value = json::read(unpacked.as_deref().unwrap_or(body), limits).ok()?;
         let removed = without_undeclared(checker, &mut value);
@@ -115,7 +115,7 @@ impl Response {
 
 /// Removes the members that no part of the schema has judged. Whether any was removed.
 fn without_undeclared(checker: &Checker, value: &mut Value) -> bool {
-    let evaluation = checker.validator().evaluate(value);
+    let evaluation = checker.evaluate(value);
     // For each object, by its pointer: the members that a keyword names.
     let mut declared: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for entry in evaluation.iter_annotations() {

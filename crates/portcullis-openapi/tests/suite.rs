@@ -1,6 +1,6 @@
 //! The JSON-Schema-Test-Suite through the way by which schemas are compiled here.
 //!
-//! The suite's folder is `JSON_SCHEMA_TEST_SUITE`, or where `cargo xtask counterparts openapi` puts it; without either, the
+//! The suite's folder is `JSON_SCHEMA_TEST_SUITE`, or where `cargo xtask test` puts it; without either, the
 //! test says so and judges nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -11,7 +11,11 @@ use portcullis_openapi::{Files, Schema};
 use serde_json::Value;
 
 /// What differs, and why. Each entry is the beginning of `file: group: test`.
-const KNOWN: &[(&str, &str)] = &[];
+const KNOWN: &[(&str, &str)] = &[
+    ("draft2020-12/format.json: ", "formats are asserted here, as OpenAPI needs them"),
+    ("/optional/format/idn-email.json: ", "internationalised addresses need tables that are not linked"),
+    ("/optional/format/idn-hostname.json: ", "internationalised names need tables that are not linked"),
+];
 
 fn folder() -> Option<PathBuf> {
     let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/counterparts/openapi/json-schema-test-suite");
@@ -40,7 +44,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn the_suite_passes_but_for_what_is_listed() {
     let Some(folder) = folder() else {
-        println!("the suite is not here: run `cargo xtask counterparts openapi`, or set JSON_SCHEMA_TEST_SUITE");
+        println!("the suite is not here: run `cargo xtask test`, or set JSON_SCHEMA_TEST_SUITE");
         return;
     };
     let remotes = folder.join("remotes");
@@ -54,8 +58,6 @@ fn the_suite_passes_but_for_what_is_listed() {
         ("draft2020-12", "https://json-schema.org/draft/2020-12/schema"),
         ("draft2019-09", "https://json-schema.org/draft/2019-09/schema"),
         ("draft7", "http://json-schema.org/draft-07/schema#"),
-        ("draft6", "http://json-schema.org/draft-06/schema#"),
-        ("draft4", "http://json-schema.org/draft-04/schema#"),
     ] {
         let root = folder.join("tests").join(draft);
         let mut figures: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
@@ -69,15 +71,11 @@ fn the_suite_passes_but_for_what_is_listed() {
                 }
                 let mut set = Files::from_value("http://suite.test/main.json", main);
                 for (address, value) in &remotes {
-                    let foreign = ["draft2020-12", "draft2019-09", "draft7", "draft6", "draft4", "draft-next", "draft3", "v1"];
-                    let other = foreign.iter().any(|other| *other != draft && address.contains(&format!("/{other}/")));
-                    if !other {
-                        let mut value = value.clone();
-                        if let Some(members) = value.as_object_mut() {
-                            members.entry("$schema").or_insert_with(|| schema.into());
-                        }
-                        set.add_value(address, value).unwrap();
+                    let mut value = value.clone();
+                    if let Some(members) = value.as_object_mut() {
+                        members.entry("$schema").or_insert_with(|| schema.into());
                     }
+                    set.add_value(address, value).unwrap();
                 }
                 let compiled = Schema::compile(&set);
                 for test in group["tests"].as_array().unwrap() {

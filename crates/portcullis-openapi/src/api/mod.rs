@@ -27,8 +27,21 @@ pub struct Options {
     pub responses: bool,
     /// The paths under which the API is served, such as `/v1`. `None`: the paths of the description's `servers`.
     pub base_paths: Option<Vec<String>>,
-    /// Bounds on messages.
+    /// Bounds on requests.
     pub limits: Limits,
+    /// Bounds on responses. `None`: ten times as many values, members and items as in requests.
+    pub response_limits: Option<Limits>,
+}
+
+impl Options {
+    fn response_limits(&self) -> Limits {
+        self.response_limits.unwrap_or(Limits {
+            members: self.limits.members.saturating_mul(10),
+            items: self.limits.items.saturating_mul(10),
+            nodes: self.limits.nodes.saturating_mul(10),
+            ..self.limits
+        })
+    }
 }
 
 /// A compiled description.
@@ -93,11 +106,11 @@ impl Api {
     pub fn compile(files: &Files, options: &Options) -> Result<Self, LoadError> {
         let dialect = dialect(&Node::root(files)?)?;
         let requests = rewrite(files, dialect, Direction::Request)?;
-        let request_compiler = Compiler::new(&requests, Direction::Request)?;
+        let request_compiler = Compiler::new(&requests)?;
         let responses =
             if options.responses { Some(rewrite(files, dialect, Direction::Response)?) } else { None };
         let response_compiler =
-            responses.as_ref().map(|files| Compiler::new(files, Direction::Response)).transpose()?;
+            responses.as_ref().map(Compiler::new).transpose()?;
         let root = Node::root(&requests)?;
         let schemes = security::schemes(&root)?;
         let default = security::requirements(&root, &schemes)?.unwrap_or_default();

@@ -31,6 +31,7 @@ pub struct Operation {
     credentials: Vec<String>,
     allow_unknown_query: bool,
     limits: Limits,
+    response_limits: Limits,
 }
 
 impl Operation {
@@ -130,7 +131,7 @@ impl Operation {
         match &self.responses {
             Some(responses) => {
                 let bodiless = self.method == "HEAD";
-                responses.judge(status, fields, body, bodiless, &self.limits, &mut report);
+                responses.judge(status, fields, body, bodiless, &self.response_limits, &mut report);
             }
             None => report.add(Class::Malformed, Place::Status, "", "undeclared"),
         }
@@ -141,7 +142,7 @@ impl Operation {
     /// nothing to remove, or the body is not JSON that is declared; an object whose schema names no member keeps all.
     #[must_use]
     pub fn remove_undeclared(&self, status: u16, fields: &dyn Fields, body: &[u8]) -> Option<Vec<u8>> {
-        self.responses.as_ref()?.remove_undeclared(status, fields, body, &self.limits)
+        self.responses.as_ref()?.remove_undeclared(status, fields, body, &self.response_limits)
     }
 }
 
@@ -205,6 +206,7 @@ impl Context<'_> {
             responses,
             allow_unknown_query: self.options.allow_unknown_query,
             limits: self.options.limits,
+            response_limits: self.options.response_limits(),
         })
     }
 

@@ -94,6 +94,11 @@ impl MediaRange {
         (format == Format::Json || !(self.0.kind.contains('*') || self.0.subtype.contains('*'))).then_some(format)
     }
 
+    /// Whether it is one vendor's type, without a suffix that says what it is made of.
+    pub(crate) fn is_vendors(&self) -> bool {
+        self.0.kind == "application" && self.0.subtype.starts_with("vnd.") && !self.0.subtype.contains('+')
+    }
+
     pub(crate) fn is_multipart(&self) -> bool {
         self.0.kind == "multipart"
     }

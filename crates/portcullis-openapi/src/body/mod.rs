@@ -41,6 +41,8 @@ pub(crate) struct Content {
     shape: Shape,
     pub(crate) checker: Option<Checker>,
     encodings: form::Encodings,
+    /// A vendor's type whose schema describes no text: the body is JSON, since nothing else has such a schema.
+    is_json: bool,
 }
 
 impl Body {
@@ -119,22 +121,29 @@ impl Content {
         if range.is_multipart() && range.format() == Some(Format::Bytes) {
             return Err(node.error("of multipart bodies only `multipart/form-data` can be judged"));
         }
+        let is_data = range.format() == Some(Format::Bytes) && !shape.types.has(Types::STRING);
+        let is_json = is_data && range.is_vendors();
         // SECURITY: a schema that cannot be asked would be a control that does not run.
-        if range.format() == Some(Format::Bytes) && !shape.types.has(Types::STRING) {
+        if is_data && !is_json {
             return Err(node.error("a body of this media type is bytes, which this schema never allows"));
         }
         let checker = match schema {
             Some(schema) => Some(compiler.compile(&schema)?),
             None => None,
         };
-        Ok(Content { range, shape, checker, encodings: form::encodings(node, compiler)? })
+        Ok(Content { range, shape, checker, encodings: form::encodings(node, compiler)?, is_json })
+    }
+
+    /// What is understood of a body of this type.
+    pub(crate) fn format(&self, media_type: &MediaType) -> Format {
+        if self.is_json { Format::Json } else { media_type.format() }
     }
 
     fn judge(&self, media_type: &MediaType, body: &[u8], limits: &Limits, report: &mut Report) {
         let malformed = |reason, report: &mut Report| report.add(Class::Malformed, Place::Body, "", reason);
         let checker = self.checker.as_ref();
         let form = form::Form { shape: &self.shape, encodings: &self.encodings, checker, limits };
-        match media_type.format() {
+        match self.format(media_type) {
             Format::Json => match json::read(body, limits) {
                 Err(fault) => malformed(fault.reason(), report),
                 Ok(value) => {

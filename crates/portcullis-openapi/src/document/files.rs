@@ -45,6 +45,11 @@ impl Files {
         Files { files: BTreeMap::from([(main.clone(), value)]), main }
     }
 
+    /// A set in which nothing is found.
+    pub(crate) fn none() -> Self {
+        Files { main: String::new(), files: BTreeMap::new() }
+    }
+
     /// Adds a file that may be referred to.
     ///
     /// # Errors
@@ -114,6 +119,10 @@ impl Files {
 
     pub(crate) fn file_mut(&mut self, address: &str) -> Option<&mut Value> {
         self.files.get_mut(address)
+    }
+
+    pub(crate) fn each_mut(&mut self, change: impl FnMut(&mut Value)) {
+        self.files.values_mut().for_each(change);
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {

@@ -4,7 +4,6 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Keyword, ValidationError, ValidationOptions};
 use serde_json::Value;
 
-use super::Direction;
 use super::format::{NumberFormat, number_format};
 
 /// Set by rewriting: an integer has neither fraction nor exponent.
@@ -13,15 +12,16 @@ pub(super) const WRITTEN_INTEGER: &str = "x-portcullis-integer";
 /// Set by rewriting: the format of a number.
 pub(super) const NUMBER_FORMAT: &str = "x-portcullis-number-format";
 
-/// Teaches the validator the keywords for one direction.
-pub(super) fn register(options: ValidationOptions<'_>, direction: Direction) -> ValidationOptions<'_> {
-    let hidden = match direction {
-        Direction::Request => "readOnly",
-        Direction::Response => "writeOnly",
-    };
+/// Set by rewriting: a member that the direction hides. Its value is the keyword that hides it.
+pub(super) const HIDDEN: &str = "x-portcullis-hidden";
+
+/// Teaches the validator the keywords.
+pub(super) fn register(options: ValidationOptions<'_>) -> ValidationOptions<'_> {
     options
-        // SECURITY: a member that only the server may set is refused wherever it occurs (read_only.yaml).
-        .with_keyword(hidden, |_, value, _| Ok(Box::new(Hidden(value.as_bool() == Some(true)))))
+        .with_keyword(HIDDEN, |_, value, _| {
+            let keyword = if value == "writeOnly" { "writeOnly" } else { "readOnly" };
+            Ok(Box::new(Hidden(keyword)))
+        })
         .with_keyword(WRITTEN_INTEGER, |_, _, _| Ok(Box::new(WrittenInteger)))
         .with_keyword(NUMBER_FORMAT, |_, value, _| {
             let format = value.as_str().and_then(number_format);
@@ -32,15 +32,15 @@ pub(super) fn register(options: ValidationOptions<'_>, direction: Direction) -> 
 }
 
 /// `readOnly` in a request, `writeOnly` in a response.
-struct Hidden(bool);
+struct Hidden(&'static str);
 
 impl<'i> Keyword<'i> for Hidden {
-    fn validate(&self, instance: &'i Value) -> Result<(), ValidationError<'i>> {
-        refuse_unless(self.is_valid(instance))
+    fn validate(&self, _: &'i Value) -> Result<(), ValidationError<'i>> {
+        Err(ValidationError::custom(self.0))
     }
 
     fn is_valid(&self, _: &'i Value) -> bool {
-        !self.0
+        false
     }
 }
 
@@ -108,9 +108,9 @@ pub(super) fn fixed(kind: &ValidationErrorKind) -> &'static str {
         Kind::UnevaluatedProperties { .. } => "unevaluatedProperties",
         Kind::UniqueItems => "uniqueItems",
         Kind::Referencing(_) => "$ref",
-        Kind::Custom { keyword, .. } => match keyword.as_str() {
-            "readOnly" => "readOnly",
-            "writeOnly" => "writeOnly",
+        Kind::Custom { keyword, message } => match keyword.as_str() {
+            HIDDEN if message == "writeOnly" => "writeOnly",
+            HIDDEN => "readOnly",
             NUMBER_FORMAT => "format",
             WRITTEN_INTEGER => "type",
             _ => "schema",

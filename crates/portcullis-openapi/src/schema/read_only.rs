@@ -25,7 +25,7 @@ fn collect(files: &Files, at: &Target, direction: Direction, names: &mut BTreeSe
     if let Some(Value::Object(properties)) = schema.get("properties") {
         let place = at.member("properties");
         for name in properties.keys() {
-            if is_hidden(files, &place.member(name), direction, 0) {
+            if is_hidden(files, &place.member(name), direction) {
                 names.insert(name.clone());
             }
         }
@@ -42,12 +42,21 @@ fn collect(files: &Files, at: &Target, direction: Direction, names: &mut BTreeSe
     }
 }
 
-fn is_hidden(files: &Files, at: &Target, direction: Direction, depth: usize) -> bool {
-    let Some(Value::Object(schema)) = at.value(files) else { return false };
-    let keyword = match direction {
+/// The keyword that hides a member.
+pub(super) fn keyword(direction: Direction) -> &'static str {
+    match direction {
         Direction::Request => "readOnly",
         Direction::Response => "writeOnly",
-    };
+    }
+}
+
+/// Whether the schema of a member hides it, itself or by reference or composition.
+pub(super) fn is_hidden(files: &Files, at: &Target, direction: Direction) -> bool {
+    says_hidden(files, at, keyword(direction), 0)
+}
+
+fn says_hidden(files: &Files, at: &Target, keyword: &str, depth: usize) -> bool {
+    let Some(Value::Object(schema)) = at.value(files) else { return false };
     if schema.get(keyword) == Some(&Value::Bool(true)) {
         return true;
     }
@@ -56,11 +65,11 @@ fn is_hidden(files: &Files, at: &Target, direction: Direction, depth: usize) -> 
     }
     if let Some(Value::String(reference)) = schema.get("$ref")
         && let Ok(target) = at.follow(reference)
-        && is_hidden(files, &target, direction, depth + 1)
+        && says_hidden(files, &target, keyword, depth + 1)
     {
         return true;
     }
     let Some(Value::Array(parts)) = schema.get("allOf") else { return false };
     let place = at.member("allOf");
-    (0..parts.len()).any(|index| is_hidden(files, &place.member(&index.to_string()), direction, depth + 1))
+    (0..parts.len()).any(|index| says_hidden(files, &place.member(&index.to_string()), keyword, depth + 1))
 }

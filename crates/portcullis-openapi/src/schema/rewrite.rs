@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 
 use super::discriminator;
 use super::format::number_format;
-use super::keywords::{NUMBER_FORMAT, WRITTEN_INTEGER};
-use super::read_only;
+use super::keywords::{HIDDEN, NUMBER_FORMAT, WRITTEN_INTEGER};
+use super::{effort, read_only};
 use super::{Dialect, Direction};
 use crate::document::{Files, LoadError, Target};
 
@@ -92,12 +92,16 @@ impl Work<'_> {
         if depth > DEEPEST {
             return Err(at.error("schemas are nested too deep"));
         }
+        if effort::is_guard(members) {
+            return Ok(());
+        }
         if let Some(Value::String(reference)) = members.get("$ref") {
             if let Ok(target) = at.follow(reference) {
                 self.reach(target);
             }
             if self.dialect == Dialect::V30 {
-                members.retain(|name, _| name == "$ref");
+                members.retain(|name, _| name == "$ref" || name == HIDDEN);
+                effort::guard(members);
                 return Ok(());
             }
         }
@@ -121,7 +125,9 @@ impl Work<'_> {
             required.retain(|name| !name.as_str().is_some_and(|name| hidden.contains(name)));
         }
         discriminator::rewrite(self, members, at)?;
-        self.below(members, at, &hidden, depth)
+        self.below(members, at, &hidden, depth)?;
+        effort::guard(members);
+        Ok(())
     }
 
     /// The schemas inside of a schema.
@@ -140,8 +146,14 @@ impl Work<'_> {
                     "properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas",
                     Value::Object(schemas),
                 ) => {
-                    for (name, schema) in schemas.iter_mut() {
-                        self.schema(schema, &place.member(name), &none, depth + 1)?;
+                    for (below, schema) in schemas.iter_mut() {
+                        let place = place.member(below);
+                        self.schema(schema, &place, &none, depth + 1)?;
+                        // SECURITY: what only the server may set is refused (read_only.yaml). It is marked where it is a
+                        // member, since the same schema may describe a parameter, where the keyword means nothing.
+                        if matches!(name.as_str(), "properties" | "patternProperties") {
+                            self.mark(schema, &place);
+                        }
                     }
                 }
                 ("allOf" | "anyOf" | "oneOf" | "prefixItems" | "items", Value::Array(schemas)) => {
@@ -156,11 +168,25 @@ impl Work<'_> {
                     | "propertyNames" | "unevaluatedItems" | "unevaluatedProperties" | "contentSchema"
                     | discriminator::BASE,
                     schema @ Value::Object(_),
-                ) => self.schema(schema, &place, &none, depth + 1)?,
+                ) => {
+                    self.schema(schema, &place, &none, depth + 1)?;
+                    if name == "additionalProperties" {
+                        self.mark(schema, &place);
+                    }
+                }
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    /// Marks the schema of a member that the direction hides.
+    fn mark(&self, schema: &mut Value, at: &Target) {
+        if let Value::Object(schema) = schema
+            && read_only::is_hidden(self.source, at, self.direction)
+        {
+            schema.insert(HIDDEN.into(), read_only::keyword(self.direction).into());
+        }
     }
 }
 

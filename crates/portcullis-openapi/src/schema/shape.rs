@@ -254,8 +254,11 @@ impl Shape {
                 self.gather(union);
             }
         }
-        // The schema that a discriminator picks declares members, whichever it is.
-        if schema.contains_key("then") {
+        // A reference, behind its guard.
+        if super::effort::is_guard(schema) {
+            self.add(files, &at.member("then"), depth, levels);
+        } else if schema.contains_key("then") {
+            // The schema that a discriminator picks declares members, whichever it is.
             let mut chosen = Shape::anything();
             chosen.add(files, &at.member("then"), depth, levels);
             self.gather(chosen);
