@@ -26,11 +26,15 @@ pub(crate) fn install() -> Outcome<()> {
     fs::create_dir_all(&home).context(|| format!("making {}", home.display()))?;
     let python = debian::require("python3", "python3")?;
     // An environment of its own: the system's Python may not be changed.
-    run(Command::new(python).args(["-m", "venv", "python"]).current_dir(&home), "python3 -m venv (python3-venv)")?;
+    run(
+        Command::new(python).args(["-m", "venv", "python"]).current_dir(&home),
+        "python3 -m venv (python3-venv)",
+    )?;
     let mut fetch = Command::new(home.join("python/bin/pip"));
     fetch.args(["download", "--quiet", "--no-deps", "--no-binary", "jsonschema", PACKAGE]);
     run(fetch.current_dir(&home), "pip download")?;
-    let digest = Command::new("sha256sum").arg(ARCHIVE).current_dir(&home).output().context(|| "sha256sum".into())?;
+    let digest =
+        Command::new("sha256sum").arg(ARCHIVE).current_dir(&home).output().context(|| "sha256sum".into())?;
     if !String::from_utf8_lossy(&digest.stdout).starts_with(SHA256) {
         return Err(Failure::new(format!("{ARCHIVE} is not the file that was expected")));
     }

@@ -37,7 +37,8 @@ impl Responses {
             let response = Response::parse(&node, compiler)?;
             if status == "default" {
                 responses.default = Some(response);
-            } else if let Some(digit) = status.strip_suffix("XX").and_then(|digit| digit.parse::<u16>().ok()) {
+            } else if let Some(digit) = status.strip_suffix("XX").and_then(|digit| digit.parse::<u16>().ok())
+            {
                 responses.ranges.insert(digit, response);
             } else if let Ok(status) = status.parse::<u16>() {
                 responses.exact.insert(status, response);
@@ -121,7 +122,10 @@ fn without_undeclared(checker: &Checker, value: &mut Value) -> bool {
     for entry in evaluation.iter_annotations() {
         let schema = entry.schema_location.to_string();
         let keyword = schema.rsplit('/').next().unwrap_or_default();
-        if !matches!(keyword, "properties" | "patternProperties" | "additionalProperties" | "unevaluatedProperties") {
+        if !matches!(
+            keyword,
+            "properties" | "patternProperties" | "additionalProperties" | "unevaluatedProperties"
+        ) {
             continue;
         }
         let names = declared.entry(entry.instance_location.to_string()).or_default();

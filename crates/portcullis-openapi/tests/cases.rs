@@ -1,5 +1,11 @@
 //! The semantics, case by case: `cases/*.yaml`, each file with what is let through and what is not.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::path::Path;
 
@@ -20,7 +26,8 @@ fn cases() -> Vec<(String, Value)> {
     files.sort();
     let read = |path: &std::path::PathBuf| {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        let files = Files::new(&name, &std::fs::read(path).unwrap()).unwrap_or_else(|error| panic!("{error}"));
+        let files =
+            Files::new(&name, &std::fs::read(path).unwrap()).unwrap_or_else(|error| panic!("{error}"));
         (name, files.document().unwrap().clone())
     };
     files.iter().map(read).collect()
@@ -29,7 +36,12 @@ fn cases() -> Vec<(String, Value)> {
 impl<'a> Group<'a> {
     fn new(file: &str, value: &'a Value, version: &str) -> Self {
         let mut operation = Map::from_iter([("responses".into(), json!({ "200": { "description": "d" } }))]);
-        for (ours, theirs) in [("parameters", "parameters"), ("body", "requestBody"), ("responses", "responses"), ("security", "security")] {
+        for (ours, theirs) in [
+            ("parameters", "parameters"),
+            ("body", "requestBody"),
+            ("responses", "responses"),
+            ("security", "security"),
+        ] {
             if let Some(part) = value.get(ours) {
                 operation.insert(theirs.into(), part.clone());
             }
@@ -66,24 +78,28 @@ impl<'a> Group<'a> {
         let mut body = "";
         let mut target = self.value.get("path").and_then(Value::as_str).unwrap_or("/p");
         let mut fields: Vec<(&str, &str)> = Vec::new();
-        let media_type = case.get("type").or(self.value.get("type")).and_then(Value::as_str).unwrap_or("application/json");
+        let media_type =
+            case.get("type").or(self.value.get("type")).and_then(Value::as_str).unwrap_or("application/json");
         match case {
             Value::String(text) if has_body => body = text,
             Value::String(text) => match self.value.get("field") {
                 Some(field) => fields.push((field.as_str().unwrap(), text)),
                 None => target = text,
             },
-            _ => {
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
                 target = case.get("target").and_then(Value::as_str).unwrap_or(target);
                 body = case.get("body").and_then(Value::as_str).unwrap_or_default();
             }
         }
         match case.get("fields").and_then(Value::as_array) {
-            Some(list) => fields.extend(list.iter().map(|pair| (pair[0].as_str().unwrap(), pair[1].as_str().unwrap()))),
+            Some(list) => {
+                fields.extend(list.iter().map(|pair| (pair[0].as_str().unwrap(), pair[1].as_str().unwrap())))
+            }
             None if has_body || case.get("type").is_some() => fields.push(("content-type", media_type)),
             None => {}
         }
-        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let (path, query) =
+            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let method = case.get("method").and_then(Value::as_str).unwrap_or(method(self.value));
         let found = match self.api.operation(method, path) {
             Match::Operation(found) => found,
@@ -92,7 +108,11 @@ impl<'a> Group<'a> {
         };
         let fields = fields.as_slice();
         if let Some(status) = case.get("status").and_then(Value::as_u64) {
-            let judged = found.operation().judge_response(status.try_into().unwrap(), &Listed(fields), body.as_bytes());
+            let judged = found.operation().judge_response(
+                status.try_into().unwrap(),
+                &Listed(fields),
+                body.as_bytes(),
+            );
             return judged.err().map_or_else(String::new, |violations| violations.to_string());
         }
         let view = RequestView { query, fields: &Listed(fields), body: body.as_bytes() };
@@ -120,8 +140,23 @@ fn every_case_is_judged_as_written() {
     for (file, groups) in &cases() {
         for group in groups.as_array().unwrap() {
             let known = [
-                "about", "versions", "parameters", "shared", "body", "schema", "components", "schemes", "security", "path",
-                "method", "field", "type", "unknown", "responses", "allow", "deny",
+                "about",
+                "versions",
+                "parameters",
+                "shared",
+                "body",
+                "schema",
+                "components",
+                "schemes",
+                "security",
+                "path",
+                "method",
+                "field",
+                "type",
+                "unknown",
+                "responses",
+                "allow",
+                "deny",
             ];
             for key in group.as_object().unwrap().keys() {
                 assert!(known.contains(&key.as_str()), "{file}: {key}");
@@ -130,7 +165,8 @@ fn every_case_is_judged_as_written() {
             for version in group.get("versions").unwrap_or(&both).as_array().unwrap() {
                 let group = Group::new(file, group, version.as_str().unwrap());
                 let about = format!("{} ({}), {}", group.file, group.version, group.value["about"]);
-                let listed = |key: &str| group.value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+                let listed =
+                    |key: &str| group.value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
                 for case in listed("allow") {
                     allowed += 1;
                     let said = group.judge(&case);

@@ -1,6 +1,12 @@
 //! What an attacker sends to make judging expensive: each is refused, or judged, within a bound on time and memory that the
 //! test prints and checks. One test, so that the figures are of one thing at a time.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -45,7 +51,8 @@ fn api(schema: &Value, components: &Value) -> Result<Api, String> {
         },
         "components": components
     });
-    Api::compile(&Files::from_value("api.yaml", document), &Options::default()).map_err(|error| error.to_string())
+    Api::compile(&Files::from_value("api.yaml", document), &Options::default())
+        .map_err(|error| error.to_string())
 }
 
 fn judge(api: &Api, target: &str, fields: &[(&str, &str)], body: &[u8]) -> String {
@@ -54,7 +61,10 @@ fn judge(api: &Api, target: &str, fields: &[(&str, &str)], body: &[u8]) -> Strin
     match api.operation(method, path) {
         Match::Operation(found) => {
             let said = found.judge(&RequestView { query, fields: &One(fields), body });
-            said.map_or_else(|violations| format!("{} {violations}", violations.status()), |()| "passed".into())
+            said.map_or_else(
+                |violations| format!("{} {violations}", violations.status()),
+                |()| "passed".into(),
+            )
         }
         Match::UndeclaredMethod { .. } => "405".into(),
         Match::UndeclaredPath => "404".into(),
@@ -80,7 +90,8 @@ fn hostile_messages_are_bounded() {
         { "not": { "properties": { "of": { "$ref": "#/components/schemas/Choice" } } } }
     ] } } });
     for step in 0..60 {
-        components["schemas"][format!("C{step}")] = json!({ "$ref": format!("#/components/schemas/C{}", step + 1) });
+        components["schemas"][format!("C{step}")] =
+            json!({ "$ref": format!("#/components/schemas/C{}", step + 1) });
     }
     components["schemas"]["C60"] = json!({ "type": "integer" });
     let schema = json!({ "properties": {
@@ -112,31 +123,144 @@ fn hostile_messages_are_bounded() {
     let long_query = format!("/q?{}", "x=1&".repeat(2048));
     let slashes = "/".repeat(8192);
     let cases: Vec<(&str, &str, &[(&str, &str)], Vec<u8>, &str)> = vec![
-        ("64 KiB of nested lists", "/json", json_type, "[".repeat(64 * 1024).into_bytes(), "400 body: json.depth"),
-        ("64 KiB of nested objects", "/json", json_type, "{\"a\":".repeat(13 * 1024).into_bytes(), "400 body: json.depth"),
-        ("a name of 1 MiB", "/json", json_type, member(&"k".repeat(mib - 8), "1"), "400 body: json.name_length"),
-        ("a text of 1 MiB", "/json", json_type, member("a", &format!("\"{}\"", "v".repeat(mib - 16))), "passed"),
-        ("a number of 1 MiB", "/json", json_type, "1".repeat(mib).into_bytes(), "400 body: json.number_length"),
-        ("a million values", "/json", json_type, format!("[{}1]", "1,".repeat(mib / 2 - 2)).into_bytes(), "400 body: json.items"),
-        ("many lists of many", "/json", json_type, format!("[{}1]", format!("[{}1],", "1,".repeat(999)).repeat(500)).into_bytes(), "400 body: json.nodes"),
-        ("one name a thousand times", "/json", json_type, format!("{{{}\"a\":1}}", "\"a\":1,".repeat(100_000)).into_bytes(), "400 body: json.duplicate_member"),
-        ("a thousand names", "/json", json_type, format!("{{{}\"z\":1}}", (0..2000).map(|n| format!("\"a{n}\":1,")).collect::<String>()).into_bytes(), "400 body: json.members"),
-        ("a pattern that backtracks elsewhere", "/json", json_type, member("slow", &format!("\"{}!\"", "a".repeat(64 * 1024))), "422 body /slow: pattern"),
-        ("a pattern of words", "/json", json_type, member("words", &format!("\"{}!\"", "a".repeat(64 * 1024))), "422 body /words: pattern"),
-        ("ten thousand items that differ", "/json", json_type, member("unique", &format!("[{}]", (0..9999).map(|n| format!("[{n}]")).collect::<Vec<_>>().join(","))), "passed"),
+        (
+            "64 KiB of nested lists",
+            "/json",
+            json_type,
+            "[".repeat(64 * 1024).into_bytes(),
+            "400 body: json.depth",
+        ),
+        (
+            "64 KiB of nested objects",
+            "/json",
+            json_type,
+            "{\"a\":".repeat(13 * 1024).into_bytes(),
+            "400 body: json.depth",
+        ),
+        (
+            "a name of 1 MiB",
+            "/json",
+            json_type,
+            member(&"k".repeat(mib - 8), "1"),
+            "400 body: json.name_length",
+        ),
+        (
+            "a text of 1 MiB",
+            "/json",
+            json_type,
+            member("a", &format!("\"{}\"", "v".repeat(mib - 16))),
+            "passed",
+        ),
+        (
+            "a number of 1 MiB",
+            "/json",
+            json_type,
+            "1".repeat(mib).into_bytes(),
+            "400 body: json.number_length",
+        ),
+        (
+            "a million values",
+            "/json",
+            json_type,
+            format!("[{}1]", "1,".repeat(mib / 2 - 2)).into_bytes(),
+            "400 body: json.items",
+        ),
+        (
+            "many lists of many",
+            "/json",
+            json_type,
+            format!("[{}1]", format!("[{}1],", "1,".repeat(999)).repeat(500)).into_bytes(),
+            "400 body: json.nodes",
+        ),
+        (
+            "one name a thousand times",
+            "/json",
+            json_type,
+            format!("{{{}\"a\":1}}", "\"a\":1,".repeat(100_000)).into_bytes(),
+            "400 body: json.duplicate_member",
+        ),
+        (
+            "a thousand names",
+            "/json",
+            json_type,
+            format!("{{{}\"z\":1}}", (0..2000).map(|n| format!("\"a{n}\":1,")).collect::<String>())
+                .into_bytes(),
+            "400 body: json.members",
+        ),
+        (
+            "a pattern that backtracks elsewhere",
+            "/json",
+            json_type,
+            member("slow", &format!("\"{}!\"", "a".repeat(64 * 1024))),
+            "422 body /slow: pattern",
+        ),
+        (
+            "a pattern of words",
+            "/json",
+            json_type,
+            member("words", &format!("\"{}!\"", "a".repeat(64 * 1024))),
+            "422 body /words: pattern",
+        ),
+        (
+            "ten thousand items that differ",
+            "/json",
+            json_type,
+            member(
+                "unique",
+                &format!("[{}]", (0..9999).map(|n| format!("[{n}]")).collect::<Vec<_>>().join(",")),
+            ),
+            "passed",
+        ),
         ("alternatives within alternatives", "/json", json_type, tree("tree", 40), "422 body: schema"),
         ("choices within choices", "/json", json_type, tree("choice", 40), "422 body /choice: oneOf"),
-        ("more references than a value of its size deserves", "/json", json_type, member("chain", &format!("[{}1]", "1,".repeat(3000))), "413 body: too_complex"),
-        ("a gzip bomb of 100 MiB", "/json", gzip_type, gzip(&vec![b' '; 100 * mib]), "413 body: decoded_size"),
+        (
+            "more references than a value of its size deserves",
+            "/json",
+            json_type,
+            member("chain", &format!("[{}1]", "1,".repeat(3000))),
+            "413 body: too_complex",
+        ),
+        (
+            "a gzip bomb of 100 MiB",
+            "/json",
+            gzip_type,
+            gzip(&vec![b' '; 100 * mib]),
+            "413 body: decoded_size",
+        ),
         ("a gzip bomb within the cap", "/json", gzip_type, gzip(&vec![b' '; mib]), "413 body: decoded_size"),
         ("a form of 1 MiB", "/form", form, fill("a=1&"), "400 body: too_many"),
         ("a form of separators", "/form", form, fill("&"), "passed"),
-        ("ten thousand parts", "/parts", parts, format!("{}--B--", "--B\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n".repeat(10_000)).into_bytes(), "400 body: multipart.parts"),
+        (
+            "ten thousand parts",
+            "/parts",
+            parts,
+            format!("{}--B--", "--B\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n".repeat(10_000))
+                .into_bytes(),
+            "400 body: multipart.parts",
+        ),
         ("nearly a boundary, again and again", "/parts", parts, near, "400 body: multipart.syntax"),
         ("nested elements", "/xml", xml, fill("<a>"), "400 body: xml.depth"),
-        ("many elements", "/xml", xml, format!("<a>{}</a>", "<b/>".repeat(250_000)).into_bytes(), "400 body: xml.nodes"),
-        ("many attributes", "/xml", xml, format!("<a {}/>", (0..20_000).map(|n| format!("a{n}=\"1\" ")).collect::<String>()).into_bytes(), "400 body: xml.members"),
-        ("entities that multiply", "/xml", xml, b"<!DOCTYPE a [<!ENTITY b \"xxxxxxxxxx\"><!ENTITY c \"&b;&b;&b;&b;\">]><a>&c;</a>".to_vec(), "400 body: xml.doctype"),
+        (
+            "many elements",
+            "/xml",
+            xml,
+            format!("<a>{}</a>", "<b/>".repeat(250_000)).into_bytes(),
+            "400 body: xml.nodes",
+        ),
+        (
+            "many attributes",
+            "/xml",
+            xml,
+            format!("<a {}/>", (0..20_000).map(|n| format!("a{n}=\"1\" ")).collect::<String>()).into_bytes(),
+            "400 body: xml.members",
+        ),
+        (
+            "entities that multiply",
+            "/xml",
+            xml,
+            b"<!DOCTYPE a [<!ENTITY b \"xxxxxxxxxx\"><!ENTITY c \"&b;&b;&b;&b;\">]><a>&c;</a>".to_vec(),
+            "400 body: xml.doctype",
+        ),
         ("8 KiB of query", &long_query, &[], Vec::new(), "400 query: too_many"),
         ("a long path", &long_path, &[], Vec::new(), "passed"),
         ("a path of slashes", &slashes, &[], Vec::new(), "404"),

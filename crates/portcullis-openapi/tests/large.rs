@@ -3,7 +3,13 @@
 //!
 //! The file is `OCTOKIT_OPENAPI`, or where the counterparts are installed; without either, the test says so and judges
 //! nothing.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -38,7 +44,9 @@ fn follow<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
 /// Every example of a parameter, a body or a response.
 fn examples<'a>(document: &'a Value, owner: &'a Value) -> Vec<&'a Value> {
     let mut found: Vec<&Value> = owner.get("example").into_iter().collect();
-    for example in owner.get("examples").and_then(Value::as_object).into_iter().flat_map(|examples| examples.values()) {
+    for example in
+        owner.get("examples").and_then(Value::as_object).into_iter().flat_map(|examples| examples.values())
+    {
         found.extend(follow(document, example).get("value"));
     }
     found
@@ -48,17 +56,32 @@ fn examples<'a>(document: &'a Value, owner: &'a Value) -> Vec<&'a Value> {
 fn sample(document: &Value, parameter: &Value) -> Option<String> {
     let schema = follow(document, parameter.get("schema")?);
     let named = examples(document, parameter).into_iter().next();
-    let value = named.or(schema.get("example")).or(schema.get("default")).or(schema.get("enum").map(|list| &list[0]));
+    let value =
+        named.or(schema.get("example")).or(schema.get("default")).or(schema.get("enum").map(|list| &list[0]));
     let text = match value {
         Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(items)) => items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect::<Vec<_>>().join(","),
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+            .collect::<Vec<_>>()
+            .join(","),
         Some(value) if value.is_object() => return None,
         Some(value) => value.to_string(),
         None if parameter["in"] == "query" => return None,
         None if schema["type"] == "integer" => "1".into(),
         None => "abc".into(),
     };
-    Some(text.bytes().map(|byte| if byte.is_ascii_alphanumeric() || b",-._".contains(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect())
+    Some(
+        text.bytes()
+            .map(|byte| {
+                if byte.is_ascii_alphanumeric() || b",-._".contains(&byte) {
+                    char::from(byte).to_string()
+                } else {
+                    format!("%{byte:02X}")
+                }
+            })
+            .collect(),
+    )
 }
 
 #[derive(Default)]
@@ -71,7 +94,10 @@ impl Tally {
     fn add(&mut self, about: String, said: Result<(), portcullis_openapi::Violations>) {
         self.judged += 1;
         if let Err(violations) = said {
-            self.wrong.entry(violations.iter().next().unwrap().reason.into()).or_default().push(format!("{about}: {violations}"));
+            self.wrong
+                .entry(violations.iter().next().unwrap().reason.into())
+                .or_default()
+                .push(format!("{about}: {violations}"));
         }
     }
 }
@@ -146,9 +172,14 @@ fn judge(
     }
     let query = query.join("&");
     let method = method.to_uppercase();
-    let Match::Operation(found) = api.operation(&method, &path) else { panic!("{about} is not found at {path}") };
+    let Match::Operation(found) = api.operation(&method, &path) else {
+        panic!("{about} is not found at {path}")
+    };
     let none = serde_json::Map::new();
-    let contents = operation.get("requestBody").map(|body| follow(document, body)["content"].as_object().unwrap()).unwrap_or(&none);
+    let contents = operation
+        .get("requestBody")
+        .map(|body| follow(document, body)["content"].as_object().unwrap())
+        .unwrap_or(&none);
     let mut bodies: Vec<(Option<&str>, Vec<u8>)> = Vec::new();
     for (media_type, content) in contents {
         for example in examples(document, content) {
@@ -183,7 +214,9 @@ fn judge(
                     if name.eq_ignore_ascii_case("content-type") {
                         continue;
                     }
-                    fields.extend(examples(document, header).first().map(|value| (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))));
+                    fields.extend(examples(document, header).first().map(|value| {
+                        (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+                    }));
                 }
                 let said = found.operation().judge_response(number, &Listed(fields), body.as_bytes());
                 responses.add(format!("{about} {status} {media_type}"), said);

@@ -2,7 +2,13 @@
 //!
 //! The suite's folder is `JSON_SCHEMA_TEST_SUITE`, or where `cargo xtask test` puts it; without either, the
 //! test says so and judges nothing.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +24,8 @@ const KNOWN: &[(&str, &str)] = &[
 ];
 
 fn folder() -> Option<PathBuf> {
-    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/counterparts/openapi/json-schema-test-suite");
+    let installed = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../target/counterparts/openapi/json-schema-test-suite");
     let folder = std::env::var_os("JSON_SCHEMA_TEST_SUITE").map_or(installed, PathBuf::from);
     folder.join("tests").is_dir().then_some(folder)
 }
@@ -50,7 +57,9 @@ fn the_suite_passes_but_for_what_is_listed() {
     let remotes = folder.join("remotes");
     let remotes: Vec<(String, Value)> = files(&remotes)
         .iter()
-        .map(|path| (format!("http://localhost:1234/{}", path.strip_prefix(&remotes).unwrap().display()), json(path)))
+        .map(|path| {
+            (format!("http://localhost:1234/{}", path.strip_prefix(&remotes).unwrap().display()), json(path))
+        })
         .collect();
     let mut unexpected = Vec::new();
     let mut used = vec![false; KNOWN.len()];
@@ -63,7 +72,13 @@ fn the_suite_passes_but_for_what_is_listed() {
         let mut figures: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
         for path in files(&root) {
             let name = path.strip_prefix(&root).unwrap().display().to_string();
-            let part = if name.starts_with("optional/format") { "formats" } else if name.starts_with("optional") { "optional" } else { "required" };
+            let part = if name.starts_with("optional/format") {
+                "formats"
+            } else if name.starts_with("optional") {
+                "optional"
+            } else {
+                "required"
+            };
             for group in json(&path).as_array().unwrap() {
                 let mut main = group["schema"].clone();
                 if let Some(members) = main.as_object_mut() {
@@ -86,10 +101,17 @@ fn the_suite_passes_but_for_what_is_listed() {
                         figures.0 += 1;
                         continue;
                     }
-                    let about = format!("{draft}/{name}: {}: {}", group["description"].as_str().unwrap(), test["description"].as_str().unwrap());
+                    let about = format!(
+                        "{draft}/{name}: {}: {}",
+                        group["description"].as_str().unwrap(),
+                        test["description"].as_str().unwrap()
+                    );
                     match KNOWN.iter().position(|(known, _)| about.contains(known)) {
                         Some(at) => used[at] = true,
-                        None => unexpected.push(format!("{about}: {}", said.map_or_else(|error| error.to_string(), |said| said.to_string()))),
+                        None => unexpected.push(format!(
+                            "{about}: {}",
+                            said.map_or_else(|error| error.to_string(), |said| said.to_string())
+                        )),
                     }
                 }
             }

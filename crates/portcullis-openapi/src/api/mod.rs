@@ -109,8 +109,7 @@ impl Api {
         let request_compiler = Compiler::new(&requests)?;
         let responses =
             if options.responses { Some(rewrite(files, dialect, Direction::Response)?) } else { None };
-        let response_compiler =
-            responses.as_ref().map(Compiler::new).transpose()?;
+        let response_compiler = responses.as_ref().map(Compiler::new).transpose()?;
         let root = Node::root(&requests)?;
         let schemes = security::schemes(&root)?;
         let default = security::requirements(&root, &schemes)?.unwrap_or_default();
@@ -126,7 +125,8 @@ impl Api {
         let mut paths: Vec<DeclaredPath> = Vec::new();
         if let Some(declared) = root.get("paths")? {
             for (template, item) in declared.each()? {
-                let (index, variables) = tree.insert(template, paths.len()).map_err(|message| item.error(message))?;
+                let (index, variables) =
+                    tree.insert(template, paths.len()).map_err(|message| item.error(message))?;
                 if index == paths.len() {
                     paths.push(DeclaredPath { operations: Vec::new(), allowed: String::new() });
                 }
@@ -158,7 +158,8 @@ impl Api {
     pub fn operation<'a>(&'a self, method: &str, path: &'a str) -> Match<'a> {
         let relative = self.base_paths.iter().filter_map(|base| path.strip_prefix(base.as_str()));
         let found = relative.filter(|path| path.starts_with('/')).find_map(|path| self.tree.find(path));
-        let Some((declared, captures)) = found.and_then(|(index, captures)| Some((self.paths.get(index)?, captures)))
+        let Some((declared, captures)) =
+            found.and_then(|(index, captures)| Some((self.paths.get(index)?, captures)))
         else {
             return Match::UndeclaredPath;
         };

@@ -111,7 +111,8 @@ impl Operation {
         let Some(lines) = texts(fields, "cookie") else {
             return report.add(Class::Malformed, Place::Cookie, "", "utf8");
         };
-        let pairs = lines.iter().flat_map(|line| line.split(';')).map(str::trim).filter(|pair| !pair.is_empty());
+        let pairs =
+            lines.iter().flat_map(|line| line.split(';')).map(str::trim).filter(|pair| !pair.is_empty());
         let pairs: Option<Vec<(&str, &str)>> = pairs.map(|pair| pair.split_once('=')).collect();
         let Some(pairs) = pairs else {
             return report.add(Class::Malformed, Place::Cookie, "", "style");
@@ -169,7 +170,9 @@ impl Context<'_> {
         let mut parameters = self.parameters(item, node)?;
         let mut path = Vec::new();
         for name in variables {
-            let at = parameters.iter().position(|parameter| parameter.place == Place::Path && parameter.name == *name);
+            let at = parameters
+                .iter()
+                .position(|parameter| parameter.place == Place::Path && parameter.name == *name);
             let at = at.ok_or_else(|| node.error(format!("the path variable `{name}` is not declared")))?;
             path.push(parameters.remove(at));
         }
@@ -222,7 +225,9 @@ impl Context<'_> {
                 let mut known = parameters.iter().enumerate().filter(|(_, known)| same(known));
                 match known.next() {
                     Some((index, _)) if index >= inherited => {
-                        return Err(declared.error(format!("the parameter `{}` is declared twice", parameter.name)));
+                        return Err(
+                            declared.error(format!("the parameter `{}` is declared twice", parameter.name))
+                        );
                     }
                     Some(_) => {}
                     None => parameters.push(parameter),

@@ -49,7 +49,10 @@ pub(crate) fn schemes(root: &Node<'_>) -> Result<BTreeMap<String, SecurityScheme
                 if !matches!(place, "query" | "header" | "cookie") {
                     return Err(node.error(format!("`in: {place}` is not a place for a key")));
                 }
-                SecurityScheme::ApiKey { place: place.to_owned(), name: node.required_text("name")?.to_owned() }
+                SecurityScheme::ApiKey {
+                    place: place.to_owned(),
+                    name: node.required_text("name")?.to_owned(),
+                }
             }
             "http" => SecurityScheme::Http { scheme: node.required_text("scheme")?.to_ascii_lowercase() },
             "oauth2" => SecurityScheme::OAuth2,

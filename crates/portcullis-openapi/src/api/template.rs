@@ -163,8 +163,17 @@ mod tests {
 
     #[test]
     fn concrete_comes_before_templated() {
-        let tree = tree(&["/", "/pets/{id}", "/pets/mine", "/pets/mine/{x}/z", "/{any}/{x}/y", "/files/{n}.{e}", "/files/{n}.json",
-            "/compare/{base}...{head}", "/caf%C3%A9"]);
+        let tree = tree(&[
+            "/",
+            "/pets/{id}",
+            "/pets/mine",
+            "/pets/mine/{x}/z",
+            "/{any}/{x}/y",
+            "/files/{n}.{e}",
+            "/files/{n}.json",
+            "/compare/{base}...{head}",
+            "/caf%C3%A9",
+        ]);
         for (path, expected) in [
             ("/", Some((0, vec![]))),
             ("/pets/mine", Some((2, vec![]))),

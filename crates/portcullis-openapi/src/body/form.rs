@@ -36,14 +36,17 @@ pub(super) fn encodings(media_type: &Node<'_>, compiler: &Compiler<'_>) -> Resul
     let Some(declared) = media_type.get("encoding")? else { return Ok(encodings) };
     for (name, node) in declared.each()? {
         let mut encoding = Encoding { explode: node.flag("explode")?, ..Encoding::default() };
-        for range in node.text("contentType")?.unwrap_or_default().split(',').filter(|range| !range.trim().is_empty()) {
+        for range in
+            node.text("contentType")?.unwrap_or_default().split(',').filter(|range| !range.trim().is_empty())
+        {
             let range = MediaRange::parse(range).ok_or_else(|| node.error("this is not a media type"))?;
             encoding.content_types.push(range);
         }
         if let Some(style) = node.text("style")? {
             let known = Style::named(style)
                 .filter(|style| !matches!(style, Style::Matrix | Style::Label | Style::Simple));
-            encoding.style = Some(known.ok_or_else(|| node.error(format!("`style: {style}` is not for forms")))?);
+            encoding.style =
+                Some(known.ok_or_else(|| node.error(format!("`style: {style}` is not for forms")))?);
         }
         if let Some(fields) = node.get("headers")? {
             for (field, header) in fields.each()? {
@@ -92,7 +95,8 @@ impl Members {
 impl Form<'_> {
     /// Judges a body of pairs.
     pub(super) fn judge_pairs(&self, body: &[u8], report: &mut Report) {
-        let malformed = |name: &str, reason, report: &mut Report| report.add(Class::Malformed, Place::Body, name, reason);
+        let malformed =
+            |name: &str, reason, report: &mut Report| report.add(Class::Malformed, Place::Body, name, reason);
         let Ok(text) = std::str::from_utf8(body) else { return malformed("", "utf8", report) };
         let mut query = match Query::parse(text, self.limits.parts) {
             Ok(query) => query,
@@ -113,7 +117,9 @@ impl Form<'_> {
             let choice = text.ok_or("percent_encoding").and_then(|text| Choice::of(text, types));
             match choice {
                 Ok(_) if members.narrow.contains_key(&pair.name) => malformed(&pair.name, "repeated", report),
-                Ok(choice) => members.add(&pair.name, Readings(vec![choice.value(false), choice.value(true)])),
+                Ok(choice) => {
+                    members.add(&pair.name, Readings(vec![choice.value(false), choice.value(true)]))
+                }
                 Err(reason) => malformed(&pair.name, reason, report),
             }
         }
@@ -205,7 +211,9 @@ impl Form<'_> {
                 Ok(_) if members.narrow.contains_key(&part.name) => {
                     report.add(Class::Malformed, Place::Body, &part.name, "repeated");
                 }
-                Ok(choice) => members.add(&part.name, Readings(vec![choice.value(false), choice.value(true)])),
+                Ok(choice) => {
+                    members.add(&part.name, Readings(vec![choice.value(false), choice.value(true)]))
+                }
                 Err((class, reason)) => report.add(class, Place::Body, &part.name, reason),
             }
         }
@@ -222,7 +230,12 @@ impl Form<'_> {
     }
 
     /// What one part is, by its media type.
-    fn part(&self, part: &Part<'_>, shape: &Shape, report: &mut Report) -> Result<Choice, (Class, &'static str)> {
+    fn part(
+        &self,
+        part: &Part<'_>,
+        shape: &Shape,
+        report: &mut Report,
+    ) -> Result<Choice, (Class, &'static str)> {
         let encoding = self.encodings.get(&part.name);
         if let Some(encoding) = encoding {
             self.allowed(encoding, part.content_type.as_ref())?;
@@ -263,7 +276,11 @@ impl Form<'_> {
         let text = MediaType::parse("text/plain");
         let found = found.or(text.as_ref());
         let fits = |range: &MediaRange| found.is_some_and(|found| range.specificity(found).is_some());
-        if encoding.content_types.iter().any(fits) { Ok(()) } else { Err((Class::Unsupported, "content_type")) }
+        if encoding.content_types.iter().any(fits) {
+            Ok(())
+        } else {
+            Err((Class::Unsupported, "content_type"))
+        }
     }
 }
 

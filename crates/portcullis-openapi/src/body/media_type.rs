@@ -91,7 +91,8 @@ impl MediaRange {
     /// The format of every body in the range; `None` where the body itself says.
     pub(crate) fn format(&self) -> Option<Format> {
         let format = self.0.format();
-        (format == Format::Json || !(self.0.kind.contains('*') || self.0.subtype.contains('*'))).then_some(format)
+        (format == Format::Json || !(self.0.kind.contains('*') || self.0.subtype.contains('*')))
+            .then_some(format)
     }
 
     /// Whether it is one vendor's type, without a suffix that says what it is made of.
@@ -153,7 +154,8 @@ fn parameter_value(text: &str) -> Option<(String, &str)> {
 }
 
 pub(crate) fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 #[cfg(test)]
@@ -165,7 +167,20 @@ mod tests {
         let parsed = MediaType::parse("Application/Problem+JSON ; Charset=\"UTF-8\"; v=1").unwrap();
         assert_eq!((parsed.kind.as_str(), parsed.subtype.as_str()), ("application", "problem+json"));
         assert_eq!((parsed.parameter("charset"), parsed.is_utf8()), (Some("UTF-8"), true));
-        for bad in ["", "json", "a/", "/b", "a/b/c", "a/b; c", "a/b; c=", "a/b; c=1; C=2", "a/b c=1", "a/b; c=\"x", "a /b", "a/b, c/d"] {
+        for bad in [
+            "",
+            "json",
+            "a/",
+            "/b",
+            "a/b/c",
+            "a/b; c",
+            "a/b; c=",
+            "a/b; c=1; C=2",
+            "a/b c=1",
+            "a/b; c=\"x",
+            "a /b",
+            "a/b, c/d",
+        ] {
             assert_eq!(MediaType::parse(bad), None, "{bad}");
         }
     }
@@ -174,10 +189,16 @@ mod tests {
     fn the_most_specific_wins() {
         let of = MediaType::parse("application/vnd.a+json; v=1").unwrap();
         let rank = |range: &str| MediaRange::parse(range).unwrap().specificity(&of);
-        let ranks: Vec<_> = ["*/*", "application/*", "application/*+json", "application/vnd.a+json", "application/vnd.a+json;v=1"]
-            .iter()
-            .map(|range| rank(range).unwrap())
-            .collect();
+        let ranks: Vec<_> = [
+            "*/*",
+            "application/*",
+            "application/*+json",
+            "application/vnd.a+json",
+            "application/vnd.a+json;v=1",
+        ]
+        .iter()
+        .map(|range| rank(range).unwrap())
+        .collect();
         assert!(ranks.is_sorted_by(|a, b| a < b), "{ranks:?}");
         for other in ["application/json", "text/*", "application/*+xml", "application/vnd.a+json;v=2"] {
             assert_eq!(rank(other), None, "{other}");

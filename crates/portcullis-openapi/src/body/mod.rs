@@ -90,7 +90,8 @@ impl Contents {
             return Err(if named.is_empty() { "content_type_missing" } else { "content_type_repeated" });
         };
         let media_type = MediaType::parse(only).ok_or("content_type")?;
-        let ranked = self.0.iter().filter_map(|content| Some((content.range.specificity(&media_type)?, content)));
+        let ranked =
+            self.0.iter().filter_map(|content| Some((content.range.specificity(&media_type)?, content)));
         let (_, content) = ranked.max_by_key(|(rank, _)| *rank).ok_or("content_type")?;
         // SECURITY: another charset would be other text to whoever believes it (charset in bodies.yaml).
         if media_type.format() != Format::Bytes && !media_type.is_utf8() {

@@ -22,8 +22,16 @@ pub(crate) struct Part<'a> {
 ///
 /// # Errors
 /// A word for what is wrong.
-pub(crate) fn parts<'a>(body: &'a [u8], boundary: &str, limits: &Limits) -> Result<Vec<Part<'a>>, &'static str> {
-    if boundary.is_empty() || boundary.len() > 70 || !boundary.bytes().all(is_boundary) || boundary.ends_with(' ') {
+pub(crate) fn parts<'a>(
+    body: &'a [u8],
+    boundary: &str,
+    limits: &Limits,
+) -> Result<Vec<Part<'a>>, &'static str> {
+    if boundary.is_empty()
+        || boundary.len() > 70
+        || !boundary.bytes().all(is_boundary)
+        || boundary.ends_with(' ')
+    {
         return Err("multipart.boundary");
     }
     let delimiter = format!("\r\n--{boundary}");
@@ -174,9 +182,16 @@ mod tests {
             assert_eq!(parse(&bad), Err(reason), "{bad:?}");
         }
         for head in [
-            "form-data", "form-data; filename=\"x\"", "attachment; name=\"a\"", "form-data; name=\"a\"; name=\"b\"",
-            "form-data; name=\"a\"; name*=UTF-8''b", "form-data; name=\"a\"; filename*=UTF-8''b", "form-data; name=\"a",
-            "form-data; name=\"a\\\"b\"", "form-data; name=\"a\" x", "form-datax; name=\"a\"",
+            "form-data",
+            "form-data; filename=\"x\"",
+            "attachment; name=\"a\"",
+            "form-data; name=\"a\"; name=\"b\"",
+            "form-data; name=\"a\"; name*=UTF-8''b",
+            "form-data; name=\"a\"; filename*=UTF-8''b",
+            "form-data; name=\"a",
+            "form-data; name=\"a\\\"b\"",
+            "form-data; name=\"a\" x",
+            "form-datax; name=\"a\"",
         ] {
             let text = format!("--B\r\nContent-Disposition: {head}\r\n\r\n1\r\n--B--");
             assert_eq!(parse(&text), Err("multipart.disposition"), "{head}");
@@ -201,7 +216,8 @@ mod tests {
         let part = "--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n";
         assert_eq!(parse(&(part.repeat(100) + "--B--")), Ok(100));
         assert_eq!(parse(&(part.repeat(101) + "--B--")), Err("multipart.parts"));
-        let long = format!("--B\r\nContent-Disposition: form-data; name={}\r\n\r\n1\r\n--B--", "a".repeat(5000));
+        let long =
+            format!("--B\r\nContent-Disposition: form-data; name={}\r\n\r\n1\r\n--B--", "a".repeat(5000));
         assert_eq!(parse(&long), Err("multipart.header_length"));
     }
 

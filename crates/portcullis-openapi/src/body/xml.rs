@@ -17,7 +17,10 @@ pub(crate) fn check(bytes: &[u8], limits: &Limits) -> Result<(), &'static str> {
         return Err("xml.byte_order_mark");
     }
     // The characters that XML 1.0 has (section 2.2).
-    if text.chars().any(|c| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}')) {
+    if text
+        .chars()
+        .any(|c| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}'))
+    {
         return Err("xml.character");
     }
     let mut reader = Reader::from_str(text);
@@ -28,10 +31,11 @@ pub(crate) fn check(bytes: &[u8], limits: &Limits) -> Result<(), &'static str> {
     config.allow_dangling_amp = false;
     let mut state = State { depth: 0, elements: 0, rooted: false, first: true };
     loop {
-        match reader.read_event().map_err(|_| "xml.syntax")? {
-            Event::Eof => break,
-            event => state.event(&event, limits)?,
+        let event = reader.read_event().map_err(|_| "xml.syntax")?;
+        if matches!(event, Event::Eof) {
+            break;
         }
+        state.event(&event, limits)?;
     }
     if state.depth == 0 && state.rooted { Ok(()) } else { Err("xml.syntax") }
 }
@@ -73,12 +77,18 @@ impl State {
                 if self.depth == 0 { Err("xml.syntax") } else { Ok(()) }
             }
             Event::GeneralRef(reference) => {
-                if self.depth == 0 { Err("xml.syntax") } else { known_reference(reference) }
+                if self.depth == 0 {
+                    Err("xml.syntax")
+                } else {
+                    known_reference(reference)
+                }
             }
             Event::Decl(declaration) => {
                 let utf8 = match declaration.encoding() {
                     None => true,
-                    Some(Ok(name)) => name.eq_ignore_ascii_case("utf-8") || name.eq_ignore_ascii_case("us-ascii"),
+                    Some(Ok(name)) => {
+                        name.eq_ignore_ascii_case("utf-8") || name.eq_ignore_ascii_case("us-ascii")
+                    }
                     Some(Err(_)) => false,
                 };
                 if first && utf8 { Ok(()) } else { Err("xml.declaration") }
@@ -111,7 +121,8 @@ impl State {
             if index >= limits.members {
                 return Err("xml.members");
             }
-            if attribute.value.len() > limits.string_bytes || attribute.key.as_ref().len() > limits.name_bytes {
+            if attribute.value.len() > limits.string_bytes || attribute.key.as_ref().len() > limits.name_bytes
+            {
                 return Err("xml.string_length");
             }
             if !is_name(attribute.key.as_ref()) || attribute.value.contains('<') {

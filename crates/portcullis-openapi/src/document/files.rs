@@ -63,10 +63,11 @@ impl Files {
     /// # Errors
     /// There is a file of this name already.
     pub fn add_value(&mut self, name: &str, value: Value) -> Result<(), LoadError> {
-        match self.files.insert(address(name), value) {
-            None => Ok(()),
-            Some(_) => Err(LoadError::new(name, "the file is given twice")),
-        }
+        let std::collections::btree_map::Entry::Vacant(place) = self.files.entry(address(name)) else {
+            return Err(LoadError::new(name, "the file is given twice"));
+        };
+        place.insert(value);
+        Ok(())
     }
 
     /// Reads a file and every file that it refers to, in its folder and below.
@@ -76,7 +77,8 @@ impl Files {
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         let shown = path.display().to_string();
         let full = path.canonicalize().map_err(|error| LoadError::new(&shown, error.to_string()))?;
-        let (Some(folder), Some(name)) = (full.parent(), full.file_name().and_then(|name| name.to_str())) else {
+        let (Some(folder), Some(name)) = (full.parent(), full.file_name().and_then(|name| name.to_str()))
+        else {
             return Err(LoadError::new(&shown, "it has no name that is text"));
         };
         let mut set = Files::new(name, &read(&full, &shown)?)?;
@@ -199,7 +201,10 @@ mod tests {
         std::fs::write(folder.join("api/bad.yaml"), "a: { $ref: '../secret.yaml' }").unwrap();
         std::fs::write(folder.join("api/absent.yaml"), "a: { $ref: 'nowhere.yaml' }").unwrap();
         let good = Files::load(&folder.join("api/good.yaml")).unwrap();
-        assert_eq!(good.files.keys().collect::<Vec<_>>(), ["openapi:///good.yaml", "openapi:///parts/b.json"]);
+        assert_eq!(
+            good.files.keys().collect::<Vec<_>>(),
+            ["openapi:///good.yaml", "openapi:///parts/b.json"]
+        );
         // `..` at the root stays at the root, so the file outside is not even looked for.
         assert!(Files::load(&folder.join("api/bad.yaml")).is_err());
         assert!(Files::load(&folder.join("api/absent.yaml")).is_err());

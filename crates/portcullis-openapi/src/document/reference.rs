@@ -41,10 +41,11 @@ impl Target {
     }
 
     /// What is here once all references have been followed, and where that is.
-    pub(crate) fn resolved<'a>(self, files: &'a Files) -> Result<(Target, &'a Value), LoadError> {
+    pub(crate) fn resolved(self, files: &Files) -> Result<(Target, &Value), LoadError> {
         let mut here = self;
         for _ in 0..LONGEST_CHAIN {
-            let value = here.value(files).ok_or_else(|| here.error("a reference leads here, and nothing is here"))?;
+            let value =
+                here.value(files).ok_or_else(|| here.error("a reference leads here, and nothing is here"))?;
             match value.get("$ref") {
                 Some(Value::String(reference)) => here = here.follow(reference)?,
                 Some(_) | None => return Ok((here, value)),
@@ -58,7 +59,9 @@ impl Target {
         let mut uri = format!("{}#", self.file);
         for byte in self.pointer.bytes() {
             match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => uri.push(byte.into()),
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                    uri.push(byte.into())
+                }
                 _ => uri.push_str(&format!("%{byte:02X}")),
             }
         }
@@ -131,8 +134,11 @@ mod tests {
 
     #[test]
     fn circles_end() {
-        let files = Files::new("a.yaml", b"a: { $ref: '#/b' }\nb: { $ref: '#/a' }\nc: { $ref: '#/d~1e/0' }\nd/e: [1]")
-            .unwrap();
+        let files = Files::new(
+            "a.yaml",
+            b"a: { $ref: '#/b' }\nb: { $ref: '#/a' }\nc: { $ref: '#/d~1e/0' }\nd/e: [1]",
+        )
+        .unwrap();
         let at = |pointer| Target::new(files.main(), pointer);
         assert!(at("/a").resolved(&files).is_err());
         assert_eq!(at("/c").resolved(&files).unwrap().1, &serde_json::json!(1));

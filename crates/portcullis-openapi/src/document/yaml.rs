@@ -95,13 +95,16 @@ impl Builder<'_> {
                 if self.open.len() + height > self.limits.depth {
                     return Err("it is nested too deep".into());
                 }
-                let value = self.anchors.get(&anchor).map(|anchored| anchored.value.clone()).unwrap_or_default();
+                let value =
+                    self.anchors.get(&anchor).map(|anchored| anchored.value.clone()).unwrap_or_default();
                 if self.awaits_key() {
                     return match value {
                         Value::String(name) => self.key(name, false),
-                        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-                            Err("a key must be text".into())
-                        }
+                        Value::Null
+                        | Value::Bool(_)
+                        | Value::Number(_)
+                        | Value::Array(_)
+                        | Value::Object(_) => Err("a key must be text".into()),
                     };
                 }
                 self.place(value, 0, height)
@@ -109,8 +112,14 @@ impl Builder<'_> {
             Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
             // Neither is asked for in the parser's options.
             Event::Anchor(..) | Event::UnresolvedAlias(_) => Ok(()),
-            #[allow(unreachable_patterns, reason = "comment events exist only where another crate turns them on")]
-            #[allow(clippy::wildcard_enum_match_arm, reason = "the variant cannot be named without that feature")]
+            #[allow(
+                unreachable_patterns,
+                reason = "comment events exist only where another crate turns them on"
+            )]
+            #[allow(
+                clippy::wildcard_enum_match_arm,
+                reason = "the variant cannot be named without that feature"
+            )]
             _ => Ok(()),
         }
     }
@@ -213,7 +222,8 @@ mod tests {
 
     #[test]
     fn scalars_have_their_types() {
-        let text = "a: 1\nb: '1'\nc: true\nd: yes\ne: null\nf: 1.5\ng: 007\n200: x\nh: [~, {i: -3}]\nj: 3.0.3";
+        let text =
+            "a: 1\nb: '1'\nc: true\nd: yes\ne: null\nf: 1.5\ng: 007\n200: x\nh: [~, {i: -3}]\nj: 3.0.3";
         assert_eq!(
             parse(text).unwrap(),
             json!({"a": 1, "b": "1", "c": true, "d": "yes", "e": null, "f": 1.5, "g": "007", "200": "x",
@@ -224,7 +234,9 @@ mod tests {
 
     #[test]
     fn one_reading_only() {
-        for bad in ["", "a: 1\na: 2", "a: !!str 1", "<<: {a: 1}", "a: 1\n---\nb: 2", "a: [", "[a]: 1", "a: 1e999"] {
+        for bad in
+            ["", "a: 1\na: 2", "a: !!str 1", "<<: {a: 1}", "a: 1\n---\nb: 2", "a: [", "[a]: 1", "a: 1e999"]
+        {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

@@ -20,9 +20,37 @@ fn a_member_stands_once() {
 #[test]
 fn only_json_is_json() {
     for text in [
-        "", " ", "{", "[", "\"", "nul", "NaN", "-NaN", "Infinity", "-", "01", "-01", "+1", "1.", ".5", "1e", "1e+",
-        "'a'", "{a:1}", "[1,]", "{\"a\":1,}", "[,1]", "{\"a\"}", "{\"a\":}", "\"\t\"", "\"\\x41\"",
-        "\"\\u12\"", "\"\\u+123\"", "// c\n1", "True", "\u{a0}1",
+        "",
+        " ",
+        "{",
+        "[",
+        "\"",
+        "nul",
+        "NaN",
+        "-NaN",
+        "Infinity",
+        "-",
+        "01",
+        "-01",
+        "+1",
+        "1.",
+        ".5",
+        "1e",
+        "1e+",
+        "'a'",
+        "{a:1}",
+        "[1,]",
+        "{\"a\":1,}",
+        "[,1]",
+        "{\"a\"}",
+        "{\"a\":}",
+        "\"\t\"",
+        "\"\\x41\"",
+        "\"\\u12\"",
+        "\"\\u+123\"",
+        "// c\n1",
+        "True",
+        "\u{a0}1",
     ] {
         assert_eq!(fault(text), Fault::Syntax, "{text:?}");
     }
@@ -44,13 +72,22 @@ fn only_json_is_json() {
 #[test]
 fn no_number_is_rounded() {
     let limits = Limits::default();
-    for exact in ["9007199254740993", "9223372036854775807", "-9223372036854775808", "18446744073709551615", "0.1"] {
+    for exact in
+        ["9007199254740993", "9223372036854775807", "-9223372036854775808", "18446744073709551615", "0.1"]
+    {
         assert_eq!(read(exact.as_bytes(), &limits).unwrap().to_string(), exact);
     }
     assert_eq!(read(b"1.50000000000000000000000", &limits).unwrap(), json!(1.5));
     assert_eq!(read(b"-0", &limits).unwrap(), json!(0));
     assert_eq!(read(b"1e3", &limits).unwrap(), json!(1000.0));
-    for inexact in ["18446744073709551616", "-9223372036854775809", "100.00000000000000000001", "1e400", "1e-400", "5e-324"] {
+    for inexact in [
+        "18446744073709551616",
+        "-9223372036854775809",
+        "100.00000000000000000001",
+        "1e400",
+        "1e-400",
+        "5e-324",
+    ] {
         assert_eq!(fault(inexact), Fault::Inexact, "{inexact}");
     }
     assert_eq!(fault("1".repeat(65)), Fault::NumberLength);
@@ -68,14 +105,8 @@ fn nesting_is_bounded() {
 
 #[test]
 fn size_is_bounded() {
-    let limits = Limits {
-        members: 2,
-        items: 3,
-        string_bytes: 4,
-        name_bytes: 2,
-        nodes: 6,
-        ..Limits::default()
-    };
+    let limits =
+        Limits { members: 2, items: 3, string_bytes: 4, name_bytes: 2, nodes: 6, ..Limits::default() };
     let read = |text: &str| super::read(text.as_bytes(), &limits);
     assert!(read(r#"{"a":1,"bb":2}"#).is_ok());
     assert_eq!(read(r#"{"a":1,"b":2,"c":3}"#), Err(Fault::Members));

@@ -74,7 +74,9 @@ impl Parameter {
         }
         let style = style(node, place)?;
         let explode = node.flag("explode")?.unwrap_or(style == Style::Form);
-        if matches!(style, Style::SpaceDelimited | Style::PipeDelimited) && node.flag("explode")? == Some(true) {
+        if matches!(style, Style::SpaceDelimited | Style::PipeDelimited)
+            && node.flag("explode")? == Some(true)
+        {
             return Err(node.error("`explode: true` means nothing in this style"));
         }
         let (content, schema) = match node.get("content")? {
@@ -126,7 +128,9 @@ impl Parameter {
             [] => self.missing(report),
             [None] if !self.allow_empty => self.malformed("empty", report),
             [None | Some("")] if self.allow_empty => {}
-            [Some(raw)] if !self.is_exploded_list() => self.judge_text(raw, Some(Plus::Space), limits, report),
+            [Some(raw)] if !self.is_exploded_list() => {
+                self.judge_text(raw, Some(Plus::Space), limits, report)
+            }
             _ if !self.is_exploded_list() => self.malformed("repeated", report),
             _ => self.judge_list(&found, report),
         }
@@ -137,7 +141,9 @@ impl Parameter {
         let mut items = Vec::with_capacity(found.len());
         for raw in found {
             let Some(raw) = raw else { return self.malformed("empty", report) };
-            let Some(item) = decode(raw, Plus::Space) else { return self.malformed("percent_encoding", report) };
+            let Some(item) = decode(raw, Plus::Space) else {
+                return self.malformed("percent_encoding", report);
+            };
             items.push(item);
         }
         let mut readings = Readings::default();
@@ -159,7 +165,8 @@ impl Parameter {
         let mut members = Vec::new();
         for pair in query.unclaimed() {
             let member = if self.style == Style::DeepObject {
-                let inner = pair.name.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('['));
+                let inner =
+                    pair.name.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('['));
                 let Some(inner) = inner.and_then(|inner| inner.strip_suffix(']')) else { continue };
                 if inner.contains(['[', ']']) || inner.is_empty() {
                     continue;
@@ -171,13 +178,18 @@ impl Parameter {
                 continue;
             };
             pair.claimed = true;
-            let text = pair.raw.ok_or("empty").and_then(|raw| decode(raw, Plus::Space).ok_or("percent_encoding"));
+            let text =
+                pair.raw.ok_or("empty").and_then(|raw| decode(raw, Plus::Space).ok_or("percent_encoding"));
             match text {
                 Ok(text) => members.push((member, text)),
                 Err(reason) => return self.malformed(reason, report),
             }
         }
-        if members.is_empty() { self.missing(report) } else { self.judge_texts([Ok(Texts::Members(members))], report) }
+        if members.is_empty() {
+            self.missing(report)
+        } else {
+            self.judge_texts([Ok(Texts::Members(members))], report)
+        }
     }
 
     /// Judges a header field.
@@ -272,7 +284,10 @@ impl Parameter {
 
     /// Whether it takes pairs that no other parameter names, so that it must be asked last.
     pub(crate) fn takes_the_rest(&self) -> bool {
-        self.style == Style::Form && self.explode && self.content.is_none() && self.shape.types.may_be_object()
+        self.style == Style::Form
+            && self.explode
+            && self.content.is_none()
+            && self.shape.types.may_be_object()
     }
 
     fn missing(&self, report: &mut Report) {

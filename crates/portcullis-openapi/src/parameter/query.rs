@@ -52,3 +52,33 @@ impl<'a> Query<'a> {
         self.pairs.iter_mut().filter(|pair| !pair.claimed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever has one reading here has the same one elsewhere.
+        #[test]
+        fn another_reader_finds_the_same_pairs(raw in "([a-c]|%[0-9A-Fa-f]{2}|[+&=;%]|\\PC){0,30}") {
+            let Ok(query) = Query::parse(&raw, 1000) else { return Ok(()) };
+            let ours: Option<Vec<(String, String)>> = query
+                .pairs
+                .iter()
+                .map(|pair| Some((pair.name.clone(), decode(pair.raw.unwrap_or_default(), Plus::Space)?)))
+                .collect();
+            let theirs: Vec<(String, String)> = form_urlencoded::parse(raw.as_bytes()).into_owned().collect();
+            if let Some(ours) = ours
+                && !has_stray_percent(&raw)
+            {
+                prop_assert_eq!(ours, theirs);
+            }
+        }
+    }
+
+    /// Half an escape is refused here, and taken literally elsewhere.
+    fn has_stray_percent(raw: &str) -> bool {
+        decode(raw, Plus::Literal).is_none()
+    }
+}

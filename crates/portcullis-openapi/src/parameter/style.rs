@@ -56,7 +56,9 @@ impl<'a> Written<'a> {
     /// The texts of the items of a list.
     pub(crate) fn list<'t>(&self, raw: &'t str) -> Outcome<Vec<&'t str>> {
         Ok(match (self.style, self.explode) {
-            (Style::Matrix, false) => self.named(raw.strip_prefix(';').ok_or(NotInStyle)?)?.split(',').collect(),
+            (Style::Matrix, false) => {
+                self.named(raw.strip_prefix(';').ok_or(NotInStyle)?)?.split(',').collect()
+            }
             (Style::Matrix, true) => {
                 let items = raw.strip_prefix(';').ok_or(NotInStyle)?.split(';');
                 return items.map(|item| self.named(item)).collect();
@@ -117,7 +119,8 @@ fn split_any<'t>(raw: &'t str, separators: &[&str]) -> Vec<&'t str> {
     let mut items = Vec::new();
     let mut rest = raw;
     loop {
-        let found = separators.iter().filter_map(|separator| Some((rest.find(separator)?, separator.len()))).min();
+        let found =
+            separators.iter().filter_map(|separator| Some((rest.find(separator)?, separator.len()))).min();
         let Some((at, length)) = found else {
             items.push(rest);
             return items;

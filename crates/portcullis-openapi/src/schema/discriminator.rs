@@ -12,7 +12,11 @@ use crate::document::{Files, LoadError, Target};
 /// Where the schema that others extend is kept without the choice, so that an extension does not choose itself again.
 pub(super) const BASE: &str = "x-portcullis-base";
 
-pub(super) fn rewrite(work: &mut Work<'_>, members: &mut Map<String, Value>, at: &Target) -> Result<(), LoadError> {
+pub(super) fn rewrite(
+    work: &mut Work<'_>,
+    members: &mut Map<String, Value>,
+    at: &Target,
+) -> Result<(), LoadError> {
     extend_the_base(work.source, members, at);
     let Some(Value::Object(discriminator)) = members.get("discriminator").cloned() else { return Ok(()) };
     let Some(property) = discriminator.get("propertyName").and_then(Value::as_str) else {
@@ -100,7 +104,8 @@ fn named(
 
 /// The schemas that extend the one at `at`, with their names.
 fn extensions(files: &Files, mapping: &[(String, Target)], at: &Target) -> Vec<(String, Target)> {
-    let mut choices: Vec<(String, Target)> = mapping.iter().filter(|(_, target)| target != at).cloned().collect();
+    let mut choices: Vec<(String, Target)> =
+        mapping.iter().filter(|(_, target)| target != at).cloned().collect();
     let folder = Target::new(files.main(), "/components/schemas");
     let Some(Value::Object(schemas)) = folder.value(files) else { return choices };
     for (name, schema) in schemas {

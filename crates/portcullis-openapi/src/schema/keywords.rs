@@ -80,7 +80,9 @@ pub(super) fn fixed(kind: &ValidationErrorKind) -> &'static str {
         Kind::AdditionalItems { .. } => "additionalItems",
         Kind::AdditionalProperties { .. } => "additionalProperties",
         Kind::AnyOf { .. } => "anyOf",
-        Kind::Pattern { .. } | Kind::BacktrackLimitExceeded { .. } | Kind::RegexEngineFailure { .. } => "pattern",
+        Kind::Pattern { .. } | Kind::BacktrackLimitExceeded { .. } | Kind::RegexEngineFailure { .. } => {
+            "pattern"
+        }
         Kind::Constant { .. } => "const",
         Kind::Contains => "contains",
         Kind::ContentEncoding { .. } | Kind::FromUtf8 { .. } => "contentEncoding",

@@ -125,8 +125,7 @@ impl Checker {
                 break;
             }
             let mut pointer = error.instance_path().to_string();
-            if let ValidationErrorKind::Required { property: Value::String(missing) } = error.kind()
-            {
+            if let ValidationErrorKind::Required { property: Value::String(missing) } = error.kind() {
                 pointer.push('/');
                 pointer.push_str(&escape(missing));
             }
@@ -184,12 +183,10 @@ impl<'a> Compiler<'a> {
 
 /// Why a schema cannot be used. The text may quote the schema, which is no secret, but not its every word.
 fn why(error: &ValidationError<'_>) -> String {
-    match error.kind() {
-        ValidationErrorKind::Format { format } if format == "regex" => {
-            "a pattern must run in time that is linear in the text, so it has no look-around and no back-reference".into()
-        }
-        _ => error.masked().to_string(),
+    if matches!(error.kind(), ValidationErrorKind::Format { format } if format == "regex") {
+        return "a pattern must run in time that is linear in the text, so it has no look-around and no back-reference".into();
     }
+    error.masked().to_string()
 }
 
 /// Every file, ready to be referred to.
@@ -210,6 +207,9 @@ impl jsonschema::Retrieve for InTheSet {
         &self,
         uri: &jsonschema::Uri<String>,
     ) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
-        self.0.file(uri.as_str()).cloned().ok_or_else(|| "it is not in the file set, and nothing is fetched".into())
+        self.0
+            .file(uri.as_str())
+            .cloned()
+            .ok_or_else(|| "it is not in the file set, and nothing is fetched".into())
     }
 }

@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 use super::discriminator;
 use super::format::number_format;
 use super::keywords::{HIDDEN, NUMBER_FORMAT, WRITTEN_INTEGER};
-use super::{effort, read_only};
 use super::{Dialect, Direction};
+use super::{effort, read_only};
 use crate::document::{Files, LoadError, Target};
 
 /// How deep one schema may be nested in another, references apart.
@@ -109,7 +109,10 @@ impl Work<'_> {
             nullable(members);
             exclusive(members, "minimum", "exclusiveMinimum");
             exclusive(members, "maximum", "exclusiveMaximum");
-            if members.get("type").is_some_and(|kind| kind == "integer" || kind == &json!(["integer", "null"])) {
+            if members
+                .get("type")
+                .is_some_and(|kind| kind == "integer" || kind == &json!(["integer", "null"]))
+            {
                 members.insert(WRITTEN_INTEGER.into(), Value::Bool(true));
             }
         }
@@ -164,8 +167,17 @@ impl Work<'_> {
                     }
                 }
                 (
-                    "items" | "additionalProperties" | "not" | "if" | "then" | "else" | "contains"
-                    | "propertyNames" | "unevaluatedItems" | "unevaluatedProperties" | "contentSchema"
+                    "items"
+                    | "additionalProperties"
+                    | "not"
+                    | "if"
+                    | "then"
+                    | "else"
+                    | "contains"
+                    | "propertyNames"
+                    | "unevaluatedItems"
+                    | "unevaluatedProperties"
+                    | "contentSchema"
                     | discriminator::BASE,
                     schema @ Value::Object(_),
                 ) => {

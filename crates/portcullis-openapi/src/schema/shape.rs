@@ -87,7 +87,10 @@ impl Types {
         // SECURITY: JSON's grammar decides what a number is (numbers.yaml): `007`, `+1`, `1e3` and ` 1` are no integers.
         let is_whole = !text.contains(['.', 'e', 'E']);
         let numeric = self.has(Types::NUMBER) || (self.has(Types::INTEGER) && is_whole);
-        if numeric && text.len() <= 64 && let Ok(number) = json::number(&text) {
+        if numeric
+            && text.len() <= 64
+            && let Ok(number) = json::number(&text)
+        {
             readings.push(Value::Number(number));
         }
         if self.has(Types::BOOLEAN) {
@@ -173,7 +176,8 @@ impl Shape {
         match schema.get("type") {
             Some(Value::String(name)) => self.types = self.types.and(Types::named(name)),
             Some(Value::Array(names)) => {
-                let union = names.iter().filter_map(Value::as_str).map(Types::named).fold(Types::NONE, Types::or);
+                let union =
+                    names.iter().filter_map(Value::as_str).map(Types::named).fold(Types::NONE, Types::or);
                 self.types = self.types.and(union);
             }
             Some(_) | None => {}
@@ -235,7 +239,8 @@ impl Shape {
     ) {
         if let Some(Value::Array(parts)) = schema.get("allOf") {
             let place = at.member("allOf");
-            (0..parts.len()).for_each(|index| self.add(files, &place.member(&index.to_string()), depth, levels));
+            (0..parts.len())
+                .for_each(|index| self.add(files, &place.member(&index.to_string()), depth, levels));
         }
         for keyword in ["anyOf", "oneOf"] {
             let Some(Value::Array(parts)) = schema.get(keyword) else { continue };
