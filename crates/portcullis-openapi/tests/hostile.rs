@@ -9,7 +9,7 @@
 )]
 
 use std::io::Write;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -22,12 +22,21 @@ const LONGEST: Duration = Duration::from_secs(2);
 /// The most that the process may grow by for one message of at most 1 MiB, in KiB.
 const MOST_KIB: u64 = 64 * 1024;
 
+/// What it is, the target, the fields, the body, and what is said.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], Vec<u8>, &'a str);
+
 struct One<'a>(&'a [(&'a str, &'a str)]);
 
 impl Fields for One<'_> {
     fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         self.0.values(name, each);
     }
+}
+
+/// How long this thread has been on a processor, which other programs do not lengthen.
+fn on_the_processor() -> Duration {
+    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(statistics.split_whitespace().next().unwrap().parse().unwrap())
 }
 
 /// The most memory that this process has had, in KiB.
@@ -122,7 +131,7 @@ fn hostile_messages_are_bounded() {
     let long_path = format!("/a/{}/b/{}", "%41".repeat(1300), "x".repeat(4000));
     let long_query = format!("/q?{}", "x=1&".repeat(2048));
     let slashes = "/".repeat(8192);
-    let cases: Vec<(&str, &str, &[(&str, &str)], Vec<u8>, &str)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         (
             "64 KiB of nested lists",
             "/json",
@@ -269,9 +278,9 @@ fn hostile_messages_are_bounded() {
     for (about, target, fields, body, expected) in &cases {
         // The peak so far is forgotten, so that each case has its own.
         std::fs::write("/proc/self/clear_refs", "5").unwrap();
-        let (before, start) = (peak(), Instant::now());
+        let (before, start) = (peak(), on_the_processor());
         let said = judge(&api, target, fields, body);
-        let (took, grown) = (start.elapsed(), peak() - before);
+        let (took, grown) = (on_the_processor() - start, peak() - before);
         println!("{about}: {} bytes, {took:?}, {grown} KiB more: {said}", body.len());
         if said != *expected || took > LONGEST || grown > MOST_KIB {
             wrong.push(format!("{about}: expected {expected}: {said}, {took:?}, {grown} KiB"));
@@ -283,10 +292,10 @@ fn hostile_messages_are_bounded() {
 #[test]
 fn a_pattern_that_cannot_be_linear_does_not_load() {
     for pattern in [r"^(?=a)b", r"(a)\1", r"(?<!a)b", r"((a{1000}){1000}){1000}", "("] {
-        let start = Instant::now();
+        let start = on_the_processor();
         let refused = api(&json!({ "type": "string", "pattern": pattern }), &json!({})).unwrap_err();
         println!("{pattern}: {refused}");
-        assert!(start.elapsed() < LONGEST, "{pattern}");
+        assert!(on_the_processor() - start < LONGEST, "{pattern}");
     }
     assert!(api(&json!({ "type": "string", "pattern": r"^[a-z]{1,64}$" }), &json!({})).is_ok());
 }

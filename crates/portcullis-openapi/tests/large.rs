@@ -13,10 +13,16 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portcullis_openapi::{Api, Fields, Files, Match, Options, RequestView};
 use serde_json::Value;
+
+/// How long this thread has been on a processor, which other programs do not lengthen.
+fn on_the_processor() -> Duration {
+    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(statistics.split_whitespace().next().unwrap().parse().unwrap())
+}
 
 fn file() -> Option<PathBuf> {
     let installed = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -67,7 +73,8 @@ fn sample(document: &Value, parameter: &Value) -> Option<String> {
             .join(","),
         Some(value) if value.is_object() => return None,
         Some(value) => value.to_string(),
-        None if parameter["in"] == "query" => return None,
+        None if parameter["in"] == "query" && parameter["required"] != true => return None,
+        None if schema["format"] == "date-time" => "2024-01-01T00:00:00Z".into(),
         None if schema["type"] == "integer" => "1".into(),
         None => "abc".into(),
     };
@@ -108,19 +115,18 @@ fn it_compiles_and_its_examples_are_valid() {
         println!("the description is not here: run `cargo xtask test`, or set OCTOKIT_OPENAPI");
         return;
     };
-    let start = Instant::now();
+    let start = on_the_processor();
     let files = Files::load(&file).unwrap_or_else(|error| panic!("{error}"));
-    println!("read in {:?}", start.elapsed());
-    let start = Instant::now();
+    println!("read in {:?}", (on_the_processor() - start));
+    let start = on_the_processor();
     let api = Api::compile(&files, &Options::default()).unwrap_or_else(|error| panic!("{error}"));
-    let took = start.elapsed();
+    let took = (on_the_processor() - start);
     println!("{} operations: requests alone compiled in {took:?}", api.operations().count());
-    // Built without optimisation, on a machine that does other things: the bound is loose, and the figure is printed.
-    assert!(took < Duration::from_secs(20), "{took:?}");
-    let start = Instant::now();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    let start = on_the_processor();
     let options = Options { responses: true, ..Options::default() };
     let api = Api::compile(&files, &options).unwrap_or_else(|error| panic!("{error}"));
-    println!("requests and responses compiled in {:?}", start.elapsed());
+    println!("requests and responses compiled in {:?}", (on_the_processor() - start));
 
     let document = files.document().unwrap();
     let (mut requests, mut responses) = (Tally::default(), Tally::default());
@@ -141,10 +147,31 @@ fn it_compiles_and_its_examples_are_valid() {
             unexpected.extend(list.iter().map(|line| format!("{about}: {reason}: {line}")));
         }
     }
-    if let Some(path) = std::env::var_os("OCTOKIT_OPENAPI_WRONG") {
-        std::fs::write(path, unexpected.join("\n")).unwrap();
+    unexpected.sort();
+    let listed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/large.txt");
+    if std::env::var_os("REWRITE").is_some() {
+        let head: String = KNOWN_HEAD.iter().map(|line| format!("# {line}\n")).collect();
+        std::fs::write(&listed, format!("{head}{}\n", unexpected.join("\n"))).unwrap();
     }
+    let known = std::fs::read_to_string(&listed).unwrap();
+    let known: Vec<&str> = known.lines().filter(|line| !line.starts_with('#')).collect();
+    let fresh: Vec<&String> = unexpected.iter().filter(|line| !known.contains(&line.as_str())).collect();
+    let gone: Vec<&&str> =
+        known.iter().filter(|line| !unexpected.iter().any(|wrong| wrong == *line)).collect();
+    assert!(fresh.is_empty() && gone.is_empty(), "not listed: {fresh:#?}\nlisted, and valid now: {gone:#?}");
 }
+
+/// What stands at the head of the list. `REWRITE=1` writes the list anew, for a new version of the package.
+const KNOWN_HEAD: [&str; 8] = [
+    "The examples of the GitHub API's description that are not what it says they are, and by which rule. Each was compared with",
+    "what another validator (draft 4 with `nullable`, no formats, no discriminators) says of the same example: it agrees on all",
+    "responses in JSON, apart from those that lack `user_view_type` (the description names it as discriminator, the examples",
+    "leave it out) and the one whose `page_url` is no URI (formats are not asserted there). The others leave out members that",
+    "the schema requires, are null or an empty object where the schema allows neither, or have values that its enum has not.",
+    "Of the requests: keys of SSH in the examples are shortened with dots, which the pattern refuses; some bodies are null, or",
+    "list texts where integers are declared; and path parameters without an example are filled with `abc`, which is too short",
+    "or does not match.",
+];
 
 fn judge(
     document: &Value,

@@ -41,9 +41,13 @@ pub(super) fn rewrite(
     };
     match (alternatives, choices.is_empty()) {
         (Some((keyword, _)), false) => {
-            members.remove(keyword);
-            parts.push(one_of_the_names(property, choices.iter().map(|(name, _)| name.as_str())));
-            parts.extend(choices.iter().map(|(name, choice)| when(property, name, choice)));
+            let alternatives = members.remove(keyword);
+            let mut picked = vec![one_of_the_names(property, choices.iter().map(|(name, _)| name.as_str()))];
+            picked.extend(choices.iter().map(|(name, choice)| when(property, name, choice)));
+            // What is no object has no members, so it is judged as if there were no discriminator.
+            parts.push(json!({
+                "if": { "type": "object" }, "then": { "allOf": picked }, "else": { keyword: alternatives }
+            }));
         }
         (None, false) => {
             members.insert("allOf".into(), Value::Array(std::mem::take(&mut parts)));

@@ -267,6 +267,9 @@ impl Shape {
             let mut chosen = Shape::anything();
             chosen.add(files, &at.member("then"), depth, levels);
             self.gather(chosen);
+            let mut otherwise = Shape::anything();
+            otherwise.add(files, &at.member("else"), depth, levels);
+            self.gather(otherwise);
         }
     }
 
