@@ -1,6 +1,7 @@
 //! Descriptions: what does not load and what is said of it, several files, servers, security requirements, and what becomes of
 //! compressed bodies and of undeclared members of responses.
 #![allow(
+    clippy::needless_pass_by_value,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
