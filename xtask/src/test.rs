@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Outcome};
-use crate::{counterparts, debian, schema_suite, workspace};
+use crate::{counterparts, debian, workspace};
 
 /// Commands that tests start, with the Debian packages they come from.
 const COMMANDS: [(&str, &str); 5] = [
@@ -78,8 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     })];
     done.push(timed("counterparts", || {
         println!("[2/{count}] counterparts: {}", counterparts::FOLDERS.join(", "));
-        counterparts::install()?;
-        schema_suite::install()
+        counterparts::install()
     }));
     for (number, step) in steps.iter().enumerate() {
         done.push(timed(step.name, || {

@@ -120,7 +120,7 @@ impl Tally {
 #[test]
 fn it_compiles_and_its_examples_are_valid() {
     let Some(file) = file() else {
-        println!("the description is not here: run `cargo xtask test`, or set OCTOKIT_OPENAPI");
+        println!("the description is not here: run `cargo xtask counterparts`, or set OCTOKIT_OPENAPI");
         return;
     };
     let start = on_the_processor();

@@ -1,6 +1,6 @@
 //! The JSON-Schema-Test-Suite through the way by which schemas are compiled here.
 //!
-//! The suite's folder is `JSON_SCHEMA_TEST_SUITE`, or where `cargo xtask test` puts it; without either, the
+//! The suite's folder is `JSON_SCHEMA_TEST_SUITE`, or where `cargo xtask counterparts` puts it; without either, the
 //! test says so and judges nothing.
 #![allow(
     clippy::unwrap_used,
@@ -51,7 +51,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn the_suite_passes_but_for_what_is_listed() {
     let Some(folder) = folder() else {
-        println!("the suite is not here: run `cargo xtask test`, or set JSON_SCHEMA_TEST_SUITE");
+        println!("the suite is not here: run `cargo xtask counterparts`, or set JSON_SCHEMA_TEST_SUITE");
         return;
     };
     let remotes = folder.join("remotes");
