@@ -10,6 +10,7 @@
 
 use std::time::{Duration, Instant};
 
+#[path = "../../../fuzz/properties/openapi.rs"]
 mod entries;
 
 /// A generator whose whole state is one number, so that a failure names what repeats it (xorshift64*).

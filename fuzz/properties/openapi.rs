@@ -1,5 +1,5 @@
-//! What outside bytes reach, as one function each: driven by the fuzz targets with bytes that explore, and by `random.rs` with
-//! bytes that come by chance. What each returns must hold; that it returns at all is the rest.
+//! What holds of every message that an OpenAPI document judges, whatever its bytes: driven by the fuzz targets `openapi_*`, and
+//! for a bounded time by `crates/portcullis-openapi/tests/random.rs`. That each returns at all is a part of it.
 
 use std::sync::LazyLock;
 

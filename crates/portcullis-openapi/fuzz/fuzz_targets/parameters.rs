@@ -1,8 +1,0 @@
-#![no_main]
-//! See `parameters` among the entries.
-
-#[allow(dead_code, reason = "each target has one entry")]
-#[path = "../../tests/entries/mod.rs"]
-mod entries;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| entries::parameters(bytes));
