@@ -114,9 +114,31 @@ impl Response {
     }
 }
 
-/// Removes the members that no part of the schema has judged. Whether any was removed.
+/// How often members are removed that a schema names as too many, since one may hide another.
+const MOST_ROUNDS: usize = 4;
+
+/// Removes the members that no part of the schema has judged. Whether any was removed, and what is left is valid: of a
+/// value that is wrong in other ways it cannot be said what is declared.
 fn without_undeclared(checker: &Checker, value: &mut Value) -> bool {
-    let evaluation = checker.evaluate(value);
+    let mut removed = false;
+    for _ in 0..MOST_ROUNDS {
+        let unexpected = checker.unexpected(value);
+        for (pointer, names) in &unexpected {
+            if let Some(Value::Object(members)) = value.pointer_mut(pointer) {
+                members.retain(|name, _| !names.contains(name));
+                removed = true;
+            }
+        }
+        if unexpected.is_empty() {
+            break;
+        }
+    }
+    checker.is_valid(value) && (remove_unjudged(checker, value) || removed)
+}
+
+/// Removes what an open schema lets through without a word.
+fn remove_unjudged(checker: &Checker, value: &mut Value) -> bool {
+    let Some(evaluation) = checker.evaluate(value) else { return false };
     // For each object, by its pointer: the members that a keyword names.
     let mut declared: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for entry in evaluation.iter_annotations() {

@@ -208,7 +208,8 @@ fn undeclared_members_are_removed() {
         "owner": { "$ref": "#/components/schemas/Owner" },
         "free": { "type": "object" },
         "list": { "type": "array", "items": { "$ref": "#/components/schemas/Owner" } },
-        "named": { "type": "object", "additionalProperties": { "type": "integer" } }
+        "named": { "type": "object", "additionalProperties": { "type": "integer" } },
+        "closed": { "type": "object", "properties": { "a": {} }, "additionalProperties": false }
     } });
     let mut document = with(
         json!({ "responses": { "200": { "description": "d", "content": { "application/json": { "schema": schema } } } } }),
@@ -227,5 +228,11 @@ fn undeclared_members_are_removed() {
     leaky["password"] = json!("x");
     leaky["owner"]["ssn"] = json!("x");
     leaky["list"][0]["ssn"] = json!("x");
-    assert_eq!(remove(leaky), Some(clean));
+    assert_eq!(remove(leaky.clone()), Some(clean.clone()));
+    leaky["closed"] = json!({ "a": 1, "ssn": "x" });
+    let mut closed = clean;
+    closed["closed"] = json!({ "a": 1 });
+    assert_eq!(remove(leaky.clone()), Some(closed));
+    leaky["id"] = json!("wrong in another way");
+    assert_eq!(remove(leaky), None);
 }

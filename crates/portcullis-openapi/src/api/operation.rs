@@ -140,7 +140,8 @@ impl Operation {
     }
 
     /// The JSON body of a response without the object members that its schema does not declare. `None` where there is
-    /// nothing to remove, or the body is not JSON that is declared; an object whose schema names no member keeps all.
+    /// nothing to remove, where what is left would not be as declared, and where the body is compressed or no JSON. An
+    /// object whose schema names no member keeps all.
     #[must_use]
     pub fn remove_undeclared(&self, status: u16, fields: &dyn Fields, body: &[u8]) -> Option<Vec<u8>> {
         self.responses.as_ref()?.remove_undeclared(status, fields, body, &self.response_limits)

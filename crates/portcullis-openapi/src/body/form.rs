@@ -259,6 +259,9 @@ impl Form<'_> {
                 Ok(Choice::only(value))
             }
             Some(Format::Form | Format::Multipart | Format::Xml | Format::Text | Format::Bytes) | None => {
+                if format == Some(Format::Xml) {
+                    super::xml::check(part.body, self.limits).map_err(malformed)?;
+                }
                 if part.content_type.as_ref().is_some_and(|media_type| !media_type.is_utf8()) {
                     return Err((Class::Unsupported, "charset"));
                 }

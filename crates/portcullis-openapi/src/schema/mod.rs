@@ -138,10 +138,28 @@ impl Checker {
         }
     }
 
-    /// Which parts of the schema have judged which parts of a value that is not much larger than a message may be.
-    pub(crate) fn evaluate(&self, value: &Value) -> jsonschema::Evaluation {
+    /// Which parts of the schema have judged which parts of a value. `None` where telling takes too long.
+    pub(crate) fn evaluate(&self, value: &Value) -> Option<jsonschema::Evaluation> {
         effort::allow(value);
-        self.0.evaluate(value)
+        let evaluation = self.0.evaluate(value);
+        (!effort::is_spent()).then_some(evaluation)
+    }
+
+    /// The members that a closed schema refuses: pointers to objects, and the names in each.
+    pub(crate) fn unexpected(&self, value: &Value) -> Vec<(String, Vec<String>)> {
+        if self.is_valid(value) {
+            return Vec::new();
+        }
+        effort::allow(value);
+        let named = self.0.iter_errors(value).filter_map(|error| {
+            let (ValidationErrorKind::AdditionalProperties { unexpected }
+            | ValidationErrorKind::UnevaluatedProperties { unexpected }) = error.kind()
+            else {
+                return None;
+            };
+            Some((error.instance_path().to_string(), unexpected.clone()))
+        });
+        named.take_while(|_| !effort::is_spent()).collect()
     }
 }
 
