@@ -106,6 +106,8 @@ fn hostile_messages_are_bounded() {
     let schema = json!({ "properties": {
         "chain": { "type": "array", "items": { "$ref": "#/components/schemas/C0" } },
         "slow": { "type": "string", "pattern": r"^(a+)+$" },
+        "counted": { "type": "string", "pattern": r"^([a-z]{1,60}[ab]?){1,60}x$" },
+        "search": { "type": "string", "pattern": r"[a-z].{0,300}[0-9].{0,300}!" },
         "words": { "type": "string", "pattern": r"^(\w+\s?)*$" },
         "unique": { "type": "array", "uniqueItems": true },
         "tree": { "$ref": "#/components/schemas/Expression" },
@@ -209,6 +211,20 @@ fn hostile_messages_are_bounded() {
             json_type,
             member("words", &format!("\"{}!\"", "a".repeat(64 * 1024))),
             "422 body /words: pattern",
+        ),
+        (
+            "a pattern with counted repeats",
+            "/json",
+            json_type,
+            member("counted", &format!("\"{}\"", "ab".repeat(mib / 2 - 100))),
+            "422 body /counted: pattern",
+        ),
+        (
+            "a pattern that begins anywhere",
+            "/json",
+            json_type,
+            member("search", &format!("\"{}\"", "a1".repeat(mib / 2 - 100))),
+            "422 body /search: pattern",
         ),
         (
             "ten thousand items that differ",
