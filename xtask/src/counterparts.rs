@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::failure::{Context, Failure, Outcome};
-use crate::{debian, workspace};
+use crate::{debian, schema_suite, workspace};
 
 /// The folders, from the root of the workspace.
-pub(crate) const FOLDERS: [&str; 1] = ["tests/counterparts/oidc-provider"];
+pub(crate) const FOLDERS: [&str; 2] = ["tests/counterparts/oidc-provider", "tests/counterparts/openapi"];
 
 /// Installs what is missing or out of date.
 pub(crate) fn install() -> Outcome<()> {
@@ -25,7 +25,8 @@ pub(crate) fn install() -> Outcome<()> {
         command.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&path);
         let status = command.status().context(|| format!("running npm in {folder}"))?;
         if status.success() { Ok(()) } else { Err(Failure::new(format!("npm ci in {folder}: {status}"))) }
-    })
+    })?;
+    schema_suite::install()
 }
 
 /// Whether npm installed what the lock says: it writes this file last.

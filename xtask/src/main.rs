@@ -11,6 +11,7 @@ mod debian;
 mod failure;
 mod generate;
 mod process;
+mod schema_suite;
 mod test;
 mod tls;
 mod workspace;
@@ -37,6 +38,8 @@ enum Command {
     Ci(ci::Arguments),
     /// Measure CPU time per request next to nginx and HAProxy, or instructions per decision.
     Bench(bench::Arguments),
+    /// Install what tests run against and nobody here wrote, as `test` does first.
+    Counterparts,
     /// Write the generated files, or check that they are up to date.
     Gen(generate::Arguments),
 }
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Ci(arguments) => ci::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Counterparts => counterparts::install(),
         Command::Gen(arguments) => generate::run(&arguments),
     };
     finish(outcome)

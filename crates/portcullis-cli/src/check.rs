@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use crate::screen::{BAD, CARE, FAINT, GOOD, STRONG, count, load, print, url};
 use portcullis::Loaded;
 use portcullis::compile::{Blueprint, RouteListing};
-use portcullis::visible;
+use portcullis::{Mode, visible};
 use serde_json::json;
 use std::fmt::Write;
 use std::path::Path;
@@ -49,11 +49,12 @@ fn listing(blueprint: &Blueprint) -> String {
             route.path, route.methods
         );
         for (index, control) in controls.iter().enumerate() {
-            let (style, mode) = match control.mode {
-                _ if control.id == "authn.public" => (CARE, "public"),
-                portcullis::Mode::Enforce => (GOOD, "enforce"),
-                portcullis::Mode::Observe => (CARE, "observe"),
-                portcullis::Mode::Off => (BAD, "off"),
+            let mode = mode_of(control.id, control.mode);
+            let style = match control.mode {
+                _ if mode == "public" => CARE,
+                Mode::Enforce => GOOD,
+                Mode::Observe => CARE,
+                Mode::Off => BAD,
             };
             let number = index + 1;
             // SECURITY: a reason in the file could rewrite on a terminal what is listed here
@@ -71,9 +72,9 @@ fn listing(blueprint: &Blueprint) -> String {
         text.push('\n');
     }
     let (style, mode) = match blueprint.failures_mode {
-        portcullis::Mode::Enforce => (GOOD, "enforce"),
-        portcullis::Mode::Observe => (CARE, "observe"),
-        portcullis::Mode::Off => (BAD, "off"),
+        Mode::Enforce => (GOOD, "enforce"),
+        Mode::Observe => (CARE, "observe"),
+        Mode::Off => (BAD, "off"),
     };
     let portcullis::FailurePolicy { free, first_wait, longest_wait } = blueprint.failures;
     let _ = writeln!(
@@ -95,10 +96,15 @@ fn listing(blueprint: &Blueprint) -> String {
     text
 }
 
+/// A control's mode; an open route is not one whose authentication was switched off.
+fn mode_of(id: &str, mode: Mode) -> &'static str {
+    if id == "authn.public" { "public" } else { mode.as_str() }
+}
+
 fn document(loaded: &Loaded) -> serde_json::Value {
     let routes: Vec<_> = loaded.blueprint().into_iter().flat_map(Blueprint::listing).map(|listed| {
         let controls: Vec<_> = listed.controls.iter().map(|control| {
-            json!({ "stage": control.stage, "id": control.id, "mode": control.mode.as_str(), "summary": control.summary })
+            json!({ "stage": control.stage, "id": control.id, "mode": mode_of(control.id, control.mode), "summary": control.summary })
         }).collect();
         json!({
             "path": listed.route.path,

@@ -74,6 +74,7 @@ fn check_lists_the_controls_of_each_route_in_their_order() {
     assert_eq!(document["brute_force"]["mode"], "enforce");
     assert_eq!(document["routes"][0]["controls"][0]["id"], "screen.addresses");
     assert_eq!(document["routes"][1]["controls"][1]["id"], "authn.public");
+    assert_eq!(document["routes"][1]["controls"][1]["mode"], "public", "and not as if it were switched off");
 }
 
 #[test]

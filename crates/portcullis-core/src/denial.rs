@@ -38,6 +38,8 @@ macro_rules! codes {
 }
 
 codes! {
+    /// A load balancer did not say whose connection it is, in the way that it was said to.
+    ProxyHeader = "proxy_header" => BAD_REQUEST;
     /// The connection could not be protected: the client does not speak TLS, not as it is spoken here, or not in time.
     TlsHandshake = "tls_handshake" => BAD_REQUEST;
     /// The client's certificate is missing, or is not one to believe. The connection was closed.

@@ -6,10 +6,12 @@
 use crate::caps::Caps;
 use crate::config::Timeouts;
 use crate::connection;
+use crate::proxy_header::is_sent_by;
 use crate::redirect::Redirect;
 use crate::tls::{Protocol, Tls};
 use crate::worker::Worker;
 use http::HeaderValue;
+use ipnet::IpNet;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
@@ -25,12 +27,16 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 pub(crate) struct Port {
     pub(crate) caps: Arc<Caps>,
+    /// The counts of the clients that balancers name.
+    pub(crate) clients: Arc<Caps>,
     pub(crate) timeouts: Timeouts,
     pub(crate) tls: Option<Arc<Tls>>,
     /// What is spoken in the clear.
     pub(crate) protocol: Protocol,
     /// `Strict-Transport-Security`, for every answer.
     pub(crate) hsts: Option<HeaderValue>,
+    /// Who says first whose connection it is.
+    pub(crate) balancers: Arc<[IpNet]>,
     /// Where every request is sent that comes here.
     pub(crate) redirect: Option<Arc<Redirect>>,
 }
@@ -82,7 +88,9 @@ fn is_the_clients(error: &io::Error) -> bool {
 
 fn admit(worker: &Rc<Worker>, port: &Rc<Port>, stream: TcpStream, peer: SocketAddr) {
     let address = peer.ip().to_canonical();
-    let trusted = worker.snapshot.head.trusted_proxies.iter().any(|network| network.contains(&address));
+    let balancer = is_sent_by(address, &port.balancers);
+    let trusted =
+        balancer || worker.snapshot.head.trusted_proxies.iter().any(|network| network.contains(&address));
     let Some(slot) = port.caps.admit(address, trusted) else { return };
     // Without it small answers wait for acknowledgements; if it cannot be set, they are late, not wrong.
     let _slower = stream.set_nodelay(true);

@@ -5,6 +5,7 @@
 use crate::handler::Handler;
 use crate::redirect::Redirect;
 use crate::tls::{Protocol, Tls, UpstreamTls};
+use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub struct Listener {
     pub protocol: Protocol,
     /// For how long browsers shall use TLS alone (RFC 6797), after each answer; `None` to leave it unsaid.
     pub hsts: Option<Duration>,
+    /// The load balancers that say whose connection it is, by the PROXY protocol, before anything else.
+    pub balancers: Vec<IpNet>,
     /// Sends every request to HTTPS and serves none.
     pub redirect: Option<Redirect>,
 }
@@ -54,6 +57,7 @@ impl Listener {
             tls: None,
             protocol: Protocol::Http1,
             hsts: None,
+            balancers: Vec::new(),
             redirect: None,
         }
     }

@@ -5,6 +5,7 @@
 use crate::accept::Port;
 use crate::http1;
 use crate::http2;
+use crate::proxy_header::{is_sent_by, take};
 use crate::stream::Stream;
 use crate::tls::handshake::{Protected, shake};
 use crate::tls::{Protocol, Tls};
@@ -15,9 +16,25 @@ use std::rc::Rc;
 use tokio::net::TcpStream;
 
 /// Serves a connection.
-pub(crate) async fn serve(worker: Rc<Worker>, socket: TcpStream, peer: SocketAddr, port: Rc<Port>) {
+pub(crate) async fn serve(worker: Rc<Worker>, mut socket: TcpStream, peer: SocketAddr, port: Rc<Port>) {
     let Ok(local) = socket.local_addr() else { return };
-    let conn = Conn { peer, local, transport: Transport::Plaintext, certificate: None };
+    let mut conn = Conn { peer, local, transport: Transport::Plaintext, certificate: None };
+    let mut _slot = None;
+    // SECURITY: nobody but these says whose connection it is (only_a_balancer_says_whose_connection_it_is).
+    if is_sent_by(peer.ip(), &port.balancers) {
+        match Box::pin(take(&mut socket, peer, port.timeouts.header)).await {
+            Ok(client) => conn.peer = client,
+            Err(denial) => {
+                if let Some(denial) = denial {
+                    account(&worker, &conn, denial, false);
+                }
+                return;
+            }
+        }
+        // The balancer's own connections are not bounded by address; each client's are.
+        let Some(slot) = port.clients.admit(conn.peer.ip().to_canonical(), false) else { return };
+        _slot = Some(slot);
+    }
     match &port.tls {
         None => begin(worker, Stream::Plain(socket), conn, port.protocol, Rc::clone(&port)).await,
         Some(tls) => {

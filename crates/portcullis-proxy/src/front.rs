@@ -102,12 +102,15 @@ pub fn bind(config: FrontConfig, snapshot: &Snapshot, handlers: Option<&Handle>)
             .map_err(|source| BindError::Address { address: listener.bind, source })?;
         addresses.push(address);
         let caps = Arc::new(Caps::new(listener.max_connections, listener.max_connections_per_address));
+        let clients = Arc::new(Caps::new(listener.max_connections, listener.max_connections_per_address));
         let port = Port {
             caps,
+            clients,
             timeouts: sane(listener.timeouts),
             tls: listener.tls,
             protocol: listener.protocol,
             hsts: listener.hsts.map(hsts),
+            balancers: listener.balancers.into(),
             redirect: listener.redirect.map(Arc::new),
         };
         for (share, socket) in sockets.iter_mut().zip(bound) {

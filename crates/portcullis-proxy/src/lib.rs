@@ -31,6 +31,7 @@ mod hygiene;
 mod life;
 mod location;
 mod pool;
+mod proxy_header;
 mod redirect;
 mod respond;
 mod running;

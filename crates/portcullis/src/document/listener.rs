@@ -1,7 +1,7 @@
 //! Where the gateway listens.
 
 use super::TlsConfig;
-use portcullis_checks::Reason;
+use portcullis_checks::{Cidr, Reason};
 use portcullis_config::{Context, Spanned, keyword, object};
 use portcullis_proxy::tls::Protocol;
 use portcullis_proxy::{Listener, Redirect, Timeouts};
@@ -20,6 +20,9 @@ object! {
         /// What is spoken. Under TLS the client chooses one of these; in the clear there is one, and `h2` must be spoken from
         /// the first byte on. Default: both under TLS, http/1.1 in the clear.
         pub protocols: Option<Spanned<Vec<HttpProtocol>>>,
+        /// The load balancers that say whose connection it is, by the PROXY protocol (version 1 or 2), before anything else.
+        /// They must; from anybody else it is not read. Default: none.
+        pub proxy_protocol_from: Vec<Cidr> = Vec::new(),
         /// The port of HTTPS to which every request is sent (308), which is all that this listener does. Only hosts of the
         /// routes and certificates are named; others get 404.
         pub redirect_to_https: Option<Spanned<NonZeroU16>>,
@@ -152,6 +155,7 @@ impl ListenerConfig {
             tls: tls.map(|tls| tls.tls),
             protocol: protocols.first().copied().unwrap_or(Protocol::Http1),
             hsts,
+            balancers: self.proxy_protocol_from.iter().map(|cidr| cidr.0).collect(),
             // The hosts are known when all listeners and routes are.
             redirect: self
                 .redirect_to_https

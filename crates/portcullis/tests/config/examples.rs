@@ -408,6 +408,7 @@ listeners:
       self_signed: true
     protocols: [h2]
   - bind: 192.0.2.1:80
+    proxy_protocol_from: [10.0.0.0/8]
     redirect_to_https: 443
 security:
   authentication:

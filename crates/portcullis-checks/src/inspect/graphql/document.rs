@@ -4,6 +4,7 @@
 //! written, each with where its own selections end; so whoever measures a document runs over a list.
 
 use super::lexer::{Flaw, Lexer, Token};
+use std::collections::HashSet;
 
 /// The deepest nesting of selections, lists, objects or list types, whatever the configuration allows.
 const MAX_NESTING: usize = 64;
@@ -242,11 +243,11 @@ impl<'a> Reader<'a> {
     /// The definitions of variables, after their parenthesis; answers with the number of directives on them.
     fn variables(&mut self, defaults: &mut Vec<(&'a str, Value<'a>)>) -> Result<usize, Flaw> {
         let mut directives = 0;
-        let mut names: Vec<&str> = Vec::new();
+        let mut names = Names::default();
         loop {
             self.expect(b'$')?;
             let name = self.name()?;
-            unique(&mut names, name, "a variable is defined twice")?;
+            names.take(name, "a variable is defined twice")?;
             self.expect(b':')?;
             self.type_reference()?;
             if self.takes(b'=')? {
@@ -295,10 +296,10 @@ impl<'a> Reader<'a> {
         if !self.takes(b'(')? {
             return Ok(());
         }
-        let mut names: Vec<&str> = Vec::new();
+        let mut names = Names::default();
         loop {
             let name = self.name()?;
-            unique(&mut names, name, "an argument is given twice")?;
+            names.take(name, "an argument is given twice")?;
             self.expect(b':')?;
             let value = self.value(Constant::No)?;
             self.document.arguments.push((name, value));
@@ -318,7 +319,7 @@ impl<'a> Reader<'a> {
                     Value::Other
                 }
                 Token::Punctuator(b'{') => {
-                    open.push(Container::Object(Vec::new()));
+                    open.push(Container::Object(Names::default()));
                     Value::Other
                 }
                 Token::Integer(digits) => Value::Integer(digits),
@@ -341,7 +342,7 @@ impl<'a> Reader<'a> {
                         // The names are put back below: a reader cannot lend them and read on.
                         let mut names = std::mem::take(names);
                         if !self.takes(b'}')? {
-                            unique(&mut names, self.name()?, "a member of an object is given twice")?;
+                            names.take(self.name()?, "a member of an object is given twice")?;
                             self.expect(b':')?;
                             if let Some(Container::Object(place)) = open.last_mut() {
                                 *place = names;
@@ -456,14 +457,29 @@ pub(super) enum Constant {
 
 enum Container<'a> {
     List,
-    Object(Vec<&'a str>),
+    Object(Names<'a>),
 }
 
-/// Which of two values of one name counts is a matter of taste, so neither does.
-fn unique<'a>(names: &mut Vec<&'a str>, name: &'a str, otherwise: &'static str) -> Result<(), Flaw> {
-    if names.contains(&name) {
-        return Err(Flaw::Malformed(otherwise));
+/// The names that were given so far in one place.
+#[derive(Default)]
+struct Names<'a> {
+    few: Vec<&'a str>,
+    many: HashSet<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    /// How many names are compared one by one. More of them are hashed, so that many do not cost their square.
+    const FEW: usize = 16;
+
+    /// Takes a name. Which of two values of one name counts is a matter of taste, so neither does.
+    fn take(&mut self, name: &'a str, otherwise: &'static str) -> Result<(), Flaw> {
+        let new = if self.few.len() < Self::FEW {
+            let new = !self.few.contains(&name);
+            self.few.push(name);
+            new
+        } else {
+            !self.few.contains(&name) && self.many.insert(name)
+        };
+        if new { Ok(()) } else { Err(Flaw::Malformed(otherwise)) }
     }
-    names.push(name);
-    Ok(())
 }

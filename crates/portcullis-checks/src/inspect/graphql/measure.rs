@@ -6,7 +6,7 @@
 
 use super::document::{Defined, Definition, Document, Kind, Selected};
 use super::lexer::Flaw;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// How much an operation, or a fragment, asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,13 +113,12 @@ fn fragments_by_name<'a>(document: &Document<'a>) -> Result<HashMap<&'a str, usi
 }
 
 fn operations_are_told_apart(document: &Document<'_>) -> Result<(), Flaw> {
-    let mut names = Vec::new();
+    let mut names = HashSet::new();
     for definition in &document.definitions {
-        if let Defined::Operation { name, .. } = definition.defined {
-            if names.contains(&name) {
-                return Err(Flaw::Malformed("two operations cannot be told apart"));
-            }
-            names.push(name);
+        if let Defined::Operation { name, .. } = definition.defined
+            && !names.insert(name)
+        {
+            return Err(Flaw::Malformed("two operations cannot be told apart"));
         }
     }
     match names.len() {

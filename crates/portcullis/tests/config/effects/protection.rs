@@ -85,6 +85,11 @@ pub(crate) const ROWS: &[DocumentRow] = &[
         };
         assert!(spoken("h2") && !spoken("http/1.1"));
     }),
+    ("listeners[].proxy_protocol_from", || {
+        let listener = json!({ "bind": "127.0.0.1:3000", "proxy_protocol_from": ["10.0.0.0/8"] });
+        let balancers = gate(&document(listener, json!({})).to_string()).front.listeners.remove(0).balancers;
+        assert_eq!(balancers, ["10.0.0.0/8".parse().unwrap()]);
+    }),
     ("listeners[].redirect_to_https", || {
         let redirecting = json!({ "bind": "0.0.0.0:80", "redirect_to_https": 8443 });
         let protected = json!({ "bind": "127.0.0.1:8443", "tls": tls(json!({})) });

@@ -4,8 +4,22 @@ use super::*;
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 
-/// Far more than any of these takes, even on a busy machine, and far less than an attack would be worth.
-const SOON: Duration = Duration::from_millis(500);
+/// Far more than any of these takes, even in a debug build, and far less than what grows with a square would.
+const SOON: Duration = Duration::from_secs(1);
+
+/// The best of a few times, since a busy machine takes its own time now and then.
+fn time(mut judge: impl FnMut()) -> Duration {
+    let mut best = Duration::MAX;
+    for _ in 0..5 {
+        let begun = Instant::now();
+        judge();
+        best = best.min(begun.elapsed());
+        if best < SOON {
+            break;
+        }
+    }
+    best
+}
 
 const MIB: usize = 1024 * 1024;
 
@@ -49,6 +63,15 @@ fn hostile_documents_are_judged_soon() {
             }
             text + "fragment F20000 on T{x}"
         }),
+        ("arguments", {
+            let arguments: String = (0..100_000).map(|number| format!("a{number}:1 ")).collect();
+            format!("{{ a({arguments}) }}")
+        }),
+        ("members of an object", {
+            let members: String = (0..100_000).map(|number| format!("a{number}:1 ")).collect();
+            format!("{{ a(x: {{{members}}}) }}")
+        }),
+        ("operations", (0..60_000).map(|number| format!("query Q{number}{{a}}")).collect()),
         ("quotes", "\"".repeat(MIB)),
         ("braces", "{".repeat(MIB)),
         ("closing braces", "}".repeat(MIB)),
@@ -56,20 +79,10 @@ fn hostile_documents_are_judged_soon() {
     let (strict, generous, cost) = (chosen(""), generous(), chosen("cost"));
     for (title, text) in &documents {
         for check in [&strict, &generous, &cost] {
-            let begun = Instant::now();
-            let _judged = document(check, text);
-            assert!(begun.elapsed() < SOON, "{title}: {:?}", begun.elapsed());
+            let took = time(|| drop(document(check, text)));
+            assert!(took < SOON, "{title}: {took:?}");
         }
     }
-    // Arguments are compared with each other, so their number is what matters; the tokens bound it.
-    let many = |count: usize| {
-        let arguments: String = (0..count).map(|number| format!("a{number}:1 ")).collect();
-        format!("{{ a({arguments}) }}")
-    };
-    let begun = Instant::now();
-    assert!(document(&strict, &many(600)).is_ok());
-    assert!(document(&strict, &many(100_000)).is_err());
-    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -1,0 +1,255 @@
+//! One operation: its parameters, its body, its responses, and what it requires of the caller.
+
+use std::collections::BTreeMap;
+
+use super::Options;
+use super::security::{Requirement, SecurityScheme, requirements};
+use crate::body::Body;
+use crate::document::{Files, LoadError, Node};
+use crate::limits::Limits;
+use crate::message::{Fields, RequestView, texts};
+use crate::parameter::{Parameter, Query};
+use crate::response::Responses;
+use crate::schema::Compiler;
+use crate::violation::{Class, Place, Report, Violations};
+
+/// A declared operation.
+#[derive(Debug)]
+pub struct Operation {
+    method: String,
+    template: String,
+    id: Option<String>,
+    security: Vec<Requirement>,
+    /// In the order of the variables in the template.
+    path: Vec<Parameter>,
+    query: Vec<Parameter>,
+    fields: Vec<Parameter>,
+    cookies: Vec<Parameter>,
+    body: Option<Body>,
+    responses: Option<Responses>,
+    /// Query parameters that hold a credential: declared by a security scheme, judged by whoever authenticates.
+    credentials: Vec<String>,
+    allow_unknown_query: bool,
+    limits: Limits,
+    response_limits: Limits,
+}
+
+impl Operation {
+    /// The method in upper case.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The path template as it is written, without the base path.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.template
+    }
+
+    /// The `operationId`.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// The alternatives of which one must be satisfied. None at all: nothing is required.
+    #[must_use]
+    pub fn security(&self) -> &[Requirement] {
+        &self.security
+    }
+
+    /// Whether it declares a body, so that the caller must hold one to judge it.
+    #[must_use]
+    pub fn declares_body(&self) -> bool {
+        self.body.is_some()
+    }
+
+    /// Judges a request of this operation. `captures` are the texts of the variables in the path.
+    pub(super) fn judge(&self, captures: &[&str], request: &RequestView<'_>) -> Result<(), Violations> {
+        let mut report = Report::default();
+        let limits = &self.limits;
+        for (parameter, raw) in self.path.iter().zip(captures) {
+            parameter.judge_path(raw, limits, &mut report);
+        }
+        self.judge_query(request.query.unwrap_or_default(), &mut report);
+        for parameter in &self.fields {
+            parameter.judge_field(request.fields, limits, &mut report);
+        }
+        if !self.cookies.is_empty() {
+            self.judge_cookies(request.fields, &mut report);
+        }
+        match &self.body {
+            Some(body) => body.judge(request.fields, request.body, limits, &mut report),
+            // SECURITY: a body that nobody declared is judged by nobody (undeclared_body in bodies.yaml).
+            None if !request.body.is_empty() => report.add(Class::Malformed, Place::Body, "", "undeclared"),
+            None => {}
+        }
+        report.finish()
+    }
+
+    fn judge_query(&self, raw: &str, report: &mut Report) {
+        let mut query = match Query::parse(raw, self.limits.members) {
+            Ok(query) => query,
+            Err(reason) => return report.add(Class::Malformed, Place::Query, "", reason),
+        };
+        for parameter in &self.query {
+            parameter.judge_query(&mut query, &self.limits, report);
+        }
+        if self.allow_unknown_query {
+            return;
+        }
+        // SECURITY: what is not declared does not reach the backend (unknown in query.yaml).
+        for pair in query.unclaimed() {
+            if !self.credentials.contains(&pair.name) {
+                report.add(Class::Malformed, Place::Query, &pair.name, "undeclared");
+            }
+        }
+    }
+
+    fn judge_cookies(&self, fields: &dyn Fields, report: &mut Report) {
+        let Some(lines) = texts(fields, "cookie") else {
+            return report.add(Class::Malformed, Place::Cookie, "", "utf8");
+        };
+        let pairs =
+            lines.iter().flat_map(|line| line.split(';')).map(str::trim).filter(|pair| !pair.is_empty());
+        let pairs: Option<Vec<(&str, &str)>> = pairs.map(|pair| pair.split_once('=')).collect();
+        let Some(pairs) = pairs else {
+            return report.add(Class::Malformed, Place::Cookie, "", "style");
+        };
+        for parameter in &self.cookies {
+            parameter.judge_cookies(&pairs, &self.limits, report);
+        }
+    }
+
+    /// Judges a response of this operation. `body` is what would be sent, compressed or not.
+    ///
+    /// # Errors
+    /// What is wrong with it: its status, content type, fields or body are not as declared. Where responses were not
+    /// compiled (see [`Options::responses`]), each is refused as undeclared.
+    pub fn judge_response(&self, status: u16, fields: &dyn Fields, body: &[u8]) -> Result<(), Violations> {
+        let mut report = Report::default();
+        match &self.responses {
+            Some(responses) => {
+                let bodiless = self.method == "HEAD";
+                responses.judge(status, fields, body, bodiless, &self.response_limits, &mut report);
+            }
+            None => report.add(Class::Malformed, Place::Status, "", "undeclared"),
+        }
+        report.finish()
+    }
+
+    /// The JSON body of a response without the object members that its schema does not declare. `None` where there is
+    /// nothing to remove, where what is left would not be as declared, and where the body is compressed or no JSON. An
+    /// object whose schema names no member keeps all.
+    #[must_use]
+    pub fn remove_undeclared(&self, status: u16, fields: &dyn Fields, body: &[u8]) -> Option<Vec<u8>> {
+        self.responses.as_ref()?.remove_undeclared(status, fields, body, &self.response_limits)
+    }
+}
+
+/// What is the same for every operation of a description.
+pub(super) struct Context<'a> {
+    pub(super) requests: &'a Compiler<'a>,
+    pub(super) responses: Option<&'a Compiler<'a>>,
+    pub(super) response_files: Option<&'a Files>,
+    pub(super) schemes: &'a BTreeMap<String, SecurityScheme>,
+    pub(super) default_security: &'a [Requirement],
+    pub(super) options: &'a Options,
+}
+
+impl Context<'_> {
+    pub(super) fn operation(
+        &self,
+        method: &str,
+        template: &str,
+        variables: &[String],
+        item: &Node<'_>,
+        node: &Node<'_>,
+    ) -> Result<Operation, LoadError> {
+        let security = requirements(node, self.schemes)?.unwrap_or_else(|| self.default_security.to_vec());
+        let mut parameters = self.parameters(item, node)?;
+        let mut path = Vec::new();
+        for name in variables {
+            let at = parameters
+                .iter()
+                .position(|parameter| parameter.place == Place::Path && parameter.name == *name);
+            let at = at.ok_or_else(|| node.error(format!("the path variable `{name}` is not declared")))?;
+            path.push(parameters.remove(at));
+        }
+        let mut of = |place: Place| -> Vec<Parameter> {
+            parameters.extract_if(.., |parameter| parameter.place == place).collect()
+        };
+        if let Some(stray) = of(Place::Path).first() {
+            return Err(node.error(format!("the path has no variable `{}`", stray.name)));
+        }
+        let mut query = of(Place::Query);
+        query.sort_by_key(Parameter::takes_the_rest);
+        let body = match node.get("requestBody")? {
+            Some(body) => Some(Body::parse(&body, self.requests)?),
+            None => None,
+        };
+        let responses = match (self.responses, self.response_files) {
+            (Some(compiler), Some(files)) => {
+                let node = Node { files, at: node.at.clone(), value: node.value };
+                Some(Responses::parse(&node, compiler)?)
+            }
+            _ => None,
+        };
+        Ok(Operation {
+            method: method.to_ascii_uppercase(),
+            template: template.to_owned(),
+            id: node.text("operationId")?.map(str::to_owned),
+            credentials: credentials(&security, self.schemes),
+            security,
+            path,
+            query,
+            fields: of(Place::Header),
+            cookies: of(Place::Cookie),
+            body,
+            responses,
+            allow_unknown_query: self.options.allow_unknown_query,
+            limits: self.options.limits,
+            response_limits: self.options.response_limits(),
+        })
+    }
+
+    /// The parameters of the operation, and those of its path that it does not declare anew.
+    fn parameters(&self, item: &Node<'_>, node: &Node<'_>) -> Result<Vec<Parameter>, LoadError> {
+        let mut parameters: Vec<Parameter> = Vec::new();
+        for owner in [node, item] {
+            let inherited = parameters.len();
+            let Some(list) = owner.get("parameters")? else { continue };
+            for declared in list.items()? {
+                let Some(parameter) = Parameter::parse(&declared, self.requests)? else { continue };
+                let same = |known: &Parameter| known.place == parameter.place && known.name == parameter.name;
+                let mut known = parameters.iter().enumerate().filter(|(_, known)| same(known));
+                match known.next() {
+                    Some((index, _)) if index >= inherited => {
+                        return Err(
+                            declared.error(format!("the parameter `{}` is declared twice", parameter.name))
+                        );
+                    }
+                    Some(_) => {}
+                    None => parameters.push(parameter),
+                }
+            }
+        }
+        Ok(parameters)
+    }
+}
+
+fn credentials(security: &[Requirement], schemes: &BTreeMap<String, SecurityScheme>) -> Vec<String> {
+    let names = security.iter().flat_map(Requirement::keys);
+    let required = names.filter_map(|name| schemes.get(name));
+    required
+        .filter_map(|scheme| match scheme {
+            SecurityScheme::ApiKey { place, name } if place == "query" => Some(name.clone()),
+            SecurityScheme::ApiKey { .. }
+            | SecurityScheme::Http { .. }
+            | SecurityScheme::OAuth2
+            | SecurityScheme::OpenIdConnect { .. }
+            | SecurityScheme::MutualTls => None,
+        })
+        .collect()
+}

@@ -1,0 +1,191 @@
+//! Bodies: whether there must be one, of which media type, and what it must hold.
+//!
+//! The most specific declared media type decides. JSON, forms and text are judged by their schema, XML by its
+//! well-formedness, and bytes by nothing but their number. A type that is missing, doubled, not declared, or in another
+//! charset than UTF-8 is refused.
+
+use serde_json::Value;
+
+use crate::document::{LoadError, Node};
+use crate::json;
+use crate::limits::Limits;
+use crate::message::{Fields, texts};
+use crate::parameter::{Readings, Texts};
+use crate::schema::{Checker, Compiler, Shape, Types};
+use crate::violation::{Class, Place, Report};
+
+mod encoding;
+mod form;
+mod media_type;
+mod multipart;
+mod xml;
+
+pub(crate) use encoding::decoded;
+pub(crate) use media_type::{Format, MediaRange, MediaType};
+
+/// The body of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Body {
+    required: bool,
+    contents: Contents,
+}
+
+/// The media types of a body, of a request or of a response.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Contents(Vec<Content>);
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Content {
+    range: MediaRange,
+    shape: Shape,
+    pub(crate) checker: Option<Checker>,
+    encodings: form::Encodings,
+    /// A vendor's type whose schema describes no text: the body is JSON, since nothing else has such a schema.
+    is_json: bool,
+}
+
+impl Body {
+    pub(crate) fn parse(node: &Node<'_>, compiler: &Compiler<'_>) -> Result<Self, LoadError> {
+        let contents = Contents::parse(node, compiler)?;
+        if contents.0.is_empty() {
+            return Err(node.error("a request body needs a `content`"));
+        }
+        Ok(Body { required: node.flag("required")?.unwrap_or(false), contents })
+    }
+
+    pub(crate) fn judge(&self, fields: &dyn Fields, body: &[u8], limits: &Limits, report: &mut Report) {
+        if !body.is_empty() {
+            self.contents.judge(fields, body, limits, report);
+        } else if self.required {
+            report.add(Class::Malformed, Place::Body, "", "required");
+        }
+    }
+}
+
+impl Contents {
+    /// Reads the `content` of a request body or a response.
+    pub(crate) fn parse(node: &Node<'_>, compiler: &Compiler<'_>) -> Result<Self, LoadError> {
+        let mut contents = Vec::new();
+        let Some(declared) = node.get("content")? else { return Ok(Contents(contents)) };
+        for (name, media_type) in declared.each()? {
+            let range = MediaRange::parse(name)
+                .ok_or_else(|| media_type.error(format!("`{name}` is not a media type")))?;
+            contents.push(Content::parse(range, &media_type, compiler)?);
+        }
+        Ok(Contents(contents))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The content that a message is in.
+    ///
+    /// # Errors
+    /// A word for what is wrong with its media type.
+    pub(crate) fn select(&self, fields: &dyn Fields) -> Result<(&Content, MediaType), &'static str> {
+        let named = texts(fields, "content-type").ok_or("content_type")?;
+        let [only] = named.as_slice() else {
+            return Err(if named.is_empty() { "content_type_missing" } else { "content_type_repeated" });
+        };
+        let media_type = MediaType::parse(only).ok_or("content_type")?;
+        let ranked =
+            self.0.iter().filter_map(|content| Some((content.range.specificity(&media_type)?, content)));
+        let (_, content) = ranked.max_by_key(|(rank, _)| *rank).ok_or("content_type")?;
+        // SECURITY: another charset would be other text to whoever believes it (charset in bodies.yaml).
+        if media_type.format() != Format::Bytes && !media_type.is_utf8() {
+            return Err("charset");
+        }
+        Ok((content, media_type))
+    }
+
+    /// Judges a body that is not empty.
+    pub(crate) fn judge(&self, fields: &dyn Fields, body: &[u8], limits: &Limits, report: &mut Report) {
+        let (content, media_type) = match self.select(fields) {
+            Ok(selected) => selected,
+            Err(reason) => return report.add(Class::Unsupported, Place::Body, "", reason),
+        };
+        match decoded(fields, body, limits) {
+            Err((class, reason)) => report.add(class, Place::Body, "", reason),
+            Ok(unpacked) => {
+                content.judge(&media_type, unpacked.as_deref().unwrap_or(body), limits, report);
+            }
+        }
+    }
+}
+
+impl Content {
+    fn parse(range: MediaRange, node: &Node<'_>, compiler: &Compiler<'_>) -> Result<Self, LoadError> {
+        let schema = node.place("schema");
+        let shape = schema.as_ref().map_or_else(Shape::anything, |schema| compiler.shape(schema));
+        if range.is_multipart() && range.format() == Some(Format::Bytes) {
+            return Err(node.error("of multipart bodies only `multipart/form-data` can be judged"));
+        }
+        let is_data = range.format() == Some(Format::Bytes) && !shape.types.has(Types::STRING);
+        let is_json = is_data && range.is_vendors();
+        // SECURITY: a schema that cannot be asked would be a control that does not run.
+        if is_data && !is_json {
+            return Err(node.error("a body of this media type is bytes, which this schema never allows"));
+        }
+        let checker = match schema {
+            Some(schema) => Some(compiler.compile(&schema)?),
+            None => None,
+        };
+        Ok(Content { range, shape, checker, encodings: form::encodings(node, compiler)?, is_json })
+    }
+
+    /// What is understood of a body of this type.
+    pub(crate) fn format(&self, media_type: &MediaType) -> Format {
+        if self.is_json { Format::Json } else { media_type.format() }
+    }
+
+    fn judge(&self, media_type: &MediaType, body: &[u8], limits: &Limits, report: &mut Report) {
+        let malformed = |reason, report: &mut Report| report.add(Class::Malformed, Place::Body, "", reason);
+        let checker = self.checker.as_ref();
+        let form = form::Form { shape: &self.shape, encodings: &self.encodings, checker, limits };
+        match self.format(media_type) {
+            Format::Json => match json::read(body, limits) {
+                Err(fault) => malformed(fault.reason(), report),
+                Ok(value) => {
+                    if let Some(checker) = checker {
+                        checker.check(&value, Place::Body, "", report);
+                    }
+                }
+            },
+            Format::Form => form.judge_pairs(body, report),
+            Format::Multipart => {
+                let boundary = media_type.parameter("boundary").unwrap_or_default();
+                match multipart::parts(body, boundary, limits) {
+                    Err(reason) => malformed(reason, report),
+                    Ok(parts) => form.judge_parts(parts, report),
+                }
+            }
+            Format::Xml => {
+                if let Err(reason) = xml::check(body, limits) {
+                    malformed(reason, report);
+                }
+            }
+            Format::Text => match std::str::from_utf8(body) {
+                Err(_) => malformed("utf8", report),
+                Ok(text) => {
+                    let mut readings = Readings::default();
+                    match readings.add(Texts::Plain(text.to_owned()), &self.shape) {
+                        Err(reason) => malformed(reason, report),
+                        Ok(()) => readings.check(checker, Place::Body, "", report),
+                    }
+                }
+            },
+            Format::Bytes => {
+                if let Some(checker) = checker {
+                    checker.check(&bytes(body), Place::Body, "", report);
+                }
+            }
+        }
+    }
+}
+
+/// Bytes as a text of as many characters, so that a schema can bound their number.
+fn bytes(body: &[u8]) -> Value {
+    Value::String(body.iter().map(|byte| char::from(*byte)).collect())
+}

@@ -1,0 +1,150 @@
+//! XML: well-formed, one root, no document type, no entities but the five of XML itself, within limits.
+//!
+//! Whether an XML document is what its schema says is not judged.
+
+use quick_xml::Reader;
+use quick_xml::events::{BytesRef, BytesStart, Event};
+
+use crate::limits::Limits;
+
+/// Checks a document.
+///
+/// # Errors
+/// A word for what is wrong.
+pub(crate) fn check(bytes: &[u8], limits: &Limits) -> Result<(), &'static str> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "xml.utf8")?;
+    if text.starts_with('\u{feff}') {
+        return Err("xml.byte_order_mark");
+    }
+    // The characters that XML 1.0 has (section 2.2).
+    if text
+        .chars()
+        .any(|c| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}'))
+    {
+        return Err("xml.character");
+    }
+    let mut reader = Reader::from_str(text);
+    let config = reader.config_mut();
+    config.check_end_names = true;
+    config.check_comments = true;
+    config.allow_unmatched_ends = false;
+    config.allow_dangling_amp = false;
+    let mut state = State { depth: 0, elements: 0, rooted: false, first: true };
+    loop {
+        let event = reader.read_event().map_err(|_| "xml.syntax")?;
+        if matches!(event, Event::Eof) {
+            break;
+        }
+        state.event(&event, limits)?;
+    }
+    if state.depth == 0 && state.rooted { Ok(()) } else { Err("xml.syntax") }
+}
+
+struct State {
+    depth: usize,
+    elements: usize,
+    rooted: bool,
+    first: bool,
+}
+
+impl State {
+    fn event(&mut self, event: &Event<'_>, limits: &Limits) -> Result<(), &'static str> {
+        let first = std::mem::replace(&mut self.first, false);
+        match event {
+            Event::Start(element) => {
+                self.open(element, limits)?;
+                self.depth += 1;
+                if self.depth > limits.depth { Err("xml.depth") } else { Ok(()) }
+            }
+            Event::Empty(element) => self.open(element, limits),
+            Event::End(_) => {
+                self.depth = self.depth.checked_sub(1).ok_or("xml.syntax")?;
+                Ok(())
+            }
+            Event::Text(text) => {
+                if text.len() > limits.string_bytes {
+                    return Err("xml.string_length");
+                }
+                let text: &str = text.as_ref();
+                let blank = text.bytes().all(|byte| byte.is_ascii_whitespace());
+                let ends_a_section = text.contains("]]>");
+                if (self.depth == 0 && !blank) || ends_a_section { Err("xml.syntax") } else { Ok(()) }
+            }
+            Event::CData(text) => {
+                if text.len() > limits.string_bytes {
+                    return Err("xml.string_length");
+                }
+                if self.depth == 0 { Err("xml.syntax") } else { Ok(()) }
+            }
+            Event::GeneralRef(reference) => {
+                if self.depth == 0 {
+                    Err("xml.syntax")
+                } else {
+                    known_reference(reference)
+                }
+            }
+            Event::Decl(declaration) => {
+                let utf8 = match declaration.encoding() {
+                    None => true,
+                    Some(Ok(name)) => {
+                        name.eq_ignore_ascii_case("utf-8") || name.eq_ignore_ascii_case("us-ascii")
+                    }
+                    Some(Err(_)) => false,
+                };
+                if first && utf8 { Ok(()) } else { Err("xml.declaration") }
+            }
+            // SECURITY: a document type is where entities are defined (xml in bodies.yaml).
+            Event::DocType(_) => Err("xml.doctype"),
+            // Instructions are for programs that nobody has named.
+            Event::PI(_) => Err("xml.instruction"),
+            Event::Comment(_) | Event::Eof => Ok(()),
+        }
+    }
+
+    fn open(&mut self, element: &BytesStart<'_>, limits: &Limits) -> Result<(), &'static str> {
+        if self.depth == 0 && std::mem::replace(&mut self.rooted, true) {
+            return Err("xml.syntax");
+        }
+        self.elements += 1;
+        if self.elements > limits.nodes {
+            return Err("xml.nodes");
+        }
+        let name = element.name();
+        if name.as_ref().len() > limits.name_bytes {
+            return Err("xml.name_length");
+        }
+        if !is_name(name.as_ref()) {
+            return Err("xml.syntax");
+        }
+        for (index, attribute) in element.attributes().with_checks(true).enumerate() {
+            let attribute = attribute.map_err(|_| "xml.syntax")?;
+            if index >= limits.members {
+                return Err("xml.members");
+            }
+            if attribute.value.len() > limits.string_bytes || attribute.key.as_ref().len() > limits.name_bytes
+            {
+                return Err("xml.string_length");
+            }
+            if !is_name(attribute.key.as_ref()) || attribute.value.contains('<') {
+                return Err("xml.syntax");
+            }
+            // Only the five entities of XML itself are resolved; any other is an error.
+            quick_xml::escape::unescape(&attribute.value).map_err(|_| "xml.entity")?;
+        }
+        Ok(())
+    }
+}
+
+fn known_reference(reference: &BytesRef<'_>) -> Result<(), &'static str> {
+    if reference.is_char_ref() {
+        return reference.resolve_char_ref().map(|_| ()).map_err(|_| "xml.entity");
+    }
+    if ["amp", "lt", "gt", "quot", "apos"].contains(&reference.as_ref()) { Ok(()) } else { Err("xml.entity") }
+}
+
+/// A name, as far as its ASCII characters go (XML 1.0, section 2.3).
+fn is_name(name: &str) -> bool {
+    let starts = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_' || byte == b':' || byte >= 0x80;
+    let continues = |byte: u8| starts(byte) || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
+    name.bytes().next().is_some_and(starts) && name.bytes().all(continues)
+}

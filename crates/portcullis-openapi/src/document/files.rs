@@ -1,0 +1,216 @@
+//! The set of files that a description consists of.
+//!
+//! A set is made in memory, or read from disk by following references from one file. References never leave the folder of
+//! that file, and never go to a network.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::{LoadError, join, yaml};
+use crate::json;
+use crate::limits::Limits;
+
+/// What relative names are relative to.
+const BASE: &str = "openapi:///";
+
+/// The most files of one description.
+const MOST_FILES: usize = 1000;
+
+/// The largest file in bytes.
+const LARGEST_FILE: u64 = 64 * 1024 * 1024;
+
+/// Files by their address; one of them is the description itself.
+#[derive(Clone, Debug)]
+pub struct Files {
+    main: String,
+    files: BTreeMap<String, Value>,
+}
+
+impl Files {
+    /// A set of one file. `name` is a relative path such as `api.yaml`, against which references are resolved, or an
+    /// absolute URI. Text that begins with `{` or `[` is read as JSON, other text as YAML.
+    ///
+    /// # Errors
+    /// The text cannot be read; the message says why.
+    pub fn new(name: &str, text: &[u8]) -> Result<Self, LoadError> {
+        Ok(Self::from_value(name, parse(name, text)?))
+    }
+
+    /// A set of one file that has been read already.
+    #[must_use]
+    pub fn from_value(name: &str, value: Value) -> Self {
+        let main = address(name);
+        Files { files: BTreeMap::from([(main.clone(), value)]), main }
+    }
+
+    /// A set in which nothing is found.
+    pub(crate) fn none() -> Self {
+        Files { main: String::new(), files: BTreeMap::new() }
+    }
+
+    /// Adds a file that may be referred to.
+    ///
+    /// # Errors
+    /// The text cannot be read, or there is a file of this name already.
+    pub fn add(&mut self, name: &str, text: &[u8]) -> Result<(), LoadError> {
+        self.add_value(name, parse(name, text)?)
+    }
+
+    /// Adds a file that has been read already.
+    ///
+    /// # Errors
+    /// There is a file of this name already.
+    pub fn add_value(&mut self, name: &str, value: Value) -> Result<(), LoadError> {
+        let std::collections::btree_map::Entry::Vacant(place) = self.files.entry(address(name)) else {
+            return Err(LoadError::new(name, "the file is given twice"));
+        };
+        place.insert(value);
+        Ok(())
+    }
+
+    /// Reads a file and every file that it refers to, in its folder and below.
+    ///
+    /// # Errors
+    /// A file is missing, too large, outside of the folder, or cannot be read.
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        let shown = path.display().to_string();
+        let full = path.canonicalize().map_err(|error| LoadError::new(&shown, error.to_string()))?;
+        let (Some(folder), Some(name)) = (full.parent(), full.file_name().and_then(|name| name.to_str()))
+        else {
+            return Err(LoadError::new(&shown, "it has no name that is text"));
+        };
+        let mut set = Files::new(name, &read(&full, &shown)?)?;
+        let mut open = vec![set.main.clone()];
+        while let Some(base) = open.pop() {
+            let mut wanted = Vec::new();
+            if let Some(value) = set.files.get(&base) {
+                references(value, &base, &mut wanted);
+            }
+            for address in wanted {
+                if set.files.contains_key(&address) {
+                    continue;
+                }
+                if set.files.len() >= MOST_FILES {
+                    return Err(LoadError::new(&shown, format!("it has more than {MOST_FILES} files")));
+                }
+                let name = address.strip_prefix(BASE).unwrap_or(&address).to_owned();
+                let text = read(&inside(folder, &name)?, &name)?;
+                set.files.insert(address.clone(), parse(&name, &text)?);
+                open.push(address);
+            }
+        }
+        Ok(set)
+    }
+
+    /// The description itself, as it was read.
+    #[must_use]
+    pub fn document(&self) -> Option<&Value> {
+        self.files.get(&self.main)
+    }
+
+    /// The address of the description itself.
+    pub(crate) fn main(&self) -> &str {
+        &self.main
+    }
+
+    pub(crate) fn file(&self, address: &str) -> Option<&Value> {
+        self.files.get(address)
+    }
+
+    pub(crate) fn file_mut(&mut self, address: &str) -> Option<&mut Value> {
+        self.files.get_mut(address)
+    }
+
+    pub(crate) fn each_mut(&mut self, change: impl FnMut(&mut Value)) {
+        self.files.values_mut().for_each(change);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.files.iter().map(|(address, value)| (address.as_str(), value))
+    }
+}
+
+fn address(name: &str) -> String {
+    if name.contains("://") { name.to_owned() } else { join(BASE, name) }
+}
+
+fn parse(name: &str, text: &[u8]) -> Result<Value, LoadError> {
+    let limits = Limits::document();
+    let start = text.iter().find(|byte| !byte.is_ascii_whitespace());
+    if matches!(start, Some(b'{' | b'[')) {
+        // YAML's flow style begins alike, so what is not JSON gets a second chance.
+        return match json::read(text, &limits) {
+            Ok(value) => Ok(value),
+            Err(json::Fault::Syntax) => yaml::read(name, text, &limits),
+            Err(fault) => Err(LoadError::new(name, fault.reason())),
+        };
+    }
+    yaml::read(name, text, &limits)
+}
+
+fn read(path: &Path, shown: &str) -> Result<Vec<u8>, LoadError> {
+    let fail = |error: std::io::Error| LoadError::new(shown, error.to_string());
+    if std::fs::metadata(path).map_err(fail)?.len() > LARGEST_FILE {
+        return Err(LoadError::new(shown, format!("it has more than {LARGEST_FILE} bytes")));
+    }
+    std::fs::read(path).map_err(fail)
+}
+
+/// The path of a file in the folder or below it, links followed.
+fn inside(folder: &Path, name: &str) -> Result<PathBuf, LoadError> {
+    let path = folder.join(name).canonicalize().map_err(|error| LoadError::new(name, error.to_string()))?;
+    // SECURITY: a description from elsewhere must not make us read files of this machine (references_stay_in_the_folder).
+    if path.starts_with(folder) {
+        Ok(path)
+    } else {
+        Err(LoadError::new(name, "it is outside of the folder of the description"))
+    }
+}
+
+/// The addresses of files that `value` refers to by relative path.
+fn references(value: &Value, base: &str, wanted: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            if let Some(Value::String(reference)) = members.get("$ref") {
+                let file = reference.split('#').next().unwrap_or_default();
+                if super::is_relative_file(file) {
+                    wanted.push(join(base, file));
+                }
+            }
+            members.values().for_each(|member| references(member, base, wanted));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, base, wanted)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_stay_in_the_folder() {
+        let folder = std::env::temp_dir().join(format!("portcullis-openapi-files-{}", std::process::id()));
+        let below = folder.join("api/parts");
+        std::fs::create_dir_all(&below).unwrap();
+        std::fs::write(folder.join("secret.yaml"), "a: 1").unwrap();
+        std::fs::write(folder.join("api/good.yaml"), "a: { $ref: 'parts/b.json#/x' }").unwrap();
+        std::fs::write(below.join("b.json"), r#"{"x": {"$ref": "../good.yaml#/a"}}"#).unwrap();
+        std::fs::write(folder.join("api/bad.yaml"), "a: { $ref: '../secret.yaml' }").unwrap();
+        std::fs::write(folder.join("api/absent.yaml"), "a: { $ref: 'nowhere.yaml' }").unwrap();
+        let good = Files::load(&folder.join("api/good.yaml")).unwrap();
+        assert_eq!(
+            good.files.keys().collect::<Vec<_>>(),
+            ["openapi:///good.yaml", "openapi:///parts/b.json"]
+        );
+        // `..` at the root stays at the root, so the file outside is not even looked for.
+        assert!(Files::load(&folder.join("api/bad.yaml")).is_err());
+        assert!(Files::load(&folder.join("api/absent.yaml")).is_err());
+        std::os::unix::fs::symlink(folder.join("secret.yaml"), folder.join("api/secret.yaml")).unwrap();
+        let refused = Files::load(&folder.join("api/bad.yaml")).unwrap_err();
+        assert!(refused.message.contains("outside"), "{refused}");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod api;
+mod body;
+mod document;
+pub mod json;
+mod limits;
+mod message;
+mod parameter;
+mod percent;
+mod response;
+mod schema;
+mod violation;
+
+pub use api::{Api, Found, Match, Operation, Options, Requirement, SecurityScheme};
+pub use document::{Files, LoadError};
+pub use limits::Limits;
+pub use message::{Fields, RequestView};
+pub use schema::Schema;
+pub use violation::{Class, MOST_VIOLATIONS, Place, Violation, Violations};

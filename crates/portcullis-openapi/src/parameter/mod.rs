@@ -1,0 +1,321 @@
+//! Parameters: what a path segment, a query, a header field or a cookie must be.
+//!
+//! Decides how text becomes a value: split by its style, then decoded, then typed by its schema. What is repeated, missing
+//! or not in its style is malformed; what its schema refuses is invalid.
+
+use crate::document::{LoadError, Node};
+use crate::json;
+use crate::limits::Limits;
+use crate::message::Fields;
+use crate::percent::{Plus, decode};
+use crate::schema::{Additional, Checker, Compiler, Shape};
+use crate::violation::{Class, Place, Report};
+
+mod query;
+mod style;
+mod value;
+
+pub(crate) use query::Query;
+pub(crate) use style::{NotInStyle, Style, Written};
+pub(crate) use value::{Choice, Readings, Texts};
+
+/// A declared parameter.
+#[derive(Clone, Debug)]
+pub(crate) struct Parameter {
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    required: bool,
+    allow_empty: bool,
+    style: Style,
+    explode: bool,
+    /// The value is a document of its own rather than in a style: whether that document is JSON.
+    content: Option<Content>,
+    shape: Shape,
+    checker: Option<Checker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    Json,
+    Text,
+}
+
+impl Parameter {
+    /// Reads a parameter object. `None` for a header field that OpenAPI says is described elsewhere.
+    pub(crate) fn parse(node: &Node<'_>, compiler: &Compiler<'_>) -> Result<Option<Self>, LoadError> {
+        let name = node.required_text("name")?;
+        let place = match node.required_text("in")? {
+            "path" => Place::Path,
+            "query" => Place::Query,
+            "header" => Place::Header,
+            "cookie" => Place::Cookie,
+            other => return Err(node.error(format!("`in: {other}` is not a place for a parameter"))),
+        };
+        if place == Place::Header {
+            let name = name.to_ascii_lowercase();
+            if matches!(name.as_str(), "accept" | "content-type" | "authorization") {
+                return Ok(None);
+            }
+            return Self::described(&name, place, node, compiler).map(Some);
+        }
+        Self::described(name, place, node, compiler).map(Some)
+    }
+
+    /// Reads the rest of a parameter object, which is what a header object consists of.
+    pub(crate) fn described(
+        name: &str,
+        place: Place,
+        node: &Node<'_>,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, LoadError> {
+        let required = node.flag("required")?.unwrap_or(false);
+        if place == Place::Path && !required {
+            return Err(node.error("a path parameter needs `required: true`"));
+        }
+        let style = style(node, place)?;
+        let explode = node.flag("explode")?.unwrap_or(style == Style::Form);
+        if matches!(style, Style::SpaceDelimited | Style::PipeDelimited)
+            && node.flag("explode")? == Some(true)
+        {
+            return Err(node.error("`explode: true` means nothing in this style"));
+        }
+        let (content, schema) = match node.get("content")? {
+            Some(content) => {
+                let mut types = content.each()?.into_iter();
+                let (Some((media_type, only)), None) = (types.next(), types.next()) else {
+                    return Err(content.error("the `content` of a parameter has one media type"));
+                };
+                let is_json = media_type == "application/json" || media_type.ends_with("+json");
+                (Some(if is_json { Content::Json } else { Content::Text }), only.place("schema"))
+            }
+            None => (None, node.place("schema")),
+        };
+        if content.is_none() && schema.is_none() {
+            return Err(node.error("a parameter needs a `schema` or a `content`"));
+        }
+        let shape = schema.as_ref().map_or_else(Shape::anything, |schema| compiler.shape(schema));
+        if style == Style::DeepObject && !shape.types.may_be_object() {
+            return Err(node.error("`style: deepObject` is for objects"));
+        }
+        Ok(Parameter {
+            name: name.to_owned(),
+            place,
+            required,
+            allow_empty: place == Place::Query && node.flag("allowEmptyValue")?.unwrap_or(false),
+            style,
+            explode,
+            content,
+            shape,
+            checker: schema.map(|schema| compiler.compile(&schema)).transpose()?,
+        })
+    }
+
+    /// Judges the text of a path parameter, still encoded.
+    pub(crate) fn judge_path(&self, raw: &str, limits: &Limits, report: &mut Report) {
+        self.judge_text(raw, Some(Plus::Literal), limits, report);
+    }
+
+    /// Judges what a query holds.
+    pub(crate) fn judge_query(&self, query: &mut Query<'_>, limits: &Limits, report: &mut Report) {
+        let is_exploded_object = self.content.is_none()
+            && self.shape.types.may_be_object()
+            && (self.style == Style::DeepObject || (self.style == Style::Form && self.explode));
+        if is_exploded_object {
+            return self.judge_exploded(query, report);
+        }
+        let found = query.claim(&self.name);
+        match found.as_slice() {
+            [] => self.missing(report),
+            [None] if !self.allow_empty => self.malformed("empty", report),
+            [None | Some("")] if self.allow_empty => {}
+            [Some(raw)] if !self.is_exploded_list() => {
+                self.judge_text(raw, Some(Plus::Space), limits, report)
+            }
+            _ if !self.is_exploded_list() => self.malformed("repeated", report),
+            _ => self.judge_list(&found, report),
+        }
+    }
+
+    /// `a=1&a=2`
+    fn judge_list(&self, found: &[Option<&str>], report: &mut Report) {
+        let mut items = Vec::with_capacity(found.len());
+        for raw in found {
+            let Some(raw) = raw else { return self.malformed("empty", report) };
+            let Some(item) = decode(raw, Plus::Space) else {
+                return self.malformed("percent_encoding", report);
+            };
+            items.push(item);
+        }
+        let mut readings = Readings::default();
+        let one = match items.as_slice() {
+            [one] if self.shape.types.may_be_plain() => readings.add(Texts::Plain(one.clone()), &self.shape),
+            _ => Ok(()),
+        };
+        match (readings.add(Texts::List(items), &self.shape), one) {
+            (Err(_), _) if !readings.0.is_empty() => {}
+            (Err(reason), _) => return self.malformed(reason, report),
+            (Ok(()), _) => {}
+        }
+        readings.check(self.checker.as_ref(), self.place, &self.name, report);
+    }
+
+    /// `R=100&G=200`, or `color[R]=100&color[G]=200`
+    fn judge_exploded(&self, query: &mut Query<'_>, report: &mut Report) {
+        let open = matches!(self.shape.additional, Additional::Of(_));
+        let mut members = Vec::new();
+        for pair in query.unclaimed() {
+            let member = if self.style == Style::DeepObject {
+                let inner =
+                    pair.name.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('['));
+                let Some(inner) = inner.and_then(|inner| inner.strip_suffix(']')) else { continue };
+                if inner.contains(['[', ']']) || inner.is_empty() {
+                    continue;
+                }
+                inner.to_owned()
+            } else if open || self.shape.properties.contains_key(&pair.name) {
+                pair.name.clone()
+            } else {
+                continue;
+            };
+            pair.claimed = true;
+            let text =
+                pair.raw.ok_or("empty").and_then(|raw| decode(raw, Plus::Space).ok_or("percent_encoding"));
+            match text {
+                Ok(text) => members.push((member, text)),
+                Err(reason) => return self.malformed(reason, report),
+            }
+        }
+        if members.is_empty() {
+            self.missing(report)
+        } else {
+            self.judge_texts([Ok(Texts::Members(members))], report)
+        }
+    }
+
+    /// Judges a header field.
+    pub(crate) fn judge_field(&self, fields: &dyn Fields, limits: &Limits, report: &mut Report) {
+        let Some(values) = crate::message::texts(fields, &self.name) else {
+            return self.malformed("utf8", report);
+        };
+        match values.as_slice() {
+            [] => self.missing(report),
+            [value] => self.judge_text(value.trim(), None, limits, report),
+            // A list may be written as several fields (RFC 9110, section 5.3); anything else has one.
+            several if self.content.is_none() && self.shape.types.may_be_array() => {
+                self.judge_text(&several.join(","), None, limits, report);
+            }
+            _ => self.malformed("repeated", report),
+        }
+    }
+
+    /// Judges what the cookies hold.
+    pub(crate) fn judge_cookies(&self, cookies: &[(&str, &str)], limits: &Limits, report: &mut Report) {
+        if self.content.is_none() && self.explode && self.shape.types.may_be_object() {
+            let mine = cookies.iter().filter(|(name, _)| self.shape.properties.contains_key(*name));
+            let members: Option<Vec<(String, String)>> =
+                mine.map(|(name, raw)| Some(((*name).to_owned(), decode(raw, Plus::Literal)?))).collect();
+            return match members {
+                None => self.malformed("percent_encoding", report),
+                Some(members) if members.is_empty() => self.missing(report),
+                Some(members) => self.judge_texts([Ok(Texts::Members(members))], report),
+            };
+        }
+        let mut mine = cookies.iter().filter(|(name, _)| *name == self.name);
+        match (mine.next(), mine.next()) {
+            (None, _) => self.missing(report),
+            (Some((_, raw)), None) => self.judge_text(raw, Some(Plus::Literal), limits, report),
+            (Some(_), Some(_)) => self.malformed("repeated", report),
+        }
+    }
+
+    /// Judges one text. `decoding` is `None` where nothing is encoded, as in header fields.
+    fn judge_text(&self, raw: &str, decoding: Option<Plus>, limits: &Limits, report: &mut Report) {
+        let text = |raw: &str| match decoding {
+            Some(plus) => decode(raw, plus).ok_or("percent_encoding"),
+            None => Ok(raw.trim().to_owned()),
+        };
+        if let Some(content) = self.content {
+            return match (text(raw), content) {
+                (Err(reason), _) => self.malformed(reason, report),
+                (Ok(text), Content::Text) => self.judge_texts([Ok(Texts::Plain(text))], report),
+                (Ok(text), Content::Json) => match json::read(text.as_bytes(), limits) {
+                    Err(fault) => self.malformed(fault.reason(), report),
+                    Ok(value) => {
+                        Readings(vec![value]).check(self.checker.as_ref(), self.place, &self.name, report);
+                    }
+                },
+            };
+        }
+        let written = Written { style: self.style, explode: self.explode, name: &self.name };
+        let (types, styled) = (self.shape.types, |NotInStyle| "style");
+        let plain = (types.may_be_plain() || !(types.may_be_array() || types.may_be_object()))
+            .then(|| written.plain(raw).map_err(styled).and_then(text).map(Texts::Plain));
+        let list = types.may_be_array().then(|| {
+            let items = written.list(raw).map_err(styled)?;
+            items.into_iter().map(text).collect::<Result<_, _>>().map(Texts::List)
+        });
+        let members = types.may_be_object().then(|| {
+            let members = written.members(raw).map_err(styled)?.into_iter();
+            let members = members.map(|(name, value)| Ok((text(name)?, text(value)?)));
+            members.collect::<Result<_, _>>().map(Texts::Members)
+        });
+        self.judge_texts([plain, list, members].into_iter().flatten(), report);
+    }
+
+    /// Judges what a parameter may stand for: one allowed reading is enough.
+    fn judge_texts(&self, texts: impl IntoIterator<Item = Result<Texts, &'static str>>, report: &mut Report) {
+        let mut readings = Readings::default();
+        let mut wrong = None;
+        for texts in texts {
+            if let Err(reason) = texts.and_then(|texts| readings.add(texts, &self.shape)) {
+                wrong = wrong.or(Some(reason));
+            }
+        }
+        match wrong {
+            Some(reason) if readings.0.is_empty() => self.malformed(reason, report),
+            Some(_) | None => readings.check(self.checker.as_ref(), self.place, &self.name, report),
+        }
+    }
+
+    /// Whether each item of a list is a pair of its own.
+    fn is_exploded_list(&self) -> bool {
+        self.content.is_none() && self.style == Style::Form && self.explode && self.shape.types.may_be_array()
+    }
+
+    /// Whether it takes pairs that no other parameter names, so that it must be asked last.
+    pub(crate) fn takes_the_rest(&self) -> bool {
+        self.style == Style::Form
+            && self.explode
+            && self.content.is_none()
+            && self.shape.types.may_be_object()
+    }
+
+    fn missing(&self, report: &mut Report) {
+        if self.required {
+            self.malformed("required", report);
+        }
+    }
+
+    fn malformed(&self, reason: &'static str, report: &mut Report) {
+        report.add(Class::Malformed, self.place, &self.name, reason);
+    }
+}
+
+fn style(node: &Node<'_>, place: Place) -> Result<Style, LoadError> {
+    let default = match place {
+        Place::Path | Place::Header | Place::Body | Place::Status => Style::Simple,
+        Place::Query | Place::Cookie => Style::Form,
+    };
+    let Some(name) = node.text("style")? else { return Ok(default) };
+    let style = Style::named(name);
+    let fits = style.filter(|style| match place {
+        Place::Path => matches!(style, Style::Matrix | Style::Label | Style::Simple),
+        Place::Query => {
+            matches!(style, Style::Form | Style::SpaceDelimited | Style::PipeDelimited | Style::DeepObject)
+        }
+        Place::Header => *style == Style::Simple,
+        Place::Cookie => *style == Style::Form,
+        Place::Body | Place::Status => false,
+    });
+    fits.ok_or_else(|| node.error(format!("`style: {name}` is not for this place")))
+}

@@ -1,0 +1,188 @@
+//! Responses: whether the backend answers as it has declared.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::body::{Contents, Format, decoded};
+use crate::document::{LoadError, Node};
+use crate::json;
+use crate::limits::Limits;
+use crate::message::Fields;
+use crate::parameter::Parameter;
+use crate::schema::{Checker, Compiler};
+use crate::violation::{Class, Place, Report};
+
+/// The declared responses of an operation.
+#[derive(Clone, Debug)]
+pub(crate) struct Responses {
+    exact: BTreeMap<u16, Response>,
+    /// By the first digit.
+    ranges: BTreeMap<u16, Response>,
+    default: Option<Response>,
+}
+
+#[derive(Clone, Debug)]
+struct Response {
+    fields: Vec<Parameter>,
+    contents: Contents,
+}
+
+impl Responses {
+    /// Reads the `responses` of an operation.
+    pub(crate) fn parse(node: &Node<'_>, compiler: &Compiler<'_>) -> Result<Self, LoadError> {
+        let mut responses = Responses { exact: BTreeMap::new(), ranges: BTreeMap::new(), default: None };
+        let Some(declared) = node.get("responses")? else { return Ok(responses) };
+        for (status, node) in declared.each()? {
+            let response = Response::parse(&node, compiler)?;
+            if status == "default" {
+                responses.default = Some(response);
+            } else if let Some(digit) = status.strip_suffix("XX").and_then(|digit| digit.parse::<u16>().ok())
+            {
+                responses.ranges.insert(digit, response);
+            } else if let Ok(status) = status.parse::<u16>() {
+                responses.exact.insert(status, response);
+            } else {
+                return Err(node.error(format!("`{status}` is not a status")));
+            }
+        }
+        Ok(responses)
+    }
+
+    /// The most specific response for a status.
+    fn of(&self, status: u16) -> Option<&Response> {
+        self.exact.get(&status).or_else(|| self.ranges.get(&(status / 100))).or(self.default.as_ref())
+    }
+
+    /// Judges a response. `bodiless`: it answers a request that never has a body in its answer.
+    pub(crate) fn judge(
+        &self,
+        status: u16,
+        fields: &dyn Fields,
+        body: &[u8],
+        bodiless: bool,
+        limits: &Limits,
+        report: &mut Report,
+    ) {
+        let Some(response) = self.of(status) else {
+            return report.add(Class::Malformed, Place::Status, "", "undeclared");
+        };
+        for field in &response.fields {
+            field.judge_field(fields, limits, report);
+        }
+        let bodiless = bodiless || status == 204 || status == 304;
+        match (body.is_empty(), response.contents.is_empty()) {
+            (true, true) => {}
+            (true, false) if bodiless => {}
+            (true, false) => report.add(Class::Malformed, Place::Body, "", "required"),
+            (false, _) if bodiless => report.add(Class::Malformed, Place::Body, "", "undeclared"),
+            (false, true) => report.add(Class::Malformed, Place::Body, "", "undeclared"),
+            (false, false) => response.contents.judge(fields, body, limits, report),
+        }
+    }
+
+    /// See [`crate::Operation::remove_undeclared`].
+    pub(crate) fn remove_undeclared(
+        &self,
+        status: u16,
+        fields: &dyn Fields,
+        body: &[u8],
+        limits: &Limits,
+    ) -> Option<Vec<u8>> {
+        let (content, media_type) = self.of(status)?.contents.select(fields).ok()?;
+        let checker = content.checker.as_ref().filter(|_| content.format(&media_type) == Format::Json)?;
+        let unpacked = decoded(fields, body, limits).ok()?;
+        let mut value = json::read(unpacked.as_deref().unwrap_or(body), limits).ok()?;
+        let removed = without_undeclared(checker, &mut value);
+        // A compressed body is not written anew, so nothing is removed from it.
+        if removed && unpacked.is_none() { serde_json::to_vec(&value).ok() } else { None }
+    }
+}
+
+impl Response {
+    fn parse(node: &Node<'_>, compiler: &Compiler<'_>) -> Result<Self, LoadError> {
+        let mut fields = Vec::new();
+        if let Some(declared) = node.get("headers")? {
+            for (name, header) in declared.each()? {
+                let name = name.to_ascii_lowercase();
+                if name != "content-type" {
+                    fields.push(Parameter::described(&name, Place::Header, &header, compiler)?);
+                }
+            }
+        }
+        Ok(Response { fields, contents: Contents::parse(node, compiler)? })
+    }
+}
+
+/// How often members are removed that a schema names as too many, since one may hide another.
+const MOST_ROUNDS: usize = 4;
+
+/// Removes the members that no part of the schema has judged. Whether any was removed, and what is left is valid: of a
+/// value that is wrong in other ways it cannot be said what is declared.
+fn without_undeclared(checker: &Checker, value: &mut Value) -> bool {
+    let mut removed = false;
+    for _ in 0..MOST_ROUNDS {
+        let unexpected = checker.unexpected(value);
+        for (pointer, names) in &unexpected {
+            if let Some(Value::Object(members)) = value.pointer_mut(pointer) {
+                members.retain(|name, _| !names.contains(name));
+                removed = true;
+            }
+        }
+        if unexpected.is_empty() {
+            break;
+        }
+    }
+    checker.is_valid(value) && (remove_unjudged(checker, value) || removed)
+}
+
+/// Removes what an open schema lets through without a word.
+fn remove_unjudged(checker: &Checker, value: &mut Value) -> bool {
+    let Some(evaluation) = checker.evaluate(value) else { return false };
+    // For each object, by its pointer: the members that a keyword names.
+    let mut declared: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for entry in evaluation.iter_annotations() {
+        let schema = entry.schema_location.to_string();
+        let keyword = schema.rsplit('/').next().unwrap_or_default();
+        if !matches!(
+            keyword,
+            "properties" | "patternProperties" | "additionalProperties" | "unevaluatedProperties"
+        ) {
+            continue;
+        }
+        let names = declared.entry(entry.instance_location.to_string()).or_default();
+        if let Value::Array(list) = entry.annotations.value() {
+            names.extend(list.iter().filter_map(Value::as_str).map(str::to_owned));
+        }
+    }
+    prune(value, &mut String::new(), &declared)
+}
+
+fn prune(value: &mut Value, pointer: &mut String, declared: &BTreeMap<String, BTreeSet<String>>) -> bool {
+    let length = pointer.len();
+    let mut removed = false;
+    match value {
+        Value::Object(members) => {
+            if let Some(names) = declared.get(pointer.as_str()) {
+                let before = members.len();
+                members.retain(|name, _| names.contains(name));
+                removed = members.len() != before;
+            }
+            for (name, member) in members.iter_mut() {
+                pointer.push('/');
+                pointer.push_str(&crate::document::escape(name));
+                removed |= prune(member, pointer, declared);
+                pointer.truncate(length);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                pointer.push_str(&format!("/{index}"));
+                removed |= prune(item, pointer, declared);
+                pointer.truncate(length);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    removed
+}

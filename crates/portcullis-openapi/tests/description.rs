@@ -1,0 +1,238 @@
+//! Descriptions: what does not load and what is said of it, several files, servers, security requirements, and what becomes of
+//! compressed bodies and of undeclared members of responses.
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::io::Write;
+
+use http::HeaderMap;
+use portcullis_openapi::{Api, Files, Match, Options, RequestView, SecurityScheme};
+use serde_json::{Value, json};
+
+fn compile(document: Value) -> Result<Api, String> {
+    let options = Options { responses: true, ..Options::default() };
+    Api::compile(&Files::from_value("api.yaml", document), &options).map_err(|error| error.to_string())
+}
+
+fn with(operation: Value) -> Value {
+    json!({ "openapi": "3.1.0", "info": { "title": "t", "version": "1" }, "paths": { "/p": { "post": operation } } })
+}
+
+fn body(media_type: &str, schema: Value) -> Value {
+    with(json!({ "requestBody": { "content": { media_type: { "schema": schema } } } }))
+}
+
+fn parameter(parameter: Value) -> Value {
+    with(json!({ "parameters": [parameter] }))
+}
+
+#[test]
+fn what_cannot_be_judged_does_not_load() {
+    let string = json!({ "type": "string" });
+    let query =
+        |style: &str| parameter(json!({ "name": "x", "in": "query", "style": style, "schema": string }));
+    let mut clash = with(json!({}));
+    clash["paths"] = json!({ "/a/{x}": { "get": { "parameters": [{ "name": "x", "in": "path", "required": true, "schema": {} }] } },
+        "/a/{y}": { "get": { "parameters": [{ "name": "y", "in": "path", "required": true, "schema": {} }] } } });
+    let mut unnamed = with(json!({}));
+    unnamed["paths"] = json!({ "/a/{x}": { "get": {} } });
+    let cases: Vec<(Value, &str)> = vec![
+        (json!({ "openapi": "2.0" }), "OpenAPI 2.0 is not supported"),
+        (json!({ "openapi": "3.2.0" }), "OpenAPI 3.2.0 is not supported"),
+        (json!({ "swagger": "2.0" }), "`openapi` is missing"),
+        (
+            json!({ "openapi": "3.1.0", "jsonSchemaDialect": "urn:x" }),
+            "the schema dialect urn:x is not supported",
+        ),
+        (clash, "another path declares the same requests"),
+        (unnamed, "the path variable `x` is not declared"),
+        (
+            parameter(json!({ "name": "x", "in": "path", "required": true, "schema": {} })),
+            "the path has no variable `x`",
+        ),
+        (parameter(json!({ "name": "x", "in": "path", "schema": {} })), "needs `required: true`"),
+        (parameter(json!({ "name": "x", "in": "body", "schema": {} })), "is not a place for a parameter"),
+        (parameter(json!({ "name": "x", "in": "query" })), "needs a `schema` or a `content`"),
+        (parameter(json!({ "in": "query", "schema": {} })), "`name` is missing"),
+        (
+            parameter(json!({ "name": "x", "in": "query", "required": "yes", "schema": {} })),
+            "`required` must be true or false",
+        ),
+        (query("matrix"), "is not for this place"),
+        (query("deepObject"), "is for objects"),
+        (query("banana"), "is not for this place"),
+        (
+            parameter(
+                json!({ "name": "x", "in": "query", "style": "pipeDelimited", "explode": true, "schema": {} }),
+            ),
+            "means nothing in this style",
+        ),
+        (
+            with(
+                json!({ "parameters": [{ "name": "x", "in": "query", "schema": {} }, { "name": "x", "in": "query", "schema": {} }] }),
+            ),
+            "is declared twice",
+        ),
+        (parameter(json!({ "$ref": "#/components/parameters/X" })), "nothing is here"),
+        (parameter(json!({ "$ref": "https://example.com/x.yaml" })), "nothing is here"),
+        (body("application/json", json!({ "$ref": "#/components/schemas/X" })), "/components/schemas/X"),
+        (
+            body("application/json", json!({ "$ref": "https://example.com/x.json" })),
+            "external resources is not supported",
+        ),
+        (body("application/json", json!({ "type": "banana" })), "this is not a schema"),
+        (body("application/json", json!({ "pattern": "(?=a)" })), "linear in the text"),
+        (body("application/json", json!({ "discriminator": {} })), "a discriminator needs a `propertyName`"),
+        (body("multipart/mixed", json!({ "type": "object" })), "only `multipart/form-data`"),
+        (body("application/yaml", json!({ "type": "object" })), "a body of this media type is bytes"),
+        (body("json", json!({})), "is not a media type"),
+        (with(json!({ "requestBody": {} })), "needs a `content`"),
+        (with(json!({ "responses": { "2XY": { "description": "d" } } })), "is not a status"),
+        (with(json!({ "security": [{ "key": [] }] })), "no security scheme is called `key`"),
+    ];
+    for (document, expected) in cases {
+        let shown = document.to_string();
+        let refused = compile(document).err().unwrap_or_else(|| panic!("{shown} loads"));
+        assert!(refused.contains(expected), "{shown}: {refused}");
+        assert!(refused.starts_with("api.yaml") || refused.starts_with("https://"), "{refused}");
+    }
+    assert!(compile(body("application/json", json!({ "type": "object" }))).is_ok());
+}
+
+#[test]
+fn files_refer_to_each_other() {
+    let mut files = Files::new(
+        "api/main.yaml",
+        b"openapi: 3.0.0\ninfo: { title: t, version: '1' }\npaths: { /p: { $ref: 'paths.yaml#/p' } }",
+    )
+    .unwrap();
+    files.add("api/paths.yaml", b"p: { post: { requestBody: { content: { application/json: { schema: { $ref: ../schemas/a.json } } } } } }").unwrap();
+    files.add("schemas/a.json", br##"{"type": "object", "properties": {"self": {"$ref": "a.json"}, "n": {"$ref": "#/x~1y/z"}}, "x/y": {"z": {"type": "integer", "nullable": true}}}"##).unwrap();
+    assert!(files.add("schemas/a.json", b"{}").is_err());
+    let api = Api::compile(&files, &Options::default()).unwrap();
+    let said = |body: &str| judge(&api, "/p", &[("content-type", "application/json")], body.as_bytes());
+    assert_eq!(said(r#"{"self":{"self":{"n":null}}}"#), "");
+    assert_eq!(said(r#"{"self":{"self":{"n":"x"}}}"#), "body /self/self/n: type");
+}
+
+fn judge(api: &Api, path: &str, fields: &[(&str, &str)], body: &[u8]) -> String {
+    let Match::Operation(found) = api.operation("POST", path) else { return "undeclared".into() };
+    let mut map = HeaderMap::new();
+    for (name, value) in fields {
+        map.append(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+    }
+    let said = found.judge(&RequestView { query: None, fields: &map, body });
+    said.map_or_else(|violations| violations.to_string(), |()| String::new())
+}
+
+#[test]
+fn servers_say_where_the_paths_are() {
+    let mut document = with(json!({}));
+    document["servers"] = json!([{ "url": "https://example.com/api/{v}/", "variables": { "v": { "default": "v1" } } }, { "url": "/other" }]);
+    let api = compile(document.clone()).unwrap();
+    assert_eq!(api.base_paths(), ["/api/v1", "/other"]);
+    let found = |api: &Api, path: &str| matches!(api.operation("POST", path), Match::Operation(_));
+    assert!(found(&api, "/api/v1/p") && found(&api, "/other/p"));
+    assert!(!found(&api, "/p") && !found(&api, "/api/v1p") && !found(&api, "/api/v1"));
+    let options = Options { base_paths: Some(vec!["/".into()]), ..Options::default() };
+    let api = Api::compile(&Files::from_value("api.yaml", document), &options).unwrap();
+    assert!(found(&api, "/p") && !found(&api, "/other/p"));
+}
+
+#[test]
+fn security_requirements_are_listed() {
+    let mut document =
+        with(json!({ "operationId": "create", "security": [{ "oauth": ["write", "read"], "key": [] }, {}] }));
+    document["paths"]["/p"]["get"] = json!({});
+    document["security"] = json!([{ "key": [] }]);
+    document["components"] = json!({ "securitySchemes": {
+        "key": { "type": "apiKey", "in": "header", "name": "X-Key" },
+        "oauth": { "type": "oauth2", "flows": {} },
+        "basic": { "type": "http", "scheme": "Basic" },
+        "oidc": { "type": "openIdConnect", "openIdConnectUrl": "https://example.com" },
+        "cert": { "type": "mutualTLS" }
+    } });
+    let api = compile(document).unwrap();
+    assert_eq!(
+        api.security_schemes()["key"],
+        SecurityScheme::ApiKey { place: "header".into(), name: "X-Key".into() }
+    );
+    assert_eq!(api.security_schemes()["basic"], SecurityScheme::Http { scheme: "basic".into() });
+    let of = |method: &str| api.operations().find(|operation| operation.method() == method).unwrap();
+    assert_eq!((of("POST").id(), of("POST").path(), of("GET").id()), (Some("create"), "/p", None));
+    assert_eq!(of("POST").security().len(), 2);
+    assert_eq!(of("POST").security()[0]["oauth"], ["write", "read"]);
+    assert!(of("POST").security()[1].is_empty());
+    assert_eq!(of("GET").security()[0].keys().collect::<Vec<_>>(), ["key"]);
+    assert!(!of("GET").declares_body());
+}
+
+#[test]
+fn one_coding_only() {
+    let api = compile(body("application/json", json!({ "type": "object", "required": ["a"] }))).unwrap();
+    let text = br#"{"a":1}"#;
+    let gzip = {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    };
+    let deflate = {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    };
+    let said = |coding: &str, body: &[u8]| {
+        judge(&api, "/p", &[("content-type", "application/json"), ("content-encoding", coding)], body)
+    };
+    assert_eq!(said("gzip", &gzip), "");
+    assert_eq!(said("GZIP", &gzip), "");
+    assert_eq!(said("deflate", &deflate), "");
+    assert_eq!(said("gzip", &deflate), "body: content_encoding");
+    assert_eq!(said("gzip", text), "body: content_encoding");
+    assert_eq!(said("gzip, identity", &gzip), "body: content_encoding");
+    let twice = [gzip.clone(), gzip.clone()].concat();
+    assert_eq!(said("gzip", &twice), "body: content_encoding");
+    assert_eq!(said("gzip", &gzip[..gzip.len() - 1]), "body: content_encoding");
+}
+
+#[test]
+fn undeclared_members_are_removed() {
+    let schema = json!({ "type": "object", "properties": {
+        "id": { "type": "integer" },
+        "owner": { "$ref": "#/components/schemas/Owner" },
+        "free": { "type": "object" },
+        "list": { "type": "array", "items": { "$ref": "#/components/schemas/Owner" } },
+        "named": { "type": "object", "additionalProperties": { "type": "integer" } },
+        "closed": { "type": "object", "properties": { "a": {} }, "additionalProperties": false }
+    } });
+    let mut document = with(
+        json!({ "responses": { "200": { "description": "d", "content": { "application/json": { "schema": schema } } } } }),
+    );
+    document["components"] = json!({ "schemas": { "Owner": { "allOf": [{ "properties": { "name": {} } }, { "properties": { "age": {} } }] } } });
+    let api = compile(document).unwrap();
+    let Match::Operation(found) = api.operation("POST", "/p") else { panic!("it is declared") };
+    let fields = HeaderMap::from_iter([(http::header::CONTENT_TYPE, "application/json".parse().unwrap())]);
+    let remove = |value: Value| {
+        let bytes = found.operation().remove_undeclared(200, &fields, value.to_string().as_bytes())?;
+        Some(serde_json::from_slice::<Value>(&bytes).unwrap())
+    };
+    let clean = json!({ "id": 1, "owner": { "name": "a", "age": 2 }, "free": { "x": 1 }, "list": [{ "name": "b" }], "named": { "x": 1 } });
+    assert_eq!(remove(clean.clone()), None);
+    let mut leaky = clean.clone();
+    leaky["password"] = json!("x");
+    leaky["owner"]["ssn"] = json!("x");
+    leaky["list"][0]["ssn"] = json!("x");
+    assert_eq!(remove(leaky.clone()), Some(clean.clone()));
+    leaky["closed"] = json!({ "a": 1, "ssn": "x" });
+    let mut closed = clean;
+    closed["closed"] = json!({ "a": 1 });
+    assert_eq!(remove(leaky.clone()), Some(closed));
+    leaky["id"] = json!("wrong in another way");
+    assert_eq!(remove(leaky), None);
+}

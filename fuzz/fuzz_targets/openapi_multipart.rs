@@ -1,0 +1,9 @@
+//! Drives `multipart` of the properties of messages with any bytes.
+
+#![no_main]
+
+#[path = "../properties/openapi.rs"]
+#[allow(dead_code, reason = "each target drives one of them")]
+mod openapi;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| openapi::multipart(bytes));
