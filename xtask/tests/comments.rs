@@ -15,7 +15,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Every Rust source file of the workspace with its text.
+/// Every Rust source file of the workspace, and every file of cases, with its text.
 fn sources() -> Vec<(PathBuf, String)> {
     fn read(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -23,7 +23,7 @@ fn sources() -> Vec<(PathBuf, String)> {
             let name = path.file_name().unwrap().to_str().unwrap();
             if path.is_dir() && !matches!(name, "target" | "node_modules") {
                 read(&path, found);
-            } else if name.ends_with(".rs") {
+            } else if is_file(name) {
                 let text = fs::read_to_string(&path).unwrap();
                 found.push((path, text));
             }
@@ -60,13 +60,15 @@ fn marked(text: &str) -> Vec<String> {
 fn guards(comment: &str) -> Vec<&str> {
     let inside = comment.split('(').skip(1).filter_map(|rest| rest.split_once(')')).map(|(inside, _)| inside);
     let inside = inside.flat_map(|inside| inside.split(", ")).map(|name| name.trim_matches('`'));
+    // `what it tries in hostile.rs` leads to a file.
+    let inside = inside.map(|name| name.rsplit(' ').next().filter(|last| is_file(last)).unwrap_or(name));
     let paths = comment.split(' ').filter(|word| word.contains("tests::"));
     let named = paths.filter_map(|path| path.trim_end_matches('.').rsplit("::").next());
     inside.chain(named).filter(|name| is_file(name) || is_test(name)).collect()
 }
 
 fn is_file(name: &str) -> bool {
-    name.ends_with(".rs") || name.ends_with('/')
+    name.ends_with(".rs") || name.ends_with(".yaml") || name.ends_with('/')
 }
 
 fn is_test(name: &str) -> bool {

@@ -118,5 +118,9 @@ fn main() {
     println!("judging that order: {post:?}, at most 10 us");
     let get = measure(|| judge("GET", Some(black_box(query)), b"").unwrap());
     println!("judging a GET with four parameters: {get:?}, at most 2 us");
+    // `cargo test` runs this without optimisation, for what it asserts above.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
     assert!(post < Duration::from_micros(10) && get < Duration::from_micros(2), "slower than it may be");
 }

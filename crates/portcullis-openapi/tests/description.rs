@@ -106,6 +106,14 @@ fn what_cannot_be_judged_does_not_load() {
 }
 
 #[test]
+fn merge_keys_are_refused() {
+    let text = b"openapi: 3.1.0\ninfo: &info { title: t, version: '1' }\n<<: *info\npaths: {}\n";
+    let refused = Files::new("api.yaml", text).err().map(|error| error.to_string());
+    assert!(refused.is_some_and(|refused| refused.contains("merge keys are not supported")));
+    assert!(Files::new("api.yaml", b"openapi: 3.1.0\n'<<': 1\n").is_ok(), "quoted, it is a name");
+}
+
+#[test]
 fn files_refer_to_each_other() {
     let mut files = Files::new(
         "api/main.yaml",

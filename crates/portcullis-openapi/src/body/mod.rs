@@ -124,7 +124,7 @@ impl Content {
         }
         let is_data = range.format() == Some(Format::Bytes) && !shape.types.has(Types::STRING);
         let is_json = is_data && range.is_vendors();
-        // SECURITY: a schema that cannot be asked would be a control that does not run.
+        // SECURITY: a schema that cannot be asked would be a control that does not run (what_cannot_be_judged_does_not_load).
         if is_data && !is_json {
             return Err(node.error("a body of this media type is bytes, which this schema never allows"));
         }

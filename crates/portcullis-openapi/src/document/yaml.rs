@@ -129,7 +129,7 @@ impl Builder<'_> {
     }
 
     fn key(&mut self, name: String, plain: bool) -> Result<(), String> {
-        // SECURITY: a merge key would add what cannot be seen here.
+        // SECURITY: a merge key would add what cannot be seen here (merge_keys_are_refused).
         if plain && name == "<<" {
             return Err("merge keys are not supported".into());
         }

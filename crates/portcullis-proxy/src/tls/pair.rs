@@ -141,7 +141,7 @@ fn facts(certificate: &CertificateDer<'_>) -> Result<(Vec<String>, [Duration; 2]
 }
 
 /// A key that others can read is theirs too.
-// SECURITY: see a_key_that_others_can_read_is_refused.
+// SECURITY: a wrong mode is an error and no warning (every_code_points_to_its_place_and_says_what_to_do).
 fn judge_permissions(key: &Path) -> Result<(), Problem> {
     let metadata = std::fs::metadata(key).map_err(|error| Problem::Key(error.to_string()))?;
     let mode = metadata.permissions().mode() & 0o777;

@@ -98,7 +98,7 @@ pub(super) fn authorities(file: &std::path::Path) -> Result<RootCertStore, Probl
 struct Anybody(Arc<CryptoProvider>);
 
 impl ServerCertVerifier for Anybody {
-    // SECURITY: only where the file says why (config.reason for `insecure_skip_verify`).
+    // SECURITY: only where the file says why (effects/protection.rs).
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

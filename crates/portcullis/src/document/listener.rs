@@ -90,7 +90,8 @@ impl ListenerConfig {
                     .help("name `h2`, `http/1.1` or both, or leave the key out");
                 None
             }
-            // SECURITY: guessing it from the first bytes leaves a connection two readings.
+            // SECURITY: guessing it from the first bytes leaves a connection two readings
+            // (every_code_points_to_its_place_and_says_what_to_do).
             [_, _, ..] if self.tls.is_none() => {
                 cx.error(
                     "config.protocols",

@@ -138,7 +138,8 @@ impl TlsConfig {
             return None;
         }
         if self.self_signed {
-            // SECURITY: nobody else can tell such a certificate from a forged one (a_self_signed_certificate_stays_on_loopback).
+            // SECURITY: nobody else can tell such a certificate from a forged one
+            // (every_code_points_to_its_place_and_says_what_to_do).
             if !loopback {
                 cx.error(
                     "config.self_signed",
