@@ -117,7 +117,9 @@ impl Worker {
             )));
         }
         // An error says that nobody is left who could ask: the same as having been asked.
-        let _asked = shutdown.wait_for(|asked| *asked).await;
+        // SECURITY: what comes back holds a lock that whoever asks a second time waits for, with every acceptor behind, so
+        // it is let go before anything else is waited for (a_second_shutdown_waits_for_nobody).
+        drop(shutdown.wait_for(|asked| *asked).await);
         self.draining.set(Some(Instant::now()));
         self.drain.notify_waiters();
         for acceptor in acceptors {

@@ -49,6 +49,31 @@ fn a_running_request_is_served_and_the_connection_closed() {
 }
 
 #[test]
+fn a_second_shutdown_waits_for_nobody() {
+    let (backend, release, arrivals) = held();
+    let mut front = Front::before(backend.target());
+    let mut client = front.client();
+    client.send(&get("/a"));
+    arrivals.recv_timeout(PATIENCE).unwrap();
+    let handle = front.running.as_ref().unwrap().shutdown_handle();
+    handle.shutdown();
+    let (done, is_done) = std::sync::mpsc::channel();
+    // The drain lasts for as long as the request does, so each of these comes while it is under way.
+    std::thread::spawn(move || {
+        for _ in 0..20 {
+            std::thread::sleep(ms(5));
+            handle.shutdown();
+        }
+        done.send(()).unwrap();
+    });
+    is_done.recv_timeout(PATIENCE).unwrap();
+    release.send(()).unwrap();
+    assert_eq!(client.answer().text(), "ok");
+    front.end();
+    assert_eq!(front.records.one().outcome, Outcome::Served);
+}
+
+#[test]
 fn what_is_not_done_when_the_drain_is_over_is_cut_off() {
     let (backend, _release, arrivals) = held();
     let mut front = Front::with(backend.target(), |setup| setup.drain = ms(100));
