@@ -1,0 +1,148 @@
+//! What proves that a host is ours, for as long as it is being asked for.
+//!
+//! A proof is offered for one host and for one order; when the order ends, however it ends, there is nothing left to be
+//! had. A handshake that offers `acme-tls/1` and nothing else gets the certificate that proves its host and then no byte; no
+//! other handshake gets it (RFC 8737, section 3).
+
+use crate::tls::Problem;
+use arc_swap::ArcSwap;
+use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::server::{ClientHello, NoServerSessionStorage};
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// The protocol of a handshake that asks for a proof (RFC 8737, section 6.2).
+const PROTOCOL: &[u8] = b"acme-tls/1";
+
+/// What is asked for now.
+#[derive(Default)]
+pub struct Challenges {
+    /// By token: the host, and what is answered.
+    answers: ArcSwap<HashMap<String, (String, String)>>,
+    /// By host.
+    certificates: ArcSwap<HashMap<String, Arc<ServerConfig>>>,
+}
+
+impl fmt::Debug for Challenges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Challenges").finish_non_exhaustive()
+    }
+}
+
+/// Proofs are offered while this is there.
+pub(super) struct Offer<'a>(&'a Challenges);
+
+impl Drop for Offer<'_> {
+    fn drop(&mut self) {
+        self.0.answers.store(Arc::default());
+        self.0.certificates.store(Arc::default());
+    }
+}
+
+impl Challenges {
+    /// The answer for a token, to whoever asks this host for it.
+    pub(super) fn answer(&self, host: &str, token: &str) -> Option<String> {
+        let answers = self.answers.load();
+        let (domain, answer) = answers.get(token)?;
+        // SECURITY: a proof is for its own host (only_what_is_pending_is_answered).
+        (domain == host).then(|| answer.clone())
+    }
+
+    /// Whether any handshake is to be looked at.
+    pub(crate) fn has_certificates(&self) -> bool {
+        !self.certificates.load().is_empty()
+    }
+
+    /// What a handshake that asks for a proof is answered with.
+    pub(crate) fn certificate(&self, hello: &ClientHello<'_>) -> Option<Arc<ServerConfig>> {
+        // SECURITY: only whoever asks for a proof and for nothing else gets it
+        // (a_proof_is_given_to_nobody_who_does_not_ask_for_it).
+        let mut offered = hello.alpn()?;
+        if offered.next() != Some(PROTOCOL) || offered.next().is_some() {
+            return None;
+        }
+        self.certificates.load().get(hello.server_name()?).cloned()
+    }
+
+    /// Offers what follows until the answer is dropped.
+    pub(super) fn offer(&self) -> Offer<'_> {
+        Offer(self)
+    }
+}
+
+impl Offer<'_> {
+    pub(super) fn answer(&self, domain: &str, token: &str, answer: &str) {
+        let mut answers = HashMap::clone(&self.0.answers.load());
+        answers.insert(token.to_owned(), (domain.to_owned(), answer.to_owned()));
+        self.0.answers.store(Arc::new(answers));
+    }
+
+    pub(super) fn certificate(&self, domain: &str, digest: &[u8]) -> Result<(), Problem> {
+        let mut certificates = HashMap::clone(&self.0.certificates.load());
+        certificates.insert(domain.to_owned(), Arc::new(proving(domain, digest)?));
+        self.0.certificates.store(Arc::new(certificates));
+        Ok(())
+    }
+}
+
+/// The TLS of a handshake that proves a host by this digest.
+fn proving(domain: &str, digest: &[u8]) -> Result<ServerConfig, Problem> {
+    let failed = |error: &dyn std::fmt::Display| Problem::Unusable(error.to_string());
+    if digest.len() != 32 {
+        return Err(Problem::Unusable("a proof of another length".to_owned()));
+    }
+    let mut params = CertificateParams::new(vec![domain.to_owned()]).map_err(|error| failed(&error))?;
+    params.distinguished_name = DistinguishedName::new();
+    params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
+    let key = KeyPair::generate().map_err(|error| failed(&error))?;
+    let certificate = params.self_signed(&key).map_err(|error| failed(&error))?;
+    let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().map_err(|error| failed(&error))?;
+    let builder = builder.with_no_client_auth();
+    let mut config = builder
+        .with_single_cert(vec![certificate.der().clone()], private)
+        .map_err(|error| failed(&error))?;
+    config.alpn_protocols = vec![PROTOCOL.to_vec()];
+    // Nothing of such a connection is carried on.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_pending_is_answered() {
+        let challenges = Challenges::default();
+        let offer = challenges.offer();
+        offer.answer("a.example", "token", "token.thumb");
+        offer.answer("b.example", "other", "other.thumb");
+        assert_eq!(challenges.answer("a.example", "token").as_deref(), Some("token.thumb"));
+        for (host, token) in
+            [("b.example", "token"), ("a.example", "other"), ("a.example", ""), ("a.example", "Token"), ("", "token")]
+        {
+            assert_eq!(challenges.answer(host, token), None, "{host} {token}");
+        }
+        drop(offer);
+        assert_eq!(challenges.answer("a.example", "token"), None);
+    }
+
+    #[test]
+    fn a_proof_ends_with_its_order() {
+        let challenges = Challenges::default();
+        assert!(!challenges.has_certificates());
+        let offer = challenges.offer();
+        offer.certificate("a.example", &[7; 32]).unwrap();
+        assert!(challenges.has_certificates());
+        assert!(offer.certificate("a.example", &[7; 31]).is_err());
+        drop(offer);
+        assert!(!challenges.has_certificates());
+    }
+}
