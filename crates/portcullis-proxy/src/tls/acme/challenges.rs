@@ -9,7 +9,9 @@ use arc_swap::ArcSwap;
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::server::{ClientHello, NoServerSessionStorage};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::collections::HashMap;
 use std::fmt;
@@ -104,9 +106,10 @@ fn proving(domain: &str, digest: &[u8]) -> Result<ServerConfig, Problem> {
     let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(|error| failed(&error))?;
     let builder = builder.with_no_client_auth();
-    let mut config = builder
-        .with_single_cert(vec![certificate.der().clone()], private)
-        .map_err(|error| failed(&error))?;
+    let private = any_supported_type(&private).map_err(|error| failed(&error))?;
+    // Not judged as other certificates are: its extension is critical and known to nobody but those who ask for it.
+    let pair = CertifiedKey::new(vec![certificate.der().clone()], private);
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
     config.alpn_protocols = vec![PROTOCOL.to_vec()];
     // Nothing of such a connection is carried on.
     config.session_storage = Arc::new(NoServerSessionStorage {});

@@ -23,6 +23,27 @@ use zeroize::Zeroizing;
 const POLLING: RetryPolicy =
     RetryPolicy::new().initial_delay(Duration::from_millis(500)).backoff(1.5).timeout(Duration::from_secs(180));
 
+/// How often a request is sent again whose nonce the server did not take (RFC 8555, section 6.5), beyond what the library
+/// does. Nothing was done for such a request, so that sending it again does nothing twice.
+const NONCES: u32 = 5;
+
+macro_rules! with_nonce {
+    ($request:expr) => {{
+        let mut left = NONCES;
+        loop {
+            match $request {
+                Err(error) if left > 0 && is_nonce(&error) => left -= 1,
+                answer => break answer,
+            }
+        }
+    }};
+}
+
+fn is_nonce(error: &Error) -> bool {
+    matches!(error, Error::Api(problem)
+        if problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:badNonce"))
+}
+
 /// Why there is no certificate.
 #[derive(Debug, Default)]
 pub(super) struct Failure {
@@ -74,8 +95,8 @@ pub(super) async fn account(
     // Nobody comes here whose document does not agree to the terms.
     let wanted =
         NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
-    let builder = Account::builder_with_http(Box::new(client.clone()));
-    let made = builder.create(&wanted, settings.directory.clone(), None).await;
+    let builder = || Account::builder_with_http(Box::new(client.clone()));
+    let made = with_nonce!(builder().create(&wanted, settings.directory.clone(), None).await);
     let (account, credentials) = made.map_err(|error| client.with_retry_after(error.into()))?;
     let text = serde_json::to_string(&credentials).map_err(|error| Failure::new(error.to_string()))?;
     let kept = storage.keep_account(&Zeroizing::new(text));
@@ -125,7 +146,8 @@ pub(super) async fn certificate(
     if let Some(replaces) = replaces {
         wanted = wanted.replaces(replaces);
     }
-    let mut order = account.new_order(&wanted).await?;
+    let mut order = with_nonce!(account.new_order(&wanted).await)?;
+    with_nonce!(look(&mut order).await)?;
     // What is offered ends with this function, however it ends.
     let offer = challenges.offer();
     let mut authorizations = order.authorizations();
@@ -165,9 +187,9 @@ pub(super) async fn certificate(
                 .certificate(&domain, proof.digest().as_ref())
                 .map_err(|problem| Failure::new(problem.to_string()))?,
         }
-        challenge.set_ready().await?;
+        with_nonce!(challenge.set_ready().await)?;
     }
-    let ready = order.poll_ready(&POLLING).await;
+    let ready = with_nonce!(order.poll_ready(&POLLING).await);
     if !matches!(ready, Ok(OrderStatus::Ready)) {
         let reason = reason(&mut order).await;
         return Err(match (reason, ready) {
@@ -178,6 +200,15 @@ pub(super) async fn certificate(
     }
     drop(offer);
     finish(&mut order, settings).await
+}
+
+/// Fetches what the server wants to see of each host, which is then there without asking again.
+async fn look(order: &mut Order) -> Result<(), Error> {
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        let _ = authorization?;
+    }
+    Ok(())
 }
 
 /// A token as RFC 8555, section 8.1, has it.
@@ -191,7 +222,8 @@ async fn reason(order: &mut Order) -> Option<String> {
     let mut authorizations = order.authorizations();
     while let Some(Ok(mut authorization)) = authorizations.next().await {
         let domain = authorization.identifier().to_string();
-        let Ok(state) = authorization.refresh().await else { continue };
+        let _refreshed = with_nonce!(authorization.refresh().await.map(drop));
+        let state = &*authorization;
         if let Some(problem) = state.challenges.iter().find_map(|challenge| challenge.error.as_ref()) {
             return Some(format!("{domain}: {problem}"));
         }
@@ -205,8 +237,8 @@ async fn finish(order: &mut Order, settings: &AcmeSettings) -> Result<Issued, Fa
     let mut params = CertificateParams::new(settings.domains.clone()).map_err(failed)?;
     params.distinguished_name = DistinguishedName::new();
     let request = params.serialize_request(&key).map_err(failed)?;
-    order.finalize_csr(request.der()).await?;
-    let chain = order.poll_certificate(&POLLING).await?;
+    with_nonce!(order.finalize_csr(request.der()).await)?;
+    let chain = with_nonce!(order.poll_certificate(&POLLING).await)?;
     let parsed = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>();
     let parsed = parsed.map_err(|error| Failure::new(format!("the server's certificate is none: {error}")))?;
     let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));

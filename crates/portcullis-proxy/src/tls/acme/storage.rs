@@ -188,7 +188,8 @@ fn short(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::{Proof, self_signed};
+    use crate::tls::acme::Proof;
+    use crate::tls::self_signed;
 
     fn settings(name: &str) -> AcmeSettings {
         let name = format!("portcullis-acme-{}-{name}", std::process::id());
