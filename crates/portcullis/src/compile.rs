@@ -5,8 +5,7 @@
 
 use crate::document::{
     AccessLogConfig, GatewayConfig, Limits, RouteConfig, UpstreamConfig, UpstreamTarget, answer_challenges,
-    name_hosts,
-    warn_of_uncovered_hosts,
+    name_hosts, warn_of_uncovered_hosts,
 };
 use crate::endpoint::{EndpointHandler, LaterWorld, MAX_BODY_BYTES};
 use ipnet::IpNet;

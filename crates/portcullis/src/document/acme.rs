@@ -74,8 +74,12 @@ impl AcmeConfig {
         let mut good = true;
         if !self.agree_to_terms {
             good = false;
-            cx.error("config.acme_terms", self.at, "the authority issues nothing to whoever does not agree to its terms")
-                .help("read its terms of service, and write `agree_to_terms: true`");
+            cx.error(
+                "config.acme_terms",
+                self.at,
+                "the authority issues nothing to whoever does not agree to its terms",
+            )
+            .help("read its terms of service, and write `agree_to_terms: true`");
         }
         if let Err(why) = judge_folder(&self.storage.value) {
             good = false;
@@ -137,7 +141,9 @@ impl AcmeConfig {
         let mut good = true;
         for contact in &self.contact {
             let address = contact.value.strip_prefix("mailto:").unwrap_or_default();
-            let plain = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && !"?,@".contains(c));
+            let plain = |text: &str| {
+                !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && !"?,@".contains(c))
+            };
             if !address.split_once('@').is_some_and(|(name, host)| plain(name) && plain(host)) {
                 good = false;
                 cx.error("config.acme_contact", contact.span, "the authority cannot write there")
@@ -163,8 +169,12 @@ impl AcmeConfig {
                 && url.authority().is_some_and(|authority| !authority.as_str().contains('@'))
         });
         if !good {
-            cx.error("config.acme_directory", directory.span, "this is no URL of a server that can be trusted")
-                .help("write a URL that begins with `https://` and has no password in it");
+            cx.error(
+                "config.acme_directory",
+                directory.span,
+                "this is no URL of a server that can be trusted",
+            )
+            .help("write a URL that begins with `https://` and has no password in it");
             return None;
         }
         Some(directory.value.clone())

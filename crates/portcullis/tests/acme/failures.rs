@@ -93,9 +93,10 @@ async fn nonsense_is_not_believed_and_not_asked_for_often() {
         ("HTML", Arc::new(|_, _| answer("200 OK", "", "<html>"))),
         ("an error", Arc::new(|_, _| answer("500 Internal Server Error", "", "{}"))),
         ("too much", Arc::new(|_, _| answer("200 OK", "", &"x".repeat(400_000)))),
-        ("places that are none", Arc::new(|_, _| {
-            answer("200 OK", "", r#"{"newNonce":"a b","newAccount":"::","newOrder":""}"#)
-        })),
+        (
+            "places that are none",
+            Arc::new(|_, _| answer("200 OK", "", r#"{"newNonce":"a b","newAccount":"::","newOrder":""}"#)),
+        ),
         ("a redirect", Arc::new(|_, _| answer("302 Found", "Location: https://evil.example/\r\n", ""))),
     ];
     for (what, script) in scripts {

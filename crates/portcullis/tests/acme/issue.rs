@@ -75,7 +75,9 @@ async fn an_answer_in_the_clear_proves_a_host() {
     let records = world.end().await.all();
     let answered: Vec<_> = records
         .iter()
-        .filter(|record| record.to_string().contains("/.well-known/acme-challenge/") && record["status"] == 200)
+        .filter(|record| {
+            record.to_string().contains("/.well-known/acme-challenge/") && record["status"] == 200
+        })
         .collect();
     assert!(!answered.is_empty(), "{records:#?}");
     assert_eq!(backend.seen().len(), 1, "no proof goes to a backend");
@@ -116,7 +118,8 @@ async fn an_unknown_token_is_not_found() {
             ("GET", format!("{place}//{used}"), 400),
         ] {
             let mut client = Client::connect(address).await;
-            let request = format!("{method} {target} HTTP/1.1\r\nHost: api.example\r\nContent-Length: 0\r\n\r\n");
+            let request =
+                format!("{method} {target} HTTP/1.1\r\nHost: api.example\r\nContent-Length: 0\r\n\r\n");
             let answer = client.ask(&request).await;
             assert_eq!(answer.status, status, "{method} {target} {answer:?}");
             assert!(answer.fields("location").is_empty(), "{answer:?}");

@@ -75,7 +75,12 @@ impl Pebble {
         let log = folder.join("pebble.log");
         let out = File::create(&log).unwrap();
         let dns_server = Command::new("pebble-challtestsrv")
-            .args(["-dns01", &format!("127.0.0.1:{dns}"), "-management", &format!("127.0.0.1:{dns_management}")])
+            .args([
+                "-dns01",
+                &format!("127.0.0.1:{dns}"),
+                "-management",
+                &format!("127.0.0.1:{dns_management}"),
+            ])
             .args(["-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""])
             .stdout(Stdio::null())
             .stderr(Stdio::null())

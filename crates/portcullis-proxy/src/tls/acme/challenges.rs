@@ -128,9 +128,13 @@ mod tests {
         offer.answer("a.example", "token", "token.thumb");
         offer.answer("b.example", "other", "other.thumb");
         assert_eq!(challenges.answer("a.example", "token").as_deref(), Some("token.thumb"));
-        for (host, token) in
-            [("b.example", "token"), ("a.example", "other"), ("a.example", ""), ("a.example", "Token"), ("", "token")]
-        {
+        for (host, token) in [
+            ("b.example", "token"),
+            ("a.example", "other"),
+            ("a.example", ""),
+            ("a.example", "Token"),
+            ("", "token"),
+        ] {
             assert_eq!(challenges.answer(host, token), None, "{host} {token}");
         }
         drop(offer);

@@ -175,9 +175,11 @@ impl Renewal {
             );
             return wait.min(LOOK);
         }
-        let ordered = self.order(effects, client, state);
-        let ordered = tokio::time::timeout(ORDER_TIME, ordered).await;
-        let ordered = ordered.unwrap_or_else(|_| Err(Failure::new("the order was not complete in time")));
+        let ordered = tokio::select! {
+            biased;
+            ordered = self.order(effects, client, state) => ordered,
+            () = effects.sleep(ORDER_TIME) => Err(Failure::new("the order was not complete in time")),
+        };
         let wait = match ordered {
             Ok(()) => {
                 state.failures = 0;
@@ -222,7 +224,9 @@ impl Renewal {
                     return;
                 }
                 match self.tls.replace(&[pair]) {
-                    Ok(()) => effects.notice("acme", &format!("a stored certificate serves {}", self.domains())),
+                    Ok(()) => {
+                        effects.notice("acme", &format!("a stored certificate serves {}", self.domains()))
+                    }
                     Err(problem) => unusable(&problem.to_string()),
                 }
             }
@@ -230,12 +234,7 @@ impl Renewal {
         }
     }
 
-    async fn order(
-        &self,
-        effects: &dyn Effects,
-        client: &Client,
-        state: &mut State,
-    ) -> Result<(), Failure> {
+    async fn order(&self, effects: &dyn Effects, client: &Client, state: &mut State) -> Result<(), Failure> {
         if state.account.is_none() {
             state.account = Some(order::account(effects, client, &self.settings, &self.storage).await?);
         }
@@ -252,7 +251,8 @@ impl Renewal {
         // Stored before it is served: what clients have seen shall not be forgotten.
         if let Err(error) = self.storage.keep(&issued.pem) {
             let file = self.storage.certificate_file();
-            let told = format!("the new certificate serves, and cannot be stored in {}: {error}", file.display());
+            let told =
+                format!("the new certificate serves, and cannot be stored in {}: {error}", file.display());
             effects.notice("acme", &told);
         }
         state.seen = self.storage.stamp();

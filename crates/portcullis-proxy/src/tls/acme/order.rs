@@ -9,8 +9,8 @@ use super::storage::Storage;
 use super::{AcmeSettings, Proof};
 use crate::tls::Pair;
 use instant_acme::{
-    Account, AccountCredentials, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, Identifier,
-    NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
+    Account, AccountCredentials, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error,
+    Identifier, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
 };
 use portcullis_core::Effects;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
@@ -20,8 +20,10 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// How the server is asked whether it has looked.
-const POLLING: RetryPolicy =
-    RetryPolicy::new().initial_delay(Duration::from_millis(500)).backoff(1.5).timeout(Duration::from_secs(180));
+const POLLING: RetryPolicy = RetryPolicy::new()
+    .initial_delay(Duration::from_millis(500))
+    .backoff(1.5)
+    .timeout(Duration::from_secs(180));
 
 /// How often a request is sent again whose nonce the server did not take (RFC 8555, section 6.5), beyond what the library
 /// does. Nothing was done for such a request, so that sending it again does nothing twice.
@@ -93,8 +95,7 @@ pub(super) async fn account(
     }
     let contact: Vec<&str> = settings.contact.iter().map(String::as_str).collect();
     // Nobody comes here whose document does not agree to the terms.
-    let wanted =
-        NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
+    let wanted = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
     let builder = || Account::builder_with_http(Box::new(client.clone()));
     let made = with_nonce!(builder().create(&wanted, settings.directory.clone(), None).await);
     let (account, credentials) = made.map_err(|error| client.with_retry_after(error.into()))?;
@@ -240,7 +241,8 @@ async fn finish(order: &mut Order, settings: &AcmeSettings) -> Result<Issued, Fa
     with_nonce!(order.finalize_csr(request.der()).await)?;
     let chain = with_nonce!(order.poll_certificate(&POLLING).await)?;
     let parsed = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>();
-    let parsed = parsed.map_err(|error| Failure::new(format!("the server's certificate is none: {error}")))?;
+    let parsed =
+        parsed.map_err(|error| Failure::new(format!("the server's certificate is none: {error}")))?;
     let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let pair = Pair::new(parsed, &private).map_err(|problem| Failure::new(problem.to_string()))?;
     if !settings.is_covered_by(&pair) {

@@ -81,7 +81,11 @@ mod tests {
         assert_eq!(due(life, None, Some(&window(1070, 1072)), 0.5), days(1071));
         assert_eq!(due(life, None, Some(&window(2000, 2002)), 0.5), days(1075), "never after its end");
         assert_eq!(due(life, Some(days(30)), Some(&window(1070, 1072)), 0.0), days(1060));
-        assert_eq!(due(life, None, Some(&window(1004, 1002)), 0.5), days(1004), "a window that makes no sense");
+        assert_eq!(
+            due(life, None, Some(&window(1004, 1002)), 0.5),
+            days(1004),
+            "a window that makes no sense"
+        );
     }
 
     #[test]

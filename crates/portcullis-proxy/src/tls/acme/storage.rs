@@ -296,7 +296,8 @@ mod tests {
             let storage = Storage::new(settings);
             (storage.account, storage.certificate)
         };
-        let reordered = AcmeSettings { domains: here.domains.iter().rev().cloned().collect(), ..here.clone() };
+        let reordered =
+            AcmeSettings { domains: here.domains.iter().rev().cloned().collect(), ..here.clone() };
         assert_eq!(files(&here), files(&reordered));
         let staging = AcmeSettings { directory: "https://staging.example/".to_owned(), ..here.clone() };
         assert_ne!(files(&here).0, files(&staging).0);
