@@ -216,6 +216,6 @@ async fn a_server_that_nobody_vouches_for_is_not_spoken_to() {
     until_noticed(&world, "no certificate for api.example");
     assert_eq!(server.requests.load(Ordering::Relaxed), 0);
     serves(&world).await;
-    assert!(server.times.lock().unwrap().is_empty());
+    assert!(server.lines.lock().unwrap().is_empty());
     world.end().await;
 }

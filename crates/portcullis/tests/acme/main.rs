@@ -25,3 +25,4 @@ mod issue;
 mod pebble;
 mod renewal;
 mod server;
+mod wishes;

@@ -9,7 +9,6 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 /// What it says to a request line.
 pub type Script = dyn Fn(&str, u16) -> String + Send + Sync;
@@ -18,7 +17,8 @@ pub type Script = dyn Fn(&str, u16) -> String + Send + Sync;
 pub struct Server {
     pub port: u16,
     pub requests: Arc<AtomicUsize>,
-    pub times: Arc<Mutex<Vec<Instant>>>,
+    /// The first line of each request.
+    pub lines: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
@@ -39,8 +39,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(AtomicUsize::new(0));
-        let times = Arc::new(Mutex::new(Vec::new()));
-        let (counted, noted) = (Arc::clone(&requests), Arc::clone(&times));
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (counted, noted) = (Arc::clone(&requests), Arc::clone(&lines));
         std::thread::spawn(move || {
             for socket in listener.incoming() {
                 let Ok(socket) = socket else { return };
@@ -56,15 +56,15 @@ impl Server {
                     continue;
                 }
                 counted.fetch_add(1, Ordering::Relaxed);
-                noted.lock().unwrap().push(Instant::now());
                 let head = String::from_utf8_lossy(&head).into_owned();
                 let line = head.lines().next().unwrap_or_default();
+                noted.lock().unwrap().push(line.to_owned());
                 let _ = stream.write_all(script(line, port).as_bytes());
                 stream.conn.send_close_notify();
                 let _ = stream.flush();
             }
         });
-        Server { port, requests, times }
+        Server { port, requests, lines }
     }
 }
 
