@@ -1,7 +1,7 @@
 //! A certificate is renewed before it ends, and nobody notices.
 
 use crate::commands::{curl, s_client};
-use crate::pebble::{LONG, Pebble, document, until, until_noticed};
+use crate::pebble::{LONG, Pebble, document, files, until, until_noticed};
 use crate::support::{Backend, World};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -68,18 +68,33 @@ async fn renewal_under_load_drops_no_request() {
 async fn one_folder_orders_once() {
     let pebble = Pebble::start(3600);
     let backend = Backend::start().await;
-    // The second one has another port, so that nothing but the folder tells it of the certificate.
-    let first = pebble.gateway("api.example", "", backend.address);
-    let second = World::start(&document(
+    // The one that orders has a port at which nobody looks: the other one proves the host for it.
+    let first = World::start(&document(
         &format!("  - bind: 127.0.0.1:0\n    tls: {{ acme: {} }}\n", pebble.acme("api.example", "")),
         backend.address,
     ));
+    let proofs = || {
+        pebble.storage().exists()
+            && files(&pebble.storage())
+                .iter()
+                .any(|file| file.extension().is_some_and(|kind| kind == "proofs"))
+    };
+    until("the first one orders", proofs);
+    let second = pebble.gateway("api.example", "", backend.address);
     let root = pebble.root();
     until("both serve", || {
         [&first, &second].iter().all(|world| curl(world.address, "api.example", "/a", &root, &[]).ok)
     });
-    assert!(pebble.orders() <= 2, "{}: the second can fail to prove its host, and no more", pebble.orders());
+    assert_eq!(pebble.orders(), 1);
     assert_eq!(pebble.count("Issued certificate serial "), 1);
+    assert!(!proofs(), "they are gone when the order is over");
+    assert!(
+        second
+            .records
+            .notices()
+            .iter()
+            .any(|notice| notice.contains("a stored certificate serves api.example"))
+    );
     first.end().await;
     second.end().await;
 }

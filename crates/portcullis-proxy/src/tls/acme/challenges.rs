@@ -1,9 +1,10 @@
 //! What proves that a host is ours, for as long as it is being asked for.
 //!
 //! A proof is offered for one host and for one order; when the order ends, however it ends, there is nothing left to be
-//! had. A handshake that offers `acme-tls/1` and nothing else gets the certificate that proves its host and then no byte; no
+//! had. Every gateway with the same folder offers it, since nobody knows which of them the authority reaches. A handshake that offers `acme-tls/1` and nothing else gets the certificate that proves its host and then no byte; no
 //! other handshake gets it (RFC 8737, section 3).
 
+use super::Proof;
 use crate::tls::Problem;
 use arc_swap::ArcSwap;
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
@@ -13,6 +14,7 @@ use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::server::{ClientHello, NoServerSessionStorage};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -35,14 +37,11 @@ impl fmt::Debug for Challenges {
     }
 }
 
-/// Proofs are offered while this is there.
-pub(super) struct Offer<'a>(&'a Challenges);
-
-impl Drop for Offer<'_> {
-    fn drop(&mut self) {
-        self.0.answers.store(Arc::default());
-        self.0.certificates.store(Arc::default());
-    }
+/// What proves one host: a token of the authority's with the fingerprint of our account (RFC 8555, section 8.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Proven {
+    pub(super) domain: String,
+    pub(super) authorization: String,
 }
 
 impl Challenges {
@@ -70,36 +69,40 @@ impl Challenges {
         self.certificates.load().get(hello.server_name()?).cloned()
     }
 
-    /// Offers what follows until the answer is dropped.
-    pub(super) fn offer(&self) -> Offer<'_> {
-        Offer(self)
-    }
-}
-
-impl Offer<'_> {
-    pub(super) fn answer(&self, domain: &str, token: &str, answer: &str) {
-        let mut answers = HashMap::clone(&self.0.answers.load());
-        answers.insert(token.to_owned(), (domain.to_owned(), answer.to_owned()));
-        self.0.answers.store(Arc::new(answers));
-    }
-
-    pub(super) fn certificate(&self, domain: &str, digest: &[u8]) -> Result<(), Problem> {
-        let mut certificates = HashMap::clone(&self.0.certificates.load());
-        certificates.insert(domain.to_owned(), Arc::new(proving(domain, digest)?));
-        self.0.certificates.store(Arc::new(certificates));
+    /// Offers these proofs and no others from now on.
+    pub(super) fn set(&self, proofs: &[Proven], proof: Proof) -> Result<(), Problem> {
+        let mut answers = HashMap::new();
+        let mut certificates = HashMap::new();
+        for Proven { domain, authorization } in proofs {
+            match (proof, authorization.split_once('.')) {
+                (Proof::Http, Some((token, _))) => {
+                    answers.insert(token.to_owned(), (domain.clone(), authorization.clone()));
+                }
+                (Proof::Http, None) => return Err(Problem::Unusable("a proof without a token".to_owned())),
+                (Proof::TlsAlpn, _) => {
+                    certificates.insert(domain.clone(), Arc::new(proving(domain, authorization)?));
+                }
+            }
+        }
+        self.answers.store(Arc::new(answers));
+        self.certificates.store(Arc::new(certificates));
         Ok(())
     }
+
+    /// Offers nothing any more.
+    pub(super) fn clear(&self) {
+        self.answers.store(Arc::default());
+        self.certificates.store(Arc::default());
+    }
 }
 
-/// The TLS of a handshake that proves a host by this digest.
-fn proving(domain: &str, digest: &[u8]) -> Result<ServerConfig, Problem> {
+/// The TLS of a handshake that proves a host.
+fn proving(domain: &str, authorization: &str) -> Result<ServerConfig, Problem> {
     let failed = |error: &dyn std::fmt::Display| Problem::Unusable(error.to_string());
-    if digest.len() != 32 {
-        return Err(Problem::Unusable("a proof of another length".to_owned()));
-    }
+    let digest = Sha256::digest(authorization.as_bytes());
     let mut params = CertificateParams::new(vec![domain.to_owned()]).map_err(|error| failed(&error))?;
     params.distinguished_name = DistinguishedName::new();
-    params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
+    params.custom_extensions = vec![CustomExtension::new_acme_identifier(&digest)];
     let key = KeyPair::generate().map_err(|error| failed(&error))?;
     let certificate = params.self_signed(&key).map_err(|error| failed(&error))?;
     let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
@@ -121,23 +124,28 @@ fn proving(domain: &str, digest: &[u8]) -> Result<ServerConfig, Problem> {
 mod tests {
     use super::*;
 
+    fn proofs() -> [Proven; 2] {
+        [("a.example", "token.thumb"), ("b.example", "other.thumb")]
+            .map(|(domain, proof)| Proven { domain: domain.to_owned(), authorization: proof.to_owned() })
+    }
+
     #[test]
     fn only_what_is_pending_is_answered() {
         let challenges = Challenges::default();
-        let offer = challenges.offer();
-        offer.answer("a.example", "token", "token.thumb");
-        offer.answer("b.example", "other", "other.thumb");
+        challenges.set(&proofs(), Proof::Http).unwrap();
+        assert!(!challenges.has_certificates());
         assert_eq!(challenges.answer("a.example", "token").as_deref(), Some("token.thumb"));
         for (host, token) in [
             ("b.example", "token"),
             ("a.example", "other"),
             ("a.example", ""),
             ("a.example", "Token"),
+            ("a.example", "token.thumb"),
             ("", "token"),
         ] {
             assert_eq!(challenges.answer(host, token), None, "{host} {token}");
         }
-        drop(offer);
+        challenges.clear();
         assert_eq!(challenges.answer("a.example", "token"), None);
     }
 
@@ -145,11 +153,10 @@ mod tests {
     fn a_proof_ends_with_its_order() {
         let challenges = Challenges::default();
         assert!(!challenges.has_certificates());
-        let offer = challenges.offer();
-        offer.certificate("a.example", &[7; 32]).unwrap();
+        challenges.set(&proofs(), Proof::TlsAlpn).unwrap();
         assert!(challenges.has_certificates());
-        assert!(offer.certificate("a.example", &[7; 31]).is_err());
-        drop(offer);
+        assert_eq!(challenges.answer("a.example", "token"), None, "not in the clear");
+        challenges.clear();
         assert!(!challenges.has_certificates());
     }
 }

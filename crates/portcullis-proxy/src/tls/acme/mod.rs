@@ -28,7 +28,7 @@ use super::{Pair, Tls, covers};
 use bytes::Bytes;
 use client::{Asked, Client};
 use instant_acme::{Account, CertificateIdentifier};
-use order::Failure;
+use order::{Failure, Offer};
 use portcullis_core::{Effects, Job, Wait};
 use schedule::Window;
 use std::path::PathBuf;
@@ -36,10 +36,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use storage::{Stamp, Storage};
 
-/// How often the folder is looked at while there is nothing to do, and the clock.
-const LOOK: Duration = Duration::from_secs(60);
-/// How often the folder is looked at while another gateway orders.
-const LOOK_WHILE_BUSY: Duration = Duration::from_secs(2);
+/// How often the folder is looked at, and the clock. A proof is offered for twice as long before the authority hears of it,
+/// so that every gateway with the same folder has it.
+const LOOK: Duration = Duration::from_secs(1);
+/// The least time between two questions for the authority's wish.
+const ASK_PAUSE: Duration = Duration::from_secs(60);
 /// How long an order may take in all.
 const ORDER_TIME: Duration = Duration::from_secs(600);
 /// When the authority is asked again for its wish where it gave no answer.
@@ -97,6 +98,8 @@ pub struct Renewal {
 struct State {
     /// What stood in the folder when it was read last.
     seen: Option<Stamp>,
+    /// The proofs of another gateway that are offered here.
+    mirrored: Option<Stamp>,
     account: Option<Account>,
     /// What the authority wishes (RFC 9773), for which certificate, and when it is asked again.
     window: Option<(String, Window)>,
@@ -119,6 +122,7 @@ impl Renewal {
     async fn keep(&self, effects: &dyn Effects, client: Client) {
         let mut state = State {
             seen: None,
+            mirrored: None,
             account: None,
             window: None,
             ask_at: Duration::ZERO,
@@ -135,6 +139,7 @@ impl Renewal {
     /// Does what is to be done now. The answer is after how long to look again.
     async fn turn(&self, effects: &dyn Effects, client: &Client, state: &mut State) -> Duration {
         self.adopt(effects, state);
+        self.mirror(state);
         self.ask_for_window(effects, client, state).await;
         let now = effects.now();
         let wait = self.due(state).saturating_sub(now.unix);
@@ -149,7 +154,7 @@ impl Renewal {
         // (one_folder_orders_once).
         let lock = match self.storage.lock() {
             Ok(Some(lock)) => lock,
-            Ok(None) => return LOOK_WHILE_BUSY,
+            Ok(None) => return LOOK,
             Err(error) => {
                 let what = format!("the folder {} cannot be used: {error}", self.settings.storage.display());
                 return self.failed(effects, state, &Failure { what, ..Failure::default() });
@@ -234,6 +239,22 @@ impl Renewal {
         }
     }
 
+    /// Offers what another gateway with the same folder has to prove, and ends when that one does.
+    fn mirror(&self, state: &mut State) {
+        let found = self.storage.proofs_stamp();
+        if state.mirrored.is_none() && found.is_none() {
+            return;
+        }
+        let proofs = self.storage.proofs();
+        if state.mirrored != found || proofs.is_empty() {
+            state.mirrored = found;
+            let ours = proofs.iter().all(|one| self.settings.domains.contains(&one.domain));
+            if !ours || self.tls.challenges().set(&proofs, self.settings.proof).is_err() {
+                self.tls.challenges().clear();
+            }
+        }
+    }
+
     async fn order(&self, effects: &dyn Effects, client: &Client, state: &mut State) -> Result<(), Failure> {
         if state.account.is_none() {
             state.account = Some(order::account(effects, client, &self.settings, &self.storage).await?);
@@ -245,8 +266,9 @@ impl Renewal {
             let known = state.window.as_ref().is_some_and(|(id, _)| Some(id) == name(pair).as_ref());
             (known && state.failures == 0).then(|| identifier(pair)).flatten()
         });
-        let challenges = self.tls.challenges();
-        let issued = order::certificate(account, &self.settings, challenges, replaces).await;
+        let offer = Offer { effects, challenges: self.tls.challenges(), storage: &self.storage };
+        let issued = order::certificate(account, &self.settings, &offer, replaces).await;
+        drop(offer);
         let issued = issued.map_err(|failure| client.with_retry_after(failure))?;
         // Stored before it is served: what clients have seen shall not be forgotten.
         if let Err(error) = self.storage.keep(&issued.pem) {
@@ -309,7 +331,7 @@ impl Renewal {
                 end: seconds(window.end.unix_timestamp()),
             };
             state.window = Some((id, window));
-            state.ask_at = now.saturating_add(again.clamp(LOOK, schedule::DAY));
+            state.ask_at = now.saturating_add(again.clamp(ASK_PAUSE, schedule::DAY));
         }
     }
 

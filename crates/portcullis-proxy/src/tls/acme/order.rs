@@ -3,7 +3,7 @@
 //! What comes back is judged like a certificate from a file, and must be for every host that was asked for. Anything else
 //! is a failure with its reason, and nothing is changed.
 
-use super::challenges::Challenges;
+use super::challenges::{Challenges, Proven};
 use super::client::Client;
 use super::storage::Storage;
 use super::{AcmeSettings, Proof};
@@ -135,11 +135,35 @@ pub(super) async fn stored_account(
     }
 }
 
+/// Where proofs are offered for one order: here, and by every gateway with the same folder.
+pub(super) struct Offer<'a> {
+    pub(super) effects: &'a dyn Effects,
+    pub(super) challenges: &'a Challenges,
+    pub(super) storage: &'a Storage,
+}
+
+impl Offer<'_> {
+    async fn make(&self, proofs: &[Proven], proof: Proof) -> Result<(), Failure> {
+        self.challenges.set(proofs, proof).map_err(|problem| Failure::new(problem.to_string()))?;
+        let kept = self.storage.keep_proofs(proofs);
+        kept.map_err(|error| Failure::new(format!("the proofs cannot be stored: {error}")))?;
+        self.effects.sleep(super::LOOK + super::LOOK).await;
+        Ok(())
+    }
+}
+
+impl Drop for Offer<'_> {
+    fn drop(&mut self) {
+        self.challenges.clear();
+        self.storage.forget_proofs();
+    }
+}
+
 /// Orders a certificate for all hosts, with a new key.
 pub(super) async fn certificate(
     account: &Account,
     settings: &AcmeSettings,
-    challenges: &Challenges,
+    offer: &Offer<'_>,
     replaces: Option<CertificateIdentifier<'static>>,
 ) -> Result<Issued, Failure> {
     let identifiers: Vec<Identifier> = settings.domains.iter().cloned().map(Identifier::Dns).collect();
@@ -149,8 +173,11 @@ pub(super) async fn certificate(
     }
     let mut order = with_nonce!(account.new_order(&wanted).await)?;
     with_nonce!(look(&mut order).await)?;
-    // What is offered ends with this function, however it ends.
-    let offer = challenges.offer();
+    let kind = match settings.proof {
+        Proof::TlsAlpn => ChallengeType::TlsAlpn01,
+        Proof::Http => ChallengeType::Http01,
+    };
+    let mut proofs = Vec::new();
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization?;
@@ -171,24 +198,24 @@ pub(super) async fn certificate(
         if !settings.domains.contains(&domain) {
             return Err(Failure::new("the server asks for a host that was not ordered"));
         }
-        let kind = match settings.proof {
-            Proof::TlsAlpn => ChallengeType::TlsAlpn01,
-            Proof::Http => ChallengeType::Http01,
-        };
-        let Some(mut challenge) = authorization.challenge(kind) else {
+        let Some(challenge) = authorization.challenge(kind.clone()) else {
             return Err(Failure::new("the server does not offer this challenge"));
         };
         if !is_token(&challenge.token) {
             return Err(Failure::new("the server's token is none"));
         }
-        let proof = challenge.key_authorization();
-        match settings.proof {
-            Proof::Http => offer.answer(&domain, &challenge.token, proof.as_str()),
-            Proof::TlsAlpn => offer
-                .certificate(&domain, proof.digest().as_ref())
-                .map_err(|problem| Failure::new(problem.to_string()))?,
+        let authorization = challenge.key_authorization().as_str().to_owned();
+        proofs.push(Proven { domain, authorization });
+    }
+    offer.make(&proofs, settings.proof).await?;
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        let mut authorization = authorization?;
+        if authorization.status == AuthorizationStatus::Pending
+            && let Some(mut challenge) = authorization.challenge(kind.clone())
+        {
+            with_nonce!(challenge.set_ready().await)?;
         }
-        with_nonce!(challenge.set_ready().await)?;
     }
     let ready = with_nonce!(order.poll_ready(&POLLING).await);
     if !matches!(ready, Ok(OrderStatus::Ready)) {
@@ -199,7 +226,6 @@ pub(super) async fn certificate(
             (None, Ok(status)) => Failure::new(format!("the order is {status:?}")),
         });
     }
-    drop(offer);
     finish(&mut order, settings).await
 }
 

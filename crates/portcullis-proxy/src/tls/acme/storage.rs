@@ -6,6 +6,7 @@
 //! operating system gives the lock back when its holder ends, however it ends.
 
 use super::AcmeSettings;
+use super::challenges::Proven;
 use crate::tls::pair::{judge_permissions, read};
 use crate::tls::{Pair, Problem};
 use rustls_pki_types::pem::PemObject;
@@ -24,6 +25,7 @@ pub(super) struct Storage {
     account: PathBuf,
     certificate: PathBuf,
     pause: PathBuf,
+    proofs: PathBuf,
 }
 
 /// What tells that a file is another one than before.
@@ -63,6 +65,7 @@ impl Storage {
             account: folder.join(format!("account-{account}.json")),
             certificate: folder.join(format!("{first}-{certificate}.pem")),
             pause: folder.join(format!("{first}-{certificate}.retry")),
+            proofs: folder.join(format!("{first}-{certificate}.proofs")),
             folder,
         }
     }
@@ -93,8 +96,45 @@ impl Storage {
 
     /// Changes when the certificate's file does.
     pub(super) fn stamp(&self) -> Option<Stamp> {
-        let metadata = std::fs::metadata(&self.certificate).ok()?;
-        Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+        stamp(&self.certificate)
+    }
+
+    /// Changes when the proofs of an order do.
+    pub(super) fn proofs_stamp(&self) -> Option<Stamp> {
+        stamp(&self.proofs)
+    }
+
+    /// What another gateway with this folder has to prove now.
+    pub(super) fn proofs(&self) -> Vec<Proven> {
+        let parse = || -> Option<Vec<Proven>> {
+            let (written, _, _) = stamp(&self.proofs)?;
+            // Whoever wrote them and was cut off wants nothing any more.
+            if written.elapsed().unwrap_or_default() > super::ORDER_TIME {
+                return None;
+            }
+            judge_permissions(&self.proofs).ok()?;
+            let bytes = read(&self.proofs).ok()?;
+            let list: Vec<serde_json::Value> = serde_json::from_slice(&bytes).ok()?;
+            let text = |value: &serde_json::Value, name| value.get(name)?.as_str().map(str::to_owned);
+            list.iter()
+                .map(|one| {
+                    let (domain, authorization) = (text(one, "host")?, text(one, "proof")?);
+                    Some(Proven { domain, authorization })
+                })
+                .collect()
+        };
+        parse().unwrap_or_default()
+    }
+
+    /// Keeps what has to be proven, for every gateway with this folder.
+    pub(super) fn keep_proofs(&self, proofs: &[Proven]) -> io::Result<()> {
+        let list =
+            proofs.iter().map(|one| serde_json::json!({ "host": one.domain, "proof": one.authorization }));
+        self.write(&self.proofs, &serde_json::Value::from_iter(list).to_string())
+    }
+
+    pub(super) fn forget_proofs(&self) {
+        let _ = std::fs::remove_file(&self.proofs);
     }
 
     /// The certificate with its key, if there is one.
@@ -180,6 +220,11 @@ impl Storage {
     }
 }
 
+fn stamp(file: &Path) -> Option<Stamp> {
+    let metadata = std::fs::metadata(file).ok()?;
+    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+}
+
 /// What tells one thing from another in a file's name.
 fn short(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
@@ -246,6 +291,17 @@ mod tests {
             storage.keep(text).unwrap();
             assert!(storage.pair().is_err(), "{text}");
         }
+        let proven = [Proven { domain: "a.example".to_owned(), authorization: "token.thumb".to_owned() }];
+        storage.keep_proofs(&proven).unwrap();
+        assert_eq!(storage.proofs(), proven);
+        for text in ["", "nonsense", "{}", "[{}]", "[{\"host\": 1, \"proof\": \"a.b\"}]"] {
+            storage.write(&storage.proofs, text).unwrap();
+            assert_eq!(storage.proofs(), [], "{text}");
+        }
+        storage.keep_proofs(&proven).unwrap();
+        let old = SystemTime::now() - super::super::ORDER_TIME - Duration::from_secs(1);
+        File::options().write(true).open(&storage.proofs).unwrap().set_modified(old).unwrap();
+        assert_eq!(storage.proofs(), [], "whoever was cut off wants nothing any more");
         for text in ["", "nonsense", "{\"until\": -1, \"failures\": 1}", "{\"until\": 100}"] {
             std::fs::write(&storage.pause, text).unwrap();
             assert_eq!(storage.pause(Duration::from_secs(10)), None, "{text}");
