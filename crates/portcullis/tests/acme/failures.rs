@@ -219,3 +219,42 @@ async fn a_server_that_nobody_vouches_for_is_not_spoken_to() {
     assert!(server.lines.lock().unwrap().is_empty());
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_was_not_ordered_is_not_proven() {
+    let setup = setup();
+    let backend = Backend::start().await;
+    let server = setup.server(Arc::new(|line, port| {
+        let nonce = "Replay-Nonce: bm9uY2U\r\n";
+        let place = format!("https://localhost:{port}");
+        if line.contains("/dir") {
+            directory(port)
+        } else if line.contains("/nonce") {
+            answer("200 OK", nonce, "")
+        } else if line.contains("/account") {
+            answer("201 Created", &format!("{nonce}Location: {place}/me\r\n"), "{}")
+        } else if line.contains("/order") {
+            let order = serde_json::json!({
+                "status": "pending",
+                "authorizations": [format!("{place}/authorization")],
+                "finalize": format!("{place}/finalize"),
+            });
+            answer("201 Created", &format!("{nonce}Location: {place}/order/1\r\n"), &order.to_string())
+        } else {
+            let authorization = serde_json::json!({
+                "status": "pending",
+                "identifier": { "type": "dns", "value": "other.example" },
+                "challenges": [
+                    { "type": "tls-alpn-01", "url": format!("{place}/challenge"), "status": "pending", "token": "abc" }
+                ],
+            });
+            answer("200 OK", nonce, &authorization.to_string())
+        }
+    }));
+    let world = setup.gateway(server.port, &backend);
+    until_noticed(&world, "a host that was not ordered");
+    let lines = server.lines.lock().unwrap().clone();
+    assert!(lines.iter().any(|line| line.contains("/authorization")), "{lines:?}");
+    assert!(!lines.iter().any(|line| line.contains("/challenge")), "{lines:?}");
+    world.end().await;
+}

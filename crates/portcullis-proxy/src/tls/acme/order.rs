@@ -194,7 +194,7 @@ pub(super) async fn certificate(
         let Identifier::Dns(domain) = authorization.identifier().identifier.clone() else {
             return Err(Failure::new("the server asks for something else than a host"));
         };
-        // SECURITY: nothing is proven that was not asked for.
+        // SECURITY: nothing is proven that was not asked for (a_host_that_was_not_ordered_is_not_proven).
         if !settings.domains.contains(&domain) {
             return Err(Failure::new("the server asks for a host that was not ordered"));
         }
