@@ -3,6 +3,8 @@
 use crate::commands::{curl, s_client};
 use crate::pebble::{Pebble, document, files, until_noticed};
 use crate::support::{Backend, Client, World};
+use std::io::Read;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
 const HOUR: u32 = 3600;
@@ -87,42 +89,47 @@ async fn an_answer_in_the_clear_proves_a_host() {
 async fn an_unknown_token_is_not_found() {
     let pebble = Pebble::start(HOUR);
     let backend = Backend::start().await;
+    // Pebble looks here, so that the proof stays pending and its token is known.
+    let held = TcpListener::bind(("127.0.0.1", pebble.http_port)).unwrap();
     // One listener in the clear that sends to HTTPS, and one that has routes.
     let acme = pebble.acme("api.example", ", challenge: http");
     let world = World::start(&document(
         &format!(
-            "  - bind: 127.0.0.1:0\n    tls: {{ acme: {acme} }}\n  - {{ bind: \"127.0.0.1:{}\", redirect_to_https: 443 }}\n  \
-             - bind: 127.0.0.1:0\n",
-            pebble.http_port
+            "  - bind: 127.0.0.1:0\n    tls: {{ acme: {acme} }}\n  - {{ bind: \"127.0.0.1:0\", redirect_to_https: 443 }}\n  \
+             - bind: 127.0.0.1:0\n"
         ),
         backend.address,
     ));
-    until_noticed(&world, "a new certificate serves");
+    let (mut asking, _) = held.accept().unwrap();
+    let mut line = [0; 200];
+    let size = asking.read(&mut line).unwrap();
+    let line = String::from_utf8_lossy(&line[..size]).into_owned();
     let place = "/.well-known/acme-challenge";
-    let asked = world.records.all();
-    let used = asked.iter().find_map(|record| {
-        let target = record["path"].as_str().or(record["target"].as_str())?;
-        target.strip_prefix("/.well-known/acme-challenge/").map(str::to_owned)
-    });
-    let used = used.unwrap_or_else(|| panic!("no proof was asked for: {asked:#?}"));
+    let token =
+        line.split_whitespace().nth(1).unwrap().strip_prefix(&format!("{place}/")).unwrap().to_owned();
     for address in [world.addresses[1], world.addresses[2]] {
-        for (method, target, status) in [
-            ("GET", format!("{place}/{used}"), 404),
-            ("GET", format!("{place}/"), 404),
-            ("GET", format!("{place}/unknown"), 404),
-            ("GET", format!("{place}/{used}/more"), 404),
-            ("POST", format!("{place}/{used}"), 404),
-            ("GET", format!("{place}/{used}?a=b"), 404),
-            ("GET", format!("{place}/../../etc/passwd"), 400),
-            ("GET", format!("{place}/..%2f..%2fstorage"), 400),
-            ("GET", format!("{place}//{used}"), 400),
+        for (method, host, target, status) in [
+            ("GET", "api.example", format!("{place}/{token}"), 200),
+            ("GET", "API.example:80", format!("{place}/{token}"), 200),
+            ("GET", "other.example", format!("{place}/{token}"), 404),
+            ("GET", "api.example", format!("{place}/"), 404),
+            ("GET", "api.example", format!("{place}/unknown"), 404),
+            ("GET", "api.example", format!("{place}/{token}/more"), 404),
+            ("GET", "api.example", format!("{place}/{token}/"), 404),
+            ("GET", "api.example", format!("{place}/{token}?a=b"), 404),
+            ("POST", "api.example", format!("{place}/{token}"), 404),
+            ("GET", "api.example", format!("{place}/../../etc/passwd"), 400),
+            ("GET", "api.example", format!("{place}/..%2f..%2fstorage"), 400),
+            ("GET", "api.example", format!("{place}//{token}"), 400),
+            ("GET", "api.example\r\nHost: other.example", format!("{place}/{token}"), 400),
         ] {
             let mut client = Client::connect(address).await;
-            let request =
-                format!("{method} {target} HTTP/1.1\r\nHost: api.example\r\nContent-Length: 0\r\n\r\n");
+            let request = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n");
             let answer = client.ask(&request).await;
-            assert_eq!(answer.status, status, "{method} {target} {answer:?}");
+            assert_eq!(answer.status, status, "{method} {host} {target} {answer:?}");
             assert!(answer.fields("location").is_empty(), "{answer:?}");
+            let body = String::from_utf8_lossy(&answer.body).into_owned();
+            assert_eq!(body.starts_with(&format!("{token}.")), status == 200, "{body}");
         }
     }
     assert!(backend.seen().is_empty(), "{:?}", backend.seen());
