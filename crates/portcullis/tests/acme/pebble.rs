@@ -11,9 +11,13 @@ use std::time::{Duration, Instant};
 /// Longer than an order takes that works, on a machine that does much else.
 pub const LONG: Duration = Duration::from_secs(90);
 
-/// A port that nobody has.
+/// A port that nobody has, and that the operating system gives to nobody who asks for any.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    use std::hash::{BuildHasher, RandomState};
+    let below_the_systems_own = || 10_000 + u16::try_from(RandomState::new().hash_one(0) % 22_000).unwrap();
+    std::iter::repeat_with(below_the_systems_own)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .unwrap()
 }
 
 /// A process that ends with its value.
@@ -28,7 +32,7 @@ impl Drop for Ended {
 
 /// An authority, and the ports at which it looks for proofs.
 pub struct Pebble {
-    _processes: [Ended; 2],
+    processes: [Ended; 2],
     pub folder: PathBuf,
     pub directory: String,
     /// Whom its own server is believed by.
@@ -42,20 +46,31 @@ pub struct Pebble {
 impl Pebble {
     /// Starts it; its certificates live so many seconds.
     pub fn start(life: u32) -> Pebble {
-        Pebble::start_at(life, free_port())
-    }
-
-    /// The same, at a port that is known before.
-    pub fn start_at(life: u32, port: u16) -> Pebble {
         let folder = folder();
         let authority = Authority::new("the authority of Pebble's own server");
         let ca = folder.join("pebble-ca.pem");
         write(&ca, &authority.pem);
-        Pebble::start_with(life, port, folder, &authority, ca)
+        let tries = std::iter::repeat_with(|| {
+            Pebble::try_start(life, free_port(), folder.clone(), &authority, ca.clone())
+        });
+        tries.take(5).flatten().next().expect("Pebble finds its ports")
     }
 
-    /// The same, believed by an authority that is there already.
+    /// The same, at a port that is known before, and believed by an authority that is there already.
     pub fn start_with(life: u32, port: u16, folder: PathBuf, authority: &Authority, ca: PathBuf) -> Pebble {
+        let tries =
+            std::iter::repeat_with(|| Pebble::try_start(life, port, folder.clone(), authority, ca.clone()));
+        tries.take(5).flatten().next().expect("Pebble finds its ports")
+    }
+
+    /// `None` where somebody else took one of the ports meanwhile.
+    fn try_start(
+        life: u32,
+        port: u16,
+        folder: PathBuf,
+        authority: &Authority,
+        ca: PathBuf,
+    ) -> Option<Pebble> {
         authority.issue(&folder, "pebble", &Wanted::server(&["localhost"]));
         let [management, tls_port, http_port, dns, dns_management] = [(); 5].map(|()| free_port());
         let place = folder.display();
@@ -98,8 +113,8 @@ impl Pebble {
             .spawn()
             .expect("pebble, of the Debian package pebble");
         let server = Ended(server);
-        let pebble = Pebble {
-            _processes: [server, dns_server],
+        let mut pebble = Pebble {
+            processes: [server, dns_server],
             directory: format!("https://localhost:{port}/dir"),
             folder,
             ca,
@@ -108,8 +123,17 @@ impl Pebble {
             management,
             log,
         };
-        until("Pebble serves", || pebble.ask(&pebble.directory).is_some());
-        pebble
+        let begun = Instant::now();
+        while pebble.ask(&pebble.directory).is_none() {
+            let ended = pebble.processes.iter_mut().any(|process| process.0.try_wait().unwrap().is_some());
+            if ended || begun.elapsed() > LONG {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        // The other one has had the time to fail, too.
+        let running = pebble.processes.iter_mut().all(|process| process.0.try_wait().unwrap().is_none());
+        running.then_some(pebble)
     }
 
     fn ask(&self, url: &str) -> Option<String> {
