@@ -66,7 +66,7 @@ async fn an_authority_that_is_down_is_tried_again_and_found() {
     let world = World::start(&document(&acme(0), backend.address));
     until_noticed(&world, "no certificate for api.example");
     serves(&world).await;
-    let pebble = Pebble::start_with(3600, port, setup.folder.clone(), &setup.authority, setup.ca.clone());
+    let pebble = Pebble::start_with(3600, port, &setup.folder, &setup.authority, &setup.ca);
     // Pebble looks at a port of its own: pass it on to the listener in the clear.
     let relay = tokio::net::TcpListener::bind(("127.0.0.1", pebble.http_port)).await.unwrap();
     let clear = world.address;
@@ -194,13 +194,13 @@ async fn an_account_that_the_authority_forgot_is_made_anew() {
     let setup = setup();
     let backend = Backend::start().await;
     let port = free_port();
-    let first = Pebble::start_with(3600, port, setup.folder.clone(), &setup.authority, setup.ca.clone());
+    let first = Pebble::start_with(3600, port, &setup.folder, &setup.authority, &setup.ca);
     let world = first.gateway("api.example", "", backend.address);
     until_noticed(&world, "a new certificate serves");
     world.end().await;
     drop(first);
     // Pebble keeps nothing: started again, it knows nobody.
-    let second = Pebble::start_with(3600, port, setup.folder.clone(), &setup.authority, setup.ca.clone());
+    let second = Pebble::start_with(3600, port, &setup.folder, &setup.authority, &setup.ca);
     let world = second.gateway("api.example, other.example", "", backend.address);
     until_noticed(&world, "a new certificate serves api.example, other.example");
     world.end().await;

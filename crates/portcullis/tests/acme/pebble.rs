@@ -50,28 +50,19 @@ impl Pebble {
         let authority = Authority::new("the authority of Pebble's own server");
         let ca = folder.join("pebble-ca.pem");
         write(&ca, &authority.pem);
-        let tries = std::iter::repeat_with(|| {
-            Pebble::try_start(life, free_port(), folder.clone(), &authority, ca.clone())
-        });
+        let tries = std::iter::repeat_with(|| Pebble::try_start(life, free_port(), &folder, &authority, &ca));
         tries.take(5).flatten().next().expect("Pebble finds its ports")
     }
 
     /// The same, at a port that is known before, and believed by an authority that is there already.
-    pub fn start_with(life: u32, port: u16, folder: PathBuf, authority: &Authority, ca: PathBuf) -> Pebble {
-        let tries =
-            std::iter::repeat_with(|| Pebble::try_start(life, port, folder.clone(), authority, ca.clone()));
+    pub fn start_with(life: u32, port: u16, folder: &Path, authority: &Authority, ca: &Path) -> Pebble {
+        let tries = std::iter::repeat_with(|| Pebble::try_start(life, port, folder, authority, ca));
         tries.take(5).flatten().next().expect("Pebble finds its ports")
     }
 
     /// `None` where somebody else took one of the ports meanwhile.
-    fn try_start(
-        life: u32,
-        port: u16,
-        folder: PathBuf,
-        authority: &Authority,
-        ca: PathBuf,
-    ) -> Option<Pebble> {
-        authority.issue(&folder, "pebble", &Wanted::server(&["localhost"]));
+    fn try_start(life: u32, port: u16, folder: &Path, authority: &Authority, ca: &Path) -> Option<Pebble> {
+        authority.issue(folder, "pebble", &Wanted::server(&["localhost"]));
         let [management, tls_port, http_port, dns, dns_management] = [(); 5].map(|()| free_port());
         let place = folder.display();
         let config = folder.join("pebble.json");
@@ -116,8 +107,8 @@ impl Pebble {
         let mut pebble = Pebble {
             processes: [server, dns_server],
             directory: format!("https://localhost:{port}/dir"),
-            folder,
-            ca,
+            folder: folder.to_owned(),
+            ca: ca.to_owned(),
             tls_port,
             http_port,
             management,
