@@ -8,8 +8,10 @@ use crate::failure::{Failure, Outcome};
 use crate::{counterparts, debian, workspace};
 
 /// Commands that tests start, with the Debian packages they come from.
-const COMMANDS: [(&str, &str); 5] = [
+const COMMANDS: [(&str, &str); 7] = [
     ("curl", "curl"),
+    ("pebble", "pebble"),
+    ("pebble-challtestsrv", "pebble"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("chromium", "chromium"),

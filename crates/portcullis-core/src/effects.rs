@@ -10,6 +10,7 @@ use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The answer of a check: there already, or later.
@@ -169,6 +170,8 @@ pub struct Fetch {
     pub max_bytes: usize,
     /// From the start to the last byte of the answer; beyond it, a fault.
     pub timeout: Duration,
+    /// Certificates in DER of the only authorities that are believed; `None` for the system's and the operator's.
+    pub authorities: Option<Arc<[Bytes]>>,
 }
 
 impl Fetch {
@@ -181,6 +184,7 @@ impl Fetch {
             body: Bytes::new(),
             max_bytes: 256 * 1024,
             timeout: Duration::from_secs(5),
+            authorities: None,
         }
     }
 }

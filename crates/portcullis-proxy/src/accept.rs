@@ -8,6 +8,7 @@ use crate::config::Timeouts;
 use crate::connection;
 use crate::proxy_header::is_sent_by;
 use crate::redirect::Redirect;
+use crate::tls::acme::Challenges;
 use crate::tls::{Protocol, Tls};
 use crate::worker::Worker;
 use http::HeaderValue;
@@ -39,6 +40,8 @@ pub(crate) struct Port {
     pub(crate) balancers: Arc<[IpNet]>,
     /// Where every request is sent that comes here.
     pub(crate) redirect: Option<Arc<Redirect>>,
+    /// What proves in the clear that hosts are ours.
+    pub(crate) challenges: Arc<[Arc<Challenges>]>,
 }
 
 /// Accepts until a shutdown is asked for.

@@ -4,6 +4,7 @@
 
 use crate::handler::Handler;
 use crate::redirect::Redirect;
+use crate::tls::acme::Challenges;
 use crate::tls::{Protocol, Tls, UpstreamTls};
 use ipnet::IpNet;
 use std::net::SocketAddr;
@@ -44,6 +45,9 @@ pub struct Listener {
     pub balancers: Vec<IpNet>,
     /// Sends every request to HTTPS and serves none.
     pub redirect: Option<Redirect>,
+    /// What proves in the clear that hosts are ours (RFC 8555, section 8.3). Where there is any, everything below its
+    /// well-known path is answered here and goes nowhere else.
+    pub challenges: Vec<Arc<Challenges>>,
 }
 
 impl Listener {
@@ -59,6 +63,7 @@ impl Listener {
             hsts: None,
             balancers: Vec::new(),
             redirect: None,
+            challenges: Vec::new(),
         }
     }
 }

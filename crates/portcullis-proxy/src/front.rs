@@ -112,6 +112,7 @@ pub fn bind(config: FrontConfig, snapshot: &Snapshot, handlers: Option<&Handle>)
             hsts: listener.hsts.map(hsts),
             balancers: listener.balancers.into(),
             redirect: listener.redirect.map(Arc::new),
+            challenges: Arc::from(listener.challenges),
         };
         for (share, socket) in sockets.iter_mut().zip(bound) {
             share.push((socket, port.clone()));

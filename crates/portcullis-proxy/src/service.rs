@@ -9,6 +9,7 @@ use crate::fields::CLOSE;
 use crate::forward::forward;
 use crate::life::Life;
 use crate::respond::fail;
+use crate::tls::acme::answer as acme;
 use crate::upload::RequestBody;
 use crate::worker::{Destination, Worker};
 use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
@@ -31,6 +32,13 @@ pub(crate) async fn answer(
     let recording = Recording::open(worker.snapshot.clone(), &conn);
     let (parts, body) = request.into_parts();
     let mut remaining = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
+    if !port.challenges.is_empty() && acme::is_asked(&parts) {
+        let mut response = acme::answer(&port.challenges, parts, &conn, recording, remaining, &life);
+        if worker.draining().is_some() || life.left_unread() {
+            response.headers_mut().insert(CONNECTION, CLOSE);
+        }
+        return Ok(response);
+    }
     if let Some(redirect) = &port.redirect {
         let mut response = redirect.answer(parts, &conn, recording, remaining, &life);
         if worker.draining().is_some() || life.left_unread() {

@@ -4,8 +4,8 @@
 //! result is either complete or not there at all: there is no plan with a part missing.
 
 use crate::document::{
-    AccessLogConfig, GatewayConfig, Limits, RouteConfig, UpstreamConfig, UpstreamTarget, name_hosts,
-    warn_of_uncovered_hosts,
+    AccessLogConfig, GatewayConfig, Limits, RouteConfig, UpstreamConfig, UpstreamTarget, answer_challenges,
+    name_hosts, warn_of_uncovered_hosts,
 };
 use crate::endpoint::{EndpointHandler, LaterWorld, MAX_BODY_BYTES};
 use ipnet::IpNet;
@@ -23,6 +23,7 @@ use portcullis_core::{
     TargetId,
 };
 use portcullis_proxy::tls::Watch;
+use portcullis_proxy::tls::acme::Renewal;
 use portcullis_proxy::{FrontConfig, Handler, Target, Upstream};
 use portcullis_runtime::{OutboundPolicy, World};
 use portcullis_store::{FailurePolicy, MemoryCounters};
@@ -175,12 +176,16 @@ pub fn compile(
     let (failures, failures_mode) = brute_force?;
     let mut listeners = listeners?;
     name_hosts(&mut listeners, config, cx);
+    answer_challenges(&mut listeners, config, cx);
     if cx.diagnostics.has_errors() {
         return None;
     }
     warn_of_uncovered_hosts(&listeners, &config.routes, cx);
     for tls in listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
         build.add_job(Arc::new(Watch::new(Arc::clone(tls))));
+        if let Some(renewal) = Renewal::of(tls) {
+            build.add_job(Arc::new(renewal));
+        }
     }
     Some(Blueprint {
         plan: Arc::new(Plan { head, routes: table, consumers: build.consumers, credentials, max_held_bytes }),

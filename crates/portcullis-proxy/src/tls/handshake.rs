@@ -7,6 +7,7 @@
 use super::{Protocol, Tls, clients};
 use crate::stream::Stream;
 use portcullis_core::{ClientCertificate, Code, Denial};
+use rustls::server::Acceptor;
 use rustls::{AlertDescription, CertificateError, Error};
 use std::io;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, TlsStream};
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor, TlsStream};
 
 /// How long, and for how many bytes, a client that failed may go on before its socket is closed.
 const LINGER_TIME: Duration = Duration::from_millis(500);
@@ -54,15 +55,18 @@ pub(crate) async fn shake(tls: &Tls, socket: TcpStream) -> Result<Protected, Opt
     if tls.handshakes.fetch_add(1, Ordering::Relaxed) >= tls.settings.max_handshakes {
         return Err(Some(Denial::new(Code::TlsHandshake, "too many handshakes at once")));
     }
-    let acceptor = TlsAcceptor::from(tls.config.load_full());
-    let accepting = acceptor.accept(socket).into_fallible();
     // SECURITY: whoever stops in the middle of a handshake must not keep its place (a_slow_handshake_is_cut_off).
-    let accepted = tokio::time::timeout(tls.settings.handshake_timeout, accepting).await;
+    let accepted = tokio::time::timeout(tls.settings.handshake_timeout, accept(tls, socket)).await;
     drop(place);
     let stream = match accepted {
-        Ok(Ok(stream)) => stream,
+        Ok(Ok(Some(stream))) => stream,
+        // An authority has seen that the host is ours, and that is all it wanted.
+        Ok(Ok(None)) => return Err(None),
         Ok(Err((error, socket))) => {
-            let denial = failure(&error);
+            let denial = failure(&error).map(|denial| match tls.expires() {
+                Some(_) => denial,
+                None => Denial::new(Code::TlsHandshake, "there is no certificate yet"),
+            });
             if denial.is_some() {
                 linger(socket).await;
             }
@@ -96,6 +100,29 @@ pub(crate) async fn shake(tls: &Tls, socket: TcpStream) -> Result<Protected, Opt
     };
     let stream = Stream::Tls(Box::new(TlsStream::from(stream)));
     Ok(Protected { stream, protocol, certificate })
+}
+
+type Accepted = Result<Option<tokio_rustls::server::TlsStream<TcpStream>>, (io::Error, TcpStream)>;
+
+/// The handshake. `None` where it was only to prove that a host is ours.
+async fn accept(tls: &Tls, socket: TcpStream) -> Accepted {
+    if !tls.challenges.has_certificates() {
+        let acceptor = TlsAcceptor::from(tls.config.load_full());
+        return acceptor.accept(socket).into_fallible().await.map(Some);
+    }
+    // Who asks for a proof is known by the first message, before anything is chosen.
+    let mut beginning = LazyConfigAcceptor::new(Acceptor::default(), socket);
+    let begun = match (&mut beginning).await {
+        Ok(begun) => begun,
+        Err(error) => return beginning.take_io().map_or(Ok(None), |socket| Err((error, socket))),
+    };
+    let Some(proof) = tls.challenges.certificate(&begun.client_hello()) else {
+        return begun.into_stream(tls.config.load_full()).into_fallible().await.map(Some);
+    };
+    let mut stream = begun.into_stream(proof).into_fallible().await?;
+    // No byte follows a proof (RFC 8737, section 3). Whoever is gone already has what it came for.
+    let _ = stream.shutdown().await;
+    Ok(None)
 }
 
 /// What a failed handshake means.

@@ -14,8 +14,10 @@
 //! | [`handshake`]   | what becomes of a connection until it is protected             |
 //! | [`upstream`]    | whom the gateway believes behind it                            |
 //! | [`watch`]       | when files are read again, and what is said of old certificates  |
+//! | [`acme`]        | how a certificate is got and renewed without anybody's help      |
 //! | [`self_signed`] | a certificate for this machine alone                           |
 
+pub mod acme;
 mod clients;
 pub(crate) mod handshake;
 mod names;
@@ -33,6 +35,7 @@ pub use self_signed::self_signed;
 pub use upstream::{UpstreamTls, UpstreamTlsSettings};
 pub use watch::Watch;
 
+use acme::{AcmeSettings, Challenges};
 use arc_swap::ArcSwap;
 use names::Names;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -57,6 +60,8 @@ pub enum Oldest {
 pub enum Source {
     /// From files, which are looked at again.
     Files(Vec<PairFiles>),
+    /// From an authority that is asked for them (RFC 8555). There may be none yet.
+    Acme(Arc<AcmeSettings>),
     /// They were made by this process, and stay.
     Memory,
 }
@@ -110,6 +115,7 @@ pub struct Tls {
     /// Seconds since 1970 at which the first of its certificates ends.
     expires: AtomicU64,
     handshakes: AtomicUsize,
+    challenges: Arc<Challenges>,
 }
 
 impl Tls {
@@ -127,6 +133,7 @@ impl Tls {
             config: ArcSwap::from_pointee(config),
             expires: AtomicU64::new(first_end(pairs)),
             handshakes: AtomicUsize::new(0),
+            challenges: Arc::default(),
         }))
     }
 
@@ -135,19 +142,39 @@ impl Tls {
         &self.settings
     }
 
-    /// Time since 1970 at which the first of its certificates ends.
-    pub fn expires(&self) -> Duration {
-        Duration::from_secs(self.expires.load(Ordering::Relaxed))
+    /// Time since 1970 at which the first of its certificates ends; `None` while there is none.
+    pub fn expires(&self) -> Option<Duration> {
+        let expires = self.expires.load(Ordering::Relaxed);
+        (expires > 0).then_some(Duration::from_secs(expires))
     }
 
-    /// The names of all its certificates.
+    /// The first of its certificates.
+    pub fn first(&self) -> Option<Pair> {
+        self.pairs.load().first().cloned()
+    }
+
+    /// How its certificate is ordered, if it is.
+    pub fn acme(&self) -> Option<&Arc<AcmeSettings>> {
+        match &self.settings.source {
+            Source::Acme(acme) => Some(acme),
+            Source::Files(_) | Source::Memory => None,
+        }
+    }
+
+    /// What proves its hosts while a certificate is ordered.
+    pub fn challenges(&self) -> &Arc<Challenges> {
+        &self.challenges
+    }
+
+    /// The names of all its certificates, and of those that it is going to have.
     pub fn names(&self) -> Vec<String> {
-        self.pairs.load().iter().flat_map(Pair::names).cloned().collect()
+        let ordered = self.acme().map(|acme| acme.domains.clone()).unwrap_or_default();
+        self.pairs.load().iter().flat_map(Pair::names).cloned().chain(ordered).collect()
     }
 
-    /// Whether one of its certificates is for this host.
+    /// Whether one of its certificates is, or is going to be, for this host.
     pub fn covers(&self, host: &str) -> bool {
-        self.pairs.load().iter().flat_map(Pair::names).any(|name| covers(name, host))
+        self.names().iter().any(|name| covers(name, host))
     }
 
     /// Reads its files again. New connections get what they hold; tickets of old ones are no longer taken.
@@ -161,7 +188,7 @@ impl Tls {
                 self.replace(&pairs)
             }
             // The certificates stay; whose client certificates are believed is read again.
-            Source::Memory => self.replace(&self.pairs.load()),
+            Source::Memory | Source::Acme(_) => self.replace(&self.pairs.load()),
         }
     }
 
@@ -193,7 +220,7 @@ fn configure(
     provider: &Arc<CryptoProvider>,
     pairs: &[Pair],
 ) -> Result<ServerConfig, Problem> {
-    if pairs.is_empty() {
+    if pairs.is_empty() && !matches!(settings.source, Source::Acme(_)) {
         return Err(Problem::Certificate("there is none".to_owned()));
     }
     let failed = |error: rustls::Error| Problem::Unusable(error.to_string());

@@ -36,6 +36,7 @@ pub struct PairFiles {
 pub struct Pair {
     pub(super) certified: Arc<CertifiedKey>,
     names: Vec<String>,
+    starts: Duration,
     expires: Duration,
 }
 
@@ -62,16 +63,26 @@ impl Pair {
     /// # Errors
     /// As for [`Pair::read`].
     pub fn new(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'static>) -> Result<Pair, Problem> {
-        let (certified, names, expires) = judge(chain, key)?;
+        let (certified, names, [starts, expires]) = judge(chain, key)?;
         if names.is_empty() {
             return Err(Problem::Nameless);
         }
-        Ok(Pair { certified: Arc::new(certified), names, expires })
+        Ok(Pair { certified: Arc::new(certified), names, starts, expires })
     }
 
     /// The host names and addresses that it is for, in lower case; a name can begin with `*.`.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// The certificate itself.
+    pub fn certificate(&self) -> Option<&CertificateDer<'static>> {
+        self.certified.cert.first()
+    }
+
+    /// Time since 1970 from which on it is valid.
+    pub fn starts(&self) -> Duration {
+        self.starts
     }
 
     /// Time since 1970 from which on it is no longer valid.
@@ -92,11 +103,11 @@ fn parts(files: &PairFiles) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyD
     Ok((chain, key))
 }
 
-/// A chain with its key, its names, and when it ends.
+/// A chain with its key, its names, and from when until when it is valid.
 fn judge(
     chain: Vec<CertificateDer<'static>>,
     key: &PrivateKeyDer<'static>,
-) -> Result<(CertifiedKey, Vec<String>, Duration), Problem> {
+) -> Result<(CertifiedKey, Vec<String>, [Duration; 2]), Problem> {
     let first = chain.first().ok_or_else(|| Problem::Certificate("it holds no certificate".to_owned()))?;
     let (names, [from, until]) = facts(first)?;
     let key = any_supported_type(key)
@@ -110,7 +121,7 @@ fn judge(
     if now < from {
         return Err(Problem::NotYetValid { within: from.saturating_sub(now) });
     }
-    Ok((certified, names, until))
+    Ok((certified, names, [from, until]))
 }
 
 /// Whether a certificate's name holds for a host (RFC 6125, section 6.4.3): `*.` stands for one label.
@@ -142,7 +153,7 @@ fn facts(certificate: &CertificateDer<'_>) -> Result<(Vec<String>, [Duration; 2]
 
 /// A key that others can read is theirs too.
 // SECURITY: a wrong mode is an error and no warning (every_code_points_to_its_place_and_says_what_to_do).
-fn judge_permissions(key: &Path) -> Result<(), Problem> {
+pub(super) fn judge_permissions(key: &Path) -> Result<(), Problem> {
     let metadata = std::fs::metadata(key).map_err(|error| Problem::Key(error.to_string()))?;
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 == 0 { Ok(()) } else { Err(Problem::KeyPermissions { mode }) }

@@ -37,16 +37,25 @@ impl Watch {
         Watch { tls, files }
     }
 
+    /// A certificate that is renewed by itself is warned of when half of the time for that has passed without success.
+    fn warn_before(&self) -> Duration {
+        let renewed = self.tls.acme().and_then(|_| self.tls.first());
+        let sixth = renewed.map(|pair| pair.expires().saturating_sub(pair.starts()) / 6);
+        sixth.map_or(WARN_BEFORE, |sixth| sixth.min(WARN_BEFORE))
+    }
+
     fn warn_of_end(&self, effects: &dyn Effects, last: &mut Option<Duration>) {
         let now = effects.now();
-        let left = self.tls.expires().saturating_sub(now.unix);
+        let Some(expires) = self.tls.expires() else { return };
+        let left = expires.saturating_sub(now.unix);
         let due = last.is_none_or(|last| now.monotonic.saturating_sub(last) >= WARN_EVERY);
-        if left > WARN_BEFORE || !due {
+        if left > self.warn_before() || !due {
             return;
         }
         *last = Some(now.monotonic);
         let detail = match left.as_secs() {
             0 => "a certificate has expired; clients refuse it".to_owned(),
+            seconds if seconds < 24 * 3600 => format!("a certificate expires in {} hours", seconds / 3600),
             seconds => format!("a certificate expires in {} days", seconds / (24 * 3600)),
         };
         effects.notice("tls", &detail);

@@ -16,7 +16,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
 use portcullis_core::{Fault, Fetch, Fetched, Wait};
-use rustls::ClientConfig;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::{BuilderVerifierExt, Verifier};
 use std::net::SocketAddr;
@@ -118,6 +118,19 @@ fn client_config(roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, ru
     Ok(config)
 }
 
+/// TLS that believes these authorities and no others.
+fn only(authorities: &[Bytes]) -> Result<ClientConfig, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots.add(CertificateDer::from(authority.as_ref()))?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
 impl Inner {
     async fn fetch(&self, fetch: Fetch) -> Result<Fetched, String> {
         // SECURITY: a flood of tokens that a slow server is asked about must not keep the gateway from its keys
@@ -132,7 +145,11 @@ impl Inner {
         if !tls {
             return exchange(stream, fetch).await;
         }
-        let config = self.tls.clone().map_err(|why| format!("TLS cannot be used: {why}"))?;
+        let config = match &fetch.authorities {
+            None => self.tls.clone(),
+            Some(authorities) => only(authorities).map(Arc::new).map_err(|error| error.to_string()),
+        };
+        let config = config.map_err(|why| format!("TLS cannot be used: {why}"))?;
         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned());
         let name = name.map_err(|_| "the host cannot have a certificate")?;
         let stream = TlsConnector::from(config).connect(name, stream).await;

@@ -161,6 +161,8 @@ impl ListenerConfig {
             redirect: self
                 .redirect_to_https
                 .map(|port| Redirect { port: port.value.get(), hosts: Vec::new() }),
+            // They are known when all listeners are.
+            challenges: Vec::new(),
         })
     }
 }

@@ -4,6 +4,7 @@
 //! from that declaration. What checks read of the `security` section they declare themselves.
 
 mod access_log;
+mod acme;
 mod brute_force;
 mod consumer;
 mod limits;
@@ -14,6 +15,7 @@ mod tls;
 mod upstream;
 
 pub use access_log::AccessLogConfig;
+pub use acme::{AcmeChallenge, AcmeConfig, answer_challenges};
 pub use brute_force::BruteForceConfig;
 pub use consumer::ConsumerConfig;
 pub(crate) use limits::Limits;

@@ -21,24 +21,27 @@ object! {
 impl OutboundConfig {
     /// What runs.
     pub fn compile(&self, cx: &mut Context) -> Option<OutboundPolicy> {
-        let mut roots = Vec::new();
-        if let Some(file) = &self.ca {
-            let read = CertificateDer::pem_file_iter(&file.value)
-                .and_then(|found| found.collect::<Result<Vec<_>, _>>());
-            match read {
-                Ok(found) if !found.is_empty() => roots = found,
-                Ok(_) => {
-                    cx.error("config.ca", file.span, "there is no certificate in this file")
-                        .help("the file holds certificates in PEM: `-----BEGIN CERTIFICATE-----`");
-                    return None;
-                }
-                Err(error) => {
-                    cx.error("config.ca", file.span, format!("the certificates cannot be read: {error}"))
-                        .help("the file holds certificates in PEM: `-----BEGIN CERTIFICATE-----`");
-                    return None;
-                }
-            }
-        }
+        let roots = match &self.ca {
+            None => Vec::new(),
+            Some(file) => read_authorities(file, cx)?,
+        };
         Some(OutboundPolicy { allowed: self.allow.iter().map(|cidr| cidr.0).collect(), roots })
     }
+}
+
+/// The certificates in a file, of which there is at least one.
+pub(super) fn read_authorities(
+    file: &Spanned<PathBuf>,
+    cx: &mut Context,
+) -> Option<Vec<CertificateDer<'static>>> {
+    let read =
+        CertificateDer::pem_file_iter(&file.value).and_then(|found| found.collect::<Result<Vec<_>, _>>());
+    let why = match read {
+        Ok(found) if !found.is_empty() => return Some(found),
+        Ok(_) => "there is no certificate in this file".to_owned(),
+        Err(error) => format!("the certificates cannot be read: {error}"),
+    };
+    cx.error("config.ca", file.span, why)
+        .help("the file holds certificates in PEM: `-----BEGIN CERTIFICATE-----`");
+    None
 }

@@ -1,6 +1,6 @@
 //! How a listener protects its connections.
 
-use super::{GatewayConfig, RouteConfig};
+use super::{AcmeConfig, GatewayConfig, RouteConfig};
 use portcullis_config::{Context, Span, Spanned, keyword, object};
 use portcullis_proxy::Listener;
 use portcullis_proxy::tls::{
@@ -69,6 +69,8 @@ object! {
         pub certificates: Vec<CertificateConfig> = Vec::new(),
         /// Makes a certificate at the start, for `localhost` and on loopback addresses alone. For development. Default: false.
         pub self_signed: bool = false,
+        /// Gets a certificate from an authority, such as Let's Encrypt, and renews it. Default: none.
+        pub acme: Option<AcmeConfig>,
         /// Which client certificates are asked for. Default: none.
         pub client_certificates: Option<ClientCertificatesConfig>,
         /// The oldest version of TLS that is spoken. Default: 1.2.
@@ -123,7 +125,11 @@ impl TlsConfig {
             trust,
         };
         match Tls::new(settings, &pairs) {
-            Ok(tls) => Some(CompiledTls { tls, hsts: (!self.self_signed).then_some(self.hsts) }),
+            Ok(tls) => {
+                // A browser must not insist on what it cannot trust.
+                let trying = self.acme.as_ref().is_some_and(AcmeConfig::is_staging);
+                Some(CompiledTls { tls, hsts: (!self.self_signed && !trying).then_some(self.hsts) })
+            }
             Err(problem) => {
                 self.report(&problem, self.at, self.at, cx);
                 None
@@ -132,10 +138,17 @@ impl TlsConfig {
     }
 
     fn pairs(&self, loopback: bool, cx: &mut Context) -> Option<(Source, Vec<Pair>, Option<String>)> {
-        if self.self_signed != self.certificates.is_empty() {
-            cx.error("config.tls_source", self.at, "TLS needs certificates, or one that the gateway makes itself, and not both")
-                .help("write `certificates: [{ certificate: api.pem, key: api.key }]`, or `self_signed: true` for development");
+        let sources = [!self.certificates.is_empty(), self.self_signed, self.acme.is_some()];
+        if sources.into_iter().filter(|given| *given).count() != 1 {
+            cx.error("config.tls_source", self.at, "TLS needs certificates from one source: files, an authority, or the gateway itself")
+                .help("write `certificates: [{ certificate: api.pem, key: api.key }]`, `acme: { .. }`, or `self_signed: true` for development");
             return None;
+        }
+        if let Some(acme) = &self.acme {
+            let settings = cx.at("acme", |cx| acme.compile(cx))?;
+            // What is wrong with a stored certificate is told when another is ordered.
+            let stored = settings.stored().into_iter().collect();
+            return Some((Source::Acme(settings), stored, None));
         }
         if self.self_signed {
             // SECURITY: nobody else can tell such a certificate from a forged one

@@ -38,5 +38,8 @@ fn make() -> PathBuf {
     let open = authority.issue(&folder, "open", &Wanted::server(&["api.example.com"]));
     std::fs::set_permissions(&open.key, std::fs::Permissions::from_mode(0o640)).unwrap();
     write(&folder.join("nonsense.pem"), "nonsense");
+    let shared = folder.join("shared");
+    std::fs::create_dir_all(&shared).unwrap();
+    std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o755)).unwrap();
     folder
 }

@@ -2,6 +2,7 @@
 //!
 //! The codes come from the sources, so a new one needs a case here.
 
+mod acme;
 mod cases;
 mod login;
 mod passwords;
@@ -56,7 +57,8 @@ fn place(diagnostic: &Value) -> (u64, u64) {
 }
 
 fn all_cases() -> Vec<(&'static str, String)> {
-    let all = cases().into_iter().chain(passwords::cases()).chain(login::cases()).chain(protection::cases());
+    let all = cases().into_iter().chain(passwords::cases()).chain(login::cases());
+    let all = all.chain(protection::cases()).chain(acme::cases());
     all.map(|(code, document)| (code, placed(&document))).collect()
 }
 

@@ -3,6 +3,7 @@
 //! What stands under `security` is tried in every place where it can stand: for the whole gateway and for a route, one
 //! method or limit alone and in a list of them.
 
+mod acme;
 mod document;
 mod graphql;
 mod guessing;
@@ -87,7 +88,7 @@ pub(crate) type SecurityRow = (&'static str, fn(Place));
 
 fn document_rows() -> impl Iterator<Item = &'static DocumentRow> {
     let rows = document::ROWS.iter().chain(guessing::ROWS).chain(passwords::CONSUMER_ROWS);
-    rows.chain(limits::ROWS).chain(protection::ROWS)
+    rows.chain(limits::ROWS).chain(protection::ROWS).chain(acme::ROWS)
 }
 
 fn security_rows() -> impl Iterator<Item = &'static SecurityRow> {

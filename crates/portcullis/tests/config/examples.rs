@@ -407,6 +407,25 @@ listeners:
     tls:
       self_signed: true
     protocols: [h2]
+  - bind: 192.0.2.2:443
+    tls:
+      acme:
+        domains: [api.example.com, www.example.com]
+        agree_to_terms: true
+        storage: CERTIFICATES/acme
+        contact: [\"mailto:operator@example.com\"]
+        directory: https://acme.example.com/directory
+        challenge: http
+        ca: CERTIFICATES/ca.pem
+        renew_before: 20d
+        retry_interval: 5m
+  - bind: 192.0.2.3:443
+    tls:
+      acme:
+        domains: [eu.example.com]
+        agree_to_terms: true
+        storage: CERTIFICATES/acme
+        staging: true
   - bind: 192.0.2.1:80
     proxy_protocol_from: [10.0.0.0/8]
     redirect_to_https: 443

@@ -1,0 +1,67 @@
+//! Answers a request in the clear for a proof that a host is ours (HTTP-01, RFC 8555, section 8.3).
+//!
+//! The request is admitted like any other, so that it has one reading. Only a token that is pending, for its own host, is
+//! answered; anything else below the well-known path is 404, and goes to no route and to no other place.
+
+use super::Challenges;
+use crate::answer::Answer;
+use crate::life::Life;
+use crate::respond::{refuse, respond};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use portcullis_core::answer::{REQUEST_ID, secure};
+use portcullis_core::head::Head;
+use portcullis_core::{Code, Conn, Denial, Outcome, Recording};
+use std::rc::Rc;
+use std::sync::Arc;
+
+const PLACE: &str = "/.well-known/acme-challenge/";
+
+/// Whether a request is for a proof.
+pub(crate) fn is_asked(parts: &Parts) -> bool {
+    parts.uri.path().starts_with(PLACE)
+}
+
+/// The answer; `remaining` of the request's body were announced and not read.
+pub(crate) fn answer(
+    pending: &[Arc<Challenges>],
+    parts: Parts,
+    conn: &Conn,
+    mut recording: Recording,
+    remaining: Option<u64>,
+    life: &Rc<Life>,
+) -> Response<Answer> {
+    life.leave_unread(remaining);
+    let admitted = Head::admit(parts, conn, &recording.snapshot().head);
+    let found = admitted.and_then(|head| find(pending, &head).map(|proof| (head, proof)));
+    let (head, proof) = match found {
+        Ok(found) => found,
+        Err(denial) => return refuse(recording, denial, life),
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(REQUEST_ID, recording.record().id.to_value());
+    secure(&mut headers);
+    let record = recording.record_mut();
+    record.method = Some(head.method().clone());
+    record.target = Some(head.target().clone());
+    record.host = Some(head.host().clone());
+    record.client = Some(head.client());
+    record.status = Some(StatusCode::OK);
+    recording.close(Outcome::Served);
+    respond(StatusCode::OK, headers, Answer::whole(Bytes::from(proof), life))
+}
+
+fn find(pending: &[Arc<Challenges>], head: &Head) -> Result<String, Denial> {
+    let nothing = || Denial::new(Code::RouteNotFound, "no such proof is pending");
+    if head.method() != Method::GET {
+        return Err(nothing());
+    }
+    // SECURITY: the whole target, so that a query or another segment makes it another token, which nobody offered
+    // (an_unknown_token_is_not_found).
+    let token = head.target().as_str().strip_prefix(PLACE).ok_or_else(nothing)?;
+    let host = head.host().to_str().map_err(|_| nothing())?;
+    pending.iter().find_map(|challenges| challenges.answer(host, token)).ok_or_else(nothing)
+}
