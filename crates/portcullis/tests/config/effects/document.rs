@@ -152,12 +152,6 @@ pub(crate) const ROWS: &[DocumentRow] = &[
         route(json!({ "upgrade": ["websocket"] })).send(upgrade()).permitted();
         assert_eq!(route(json!({})).send(upgrade()).refusal(), Some(Code::UpgradeRefused));
     }),
-    ("routes[].openapi", || {
-        let loaded =
-            load(&document(&json!({ "routes": [with(public_route(), json!({ "openapi": "a.yaml" }))] })));
-        assert!(loaded.blueprint().is_none());
-        assert!(loaded.text(Style::Plain).contains("error[config.unsupported]"));
-    }),
 ];
 
 /// To which networks the gateway may speak that are not public.
