@@ -22,7 +22,7 @@ fn document(path: &str, authentication: &Value) -> String {
 }
 
 fn token_method() -> Value {
-    json!({ "type": "jwt", "issuer": "https://auth.example.com", "audience": "orders" })
+    json!({ "type": "jwt", "issuer": "https://auth.example.com", "audience": "api" })
 }
 
 fn token(scope: &str) -> String {

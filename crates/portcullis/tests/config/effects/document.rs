@@ -2,7 +2,6 @@
 
 use super::super::harness::{Gate, gate, get, load, request};
 use super::DocumentRow;
-use portcullis::Style;
 use portcullis::document::AccessLogConfig;
 use portcullis_core::Code;
 use portcullis_proxy::{Listener, Target, Upstream};
