@@ -17,6 +17,7 @@ mod support;
 mod answers;
 mod library;
 mod requests;
+mod schemathesis;
 mod validation;
 
 use flate2::Compression;

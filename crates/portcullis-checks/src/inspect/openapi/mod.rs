@@ -42,12 +42,11 @@ pub struct Document {
 impl Document {
     /// What a request is in the document. As everywhere, `HEAD` comes with `GET`.
     fn find<'a>(&'a self, head: &'a Head) -> Match<'a> {
-        match self.api.operation(head.method().as_str(), head.path()) {
-            Match::UndeclaredMethod { .. } if head.method() == Method::HEAD => {
-                self.api.operation(Method::GET.as_str(), head.path())
-            }
-            found => found,
+        let found = self.api.operation(head.method().as_str(), head.path());
+        if head.method() == Method::HEAD && matches!(found, Match::UndeclaredMethod { .. }) {
+            return self.api.operation(Method::GET.as_str(), head.path());
         }
+        found
     }
 }
 
