@@ -80,7 +80,7 @@ impl Security {
     /// What a JSON body must be, by a JSON Schema. Bodies of other media types are refused.
     #[must_use]
     pub fn body_schema(mut self, schema: Value) -> Security {
-        self.0.insert("validation".into(), json!({ "schema": schema }));
+        self.0.insert("validation".into(), Value::Object(Map::from_iter([("schema".to_owned(), schema)])));
         self
     }
 }

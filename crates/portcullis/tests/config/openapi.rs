@@ -92,6 +92,7 @@ fn a_scheme_without_a_counterpart_does_not_load() {
         ("/basic", token_method()),
         ("/digest", json!({ "type": "basic" })),
         ("/certificate", key.clone()),
+        ("/cookie", json!({ "any": [{ "type": "api_key", "cookie": "key" }, { "type": "api_key" }] })),
         ("/{*rest}", key),
     ];
     for (path, authentication) in uncovered {
@@ -114,4 +115,58 @@ fn a_public_route_has_only_operations_that_are_open() {
         assert_eq!(load(&public(path)).blueprint().is_some(), loads, "{path}");
     }
     assert_eq!(refusal(&gate(&public("/optional")), "/optional", &[]), None);
+}
+
+#[test]
+fn what_is_wrong_with_a_document_is_said_with_its_place_and_the_route_s_line() {
+    let text = "listeners: [{ bind: \"127.0.0.1:3000\" }]\nroutes:\n  - path: /a\n    public: a test\n    \
+                upstream: http://127.0.0.1:8080\n    openapi: broken.yaml\n";
+    let all = load(text).json();
+    let error = &all.as_array().unwrap()[0];
+    assert_eq!((&error["code"], &error["line"]), (&json!("config.openapi"), &json!(6)));
+    let message = error["message"].as_str().unwrap();
+    assert!(message.starts_with("broken.yaml#/paths/~1a~1{id}/get: "), "{message}");
+}
+
+#[test]
+fn each_inspection_is_inherited_by_itself() {
+    let gate = gate(
+        &json!({
+            "listeners": [{ "bind": "127.0.0.1:3000" }],
+            "security": { "graphql": {}, "validation": { "schema": { "type": "object" } } },
+            "routes": [{
+                "path": "/v1/a",
+                "public": "a test",
+                "upstream": "http://127.0.0.1:8080",
+                "openapi": "a.yaml",
+                "security": { "validation": { "schema": { "type": "array" }, "content_types": ["text/json"] } },
+            }],
+        })
+        .to_string(),
+    );
+    let inspections: Vec<&str> = gate
+        .listing
+        .iter()
+        .filter(|line| line.starts_with("inspect."))
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(
+        inspections,
+        ["inspect.body_size", "inspect.graphql", "inspect.validation", "inspect.openapi"]
+    );
+    assert!(gate.listing.iter().any(|line| line.contains("text/json")), "{:?}", gate.listing);
+}
+
+#[test]
+fn the_examples_of_the_page_load() {
+    let page = include_str!("../../../../docs/openapi.md");
+    let blocks: Vec<&str> =
+        page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 3);
+    let base = "listeners: [{ bind: \"127.0.0.1:3000\" }]\nconsumers: [{ name: alice, keys: [{ env: ALICE_API_KEY }] }]\n";
+    let security = "security: { authentication: { type: api_key } }\n";
+    let route = "routes: [{ path: \"/{*rest}\", upstream: \"http://127.0.0.1:8080\" }]\n";
+    gate(&format!("{base}{security}{}", blocks[0]));
+    gate(&format!("{base}{security}{route}{}", blocks[1]));
+    gate(&format!("{base}{}  authentication: {{ type: api_key }}\n{route}", blocks[2]));
 }

@@ -35,6 +35,9 @@ fn world(backend: &Backend, routes: &str) -> World {
     ))
 }
 
+/// A status, the request with its fields and body that gets it, and a word of what the client is told.
+type Refused<'a> = (u16, &'a str, &'a [&'a str], &'a [u8], &'a str);
+
 /// A request with a valid key.
 fn request(line: &str, fields: &[&str], body: &[u8]) -> Vec<u8> {
     let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();

@@ -1,6 +1,6 @@
 //! What reaches the backend.
 
-use super::{ask, errors, gzip, support, world};
+use super::{Refused, ask, errors, gzip, support, world};
 use support::{Backend, Client};
 
 const DOCUMENT: &str = "
@@ -61,7 +61,7 @@ async fn what_is_not_declared_never_reaches_the_backend() {
     let world = world(&backend, DOCUMENT);
     let bomb = gzip(&vec![b' '; 4 << 20]);
     let invalid = gzip(br#"{"item":7}"#);
-    let refused: [(u16, &str, &[&str], &[u8], &str); 30] = [
+    let refused: [Refused<'_>; 30] = [
         (404, "GET /", &[], b"", ""),
         (404, "GET /admin", &[], b"", ""),
         (404, "GET /orders/", &[], b"", ""),

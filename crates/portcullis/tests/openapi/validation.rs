@@ -1,6 +1,6 @@
 //! Bodies judged by a schema alone.
 
-use super::{ask, errors, gzip, support, world};
+use super::{Refused, ask, errors, gzip, support, world};
 use support::Backend;
 
 const ROUTES: &str = "
@@ -32,7 +32,7 @@ async fn a_body_is_judged_by_a_schema() {
     assert_eq!(backend.seen().len(), 5);
 
     let zipped = gzip(good);
-    let refused: [(u16, &str, &[&str], &[u8], &str); 11] = [
+    let refused: [Refused<'_>; 11] = [
         (422, "POST /inline", &[json], br#"{"item":"coffee"}"#, "/item maxLength"),
         (422, "POST /inline", &[json], br#"{}"#, "/item required"),
         (422, "POST /file", &[json], br#"{"item":"tea","more":1}"#, ""),

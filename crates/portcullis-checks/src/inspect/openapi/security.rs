@@ -171,7 +171,9 @@ pub fn covered(
             if open && matches!(authentication, Authentication::Public { .. }) {
                 continue;
             }
-            if let Err(missing) = requirement_covered(api, requirement, authentication) {
+            let result = requirement_covered(api, requirement, authentication)
+                .and_then(|()| told_apart(api, operation, authentication));
+            if let Err(missing) = result {
                 let name = format!("{} {}", operation.method(), operation.path());
                 cx.error("config.openapi_security", file.span, format!("{name} {missing}"))
                     .related(path.span, "the route")
@@ -181,6 +183,28 @@ pub fn covered(
         }
     }
     Some(())
+}
+
+/// That a key which the operation does not take is not taken for one that it does: of two keys, it is known who sent them,
+/// not where they stood.
+fn told_apart(api: &Api, operation: &Operation, authentication: &Authentication) -> Result<(), String> {
+    let Authentication::AnyOf { methods, .. } = authentication else { return Ok(()) };
+    let names = operation.security().iter().flat_map(Requirement::keys);
+    let keys: Vec<&SecurityScheme> = names
+        .filter_map(|name| api.security_schemes().get(name))
+        .filter(|scheme| matches!(scheme, SecurityScheme::ApiKey { .. }))
+        .collect();
+    let is_key = |method: CheckId| method.as_str() == "authn.api_key";
+    let stranger = methods
+        .iter()
+        .filter(|method| is_key(method.id()))
+        .any(|method| !keys.iter().any(|scheme| stands_for(scheme, method.id(), &method.credentials())));
+    if stranger && !keys.is_empty() {
+        return Err(
+            "takes an API key in one place, and the route takes one in another place as well".to_owned()
+        );
+    }
+    Ok(())
 }
 
 fn requirement_covered(
