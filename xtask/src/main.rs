@@ -12,6 +12,7 @@ mod failure;
 mod generate;
 mod process;
 mod schema_suite;
+mod schemathesis;
 mod test;
 mod tls;
 mod workspace;

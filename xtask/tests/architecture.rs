@@ -30,7 +30,13 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("portcullis-telemetry", &["portcullis-core"]),
     (
         "portcullis-checks",
-        &["portcullis-runtime", "portcullis-config", "portcullis-store", "portcullis-core"],
+        &[
+            "portcullis-runtime",
+            "portcullis-config",
+            "portcullis-openapi",
+            "portcullis-store",
+            "portcullis-core",
+        ],
     ),
     ("portcullis-runtime", &["portcullis-store", "portcullis-core"]),
     ("portcullis-config", &[]),

@@ -4,10 +4,12 @@ use crate::authn::key_digest::KeyHasher;
 use crate::authn::mtls::Certificates;
 use crate::authn::openid_connect::config::BuiltLogin;
 use crate::authn::users::Users;
+use crate::inspect::openapi::config::CompiledKey;
 use crate::shape::identity_token::PublishedKeys;
 use portcullis_config::{Context, Span};
 use portcullis_core::endpoint::Served;
 use portcullis_core::{Consumer, ConsumerId, Consumers, Job, KeyRecord, KeySetId, LimitId};
+use portcullis_openapi::Api;
 use portcullis_store::MemoryKeys;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,6 +38,8 @@ pub struct Build {
     pub asks_for_certificates: bool,
     /// The logins so far.
     pub logins: Vec<BuiltLogin>,
+    /// The OpenAPI documents so far, so that each is compiled once.
+    pub(crate) documents: Vec<(CompiledKey, Arc<Api>)>,
     limits: u32,
 }
 
@@ -56,6 +60,7 @@ impl Build {
             certificates: Arc::default(),
             asks_for_certificates: false,
             logins: Vec::new(),
+            documents: Vec::new(),
             limits: 0,
         }
     }

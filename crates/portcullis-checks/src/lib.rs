@@ -9,6 +9,8 @@
 //! | quota   | [`quota::rate_limit`]   | how many requests                                        |
 //! | inspect | [`inspect::body_size`]  | how large a body                                         |
 //! | inspect | [`inspect::graphql`]    | what a GraphQL request may ask for                       |
+//! | inspect | [`inspect::validation`] | whether a JSON body fits a schema                        |
+//! | inspect | [`inspect::openapi`]    | whether a request is as an OpenAPI document declares it  |
 //!
 //! Each file holds what can be written (`FooConfig`), what runs (`Foo`), and how the one becomes the other. A new check is
 //! one new file, and one line each in its stage's `mod.rs` and in [`security`].
@@ -30,6 +32,7 @@ pub mod token;
 
 pub use build::Build;
 pub use cidr::Cidr;
+pub use inspect::openapi::OpenapiConfig;
 pub use mode::ModeConfig;
 pub use reason::Reason;
 pub use security::{RouteAuthentication, SecurityConfig};

@@ -8,6 +8,7 @@ use crate::authz::AuthorizationConfig;
 use crate::build::Build;
 use crate::inspect::body_size::{BodyConfig, DEFAULT_MAX_BYTES};
 use crate::inspect::graphql::GraphqlConfig;
+use crate::inspect::validation::ValidationConfig;
 use crate::mode::ModeConfig;
 use crate::quota::rate_limit::RateLimitConfig;
 use crate::screen::addresses::AddressesConfig;
@@ -37,6 +38,8 @@ object! {
         pub body: Option<BodyConfig>,
         /// What a GraphQL request may ask for. A route that has this takes GraphQL and nothing else.
         pub graphql: Option<GraphqlConfig>,
+        /// What a JSON body must be, by a JSON Schema, for an API without an OpenAPI document.
+        pub validation: Option<ValidationConfig>,
         /// Whether a client whose request is refused with 400, 415 or 422 is told where it is wrong, as JSON Pointers with
         /// fixed words in the member `errors`. Without, it is told the status and the request id alone. Default: true.
         pub strict_errors: Option<bool>,
@@ -66,7 +69,8 @@ pub struct CompiledSecurity {
     identity_token: Option<Arc<dyn Shape>>,
     upstream_token: Option<Arc<dyn Shape>>,
     max_body_bytes: Option<u64>,
-    inspect: Option<Vec<Guarded<dyn Inspect>>>,
+    graphql: Option<Vec<Guarded<dyn Inspect>>>,
+    validation: Option<Vec<Guarded<dyn Inspect>>>,
     error_detail: Option<ErrorDetail>,
     off: Vec<(Section, Control)>,
 }
@@ -76,7 +80,8 @@ enum Section {
     Screen,
     Authorize,
     Quotas,
-    Inspect,
+    Graphql,
+    Validation,
 }
 
 impl SecurityConfig {
@@ -141,7 +146,17 @@ impl SecurityConfig {
                 Some(check) => {
                     let guarded: Guarded<dyn Inspect> =
                         Guarded { mode: config.mode.into(), check: Arc::new(check) };
-                    compiled.inspect = Some(compiled.keep(Section::Inspect, vec![guarded]));
+                    compiled.graphql = Some(compiled.keep(Section::Graphql, vec![guarded]));
+                }
+                None => complete = false,
+            }
+        }
+        if let Some(config) = &self.validation {
+            match cx.at("validation", |cx| config.compile(cx)) {
+                Some(check) => {
+                    let guarded: Guarded<dyn Inspect> =
+                        Guarded { mode: config.mode.into(), check: Arc::new(check) };
+                    compiled.validation = Some(compiled.keep(Section::Validation, vec![guarded]));
                 }
                 None => complete = false,
             }
@@ -164,6 +179,7 @@ impl SecurityConfig {
         self.addresses.as_ref().is_some_and(|config| weak(config.mode))
             || self.authentication.as_ref().is_some_and(|config| weak(config.mode))
             || self.graphql.as_ref().is_some_and(|config| weak(config.mode))
+            || self.validation.as_ref().is_some_and(|config| weak(config.mode))
             || self.authorization.as_ref().is_some_and(|config| weak(config.mode))
             || self
                 .rate_limiting
@@ -179,7 +195,7 @@ impl CompiledSecurity {
             Section::Screen => "screen",
             Section::Authorize => "authz",
             Section::Quotas => "quota",
-            Section::Inspect => "inspect",
+            Section::Graphql | Section::Validation => "inspect",
         };
         let (off, on): (Vec<_>, Vec<_>) = checks.into_iter().partition(|guarded| guarded.mode == Mode::Off);
         self.off.extend(off.into_iter().map(|guarded| {
@@ -204,7 +220,8 @@ impl CompiledSecurity {
         };
         list_off(Section::Screen, self.screen.is_some());
         list_off(Section::Quotas, self.quotas.is_some());
-        list_off(Section::Inspect, self.inspect.is_some());
+        list_off(Section::Graphql, self.graphql.is_some());
+        list_off(Section::Validation, self.validation.is_some());
         let (authentication, authorize) = match authentication {
             // Nobody is known on a public route, so nothing can be asked about who it is.
             RouteAuthentication::Public(reason) => {
@@ -235,7 +252,12 @@ impl CompiledSecurity {
             quotas: inherit(&self.quotas, &inherited.quotas),
             max_body_bytes: self.max_body_bytes.or(inherited.max_body_bytes).unwrap_or(DEFAULT_MAX_BYTES),
             inspection: Inspection {
-                requests: inherit(&self.inspect, &inherited.inspect),
+                // Each is inherited by itself, so that a route's schema does not switch off the gateway's GraphQL limits.
+                requests: [
+                    inherit(&self.graphql, &inherited.graphql),
+                    inherit(&self.validation, &inherited.validation),
+                ]
+                .concat(),
                 error_detail: self.error_detail.or(inherited.error_detail).unwrap_or_default(),
                 ..Inspection::default()
             },

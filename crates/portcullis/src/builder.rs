@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// Builds a gateway. Whatever is wrong is said when it is started, all at once.
 #[derive(Default)]
 pub struct Builder {
-    document: Map<String, Value>,
+    pub(crate) document: Map<String, Value>,
     routes: Vec<Value>,
     consumers: Vec<Value>,
     handlers: Vec<Arc<dyn Handler>>,
@@ -41,7 +41,7 @@ impl From<SocketAddr> for Bind {
 
 /// A route, in detail.
 #[derive(Clone, Debug, Default)]
-pub struct RouteOptions(Map<String, Value>);
+pub struct RouteOptions(pub(crate) Map<String, Value>);
 
 impl RouteOptions {
     /// Says nothing yet.

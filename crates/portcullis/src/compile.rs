@@ -11,6 +11,7 @@ use crate::endpoint::{EndpointHandler, LaterWorld, MAX_BODY_BYTES};
 use ipnet::IpNet;
 use portcullis_checks::authn::key_digest::KeyHasher;
 use portcullis_checks::authz::AuthorizationConfig;
+use portcullis_checks::inspect::openapi::CompiledOpenapi;
 use portcullis_checks::security::CompiledSecurity;
 use portcullis_checks::{Build, RouteAuthentication, SecurityConfig};
 use portcullis_config::{Context, Span, suggest};
@@ -107,9 +108,14 @@ pub fn compile(
     };
     default.lint(None, &build, cx);
 
+    let openapi = match &config.openapi {
+        None => None,
+        Some(openapi) => cx.at("openapi", |cx| openapi.compile(&mut build, cx)),
+    };
     let mut routes = Routes {
         default,
         inherited: &inherited,
+        openapi,
         shared: None,
         targets: Targets::new(handlers),
         routes: Vec::new(),
@@ -350,6 +356,8 @@ fn lint_roles(authorization: &AuthorizationConfig, build: &Build, cx: &mut Conte
 struct Routes<'a> {
     default: SecurityConfigRef<'a>,
     inherited: &'a CompiledSecurity,
+    /// The gateway's own document, if there is one.
+    openapi: Option<CompiledOpenapi>,
     /// The controls of every route that says nothing of its own.
     shared: Option<Arc<Controls>>,
     targets: Targets,
@@ -366,10 +374,17 @@ impl Routes<'_> {
         let fits = self.fits_path(config, cx);
         let controls = self.controls(config, build, cx);
         let target = self.targets.add(&config.upstream, cx);
-        if let Some(openapi) = &config.openapi {
-            cx.error("config.unsupported", openapi.span, "this version does not check requests against OpenAPI documents, so a route cannot rely on one")
-                .help("remove the key until it does");
-        }
+        let openapi = match &config.openapi {
+            None => Some(self.openapi.clone()),
+            Some(own) => cx.at("openapi", |cx| own.compile(build, cx)).map(Some),
+        };
+        let controls = match (openapi, controls, methods) {
+            (Some(Some(openapi)), Some(controls), Some(methods)) => {
+                openapi.applied(&controls, &config.path, methods, cx).map(Arc::new)
+            }
+            (Some(None), controls, _) => controls,
+            (None, ..) | (Some(Some(_)), ..) => None,
+        };
         if let (
             Some(path),
             Some(hosts),

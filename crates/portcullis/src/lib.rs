@@ -27,6 +27,7 @@
 //! | [`security`] | what judges requests, said in types              |
 //! | [`tokens`]   | authentication by tokens, said in types          |
 //! | [`login`]    | login in a browser, said in types                |
+//! | [`openapi`]  | OpenAPI documents and schemas, said in types     |
 //! | [`handler`]  | functions that answer requests                   |
 //! | [`document`] | what can be written in a configuration file      |
 //! | [`compile`]  | from a document to what runs                     |
@@ -43,6 +44,7 @@ pub mod gateway;
 pub mod handler;
 pub mod load;
 pub mod login;
+pub mod openapi;
 pub mod password;
 pub mod reference;
 pub mod security;
@@ -53,6 +55,7 @@ pub use gateway::{Gateway, Running, StartError};
 pub use handler::{IntoResponse, Json, read_body};
 pub use load::{ConfigError, Loaded};
 pub use login::OpenIdConnect;
+pub use openapi::Openapi;
 pub use portcullis_config::Style;
 pub use portcullis_config::render::visible;
 pub use portcullis_core::{Code, Mode, Record, RecordSink};

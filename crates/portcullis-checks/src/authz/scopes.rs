@@ -57,18 +57,18 @@ impl Authorize for Scopes {
         let missing = self.required.iter().find(|scope| !held.contains(scope));
         Step::Ready(match missing {
             None => Ok(()),
-            Some(missing) => {
-                let denial = Denial::new(Code::ScopeMissing, format!("lacks the scope {missing}"));
-                Err(match principal.as_subject() {
-                    None => denial,
-                    Some(_) => {
-                        let scopes = self.required.join(" ");
-                        let scheme = scheme(facts);
-                        let challenge = format!("{scheme} error=\"insufficient_scope\", scope=\"{scopes}\"");
-                        denial.advising(Advice::Challenge(vec![challenge]))
-                    }
-                })
-            }
+            Some(missing) => Err(insufficient(&self.required, missing, facts, principal)),
         })
     }
+}
+
+/// The refusal of a principal that lacks the scope `missing`, one of those that are needed.
+pub fn insufficient(needed: &[String], missing: &str, facts: &Facts<'_>, principal: &Principal) -> Denial {
+    let denial = Denial::new(Code::ScopeMissing, format!("lacks the scope {missing}"));
+    if principal.as_subject().is_none() {
+        return denial;
+    }
+    let (scheme, scopes) = (scheme(facts), needed.join(" "));
+    let challenge = format!("{scheme} error=\"insufficient_scope\", scope=\"{scopes}\"");
+    denial.advising(Advice::Challenge(vec![challenge]))
 }

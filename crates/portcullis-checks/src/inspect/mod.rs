@@ -2,3 +2,5 @@
 
 pub mod body_size;
 pub mod graphql;
+pub mod openapi;
+pub mod validation;

@@ -128,10 +128,27 @@ impl Operation {
     /// What is wrong with it: its status, content type, fields or body are not as declared. Where responses were not
     /// compiled (see [`Options::responses`]), each is refused as undeclared.
     pub fn judge_response(&self, status: u16, fields: &dyn Fields, body: &[u8]) -> Result<(), Violations> {
+        self.judge_answer(status, fields, body, self.method == "HEAD")
+    }
+
+    /// The same for a response that has no body whatever it says of one, such as one to `HEAD` where this is the `GET`.
+    ///
+    /// # Errors
+    /// Its status or its fields are not as declared.
+    pub fn judge_response_head(&self, status: u16, fields: &dyn Fields) -> Result<(), Violations> {
+        self.judge_answer(status, fields, &[], true)
+    }
+
+    fn judge_answer(
+        &self,
+        status: u16,
+        fields: &dyn Fields,
+        body: &[u8],
+        bodiless: bool,
+    ) -> Result<(), Violations> {
         let mut report = Report::default();
         match &self.responses {
             Some(responses) => {
-                let bodiless = self.method == "HEAD";
                 responses.judge(status, fields, body, bodiless, &self.response_limits, &mut report);
             }
             None => report.add(Class::Malformed, Place::Status, "", "undeclared"),
@@ -139,9 +156,9 @@ impl Operation {
         report.finish()
     }
 
-    /// The JSON body of a response without the object members that its schema does not declare. `None` where there is
-    /// nothing to remove, where what is left would not be as declared, and where the body is compressed or no JSON. An
-    /// object whose schema names no member keeps all.
+    /// The JSON body of a response without the object members that its schema does not declare, and without its content
+    /// coding. `None` where there is nothing to remove, where what is left would not be as declared, and where the body
+    /// is no JSON. An object whose schema names no member keeps all.
     #[must_use]
     pub fn remove_undeclared(&self, status: u16, fields: &dyn Fields, body: &[u8]) -> Option<Vec<u8>> {
         self.responses.as_ref()?.remove_undeclared(status, fields, body, &self.response_limits)

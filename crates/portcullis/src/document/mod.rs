@@ -30,7 +30,7 @@ pub use tls::{
 };
 pub use upstream::{HANDLER_SCHEME, UpstreamConfig, UpstreamTarget, UpstreamTlsConfig};
 
-use portcullis_checks::{Cidr, SecurityConfig};
+use portcullis_checks::{Cidr, OpenapiConfig, SecurityConfig};
 use portcullis_config::{Secret, Spanned, object};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -42,6 +42,9 @@ object! {
         pub listeners: Vec<ListenerConfig>,
         /// What judges the requests of every route, unless the route says otherwise.
         pub security: Option<SecurityConfig>,
+        /// The OpenAPI document of every route, unless the route has one of its own: the name of a file, or that and how it
+        /// is enforced.
+        pub openapi: Option<OpenapiConfig>,
         /// Who may use the API.
         pub consumers: Vec<ConsumerConfig> = Vec::new(),
         /// What is served, and where it goes. A request that no route describes is answered with 404.

@@ -1,6 +1,7 @@
 //! What is served.
 
 use super::upstream::UpstreamConfig;
+use portcullis_checks::OpenapiConfig;
 use portcullis_checks::Reason;
 use portcullis_checks::SecurityConfig;
 use portcullis_config::{Context, Spanned, keyword, object};
@@ -45,9 +46,10 @@ object! {
         pub security: Option<SecurityConfig>,
         /// The protocols to which a client may switch, such as websocket. Default: none.
         pub upgrade: Vec<Spanned<String>> = Vec::new(),
-        /// The OpenAPI document that describes its requests. This version does not check requests against one, and
-        /// refuses a route that asks for it.
-        pub openapi: Option<Spanned<String>>,
+        /// The OpenAPI document of its requests, in place of the gateway's: the name of a file, or that and how it is
+        /// enforced. A path of the route that it does not declare is 404, a method 405, and what is not as declared is
+        /// refused.
+        pub openapi: Option<OpenapiConfig>,
     }
 }
 

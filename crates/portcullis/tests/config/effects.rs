@@ -9,6 +9,7 @@ mod graphql;
 mod guessing;
 mod limits;
 mod login;
+mod openapi;
 mod passwords;
 mod protection;
 mod security;
@@ -88,11 +89,21 @@ pub(crate) type SecurityRow = (&'static str, fn(Place));
 
 fn document_rows() -> impl Iterator<Item = &'static DocumentRow> {
     let rows = document::ROWS.iter().chain(guessing::ROWS).chain(passwords::CONSUMER_ROWS);
+<<<<<<< HEAD
     rows.chain(limits::ROWS).chain(protection::ROWS).chain(acme::ROWS)
+=======
+    rows.chain(limits::ROWS).chain(protection::ROWS).chain(openapi::DOCUMENT_ROWS)
+>>>>>>> gate
 }
 
 fn security_rows() -> impl Iterator<Item = &'static SecurityRow> {
-    security::ROWS.iter().chain(passwords::ROWS).chain(tokens::ROWS).chain(login::ROWS).chain(graphql::ROWS)
+    security::ROWS
+        .iter()
+        .chain(passwords::ROWS)
+        .chain(tokens::ROWS)
+        .chain(login::ROWS)
+        .chain(graphql::ROWS)
+        .chain(openapi::ROWS)
 }
 
 #[test]

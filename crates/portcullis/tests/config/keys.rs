@@ -44,13 +44,18 @@ fn collect(schema: &Value, root: &Value, place: &str, depth: usize, keys: &mut B
     }
 }
 
-/// The keys with a path that tells apart only what means something else: what stands in a route's `security` is what stands
-/// in the gateway's, and one of several is what a single one is.
+/// The keys with a path that tells apart only what means something else: what stands in a route's `security` or
+/// `openapi` is what stands in the gateway's, and one of several is what a single one is.
 pub(crate) fn canonical(path: &str) -> String {
-    let path = path.strip_prefix("routes[].").filter(|rest| rest.starts_with("security.")).unwrap_or(path);
+    let path = path.strip_prefix("routes[].").filter(|rest| shared(rest)).unwrap_or(path);
     path.replace("authentication.any[].", "authentication.")
         .replace("authentication.all[].", "authentication.")
         .replace("rate_limiting[]", "rate_limiting")
+}
+
+/// Whether it means in a route what it means for the whole gateway.
+fn shared(path: &str) -> bool {
+    path.starts_with("security.") || path == "openapi" || path.starts_with("openapi.")
 }
 
 /// Every canonical path.

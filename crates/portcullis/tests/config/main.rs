@@ -43,6 +43,7 @@ mod keys;
 mod login;
 mod misspelt;
 mod network;
+mod openapi;
 mod passwords;
 mod reference;
 mod secrets;

@@ -61,7 +61,13 @@ impl Chromium {
         chromium
     }
 
+    /// A driver that listens. It wants one port on two addresses, and ends if somebody else has the second.
     fn launch() -> Chromium {
+        let launched = (0..5).find_map(|_| Chromium::try_launch());
+        launched.expect("chromedriver says where it listens")
+    }
+
+    fn try_launch() -> Option<Chromium> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("chromium-{}-{number}", std::process::id());
@@ -86,14 +92,10 @@ impl Chromium {
         std::thread::spawn(move || {
             let _ended = std::io::copy(&mut output, &mut std::io::sink());
         });
-        let chromium = Chromium {
-            driver,
-            address: SocketAddr::from(([127, 0, 0, 1], port.unwrap_or(0))),
-            session: String::new(),
-            profile,
-        };
-        assert!(port.is_some(), "chromedriver does not say where it listens");
-        chromium
+        let address = SocketAddr::from(([127, 0, 0, 1], port.unwrap_or(0)));
+        let chromium = Chromium { driver, address, session: String::new(), profile };
+        // One that is given up is stopped by its drop.
+        port.is_some().then_some(chromium)
     }
 
     /// One command; gives its value.

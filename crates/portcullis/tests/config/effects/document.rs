@@ -2,7 +2,6 @@
 
 use super::super::harness::{Gate, gate, get, load, request};
 use super::DocumentRow;
-use portcullis::Style;
 use portcullis::document::AccessLogConfig;
 use portcullis_core::Code;
 use portcullis_proxy::{Listener, Target, Upstream};
@@ -151,12 +150,6 @@ pub(crate) const ROWS: &[DocumentRow] = &[
         let upgrade = || get(&[("connection", "upgrade"), ("upgrade", "websocket")]);
         route(json!({ "upgrade": ["websocket"] })).send(upgrade()).permitted();
         assert_eq!(route(json!({})).send(upgrade()).refusal(), Some(Code::UpgradeRefused));
-    }),
-    ("routes[].openapi", || {
-        let loaded =
-            load(&document(&json!({ "routes": [with(public_route(), json!({ "openapi": "a.yaml" }))] })));
-        assert!(loaded.blueprint().is_none());
-        assert!(loaded.text(Style::Plain).contains("error[config.unsupported]"));
     }),
 ];
 

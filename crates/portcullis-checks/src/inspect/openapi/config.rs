@@ -1,0 +1,234 @@
+//! What can be written of an OpenAPI document, and that it says something of the route that has it.
+//!
+//! A document that cannot be read or judged, or that says nothing of a route, does not load: it would be a control that
+//! never runs.
+
+use super::answer::OpenapiAnswer;
+use super::security::{OpenapiSecurity, covered, served};
+use super::{Document, Openapi};
+use crate::build::Build;
+use crate::mode::ModeConfig;
+use portcullis_config::{
+    ByteSize, Context, Decode, Definitions, Node, Span, Spanned, Value, keyword, object,
+};
+use portcullis_core::{Authorize, Control, Controls, Guarded, Inspect, InspectAnswer, MethodSet, Mode};
+use portcullis_openapi::{Api, Files, Options};
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+keyword! {
+    /// What happens to query parameters that are not declared.
+    pub enum UnknownParametersConfig {
+        /// The request is refused.
+        Refuse = "refuse",
+        /// They are let through unjudged.
+        Allow = "allow",
+    }
+}
+
+object! {
+    /// An OpenAPI document and how it is enforced.
+    struct OpenapiObject {
+        /// The document: OpenAPI 3.0 or 3.1, JSON or YAML. What it refers to must lie in its folder or below.
+        pub file: Spanned<PathBuf>,
+        /// The path under which the API is served, such as `/v1`; `/` is none. Default: the paths of the document's `servers`.
+        pub base_path: Option<Spanned<String>>,
+        /// What happens to query parameters that are not declared. Default: refuse.
+        pub unknown_parameters: UnknownParametersConfig = UnknownParametersConfig::Refuse,
+        /// What happens where an answer is not as declared: with `enforce` the client gets 502 and none of it. An answer that
+        /// is judged is held in memory until it is complete. Default: off.
+        pub responses: ModeConfig = ModeConfig::Off,
+        /// Whether members of JSON answers that no schema names are taken away. Needs `responses: enforce`. Default: false.
+        pub remove_undeclared: bool = false,
+        /// The largest answer that is judged; a larger one is refused with 502. Default: 1MiB.
+        pub max_response_size: ByteSize = ByteSize(1024 * 1024),
+        /// What the refusal of a request does. `off` switches the judgement of answers off as well. Default: enforce.
+        pub mode: ModeConfig = ModeConfig::Enforce,
+    }
+}
+
+/// The OpenAPI document of a route or a gateway: the name of a file, or that and more.
+#[derive(Clone, Debug)]
+pub struct OpenapiConfig(OpenapiObject);
+
+impl Decode for OpenapiConfig {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        if matches!(node.value, Value::Mapping(_)) {
+            return OpenapiObject::decode(node, cx).map(OpenapiConfig);
+        }
+        let file = Spanned::<PathBuf>::decode(node, cx)?;
+        Some(OpenapiConfig(OpenapiObject {
+            file,
+            base_path: None,
+            unknown_parameters: UnknownParametersConfig::Refuse,
+            responses: ModeConfig::Off,
+            remove_undeclared: false,
+            max_response_size: ByteSize(1024 * 1024),
+            mode: ModeConfig::Enforce,
+            at: node.span,
+        }))
+    }
+
+    fn schema(definitions: &mut Definitions) -> serde_json::Value {
+        let object = OpenapiObject::schema(definitions);
+        json!({ "anyOf": [{ "type": "string", "minLength": 1, "examples": ["orders.yaml"] }, object] })
+    }
+}
+
+/// What a document was compiled with, so that one file is compiled once for all routes that have it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct CompiledKey {
+    file: PathBuf,
+    base_path: Option<String>,
+    allows_unknown: bool,
+    responses: bool,
+}
+
+/// The checks of a document.
+#[derive(Clone)]
+pub struct CompiledOpenapi {
+    api: Arc<Api>,
+    file: Spanned<PathBuf>,
+    mode: Mode,
+    security: Arc<dyn Authorize>,
+    requests: Arc<dyn Inspect>,
+    answers: Option<Guarded<dyn InspectAnswer>>,
+    max_answer_bytes: u64,
+}
+
+impl OpenapiConfig {
+    /// Where it stands.
+    pub fn at(&self) -> Span {
+        self.0.at
+    }
+
+    /// Compiles the document. `None` means that an error was pushed.
+    pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<CompiledOpenapi> {
+        let OpenapiConfig(config) = self;
+        if config.remove_undeclared && config.responses != ModeConfig::Enforce {
+            cx.error(
+                "config.openapi_responses",
+                config.at,
+                "nothing is taken out of answers that are not judged, or only observed",
+            )
+            .help("add `responses: enforce`, or remove `remove_undeclared`");
+            return None;
+        }
+        let base_path = match &config.base_path {
+            None => None,
+            Some(base) => Some(base_path(base, cx)?),
+        };
+        let key = CompiledKey {
+            file: config.file.value.clone(),
+            base_path,
+            allows_unknown: config.unknown_parameters == UnknownParametersConfig::Allow,
+            responses: config.responses != ModeConfig::Off,
+        };
+        let known = build.documents.iter().find(|(known, _)| *known == key);
+        let api = match known.map(|(_, api)| Arc::clone(api)) {
+            Some(api) => api,
+            None => {
+                let api = read(&key, &config.file, cx)?;
+                build.documents.push((key.clone(), Arc::clone(&api)));
+                api
+            }
+        };
+        let name = config.file.value.file_name().map_or_else(String::new, |name| name.display().to_string());
+        let document = Document { api: Arc::clone(&api), name };
+        let answers = key.responses.then(|| {
+            let check = OpenapiAnswer { document: document.clone(), removes: config.remove_undeclared };
+            let check: Arc<dyn InspectAnswer> = Arc::new(check);
+            Guarded { mode: config.responses.into(), check }
+        });
+        Some(CompiledOpenapi {
+            api,
+            file: config.file.clone(),
+            mode: config.mode.into(),
+            security: Arc::new(OpenapiSecurity { document: document.clone() }),
+            requests: Arc::new(Openapi { document, allows_unknown: key.allows_unknown }),
+            answers,
+            max_answer_bytes: config.max_response_size.0,
+        })
+    }
+}
+
+impl CompiledOpenapi {
+    /// The controls of a route with the checks of this document. `None` means that an error was pushed: the document says
+    /// nothing of the route, or asks for what the route does not.
+    pub fn applied(
+        &self,
+        controls: &Controls,
+        path: &Spanned<String>,
+        methods: MethodSet,
+        cx: &mut Context,
+    ) -> Option<Controls> {
+        let mut controls = controls.clone();
+        if self.mode == Mode::Off {
+            controls.off.push(Control {
+                stage: "inspect",
+                id: self.requests.id().as_str(),
+                mode: Mode::Off,
+                summary: self.requests.describe(),
+            });
+            return Some(controls);
+        }
+        // SECURITY: a route whose every request is refused, or none judged, is a mistake that somebody will mend in a hurry
+        // (every_code_points_to_its_place_and_says_what_to_do).
+        if served(&self.api, &path.value, methods).next().is_none() {
+            let bases: Vec<String> = self.api.base_paths().iter().map(|base| format!("`{base}/`")).collect();
+            cx.error(
+                "config.openapi_route",
+                self.file.span,
+                format!("the document declares nothing that this route serves; its API is under {}", bases.join(", ")),
+            )
+            .related(path.span, "the route")
+            .help("declare the route's path and methods in the document, or say with `base_path` where its API is served");
+            return None;
+        }
+        covered(&self.api, path, methods, &controls.authentication, &self.file, cx)?;
+        if self.api.operations().any(|operation| !operation.security().is_empty()) {
+            controls.authorize.push(Guarded { mode: self.mode, check: Arc::clone(&self.security) });
+        }
+        controls.inspection.requests.push(Guarded { mode: self.mode, check: Arc::clone(&self.requests) });
+        if let Some(answers) = &self.answers {
+            controls.inspection.answers.push(answers.clone());
+            controls.inspection.max_answer_bytes = self.max_answer_bytes;
+        }
+        Some(controls)
+    }
+}
+
+fn read(key: &CompiledKey, file: &Spanned<PathBuf>, cx: &mut Context) -> Option<Arc<Api>> {
+    let options = Options {
+        allow_unknown_query: key.allows_unknown,
+        responses: key.responses,
+        base_paths: key.base_path.clone().map(|base| vec![base]),
+        ..Options::default()
+    };
+    match Files::load(&key.file).and_then(|files| Api::compile(&files, &options)) {
+        Ok(api) => Some(Arc::new(api)),
+        Err(error) => {
+            let name = key.file.file_name().map_or_else(String::new, |name| name.display().to_string());
+            let place = error.location.trim_start_matches("openapi:///");
+            let place = if place.contains(&name) { place.to_owned() } else { format!("{name}: {place}") };
+            cx.error("config.openapi", file.span, format!("{place}: {}", error.message))
+                .help("give a document in OpenAPI 3.0 or 3.1 of which every part can be judged");
+            None
+        }
+    }
+}
+
+/// A base path without a slash at its end.
+fn base_path(base: &Spanned<String>, cx: &mut Context) -> Option<String> {
+    let path = base.value.trim_end_matches('/');
+    if base.value.starts_with('/')
+        && (path.is_empty()
+            || portcullis_core::head::path::canonical(path).is_ok_and(|canonical| canonical == path))
+    {
+        return Some(path.to_owned());
+    }
+    cx.error("config.openapi_base_path", base.span, "no request has a path that begins like this")
+        .help("write a path such as `/v1`, or `/` where the document's paths are the requests'");
+    None
+}

@@ -1,0 +1,140 @@
+//! Whether a request is as an OpenAPI document declares it; what is not declared does not reach the upstream.
+//!
+//! The document is compiled once, when the configuration is loaded. Judged is the request as it would go upstream: without
+//! the credentials that the gateway takes away. What can be told from the head is told before any of the body is read.
+//! It needs nothing that could fail.
+//!
+//! | file        | decides                                                                          |
+//! |-------------|----------------------------------------------------------------------------------|
+//! | [`config`]    | what can be written, and that the document says something of the route           |
+//! | [`cover`]     | which declared paths a route serves                                              |
+//! | [`security`]  | that whoever sends the request may, by the document's own security requirements  |
+//! | [`answer`]    | whether an answer is as declared                                                 |
+//! | [`refusal`]   | how a refusal is told                                                            |
+
+pub mod answer;
+pub mod config;
+pub mod cover;
+pub mod refusal;
+pub mod security;
+
+pub use config::{CompiledOpenapi, OpenapiConfig};
+
+use bytes::Bytes;
+use http::Method;
+use portcullis_core::check::{Check, Inspect, Inspected, Wants};
+use portcullis_core::head::{Framing, query};
+use portcullis_core::{
+    Advice, CheckId, Code, CredentialLocation, Denial, Effects, Facts, Head, MethodSet, Principal, Step,
+};
+use portcullis_openapi::{Api, Found, Match, RequestView};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// The document that a route has, compiled.
+#[derive(Clone)]
+pub struct Document {
+    api: Arc<Api>,
+    /// The file's name, for listings.
+    name: String,
+}
+
+impl Document {
+    /// What a request is in the document. As everywhere, `HEAD` comes with `GET`.
+    fn find<'a>(&'a self, head: &'a Head) -> Match<'a> {
+        let found = self.api.operation(head.method().as_str(), head.path());
+        if head.method() == Method::HEAD && matches!(found, Match::UndeclaredMethod { .. }) {
+            return self.api.operation(Method::GET.as_str(), head.path());
+        }
+        found
+    }
+}
+
+/// The check.
+pub struct Openapi {
+    document: Document,
+    allows_unknown: bool,
+}
+
+impl Check for Openapi {
+    fn id(&self) -> CheckId {
+        CheckId::new("inspect.openapi")
+    }
+
+    fn describe(&self) -> String {
+        let operations = self.document.api.operations().count();
+        let unknown = if self.allows_unknown { ", with unknown query parameters" } else { "" };
+        format!(
+            "one of the {operations} operations of {}{unknown}; other paths 404, other methods 405",
+            self.document.name
+        )
+    }
+}
+
+impl Inspect for Openapi {
+    fn inspect_head<'a>(
+        &'a self,
+        facts: &'a Facts<'a>,
+        _: &'a Principal,
+        _: &'a dyn Effects,
+    ) -> Step<'a, Result<Wants, Denial>> {
+        Step::Ready(self.operation(facts).and_then(|found| {
+            if facts.head.framing() != Framing::None {
+                return Ok(Wants::Body);
+            }
+            judge(&found, facts, &[]).map(|()| Wants::Nothing)
+        }))
+    }
+
+    fn inspect<'a>(
+        &'a self,
+        facts: &'a Facts<'a>,
+        _: &'a Principal,
+        body: &'a Bytes,
+        _: &'a dyn Effects,
+    ) -> Step<'a, Result<Inspected, Denial>> {
+        let judged = self.operation(facts).and_then(|found| judge(&found, facts, body));
+        Step::Ready(judged.map(|()| Inspected::AsItIs))
+    }
+}
+
+impl Openapi {
+    fn operation<'a>(&'a self, facts: &Facts<'a>) -> Result<Found<'a>, Denial> {
+        match self.document.find(facts.head) {
+            Match::Operation(found) => Ok(found),
+            Match::UndeclaredMethod { allowed } => {
+                let declared = allowed.split(", ").filter_map(MethodSet::named);
+                let declared = declared.fold(MethodSet::NONE, MethodSet::union).with_head();
+                let allowed = declared.intersection(facts.route.methods);
+                Err(Denial::new(Code::MethodNotAllowed, "the document does not declare this method here")
+                    .advising(Advice::Allow(allowed)))
+            }
+            Match::UndeclaredPath => {
+                Err(Denial::new(Code::RouteNotFound, "the document does not declare this path"))
+            }
+        }
+    }
+}
+
+fn judge(found: &Found<'_>, facts: &Facts<'_>, body: &[u8]) -> Result<(), Denial> {
+    let query = without_credentials(facts);
+    let request = RequestView { query: query.as_deref(), fields: facts.head.headers(), body };
+    found.judge(&request).map_err(|violations| refusal::of_request(&violations))
+}
+
+/// The query as it goes upstream: a key that the gateway takes away need not be declared.
+fn without_credentials<'a>(facts: &Facts<'a>) -> Option<Cow<'a, str>> {
+    let sent = facts.head.query()?;
+    let kept = &facts.route.controls.kept_credentials;
+    let taken: Vec<&str> = facts
+        .plan
+        .credentials
+        .iter()
+        .filter(|location| !kept.contains(location))
+        .filter_map(|location| match location {
+            CredentialLocation::Query(name) => Some(name.as_str()),
+            CredentialLocation::Header(_) | CredentialLocation::Cookie(_) => None,
+        })
+        .collect();
+    if taken.is_empty() { Some(Cow::Borrowed(sent)) } else { query::without(sent, &taken).map(Cow::Owned) }
+}

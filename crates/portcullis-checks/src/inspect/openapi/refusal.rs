@@ -1,0 +1,45 @@
+//! How a refusal is told: a status by what is wrong, and where, never with what value.
+//!
+//! A body that is too large once unpacked is 413, one of another kind 415, one that has no reading 400, and one that a
+//! schema refuses 422. What is wrong outside of the body is 400.
+
+use portcullis_core::{Code, Denial, Violation};
+use portcullis_openapi::{Class, Place, Violations};
+
+/// The refusal of a request.
+pub fn of_request(violations: &Violations) -> Denial {
+    let in_body = violations.iter().any(|violation| violation.place == Place::Body);
+    let code = match (violations.class(), in_body) {
+        (Class::TooLarge, _) => Code::BodyTooLarge,
+        (Class::Unsupported, _) => Code::MediaTypeRefused,
+        (Class::Malformed, true) => Code::ContentMalformed,
+        (Class::Invalid, true) => Code::ContentInvalid,
+        (Class::Malformed | Class::Invalid, false) => Code::RequestInvalid,
+    };
+    refuse(code, violations)
+}
+
+/// The refusal of an answer.
+pub fn of_answer(violations: &Violations) -> Denial {
+    refuse(Code::AnswerInvalid, violations)
+}
+
+fn refuse(code: Code, violations: &Violations) -> Denial {
+    let pointed = violations.iter().map(|violation| {
+        let pointer = match violation.place {
+            Place::Body if violation.name.is_empty() => violation.pointer.clone(),
+            Place::Body => format!("/{}{}", escaped(&violation.name), violation.pointer),
+            Place::Status => violation.place.as_str().to_owned(),
+            Place::Path | Place::Query | Place::Header | Place::Cookie => {
+                format!("{}{}", violation.name, violation.pointer)
+            }
+        };
+        Violation::new(pointer, violation.reason)
+    });
+    Denial::new(code, violations.to_string()).pointing_out(pointed)
+}
+
+/// A name as a part of a JSON Pointer (RFC 6901, section 3).
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}

@@ -1,0 +1,221 @@
+//! Whether a JSON body fits a schema, for APIs that have no OpenAPI document.
+//!
+//! A body has one media type that the configuration lists, no content coding, and one reading: members that stand twice,
+//! bytes that are not UTF-8 and numbers that cannot be held exactly are refused. A request without a body passes with the
+//! methods that need none. It needs nothing that could fail.
+
+use super::openapi::refusal;
+use crate::mode::ModeConfig;
+use bytes::Bytes;
+use http::{HeaderMap, Method, header};
+use portcullis_config::{Context, Decode, Definitions, Node, Span, Spanned, Value, object};
+use portcullis_core::check::{Check, Inspect, Inspected, Wants};
+use portcullis_core::head::Framing;
+use portcullis_core::{CheckId, Code, Denial, Effects, Facts, Principal, Step, Violation};
+use portcullis_openapi::{Files, Limits, Schema, json};
+use serde_json::json as written;
+use std::path::PathBuf;
+
+/// The media type of a configuration that names none.
+const JSON: &str = "application/json";
+
+object! {
+    /// What a JSON body must be.
+    pub struct ValidationConfig {
+        /// The schema itself: JSON Schema 2020-12, or what its `$schema` says (draft 7, 2019-09).
+        pub schema: Option<SchemaConfig>,
+        /// A file with the schema, in JSON or YAML, instead of `schema`. What it refers to must lie in its folder or below.
+        pub file: Option<Spanned<PathBuf>>,
+        /// The media types that a body may have; others are refused with 415. Each is JSON. Default: application/json.
+        pub content_types: Vec<Spanned<String>> = vec![Spanned::nowhere(JSON.to_owned())],
+        /// What a refusal does. Default: enforce.
+        pub mode: ModeConfig = ModeConfig::Enforce,
+    }
+}
+
+/// A schema that stands in the configuration.
+#[derive(Clone, Debug)]
+pub struct SchemaConfig {
+    value: serde_json::Value,
+    at: Span,
+}
+
+impl Decode for SchemaConfig {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        cx.mapping(node)?;
+        match to_json(node) {
+            Some(value) => Some(SchemaConfig { value, at: node.span }),
+            None => {
+                cx.error("config.schema", node.span, "the schema holds a number that JSON cannot say")
+                    .help("write whole numbers of at most 64 bits, and no `.inf` or `.nan`");
+                None
+            }
+        }
+    }
+
+    fn schema(_: &mut Definitions) -> serde_json::Value {
+        written!({ "type": "object" })
+    }
+}
+
+fn to_json(node: &Node) -> Option<serde_json::Value> {
+    Some(match &node.value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(value) => (*value).into(),
+        Value::Integer(number) => match (i64::try_from(*number), u64::try_from(*number)) {
+            (Ok(number), _) => number.into(),
+            (Err(_), Ok(number)) => number.into(),
+            (Err(_), Err(_)) => return None,
+        },
+        Value::Float(number) => serde_json::Number::from_f64(*number)?.into(),
+        Value::String(text) => text.as_str().into(),
+        Value::Sequence(items) => items.iter().map(to_json).collect::<Option<Vec<_>>>()?.into(),
+        Value::Mapping(entries) => {
+            let members = entries.iter().map(|entry| Some((entry.key.clone(), to_json(&entry.value)?)));
+            serde_json::Value::Object(members.collect::<Option<_>>()?)
+        }
+    })
+}
+
+/// The check.
+pub struct Validation {
+    schema: Schema,
+    /// In lower case.
+    content_types: Vec<String>,
+    limits: Limits,
+}
+
+impl ValidationConfig {
+    /// The check that runs. `None` means that an error was pushed.
+    pub fn compile(&self, cx: &mut Context) -> Option<Validation> {
+        let (files, at) = match (&self.schema, &self.file) {
+            (Some(schema), None) => (Ok(Files::from_value("schema.json", schema.value.clone())), schema.at),
+            (None, Some(file)) => (Files::load(&file.value), file.span),
+            (Some(_), Some(_)) | (None, None) => {
+                cx.error("config.schema_source", self.at, "the schema stands in one place")
+                    .help("give either `schema` or `file`");
+                return None;
+            }
+        };
+        let schema = match files.and_then(|files| Schema::compile(&files)) {
+            Ok(schema) => schema,
+            Err(error) => {
+                cx.error("config.schema", at, format!("the schema cannot be used: {error}")).help(
+                    "give a JSON Schema of draft 7, 2019-09 or 2020-12 whose patterns need no look-around",
+                );
+                return None;
+            }
+        };
+        if self.content_types.is_empty() {
+            cx.error("config.empty_list", self.at, "no body has none of no media types")
+                .help("name a media type, or leave the key out for application/json");
+            return None;
+        }
+        let mut content_types = Vec::new();
+        for content_type in &self.content_types {
+            let name = content_type.value.to_ascii_lowercase();
+            let token = |part: &str| {
+                !part.is_empty()
+                    && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+            };
+            if !name.split_once('/').is_some_and(|(kind, subtype)| token(kind) && token(subtype)) {
+                cx.error("config.media_type", content_type.span, "this is not a media type")
+                    .help("write it without parameters and wildcards, such as `application/json`");
+                return None;
+            }
+            content_types.push(name);
+        }
+        Some(Validation { schema, content_types, limits: Limits::default() })
+    }
+}
+
+impl Check for Validation {
+    fn id(&self) -> CheckId {
+        CheckId::new("inspect.validation")
+    }
+
+    fn describe(&self) -> String {
+        format!("a body of {} that fits the schema", self.content_types.join(", "))
+    }
+}
+
+impl Inspect for Validation {
+    fn inspect_head<'a>(
+        &'a self,
+        facts: &'a Facts<'a>,
+        _: &'a Principal,
+        _: &'a dyn Effects,
+    ) -> Step<'a, Result<Wants, Denial>> {
+        Step::Ready(match facts.head.framing() {
+            Framing::None | Framing::Length(0) => {
+                self.judge_absent(facts.head.method()).map(|()| Wants::Nothing)
+            }
+            Framing::Length(_) => self.judge_media_type(facts.head.headers()).map(|()| Wants::Body),
+            // Whether there is anything in it, its end will tell.
+            Framing::Chunked => Ok(Wants::Body),
+        })
+    }
+
+    fn inspect<'a>(
+        &'a self,
+        facts: &'a Facts<'a>,
+        _: &'a Principal,
+        body: &'a Bytes,
+        _: &'a dyn Effects,
+    ) -> Step<'a, Result<Inspected, Denial>> {
+        let judged = if body.is_empty() {
+            self.judge_absent(facts.head.method())
+        } else {
+            self.judge_media_type(facts.head.headers()).and_then(|()| self.judge(body))
+        };
+        Step::Ready(judged.map(|()| Inspected::AsItIs))
+    }
+}
+
+impl Validation {
+    fn judge_absent(&self, method: &Method) -> Result<(), Denial> {
+        match *method {
+            Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS => Ok(()),
+            _ => Err(Denial::new(Code::ContentMalformed, "there is no body")
+                .pointing_out([Violation::new("", "required")])),
+        }
+    }
+
+    fn judge_media_type(&self, headers: &HeaderMap) -> Result<(), Denial> {
+        let refused = |detail: &'static str, name: &str, word: &'static str| {
+            Err(Denial::new(Code::MediaTypeRefused, detail).pointing_out([Violation::new(name, word)]))
+        };
+        // SECURITY: what is unpacked only behind the gateway is judged by nobody (a_body_is_judged_by_a_schema).
+        if headers.contains_key(header::CONTENT_ENCODING) {
+            return refused("a content coding", "content-encoding", "undeclared");
+        }
+        let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return refused("no media type, or several", "content-type", "required");
+        };
+        let mut parts = value.to_str().unwrap_or_default().split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+        if !self.content_types.contains(&kind) {
+            return refused("another media type", "content-type", "content_type");
+        }
+        match (parts.next(), parts.next()) {
+            (None, _) => Ok(()),
+            (Some(charset), None)
+                if ["charset=utf-8", "charset=\"utf-8\""]
+                    .iter()
+                    .any(|known| charset.eq_ignore_ascii_case(known)) =>
+            {
+                Ok(())
+            }
+            (Some(_), _) => refused("a parameter of the media type", "content-type", "charset"),
+        }
+    }
+
+    fn judge(&self, body: &[u8]) -> Result<(), Denial> {
+        let value = json::read(body, &self.limits).map_err(|fault| {
+            let word = fault.reason();
+            Denial::new(Code::ContentMalformed, word).pointing_out([Violation::new("", word)])
+        })?;
+        self.schema.judge(&value).map_err(|violations| refusal::of_request(&violations))
+    }
+}

@@ -1,0 +1,172 @@
+//! The security requirements of a document: covered by the route's methods, scopes and all, or not loaded.
+
+use super::harness::{Gate, gate, load, request};
+use super::network::SigningKey;
+use portcullis_core::Code;
+use serde_json::{Value, json};
+
+const KEY: (&str, &str) = ("x-api-key", "alice-key-0123456789");
+
+fn document(path: &str, authentication: &Value) -> String {
+    json!({
+        "listeners": [{ "bind": "127.0.0.1:3000" }],
+        "consumers": [{ "name": "alice", "keys": [{ "env": "ALICE_API_KEY" }], "password": { "env": "PASSWORD_HASH" } }],
+        "routes": [{
+            "path": path,
+            "upstream": "http://127.0.0.1:8080",
+            "openapi": { "file": "scopes.yaml", "base_path": "/" },
+            "security": { "authentication": authentication },
+        }],
+    })
+    .to_string()
+}
+
+fn token_method() -> Value {
+    json!({ "type": "jwt", "issuer": "https://auth.example.com", "audience": "api" })
+}
+
+fn token(scope: &str) -> String {
+    format!("Bearer {}", SigningKey::issuers().token(json!({ "scope": scope })))
+}
+
+fn refusal(gate: &Gate, path: &str, fields: &[(&str, &str)]) -> Option<Code> {
+    gate.send(request("GET", path, fields)).refusal()
+}
+
+#[test]
+fn scopes_of_an_operation_are_required() {
+    let gate = gate(&document("/read", &token_method()));
+    let (reads, writes) = (token("orders.read other"), token("orders.write"));
+    assert_eq!(refusal(&gate, "/read", &[("authorization", &reads)]), None);
+    let denied = gate.send(request("GET", "/read", &[("authorization", &writes)]));
+    assert_eq!(denied.refusal(), Some(Code::ScopeMissing));
+    assert_eq!(
+        denied.headers["www-authenticate"],
+        "Bearer error=\"insufficient_scope\", scope=\"orders.read\""
+    );
+    assert_eq!(refusal(&gate, "/read", &[]), Some(Code::CredentialMissing));
+}
+
+#[test]
+fn a_key_does_not_stand_in_for_a_token() {
+    let any = json!({ "any": [{ "type": "api_key" }, token_method()] });
+    let (reads, writes) = (token("orders.read"), token("orders.read orders.write"));
+    let write = gate(&document("/write", &any));
+    assert_eq!(refusal(&write, "/write", &[KEY]), None, "a key needs no scope here");
+    assert_eq!(refusal(&write, "/write", &[("authorization", &writes)]), None);
+    assert_eq!(refusal(&write, "/write", &[("authorization", &reads)]), Some(Code::ScopeMissing));
+    let only = gate(&document("/token", &any));
+    assert_eq!(refusal(&only, "/token", &[("authorization", &reads)]), None);
+    assert_eq!(refusal(&only, "/token", &[KEY]), Some(Code::ScopeMissing));
+}
+
+#[test]
+fn a_document_never_opens_what_the_route_protects() {
+    for path in ["/open", "/optional"] {
+        let gate = gate(&document(path, &token_method()));
+        assert_eq!(refusal(&gate, path, &[]), Some(Code::CredentialMissing), "{path}");
+        assert_eq!(refusal(&gate, path, &[("authorization", &token(""))]), None, "{path}");
+    }
+}
+
+#[test]
+fn a_scheme_without_a_counterpart_does_not_load() {
+    let key = json!({ "type": "api_key" });
+    let both = json!({ "all": [{ "type": "api_key" }, token_method()] });
+    let either = json!({ "any": [{ "type": "api_key" }, token_method()] });
+    let covered = [
+        ("/read", token_method()),
+        ("/both", both),
+        ("/cookie", json!({ "type": "api_key", "cookie": "key" })),
+        ("/basic", json!({ "type": "basic" })),
+        ("/open", key.clone()),
+    ];
+    for (path, authentication) in covered {
+        assert!(load(&document(path, &authentication)).blueprint().is_some(), "{path}");
+    }
+    let uncovered = [
+        ("/read", key.clone()),
+        ("/write", key.clone()),
+        ("/both", either),
+        ("/cookie", key.clone()),
+        ("/basic", token_method()),
+        ("/digest", json!({ "type": "basic" })),
+        ("/certificate", key.clone()),
+        ("/cookie", json!({ "any": [{ "type": "api_key", "cookie": "key" }, { "type": "api_key" }] })),
+        ("/{*rest}", key),
+    ];
+    for (path, authentication) in uncovered {
+        let loaded = load(&document(path, &authentication));
+        assert!(loaded.blueprint().is_none(), "{path}");
+        assert!(loaded.json().to_string().contains("config.openapi_security"), "{path}");
+    }
+}
+
+#[test]
+fn a_public_route_has_only_operations_that_are_open() {
+    let public = |path: &str| {
+        let mut document: Value = serde_json::from_str(&document(path, &json!({}))).unwrap();
+        let route = document["routes"][0].as_object_mut().unwrap();
+        route.remove("security");
+        route.insert("public".into(), json!("a test"));
+        document.to_string()
+    };
+    for (path, loads) in [("/open", true), ("/optional", true), ("/read", false)] {
+        assert_eq!(load(&public(path)).blueprint().is_some(), loads, "{path}");
+    }
+    assert_eq!(refusal(&gate(&public("/optional")), "/optional", &[]), None);
+}
+
+#[test]
+fn what_is_wrong_with_a_document_is_said_with_its_place_and_the_route_s_line() {
+    let text = "listeners: [{ bind: \"127.0.0.1:3000\" }]\nroutes:\n  - path: /a\n    public: a test\n    \
+                upstream: http://127.0.0.1:8080\n    openapi: broken.yaml\n";
+    let all = load(text).json();
+    let error = &all.as_array().unwrap()[0];
+    assert_eq!((&error["code"], &error["line"]), (&json!("config.openapi"), &json!(6)));
+    let message = error["message"].as_str().unwrap();
+    assert!(message.starts_with("broken.yaml#/paths/~1a~1{id}/get: "), "{message}");
+}
+
+#[test]
+fn each_inspection_is_inherited_by_itself() {
+    let gate = gate(
+        &json!({
+            "listeners": [{ "bind": "127.0.0.1:3000" }],
+            "security": { "graphql": {}, "validation": { "schema": { "type": "object" } } },
+            "routes": [{
+                "path": "/v1/a",
+                "public": "a test",
+                "upstream": "http://127.0.0.1:8080",
+                "openapi": "a.yaml",
+                "security": { "validation": { "schema": { "type": "array" }, "content_types": ["text/json"] } },
+            }],
+        })
+        .to_string(),
+    );
+    let inspections: Vec<&str> = gate
+        .listing
+        .iter()
+        .filter(|line| line.starts_with("inspect."))
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(
+        inspections,
+        ["inspect.body_size", "inspect.graphql", "inspect.validation", "inspect.openapi"]
+    );
+    assert!(gate.listing.iter().any(|line| line.contains("text/json")), "{:?}", gate.listing);
+}
+
+#[test]
+fn the_examples_of_the_page_load() {
+    let page = include_str!("../../../../docs/openapi.md");
+    let blocks: Vec<&str> =
+        page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 3);
+    let base = "listeners: [{ bind: \"127.0.0.1:3000\" }]\nconsumers: [{ name: alice, keys: [{ env: ALICE_API_KEY }] }]\n";
+    let security = "security: { authentication: { type: api_key } }\n";
+    let route = "routes: [{ path: \"/{*rest}\", upstream: \"http://127.0.0.1:8080\" }]\n";
+    gate(&format!("{base}{security}{}", blocks[0]));
+    gate(&format!("{base}{security}{route}{}", blocks[1]));
+    gate(&format!("{base}{}  authentication: {{ type: api_key }}\n{route}", blocks[2]));
+}
