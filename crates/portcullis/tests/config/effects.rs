@@ -89,11 +89,7 @@ pub(crate) type SecurityRow = (&'static str, fn(Place));
 
 fn document_rows() -> impl Iterator<Item = &'static DocumentRow> {
     let rows = document::ROWS.iter().chain(guessing::ROWS).chain(passwords::CONSUMER_ROWS);
-<<<<<<< HEAD
-    rows.chain(limits::ROWS).chain(protection::ROWS).chain(acme::ROWS)
-=======
-    rows.chain(limits::ROWS).chain(protection::ROWS).chain(openapi::DOCUMENT_ROWS)
->>>>>>> gate
+    rows.chain(limits::ROWS).chain(protection::ROWS).chain(acme::ROWS).chain(openapi::DOCUMENT_ROWS)
 }
 
 fn security_rows() -> impl Iterator<Item = &'static SecurityRow> {
