@@ -146,13 +146,11 @@ impl Inspect for Validation {
         _: &'a Principal,
         _: &'a dyn Effects,
     ) -> Step<'a, Result<Wants, Denial>> {
+        // SECURITY: in HTTP/2 a body may come without a word of it in the head, so what has none is known only at its end
+        // (a_body_that_the_head_does_not_announce_is_judged).
         Step::Ready(match facts.head.framing() {
-            Framing::None | Framing::Length(0) => {
-                self.judge_absent(facts.head.method()).map(|()| Wants::Nothing)
-            }
-            Framing::Length(_) => self.judge_media_type(facts.head.headers()).map(|()| Wants::Body),
-            // Whether there is anything in it, its end will tell.
-            Framing::Chunked => Ok(Wants::Body),
+            Framing::Length(1..) => self.judge_media_type(facts.head.headers()).map(|()| Wants::Body),
+            Framing::Length(0) | Framing::None | Framing::Chunked => Ok(Wants::Body),
         })
     }
 

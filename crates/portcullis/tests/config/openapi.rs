@@ -170,3 +170,27 @@ fn the_examples_of_the_page_load() {
     gate(&format!("{base}{security}{route}{}", blocks[1]));
     gate(&format!("{base}{}  authentication: {{ type: api_key }}\n{route}", blocks[2]));
 }
+
+#[test]
+fn a_body_that_the_head_does_not_announce_is_judged() {
+    let gate = |route: Value| {
+        let mut route = route;
+        route["public"] = json!("a test");
+        route["upstream"] = json!("http://127.0.0.1:8080");
+        gate(&json!({ "listeners": [{ "bind": "127.0.0.1:3000" }], "routes": [route] }).to_string())
+    };
+    let document = gate(json!({ "path": "/v1/a", "openapi": "a.yaml" }));
+    document.send(request("GET", "/v1/a", &[])).permitted();
+    let undeclared = document.send_body(request("GET", "/v1/a", &[]), "{}");
+    assert_eq!(undeclared.refusal(), Some(Code::ContentMalformed));
+    let schema =
+        gate(json!({ "path": "/a", "security": { "validation": { "schema": { "type": "array" } } } }));
+    for method in ["GET", "POST"] {
+        let json = [("content-type", "application/json")];
+        let invalid = schema.send_body(request(method, "/a", &json), "{}");
+        assert_eq!(invalid.refusal(), Some(Code::ContentInvalid), "{method}");
+        schema.send_body(request(method, "/a", &json), "[]").permitted();
+        let untyped = schema.send_body(request(method, "/a", &[]), "[]");
+        assert_eq!(untyped.refusal(), Some(Code::MediaTypeRefused), "{method}");
+    }
+}

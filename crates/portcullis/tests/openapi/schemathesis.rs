@@ -15,6 +15,8 @@ const ROUTES: &str = "
     openapi: tests/openapi/orders.yaml
 ";
 
+const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openapi/orders.yaml");
+
 /// The same requests every time. The document has no text that may hold control characters and no numbers without bounds,
 /// since the gateway refuses `%00` in any URL, and integers that do not fit 64 bits.
 const SEED: &str = "20261125";
@@ -30,7 +32,7 @@ async fn run(program: PathBuf, world: &World, mode: &'static str, check: &'stati
     let url = format!("http://{}", world.address);
     let ran = tokio::task::spawn_blocking(move || {
         Command::new(program)
-            .args(["run", "tests/openapi/orders.yaml", "--url", &url, "--mode", mode, "-c", check])
+            .args(["run", DOCUMENT, "--url", &url, "--mode", mode, "-c", check])
             .args(["-H", &format!("X-Api-Key: {USER_KEY}"), "--phases", "examples,coverage,fuzzing"])
             .args([
                 "--max-examples",
@@ -43,7 +45,8 @@ async fn run(program: PathBuf, world: &World, mode: &'static str, check: &'stati
                 "1",
             ])
             .args(["--generation-database", "none", "--max-time", "25", "--suppress-health-check", "all"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            // It leaves what it remembers where it runs.
+            .current_dir(env!("CARGO_TARGET_TMPDIR"))
             .output()
     });
     ran.await.unwrap().unwrap()
