@@ -7,9 +7,10 @@
 use crate::failure::{Context, Failure, Outcome};
 
 use super::backend;
-use super::http;
+use super::http::{self, Answer};
 use super::keys::Keys;
 use super::peers::{Peer, Server};
+use super::tls;
 use super::{Credentials, Scenario};
 
 /// What `/limited` allows a client at once, in each of the configurations.
@@ -24,31 +25,34 @@ pub(crate) enum Limits {
 
 /// Fails, naming the request, if one answer is not what it must be.
 pub(crate) fn check(server: &Server, credentials: &Credentials, limits: Limits) -> Outcome<()> {
-    let Credentials { keys, tokens } = credentials;
+    let Credentials { keys, tokens, certificate } = credentials;
     match server.scenario() {
         Scenario::Plain => {
-            expect(server, "a plain request", "/", None, 200)?;
+            expect(server, credentials, "a plain request", "/", None, 200)?;
             match server.peer() {
                 // The path means another thing to a backend that decodes it than to a router that does not.
-                Peer::Portcullis => expect(server, "an ambiguous path", "/..%2f", None, 400),
+                Peer::Portcullis => expect(server, credentials, "an ambiguous path", "/..%2f", None, 400),
                 Peer::Nginx | Peer::Haproxy => Ok(()),
             }
         }
-        Scenario::Keys => {
+        Scenario::Keys | Scenario::Https | Scenario::Http2 | Scenario::Handshakes => {
+            if server.scenario().is_protected() {
+                tls::check(server, certificate)?;
+            }
             let field = |key: &str| ("x-api-key", key.to_owned());
-            expect(server, "no key", "/", None, 401)?;
-            expect(server, "an empty key", "/", Some(&field("")), 401)?;
-            expect(server, "a wrong key", "/", Some(&field(&Keys::wrong())), 401)?;
-            check_right(server, &field(keys.right()), &field(keys.limited()), limits)
+            expect(server, credentials, "no key", "/", None, 401)?;
+            expect(server, credentials, "an empty key", "/", Some(&field("")), 401)?;
+            expect(server, credentials, "a wrong key", "/", Some(&field(&Keys::wrong())), 401)?;
+            check_right(server, credentials, &field(keys.right()), &field(keys.limited()), limits)
         }
         Scenario::Tokens | Scenario::TokensUncached => {
             let field = |token: &str| ("authorization", format!("Bearer {token}"));
-            expect(server, "no token", "/", None, 401)?;
-            expect(server, "an empty token", "/", Some(&field("")), 401)?;
+            expect(server, credentials, "no token", "/", None, 401)?;
+            expect(server, credentials, "an empty token", "/", Some(&field("")), 401)?;
             for (what, token) in &tokens.bad {
-                expect(server, what, "/", Some(&field(token)), 401)?;
+                expect(server, credentials, what, "/", Some(&field(token)), 401)?;
             }
-            check_right(server, &field(tokens.right()), &field(tokens.limited()), limits)
+            check_right(server, credentials, &field(tokens.right()), &field(tokens.limited()), limits)
         }
     }
 }
@@ -56,25 +60,31 @@ pub(crate) fn check(server: &Server, credentials: &Credentials, limits: Limits) 
 type Field = (&'static str, String);
 
 /// That a right credential gets what it may, and no more of it than it may.
-fn check_right(server: &Server, right: &Field, limited: &Field, limits: Limits) -> Outcome<()> {
-    expect(server, "a right credential", "/", Some(right), 200)?;
-    expect(server, "a right credential with the wrong role", "/admin", Some(right), 403)?;
+fn check_right(
+    server: &Server,
+    credentials: &Credentials,
+    right: &Field,
+    limited: &Field,
+    limits: Limits,
+) -> Outcome<()> {
+    expect(server, credentials, "a right credential", "/", Some(right), 200)?;
+    expect(server, credentials, "a right credential with the wrong role", "/admin", Some(right), 403)?;
     match limits {
         Limits::Fresh => {
             for _ in 0..LIMIT {
-                expect(server, "a client under its limit", "/limited", Some(limited), 200)?;
+                expect(server, credentials, "a client under its limit", "/limited", Some(limited), 200)?;
             }
         }
         // A bucket that leaks, such as nginx has, may have let some requests in again by now.
-        Limits::Used => use_up_limit(server, limited)?,
+        Limits::Used => use_up_limit(server, credentials, limited)?,
     }
-    expect(server, "a client over its limit", "/limited", Some(limited), 429)
+    expect(server, credentials, "a client over its limit", "/limited", Some(limited), 429)
 }
 
 /// Asks until the limit is reached, or as often as it allows.
-fn use_up_limit(server: &Server, (name, value): &Field) -> Outcome<()> {
+fn use_up_limit(server: &Server, credentials: &Credentials, (name, value): &Field) -> Outcome<()> {
     for _ in 0..LIMIT {
-        let answer = http::get(server.port(), "/limited", Some((name, value)));
+        let answer = ask(server, credentials, "/limited", Some((name, value)));
         if answer.context(|| format!("{}: using up a limit", server.name()))?.status == 429 {
             break;
         }
@@ -82,10 +92,17 @@ fn use_up_limit(server: &Server, (name, value): &Field) -> Outcome<()> {
     Ok(())
 }
 
-fn expect(server: &Server, request: &str, path: &str, field: Option<&Field>, wanted: u16) -> Outcome<()> {
+fn expect(
+    server: &Server,
+    credentials: &Credentials,
+    request: &str,
+    path: &str,
+    field: Option<&Field>,
+    wanted: u16,
+) -> Outcome<()> {
     let asking = || format!("{}: asking with {request}", server.name());
     let field = field.map(|(name, value)| (*name, value.as_str()));
-    let answer = http::get(server.port(), path, field).context(asking)?;
+    let answer = ask(server, credentials, path, field).context(asking)?;
     let problem = if answer.status != wanted {
         format!("must be answered {wanted} and was answered {}", answer.status)
     } else if (wanted == 200) != (answer.body == backend::BODY.as_bytes()) {
@@ -98,4 +115,21 @@ fn expect(server: &Server, request: &str, path: &str, field: Option<&Field>, wan
         return Ok(());
     };
     Err(Failure::new(format!("{}: {request} {problem}; nothing was measured that counts", server.name())))
+}
+
+/// Asks in the way that the scenario measures.
+fn ask(
+    server: &Server,
+    credentials: &Credentials,
+    path: &str,
+    field: Option<(&str, &str)>,
+) -> Outcome<Answer> {
+    match server.scenario() {
+        Scenario::Plain | Scenario::Keys | Scenario::Tokens | Scenario::TokensUncached => {
+            http::get(server.port(), path, field)
+        }
+        Scenario::Https | Scenario::Http2 | Scenario::Handshakes => {
+            tls::get(server, &credentials.certificate, path, field)
+        }
+    }
 }

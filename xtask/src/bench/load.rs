@@ -11,6 +11,8 @@ use crate::debian;
 use crate::failure::{Context, Failure, Outcome};
 use crate::process::{Guard, supervised};
 
+use super::tls::Certificate;
+
 pub(crate) const SCRIPT: &str = include_str!("../../../bench/load.lua");
 
 /// The load generator, found and ready.
@@ -25,17 +27,22 @@ pub(crate) struct Generator {
 pub(crate) struct Load {
     pub(crate) requests: u64,
     pub(crate) seconds: f64,
-    pub(crate) p50_us: u64,
-    pub(crate) p99_us: u64,
+    /// Not every load generator says these.
+    pub(crate) p50_us: Option<u64>,
+    pub(crate) p99_us: Option<u64>,
     /// Answers with a status of 400 and above.
-    not_success: u64,
+    pub(crate) not_success: u64,
     /// Connections refused, reads and writes that failed, and answers that came too late.
-    broken: u64,
+    pub(crate) broken: u64,
 }
 
 impl Generator {
     pub(crate) fn find(connections: u64) -> Outcome<Self> {
         Ok(Self { program: debian::require("wrk", "wrk")?, connections })
+    }
+
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections
     }
 
     pub(crate) fn version(&self) -> String {
@@ -50,6 +57,7 @@ impl Generator {
         &self,
         script: &Path,
         port: u16,
+        protected: Option<&Certificate>,
         values: Option<(&str, &Path)>,
         time: Duration,
     ) -> Outcome<Load> {
@@ -59,7 +67,11 @@ impl Generator {
         let mut command = supervised(&self.program);
         command.args(["--threads", "2", "--timeout", "10s", "--connections", &self.connections.to_string()]);
         command.args(["--duration", &format!("{}s", time.as_secs()), "--script"]).arg(script);
-        command.arg(format!("http://127.0.0.1:{port}/"));
+        let scheme = if protected.is_some() { "https" } else { "http" };
+        command.arg(format!("{scheme}://127.0.0.1:{port}/"));
+        if let Some(certificate) = protected {
+            command.env("OPENSSL_CONF", &certificate.client);
+        }
         if let Some((field, values)) = values {
             command.arg("--").arg(values).arg(field);
         }
@@ -99,8 +111,8 @@ impl Load {
         Some(Self {
             requests: field("requests")?,
             seconds: duration as f64 / 1e6,
-            p50_us: field("p50_us")?,
-            p99_us: field("p99_us")?,
+            p50_us: Some(field("p50_us")?),
+            p99_us: Some(field("p99_us")?),
             not_success: field("not_success")?,
             broken: field("connect")? + field("read")? + field("write")? + field("timeout")?,
         })

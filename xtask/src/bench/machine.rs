@@ -1,6 +1,7 @@
 //! What the figures were taken on: without it they cannot be compared with anything.
 
 use std::fs;
+use std::process::Command;
 
 use super::load::Generator;
 use super::peers::Program;
@@ -23,6 +24,11 @@ impl Machine {
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_else(|_| "unknown".into());
         let mut versions: Vec<String> = programs.iter().map(Program::version).collect();
         versions.push(generator.version());
+        // What nginx, HAProxy and the clients have their TLS from.
+        if let Ok(output) = Command::new("openssl").arg("version").output() {
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            versions.push(said.split_whitespace().take(2).collect::<Vec<_>>().join(" "));
+        }
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         Self {
             load: load.split(' ').next().unwrap_or_default().to_owned(),

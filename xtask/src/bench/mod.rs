@@ -20,6 +20,7 @@ mod peers;
 mod plot;
 mod report;
 mod statistics;
+mod tls;
 mod tokens;
 
 use std::fs;
@@ -37,6 +38,7 @@ use load::{Generator, Load};
 use machine::Machine;
 use peers::{Peer, Program, Server};
 use report::{Report, Sample};
+use tls::{Certificate, Clients};
 use tokens::Tokens;
 
 #[derive(clap::Args)]
@@ -75,10 +77,32 @@ pub(crate) enum Scenario {
     Tokens,
     /// The same tokens, where the gateway remembers none.
     TokensUncached,
+    /// The keys in rotation, over HTTPS with HTTP/1.1.
+    Https,
+    /// The keys over HTTP/2, where each client has one.
+    Http2,
+    /// Full TLS handshakes without a request.
+    Handshakes,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 4] = [Self::Plain, Self::Keys, Self::Tokens, Self::TokensUncached];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Plain,
+        Self::Keys,
+        Self::Tokens,
+        Self::TokensUncached,
+        Self::Https,
+        Self::Http2,
+        Self::Handshakes,
+    ];
+
+    /// Whether clients use TLS.
+    pub(crate) fn is_protected(self) -> bool {
+        match self {
+            Self::Https | Self::Http2 | Self::Handshakes => true,
+            Self::Plain | Self::Keys | Self::Tokens | Self::TokensUncached => false,
+        }
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -86,6 +110,9 @@ impl Scenario {
             Self::Keys => "keys",
             Self::Tokens => "tokens",
             Self::TokensUncached => "uncached",
+            Self::Https => "https",
+            Self::Http2 => "h2",
+            Self::Handshakes => "handshake",
         }
     }
 
@@ -95,6 +122,9 @@ impl Scenario {
             Self::Keys => "10,000 API keys",
             Self::Tokens => "2,000 RS256 tokens",
             Self::TokensUncached => "tokens, no cache",
+            Self::Https => "keys, HTTPS/1.1",
+            Self::Http2 => "keys, HTTP/2",
+            Self::Handshakes => "TLS handshakes",
         }
     }
 }
@@ -126,6 +156,7 @@ impl Arguments {
 pub(crate) struct Credentials {
     keys: Keys,
     tokens: Tokens,
+    certificate: Certificate,
 }
 
 /// What a run does.
@@ -160,7 +191,12 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
 /// Starts everything, checks the controls, loads each in turn, and checks the controls again.
 fn measure(programs: &[Program], generator: &Generator, report: &mut Report) -> Outcome<()> {
     let scratch = Scratch::new()?;
-    let credentials = Credentials { keys: Keys::generate(), tokens: Tokens::generate()? };
+    let credentials = Credentials {
+        keys: Keys::generate(),
+        tokens: Tokens::generate()?,
+        certificate: Certificate::generate(&scratch)?,
+    };
+    let clients = Clients::find()?;
     let key_list = scratch.path().join("keys.txt");
     write(&key_list, &credentials.keys.list())?;
     let token_list = scratch.path().join("tokens.txt");
@@ -187,12 +223,16 @@ fn measure(programs: &[Program], generator: &Generator, report: &mut Report) -> 
         controls::check(server, &credentials, Limits::Fresh)?;
     }
     let load_on = |server: &Server, seconds: u64| {
+        let time = Duration::from_secs(seconds);
         let values = match server.scenario() {
             Scenario::Plain => None,
-            Scenario::Keys => Some(("x-api-key", key_list.as_path())),
+            Scenario::Http2 => return clients.http2(server, &credentials, generator.connections(), time),
+            Scenario::Handshakes => return clients.handshakes(server, &credentials, time),
+            Scenario::Keys | Scenario::Https => Some(("x-api-key", key_list.as_path())),
             Scenario::Tokens | Scenario::TokensUncached => Some(("authorization", token_list.as_path())),
         };
-        generator.run(&script, server.port(), values, Duration::from_secs(seconds))
+        let protected = server.scenario().is_protected().then_some(&credentials.certificate);
+        generator.run(&script, server.port(), protected, values, time)
     };
     println!("Warming up: one second each.");
     for server in &servers {
@@ -232,6 +272,10 @@ fn measure_one(server: &Server, backend: &Backend, load: impl FnOnce() -> Outcom
     let load = load()?;
     let spent = CpuTime::of_tree(server.process())?.since(before);
     load.check(&server.name())?;
+    if server.scenario() == Scenario::Handshakes {
+        // Nothing was asked for, so nothing came to the backend or to the log.
+        return Ok(Sample::new(&load, spent, 0));
+    }
     backend.expect_requests(came, load.requests, &server.name())?;
     let expected = Expected {
         requests: load.requests,

@@ -58,6 +58,15 @@ impl Peer {
             (Self::Nginx, Scenario::Keys) => include_str!("../../../bench/peers/nginx-keys.conf"),
             (Self::Haproxy, Scenario::Plain) => include_str!("../../../bench/peers/haproxy-plain.cfg"),
             (Self::Haproxy, Scenario::Keys) => include_str!("../../../bench/peers/haproxy-keys.cfg"),
+            (Self::Portcullis, Scenario::Https | Scenario::Http2 | Scenario::Handshakes) => {
+                include_str!("../../../bench/peers/portcullis-tls.yaml")
+            }
+            (Self::Nginx, Scenario::Https | Scenario::Http2 | Scenario::Handshakes) => {
+                include_str!("../../../bench/peers/nginx-tls.conf")
+            }
+            (Self::Haproxy, Scenario::Https | Scenario::Http2 | Scenario::Handshakes) => {
+                include_str!("../../../bench/peers/haproxy-tls.cfg")
+            }
             (Self::Portcullis, Scenario::Tokens | Scenario::TokensUncached) => {
                 include_str!("../../../bench/peers/portcullis-tokens.yaml")
             }
@@ -153,7 +162,7 @@ impl Server {
         let folder = scratch.folder(&format!("{}-{}", peer.name(), scenario.name()))?;
         let port = free_port()?;
         let log = folder.join("access.log");
-        let Credentials { keys, tokens } = credentials;
+        let Credentials { keys, tokens, certificate } = credentials;
         let issuer = folder.join("issuer");
         match peer {
             Peer::Portcullis => write(&issuer, &tokens.key_set)?,
@@ -161,15 +170,22 @@ impl Server {
         }
         let cached = match scenario {
             Scenario::TokensUncached => "0",
-            Scenario::Plain | Scenario::Keys | Scenario::Tokens => "10000",
+            Scenario::Plain
+            | Scenario::Keys
+            | Scenario::Tokens
+            | Scenario::Https
+            | Scenario::Http2
+            | Scenario::Handshakes => "10000",
         };
         let (consumers, roles) = match (peer, scenario) {
-            (Peer::Portcullis, Scenario::Keys) => (keys.portcullis_consumers(), String::new()),
-            (Peer::Nginx, Scenario::Keys) => {
+            (Peer::Portcullis, Scenario::Keys | Scenario::Https | Scenario::Http2 | Scenario::Handshakes) => {
+                (keys.portcullis_consumers(), String::new())
+            }
+            (Peer::Nginx, Scenario::Keys | Scenario::Https | Scenario::Http2 | Scenario::Handshakes) => {
                 let files = [("consumers", keys.nginx_consumers()), ("roles", keys.nginx_roles())];
                 in_files(&folder, files)?
             }
-            (Peer::Haproxy, Scenario::Keys) => {
+            (Peer::Haproxy, Scenario::Keys | Scenario::Https | Scenario::Http2 | Scenario::Handshakes) => {
                 let files = [("consumers", keys.haproxy_consumers()), ("roles", keys.haproxy_roles())];
                 in_files(&folder, files)?
             }
@@ -190,6 +206,9 @@ impl Server {
                 ("ROLES", &roles),
                 ("ISSUER", &issuer.display().to_string()),
                 ("CACHED", cached),
+                ("CERTIFICATE", &certificate.chain.display().to_string()),
+                ("KEY", &certificate.key.display().to_string()),
+                ("BOTH", &certificate.both.display().to_string()),
             ],
         )?;
         let mut process = Guard::spawn(name(peer, scenario), &mut command(program, &folder, &log, &text)?)?;
@@ -290,8 +309,20 @@ mod tests {
 
     #[test]
     fn every_template_is_filled_entirely() {
-        let values = ["PORT", "BACKEND", "DIR", "LOG", "CONSUMERS", "ROLES", "ISSUER", "CACHED"]
-            .map(|name| (name, "1"));
+        let values = [
+            "PORT",
+            "BACKEND",
+            "DIR",
+            "LOG",
+            "CONSUMERS",
+            "ROLES",
+            "ISSUER",
+            "CACHED",
+            "CERTIFICATE",
+            "KEY",
+            "BOTH",
+        ]
+        .map(|name| (name, "1"));
         for peer in Peer::ALL {
             for scenario in Scenario::ALL {
                 let Some(template) = peer.template(scenario) else { continue };

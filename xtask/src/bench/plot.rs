@@ -6,7 +6,9 @@ use super::Scenario;
 use super::peers::Peer;
 use super::report::Report;
 
-const WIDTH: f64 = 760.0;
+const LEAST_WIDTH: f64 = 760.0;
+const GROUP_WIDTH: f64 = 190.0;
+const RIGHT: f64 = 20.0;
 const LEFT: f64 = 64.0;
 const TOP: f64 = 76.0;
 const PLOT_HEIGHT: f64 = 280.0;
@@ -15,8 +17,11 @@ const BAR_GAP: f64 = 14.0;
 
 /// CPU time per request, grouped by scenario, with the range of the rounds as a whisker on each bar.
 pub(crate) fn svg(report: &Report) -> String {
-    let groups: Vec<_> = Scenario::ALL.into_iter().map(|scenario| (scenario, report.cpu(scenario))).collect();
+    // A handshake costs many times what a request does, and is none: on one scale with requests it would hide them.
+    let requests = Scenario::ALL.into_iter().filter(|scenario| *scenario != Scenario::Handshakes);
+    let groups: Vec<_> = requests.map(|scenario| (scenario, report.cpu(scenario))).collect();
     let groups: Vec<_> = groups.into_iter().filter(|(_, bars)| !bars.is_empty()).collect();
+    let width_of_all = (LEFT + RIGHT + GROUP_WIDTH * groups.len() as f64).max(LEAST_WIDTH);
     let most = groups.iter().flat_map(|(_, bars)| bars).map(|(_, spread)| spread.most).fold(1.0, f64::max);
     let step = step(most);
     let top_of_scale = (most * 1.08 / step).ceil() * step;
@@ -44,12 +49,12 @@ pub(crate) fn svg(report: &Report) -> String {
     let mut mark = 0.0;
     while mark <= top_of_scale + step / 2.0 {
         let y = base - height(mark);
-        drawing.line(LEFT, y, WIDTH - 20.0, y, "#d8dee4");
+        drawing.line(LEFT, y, width_of_all - RIGHT, y, "#d8dee4");
         drawing.text(LEFT - 8.0, y + 4.0, "end", 12, "#57606a", &format!("{mark:.0}"));
         mark += step;
     }
 
-    let group_width = (WIDTH - 20.0 - LEFT) / groups.len().max(1) as f64;
+    let group_width = (width_of_all - RIGHT - LEFT) / groups.len().max(1) as f64;
     for (place, (scenario, bars)) in groups.iter().enumerate() {
         let left = LEFT + group_width * place as f64 + GROUP_GAP / 2.0;
         let slot = (group_width - GROUP_GAP) / bars.len() as f64;
@@ -70,7 +75,7 @@ pub(crate) fn svg(report: &Report) -> String {
     let first = format!("{} cores, {}, Linux {}", machine.cores, machine.processor, machine.kernel);
     drawing.text(LEFT, base + 68.0, "start", 11, "#57606a", &first);
     drawing.text(LEFT, base + 84.0, "start", 11, "#57606a", &machine.versions.join("; "));
-    drawing.finish(WIDTH, base + 100.0)
+    drawing.finish(width_of_all, base + 100.0)
 }
 
 /// A round distance between the lines of the scale, so that there are about five.
