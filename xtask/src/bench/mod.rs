@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: the CPU time each proxy spends per request, side by side in one run.
 //!
+//! Full TLS handshakes are counted in the same way, each in the place of a request.
+//!
 //! Everything runs on loopback and shares the machine's cores with the load generator, so requests per second say
 //! how fast the whole machine is; the proxy's own CPU time per request is the figure that compares. Rounds are
 //! interleaved, so that a disturbance hits all alike, and ratios are taken within a round.
