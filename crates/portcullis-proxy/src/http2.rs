@@ -201,7 +201,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, port: 
             let life = Rc::new(Life::of_stream(port.timeouts));
             streams.begin(&life);
             join_cookies(request.headers_mut());
-            service::answer(Rc::clone(&worker), Rc::clone(&port), life, conn.clone(), request)
+            // Boxed, since hyper and the task it becomes move it several times, and it is large.
+            Box::pin(service::answer(Rc::clone(&worker), Rc::clone(&port), life, conn.clone(), request))
         })
     };
     let mut http = Builder::new(Spawner(Rc::clone(&streams)));
