@@ -3,36 +3,36 @@
 //! Everything that can be found out before the first request is found out here, and all of it is reported together. The
 //! result is either complete or not there at all: there is no plan with a part missing.
 
+mod lint;
+mod targets;
+
 use crate::document::{
-    AccessLogConfig, GatewayConfig, Limits, RouteConfig, UpstreamConfig, UpstreamTarget, answer_challenges,
-    name_hosts, warn_of_uncovered_hosts,
+    AccessLogConfig, GatewayConfig, Limits, RouteConfig, answer_challenges, name_hosts,
+    warn_of_uncovered_hosts,
 };
 use crate::endpoint::{EndpointHandler, LaterWorld, MAX_BODY_BYTES};
 use ipnet::IpNet;
 use portcullis_checks::authn::key_digest::KeyHasher;
-use portcullis_checks::authz::AuthorizationConfig;
 use portcullis_checks::inspect::openapi::CompiledOpenapi;
 use portcullis_checks::security::CompiledSecurity;
 use portcullis_checks::{Build, RouteAuthentication, SecurityConfig};
-use portcullis_config::{Context, Span, suggest};
+use portcullis_config::{Context, Span};
 use portcullis_core::Inspection;
 use portcullis_core::endpoint::Served;
 use portcullis_core::head::HeadPolicy;
 use portcullis_core::route::RouteConflict;
 use portcullis_core::{
     Authentication, Control, Controls, CredentialLocation, Job, Mode, Plan, Route, RouteId, RouteTable,
-    TargetId,
 };
 use portcullis_proxy::tls::Watch;
 use portcullis_proxy::tls::acme::Renewal;
-use portcullis_proxy::{FrontConfig, Handler, Target, Upstream};
+use portcullis_proxy::{FrontConfig, Handler, Target};
 use portcullis_runtime::{OutboundPolicy, World};
 use portcullis_store::{FailurePolicy, MemoryCounters};
 use rand::Rng;
-use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
+use targets::Targets;
 
 /// Everything that a gateway needs to run.
 pub struct Blueprint {
@@ -101,12 +101,12 @@ pub fn compile(
     for (index, consumer) in config.consumers.iter().enumerate() {
         let _ = cx.at("consumers", |cx| cx.index(index, |cx| consumer.compile(&mut build, cx)));
     }
-    let default = SecurityConfigRef(config.security.as_ref());
-    let inherited = match default.0 {
+    let default = config.security.as_ref();
+    let inherited = match default {
         None => CompiledSecurity::default(),
         Some(security) => cx.at("security", |cx| security.compile(&mut build, cx)).unwrap_or_default(),
     };
-    default.lint(None, &build, cx);
+    lint::roles(default, None, &build, cx);
 
     let openapi = match &config.openapi {
         None => None,
@@ -142,7 +142,7 @@ pub fn compile(
         None => Some(Limits::default()),
         Some(limits) => cx.at("limits", |cx| limits.compile(cx)),
     };
-    warn_of_missing_keys(config, &build, cx);
+    lint::missing_keys(config, &build, cx);
     if cx.diagnostics.has_errors() {
         return None;
     }
@@ -312,49 +312,8 @@ fn workers(config: &GatewayConfig, cx: &mut Context) -> Option<NonZeroUsize> {
     NonZeroUsize::new(workers.value.get() as usize)
 }
 
-/// The gateway's own section, if there is one.
-#[derive(Clone, Copy)]
-struct SecurityConfigRef<'a>(Option<&'a SecurityConfig>);
-
-impl SecurityConfigRef<'_> {
-    /// Warns of roles that nobody has. `under` is the gateway's section where this is a route's.
-    fn lint(self, under: Option<&SecurityConfig>, build: &Build, cx: &mut Context) {
-        let Some(authorization) = self.0.and_then(|security| security.authorization.as_ref()) else { return };
-        let own = self.0.and_then(SecurityConfig::knows_consumers);
-        match own.or_else(|| under.and_then(SecurityConfig::knows_consumers)) {
-            Some(true) => lint_roles(authorization, build, cx),
-            Some(false) => {
-                cx.warning(
-                    "config.keys_without_roles",
-                    authorization.at,
-                    "nobody can pass: keys that the authentication itself lists have no roles",
-                )
-                .help("list the keys under `consumers`, each with its roles");
-            }
-            None => {}
-        }
-    }
-}
-
-fn lint_roles(authorization: &AuthorizationConfig, build: &Build, cx: &mut Context) {
-    let Some(allowed) = &authorization.roles_allowed else { return };
-    for role in allowed.value.iter().filter(|role| !role.trim().is_empty()) {
-        if build.consumers.iter().any(|consumer| consumer.roles.contains(role)) {
-            continue;
-        }
-        let held = build.consumers.iter().flat_map(|consumer| consumer.roles.iter().map(String::as_str));
-        let closest = suggest::closest(role, held).map(|closest| format!("did you mean `{closest}`?"));
-        let warning =
-            cx.warning("config.role_nobody_has", allowed.span, format!("no consumer has the role `{role}`"));
-        warning.help("give it to a consumer under `roles`, or remove it here");
-        if let Some(closest) = closest {
-            warning.label(closest);
-        }
-    }
-}
-
 struct Routes<'a> {
-    default: SecurityConfigRef<'a>,
+    default: Option<&'a SecurityConfig>,
     inherited: &'a CompiledSecurity,
     /// The gateway's own document, if there is one.
     openapi: Option<CompiledOpenapi>,
@@ -405,7 +364,7 @@ impl Routes<'_> {
             return Some(());
         }
         let own = config.security.as_ref().and_then(|security| security.authorization.as_ref());
-        let inherited = self.default.0.and_then(|security| security.authorization.as_ref());
+        let inherited = self.default.and_then(|security| security.authorization.as_ref());
         own.or(inherited).map_or(Some(()), |authorization| authorization.fits_path(&config.path, cx))
     }
 
@@ -432,7 +391,7 @@ impl Routes<'_> {
             let authentication = RouteAuthentication::Public(public.value.0.clone());
             return own.controls(self.inherited, &authentication).map(Arc::new);
         }
-        SecurityConfigRef(config.security.as_ref()).lint(self.default.0, build, cx);
+        lint::roles(config.security.as_ref(), self.default, build, cx);
         if config.security.is_none()
             && let Some(shared) = &self.shared
         {
@@ -447,7 +406,7 @@ impl Routes<'_> {
                 Some(controls)
             }
             // The gateway's own statement was there, and wrong: one error is enough.
-            None if self.default.0.is_some_and(|default| default.authentication.is_some()) => None,
+            None if self.default.is_some_and(|default| default.authentication.is_some()) => None,
             None => {
                 // SECURITY: a route without a statement does not load (a_route_without_a_statement_is_refused).
                 cx.error("config.no_authentication", config.path.span, "nothing says how requests to this route are authenticated")
@@ -455,66 +414,6 @@ impl Routes<'_> {
                 None
             }
         }
-    }
-}
-
-/// Where requests go, each target once, so that routes to one server share its connections.
-struct Targets {
-    all: Vec<Target>,
-    names: Vec<String>,
-    handlers: Vec<Arc<dyn Handler>>,
-    servers: HashMap<(ServerKey, String), TargetId>,
-}
-
-type ServerKey = (String, String, [Duration; 5]);
-
-impl Targets {
-    fn new(handlers: Vec<Arc<dyn Handler>>) -> Targets {
-        Targets { all: Vec::new(), names: Vec::new(), handlers, servers: HashMap::new() }
-    }
-
-    fn add(&mut self, config: &UpstreamConfig, cx: &mut Context) -> Option<TargetId> {
-        let at = config.at;
-        match &config.target {
-            UpstreamTarget::Server(server) => {
-                let key = (Self::key(server), format!("{:?} {}", config.tls, server.http2));
-                if let Some(id) = self.servers.get(&key) {
-                    return Some(*id);
-                }
-                let mut server = server.clone();
-                server.tls = config.compile_tls(cx)?;
-                let scheme = if server.tls.is_some() { "https" } else { "http" };
-                let name = format!("{scheme}://{}{}", server.authority, server.base_path);
-                let id = self.push(Target::Upstream(server), name);
-                self.servers.insert(key, id);
-                Some(id)
-            }
-            UpstreamTarget::Handler(number) => match self.handlers.get(*number) {
-                Some(handler) => Some(self.push(Target::Handler(Arc::clone(handler)), "handler".to_owned())),
-                None => {
-                    cx.error("config.upstream", at, "there is no such handler")
-                        .help("a program names the handlers that it gave to the gateway");
-                    None
-                }
-            },
-        }
-    }
-
-    fn push(&mut self, target: Target, name: String) -> TargetId {
-        self.all.push(target);
-        self.names.push(name);
-        TargetId(u32::try_from(self.all.len() - 1).unwrap_or(u32::MAX))
-    }
-
-    fn key(server: &Upstream) -> ServerKey {
-        let timeouts = [
-            server.connect_timeout,
-            server.response_timeout,
-            server.idle_body_timeout,
-            server.tunnel_idle_timeout,
-            server.idle_timeout,
-        ];
-        (server.authority.clone(), server.base_path.clone(), timeouts)
     }
 }
 
@@ -535,19 +434,6 @@ fn credentials(routes: &[Route]) -> Vec<CredentialLocation> {
         }
     }
     credentials
-}
-
-fn warn_of_missing_keys(config: &GatewayConfig, build: &Build, cx: &mut Context) {
-    let relies_on_consumers =
-        config.security.iter().chain(config.routes.iter().filter_map(|route| route.security.as_ref()));
-    if build.keys.is_empty()
-        && build.users.is_empty()
-        && build.certificates.is_empty()
-        && relies_on_consumers.into_iter().any(|security| security.knows_consumers() == Some(true))
-    {
-        cx.warning("config.no_keys", config.at, "no consumer has a key, so nobody can be authenticated")
-            .help("add `consumers: [{ name: alice, keys: [{ env: ALICE_API_KEY }] }]`");
-    }
 }
 
 fn report(conflict: &RouteConflict, routes: &[RouteConfig], cx: &mut Context) {

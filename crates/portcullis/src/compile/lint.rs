@@ -1,0 +1,60 @@
+//! What is valid and most likely not meant: roles that nobody has, and consumers without a credential.
+
+use crate::document::GatewayConfig;
+use portcullis_checks::authz::AuthorizationConfig;
+use portcullis_checks::{Build, SecurityConfig};
+use portcullis_config::{Context, suggest};
+
+/// Warns of roles in `own` that nobody has. `under` is the gateway's section where `own` is a route's.
+pub(super) fn roles(
+    own: Option<&SecurityConfig>,
+    under: Option<&SecurityConfig>,
+    build: &Build,
+    cx: &mut Context,
+) {
+    let Some(authorization) = own.and_then(|security| security.authorization.as_ref()) else { return };
+    let knows = own.and_then(SecurityConfig::knows_consumers);
+    match knows.or_else(|| under.and_then(SecurityConfig::knows_consumers)) {
+        Some(true) => roles_of_consumers(authorization, build, cx),
+        Some(false) => {
+            cx.warning(
+                "config.keys_without_roles",
+                authorization.at,
+                "nobody can pass: keys that the authentication itself lists have no roles",
+            )
+            .help("list the keys under `consumers`, each with its roles");
+        }
+        None => {}
+    }
+}
+
+fn roles_of_consumers(authorization: &AuthorizationConfig, build: &Build, cx: &mut Context) {
+    let Some(allowed) = &authorization.roles_allowed else { return };
+    for role in allowed.value.iter().filter(|role| !role.trim().is_empty()) {
+        if build.consumers.iter().any(|consumer| consumer.roles.contains(role)) {
+            continue;
+        }
+        let held = build.consumers.iter().flat_map(|consumer| consumer.roles.iter().map(String::as_str));
+        let closest = suggest::closest(role, held).map(|closest| format!("did you mean `{closest}`?"));
+        let warning =
+            cx.warning("config.role_nobody_has", allowed.span, format!("no consumer has the role `{role}`"));
+        warning.help("give it to a consumer under `roles`, or remove it here");
+        if let Some(closest) = closest {
+            warning.label(closest);
+        }
+    }
+}
+
+/// Warns of a gateway that knows consumers by credentials, of which there is none.
+pub(super) fn missing_keys(config: &GatewayConfig, build: &Build, cx: &mut Context) {
+    let relies_on_consumers =
+        config.security.iter().chain(config.routes.iter().filter_map(|route| route.security.as_ref()));
+    if build.keys.is_empty()
+        && build.users.is_empty()
+        && build.certificates.is_empty()
+        && relies_on_consumers.into_iter().any(|security| security.knows_consumers() == Some(true))
+    {
+        cx.warning("config.no_keys", config.at, "no consumer has a key, so nobody can be authenticated")
+            .help("add `consumers: [{ name: alice, keys: [{ env: ALICE_API_KEY }] }]`");
+    }
+}

@@ -1,0 +1,70 @@
+//! Where requests go: the servers and handlers of all routes, each once.
+
+use crate::document::{UpstreamConfig, UpstreamTarget};
+use portcullis_config::Context;
+use portcullis_core::TargetId;
+use portcullis_proxy::{Handler, Target, Upstream};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where requests go, each target once, so that routes to one server share its connections.
+pub(super) struct Targets {
+    pub(super) all: Vec<Target>,
+    /// What each is called in a listing.
+    pub(super) names: Vec<String>,
+    handlers: Vec<Arc<dyn Handler>>,
+    servers: HashMap<(ServerKey, String), TargetId>,
+}
+
+type ServerKey = (String, String, [Duration; 5]);
+
+impl Targets {
+    pub(super) fn new(handlers: Vec<Arc<dyn Handler>>) -> Targets {
+        Targets { all: Vec::new(), names: Vec::new(), handlers, servers: HashMap::new() }
+    }
+
+    pub(super) fn add(&mut self, config: &UpstreamConfig, cx: &mut Context) -> Option<TargetId> {
+        let at = config.at;
+        match &config.target {
+            UpstreamTarget::Server(server) => {
+                let key = (Self::key(server), format!("{:?} {}", config.tls, server.http2));
+                if let Some(id) = self.servers.get(&key) {
+                    return Some(*id);
+                }
+                let mut server = server.clone();
+                server.tls = config.compile_tls(cx)?;
+                let scheme = if server.tls.is_some() { "https" } else { "http" };
+                let name = format!("{scheme}://{}{}", server.authority, server.base_path);
+                let id = self.push(Target::Upstream(server), name);
+                self.servers.insert(key, id);
+                Some(id)
+            }
+            UpstreamTarget::Handler(number) => match self.handlers.get(*number) {
+                Some(handler) => Some(self.push(Target::Handler(Arc::clone(handler)), "handler".to_owned())),
+                None => {
+                    cx.error("config.upstream", at, "there is no such handler")
+                        .help("a program names the handlers that it gave to the gateway");
+                    None
+                }
+            },
+        }
+    }
+
+    pub(super) fn push(&mut self, target: Target, name: String) -> TargetId {
+        self.all.push(target);
+        self.names.push(name);
+        TargetId(u32::try_from(self.all.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    fn key(server: &Upstream) -> ServerKey {
+        let timeouts = [
+            server.connect_timeout,
+            server.response_timeout,
+            server.idle_body_timeout,
+            server.tunnel_idle_timeout,
+            server.idle_timeout,
+        ];
+        (server.authority.clone(), server.base_path.clone(), timeouts)
+    }
+}
