@@ -13,9 +13,14 @@ fuzz_target!(|input: &[u8]| {
     let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
     let (target, body) = input.split_at(end);
     let body = Bytes::copy_from_slice(body.get(1..).unwrap_or_default());
-    for (method, kind) in [("POST", "application/json"), ("POST", "application/graphql"), ("GET", "text/plain")] {
-        let request =
-            Request::builder().method(method).uri(target).header("host", "a.example").header("content-type", kind);
+    for (method, kind) in
+        [("POST", "application/json"), ("POST", "application/graphql"), ("GET", "text/plain")]
+    {
+        let request = Request::builder()
+            .method(method)
+            .uri(target)
+            .header("host", "a.example")
+            .header("content-type", kind);
         let Ok(request) = request.body(()) else { return };
         let conn = Conn {
             peer: ([192, 0, 2, 1], 5).into(),

@@ -9,6 +9,7 @@ mod ci;
 mod counterparts;
 mod debian;
 mod failure;
+mod fuzz;
 mod generate;
 mod process;
 mod schema_suite;
@@ -35,12 +36,14 @@ struct Arguments {
 enum Command {
     /// Check format, lints, tests and documentation examples.
     Test(test::Arguments),
-    /// Run what continuous integration runs: test, generated files, instruction counts, a short benchmark.
+    /// Run what continuous integration runs: test, generated files, fuzzing, instruction counts, a short benchmark.
     Ci(ci::Arguments),
     /// Measure CPU time per request next to nginx and HAProxy, or instructions per decision.
     Bench(bench::Arguments),
     /// Install what tests run against and nobody here wrote, as `test` does first.
     Counterparts,
+    /// Run the fuzz targets, guided by coverage.
+    Fuzz(fuzz::Arguments),
     /// Write the generated files, or check that they are up to date.
     Gen(generate::Arguments),
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Ci(arguments) => ci::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Counterparts => counterparts::install(),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Gen(arguments) => generate::run(&arguments),
     };
     finish(outcome)
