@@ -335,3 +335,17 @@ fn measure_one(
 fn name(peer: Peer, scenario: Scenario) -> String {
     format!("{} ({})", peer.name(), scenario.name())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn validation_is_never_measured_without_what_it_is_compared_with() {
+        let scenarios =
+            |only: &[Scenario]| Arguments { only: only.to_vec(), ..Arguments::quick() }.settings().scenarios;
+        assert_eq!(scenarios(&[Scenario::Validation]), [Scenario::Orders, Scenario::Validation]);
+        assert_eq!(scenarios(&[Scenario::Plain]), [Scenario::Plain]);
+        assert_eq!(scenarios(&[]), Scenario::ALL);
+    }
+}
