@@ -1,5 +1,5 @@
 -- Sends requests that were written before the run starts, each in turn, so that the script itself costs little.
--- Arguments: a file with one value a line and the field that they are sent in, or none for requests without.
+-- Arguments: a file with one value a line and the field that they are sent in; or one file, which is posted as JSON; or none.
 local turn, count, requests = 0, 0, {}
 local threads = 0
 
@@ -10,11 +10,17 @@ function setup(thread)
 end
 
 function init(arguments)
-  if arguments[1] then
+  if arguments[2] then
     for value in io.lines(arguments[1]) do
       count = count + 1
       requests[count] = wrk.format("GET", "/", { ["Host"] = wrk.headers["Host"], [arguments[2]] = value })
     end
+  elseif arguments[1] then
+    local file = assert(io.open(arguments[1], "rb"))
+    local fields = { ["Host"] = wrk.headers["Host"], ["Content-Type"] = "application/json" }
+    count = 1
+    requests[1] = wrk.format("POST", wrk.path, fields, file:read("*a"))
+    file:close()
   else
     count = 1
     requests[1] = wrk.format("GET", "/")

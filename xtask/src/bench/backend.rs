@@ -2,6 +2,7 @@
 //!
 //! It answers 500 to a request that still carries an API key or a token, so a proxy that does not remove it fails the run.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::failure::{Context, Failure, Outcome};
@@ -49,13 +50,23 @@ impl Backend {
             .context(|| "the backend does not count requests".into())
     }
 
-    /// Fails if fewer requests than were answered have come since `earlier`: then the proxy answered by itself.
-    pub(crate) fn expect_requests(&self, earlier: u64, answered: u64, name: &str) -> Outcome<()> {
-        let came = self.requests()?.saturating_sub(earlier);
-        if came >= answered {
+    /// Fails if fewer requests than were answered have come since `earlier`, for then the proxy answered by itself, or
+    /// more than could have, for then it asked twice.
+    pub(crate) fn expect_requests(
+        &self,
+        earlier: u64,
+        answered: RangeInclusive<u64>,
+        name: &str,
+    ) -> Outcome<()> {
+        // The one that asks is counted as well.
+        let came = self.requests()?.saturating_sub(earlier).saturating_sub(1);
+        if answered.contains(&came) {
             return Ok(());
         }
-        Err(Failure::new(format!("{name}: {answered} requests were answered and {came} came to the backend")))
+        let (least, most) = answered.into_inner();
+        Err(Failure::new(format!(
+            "{name}: {least} requests were answered, at most {most} could have been, and {came} came to the backend"
+        )))
     }
 }
 

@@ -6,9 +6,10 @@
 
 use crate::failure::{Context, Failure, Outcome};
 
-use super::backend;
+use super::backend::{self, Backend};
 use super::http::{self, Answer};
 use super::keys::Keys;
+use super::orders::{self, Orders};
 use super::peers::{Peer, Server};
 use super::tls;
 use super::{Credentials, Scenario};
@@ -24,7 +25,13 @@ pub(crate) enum Limits {
 }
 
 /// Fails, naming the request, if one answer is not what it must be.
-pub(crate) fn check(server: &Server, credentials: &Credentials, limits: Limits) -> Outcome<()> {
+pub(crate) fn check(
+    server: &Server,
+    credentials: &Credentials,
+    orders: &Orders,
+    backend: &Backend,
+    limits: Limits,
+) -> Outcome<()> {
     let Credentials { keys, tokens, certificate } = credentials;
     match server.scenario() {
         Scenario::Plain => {
@@ -35,6 +42,7 @@ pub(crate) fn check(server: &Server, credentials: &Credentials, limits: Limits) 
                 Peer::Nginx | Peer::Haproxy => Ok(()),
             }
         }
+        Scenario::Orders | Scenario::Validation => orders::check(server, orders, backend),
         Scenario::Keys | Scenario::Https | Scenario::Http2 | Scenario::Handshakes => {
             if server.scenario().is_protected() {
                 tls::check(server, certificate)?;
@@ -125,9 +133,12 @@ fn ask(
     field: Option<(&str, &str)>,
 ) -> Outcome<Answer> {
     match server.scenario() {
-        Scenario::Plain | Scenario::Keys | Scenario::Tokens | Scenario::TokensUncached => {
-            http::get(server.port(), path, field)
-        }
+        Scenario::Plain
+        | Scenario::Keys
+        | Scenario::Tokens
+        | Scenario::TokensUncached
+        | Scenario::Orders
+        | Scenario::Validation => http::get(server.port(), path, field),
         Scenario::Https | Scenario::Http2 | Scenario::Handshakes => {
             tls::get(server, &credentials.certificate, path, field)
         }

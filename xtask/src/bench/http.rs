@@ -20,21 +20,32 @@ pub(crate) struct Answer {
 
 /// Asks a loopback port, with a field or without, and reads until the connection is closed.
 pub(crate) fn get(port: u16, path: &str, field: Option<(&str, &str)>) -> Outcome<Answer> {
+    let field = field.map(|(name, value)| format!("{name}: {value}\r\n")).unwrap_or_default();
+    exchange(port, "GET", path, &field, "")
+}
+
+/// Posts JSON in the same way.
+pub(crate) fn post(port: u16, path: &str, json: &str) -> Outcome<Answer> {
+    let fields = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", json.len());
+    exchange(port, "POST", path, &fields, json)
+}
+
+fn exchange(port: u16, method: &str, path: &str, fields: &str, body: &str) -> Outcome<Answer> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let doing = || format!("GET {path}");
+    let doing = || format!("{method} {path}");
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).context(doing)?;
     stream.set_read_timeout(Some(PATIENCE)).context(doing)?;
     stream.set_write_timeout(Some(PATIENCE)).context(doing)?;
-    let field = field.map(|(name, value)| format!("{name}: {value}\r\n")).unwrap_or_default();
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{field}Connection: close\r\n\r\n");
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{fields}Connection: close\r\n\r\n{body}"
+    );
     stream.write_all(request.as_bytes()).context(doing)?;
     let mut bytes = Vec::new();
     let read = stream.take(MOST_BYTES).read_to_end(&mut bytes);
     read.context(|| {
-        format!("GET {path} with `Connection: close`: no answer, or not closed after {PATIENCE:?}")
+        format!("{method} {path} with `Connection: close`: no answer, or not closed after {PATIENCE:?}")
     })?;
-    Answer::parse(&bytes).context(|| format!("GET {path}: the answer is not HTTP"))
+    Answer::parse(&bytes).context(|| format!("{method} {path}: the answer is not HTTP"))
 }
 
 impl Answer {

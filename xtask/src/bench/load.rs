@@ -22,6 +22,17 @@ pub(crate) struct Generator {
     connections: u64,
 }
 
+/// What every request of a load carries.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sent<'a> {
+    /// `GET /`.
+    Plain,
+    /// `GET /` with the values of a file in rotation in a field.
+    InField { name: &'a str, values: &'a Path },
+    /// The JSON of a file, posted to a path.
+    Posted { path: &'a str, body: &'a Path },
+}
+
 /// What one load did.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Load {
@@ -52,13 +63,13 @@ impl Generator {
         text.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
     }
 
-    /// Loads a port for a time, with the values of a file in rotation in a field, or without.
+    /// Loads a port for a time.
     pub(crate) fn run(
         &self,
         script: &Path,
         port: u16,
         protected: Option<&Certificate>,
-        values: Option<(&str, &Path)>,
+        sent: Sent<'_>,
         time: Duration,
     ) -> Outcome<Load> {
         let output = script.with_extension("out");
@@ -68,12 +79,22 @@ impl Generator {
         command.args(["--threads", "2", "--timeout", "10s", "--connections", &self.connections.to_string()]);
         command.args(["--duration", &format!("{}s", time.as_secs()), "--script"]).arg(script);
         let scheme = if protected.is_some() { "https" } else { "http" };
-        command.arg(format!("{scheme}://127.0.0.1:{port}/"));
+        let path = match sent {
+            Sent::Posted { path, .. } => path,
+            Sent::Plain | Sent::InField { .. } => "/",
+        };
+        command.arg(format!("{scheme}://127.0.0.1:{port}{path}"));
         if let Some(certificate) = protected {
             command.env("OPENSSL_CONF", &certificate.client);
         }
-        if let Some((field, values)) = values {
-            command.arg("--").arg(values).arg(field);
+        match sent {
+            Sent::Plain => {}
+            Sent::InField { name, values } => {
+                command.arg("--").arg(values).arg(name);
+            }
+            Sent::Posted { body, .. } => {
+                command.arg("--").arg(body);
+            }
         }
         command.stdin(Stdio::null()).stdout(file).stderr(errors);
         let mut guard = Guard::spawn("wrk", &mut command)?;

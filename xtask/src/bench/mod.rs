@@ -18,6 +18,7 @@ pub(crate) mod instructions;
 mod keys;
 mod load;
 mod machine;
+mod orders;
 mod peers;
 mod plot;
 mod report;
@@ -36,8 +37,9 @@ use backend::Backend;
 use controls::Limits;
 use cpu::CpuTime;
 use keys::Keys;
-use load::{Generator, Load};
+use load::{Generator, Load, Sent};
 use machine::Machine;
+use orders::Orders;
 use peers::{Peer, Program, Server};
 use report::{Report, Sample};
 use tls::{Certificate, Clients};
@@ -54,7 +56,7 @@ pub(crate) struct Arguments {
     /// Connections the load generator keeps open.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(2..=1024))]
     connections: u64,
-    /// Measure these scenarios instead of all, such as `--only tokens,tokens-uncached`.
+    /// Measure these scenarios instead of all, such as `--only tokens,tokens-uncached`. With `validation` comes `orders`.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Scenario>,
     /// One round of one second: every control is checked, the figures say little.
@@ -85,10 +87,14 @@ pub(crate) enum Scenario {
     Http2,
     /// Full TLS handshakes without a request.
     Handshakes,
+    /// Proxying the POST of an order of 1 KiB, which `validation` is compared with.
+    Orders,
+    /// The same, where the gateway judges each order by an OpenAPI document.
+    Validation,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Plain,
         Self::Keys,
         Self::Tokens,
@@ -96,13 +102,20 @@ impl Scenario {
         Self::Https,
         Self::Http2,
         Self::Handshakes,
+        Self::Orders,
+        Self::Validation,
     ];
 
     /// Whether clients use TLS.
     pub(crate) fn is_protected(self) -> bool {
         match self {
             Self::Https | Self::Http2 | Self::Handshakes => true,
-            Self::Plain | Self::Keys | Self::Tokens | Self::TokensUncached => false,
+            Self::Plain
+            | Self::Keys
+            | Self::Tokens
+            | Self::TokensUncached
+            | Self::Orders
+            | Self::Validation => false,
         }
     }
 
@@ -115,6 +128,8 @@ impl Scenario {
             Self::Https => "https",
             Self::Http2 => "h2",
             Self::Handshakes => "handshake",
+            Self::Orders => "orders",
+            Self::Validation => "validated",
         }
     }
 
@@ -127,6 +142,8 @@ impl Scenario {
             Self::Https => "keys, HTTPS/1.1",
             Self::Http2 => "keys, HTTP/2",
             Self::Handshakes => "TLS handshakes",
+            Self::Orders => "POST of 1 KiB",
+            Self::Validation => "POST, validated",
         }
     }
 }
@@ -147,8 +164,11 @@ impl Arguments {
 
     fn settings(&self) -> Settings {
         let (seconds, rounds) = if self.quick { (1, 1) } else { (self.seconds, self.rounds) };
-        let scenarios =
-            Scenario::ALL.into_iter().filter(|each| self.only.is_empty() || self.only.contains(each));
+        let named = |scenario: Scenario| self.only.contains(&scenario);
+        // What validation costs is the difference of the two within a round.
+        let scenarios = Scenario::ALL.into_iter().filter(|each| {
+            self.only.is_empty() || named(*each) || (*each == Scenario::Orders && named(Scenario::Validation))
+        });
         Settings { seconds, rounds, connections: self.connections, scenarios: scenarios.collect() }
     }
 }
@@ -205,6 +225,9 @@ fn measure(programs: &[Program], generator: &Generator, report: &mut Report) -> 
     write(&token_list, &credentials.tokens.list())?;
     let script = scratch.path().join("load.lua");
     write(&script, load::SCRIPT)?;
+    let orders = Orders::new();
+    let order = scratch.path().join("order.json");
+    write(&order, &orders.right)?;
     let backend = Backend::start(Program::nginx(programs)?, &scratch)?;
 
     println!("Starting the proxies.");
@@ -222,19 +245,22 @@ fn measure(programs: &[Program], generator: &Generator, report: &mut Report) -> 
     }
     println!("Checking the controls of each.");
     for server in &servers {
-        controls::check(server, &credentials, Limits::Fresh)?;
+        controls::check(server, &credentials, &orders, &backend, Limits::Fresh)?;
     }
     let load_on = |server: &Server, seconds: u64| {
         let time = Duration::from_secs(seconds);
-        let values = match server.scenario() {
-            Scenario::Plain => None,
+        let sent = match server.scenario() {
+            Scenario::Plain => Sent::Plain,
+            Scenario::Orders | Scenario::Validation => Sent::Posted { path: orders::PATH, body: &order },
             Scenario::Http2 => return clients.http2(server, &credentials, generator.connections(), time),
             Scenario::Handshakes => return clients.handshakes(server, &credentials, time),
-            Scenario::Keys | Scenario::Https => Some(("x-api-key", key_list.as_path())),
-            Scenario::Tokens | Scenario::TokensUncached => Some(("authorization", token_list.as_path())),
+            Scenario::Keys | Scenario::Https => Sent::InField { name: "x-api-key", values: &key_list },
+            Scenario::Tokens | Scenario::TokensUncached => {
+                Sent::InField { name: "authorization", values: &token_list }
+            }
         };
         let protected = server.scenario().is_protected().then_some(&credentials.certificate);
-        generator.run(&script, server.port(), protected, values, time)
+        generator.run(&script, server.port(), protected, sent, time)
     };
     println!("Warming up: one second each.");
     for server in &servers {
@@ -248,7 +274,7 @@ fn measure(programs: &[Program], generator: &Generator, report: &mut Report) -> 
             turn.reverse();
         }
         for server in turn {
-            let sample = measure_one(server, &backend, || load_on(server, seconds))?;
+            let sample = measure_one(server, &backend, generator.connections(), || load_on(server, seconds))?;
             println!(
                 "Round {round} of {rounds}: {:<28} {:>6.2} us/request {:>8.0} requests/s",
                 server.name(),
@@ -260,13 +286,18 @@ fn measure(programs: &[Program], generator: &Generator, report: &mut Report) -> 
     }
     // A server that stopped refusing under load would have been measured without its controls.
     for server in &servers {
-        controls::check(server, &credentials, Limits::Used)?;
+        controls::check(server, &credentials, &orders, &backend, Limits::Used)?;
     }
     Ok(())
 }
 
 /// One load on one server, with the CPU time its processes spent on it.
-fn measure_one(server: &Server, backend: &Backend, load: impl FnOnce() -> Outcome<Load>) -> Outcome<Sample> {
+fn measure_one(
+    server: &Server,
+    backend: &Backend,
+    connections: u64,
+    load: impl FnOnce() -> Outcome<Load>,
+) -> Outcome<Sample> {
     let log = AccessLog::open(server.log())?;
     log.empty()?;
     let came = backend.requests()?;
@@ -278,7 +309,19 @@ fn measure_one(server: &Server, backend: &Backend, load: impl FnOnce() -> Outcom
         // Nothing was asked for, so nothing came to the backend or to the log.
         return Ok(Sample::new(&load, spent, 0));
     }
-    backend.expect_requests(came, load.requests, &server.name())?;
+    let most = match server.scenario() {
+        // An order that came twice is one too many. Each connection may have had one under way when this load ended,
+        // and one when the load before it did.
+        Scenario::Orders | Scenario::Validation => load.requests + 2 * connections,
+        Scenario::Plain
+        | Scenario::Keys
+        | Scenario::Tokens
+        | Scenario::TokensUncached
+        | Scenario::Https
+        | Scenario::Http2
+        | Scenario::Handshakes => u64::MAX,
+    };
+    backend.expect_requests(came, load.requests..=most, &server.name())?;
     let expected = Expected {
         requests: load.requests,
         tolerated: server.peer().tolerated_missing_lines(load.requests),
@@ -291,4 +334,18 @@ fn measure_one(server: &Server, backend: &Backend, load: impl FnOnce() -> Outcom
 /// The name of a server in a scenario, for messages.
 fn name(peer: Peer, scenario: Scenario) -> String {
     format!("{} ({})", peer.name(), scenario.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn validation_is_never_measured_without_what_it_is_compared_with() {
+        let scenarios =
+            |only: &[Scenario]| Arguments { only: only.to_vec(), ..Arguments::quick() }.settings().scenarios;
+        assert_eq!(scenarios(&[Scenario::Validation]), [Scenario::Orders, Scenario::Validation]);
+        assert_eq!(scenarios(&[Scenario::Plain]), [Scenario::Plain]);
+        assert_eq!(scenarios(&[]), Scenario::ALL);
+    }
 }

@@ -11,7 +11,7 @@ use crate::failure::{Context, Failure, Outcome};
 use crate::process::{Guard, Scratch, free_port, supervised, write};
 use crate::{debian, workspace};
 
-use super::{Credentials, Scenario, name};
+use super::{Credentials, Scenario, name, orders};
 
 /// Reading 10,000 keys takes a moment, most of all on a busy machine.
 const START: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ impl Peer {
     }
 
     /// Whether there is anything to compare: nginx verifies no tokens, and HAProxy remembers none, so that its one figure
-    /// stands for both.
+    /// stands for both. Neither judges a body by a schema.
     pub(crate) fn takes_part(self, scenario: Scenario) -> bool {
         self.template(scenario).is_some()
     }
@@ -70,9 +70,17 @@ impl Peer {
             (Self::Portcullis, Scenario::Tokens | Scenario::TokensUncached) => {
                 include_str!("../../../bench/peers/portcullis-tokens.yaml")
             }
+            (Self::Portcullis, Scenario::Orders | Scenario::Validation) => {
+                include_str!("../../../bench/peers/portcullis-orders.yaml")
+            }
             (Self::Haproxy, Scenario::Tokens) => include_str!("../../../bench/peers/haproxy-tokens.cfg"),
-            (Self::Nginx, Scenario::Tokens | Scenario::TokensUncached)
-            | (Self::Haproxy, Scenario::TokensUncached) => return None,
+            (
+                Self::Nginx,
+                Scenario::Tokens | Scenario::TokensUncached | Scenario::Orders | Scenario::Validation,
+            )
+            | (Self::Haproxy, Scenario::TokensUncached | Scenario::Orders | Scenario::Validation) => {
+                return None;
+            }
         })
     }
 }
@@ -175,7 +183,16 @@ impl Server {
             | Scenario::Tokens
             | Scenario::Https
             | Scenario::Http2
-            | Scenario::Handshakes => "10000",
+            | Scenario::Handshakes
+            | Scenario::Orders
+            | Scenario::Validation => "10000",
+        };
+        let document = folder.join("orders.yaml");
+        write(&document, orders::DOCUMENT)?;
+        let judged = if scenario == Scenario::Validation {
+            format!("openapi: \"{}\"", document.display())
+        } else {
+            String::new()
         };
         let (consumers, roles) = match (peer, scenario) {
             (Peer::Portcullis, Scenario::Keys | Scenario::Https | Scenario::Http2 | Scenario::Handshakes) => {
@@ -191,7 +208,11 @@ impl Server {
             }
             (
                 Peer::Portcullis | Peer::Nginx | Peer::Haproxy,
-                Scenario::Plain | Scenario::Tokens | Scenario::TokensUncached,
+                Scenario::Plain
+                | Scenario::Tokens
+                | Scenario::TokensUncached
+                | Scenario::Orders
+                | Scenario::Validation,
             ) => (String::new(), String::new()),
         };
         let template = peer.template(scenario);
@@ -206,6 +227,7 @@ impl Server {
                 ("ROLES", &roles),
                 ("ISSUER", &issuer.display().to_string()),
                 ("CACHED", cached),
+                ("OPENAPI", &judged),
                 ("CERTIFICATE", &certificate.chain.display().to_string()),
                 ("KEY", &certificate.key.display().to_string()),
                 ("BOTH", &certificate.both.display().to_string()),
@@ -318,6 +340,7 @@ mod tests {
             "ROLES",
             "ISSUER",
             "CACHED",
+            "OPENAPI",
             "CERTIFICATE",
             "KEY",
             "BOTH",

@@ -61,6 +61,12 @@ handshake: 8 processes of `openssl s_time -new`, one handshake after another wit
 handshake and 1,000,000 / CPU us is handshakes per CPU second. Each of the three issues two tickets; s_time marks each
 connection that resumed a session, and the run fails if one did.";
 
+const VALIDATION_METHOD: &str = "\
+orders, validated: wrk posts one order, 1 KiB of JSON, again and again to Portcullis alone: as it comes, and to the same
+route with an OpenAPI document that holds it, reads it strictly and judges it by its schema before the backend sees it.
+Each of the two answered, in this run, before and after the load: an order that fits 200, and the backend was asked
+once; one that does not fit 422 and the backend was not asked where it is validated, 200 where it is not.";
+
 const PLAIN_CONTROL: &str =
     "plain: Portcullis answered /..%2f with 400, in this run, before and after the load.";
 
@@ -207,6 +213,15 @@ impl Report {
                 target.name, target.ratio.median, target.ratio.least, target.ratio.most, target.most
             );
         }
+        if let Some(cost) = self.validation() {
+            let (Spread { median, least, most }, us) = (cost.ratio, cost.cpu_us);
+            let _ = writeln!(
+                text,
+                "Portcullis, validated orders, of the same unvalidated: {median:.2} [{least:.2}–{most:.2}], which is \
+                 {:+.2} us [{:+.2}–{:+.2}] of CPU per request; no target",
+                us.median, us.least, us.most
+            );
+        }
         let _ = writeln!(text, "\n{}", self.method());
         for series in &self.series {
             let missing: u64 = series.samples.iter().map(|sample| sample.missing_log_lines).sum();
@@ -239,6 +254,9 @@ impl Report {
         }
         if self.settings.scenarios.iter().any(|each| each.is_protected()) {
             parts.push(TLS_METHOD);
+        }
+        if self.validation().is_some() {
+            parts.push(VALIDATION_METHOD);
         }
         parts.join("\n")
     }
@@ -293,6 +311,15 @@ impl Report {
             .collect()
     }
 
+    /// What judging orders costs, each round's against the same round's without.
+    fn validation(&self) -> Option<Cost> {
+        let with = self.of(Peer::Portcullis, Scenario::Validation)?;
+        let without = self.of(Peer::Portcullis, Scenario::Orders)?;
+        let pairs = with.samples.iter().zip(&without.samples);
+        let cpu_us = Spread::of(pairs.map(|(with, without)| with.cpu_us() - without.cpu_us()))?;
+        Some(Cost { ratio: with.ratios_to(without)?, cpu_us })
+    }
+
     /// Every figure of every round.
     pub(crate) fn json(&self) -> String {
         let series: Vec<Value> = self.series.iter().map(|each| self.series_json(each)).collect();
@@ -310,6 +337,7 @@ impl Report {
             "connections": self.settings.connections,
             "series": series,
             "targets": targets,
+            "validation": self.validation().map(|cost| cost.json()),
             "method": self.method(),
         });
         format!("{value:#}\n")
@@ -338,6 +366,22 @@ impl Sample {
             "system_us_per_request": self.system_us,
             "latency_p50_us": self.p50_us,
             "latency_p99_us": self.p99_us,
+        })
+    }
+}
+
+/// What one thing costs on top of another.
+struct Cost {
+    ratio: Spread,
+    cpu_us: Spread,
+}
+
+impl Cost {
+    fn json(&self) -> Value {
+        let Self { ratio, cpu_us } = self;
+        json!({
+            "ratio": ratio.median, "ratio_range": [ratio.least, ratio.most],
+            "cpu_us_per_request": cpu_us.median, "cpu_us_range": [cpu_us.least, cpu_us.most],
         })
     }
 }
@@ -400,6 +444,22 @@ pub(crate) mod tests {
         let verdicts: Vec<_> =
             example().targets().iter().map(|target| (target.ratio.median, target.met())).collect();
         assert_eq!(verdicts, [(1.2, true), (1.25, false)]);
+    }
+
+    #[test]
+    fn what_validation_costs_is_said_within_a_round_and_only_where_both_were_measured() {
+        let mut report = example();
+        assert!(report.validation().is_none() && !report.method().contains("422"));
+        let sample = report.of(Peer::Portcullis, Scenario::Plain).unwrap().samples[0].clone();
+        for slowness in [1.0, 2.0] {
+            for (scenario, cpu) in [(Scenario::Orders, 20.0), (Scenario::Validation, 30.0)] {
+                let sample = Sample { user_us: cpu * slowness, system_us: 0.0, ..sample.clone() };
+                report.add(Peer::Portcullis, scenario, sample);
+            }
+        }
+        let text = report.text();
+        assert!(text.contains("1.50 [1.50–1.50], which is +15.00 us [+10.00–+20.00]"), "{text}");
+        assert!(text.contains("422"));
     }
 
     #[test]

@@ -110,7 +110,9 @@ pub(crate) fn get(
         | Scenario::Plain
         | Scenario::Keys
         | Scenario::Tokens
-        | Scenario::TokensUncached => ("--http1.1", "1.1"),
+        | Scenario::TokensUncached
+        | Scenario::Orders
+        | Scenario::Validation => ("--http1.1", "1.1"),
     };
     let mut command = Command::new(debian::require("curl", "curl")?);
     command.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "10", "--path-as-is", choice]);
