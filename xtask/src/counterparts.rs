@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::failure::{Context, Failure, Outcome};
-use crate::{debian, schema_suite, schemathesis, workspace};
+use crate::{debian, python, schema_suite, workspace};
 
 /// The folders, from the root of the workspace.
 pub(crate) const FOLDERS: [&str; 2] = ["tests/counterparts/oidc-provider", "tests/counterparts/openapi"];
@@ -28,7 +28,7 @@ pub(crate) fn install() -> Outcome<()> {
         if status.success() { Ok(()) } else { Err(Failure::new(format!("npm ci in {folder}: {status}"))) }
     })?;
     schema_suite::install()?;
-    schemathesis::install()
+    python::require(&python::SCHEMATHESIS).map(drop)
 }
 
 /// Whether npm installed what the lock says: it writes this file last.

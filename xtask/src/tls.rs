@@ -1,5 +1,4 @@
-//! `cargo xtask test --tls`: what testssl.sh says of a gateway with the default configuration, and sslyze where it is
-//! installed.
+//! `cargo xtask test --tls`: what testssl.sh and sslyze say of a gateway with the default configuration.
 //!
 //! The certificates are made here, so what both say of a private authority is no finding; everything else above
 //! informational is, and so is a run that looked at too little.
@@ -10,8 +9,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::failure::{Context, Failure, Outcome};
-use crate::process::{Guard, Scratch, find_command, free_port, supervised, write};
-use crate::{debian, workspace};
+use crate::process::{Guard, Scratch, free_port, supervised, write};
+use crate::{debian, python, workspace};
 
 /// What follows from a private authority, from the name `localhost`, and from the old openssl that testssl.sh calls.
 const OF_THE_SETTING: [&str; 4] =
@@ -101,10 +100,7 @@ fn judge_by_testssl(testssl: &Path, folder: &Path, port: u16, attempt: u32) -> O
 }
 
 fn judge_by_sslyze(folder: &Path, port: u16) -> Outcome<()> {
-    let Some(sslyze) = find_command("sslyze") else {
-        println!("sslyze is not installed (`pip install sslyze`): left out");
-        return Ok(());
-    };
+    let sslyze = python::require(&python::SSLYZE)?;
     let output = Command::new(sslyze)
         .arg("--mozilla_config=intermediate")
         .arg("--certinfo_ca_file")
