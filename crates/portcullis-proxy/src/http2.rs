@@ -2,11 +2,13 @@
 //!
 //! Each stream is a task with a [`Life`] of its own, so that a request is served as on a connection that it has alone. The
 //! connection itself is watched for what costs much and asks for nothing: streams that are opened and given up, and frames
-//! without end that carry no request and no body. A connection that does so is closed, and the record says why. What a peer
-//! can make the gateway keep is bounded by h2's own limits, which are set here.
+//! without end that carry no request and no body. A connection that does so is closed, and the record says why. Bytes are
+//! counted where they are read from the socket, so a body counts as one even while nobody has read it. What a peer can make
+//! the gateway keep is bounded by h2's own limits, which are set here.
 
 use crate::accept::Port;
 use crate::connection::account;
+use crate::frames::FrameMeter;
 use crate::life::{Due, FAREWELL, Life};
 use crate::service;
 use crate::stream::Stream;
@@ -20,12 +22,14 @@ use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use portcullis_core::{Code, Conn, Denial};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::pin::pin;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The most requests at once on a connection.
 const MAX_STREAMS: u32 = 100;
@@ -42,11 +46,12 @@ const MAX_ERROR_RESETS: usize = 100;
 
 /// How many more streams than were answered a client may give up.
 const MAX_GIVEN_UP: u64 = 100;
-/// How many bytes may come that are neither a request nor a body, beyond what those that are bring with them.
-const MAX_IDLE_BYTES: u64 = 1024 * 1024;
-const BYTES_OF_A_REQUEST: u64 = 64 * 1024;
-/// A byte of a body may come with so many others, since small frames are no crime.
-const BYTES_OF_A_BYTE: u64 = 16;
+/// How many control bytes (anything but bodies) a connection may send: at first, for each request, for each byte of a body in
+/// either direction, since small frames and window updates are no crime, and for each second, since pings keep it alive.
+const CONTROL_BYTES: u64 = 1024 * 1024;
+const CONTROL_BYTES_PER_REQUEST: u64 = 64 * 1024;
+const CONTROL_BYTES_PER_BYTE: u64 = 16;
+const CONTROL_BYTES_PER_SECOND: u64 = 256;
 
 /// The timer is never set for less.
 const GRAIN: Duration = Duration::from_millis(5);
@@ -63,8 +68,11 @@ struct Streams {
     begun: Cell<u64>,
     answered: Cell<u64>,
     given_up: Cell<u64>,
-    /// Bytes of bodies, in either direction.
-    carried: Cell<u64>,
+    opened: Instant,
+    /// What came in.
+    meter: RefCell<FrameMeter>,
+    /// Bytes of answers.
+    sent: Cell<u64>,
 }
 
 impl Streams {
@@ -76,7 +84,9 @@ impl Streams {
             begun: Cell::new(0),
             answered: Cell::new(0),
             given_up: Cell::new(0),
-            carried: Cell::new(0),
+            opened: Instant::now(),
+            meter: RefCell::new(FrameMeter::new()),
+            sent: Cell::new(0),
         }
     }
 
@@ -96,16 +106,69 @@ impl Streams {
     }
 
     /// What the client does that nobody who wants an answer would.
-    fn abuse(&self, read: u64) -> Option<&'static str> {
+    fn abuse(&self, now: Instant) -> Option<&'static str> {
         // SECURITY: each costs a request's work and nothing of the client's (a_rapid_reset_is_cut_off).
         if self.given_up.get() > MAX_GIVEN_UP.saturating_add(self.answered.get()) {
             return Some("the client gives up more streams than it waits for");
         }
         // SECURITY: pings, settings and empty frames are answered for nothing (a_flood_of_frames_is_cut_off).
-        let requests = self.begun.get().saturating_mul(BYTES_OF_A_REQUEST);
-        let bodies = self.carried.get().saturating_mul(BYTES_OF_A_BYTE);
-        let earned = MAX_IDLE_BYTES.saturating_add(requests).saturating_add(bodies);
-        (read > earned).then_some("the client sends frames that ask for nothing")
+        let (carried, control) = {
+            let meter = self.meter.borrow();
+            (meter.carried(), meter.control())
+        };
+        let requests = self.begun.get().saturating_mul(CONTROL_BYTES_PER_REQUEST);
+        let bodies = carried.saturating_add(self.sent.get()).saturating_mul(CONTROL_BYTES_PER_BYTE);
+        let age =
+            now.saturating_duration_since(self.opened).as_secs().saturating_mul(CONTROL_BYTES_PER_SECOND);
+        let allowed = CONTROL_BYTES.saturating_add(requests).saturating_add(bodies).saturating_add(age);
+        (control > allowed).then_some("too many HTTP/2 control bytes for the requests on this connection")
+    }
+}
+
+/// A client's socket whose bytes are counted.
+struct Metered {
+    socket: Watched,
+    streams: Rc<Streams>,
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.socket).poll_read(cx, buf);
+        if let Some(bytes) = buf.filled().get(before..) {
+            self.streams.meter.borrow_mut().read(bytes);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }
 
@@ -142,14 +205,14 @@ async fn run(stream: impl Future<Output = ()>, life: &Life, streams: &Streams) {
     let mut stream = pin!(stream);
     let mut timer = pin!(tokio::time::sleep(FAREWELL));
     let mut armed: Option<Instant> = None;
-    let mut carried = 0;
+    let mut sent = 0;
     poll_fn(|cx| {
         loop {
             life.tick();
             let done = stream.as_mut().poll(cx);
-            let now_carried = life.carried();
-            streams.carried.set(streams.carried.get().saturating_add(now_carried.saturating_sub(carried)));
-            carried = now_carried;
+            let now_sent = life.sent();
+            streams.sent.set(streams.sent.get().saturating_add(now_sent.saturating_sub(sent)));
+            sent = now_sent;
             if done.is_ready() {
                 return Poll::Ready(());
             }
@@ -193,7 +256,8 @@ enum Turn {
 pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, port: Rc<Port>) {
     let life = Rc::new(Life::new(port.timeouts));
     let streams = Rc::new(Streams::new());
-    let io = TokioIo::new(Watched::new(stream, Rc::clone(&life)));
+    let socket = Watched::new(stream, Rc::clone(&life));
+    let io = TokioIo::new(Metered { socket, streams: Rc::clone(&streams) });
     let service = {
         let (worker, streams, conn, port) =
             (Rc::clone(&worker), Rc::clone(&streams), conn.clone(), Rc::clone(&port));
@@ -229,7 +293,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, port: 
             if let Poll::Ready(ended) = http.as_mut().poll(cx) {
                 return Poll::Ready(Turn::Ended(ended));
             }
-            if let Some(why) = streams.abuse(life.read()) {
+            if let Some(why) = streams.abuse(now) {
                 return Poll::Ready(Turn::Abused(why));
             }
             let blocked = life.blocked_until();

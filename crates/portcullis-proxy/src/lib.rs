@@ -23,6 +23,7 @@ mod connection;
 mod examined;
 mod fields;
 mod forward;
+mod frames;
 mod front;
 mod handler;
 mod http1;

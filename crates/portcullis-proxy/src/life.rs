@@ -58,8 +58,6 @@ pub(crate) struct Life {
     /// Bytes of the body that nobody will read, at most.
     unread: Cell<u64>,
     tunnel: RefCell<Option<Tunnel>>,
-    /// Bytes that came in.
-    read: Cell<u64>,
     /// Bytes of an answer's body that were handed out.
     sent: Cell<u64>,
     /// Whether it is a stream of a connection, which is asked for more of its answer only when the client takes some.
@@ -80,7 +78,6 @@ impl Life {
             upload: RefCell::new(None),
             unread: Cell::new(0),
             tunnel: RefCell::new(None),
-            read: Cell::new(0),
             sent: Cell::new(0),
             stream: false,
             answered: Cell::new(false),
@@ -113,8 +110,7 @@ impl Life {
     }
 
     /// Bytes came in.
-    pub(crate) fn read_some(&self, size: usize) {
-        self.read.set(self.read.get().saturating_add(size as u64));
+    pub(crate) fn read_some(&self) {
         match self.phase.get() {
             // What comes after an answer may still be the body of its request.
             Phase::Fresh | Phase::Idle if !self.is_uploading() => self.enter(Phase::Head),
@@ -147,15 +143,9 @@ impl Life {
         self.write_blocked.get().and_then(|since| since.checked_add(self.timeouts.body))
     }
 
-    /// Bytes that came in.
-    pub(crate) fn read(&self) -> u64 {
-        self.read.get()
-    }
-
-    /// Bytes of the bodies of the request and its answer.
-    pub(crate) fn carried(&self) -> u64 {
-        let received = self.upload.borrow().as_deref().map_or(0, Upload::received);
-        self.sent.get().saturating_add(received)
+    /// Bytes of the answer's body that were handed out.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.get()
     }
 
     /// Whether the whole answer was handed out.

@@ -67,9 +67,7 @@ impl Body for RequestBody {
                     None => state.waker = Some(cx.waker().clone()),
                 }
             }
-            Poll::Ready(Some(Ok(frame))) => {
-                let size = frame.data_ref().map_or(0, Bytes::len);
-                state.received = state.received.saturating_add(size as u64);
+            Poll::Ready(Some(Ok(_))) => {
                 state.waiting = None;
                 state.active = Instant::now();
                 state.ended = body.is_end_stream();
@@ -118,7 +116,6 @@ struct State {
     active: Instant,
     /// Since when a read waits for the client.
     waiting: Option<Instant>,
-    received: u64,
     /// Read to its end, or given up.
     ended: bool,
     /// How much may still come of a body that was given up.
@@ -134,7 +131,6 @@ impl Upload {
             started: now,
             active: now,
             waiting: None,
-            received: 0,
             ended: false,
             rest: 0,
             broken: None,
@@ -154,11 +150,6 @@ impl Upload {
     /// Why the body failed; `None` while it has not.
     pub(crate) fn refused(&self) -> Option<Denial> {
         self.state().broken.clone()
-    }
-
-    /// How many bytes have come.
-    pub(crate) fn received(&self) -> u64 {
-        self.state().received
     }
 
     /// Whether so much is left unread that the connection must not be used again.

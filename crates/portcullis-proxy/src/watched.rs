@@ -39,9 +39,8 @@ impl AsyncRead for Watched {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        let size = buf.filled().len() - before;
-        if size > 0 {
-            self.life.read_some(size);
+        if buf.filled().len() > before {
+            self.life.read_some();
         }
         read
     }

@@ -174,9 +174,17 @@ async fn a_flood_of_frames_is_cut_off() {
     };
     let attack = async { Raw::connect(world.address, &[]).await.flood(empty, 20_000_000).await };
     attacked("empty data flood", &world, attack).await;
+    // A body of nothing but padding is none.
+    let mut first = true;
+    let padded = || {
+        let opened = if std::mem::take(&mut first) { frame(HEADERS, 4, 1, POST) } else { Vec::new() };
+        [opened, frame(DATA, 8, 1, &[[255].as_slice(), &[0; 255]].concat()).repeat(50)].concat()
+    };
+    let attack = async { Raw::connect(world.address, &[]).await.flood(padded, 20_000_000).await };
+    attacked("padding flood", &world, attack).await;
     let details = refusals(&world.end().await.all());
-    assert_eq!(details.len(), 3, "{details:?}");
-    assert!(details.iter().any(|detail| detail.contains("ask for nothing")), "{details:?}");
+    assert_eq!(details.len(), 4, "{details:?}");
+    assert!(details.iter().any(|detail| detail.contains("control bytes")), "{details:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,4 +26,5 @@ mod commands;
 mod http2;
 mod redirects;
 mod tunnels;
+mod uploads;
 mod upstreams;
