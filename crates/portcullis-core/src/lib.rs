@@ -24,6 +24,7 @@
 //! | [`stage`]     | the stages, and the one function that runs them                                |
 //! | [`body`]      | bodies under their cap, streamed or held                                       |
 //! | [`held`]      | memory for bodies that are held until they are judged                          |
+//! | [`pool`]      | pools that clients share: a bound, a share per address, a short fair queue     |
 //! | [`examine`]   | what an answer must pass before the client sees it                             |
 //! | [`permit`]    | the only thing that can be forwarded                                           |
 //! | [`denial`]    | why a request was refused: codes, statuses, and what the record alone may know |
@@ -44,6 +45,7 @@ pub mod held;
 pub mod method;
 pub mod permit;
 pub mod plan;
+pub mod pool;
 pub mod principal;
 pub mod record;
 pub mod route;
