@@ -361,9 +361,9 @@ mod tests {
         Pin::new(take).poll(&mut Context::from_waker(Waker::noop()))
     }
 
-    fn full(polled: Poll<Result<Place, Full>>) -> Option<Full> {
+    fn full(polled: &Poll<Result<Place, Full>>) -> Option<Full> {
         match polled {
-            Poll::Ready(Err(full)) => Some(full),
+            Poll::Ready(Err(full)) => Some(*full),
             Poll::Ready(Ok(_)) | Poll::Pending => None,
         }
     }
@@ -419,10 +419,10 @@ mod tests {
         let _held = [pool.try_take(address(8), 2).unwrap(), pool.try_take(address(9), 2).unwrap()];
         let mut greedy: Vec<_> = (0..3).map(|_| pool.take(client(1), 1)).collect();
         assert!(greedy.iter_mut().all(|take| poll(take).is_pending()));
-        assert_eq!(full(poll(&mut pool.take(client(1), 1))), Some(Full::Queue));
+        assert_eq!(full(&poll(&mut pool.take(client(1), 1))), Some(Full::Queue));
         let mut honest = pool.take(client(2), 1);
         assert!(poll(&mut honest).is_pending());
-        assert_eq!(full(poll(&mut greedy[2])), Some(Full::Queue));
+        assert_eq!(full(&poll(&mut greedy[2])), Some(Full::Queue));
         assert_eq!(pool.waiting(), 3);
         drop((greedy, honest));
         assert_eq!((pool.waiting(), pool.used()), (0, 4));
@@ -445,10 +445,10 @@ mod tests {
         let _held = pool.try_take(address(1), 2).unwrap();
         let mut late = Box::pin(pool.take(client(1), 1).within(std::future::ready(())));
         let polled = late.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        assert_eq!(full(polled), Some(Full::Late));
+        assert_eq!(full(&polled), Some(Full::Late));
         drop(late);
         assert_eq!(pool.waiting(), 0);
-        let too_much = full(poll(&mut pool.take(client(2), 3)));
+        let too_much = full(&poll(&mut pool.take(client(2), 3)));
         assert_eq!(too_much, Some(Full::Share), "what never fits does not wait");
     }
 
