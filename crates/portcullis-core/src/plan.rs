@@ -219,6 +219,19 @@ impl Snapshot {
         Snapshot::new(Arc::clone(&self.0.plan), Arc::clone(&self.0.effects), Arc::clone(&self.0.sink))
     }
 
+    /// This one for a worker that has `before`: what is held now is still counted, where the bound is the same.
+    #[must_use]
+    pub fn following(&self, before: &Snapshot) -> Snapshot {
+        let (plan, effects, sink) = (&self.0.plan, &self.0.effects, &self.0.sink);
+        let (plan, effects, sink) = (Arc::clone(plan), Arc::clone(effects), Arc::clone(sink));
+        let held = if plan.max_held_bytes == before.max_held_bytes {
+            before.0.held.clone()
+        } else {
+            HeldMemory::new(plan.max_held_bytes)
+        };
+        Snapshot(Arc::new(Inner { plan, effects, sink, held }))
+    }
+
     /// The world.
     pub fn effects(&self) -> &dyn Effects {
         self.0.effects.as_ref()

@@ -6,6 +6,7 @@
 use crate::caps::Caps;
 use crate::config::Timeouts;
 use crate::connection;
+use crate::drain::Drain;
 use crate::proxy_header::is_sent_by;
 use crate::redirect::Redirect;
 use crate::tls::acme::Challenges;
@@ -13,13 +14,13 @@ use crate::tls::{Protocol, Tls};
 use crate::worker::Worker;
 use http::HeaderValue;
 use ipnet::IpNet;
+use std::cell::RefCell;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 
 /// How long nothing is accepted after the operating system has refused to.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -42,26 +43,84 @@ pub(crate) struct Port {
     pub(crate) redirect: Option<Arc<Redirect>>,
     /// What proves in the clear that hosts are ours.
     pub(crate) challenges: Arc<[Arc<Challenges>]>,
+    /// Whether its connections are to end, in this worker.
+    pub(crate) drain: Arc<Drain>,
 }
 
-/// Accepts until a shutdown is asked for.
-pub(crate) async fn run(
-    worker: Rc<Worker>,
-    socket: TcpListener,
-    port: Port,
-    mut shutdown: watch::Receiver<bool>,
-) {
-    let port = Rc::new(port);
+impl Port {
+    /// The same for another worker, whose connections are drained by itself.
+    pub(crate) fn for_a_worker(&self) -> Port {
+        Port { drain: Arc::default(), ..self.clone() }
+    }
+
+    /// Whether connections that were made to `self` may go on where new ones are made to `next`: they are protected alike,
+    /// and their requests would be read alike.
+    fn continues_as(&self, next: &Port) -> bool {
+        let tls = match (&self.tls, &next.tls) {
+            (None, None) => true,
+            (Some(before), Some(after)) => Arc::ptr_eq(before, after),
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        tls && self.protocol == next.protocol
+            && self.hsts == next.hsts
+            && self.balancers == next.balancers
+            && self.redirect == next.redirect
+            && self.timeouts == next.timeouts
+            && self.challenges.len() == next.challenges.len()
+            && self
+                .challenges
+                .iter()
+                .zip(next.challenges.iter())
+                .all(|(before, after)| Arc::ptr_eq(before, after))
+    }
+}
+
+/// Where connections come in: a listener as one worker has it. What it gives them can be exchanged.
+pub(crate) struct Door {
+    port: RefCell<Rc<Port>>,
+    /// Whether it is closed; apart from the connections' drain, since what waits in the socket is still taken.
+    closed: Drain,
+}
+
+impl Door {
+    pub(crate) fn new(port: Port) -> Door {
+        Door { port: RefCell::new(Rc::new(port)), closed: Drain::default() }
+    }
+
+    fn port(&self) -> Rc<Port> {
+        Rc::clone(&self.port.borrow())
+    }
+
+    /// New connections get `next`; those that cannot go on with what they have are drained.
+    pub(crate) fn exchange(&self, mut next: Port) {
+        let before = self.port();
+        if before.continues_as(&next) {
+            next.drain = Arc::clone(&before.drain);
+        } else {
+            before.drain.begin();
+        }
+        self.port.replace(Rc::new(next));
+    }
+
+    /// Takes no more connections than wait already, and drains them all.
+    pub(crate) fn close(&self) {
+        self.port().drain.begin();
+        self.closed.begin();
+    }
+}
+
+/// Accepts until the door is closed.
+pub(crate) async fn run(worker: Rc<Worker>, socket: TcpListener, door: Rc<Door>) {
     let Ok(listener) = tokio::net::TcpListener::from_std(socket) else { return };
-    let mut asked = std::pin::pin!(shutdown.wait_for(|asked| *asked));
+    let mut closed = std::pin::pin!(door.closed.begins());
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = &mut asked => break,
+            () = &mut closed => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => admit(&worker, &port, stream, peer),
+            Ok((stream, peer)) => admit(&worker, &door.port(), stream, peer),
             Err(error) if is_the_clients(&error) => {}
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
@@ -74,7 +133,7 @@ pub(crate) async fn run(
                 if stream.set_nonblocking(true).is_ok()
                     && let Ok(stream) = TcpStream::from_std(stream)
                 {
-                    admit(&worker, &port, stream, peer);
+                    admit(&worker, &door.port(), stream, peer);
                 }
             }
             Err(error) if is_the_clients(&error) => {}
@@ -92,8 +151,8 @@ fn is_the_clients(error: &io::Error) -> bool {
 fn admit(worker: &Rc<Worker>, port: &Rc<Port>, stream: TcpStream, peer: SocketAddr) {
     let address = peer.ip().to_canonical();
     let balancer = is_sent_by(address, &port.balancers);
-    let trusted =
-        balancer || worker.snapshot.head.trusted_proxies.iter().any(|network| network.contains(&address));
+    let trusted = balancer
+        || worker.current().snapshot.head.trusted_proxies.iter().any(|network| network.contains(&address));
     let Some(slot) = port.caps.admit(address, trusted) else { return };
     // Without it small answers wait for acknowledgements; if it cannot be set, they are late, not wrong.
     let _slower = stream.set_nodelay(true);

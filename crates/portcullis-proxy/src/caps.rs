@@ -16,8 +16,8 @@ const SHARDS: usize = 16;
 /// The counts of one listener.
 pub(crate) struct Caps {
     total: AtomicUsize,
-    max: usize,
-    max_per_address: usize,
+    max: AtomicUsize,
+    max_per_address: AtomicUsize,
     shards: [Mutex<HashMap<IpAddr, usize>>; SHARDS],
     hasher: RandomState,
 }
@@ -32,18 +32,24 @@ impl Caps {
     pub(crate) fn new(max: usize, max_per_address: usize) -> Caps {
         Caps {
             total: AtomicUsize::new(0),
-            max,
-            max_per_address,
+            max: AtomicUsize::new(max),
+            max_per_address: AtomicUsize::new(max_per_address),
             shards: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
         }
+    }
+
+    /// Other bounds for the connections to come; those that are there stay, and count.
+    pub(crate) fn bound(&self, max: usize, max_per_address: usize) {
+        self.max.store(max, Ordering::Relaxed);
+        self.max_per_address.store(max_per_address, Ordering::Relaxed);
     }
 
     /// A place for a connection from `peer`; `None` over a cap. An exempt peer counts towards the total only.
     pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr, exempt: bool) -> Option<Slot> {
         let mut slot = Slot { caps: Arc::clone(self), address: None };
         // Counted before it is compared, so that two workers cannot both take the last place.
-        if self.total.fetch_add(1, Ordering::Relaxed) >= self.max {
+        if self.total.fetch_add(1, Ordering::Relaxed) >= self.max.load(Ordering::Relaxed) {
             return None;
         }
         if !exempt {
@@ -51,7 +57,7 @@ impl Caps {
             let address = fold(peer);
             let mut shard = self.shard(&address)?;
             let count = shard.entry(address).or_insert(0);
-            if *count >= self.max_per_address {
+            if *count >= self.max_per_address.load(Ordering::Relaxed) {
                 if *count == 0 {
                     shard.remove(&address);
                 }

@@ -69,7 +69,7 @@ impl Listener {
 }
 
 /// How long a client may take.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// From the first byte of a request head to its last; also from the beginning of a connection to its first byte.
     /// Default: 10 s.
@@ -102,8 +102,8 @@ pub enum Target {
     Handler(Arc<dyn Handler>),
 }
 
-/// A server behind the gateway.
-#[derive(Clone, Debug)]
+/// A server behind the gateway. Two that are equal share their connections, also across configurations.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     /// What records call it.
     pub name: Arc<str>,

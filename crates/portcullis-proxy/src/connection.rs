@@ -72,7 +72,7 @@ async fn protect(worker: &Worker, tls: &Tls, socket: TcpStream, conn: Conn) -> O
 
 /// Writes the account of what never became a request.
 pub(crate) fn account(worker: &Worker, conn: &Conn, denial: Denial, answered: bool) {
-    let mut recording = Recording::open(worker.snapshot.clone(), conn);
+    let mut recording = Recording::open(worker.current().snapshot.clone(), conn);
     recording.record_mut().status = answered.then(|| denial.status());
     recording.close(Outcome::Refused(denial));
 }

@@ -6,8 +6,11 @@
 use crate::accept::Port;
 use crate::caps::Caps;
 use crate::config::{FrontConfig, Listener, Target, Timeouts};
+use crate::current::Current;
+use crate::drain::Drain;
+use crate::reload::Live;
 use crate::running::Running;
-use crate::worker::Worker;
+use crate::worker::ListenerId;
 use http::HeaderValue;
 use portcullis_core::Snapshot;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -68,14 +71,16 @@ impl std::error::Error for BindError {
 /// A front that has its addresses and serves nobody yet: connections wait.
 #[must_use = "nobody is served before `serve`"]
 pub struct Bound {
-    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) live: Vec<Live>,
+    addresses: Vec<SocketAddr>,
+    pub(crate) handlers: Option<Handle>,
     pub(crate) shares: Vec<Share>,
     pub(crate) drain: Duration,
 }
 
 /// What one worker is started with.
 pub(crate) struct Share {
-    pub(crate) sockets: Vec<(TcpListener, Port)>,
+    pub(crate) sockets: Vec<(ListenerId, TcpListener, Port)>,
     pub(crate) snapshot: Snapshot,
     pub(crate) targets: Vec<Target>,
     pub(crate) handlers: Option<Handle>,
@@ -92,31 +97,22 @@ pub fn bind(config: FrontConfig, snapshot: &Snapshot, handlers: Option<&Handle>)
         return Err(BindError::NoListener);
     }
     // Built once only to hear what is wrong with the targets.
-    Worker::new(snapshot.for_another_worker(), targets.clone(), handlers)
+    Current::new(snapshot.for_another_worker(), targets.clone(), handlers, None)
         .map_err(|(index, reason)| BindError::Target { index, reason })?;
 
-    let mut addresses = Vec::with_capacity(listeners.len());
-    let mut sockets: Vec<Vec<(TcpListener, Port)>> = (0..workers.get()).map(|_| Vec::new()).collect();
-    for listener in listeners {
-        let (address, bound) = listen(&listener, workers)
-            .map_err(|source| BindError::Address { address: listener.bind, source })?;
-        addresses.push(address);
-        let caps = Arc::new(Caps::new(listener.max_connections, listener.max_connections_per_address));
-        let clients = Arc::new(Caps::new(listener.max_connections, listener.max_connections_per_address));
-        let port = Port {
-            caps,
-            clients,
-            timeouts: sane(listener.timeouts),
-            tls: listener.tls,
-            protocol: listener.protocol,
-            hsts: listener.hsts.map(hsts),
-            balancers: listener.balancers.into(),
-            redirect: listener.redirect.map(Arc::new),
-            challenges: Arc::from(listener.challenges),
-        };
+    let mut live = Vec::with_capacity(listeners.len());
+    let mut sockets: Vec<Vec<_>> = (0..workers.get()).map(|_| Vec::new()).collect();
+    for (id, listener) in (0..).map(ListenerId).zip(listeners) {
+        let bind = listener.bind;
+        let (address, bound) =
+            listen(bind, workers, true).map_err(|source| BindError::Address { address: bind, source })?;
+        let caps = || Arc::new(Caps::new(listener.max_connections, listener.max_connections_per_address));
+        let this = Live { id, bind, address, caps: caps(), clients: caps() };
+        let port = port_of(listener, &this);
         for (share, socket) in sockets.iter_mut().zip(bound) {
-            share.push((socket, port.clone()));
+            share.push((id, socket, port.for_a_worker()));
         }
+        live.push(this);
     }
     let shares = sockets
         .into_iter()
@@ -127,7 +123,24 @@ pub fn bind(config: FrontConfig, snapshot: &Snapshot, handlers: Option<&Handle>)
             handlers: handlers.cloned(),
         })
         .collect();
-    Ok(Bound { addresses, shares, drain })
+    let addresses = live.iter().map(|live| live.address).collect();
+    Ok(Bound { live, addresses, handlers: handlers.cloned(), shares, drain })
+}
+
+/// What workers know of a listener.
+pub(crate) fn port_of(listener: Listener, live: &Live) -> Port {
+    Port {
+        caps: Arc::clone(&live.caps),
+        clients: Arc::clone(&live.clients),
+        timeouts: sane(listener.timeouts),
+        tls: listener.tls,
+        protocol: listener.protocol,
+        hsts: listener.hsts.map(hsts),
+        balancers: listener.balancers.into(),
+        redirect: listener.redirect.map(Arc::new),
+        challenges: Arc::from(listener.challenges),
+        drain: Arc::new(Drain::default()),
+    }
 }
 
 /// The field that makes browsers use TLS alone (RFC 6797, section 6.1).
@@ -147,11 +160,18 @@ fn sane(timeouts: Timeouts) -> Timeouts {
     }
 }
 
-fn listen(listener: &Listener, workers: NonZeroUsize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+/// Binds an address for each worker. `alone` finds out first that nobody listens there.
+pub(crate) fn listen(
+    bind: SocketAddr,
+    workers: NonZeroUsize,
+    alone: bool,
+) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
     // SECURITY: with SO_REUSEPORT the operating system would let a second process of the same user take a share of the
     // connections. A socket without it finds out whether somebody listens there (an_address_that_is_taken_is_an_error).
-    drop(socket(listener.bind, false)?);
-    let first = socket(listener.bind, true)?;
+    if alone {
+        drop(socket(bind, false)?);
+    }
+    let first = socket(bind, true)?;
     let address = first.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
     let mut sockets = vec![first];
     for _ in 1..workers.get() {

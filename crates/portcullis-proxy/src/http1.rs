@@ -5,6 +5,7 @@
 
 use crate::accept::Port;
 use crate::connection::account;
+use crate::drain::Drain;
 use crate::life::{Due, FAREWELL, Life};
 use crate::service;
 use crate::stream::Stream;
@@ -46,14 +47,15 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, port: 
     let life = Rc::new(Life::new(port.timeouts));
     let io = TokioIo::new(Watched::new(stream, Rc::clone(&life)));
     let service = {
-        let (worker, life, conn) = (Rc::clone(&worker), Rc::clone(&life), conn.clone());
+        let (worker, life, conn, port) =
+            (Rc::clone(&worker), Rc::clone(&life), conn.clone(), Rc::clone(&port));
         service_fn(move |request| {
             service::answer(Rc::clone(&worker), Rc::clone(&port), Rc::clone(&life), conn.clone(), request)
         })
     };
-    let mut http = worker.http.serve_connection(io, service);
-    match drive(&worker, &life, &mut http).await {
-        Turn::Ended(ended) => finish(&worker, &life, http, conn, ended).await,
+    let mut http = worker.current().http.serve_connection(io, service);
+    match drive(&port.drain, &life, &mut http).await {
+        Turn::Ended(ended) => finish(&worker, &port.drain, &life, http, conn, ended).await,
         Turn::HeadTimeout => {
             account(
                 &worker,
@@ -68,7 +70,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, port: 
 }
 
 /// Lets hyper work until it is done, or a deadline ends the connection.
-async fn drive<S, B>(worker: &Worker, life: &Life, http: &mut Connection<TokioIo<Watched>, S>) -> Turn
+async fn drive<S, B>(drain: &Drain, life: &Life, http: &mut Connection<TokioIo<Watched>, S>) -> Turn
 where
     S: HttpService<hyper::body::Incoming, ResBody = B>,
     S::Error: Into<crate::BoxError>,
@@ -77,22 +79,22 @@ where
 {
     let mut timer = pin!(tokio::time::sleep(FAREWELL));
     let mut armed: Option<Instant> = None;
-    let mut drain = pin!(worker.drain_begins());
+    let mut begins = pin!(drain.begins());
     let mut waiting_for_drain = false;
     let mut closing = false;
     loop {
         let turn = poll_fn(|cx| {
             if !waiting_for_drain {
-                // Once is enough: the wake-up comes to this very task, and then the worker says that it drains.
+                // Once is enough: the wake-up comes to this very task, and then the drain says since when it is.
                 waiting_for_drain = true;
-                let _begun = drain.as_mut().poll(cx);
+                let _begun = begins.as_mut().poll(cx);
             }
             loop {
                 life.tick();
                 if let Poll::Ready(ended) = Pin::new(&mut *http).poll(cx) {
                     return Poll::Ready(Turn::Ended(ended));
                 }
-                let Some((when, due)) = life.due(worker.draining()) else { return Poll::Pending };
+                let Some((when, due)) = life.due(drain.since()) else { return Poll::Pending };
                 if when <= life.now() {
                     match due {
                         Due::Head => return Poll::Ready(Turn::HeadTimeout),
@@ -140,6 +142,7 @@ where
 /// What remains to be done when hyper has nothing more to do.
 async fn finish<S>(
     worker: &Worker,
+    drain: &Drain,
     life: &Life,
     http: Connection<TokioIo<Watched>, S>,
     conn: Conn,
@@ -155,9 +158,9 @@ async fn finish<S>(
     match ended {
         Ok(()) => {
             if let Some(tunnel) = life.take_tunnel() {
-                tunnel.run(stream, parts.read_buf, worker.drain_begins()).await;
+                tunnel.run(stream, parts.read_buf, drain.begins()).await;
             } else if life.may_have_unread() {
-                linger(worker, stream).await;
+                linger(drain, stream).await;
             }
         }
         Err(error) if error.is_parse() => {
@@ -170,7 +173,7 @@ async fn finish<S>(
             };
             account(worker, &conn, Denial::new(code, error.to_string()), answered);
             if answered {
-                linger(worker, stream).await;
+                linger(drain, stream).await;
             }
         }
         // An answer broke off. A close would look like its end to a client that has been given no length.
@@ -180,7 +183,7 @@ async fn finish<S>(
 }
 
 /// Reads and forgets what the client still sends, for a while.
-async fn linger(worker: &Worker, mut stream: Stream) {
+async fn linger(drain: &Drain, mut stream: Stream) {
     // hyper has not done it if the client had asked for an upgrade. An error says that the client is gone already.
     let _gone = stream.shutdown().await;
     let mut buffer = [0; 4096];
@@ -197,7 +200,7 @@ async fn linger(worker: &Worker, mut stream: Stream) {
     tokio::select! {
         () = read => {}
         () = tokio::time::sleep(LINGER_TIME) => {}
-        () = worker.drain_begins() => {}
+        () = drain.begins() => {}
     }
 }
 

@@ -280,7 +280,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, port: 
     let mut http = pin!(http.serve_connection(io, service));
 
     let mut timer = pin!(tokio::time::sleep(FAREWELL));
-    let mut drain = pin!(worker.drain_begins());
+    let mut drain = pin!(port.drain.begins());
     let mut leaving: Option<Instant> = None;
     let turn = poll_fn(|cx| {
         loop {

@@ -3,21 +3,27 @@
 //! A shutdown can be asked for from anywhere, any number of times. It also begins when everybody who could ask for it
 //! is gone. It ends when every worker has served what had begun, or when the drain's time is over.
 
-use crate::front::{Bound, Share};
-use crate::worker::Worker;
+use crate::config::FrontConfig;
+use crate::current::Current;
+use crate::front::{BindError, Bound, Share};
+use crate::reload::{Fleet, Prepared, prepare};
+use crate::worker::{Update, Worker};
+use portcullis_core::Snapshot;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::runtime::{Builder, LocalOptions};
+use tokio::runtime::{Builder, Handle, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
 /// A front that serves.
 #[must_use = "a front that nobody can shut down does so itself"]
 pub struct Running {
     shutdown: ShutdownHandle,
+    fleet: Arc<Fleet>,
+    handlers: Option<Handle>,
     threads: Vec<JoinHandle<()>>,
     done: mpsc::Receiver<()>,
 }
@@ -33,6 +39,29 @@ impl ShutdownHandle {
     }
 }
 
+/// Gives a front that serves another configuration.
+#[derive(Clone)]
+pub struct ReloadHandle {
+    fleet: Arc<Fleet>,
+    handlers: Option<Handle>,
+}
+
+impl ReloadHandle {
+    /// Finds out whether a configuration can be served, and binds the listeners that are new. The number of workers stays
+    /// what it was. One at a time: a second one that is prepared before the first is committed undoes it.
+    ///
+    /// # Errors
+    /// An address that is taken or not there, a target that makes no sense. Nothing is bound or changed then.
+    pub fn prepare(&self, config: FrontConfig, snapshot: Snapshot) -> Result<Prepared, BindError> {
+        prepare(&self.fleet, config, snapshot, self.handlers.as_ref())
+    }
+
+    /// How many workers there are.
+    pub fn workers(&self) -> usize {
+        self.fleet.workers.len()
+    }
+}
+
 impl Running {
     pub(crate) fn start(bound: Bound) -> io::Result<Running> {
         let (asked, shutdown) = watch::channel(false);
@@ -41,12 +70,16 @@ impl Running {
         let mut threads = Vec::with_capacity(bound.shares.len());
         let (started, starts) = std_mpsc::channel();
         let workers = bound.shares.len();
+        let drain = Arc::new(Mutex::new(bound.drain));
+        let mut updates = Vec::with_capacity(workers);
         for (number, share) in bound.shares.into_iter().enumerate() {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            updates.push(sender);
             let (shutdown, drain, alive, started) =
-                (shutdown.clone(), bound.drain, alive.clone(), started.clone());
+                (shutdown.clone(), Arc::clone(&drain), alive.clone(), started.clone());
             let thread = std::thread::Builder::new().name(format!("portcullis-{number}")).spawn(move || {
                 let _alive = alive;
-                work(share, shutdown, drain, &started);
+                work(share, receiver, shutdown, drain, &started);
             });
             threads.push(thread?);
         }
@@ -55,7 +88,13 @@ impl Running {
         for _ in 0..workers {
             starts.recv().unwrap_or_else(|_| Err(io::Error::other("a worker ended before it began")))?;
         }
-        Ok(Running { shutdown: handle, threads, done })
+        let fleet = Arc::new(Fleet { workers: updates, drain, live: Mutex::new(bound.live) });
+        Ok(Running { shutdown: handle, fleet, handlers: bound.handlers, threads, done })
+    }
+
+    /// What can give the front another configuration, for as long as it serves.
+    pub fn reload_handle(&self) -> ReloadHandle {
+        ReloadHandle { fleet: Arc::clone(&self.fleet), handlers: self.handlers.clone() }
     }
 
     /// Begins the drain; see [`ShutdownHandle::shutdown`].
@@ -86,8 +125,9 @@ impl Running {
 /// A worker's thread.
 fn work(
     share: Share,
+    updates: mpsc::UnboundedReceiver<Update>,
     shutdown: watch::Receiver<bool>,
-    drain: Duration,
+    drain: Arc<Mutex<Duration>>,
     started: &std_mpsc::Sender<io::Result<()>>,
 ) {
     let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
@@ -98,15 +138,15 @@ fn work(
         }
     };
     let Share { sockets, snapshot, targets, handlers } = share;
-    let worker = match Worker::new(snapshot, targets, handlers.as_ref()) {
-        Ok(worker) => Rc::new(worker),
+    let worker = match Current::new(snapshot, targets, handlers.as_ref(), None) {
+        Ok(current) => Rc::new(Worker::new(current, handlers)),
         Err((_, reason)) => {
             let _gone = started.send(Err(io::Error::other(reason)));
             return;
         }
     };
     let _gone = started.send(Ok(()));
-    runtime.block_on(worker.run(sockets, shutdown, drain));
+    runtime.block_on(worker.run(sockets, updates, shutdown, drain));
     // Drops what is still running, which writes its records; does not wait for a name look-up that hangs.
     runtime.shutdown_background();
 }

@@ -5,13 +5,14 @@
 
 use crate::accept::Port;
 use crate::answer::Answer;
+use crate::current::{Current, Destination};
 use crate::fields::CLOSE;
 use crate::forward::forward;
 use crate::life::Life;
 use crate::respond::fail;
 use crate::tls::acme::answer as acme;
 use crate::upload::RequestBody;
-use crate::worker::{Destination, Worker};
+use crate::worker::Worker;
 use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
 use http::{Request, Response};
 use http_body::Body;
@@ -29,19 +30,22 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
     life.begin_request();
-    let recording = Recording::open(worker.snapshot.clone(), &conn);
+    // SECURITY: taken once; a request that is judged by one plan and forwarded by another could go where nobody let it
+    // (requests_belong_to_the_plan_that_they_met).
+    let current = worker.current();
+    let recording = Recording::open(current.snapshot.clone(), &conn);
     let (parts, body) = request.into_parts();
     let mut remaining = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
     if !port.challenges.is_empty() && acme::is_asked(&parts) {
         let mut response = acme::answer(&port.challenges, parts, &conn, recording, remaining, &life);
-        if worker.draining().is_some() || life.left_unread() {
+        if port.drain.since().is_some() || life.left_unread() {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
         return Ok(response);
     }
     if let Some(redirect) = &port.redirect {
         let mut response = redirect.answer(parts, &conn, recording, remaining, &life);
-        if worker.draining().is_some() || life.left_unread() {
+        if port.drain.since().is_some() || life.left_unread() {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
         return Ok(response);
@@ -60,11 +64,11 @@ pub(crate) async fn answer(
         Err(refused) => Err(refused),
     };
     let mut response = match judged {
-        Ok(permit) => pass(&worker, &life, permit).await,
+        Ok(permit) => pass(&current, &life, permit).await,
         Err(refused) => refuse(refused, remaining, &life),
     };
     // A body that failed half-way leaves a connection whose next bytes nobody can place.
-    if worker.draining().is_some() || life.left_unread() {
+    if port.drain.since().is_some() || life.left_unread() {
         response.headers_mut().entry(CONNECTION).or_insert(CLOSE);
     }
     if let Some(hsts) = &port.hsts {
@@ -73,9 +77,9 @@ pub(crate) async fn answer(
     Ok(response)
 }
 
-async fn pass(worker: &Worker, life: &Rc<Life>, permit: Permit<Incoming>) -> Response<Answer> {
+async fn pass(current: &Current, life: &Rc<Life>, permit: Permit<Incoming>) -> Response<Answer> {
     let shaped = permit.shape();
-    match worker.destination(shaped.target) {
+    match current.destination(shaped.target) {
         Some(Destination::Upstream(pool)) => forward(pool, life, shaped).await,
         Some(Destination::Handler(local)) => local.answer(life, shaped).await,
         None => {

@@ -1,38 +1,24 @@
 //! One thread's share of a front: what its connections have in common.
 //!
-//! Nothing in it is shared with another worker, except what the snapshot leads to.
+//! Nothing in it is shared with another worker, except what the snapshot leads to. What it judges by can be replaced while
+//! it serves: see [`crate::current`].
 
-use crate::accept::{self, Port};
-use crate::config::Target;
-use crate::handler::Local;
-use crate::pool::Pool;
-use hyper::server::conn::http1;
-use portcullis_core::{HeadPolicy, Snapshot, TargetId};
-use std::cell::Cell;
+use crate::accept::{self, Door, Port};
+use crate::current::Current;
+use portcullis_core::Snapshot;
+use std::cell::{Cell, RefCell};
 use std::net::TcpListener;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::mpsc as std_mpsc;
+use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
-
-/// The most bytes of a request head that are read where the engine's own bounds do not ask for more.
-const MAX_HEAD: usize = 64 * 1024;
-/// The most header fields that hyper reads without room for them on the heap.
-const MAX_FIELDS: usize = 100;
-
-/// Where requests go, as a worker has it.
-pub(crate) enum Destination {
-    Upstream(Rc<Pool>),
-    Handler(Local),
-}
+use tokio::sync::{Notify, mpsc, watch};
 
 /// What the connections of a worker have in common.
 pub(crate) struct Worker {
-    pub(crate) snapshot: Snapshot,
-    pub(crate) http: http1::Builder,
-    destinations: Vec<Destination>,
-    draining: Cell<Option<Instant>>,
-    drain: Notify,
+    current: RefCell<Rc<Current>>,
+    handlers: Option<Handle>,
     connections: Cell<usize>,
     last_closed: Notify,
 }
@@ -40,58 +26,43 @@ pub(crate) struct Worker {
 /// A connection that the worker has; counted as long as it exists.
 pub(crate) struct Counted(Rc<Worker>);
 
+/// What a worker is given in place of what it has.
+pub(crate) struct Update {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) targets: Vec<crate::config::Target>,
+    /// Every listener that there is from now on, with its socket where it is new.
+    pub(crate) listeners: Vec<(ListenerId, Option<TcpListener>, Port)>,
+    /// Says that it is done, or why nothing was changed.
+    pub(crate) done: std_mpsc::Sender<Result<(), &'static str>>,
+}
+
+/// A listener, for as long as it exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ListenerId(pub(crate) u64);
+
+/// A listener that accepts.
+struct Accepting {
+    id: ListenerId,
+    door: Rc<Door>,
+    task: tokio::task::JoinHandle<()>,
+}
+
 impl Worker {
-    /// # Errors
-    /// What is wrong with a target, and which.
-    pub(crate) fn new(
-        snapshot: Snapshot,
-        targets: Vec<Target>,
-        handlers: Option<&Handle>,
-    ) -> Result<Worker, (usize, &'static str)> {
-        let mut destinations = Vec::with_capacity(targets.len());
-        for (index, target) in targets.into_iter().enumerate() {
-            destinations.push(match target {
-                Target::Upstream(upstream) => {
-                    Destination::Upstream(Rc::new(Pool::new(upstream).map_err(|reason| (index, reason))?))
-                }
-                Target::Handler(handler) => {
-                    let runtime = handlers.ok_or((index, "a handler needs a runtime to run on"))?;
-                    Destination::Handler(Local::new(handler, runtime.clone()))
-                }
-            });
-        }
-        let mut http = http1::Builder::new();
-        http.max_buf_size(largest_head(&snapshot.head)).header_read_timeout(None).half_close(false);
-        if snapshot.head.max_fields > MAX_FIELDS {
-            http.max_headers(snapshot.head.max_fields);
-        }
-        Ok(Worker {
-            snapshot,
-            http,
-            destinations,
-            draining: Cell::new(None),
-            drain: Notify::new(),
+    /// A worker that judges by this.
+    pub(crate) fn new(current: Current, handlers: Option<Handle>) -> Worker {
+        Worker {
+            current: RefCell::new(Rc::new(current)),
+            handlers,
             connections: Cell::new(0),
             last_closed: Notify::new(),
-        })
-    }
-
-    /// Where a route's requests go. `None` for a number that the front was not given.
-    pub(crate) fn destination(&self, target: TargetId) -> Option<&Destination> {
-        self.destinations.get(target.0 as usize)
-    }
-
-    /// Since when the worker drains; `None` while it does not.
-    pub(crate) fn draining(&self) -> Option<Instant> {
-        self.draining.get()
-    }
-
-    /// Done when the drain begins, or has begun.
-    pub(crate) async fn drain_begins(&self) {
-        let begins = self.drain.notified();
-        if self.draining.get().is_none() {
-            begins.await;
         }
+    }
+
+    /// What requests are judged and forwarded by from now on.
+    ///
+    /// A request takes it once, when it arrives, and keeps it.
+    pub(crate) fn current(&self) -> Rc<Current> {
+        Rc::clone(&self.current.borrow())
     }
 
     /// Counts a connection.
@@ -103,36 +74,76 @@ impl Worker {
     /// Serves these sockets until a shutdown is asked for, and then for at most `drain` what has begun by then.
     pub(crate) async fn run(
         self: Rc<Self>,
-        sockets: Vec<(TcpListener, Port)>,
+        sockets: Vec<(ListenerId, TcpListener, Port)>,
+        mut updates: mpsc::UnboundedReceiver<Update>,
         mut shutdown: watch::Receiver<bool>,
-        drain: Duration,
+        drain: Arc<std::sync::Mutex<Duration>>,
     ) {
-        let mut acceptors = Vec::with_capacity(sockets.len());
-        for (socket, port) in sockets {
-            acceptors.push(tokio::task::spawn_local(accept::run(
-                Rc::clone(&self),
-                socket,
-                port,
-                shutdown.clone(),
-            )));
-        }
-        // An error says that nobody is left who could ask: the same as having been asked.
-        // SECURITY: what comes back holds a lock that whoever asks a second time waits for, with every acceptor behind, so
-        // it is let go before anything else is waited for (a_second_shutdown_waits_for_nobody).
-        drop(shutdown.wait_for(|asked| *asked).await);
-        self.draining.set(Some(Instant::now()));
-        self.drain.notify_waiters();
-        for acceptor in acceptors {
-            // What it has accepted is counted; if it failed, there is nothing more to accept.
-            let _failed = acceptor.await;
-        }
-        let _late = tokio::time::timeout(drain, self.all_closed()).await;
-        for destination in &self.destinations {
-            match destination {
-                Destination::Upstream(pool) => pool.close(),
-                Destination::Handler(_) => {}
+        let mut accepting: Vec<Accepting> =
+            sockets.into_iter().map(|(id, socket, port)| self.accept(id, socket, port)).collect();
+        loop {
+            tokio::select! {
+                biased;
+                // An error says that nobody is left who could ask: the same as having been asked.
+                // SECURITY: what comes back holds a lock that whoever asks a second time waits for, with every acceptor
+                // behind, so it is let go before anything else is waited for (a_second_shutdown_waits_for_nobody).
+                () = async { drop(shutdown.wait_for(|asked| *asked).await) } => break,
+                Some(update) = updates.recv() => self.update(update, &mut accepting),
             }
         }
+        for acceptor in &accepting {
+            acceptor.door.close();
+        }
+        for acceptor in accepting {
+            // What it has accepted is counted; if it failed, there is nothing more to accept.
+            let _failed = acceptor.task.await;
+        }
+        let drain = *drain.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _late = tokio::time::timeout(drain, self.all_closed()).await;
+        self.current().pools().for_each(|pool| pool.close());
+    }
+
+    fn accept(self: &Rc<Self>, id: ListenerId, socket: TcpListener, port: Port) -> Accepting {
+        let door = Rc::new(Door::new(port));
+        let task = tokio::task::spawn_local(accept::run(Rc::clone(self), socket, Rc::clone(&door)));
+        Accepting { id, door, task }
+    }
+
+    /// Takes everything of an update, or nothing. Nothing else runs on this thread meanwhile.
+    fn update(self: &Rc<Self>, update: Update, accepting: &mut Vec<Accepting>) {
+        let Update { snapshot, targets, listeners, done } = update;
+        let before = self.current();
+        let current = match Current::new(snapshot, targets, self.handlers.as_ref(), Some(&before)) {
+            Ok(current) => current,
+            Err((_, reason)) => {
+                let _gone = done.send(Err(reason));
+                return;
+            }
+        };
+        let closed: Vec<_> = before
+            .pools()
+            .filter(|pool| !current.pools().any(|kept| Rc::ptr_eq(pool, kept)))
+            .map(Rc::clone)
+            .collect();
+        drop(before);
+        self.current.replace(Rc::new(current));
+        // Running requests keep theirs; no connection comes back to them.
+        closed.iter().for_each(|pool| pool.close());
+        accepting.retain(|there| {
+            let stays = listeners.iter().any(|(id, ..)| *id == there.id);
+            if !stays {
+                there.door.close();
+            }
+            stays
+        });
+        for (id, socket, port) in listeners {
+            match (accepting.iter().find(|there| there.id == id), socket) {
+                (Some(there), _) => there.door.exchange(port),
+                (None, Some(socket)) => accepting.push(self.accept(id, socket, port)),
+                (None, None) => {}
+            }
+        }
+        let _gone = done.send(Ok(()));
     }
 
     async fn all_closed(&self) {
@@ -144,14 +155,6 @@ impl Worker {
             closed.await;
         }
     }
-}
-
-/// The most bytes of a request head that are read: more than the engine's own bounds, so that its answer is the one
-/// that a client sees.
-fn largest_head(policy: &HeadPolicy) -> usize {
-    // What stands between and around names and values, and the method and version around the target.
-    let fields = policy.max_head_bytes.saturating_add(policy.max_fields.saturating_mul(8));
-    fields.saturating_add(policy.max_target_bytes).saturating_add(4096).max(MAX_HEAD)
 }
 
 impl Drop for Counted {

@@ -73,6 +73,15 @@ impl UpstreamTls {
     }
 }
 
+impl PartialEq for UpstreamTls {
+    /// Whether connections under the one are connections under the other: only where both are the very same.
+    fn eq(&self, other: &UpstreamTls) -> bool {
+        Arc::ptr_eq(&self.config, &other.config) && self.name == other.name
+    }
+}
+
+impl Eq for UpstreamTls {}
+
 impl fmt::Debug for UpstreamTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UpstreamTls").field("name", &self.name).finish_non_exhaustive()
