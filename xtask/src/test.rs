@@ -2,9 +2,11 @@
 //!
 //! Every step runs even if an earlier one failed, so that one run shows all there is to repair.
 
+mod slowest;
+
 use std::time::{Duration, Instant};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Context, Failure, Outcome};
 use crate::{counterparts, debian, workspace};
 
 /// Commands that tests start, with the Debian packages they come from.
@@ -40,6 +42,13 @@ struct Step {
     cargo: &'static [&'static str],
     /// To which of the two kinds of run the step belongs.
     when: When,
+    how: How,
+}
+
+enum How {
+    Plain,
+    /// As tests of which each is timed. Documentation tests are not: `rustdoc` runs them itself.
+    Timed,
 }
 
 enum When {
@@ -49,22 +58,30 @@ enum When {
 }
 
 const STEPS: [Step; 5] = [
-    Step { name: "format", cargo: &["fmt", "--all", "--check"], when: When::Always },
+    Step { name: "format", cargo: &["fmt", "--all", "--check"], when: When::Always, how: How::Plain },
     Step {
         name: "lints",
         cargo: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
         when: When::Always,
+        how: How::Plain,
     },
-    Step { name: "unit tests", cargo: &["test", "--workspace", "--lib", "--bins"], when: When::Quick },
+    Step {
+        name: "unit tests",
+        cargo: &["test", "--workspace", "--lib", "--bins"],
+        when: When::Quick,
+        how: How::Timed,
+    },
     Step {
         name: "tests",
         cargo: &["test", "--workspace", "--all-targets", "--no-fail-fast"],
         when: When::Full,
+        how: How::Timed,
     },
     Step {
         name: "documentation tests",
         cargo: &["test", "--workspace", "--doc", "--no-fail-fast"],
         when: When::Full,
+        how: How::Plain,
     },
 ];
 
@@ -80,6 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     }
     let steps: Vec<&Step> = STEPS.iter().filter(|step| step.belongs_to(arguments)).collect();
     let count = steps.len() + 2;
+    let mut times = Vec::new();
     let mut done = vec![timed("needed commands", || {
         println!("[1/{count}] needed commands: {}", COMMANDS.map(|(command, _)| command).join(", "));
         COMMANDS.iter().try_for_each(|(command, package)| debian::require(command, package).map(drop))
@@ -91,8 +109,11 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     for (number, step) in steps.iter().enumerate() {
         done.push(timed(step.name, || {
             println!("[{}/{count}] {}: cargo {}", number + 3, step.name, step.cargo.join(" "));
-            step.run()
+            step.run(&mut times)
         }));
+    }
+    if !times.is_empty() {
+        print!("\nSlowest tests\n{}", slowest::list(&mut times));
     }
     summarise(&done)
 }
@@ -106,11 +127,20 @@ impl Step {
         }
     }
 
-    fn run(&self) -> Outcome<()> {
-        match workspace::cargo().args(self.cargo).status() {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(Failure::new(format!("cargo {}: {status}", self.cargo.join(" ")))),
-            Err(error) => Err(Failure::new(format!("cargo could not be started: {error}"))),
+    /// Runs the step; the times of its tests are added to `times`.
+    fn run(&self, times: &mut Vec<slowest::Timed>) -> Outcome<()> {
+        let status = match self.how {
+            How::Timed => {
+                let (status, ran) = slowest::run(self.cargo)?;
+                times.extend(ran);
+                status
+            }
+            How::Plain => workspace::cargo().args(self.cargo).status().context(|| "starting cargo".into())?,
+        };
+        if status.success() {
+            Ok(())
+        } else {
+            Err(Failure::new(format!("cargo {}: {status}", self.cargo.join(" "))))
         }
     }
 }
