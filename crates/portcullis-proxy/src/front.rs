@@ -3,14 +3,11 @@
 //! Each worker has a listening socket of its own on each address (`SO_REUSEPORT`), and the operating system spreads new
 //! connections over them. What could fail is tried before the first connection is accepted.
 
-use crate::accept::Port;
-use crate::caps::Caps;
-use crate::config::{FrontConfig, Listener, Target, Timeouts};
-use crate::current::Current;
+use crate::config::{FrontConfig, Listener};
 use crate::drain::Drain;
-use crate::reload::Live;
-use crate::running::Running;
-use crate::worker::ListenerId;
+use crate::exchange::{Current, Entry, Target};
+use crate::listener::{Caps, ListenerId, Port};
+use crate::timeouts::Timeouts;
 use http::HeaderValue;
 use portcullis_core::Snapshot;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -66,6 +63,17 @@ impl std::error::Error for BindError {
             BindError::Address { source, .. } | BindError::Worker(source) => Some(source),
         }
     }
+}
+
+/// A listener that serves, whatever its configuration.
+#[derive(Clone)]
+pub(crate) struct Live {
+    pub(crate) id: ListenerId,
+    /// As it is written; the port may be 0.
+    pub(crate) bind: SocketAddr,
+    pub(crate) address: SocketAddr,
+    pub(crate) caps: Arc<Caps>,
+    pub(crate) clients: Arc<Caps>,
 }
 
 /// A front that has its addresses and serves nobody yet: connections wait.
@@ -132,14 +140,16 @@ pub(crate) fn port_of(listener: Listener, live: &Live) -> Port {
     Port {
         caps: Arc::clone(&live.caps),
         clients: Arc::clone(&live.clients),
-        timeouts: sane(listener.timeouts),
         tls: listener.tls,
         protocol: listener.protocol,
-        hsts: listener.hsts.map(hsts),
         balancers: listener.balancers.into(),
-        redirect: listener.redirect.map(Arc::new),
-        challenges: Arc::from(listener.challenges),
-        drain: Arc::new(Drain::default()),
+        entry: Arc::new(Entry {
+            timeouts: sane(listener.timeouts),
+            hsts: listener.hsts.map(hsts),
+            redirect: listener.redirect.map(Arc::new),
+            challenges: Arc::from(listener.challenges),
+            drain: Arc::new(Drain::default()),
+        }),
     }
 }
 
@@ -197,13 +207,5 @@ impl Bound {
     /// The addresses, in the order of the listeners, with the ports that were found for port 0.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
-    }
-
-    /// Starts the workers, in threads named `portcullis-N`, and serves.
-    ///
-    /// # Errors
-    /// A worker that cannot be started. None runs then, and the addresses are given up.
-    pub fn serve(self) -> Result<Running, BindError> {
-        Running::start(self).map_err(BindError::Worker)
     }
 }

@@ -8,50 +8,36 @@
 //! connection counts and nothing else, and those are touched only when a connection begins or ends.
 //!
 //! ```text
-//! accept --caps--> connection --tls--> http1 --hyper--> service --judge--> forward --pool--> upstream
-//!                                life (deadlines)              |                  |
-//!                                                          handler           hygiene --> answer
+//! front, reload, running   binds, starts, exchanges and ends what the workers serve
+//!   listener/         accept --caps--> connection --tls-->
+//!     client/         HTTP/1.1 or HTTP/2, and the deadlines of the connection
+//!       exchange/     one request: judge, forward or handle, hygiene, answer
+//!         upstream/   connections to upstreams
+//!           tls/      both sides' TLS, certificates, ACME
 //! ```
+//! Each folder may use what stands below it in this list, and nothing above (`xtask/tests/proxy_layers.rs`).
 //!
 //! Whatever fails, the client gets problem details or a closed connection, and the record says why.
 
-mod accept;
-mod answer;
-mod caps;
+mod client;
 mod config;
-mod connection;
-mod current;
 mod drain;
-mod examined;
-mod fields;
-mod forward;
-mod frames;
+mod exchange;
 mod front;
-mod handler;
-mod http1;
-mod http2;
-mod hygiene;
-mod life;
-mod location;
-mod pool;
-mod proxy_header;
-mod redirect;
+mod listener;
 mod reload;
-mod respond;
 mod running;
-mod sender;
-mod service;
 mod stream;
+mod timeouts;
 pub mod tls;
-mod tunnel;
 mod upload;
-mod watched;
-mod worker;
+mod upstream;
 
-pub use config::{FrontConfig, Listener, Target, Timeouts, Upstream};
+pub use config::{FrontConfig, Listener};
+pub use exchange::{BoxError, Handler, Redirect, ResponseBody, Target};
 pub use front::{BindError, Bound, bind};
-pub use handler::{BoxError, Handler, ResponseBody};
-pub use redirect::Redirect;
 pub use reload::{Changed, Prepared};
 pub use running::{ReloadHandle, Running, ShutdownHandle};
+pub use timeouts::Timeouts;
 pub use upload::RequestBody;
+pub use upstream::Upstream;

@@ -5,12 +5,10 @@
 //! met on arrival. A listener that is in both keeps its sockets and its counts. One that is no longer there takes what waits
 //! in its sockets already, and is drained; so are the connections of one that protects them in another way.
 
-use crate::accept::Port;
-use crate::caps::Caps;
-use crate::config::{FrontConfig, Listener, Target};
-use crate::current::Current;
-use crate::front::{BindError, listen, port_of};
-use crate::worker::{ListenerId, Update};
+use crate::config::{FrontConfig, Listener};
+use crate::exchange::{Current, Target};
+use crate::front::{BindError, Live, listen, port_of};
+use crate::listener::{Caps, ListenerId, Port, Update};
 use portcullis_core::Snapshot;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
@@ -21,17 +19,6 @@ use tokio::sync::mpsc::UnboundedSender;
 
 /// How long a worker may take to come to an exchange; it does so between two tasks.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A listener that serves, whatever its configuration.
-#[derive(Clone)]
-pub(crate) struct Live {
-    pub(crate) id: ListenerId,
-    /// As it is written; the port may be 0.
-    pub(crate) bind: SocketAddr,
-    pub(crate) address: SocketAddr,
-    pub(crate) caps: Arc<Caps>,
-    pub(crate) clients: Arc<Caps>,
-}
 
 /// What the workers of a front have in common for as long as it serves.
 pub(crate) struct Fleet {

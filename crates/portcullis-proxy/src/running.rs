@@ -4,10 +4,10 @@
 //! is gone. It ends when every worker has served what had begun, or when the drain's time is over.
 
 use crate::config::FrontConfig;
-use crate::current::Current;
+use crate::exchange::{Current, Worker};
 use crate::front::{BindError, Bound, Share};
+use crate::listener::{self, Update};
 use crate::reload::{Fleet, Prepared, prepare};
-use crate::worker::{Update, Worker};
 use portcullis_core::Snapshot;
 use std::io;
 use std::rc::Rc;
@@ -62,8 +62,18 @@ impl ReloadHandle {
     }
 }
 
+impl Bound {
+    /// Starts the workers, in threads named `portcullis-N`, and serves.
+    ///
+    /// # Errors
+    /// A worker that cannot be started. None runs then, and the addresses are given up.
+    pub fn serve(self) -> Result<Running, BindError> {
+        Running::start(self).map_err(BindError::Worker)
+    }
+}
+
 impl Running {
-    pub(crate) fn start(bound: Bound) -> io::Result<Running> {
+    fn start(bound: Bound) -> io::Result<Running> {
         let (asked, shutdown) = watch::channel(false);
         let handle = ShutdownHandle(Arc::new(asked));
         let (alive, done) = mpsc::channel::<()>(1);
@@ -139,14 +149,14 @@ fn work(
     };
     let Share { sockets, snapshot, targets, handlers } = share;
     let worker = match Current::new(snapshot, targets, handlers.as_ref(), None) {
-        Ok(current) => Rc::new(Worker::new(current, handlers)),
+        Ok(current) => Rc::new(Worker::new(current)),
         Err((_, reason)) => {
             let _gone = started.send(Err(io::Error::other(reason)));
             return;
         }
     };
     let _gone = started.send(Ok(()));
-    runtime.block_on(worker.run(sockets, updates, shutdown, drain));
+    runtime.block_on(listener::run(worker, handlers, sockets, updates, shutdown, drain));
     // Drops what is still running, which writes its records; does not wait for a name look-up that hangs.
     runtime.shutdown_background();
 }

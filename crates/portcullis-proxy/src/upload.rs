@@ -4,7 +4,7 @@
 //! which ends the body with an error when one has passed. Why a body failed is kept here, because whoever reads it
 //! only learns that it did.
 
-use crate::config::Timeouts;
+use crate::timeouts::Timeouts;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;

@@ -46,7 +46,7 @@ pub(super) struct Proven {
 
 impl Challenges {
     /// The answer for a token, to whoever asks this host for it.
-    pub(super) fn answer(&self, host: &str, token: &str) -> Option<String> {
+    pub(crate) fn answer(&self, host: &str, token: &str) -> Option<String> {
         let answers = self.answers.load();
         let (domain, answer) = answers.get(token)?;
         // SECURITY: a proof is for its own host (only_what_is_pending_is_answered).

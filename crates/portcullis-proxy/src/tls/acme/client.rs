@@ -4,7 +4,7 @@
 //! the server says is not trusted further: its wishes to wait are bounded and its texts are cut before anybody reads them.
 
 use super::AcmeSettings;
-use super::order::Failure;
+use super::failure::Failure;
 use super::schedule::{DAY, LONGEST_ASKED};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};

@@ -10,13 +10,12 @@
 //! | [`client`]    | how the authority's server is spoken to                                |
 //! | [`order`]     | how one certificate is ordered, and what is wrong with what comes back |
 //! | [`challenges`] | what proves that a host is ours, and who is told it                   |
-//! | [`answer`]    | how a request in the clear for such a proof is answered               |
 //! | [`storage`]   | what is kept in files, and who of several gateways orders               |
 //! | [`schedule`]  | when a certificate is renewed, and when a failure is tried again        |
 
-pub(crate) mod answer;
 mod challenges;
 mod client;
+mod failure;
 mod order;
 mod schedule;
 mod storage;
@@ -27,8 +26,9 @@ pub use storage::judge_folder;
 use super::{Pair, Tls, covers};
 use bytes::Bytes;
 use client::{Asked, Client};
+use failure::Failure;
 use instant_acme::{Account, CertificateIdentifier};
-use order::{Failure, Offer};
+use order::Offer;
 use portcullis_core::{Effects, Job, Wait};
 use schedule::Window;
 use std::path::PathBuf;

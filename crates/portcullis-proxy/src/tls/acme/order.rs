@@ -5,6 +5,7 @@
 
 use super::challenges::{Challenges, Proven};
 use super::client::Client;
+use super::failure::Failure;
 use super::storage::Storage;
 use super::{AcmeSettings, Proof};
 use crate::tls::Pair;
@@ -44,30 +45,6 @@ macro_rules! with_nonce {
 fn is_nonce(error: &Error) -> bool {
     matches!(error, Error::Api(problem)
         if problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:badNonce"))
-}
-
-/// Why there is no certificate.
-#[derive(Debug, Default)]
-pub(super) struct Failure {
-    pub(super) what: String,
-    /// How long the server asked to wait.
-    pub(super) retry_after: Option<Duration>,
-    /// The server does not know the account.
-    pub(super) account_is_gone: bool,
-}
-
-impl Failure {
-    pub(super) fn new(what: impl Into<String>) -> Failure {
-        Failure { what: what.into(), ..Failure::default() }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        let account_is_gone = matches!(&error, Error::Api(problem)
-            if problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:accountDoesNotExist"));
-        Failure { account_is_gone, ..Failure::new(error.to_string()) }
-    }
 }
 
 /// A certificate.

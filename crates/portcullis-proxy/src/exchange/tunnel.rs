@@ -3,8 +3,8 @@
 //! The account of the request stays open until the tunnel ends. It is served if one of both sides ended it, and aborted
 //! if it broke, was idle for too long, or a drain began: nothing else would end it before its clients do.
 
-use crate::pool::Switched;
 use crate::stream::Stream;
+use crate::upstream::Switched;
 use bytes::Bytes;
 use portcullis_core::{Outcome, Recording};
 use std::cell::Cell;

@@ -2,17 +2,17 @@
 //!
 //! It is protected first where its listener says so. A connection that cannot be is closed, and the record says why.
 
-use crate::accept::Port;
-use crate::http1;
-use crate::http2;
-use crate::proxy_header::{is_sent_by, take};
+use super::port::Port;
+use super::proxy_header::{is_sent_by, take};
+use crate::client;
+use crate::exchange::Worker;
 use crate::stream::Stream;
+use crate::tls::Tls;
 use crate::tls::handshake::{Protected, shake};
-use crate::tls::{Protocol, Tls};
-use crate::worker::Worker;
-use portcullis_core::{Conn, Denial, Outcome, Recording, Transport};
+use portcullis_core::{Conn, Transport};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use tokio::net::TcpStream;
 
 /// Serves a connection.
@@ -22,11 +22,11 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut socket: TcpStream, peer: Socke
     let mut _slot = None;
     // SECURITY: nobody but these says whose connection it is (only_a_balancer_says_whose_connection_it_is).
     if is_sent_by(peer.ip(), &port.balancers) {
-        match Box::pin(take(&mut socket, peer, port.timeouts.header)).await {
+        match Box::pin(take(&mut socket, peer, port.entry.timeouts.header)).await {
             Ok(client) => conn.peer = client,
             Err(denial) => {
                 if let Some(denial) = denial {
-                    account(&worker, &conn, denial, false);
+                    worker.account(&conn, denial, false);
                 }
                 return;
             }
@@ -35,21 +35,13 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut socket: TcpStream, peer: Socke
         let Some(slot) = port.clients.admit(conn.peer.ip().to_canonical(), false) else { return };
         _slot = Some(slot);
     }
+    let entry = Arc::clone(&port.entry);
     match &port.tls {
-        None => begin(worker, Stream::Plain(socket), conn, port.protocol, Rc::clone(&port)).await,
+        None => client::serve(worker, Stream::Plain(socket), conn, port.protocol, entry).await,
         Some(tls) => {
             let Some((protected, conn)) = protect(&worker, tls, socket, conn).await else { return };
-            begin(worker, protected.stream, conn, protected.protocol, Rc::clone(&port)).await;
+            client::serve(worker, protected.stream, conn, protected.protocol, entry).await;
         }
-    }
-}
-
-/// Speaks the protocol of the connection: the one that was agreed on under TLS, or the one that the listener has.
-async fn begin(worker: Rc<Worker>, stream: Stream, conn: Conn, protocol: Protocol, port: Rc<Port>) {
-    match protocol {
-        Protocol::Http1 => http1::serve(worker, stream, conn, port).await,
-        // Boxed, so that the far more frequent connections of HTTP/1.1 in the clear are no larger for it.
-        Protocol::Http2 => Box::pin(http2::serve(worker, stream, conn, port)).await,
     }
 }
 
@@ -63,16 +55,9 @@ async fn protect(worker: &Worker, tls: &Tls, socket: TcpStream, conn: Conn) -> O
         }
         Err(denial) => {
             if let Some(denial) = denial {
-                account(worker, &conn, denial, false);
+                worker.account(&conn, denial, false);
             }
             None
         }
     }
-}
-
-/// Writes the account of what never became a request.
-pub(crate) fn account(worker: &Worker, conn: &Conn, denial: Denial, answered: bool) {
-    let mut recording = Recording::open(worker.current().snapshot.clone(), conn);
-    recording.record_mut().status = answered.then(|| denial.status());
-    recording.close(Outcome::Refused(denial));
 }

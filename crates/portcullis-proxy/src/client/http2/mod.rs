@@ -6,14 +6,13 @@
 //! counted where they are read from the socket, so a body counts as one even while nobody has read it. What a peer can make
 //! the gateway keep is bounded by h2's own limits, which are set here.
 
-use crate::accept::Port;
-use crate::connection::account;
-use crate::frames::FrameMeter;
-use crate::life::{Due, FAREWELL, Life};
-use crate::service;
+mod frames;
+
+use self::frames::FrameMeter;
+use crate::client::watched::Watched;
+use crate::exchange::life::{Due, FAREWELL, Life};
+use crate::exchange::{Entry, Worker, service};
 use crate::stream::Stream;
-use crate::watched::Watched;
-use crate::worker::Worker;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue, Request};
 use hyper::body::Incoming;
@@ -27,6 +26,7 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -253,20 +253,20 @@ enum Turn {
 }
 
 /// Serves a connection.
-pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, port: Rc<Port>) {
-    let life = Rc::new(Life::new(port.timeouts));
+pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, entry: Arc<Entry>) {
+    let life = Rc::new(Life::new(entry.timeouts));
     let streams = Rc::new(Streams::new());
     let socket = Watched::new(stream, Rc::clone(&life));
     let io = TokioIo::new(Metered { socket, streams: Rc::clone(&streams) });
     let service = {
-        let (worker, streams, conn, port) =
-            (Rc::clone(&worker), Rc::clone(&streams), conn.clone(), Rc::clone(&port));
+        let (worker, streams, conn, entry) =
+            (Rc::clone(&worker), Rc::clone(&streams), conn.clone(), Arc::clone(&entry));
         service_fn(move |mut request: Request<Incoming>| {
-            let life = Rc::new(Life::of_stream(port.timeouts));
+            let life = Rc::new(Life::of_stream(entry.timeouts));
             streams.begin(&life);
             join_cookies(request.headers_mut());
             // Boxed, since hyper and the task it becomes move it several times, and it is large.
-            Box::pin(service::answer(Rc::clone(&worker), Rc::clone(&port), life, conn.clone(), request))
+            Box::pin(service::answer(Rc::clone(&worker), Arc::clone(&entry), life, conn.clone(), request))
         })
     };
     let mut http = Builder::new(Spawner(Rc::clone(&streams)));
@@ -280,7 +280,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, port: 
     let mut http = pin!(http.serve_connection(io, service));
 
     let mut timer = pin!(tokio::time::sleep(FAREWELL));
-    let mut drain = pin!(port.drain.begins());
+    let mut drain = pin!(entry.drain.begins());
     let mut leaving: Option<Instant> = None;
     let turn = poll_fn(|cx| {
         loop {
@@ -301,8 +301,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, port: 
                 let since = streams.quiet_since.get();
                 match leaving {
                     Some(told) => since.max(told) + LAST_WORDS,
-                    None if streams.begun.get() == 0 => since + port.timeouts.header,
-                    None => since + port.timeouts.idle,
+                    None if streams.begun.get() == 0 => since + entry.timeouts.header,
+                    None => since + entry.timeouts.idle,
                 }
             });
             if blocked.is_some_and(|until| until <= now) {
@@ -328,10 +328,10 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, port: 
         Turn::Ended(Ok(())) | Turn::Idle => {}
         Turn::Ended(Err(error)) => {
             if let Some(detail) = fault(&error) {
-                account(&worker, &conn, Denial::new(Code::Http2Refused, detail), false);
+                worker.account(&conn, Denial::new(Code::Http2Refused, detail), false);
             }
         }
-        Turn::Abused(why) => account(&worker, &conn, Denial::new(Code::Http2Refused, why), false),
+        Turn::Abused(why) => worker.account(&conn, Denial::new(Code::Http2Refused, why), false),
     }
 }
 

@@ -4,8 +4,8 @@
 //! upstream has closed, that has grown too old, or that is still busy is not handed out. Nothing here is shared with
 //! another worker. Where no connection can be made, the request is refused with 502.
 
-use crate::config::Upstream;
-use crate::sender::{Http2Connection, Sender, begin_http2, for_http2};
+use super::config::Upstream;
+use super::sender::{Http2Connection, Sender, begin_http2, for_http2};
 use crate::stream::Stream;
 use crate::upload::RequestBody;
 use bytes::Bytes;

@@ -4,8 +4,8 @@
 //! after each of its turns and keeps one timer, which is moved only to fire earlier. So no request sets a timer, and
 //! a deadline is never passed over.
 
-use crate::config::Timeouts;
-use crate::tunnel::Tunnel;
+use super::tunnel::Tunnel;
+use crate::timeouts::Timeouts;
 use crate::upload::{SPARE_BODY, Upload};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;

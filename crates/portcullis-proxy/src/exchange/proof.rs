@@ -3,10 +3,10 @@
 //! The request is admitted like any other, so that it has one reading. Only a token that is pending, for its own host, is
 //! answered; anything else below the well-known path is 404, and goes to no route and to no other place.
 
-use super::Challenges;
-use crate::answer::Answer;
-use crate::life::Life;
-use crate::respond::{refuse, respond};
+use super::answer::Answer;
+use super::life::Life;
+use super::respond::{refuse, respond};
+use crate::tls::acme::Challenges;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;

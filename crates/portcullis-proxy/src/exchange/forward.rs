@@ -3,16 +3,16 @@
 //! A request goes out at most twice: once more on a fresh connection, if a reused one turned out to be dead and the
 //! request either never left or is one that may be repeated. Every failure is a problem answer and a failed outcome.
 
-use crate::answer::{Answer, Source};
-use crate::examined::AnswerReader;
-use crate::fields::{CHUNKED, UPGRADE};
-use crate::hygiene;
-use crate::life::Life;
-use crate::location;
-use crate::pool::{Lease, Pool};
-use crate::respond::{answer_with, end_with_server_error, fail, refuse, respond};
-use crate::tunnel::Tunnel;
+use super::answer::{Answer, Source};
+use super::examined::AnswerReader;
+use super::fields::{CHUNKED, UPGRADE};
+use super::hygiene;
+use super::life::Life;
+use super::location;
+use super::respond::{answer_with, end_with_server_error, fail, refuse, respond};
+use super::tunnel::Tunnel;
 use crate::upload::{RequestBody, Upload};
+use crate::upstream::{Lease, Pool};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;

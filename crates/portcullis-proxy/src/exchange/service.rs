@@ -3,16 +3,16 @@
 //! This is the only place in which the front meets the engine. A client that goes away drops this future, and with it
 //! everything that was done for the request; its record then says that it was aborted.
 
-use crate::accept::Port;
-use crate::answer::Answer;
-use crate::current::{Current, Destination};
-use crate::fields::CLOSE;
-use crate::forward::forward;
-use crate::life::Life;
-use crate::respond::fail;
-use crate::tls::acme::answer as acme;
+use super::answer::Answer;
+use super::current::{Current, Destination};
+use super::entry::Entry;
+use super::fields::CLOSE;
+use super::forward::forward;
+use super::life::Life;
+use super::proof;
+use super::respond::fail;
+use super::worker::Worker;
 use crate::upload::RequestBody;
-use crate::worker::Worker;
 use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
 use http::{Request, Response};
 use http_body::Body;
@@ -20,11 +20,12 @@ use hyper::body::Incoming;
 use portcullis_core::{Code, Conn, Denial, Permit, Recording, Refused, judge};
 use std::convert::Infallible;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Answers one request.
 pub(crate) async fn answer(
     worker: Rc<Worker>,
-    port: Rc<Port>,
+    entry: Arc<Entry>,
     life: Rc<Life>,
     conn: Conn,
     request: Request<Incoming>,
@@ -36,16 +37,16 @@ pub(crate) async fn answer(
     let recording = Recording::open(current.snapshot.clone(), &conn);
     let (parts, body) = request.into_parts();
     let mut remaining = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
-    if !port.challenges.is_empty() && acme::is_asked(&parts) {
-        let mut response = acme::answer(&port.challenges, parts, &conn, recording, remaining, &life);
-        if port.drain.since().is_some() || life.left_unread() {
+    if !entry.challenges.is_empty() && proof::is_asked(&parts) {
+        let mut response = proof::answer(&entry.challenges, parts, &conn, recording, remaining, &life);
+        if entry.drain.since().is_some() || life.left_unread() {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
         return Ok(response);
     }
-    if let Some(redirect) = &port.redirect {
+    if let Some(redirect) = &entry.redirect {
         let mut response = redirect.answer(parts, &conn, recording, remaining, &life);
-        if port.drain.since().is_some() || life.left_unread() {
+        if entry.drain.since().is_some() || life.left_unread() {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
         return Ok(response);
@@ -68,10 +69,10 @@ pub(crate) async fn answer(
         Err(refused) => refuse(refused, remaining, &life),
     };
     // A body that failed half-way leaves a connection whose next bytes nobody can place.
-    if port.drain.since().is_some() || life.left_unread() {
+    if entry.drain.since().is_some() || life.left_unread() {
         response.headers_mut().entry(CONNECTION).or_insert(CLOSE);
     }
-    if let Some(hsts) = &port.hsts {
+    if let Some(hsts) = &entry.hsts {
         response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
     }
     Ok(response)

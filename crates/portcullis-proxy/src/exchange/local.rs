@@ -1,20 +1,19 @@
-//! Functions of this process that answer requests.
+//! Has functions of this process answer requests.
 //!
 //! A handler runs on its owner's runtime, not on a worker, so that a slow one delays nobody. It is cancelled when its
 //! client goes away. Its answer gets the same hygiene as an upstream's. If it panics, the client gets a 500.
 
-use crate::answer::{Answer, Source};
-use crate::examined::HandlerReader;
-use crate::hygiene;
-use crate::life::Life;
-use crate::respond::{answer_with, end_with_server_error, fail, refuse, refuse_with_fields};
+use super::answer::{Answer, Source};
+use super::examined::HandlerReader;
+use super::handler::{Handler, ResponseBody};
+use super::hygiene;
+use super::life::Life;
+use super::respond::{answer_with, end_with_server_error, fail, refuse, refuse_with_fields};
 use crate::upload::{RequestBody, Upload};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body::Body;
 use hyper::body::Incoming;
 use portcullis_core::permit::Shaped;
 use portcullis_core::record::UpstreamAccount;
@@ -26,82 +25,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
-
-/// Any error.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Answers requests inside the process.
-///
-/// The request is the one that was judged: a canonical target, end-to-end fields without credentials, and among the
-/// extensions the [`Principal`](portcullis_core::Principal) and the [`RouteId`](portcullis_core::RouteId). If its body
-/// is refused while it is read (too large, too slow), the client is told so whatever the handler answers. A handler that
-/// refuses puts a [`Denial`] among the extensions of its answer, and nothing else of that answer counts.
-pub trait Handler: Send + Sync {
-    /// Answers one request. Runs on the runtime that [`bind`](crate::bind) was given.
-    fn call(
-        &self,
-        request: Request<RequestBody>,
-    ) -> Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>;
-}
-
-/// The body of a handler's answer.
-pub struct ResponseBody(Kind);
-
-enum Kind {
-    Whole(Full<Bytes>),
-    Streamed(UnsyncBoxBody<Bytes, BoxError>),
-}
-
-impl ResponseBody {
-    /// No byte.
-    pub fn empty() -> ResponseBody {
-        ResponseBody::from(Bytes::new())
-    }
-
-    /// A body that comes in parts. If it ends with an error, the client's connection is cut.
-    pub fn streamed<B>(body: B) -> ResponseBody
-    where
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
-        ResponseBody(Kind::Streamed(body.map_err(Into::into).boxed_unsync()))
-    }
-}
-
-impl<T: Into<Bytes>> From<T> for ResponseBody {
-    fn from(bytes: T) -> Self {
-        ResponseBody(Kind::Whole(Full::new(bytes.into())))
-    }
-}
-
-impl Body for ResponseBody {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match &mut self.0 {
-            Kind::Whole(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
-            Kind::Streamed(body) => Pin::new(body).poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Kind::Whole(body) => body.is_end_stream(),
-            Kind::Streamed(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Kind::Whole(body) => body.size_hint(),
-            Kind::Streamed(body) => body.size_hint(),
-        }
-    }
-}
 
 /// A handler, and where it runs.
 pub(crate) struct Local {

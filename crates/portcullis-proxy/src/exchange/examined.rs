@@ -2,8 +2,8 @@
 //!
 //! An upstream that stops in the middle is given up like one whose answer streams. A failure says which side it was.
 
-use crate::handler::ResponseBody;
-use crate::life::Life;
+use super::handler::ResponseBody;
+use super::life::Life;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;

@@ -3,14 +3,11 @@
 //! hyper reads requests and writes answers; this drives it, keeps the connection's deadlines, says goodbye during a
 //! drain, and accounts for what never became a request. A connection that is over its time is closed.
 
-use crate::accept::Port;
-use crate::connection::account;
+use super::watched::Watched;
 use crate::drain::Drain;
-use crate::life::{Due, FAREWELL, Life};
-use crate::service;
+use crate::exchange::life::{Due, FAREWELL, Life};
+use crate::exchange::{Entry, Worker, service};
 use crate::stream::Stream;
-use crate::watched::Watched;
-use crate::worker::Worker;
 use hyper::server::conn::http1::Connection;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
@@ -19,6 +16,7 @@ use socket2::SockRef;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -43,22 +41,21 @@ enum Turn {
 }
 
 /// Serves a connection.
-pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, port: Rc<Port>) {
-    let life = Rc::new(Life::new(port.timeouts));
+pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, entry: Arc<Entry>) {
+    let life = Rc::new(Life::new(entry.timeouts));
     let io = TokioIo::new(Watched::new(stream, Rc::clone(&life)));
     let service = {
-        let (worker, life, conn, port) =
-            (Rc::clone(&worker), Rc::clone(&life), conn.clone(), Rc::clone(&port));
+        let (worker, life, conn, entry) =
+            (Rc::clone(&worker), Rc::clone(&life), conn.clone(), Arc::clone(&entry));
         service_fn(move |request| {
-            service::answer(Rc::clone(&worker), Rc::clone(&port), Rc::clone(&life), conn.clone(), request)
+            service::answer(Rc::clone(&worker), Arc::clone(&entry), Rc::clone(&life), conn.clone(), request)
         })
     };
     let mut http = worker.current().http.serve_connection(io, service);
-    match drive(&port.drain, &life, &mut http).await {
-        Turn::Ended(ended) => finish(&worker, &port.drain, &life, http, conn, ended).await,
+    match drive(&entry.drain, &life, &mut http).await {
+        Turn::Ended(ended) => finish(&worker, &entry.drain, &life, http, conn, ended).await,
         Turn::HeadTimeout => {
-            account(
-                &worker,
+            worker.account(
                 &conn,
                 Denial::new(Code::HeadTimeout, "the request head was not complete in time"),
                 false,
@@ -171,7 +168,7 @@ async fn finish<S>(
                 (true, false) => Code::HeadTooLarge,
                 (false, _) => Code::MalformedRequest,
             };
-            account(worker, &conn, Denial::new(code, error.to_string()), answered);
+            worker.account(&conn, Denial::new(code, error.to_string()), answered);
             if answered {
                 linger(drain, stream).await;
             }

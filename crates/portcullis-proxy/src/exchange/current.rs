@@ -3,18 +3,28 @@
 //! A new configuration replaces all of it at once, between two tasks of the worker's one thread. A request takes it when it
 //! arrives and keeps it to its end, so that no request is judged by one plan and forwarded by another.
 
-use crate::config::Target;
-use crate::handler::Local;
-use crate::pool::Pool;
+use super::handler::Handler;
+use super::local::Local;
+use crate::upstream::{Pool, Upstream};
 use hyper::server::conn::http1;
 use portcullis_core::{HeadPolicy, Snapshot, TargetId};
 use std::rc::Rc;
+use std::sync::Arc;
 use tokio::runtime::Handle;
 
 /// The most bytes of a request head that are read where the engine's own bounds do not ask for more.
 const MAX_HEAD: usize = 64 * 1024;
 /// The most header fields that hyper reads without room for them on the heap.
 const MAX_FIELDS: usize = 100;
+
+/// Where a request goes.
+#[derive(Clone)]
+pub enum Target {
+    /// To a server.
+    Upstream(Upstream),
+    /// To a function in this process.
+    Handler(Arc<dyn Handler>),
+}
 
 /// Where requests go, as a worker has it.
 pub(crate) enum Destination {

@@ -3,9 +3,9 @@
 //! A request is admitted like any other, so that it has one reading; then it is sent to the same path of the same host.
 //! Only hosts that the gateway serves are named in an answer: for any other there is 404, so nobody is sent elsewhere.
 
-use crate::answer::Answer;
-use crate::life::Life;
-use crate::respond::{refuse, respond};
+use super::answer::Answer;
+use super::life::Life;
+use super::respond::{refuse, respond};
 use crate::tls::covers;
 use bytes::Bytes;
 use http::header::{HeaderMap, LOCATION};

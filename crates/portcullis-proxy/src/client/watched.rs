@@ -1,6 +1,6 @@
 //! A client's socket that tells the connection's [`Life`] what happens on it.
 
-use crate::life::Life;
+use crate::exchange::life::Life;
 use crate::stream::Stream;
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -137,7 +137,7 @@ pub(crate) fn clean_upgrade(headers: &mut HeaderMap, protocol: HeaderValue, id: 
         .collect();
     headers.clear();
     headers.extend(accepted);
-    headers.insert(header::CONNECTION, crate::fields::UPGRADE);
+    headers.insert(header::CONNECTION, super::fields::UPGRADE);
     headers.insert(header::UPGRADE, protocol);
     headers.insert(REQUEST_ID, id.to_value());
 }

@@ -4,11 +4,11 @@
 //! as failed when what it comes from breaks off, and as aborted when the connection drops it before its end. An answer
 //! that breaks off ends with an error, upon which the client's connection is cut: it must not look complete.
 
-use crate::handler::{BoxError, ResponseBody};
-use crate::hygiene;
-use crate::life::Life;
-use crate::pool::Lease;
+use super::handler::{BoxError, ResponseBody};
+use super::hygiene;
+use super::life::Life;
 use crate::upload::Upload;
+use crate::upstream::Lease;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;

@@ -2,9 +2,9 @@
 //!
 //! An answer that the gateway gives itself is problem details and nothing else: what went wrong is in the record.
 
-use crate::answer::{Answer, Source};
-use crate::hygiene;
-use crate::life::Life;
+use super::answer::{Answer, Source};
+use super::hygiene;
+use super::life::Life;
 use crate::upload::Upload;
 use bytes::Bytes;
 use http::header::{self, HeaderMap};

@@ -1,0 +1,37 @@
+//! What a request must know of the listener that it came by.
+
+use super::redirect::Redirect;
+use crate::drain::Drain;
+use crate::timeouts::Timeouts;
+use crate::tls::acme::Challenges;
+use http::HeaderValue;
+use std::sync::Arc;
+
+/// A listener, as its requests see it.
+#[derive(Clone)]
+pub(crate) struct Entry {
+    pub(crate) timeouts: Timeouts,
+    /// `Strict-Transport-Security`, for every answer.
+    pub(crate) hsts: Option<HeaderValue>,
+    /// Where every request is sent that comes here.
+    pub(crate) redirect: Option<Arc<Redirect>>,
+    /// What proves in the clear that hosts are ours.
+    pub(crate) challenges: Arc<[Arc<Challenges>]>,
+    /// Whether its connections are to end, in this worker.
+    pub(crate) drain: Arc<Drain>,
+}
+
+impl Entry {
+    /// Whether a request that comes by `next` is read and answered as one that comes by `self`.
+    pub(crate) fn continues_as(&self, next: &Entry) -> bool {
+        self.hsts == next.hsts
+            && self.redirect == next.redirect
+            && self.timeouts == next.timeouts
+            && self.challenges.len() == next.challenges.len()
+            && self
+                .challenges
+                .iter()
+                .zip(next.challenges.iter())
+                .all(|(before, after)| Arc::ptr_eq(before, after))
+    }
+}

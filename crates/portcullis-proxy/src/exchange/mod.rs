@@ -1,0 +1,29 @@
+//! One request and its answer, from the engine's judgement to the last byte for the client.
+//!
+//! The client side calls [`service::answer`] for each request, in whichever version of HTTP it came, and keeps the deadlines
+//! that [`life::Life`] knows. Where an upstream's connection comes from is the business of [`crate::upstream`].
+
+mod answer;
+mod current;
+mod entry;
+mod examined;
+mod fields;
+mod forward;
+mod handler;
+mod hygiene;
+pub(crate) mod life;
+mod local;
+mod location;
+mod proof;
+mod redirect;
+mod respond;
+pub(crate) mod service;
+mod tunnel;
+mod worker;
+
+pub(crate) use current::Current;
+pub use current::Target;
+pub(crate) use entry::Entry;
+pub use handler::{BoxError, Handler, ResponseBody};
+pub use redirect::Redirect;
+pub(crate) use worker::Worker;

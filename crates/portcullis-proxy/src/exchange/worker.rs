@@ -1,0 +1,77 @@
+//! One thread's share of a front: what its connections have in common.
+//!
+//! Nothing in it is shared with another worker, except what the snapshot leads to. What it judges by can be replaced while
+//! it serves: see [`Current`].
+
+use super::current::Current;
+use portcullis_core::{Conn, Denial, Outcome, Recording};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use tokio::sync::Notify;
+
+/// What the connections of a worker have in common.
+pub(crate) struct Worker {
+    current: RefCell<Rc<Current>>,
+    connections: Cell<usize>,
+    last_closed: Notify,
+}
+
+/// A connection that the worker has; counted as long as it exists.
+pub(crate) struct Counted(Rc<Worker>);
+
+impl Worker {
+    /// A worker that judges by this.
+    pub(crate) fn new(current: Current) -> Worker {
+        Worker {
+            current: RefCell::new(Rc::new(current)),
+            connections: Cell::new(0),
+            last_closed: Notify::new(),
+        }
+    }
+
+    /// What requests are judged and forwarded by from now on.
+    ///
+    /// A request takes it once, when it arrives, and keeps it.
+    pub(crate) fn current(&self) -> Rc<Current> {
+        Rc::clone(&self.current.borrow())
+    }
+
+    /// Requests that arrive from now on are judged and forwarded by this.
+    pub(crate) fn exchange(&self, current: Current) {
+        self.current.replace(Rc::new(current));
+    }
+
+    /// Counts a connection.
+    pub(crate) fn count(self: &Rc<Self>) -> Counted {
+        self.connections.set(self.connections.get() + 1);
+        Counted(Rc::clone(self))
+    }
+
+    /// Writes the account of what never became a request.
+    pub(crate) fn account(&self, conn: &Conn, denial: Denial, answered: bool) {
+        let mut recording = Recording::open(self.current().snapshot.clone(), conn);
+        recording.record_mut().status = answered.then(|| denial.status());
+        recording.close(Outcome::Refused(denial));
+    }
+
+    /// Done when the last connection has closed.
+    pub(crate) async fn all_closed(&self) {
+        loop {
+            let closed = self.last_closed.notified();
+            if self.connections.get() == 0 {
+                return;
+            }
+            closed.await;
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let left = self.0.connections.get() - 1;
+        self.0.connections.set(left);
+        if left == 0 {
+            self.0.last_closed.notify_waiters();
+        }
+    }
+}
