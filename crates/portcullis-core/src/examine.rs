@@ -10,7 +10,7 @@ use crate::conn::Conn;
 use crate::denial::{Code, Denial};
 use crate::effects::{Effects, Standing};
 use crate::head::Head;
-use crate::held::{Collected, HeldMemory, collect, keep};
+use crate::held::{Collected, Holding, collect, keep};
 use crate::principal::Principal;
 use crate::record::Recording;
 use crate::route::RouteId;
@@ -71,6 +71,7 @@ impl Examiner {
         let Some(route) = snapshot.routes.route(self.route) else {
             return Err(Denial::new(Code::Fault, "a route number of another plan"));
         };
+        let holding = snapshot.held_memory().holding(self.head.client());
         let facts = Facts {
             head: &self.head,
             conn: &self.conn,
@@ -79,6 +80,7 @@ impl Examiner {
             route_id: self.route,
             now: recording.record().arrived,
             source: Standing::Free,
+            holding: Some(&holding),
         };
         let mut examination = Examination {
             facts,
@@ -86,7 +88,7 @@ impl Examiner {
             effects: snapshot.effects(),
             status,
             headers,
-            memory: snapshot.held_memory(),
+            holding: &holding,
             findings: Findings::default(),
         };
         let examined = examination.run(body).await;
@@ -106,7 +108,7 @@ struct Examination<'a> {
     effects: &'a dyn Effects,
     status: StatusCode,
     headers: &'a mut HeaderMap,
-    memory: &'a HeldMemory,
+    holding: &'a Holding,
     findings: Findings,
 }
 
@@ -129,7 +131,7 @@ impl<'a> Examination<'a> {
         let most = self.facts.route.controls.inspection.max_answer_bytes;
         let announced = body.size_hint().exact();
         let limit = usize::try_from(most).unwrap_or(usize::MAX);
-        match collect(&mut body, announced, limit, self.memory).await? {
+        match collect(&mut body, announced, limit, self.holding, || self.effects.monotonic()).await? {
             Collected::Whole(bytes) => self.bodies(bytes, &wanting).await.map(Examined::Whole),
             Collected::Beyond(read) => {
                 self.cannot_judge(&wanting, &format!("an answer of more than {most} bytes is not judged"));
@@ -192,7 +194,7 @@ impl<'a> Examination<'a> {
                     if *mode == Mode::Enforce
                         && let Some((replaced, coding)) = inspected.replacement()
                     {
-                        bytes = keep(replaced, self.memory)?;
+                        bytes = keep(replaced, self.holding, self.effects.monotonic())?;
                         forget_body(self.headers, coding);
                     }
                 }

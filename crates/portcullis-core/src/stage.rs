@@ -12,6 +12,7 @@ use crate::conn::Conn;
 use crate::denial::{Advice, Code, Denial};
 use crate::effects::{Now, Standing};
 use crate::head::Head;
+use crate::held::Holding;
 use crate::plan::Plan;
 use crate::principal::Principal;
 use crate::record::{Outcome, Recording};
@@ -40,6 +41,8 @@ pub struct Facts<'a> {
     /// Whether too many wrong credentials came from the client's address. A credential that has not been seen from it
     /// before is then refused, so a method need not begin what is costly.
     pub source: Standing,
+    /// The memory of this request, while a body is judged: what a check needs for it is taken from here. `None` before.
+    pub holding: Option<&'a Holding>,
 }
 
 impl Facts<'_> {
@@ -190,6 +193,7 @@ fn facts<'a>(case: &'a Case, id: RouteId) -> Result<Facts<'a>, Denial> {
         route_id: id,
         now: case.recording.record().arrived,
         source: Standing::Free,
+        holding: None,
     })
 }
 

@@ -3,7 +3,7 @@
 //! What can be told from the head is judged first, so that no memory is spent on a body whose request is refused anyway.
 //! A held body is read whole, within the cap and within the memory for held bodies, before any of it goes upstream.
 
-use super::{Case, Cleared, Findings, Refused, facts, route_of};
+use super::{Case, Cleared, Facts, Findings, Refused, facts, route_of};
 use crate::answer::Told;
 use crate::body::Capped;
 use crate::check::{CheckId, Guarded, Mode, Wants};
@@ -114,7 +114,7 @@ where
     let Some(found) = snapshot.routes.route(route) else {
         return Err(Denial::new(Code::Fault, "a route number of another plan"));
     };
-    let (effects, memory) = (snapshot.effects(), snapshot.held_memory());
+    let effects = snapshot.effects();
     let mut wanting = Vec::new();
     for guarded in &found.controls.inspection.requests {
         let Guarded { mode, check } = guarded;
@@ -134,21 +134,23 @@ where
     if wanting.is_empty() {
         return Ok(body);
     }
+    let holding = snapshot.held_memory().holding(case.head.client());
     let mut bytes = Bytes::new();
     if !body.is_end_stream() {
         let announced = body.size_hint().exact();
-        match collect(&mut read(body), announced, usize::MAX, memory).await? {
+        match collect(&mut read(body), announced, usize::MAX, &holding, || effects.monotonic()).await? {
             Collected::Whole(read) | Collected::Beyond(read) => bytes = read,
         }
     }
     for Guarded { mode, check } in wanting {
-        match check.inspect(&facts(case, route)?, principal, &bytes, effects).resolve().await {
+        let facts = Facts { holding: Some(&holding), ..facts(case, route)? };
+        match check.inspect(&facts, principal, &bytes, effects).resolve().await {
             Ok(inspected) => {
                 // Who only observes changes nothing.
                 if *mode == Mode::Enforce
                     && let Some((replaced, coding)) = inspected.replacement()
                 {
-                    bytes = keep(replaced, memory)?;
+                    bytes = keep(replaced, &holding, effects.monotonic())?;
                     case.head.replace_body(bytes.len() as u64, coding);
                 }
             }

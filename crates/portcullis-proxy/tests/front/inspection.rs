@@ -123,10 +123,12 @@ fn bodies_beyond_the_memory_for_them_are_503_and_memory_comes_back() {
     let front = Front::before(backend.target());
     let cap = usize::try_from(CAP).unwrap();
     let head = format!("POST /inspected HTTP/1.1\r\nHost: a\r\nContent-Length: {cap}\r\n\r\n");
-    // These are nearly whole, so they hold all the memory that there is.
-    let mut holding: Vec<Client> = (0..HELD / cap)
-        .map(|_| {
-            let mut client = front.client();
+    // These are nearly whole, so they hold all the memory that there is: clients of as many addresses, since one address
+    // gets no more than a share.
+    let mut holding: Vec<Client> = (2_u8..)
+        .take(HELD / cap)
+        .map(|host| {
+            let mut client = front.client_from(host);
             client.send(&head);
             client.send(&"x".repeat(cap - 1));
             client
@@ -155,6 +157,27 @@ fn bodies_beyond_the_memory_for_them_are_503_and_memory_comes_back() {
         assert_eq!(client.answer().body.len(), cap);
     }
     assert_eq!(front.ask(&post("/inspected", &"x".repeat(cap))).status, 200);
+}
+
+#[test]
+fn one_address_with_unfinished_bodies_keeps_nobody_out() {
+    let backend = Backend::echo();
+    let front = Front::before(backend.target());
+    let part = usize::try_from(CAP).unwrap() / 4;
+    let head = format!("POST /inspected HTTP/1.1\r\nHost: a\r\nContent-Length: {CAP}\r\n\r\n");
+    let mut greedy: Vec<Client> = (0..70).map(|_| front.client_from(2)).collect();
+    for client in &mut greedy {
+        client.try_send(head.as_bytes());
+        client.try_send("x".repeat(part).as_bytes());
+    }
+    let honest: Vec<u16> = (0..20)
+        .map(|number| {
+            let mut client = front.client_from(3 + number);
+            client.send(&post("/inspected", &"x".repeat(part)));
+            client.answer().status
+        })
+        .collect();
+    assert_eq!(honest, [200; 20]);
 }
 
 #[test]

@@ -22,8 +22,9 @@ object! {
         pub max_header_size: Option<Spanned<ByteSize>>,
         /// The largest sum of all header fields; a larger one is refused with 431. At most 1MiB. Default: 32KiB.
         pub max_headers_size: Option<Spanned<ByteSize>>,
-        /// The most bytes of bodies that each worker keeps in memory at once, because something has to judge them whole. A
-        /// request that finds no room is refused with 503. Default: 64MiB.
+        /// The most bytes of bodies, and of what is needed to judge them, that each worker keeps in memory at once. When it
+        /// is short, bodies that make no progress are refused first. One client address holds at most as much as is still
+        /// free, except with a single body. A request that finds no room is refused with 503. Default: 64MiB.
         pub max_held_size: Option<Spanned<ByteSize>>,
     }
 }

@@ -256,6 +256,7 @@ impl Body for Sized {
 #[test]
 fn an_announced_body_takes_no_memory() {
     let memory = crate::HeldMemory::new(usize::MAX);
+    let holding = memory.holding("203.0.113.9".parse().unwrap());
     struct Never;
     impl Body for Never {
         type Data = Bytes;
@@ -268,7 +269,8 @@ fn an_announced_body_takes_no_memory() {
         }
     }
     let mut never = Never;
-    let mut reading = pin!(crate::held::collect(&mut never, Some(1 << 40), usize::MAX, &memory));
+    let mut reading =
+        pin!(crate::held::collect(&mut never, Some(1 << 40), usize::MAX, &holding, || Duration::ZERO));
     assert!(reading.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     assert_eq!(memory.used(), 0);
 }

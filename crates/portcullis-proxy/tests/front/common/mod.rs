@@ -77,6 +77,14 @@ impl Front {
         Client::connect(self.address)
     }
 
+    /// A client with the address 127.0.0.`host`.
+    pub fn client_from(&self, host: u8) -> Client {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&std::net::SocketAddr::from(([127, 0, 0, host], 0)).into()).unwrap();
+        socket.connect(&self.address.into()).unwrap();
+        Client::over(socket.into())
+    }
+
     /// One request on a connection of its own.
     pub fn ask(&self, request: &str) -> Answer {
         let mut client = self.client();

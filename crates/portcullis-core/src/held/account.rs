@@ -1,0 +1,266 @@
+//! Who holds how much memory, and which body goes first when memory is short.
+//!
+//! Three rules, in this order:
+//! 1. A body that makes no progress is given up when somebody else needs its memory.
+//! 2. One address holds at most as much as is still free, so it never takes what others need. The first body of an
+//!    address is exempt: it may take whatever is free. The addresses of an IPv6 /64 are one address.
+//! 3. All bodies together hold at most the limit.
+//!
+//! A body is judged whole or not at all, so a body that was given up is refused with 503.
+
+use super::overloaded;
+use crate::denial::Denial;
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::task::Waker;
+use std::time::Duration;
+
+/// A body that has not made progress for so long goes first.
+pub(super) const IDLE: Duration = Duration::from_secs(2);
+
+/// Progress is at least so many bytes, and at least this part of what is held. A client that keeps 1 MiB alive must send
+/// 16 KiB in every two seconds in which somebody else needs the memory.
+const LEAST_PROGRESS: usize = 1024;
+const PART_OF_HELD: usize = 64;
+
+/// An address as far as shares go: an IPv4 address, or the /64 of an IPv6 one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Source(IpAddr);
+
+impl Source {
+    pub(super) fn new(address: IpAddr) -> Source {
+        Source(match address.to_canonical() {
+            IpAddr::V4(address) => IpAddr::V4(address),
+            IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
+        })
+    }
+}
+
+/// The number of a holding, in the order in which they were opened.
+pub(super) type Id = u64;
+
+/// The state of an account. It is locked for as long as one part of a body is copied, and each worker has its own.
+#[derive(Debug)]
+pub(super) struct State {
+    limit: usize,
+    used: usize,
+    next: Id,
+    holdings: HashMap<Id, Held>,
+    sources: HashMap<Source, Share>,
+    /// The bodies that are still being read, by the time of their last progress.
+    reading: BTreeSet<(Duration, Id)>,
+}
+
+/// What an address holds.
+#[derive(Debug, Default)]
+struct Share {
+    bytes: usize,
+    holdings: usize,
+    reading: BTreeSet<(Duration, Id)>,
+}
+
+/// What one request holds.
+#[derive(Debug)]
+struct Held {
+    source: Source,
+    bytes: usize,
+    reading: Option<Reading>,
+    given_up: bool,
+}
+
+/// A body that is still being read.
+#[derive(Debug)]
+struct Reading {
+    data: Vec<u8>,
+    /// When it last made progress, and how much had come then.
+    moved: Duration,
+    moved_bytes: usize,
+    waker: Option<Waker>,
+}
+
+impl State {
+    pub(super) fn new(limit: usize) -> State {
+        State {
+            limit,
+            used: 0,
+            next: 0,
+            holdings: HashMap::new(),
+            sources: HashMap::new(),
+            reading: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+
+    pub(super) fn open(&mut self, source: Source) -> Id {
+        let id = self.next;
+        self.next += 1;
+        self.sources.entry(source).or_default().holdings += 1;
+        self.holdings.insert(id, Held { source, bytes: 0, reading: None, given_up: false });
+        id
+    }
+
+    pub(super) fn close(&mut self, id: Id) {
+        drop(self.finish(id));
+        let Some(held) = self.holdings.remove(&id) else { return };
+        self.used = self.used.saturating_sub(held.bytes);
+        let Some(share) = self.sources.get_mut(&held.source) else { return };
+        share.bytes = share.bytes.saturating_sub(held.bytes);
+        share.holdings = share.holdings.saturating_sub(1);
+        if share.holdings == 0 {
+            self.sources.remove(&held.source);
+        }
+    }
+
+    /// Takes memory; gives idle bodies up where that makes room.
+    pub(super) fn take(&mut self, id: Id, more: usize, now: Duration) -> Result<(), Denial> {
+        if self.holdings.get(&id).is_none_or(|held| held.given_up) {
+            return Err(given_up());
+        }
+        while !self.is_fair(id, more) {
+            // Where there is room, but not for this address, only its own bodies make some.
+            let own = self.after(more).and_then(|_| self.share_of(id));
+            let candidates = own.map_or(&self.reading, |share| &share.reading);
+            // SECURITY: whoever merely holds memory keeps nobody out (idle_bodies_are_the_first_to_go).
+            let idle = candidates.iter().find(|(_, other)| *other != id);
+            let Some((_, victim)) = idle.filter(|(moved, _)| now.saturating_sub(*moved) >= IDLE) else {
+                let own = self.share_of(id).map_or(0, |share| share.bytes);
+                let (used, limit) = (self.used, self.limit);
+                return Err(overloaded(format!(
+                    "{used} of {limit} bytes for held bodies are used, {own} of them by this address"
+                )));
+            };
+            let victim = *victim;
+            self.give_up(victim);
+        }
+        self.used += more;
+        if let Some(held) = self.holdings.get_mut(&id) {
+            held.bytes += more;
+            if let Some(share) = self.sources.get_mut(&held.source) {
+                share.bytes += more;
+            }
+        }
+        Ok(())
+    }
+
+    fn share_of(&self, id: Id) -> Option<&Share> {
+        self.sources.get(&self.holdings.get(&id)?.source)
+    }
+
+    /// What would be used with so much more. `None` where that is too much.
+    fn after(&self, more: usize) -> Option<usize> {
+        self.used.checked_add(more).filter(|after| *after <= self.limit)
+    }
+
+    fn is_fair(&self, id: Id, more: usize) -> bool {
+        let Some(after) = self.after(more) else { return false };
+        // SECURITY: what one address holds never exceeds what is left for others (one_address_leaves_room_for_others).
+        self.share_of(id).is_none_or(|share| share.holdings <= 1 || share.bytes + more <= self.limit - after)
+    }
+
+    /// Gives memory back that was taken.
+    pub(super) fn give_back(&mut self, id: Id, bytes: usize) {
+        let Some(held) = self.holdings.get_mut(&id) else { return };
+        let bytes = bytes.min(held.bytes);
+        held.bytes -= bytes;
+        self.used = self.used.saturating_sub(bytes);
+        if let Some(share) = self.sources.get_mut(&held.source) {
+            share.bytes = share.bytes.saturating_sub(bytes);
+        }
+    }
+
+    /// A body begins to come in.
+    pub(super) fn read(&mut self, id: Id, now: Duration) {
+        let Some(held) = self.holdings.get_mut(&id) else { return };
+        held.reading = Some(Reading { data: Vec::new(), moved: now, moved_bytes: 0, waker: None });
+    }
+
+    /// Adds a part of a body; answers with the size of what is there. `announced` is how large the body says it will be.
+    pub(super) fn push(
+        &mut self,
+        id: Id,
+        part: &[u8],
+        announced: usize,
+        now: Duration,
+    ) -> Result<usize, Denial> {
+        let reading = self.holdings.get(&id).and_then(|held| held.reading.as_ref()).ok_or_else(given_up)?;
+        let (length, capacity) = (reading.data.len(), reading.data.capacity());
+        let size = length.saturating_add(part.len());
+        // SECURITY: memory is taken as bytes come in; what is merely announced costs the sender nothing and must cost
+        // nothing here (an_announced_body_takes_no_memory).
+        let wanted = if size > capacity {
+            let ample = capacity.saturating_mul(2).max(1024).min(announced).max(size);
+            // Room to grow is worth nobody's body.
+            let wanted = if self.is_fair(id, ample - capacity) { ample } else { size };
+            self.take(id, wanted - capacity, now)?;
+            wanted
+        } else {
+            capacity
+        };
+        let held = self.holdings.get_mut(&id).ok_or_else(given_up)?;
+        let source = held.source;
+        let Some(reading) = &mut held.reading else { return Err(given_up()) };
+        reading
+            .data
+            .try_reserve_exact(wanted - length)
+            .map_err(|_| overloaded("the system has no memory left".into()))?;
+        reading.data.extend_from_slice(part);
+        // A body that holds nothing is in nobody's way, so it is sorted in with its first bytes.
+        if length == 0 || size - reading.moved_bytes >= LEAST_PROGRESS.max(size / PART_OF_HELD) {
+            let before = reading.moved;
+            (reading.moved, reading.moved_bytes) = (now, size);
+            self.moved(id, source, before, Some(now));
+        }
+        Ok(size)
+    }
+
+    /// Whether the body was given up. If not, `waker` is woken when it is.
+    pub(super) fn watch(&mut self, id: Id, waker: &Waker) -> Result<(), Denial> {
+        let reading =
+            self.holdings.get_mut(&id).and_then(|held| held.reading.as_mut()).ok_or_else(given_up)?;
+        match &mut reading.waker {
+            Some(known) => known.clone_from(waker),
+            None => reading.waker = Some(waker.clone()),
+        }
+        Ok(())
+    }
+
+    /// The body has come in, or nobody waits for the rest of it. Its memory stays taken.
+    pub(super) fn finish(&mut self, id: Id) -> Option<Vec<u8>> {
+        let held = self.holdings.get_mut(&id)?;
+        let reading = held.reading.take()?;
+        let source = held.source;
+        self.moved(id, source, reading.moved, None);
+        Some(reading.data)
+    }
+
+    fn give_up(&mut self, id: Id) {
+        let Some(held) = self.holdings.get_mut(&id) else { return };
+        held.given_up = true;
+        let (source, bytes) = (held.source, held.bytes);
+        if let Some(reading) = held.reading.take() {
+            self.moved(id, source, reading.moved, None);
+            if let Some(waker) = reading.waker {
+                waker.wake();
+            }
+        }
+        self.give_back(id, bytes);
+    }
+
+    /// Sorts a body in anew, or out.
+    fn moved(&mut self, id: Id, source: Source, before: Duration, now: Option<Duration>) {
+        let sets = self.sources.get_mut(&source).map(|share| &mut share.reading);
+        for set in sets.into_iter().chain([&mut self.reading]) {
+            set.remove(&(before, id));
+            if let Some(now) = now {
+                set.insert((now, id));
+            }
+        }
+    }
+}
+
+fn given_up() -> Denial {
+    overloaded("its memory was needed, and the body made no progress".into())
+}
