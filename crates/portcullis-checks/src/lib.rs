@@ -26,6 +26,7 @@ pub mod mode;
 pub mod quota;
 pub mod reason;
 pub mod screen;
+pub mod section;
 pub mod security;
 pub mod shape;
 pub mod token;

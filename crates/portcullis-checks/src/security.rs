@@ -1,52 +1,150 @@
 //! The `security` section: what judges the requests of a route.
 //!
 //! A route's own section takes the place of the gateway's section of the same name; what a route does not mention, it
-//! inherits. This is the one place that knows every check by name.
+//! inherits. The registry below is the one place that knows every section by name, and the order in which their checks
+//! run within a stage.
 
 use crate::authn::AuthenticationConfig;
 use crate::authz::AuthorizationConfig;
 use crate::build::Build;
 use crate::inspect::body_size::{BodyConfig, DEFAULT_MAX_BYTES};
 use crate::inspect::graphql::GraphqlConfig;
+use crate::inspect::strict_errors::StrictErrorsConfig;
 use crate::inspect::validation::ValidationConfig;
-use crate::mode::ModeConfig;
 use crate::quota::rate_limit::RateLimitConfig;
 use crate::screen::addresses::AddressesConfig;
+use crate::section::{Part, Section};
 use crate::shape::client_credentials::ClientCredentialsConfig;
 use crate::shape::identity_token::IdentityTokenConfig;
-use portcullis_config::{Context, OneOrMany, object};
-use portcullis_core::check::Check;
-use portcullis_core::{
-    Authentication, Authorize, Control, Controls, ErrorDetail, Guarded, Inspect, Inspection, Mode, Quota,
-    Screen, Shape,
+use portcullis_config::private::FieldDeclaration;
+use portcullis_config::{
+    Context, Decode, DecodeFields, Definitions, Fields, Node, ObjectSchema, OneOrMany, Span, Spanned,
 };
-use std::sync::Arc;
+use portcullis_core::{Authentication, Controls, Inspection};
 
-object! {
-    /// What judges requests, in the order in which it runs.
-    pub struct SecurityConfig {
-        /// From which addresses requests may come.
-        pub addresses: Option<AddressesConfig>,
-        /// Who sends the request.
-        pub authentication: Option<AuthenticationConfig>,
-        /// Whether they may.
-        pub authorization: Option<AuthorizationConfig>,
-        /// How many requests; one limit or a list of them.
-        #[alias("rate_limit")]
-        pub rate_limiting: Option<OneOrMany<RateLimitConfig>>,
-        /// What a body may be.
-        pub body: Option<BodyConfig>,
-        /// What a GraphQL request may ask for. A route that has this takes GraphQL and nothing else.
-        pub graphql: Option<GraphqlConfig>,
-        /// What a JSON body must be, by a JSON Schema, for an API without an OpenAPI document.
-        pub validation: Option<ValidationConfig>,
-        /// Whether a client whose request is refused with 400, 415 or 422 is told where it is wrong, as JSON Pointers with
-        /// fixed words in the member `errors`. Without, it is told the status and the request id alone. Default: true.
-        pub strict_errors: Option<bool>,
-        /// A token, signed by the gateway, that tells upstreams who sends the request.
-        pub identity_token: Option<IdentityTokenConfig>,
-        /// The gateway's own access token for the upstream, in place of the client's.
-        pub upstream_token: Option<ClientCredentialsConfig>,
+/// Declares [`SecurityConfig`] with a key for each section, and all that is done with every section.
+macro_rules! sections {
+    ($($name:ident: $section:ty,)+) => {
+        /// What judges requests, in the order in which it runs.
+        #[derive(Clone, Debug)]
+        pub struct SecurityConfig {
+            $(
+                /// The section of this name.
+                pub $name: Option<$section>,
+            )+
+            /// Where it stands in the document.
+            pub at: Span,
+        }
+
+        impl DecodeFields for SecurityConfig {
+            fn decode_fields(fields: &mut Fields<'_>, cx: &mut Context) -> Option<Self> {
+                // Every section is read before the first failure counts, so that all are reported.
+                $( let $name = fields.optional::<$section>(declared::<$section>(stringify!($name)).key(), cx); )+
+                Some(SecurityConfig { $( $name: $name?, )+ at: fields.span() })
+            }
+
+            fn describe(schema: &mut ObjectSchema, definitions: &mut Definitions) {
+                $( declared::<$section>(stringify!($name)).describe::<Option<$section>>(schema, definitions); )+
+            }
+        }
+
+        impl SecurityConfig {
+            /// Compiles every section once, for all routes that they serve. `None` means that an error was pushed.
+            pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<CompiledSecurity> {
+                // Each is compiled before the first failure counts, so that all failures are reported.
+                let parts = [ $( compiled(stringify!($name), self.$name.as_ref(), self.at, build, cx), )+ ];
+                let parts = parts.into_iter().collect::<Option<Vec<_>>>()?;
+                Some(CompiledSecurity { parts })
+            }
+
+            /// That what a route's own sections, or else the gateway's, say of its path is true of it.
+            pub fn fits_path(
+                own: Option<&SecurityConfig>,
+                inherited: Option<&SecurityConfig>,
+                public: bool,
+                path: &Spanned<String>,
+                cx: &mut Context,
+            ) -> Option<()> {
+                let mut fits = Some(());
+                $(
+                    let section = own.and_then(|own| own.$name.as_ref());
+                    let section = section.or(inherited.and_then(|inherited| inherited.$name.as_ref()));
+                    if let Some(section) = section
+                        && !(public && <$section as Section>::ASKS_WHO)
+                        && section.fits_path(path, cx).is_none()
+                    {
+                        fits = None;
+                    }
+                )+
+                fits
+            }
+        }
+
+        /// Of each section, whether it speaks of who sends a request.
+        const ASK_WHO: &[bool] = &[$( <$section as Section>::ASKS_WHO, )+];
+    };
+}
+
+sections! {
+    addresses: AddressesConfig,
+    authentication: AuthenticationConfig,
+    authorization: AuthorizationConfig,
+    rate_limiting: OneOrMany<RateLimitConfig>,
+    body: BodyConfig,
+    graphql: GraphqlConfig,
+    validation: ValidationConfig,
+    strict_errors: StrictErrorsConfig,
+    identity_token: IdentityTokenConfig,
+    upstream_token: ClientCredentialsConfig,
+}
+
+/// The key of a section.
+fn declared<S: Section>(name: &'static str) -> FieldDeclaration {
+    FieldDeclaration { name, aliases: S::ALIASES, doc: About::<S>::LINES }
+}
+
+/// The reference text of a section, as a declaration has it.
+struct About<S>(std::marker::PhantomData<S>);
+
+impl<S: Section> About<S> {
+    const LINES: &'static [&'static str] = &[S::ABOUT];
+}
+
+/// What a section adds; the inner `None` where it is not written.
+fn compiled<S: Section>(
+    name: &'static str,
+    section: Option<&S>,
+    at: Span,
+    build: &mut Build,
+    cx: &mut Context,
+) -> Option<Option<Part>> {
+    match section {
+        None => Some(None),
+        Some(section) => cx.at(name, |cx| section.compile(at, build, cx)).map(Some),
+    }
+}
+
+impl Decode for SecurityConfig {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        let mut fields = cx.fields(node)?;
+        let value = SecurityConfig::decode_fields(&mut fields, cx);
+        fields.finish(cx)?;
+        value
+    }
+
+    fn schema(definitions: &mut Definitions) -> serde_json::Value {
+        definitions.define::<Self>("SecurityConfig", |definitions| {
+            let mut schema = ObjectSchema::new("What judges requests, in the order in which it runs.");
+            SecurityConfig::describe(&mut schema, definitions);
+            schema.into_json()
+        })
+    }
+}
+
+impl SecurityConfig {
+    /// Whether the section's authentication, if any, knows the consumers that the configuration names.
+    pub fn knows_consumers(&self) -> Option<bool> {
+        self.authentication.as_ref().and_then(AuthenticationConfig::knows_consumers)
     }
 }
 
@@ -59,152 +157,14 @@ pub enum RouteAuthentication {
     Required,
 }
 
-/// A section that was compiled: `None` where it does not say anything on the matter.
+/// A `security` section that was compiled: what each of its sections adds, in the registry's order; `None` for one that
+/// is not written. Empty where there is no `security` at all.
 #[derive(Clone, Default)]
 pub struct CompiledSecurity {
-    screen: Option<Vec<Guarded<dyn Screen>>>,
-    authentication: Option<Authentication>,
-    authorize: Option<Vec<Guarded<dyn Authorize>>>,
-    quotas: Option<Vec<Guarded<dyn Quota>>>,
-    identity_token: Option<Arc<dyn Shape>>,
-    upstream_token: Option<Arc<dyn Shape>>,
-    max_body_bytes: Option<u64>,
-    graphql: Option<Vec<Guarded<dyn Inspect>>>,
-    validation: Option<Vec<Guarded<dyn Inspect>>>,
-    error_detail: Option<ErrorDetail>,
-    off: Vec<(Section, Control)>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Section {
-    Screen,
-    Authorize,
-    Quotas,
-    Graphql,
-    Validation,
-}
-
-impl SecurityConfig {
-    /// Compiles the section once, for all routes that it serves. `None` means that an error was pushed.
-    pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<CompiledSecurity> {
-        let mut compiled = CompiledSecurity::default();
-        let mut complete = true;
-        if let Some(config) = &self.addresses {
-            match cx.at("addresses", |cx| config.compile(cx)) {
-                Some(check) => {
-                    let guarded: Guarded<dyn Screen> =
-                        Guarded { mode: config.mode.into(), check: Arc::new(check) };
-                    compiled.screen = Some(compiled.keep(Section::Screen, vec![guarded]));
-                }
-                None => complete = false,
-            }
-        }
-        if let Some(config) = &self.authentication {
-            compiled.authentication = cx.at("authentication", |cx| config.compile(build, cx));
-            complete &= compiled.authentication.is_some();
-        }
-        if let Some(config) = &self.authorization {
-            match cx.at("authorization", |cx| config.compile(cx)) {
-                Some(checks) => compiled.authorize = Some(compiled.keep(Section::Authorize, checks)),
-                None => complete = false,
-            }
-        }
-        if let Some(configs) = &self.rate_limiting {
-            let mut checks: Vec<Guarded<dyn Quota>> = Vec::new();
-            for config in &configs.0 {
-                match cx.at("rate_limiting", |cx| config.compile(build, cx)) {
-                    Some(check) => checks.push(Guarded { mode: config.mode.into(), check: Arc::new(check) }),
-                    None => complete = false,
-                }
-            }
-            if configs.0.is_empty() {
-                cx.at("rate_limiting", |cx| {
-                    cx.error(
-                        "config.empty_list",
-                        self.at,
-                        "this list of limits is empty, so it says nothing",
-                    )
-                    .help("give at least one limit, or leave the section out");
-                });
-                complete = false;
-            }
-            compiled.quotas = Some(compiled.keep(Section::Quotas, checks));
-        }
-        if let Some(config) = &self.identity_token {
-            let check = cx.at("identity_token", |cx| config.compile(build, cx));
-            complete &= check.is_some();
-            compiled.identity_token = check.map(|check| Arc::new(check) as Arc<dyn Shape>);
-        }
-        if let Some(config) = &self.upstream_token {
-            let check = cx.at("upstream_token", |cx| config.compile(build, cx));
-            complete &= check.is_some();
-            compiled.upstream_token = check.map(|check| Arc::new(check) as Arc<dyn Shape>);
-        }
-        compiled.max_body_bytes = self.body.as_ref().map(|body| body.max_size.0);
-        if let Some(config) = &self.graphql {
-            match cx.at("graphql", |cx| config.compile(cx)) {
-                Some(check) => {
-                    let guarded: Guarded<dyn Inspect> =
-                        Guarded { mode: config.mode.into(), check: Arc::new(check) };
-                    compiled.graphql = Some(compiled.keep(Section::Graphql, vec![guarded]));
-                }
-                None => complete = false,
-            }
-        }
-        if let Some(config) = &self.validation {
-            match cx.at("validation", |cx| config.compile(cx)) {
-                Some(check) => {
-                    let guarded: Guarded<dyn Inspect> =
-                        Guarded { mode: config.mode.into(), check: Arc::new(check) };
-                    compiled.validation = Some(compiled.keep(Section::Validation, vec![guarded]));
-                }
-                None => complete = false,
-            }
-        }
-        compiled.error_detail = self.strict_errors.map(|strict| match strict {
-            true => ErrorDetail::Pointers,
-            false => ErrorDetail::Nothing,
-        });
-        complete.then_some(compiled)
-    }
-
-    /// Whether the section's authentication, if any, knows the consumers that the configuration names.
-    pub fn knows_consumers(&self) -> Option<bool> {
-        self.authentication.as_ref().and_then(AuthenticationConfig::knows_consumers)
-    }
-
-    /// Whether anything in it only observes or is off.
-    pub fn is_weakened(&self) -> bool {
-        let weak = |mode: ModeConfig| mode != ModeConfig::Enforce;
-        self.addresses.as_ref().is_some_and(|config| weak(config.mode))
-            || self.authentication.as_ref().is_some_and(|config| weak(config.mode))
-            || self.graphql.as_ref().is_some_and(|config| weak(config.mode))
-            || self.validation.as_ref().is_some_and(|config| weak(config.mode))
-            || self.authorization.as_ref().is_some_and(|config| weak(config.mode))
-            || self
-                .rate_limiting
-                .as_ref()
-                .is_some_and(|configs| configs.0.iter().any(|config| weak(config.mode)))
-    }
+    parts: Vec<Option<Part>>,
 }
 
 impl CompiledSecurity {
-    /// The checks that run; those that are off are only listed.
-    fn keep<C: Check + ?Sized>(&mut self, section: Section, checks: Vec<Guarded<C>>) -> Vec<Guarded<C>> {
-        let stage = match section {
-            Section::Screen => "screen",
-            Section::Authorize => "authz",
-            Section::Quotas => "quota",
-            Section::Graphql | Section::Validation => "inspect",
-        };
-        let (off, on): (Vec<_>, Vec<_>) = checks.into_iter().partition(|guarded| guarded.mode == Mode::Off);
-        self.off.extend(off.into_iter().map(|guarded| {
-            let summary = guarded.check.describe();
-            (section, Control { stage, id: guarded.check.id().as_str(), mode: Mode::Off, summary })
-        }));
-        on
-    }
-
     /// What judges a route that has this section of its own, where `inherited` is the gateway's.
     ///
     /// `None` where neither says how requests are authenticated and the route is not public either.
@@ -213,64 +173,37 @@ impl CompiledSecurity {
         inherited: &CompiledSecurity,
         authentication: &RouteAuthentication,
     ) -> Option<Controls> {
-        let mut off = Vec::new();
-        let mut list_off = |section: Section, own: bool| {
-            let from = if own { self } else { inherited };
-            off.extend(from.off.iter().filter(|(of, _)| *of == section).map(|(_, control)| control.clone()));
+        let public = matches!(authentication, RouteAuthentication::Public(_));
+        // The one rule of inheritance: a section of its own takes the place of the gateway's, as a whole. Nobody is known on
+        // a public route, so nothing can be asked about who it is.
+        let parts = ASK_WHO.iter().enumerate().filter(|(_, asks_who)| !(public && **asks_who));
+        let parts: Vec<&Part> =
+            parts.filter_map(|(section, _)| self.part(section).or_else(|| inherited.part(section))).collect();
+        let authentication = match authentication {
+            RouteAuthentication::Public(reason) => Authentication::Public { reason: reason.clone() },
+            RouteAuthentication::Required => parts.iter().find_map(|part| part.authentication())?.clone(),
         };
-        list_off(Section::Screen, self.screen.is_some());
-        list_off(Section::Quotas, self.quotas.is_some());
-        list_off(Section::Graphql, self.graphql.is_some());
-        list_off(Section::Validation, self.validation.is_some());
-        let (authentication, authorize) = match authentication {
-            // Nobody is known on a public route, so nothing can be asked about who it is.
-            RouteAuthentication::Public(reason) => {
-                (Authentication::Public { reason: reason.clone() }, Vec::new())
-            }
-            RouteAuthentication::Required => {
-                list_off(Section::Authorize, self.authorize.is_some());
-                let authentication =
-                    self.authentication.as_ref().or(inherited.authentication.as_ref())?.clone();
-                (authentication, inherit(&self.authorize, &inherited.authorize))
-            }
-        };
-        let kept_credentials =
-            authentication.methods().iter().flat_map(|method| method.forwarded()).collect();
-        Some(Controls {
-            kept_credentials,
-            screen: inherit(&self.screen, &inherited.screen),
+        let mut controls = Controls {
+            kept_credentials: authentication.methods().iter().flat_map(|method| method.forwarded()).collect(),
+            screen: Vec::new(),
             authentication,
-            authorize,
-            shape: [
-                self.identity_token.as_ref().or(inherited.identity_token.as_ref()),
-                self.upstream_token.as_ref().or(inherited.upstream_token.as_ref()),
-            ]
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect(),
-            quotas: inherit(&self.quotas, &inherited.quotas),
-            max_body_bytes: self.max_body_bytes.or(inherited.max_body_bytes).unwrap_or(DEFAULT_MAX_BYTES),
-            inspection: Inspection {
-                // Each is inherited by itself, so that a route's schema does not switch off the gateway's GraphQL limits.
-                requests: [
-                    inherit(&self.graphql, &inherited.graphql),
-                    inherit(&self.validation, &inherited.validation),
-                ]
-                .concat(),
-                error_detail: self.error_detail.or(inherited.error_detail).unwrap_or_default(),
-                ..Inspection::default()
-            },
-            off,
-        })
+            authorize: Vec::new(),
+            quotas: Vec::new(),
+            shape: Vec::new(),
+            max_body_bytes: DEFAULT_MAX_BYTES,
+            inspection: Inspection::default(),
+            off: Vec::new(),
+        };
+        parts.into_iter().for_each(|part| part.add_to(&mut controls));
+        Some(controls)
     }
 
     /// Whether it says anything that a public route cannot have.
     pub fn asks_who(&self) -> bool {
-        self.authentication.is_some() || self.authorize.is_some()
+        ASK_WHO.iter().enumerate().any(|(section, asks_who)| *asks_who && self.part(section).is_some())
     }
-}
 
-fn inherit<T: Clone>(own: &Option<Vec<T>>, inherited: &Option<Vec<T>>) -> Vec<T> {
-    own.as_ref().or(inherited.as_ref()).cloned().unwrap_or_default()
+    fn part(&self, section: usize) -> Option<&Part> {
+        self.parts.get(section)?.as_ref()
+    }
 }

@@ -358,14 +358,10 @@ impl Routes<'_> {
         }
     }
 
-    /// That what the route's authorization says of its path is true of it.
+    /// That what the route's sections say of its path is true of it.
     fn fits_path(&self, config: &RouteConfig, cx: &mut Context) -> Option<()> {
-        if config.public.is_some() {
-            return Some(());
-        }
-        let own = config.security.as_ref().and_then(|security| security.authorization.as_ref());
-        let inherited = self.default.and_then(|security| security.authorization.as_ref());
-        own.or(inherited).map_or(Some(()), |authorization| authorization.fits_path(&config.path, cx))
+        let public = config.public.is_some();
+        SecurityConfig::fits_path(config.security.as_ref(), self.default, public, &config.path, cx)
     }
 
     fn controls(

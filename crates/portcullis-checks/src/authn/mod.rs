@@ -23,6 +23,7 @@ pub use password_config::PasswordConfig;
 
 use crate::build::Build;
 use crate::mode::ModeConfig;
+use crate::section::{Part, Section};
 use api_key::ApiKeyConfig;
 use basic::BasicConfig;
 use bearer::Trust;
@@ -310,9 +311,18 @@ impl Decode for AuthenticationConfig {
     }
 }
 
+impl Section for AuthenticationConfig {
+    const ABOUT: &'static str = "Who sends the request.";
+    const ASKS_WHO: bool = true;
+
+    fn compile(&self, _: Span, build: &mut Build, cx: &mut Context) -> Option<Part> {
+        self.authentication(build, cx).map(|authentication| Part::new().authenticate(authentication))
+    }
+}
+
 impl AuthenticationConfig {
     /// What runs.
-    pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Authentication> {
+    fn authentication(&self, build: &mut Build, cx: &mut Context) -> Option<Authentication> {
         // All are compiled before the first failure counts, so that all failures are reported.
         let compiled: Vec<_> = self.methods.iter().map(|method| method.compile(build, cx)).collect();
         let compiled = compiled.into_iter().collect::<Option<Vec<_>>>()?;

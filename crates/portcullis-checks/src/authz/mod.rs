@@ -6,12 +6,14 @@ pub mod path_parameters;
 pub mod roles;
 pub mod scopes;
 
+use crate::build::Build;
 use crate::mode::ModeConfig;
+use crate::section::{Part, Section};
 use claims::ClaimsConfig;
 use condition::Condition;
 use path_parameters::PathParameters;
-use portcullis_config::{Context, Spanned, object};
-use portcullis_core::{Authorize, Guarded};
+use portcullis_config::{Context, Span, Spanned, object};
+use portcullis_core::Authorize;
 use roles::Roles;
 use scopes::Scopes;
 use std::collections::BTreeMap;
@@ -37,9 +39,11 @@ object! {
     }
 }
 
-impl AuthorizationConfig {
-    /// The checks that run, in order.
-    pub fn compile(&self, cx: &mut Context) -> Option<Vec<Guarded<dyn Authorize>>> {
+impl Section for AuthorizationConfig {
+    const ABOUT: &'static str = "Whether they may.";
+    const ASKS_WHO: bool = true;
+
+    fn compile(&self, _: Span, _: &mut Build, cx: &mut Context) -> Option<Part> {
         let mut checks: Vec<Option<Arc<dyn Authorize>>> = Vec::new();
         // Each is compiled before the first failure counts, so that all failures are reported.
         if let Some(roles) = &self.roles_allowed {
@@ -63,13 +67,11 @@ impl AuthorizationConfig {
                 .help("say who may, such as `roles_allowed: [admin]`, or leave the section out");
             return None;
         }
-        let guard =
-            |check: Option<Arc<dyn Authorize>>| Some(Guarded { mode: self.mode.into(), check: check? });
-        checks.into_iter().map(guard).collect()
+        checks.into_iter().try_fold(Part::new(), |part, check| Some(part.authorize(self.mode, check?)))
     }
 
     /// That a route with this path has every parameter that is compared.
-    pub fn fits_path(&self, path: &Spanned<String>, cx: &mut Context) -> Option<()> {
+    fn fits_path(&self, path: &Spanned<String>, cx: &mut Context) -> Option<()> {
         let mut fits = Some(());
         for (name, claim) in self.path_parameters_equal.iter().flatten() {
             if !path_parameters::has_parameter(&path.value, name) {

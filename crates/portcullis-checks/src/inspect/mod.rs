@@ -3,4 +3,5 @@
 pub mod body_size;
 pub mod graphql;
 pub mod openapi;
+pub mod strict_errors;
 pub mod validation;

@@ -5,7 +5,9 @@
 //! methods that need none. It needs nothing that could fail.
 
 use super::openapi::refusal;
+use crate::build::Build;
 use crate::mode::ModeConfig;
+use crate::section::{Part, Section};
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use portcullis_config::{Context, Decode, Definitions, Node, Span, Spanned, Value, object};
@@ -15,6 +17,7 @@ use portcullis_core::{CheckId, Code, Denial, Effects, Facts, Principal, Step, Vi
 use portcullis_openapi::{Files, Limits, Schema, json};
 use serde_json::json as written;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The media type of a configuration that names none.
 const JSON: &str = "application/json";
@@ -85,9 +88,18 @@ pub struct Validation {
     limits: Limits,
 }
 
+impl Section for ValidationConfig {
+    const ABOUT: &'static str =
+        "What a JSON body must be, by a JSON Schema, for an API without an OpenAPI document.";
+
+    fn compile(&self, _: Span, _: &mut Build, cx: &mut Context) -> Option<Part> {
+        Some(Part::new().inspect(self.mode, Arc::new(self.check(cx)?)))
+    }
+}
+
 impl ValidationConfig {
     /// The check that runs. `None` means that an error was pushed.
-    pub fn compile(&self, cx: &mut Context) -> Option<Validation> {
+    fn check(&self, cx: &mut Context) -> Option<Validation> {
         let (files, at) = match (&self.schema, &self.file) {
             (Some(schema), None) => (Ok(Files::from_value("schema.json", schema.value.clone())), schema.at),
             (None, Some(file)) => (Files::load(&file.value), file.span),

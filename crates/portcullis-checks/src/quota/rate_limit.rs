@@ -6,14 +6,18 @@
 
 use crate::build::Build;
 use crate::mode::ModeConfig;
+use crate::section::{Part, Section};
 use http::HeaderName;
-use portcullis_config::{Context, Decode, Definitions, Node, Spanned, Value, keyword, object};
+use portcullis_config::{
+    Context, Decode, Definitions, Node, OneOrMany, Span, Spanned, Value, keyword, object,
+};
 use portcullis_core::check::{Charge, Check};
 use portcullis_core::{
     CheckId, Code, Count, CountKey, Denial, Effects, Facts, Identity, Limit, Once, Principal, Quota, Step,
 };
 use serde_json::json;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 keyword! {
@@ -120,9 +124,27 @@ object! {
     }
 }
 
+impl Section for OneOrMany<RateLimitConfig> {
+    const ABOUT: &'static str = "How many requests; one limit or a list of them.";
+    const ALIASES: &'static [&'static str] = &["rate_limit"];
+
+    fn compile(&self, security: Span, build: &mut Build, cx: &mut Context) -> Option<Part> {
+        if self.0.is_empty() {
+            cx.error("config.empty_list", security, "this list of limits is empty, so it says nothing")
+                .help("give at least one limit, or leave the section out");
+            return None;
+        }
+        // Each is compiled before the first failure counts, so that all failures are reported.
+        let checks: Vec<_> = self.0.iter().map(|config| (config.mode, config.check(build, cx))).collect();
+        checks
+            .into_iter()
+            .try_fold(Part::new(), |part, (mode, check)| Some(part.quota(mode, Arc::new(check?))))
+    }
+}
+
 impl RateLimitConfig {
     /// The check that runs.
-    pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<RateLimit> {
+    fn check(&self, build: &mut Build, cx: &mut Context) -> Option<RateLimit> {
         let period = self.period(cx);
         let burst = match &self.burst {
             Some(burst) if burst.value > self.max_requests => {

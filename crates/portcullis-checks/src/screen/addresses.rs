@@ -3,11 +3,14 @@
 //! The client's address is the peer's, or what trusted proxies say it is. A denied address is refused even where it is
 //! allowed as well. Where there is an allow list, everybody else is refused. Needs nothing that could fail.
 
+use crate::build::Build;
 use crate::cidr::{AddressSet, Cidr};
 use crate::mode::ModeConfig;
-use portcullis_config::{Context, object};
+use crate::section::{Part, Section};
+use portcullis_config::{Context, Span, object};
 use portcullis_core::check::Check;
 use portcullis_core::{CheckId, Code, Denial, Effects, Facts, Screen, Step};
+use std::sync::Arc;
 
 object! {
     /// From which addresses requests may come.
@@ -21,9 +24,17 @@ object! {
     }
 }
 
+impl Section for AddressesConfig {
+    const ABOUT: &'static str = "From which addresses requests may come.";
+
+    fn compile(&self, _: Span, _: &mut Build, cx: &mut Context) -> Option<Part> {
+        Some(Part::new().screen(self.mode, Arc::new(self.check(cx)?)))
+    }
+}
+
 impl AddressesConfig {
     /// The check that runs.
-    pub fn compile(&self, cx: &mut Context) -> Option<Addresses> {
+    fn check(&self, cx: &mut Context) -> Option<Addresses> {
         let nothing = |list: &Option<Vec<Cidr>>| list.as_ref().is_some_and(Vec::is_empty);
         if nothing(&self.allow) || nothing(&self.deny) || (self.allow.is_none() && self.deny.is_none()) {
             cx.error("config.empty_list", self.at, "this list of addresses is empty, so it says nothing")

@@ -5,13 +5,14 @@
 
 use crate::authn::token_config::url;
 use crate::build::Build;
+use crate::section::{Part, Section};
 use crate::token::introspection::{basic, form};
 use crate::token::{json, race};
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use event_listener::Event;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use portcullis_config::{Context, Secret, Spanned, object};
+use portcullis_config::{Context, Secret, Span, Spanned, object};
 use portcullis_core::check::Check;
 use portcullis_core::{
     CheckId, Claim, Code, Denial, Effects, Facts, Fetch, Job, Principal, Shape, Step, Wait,
@@ -43,9 +44,17 @@ object! {
     }
 }
 
+impl Section for ClientCredentialsConfig {
+    const ABOUT: &'static str = "The gateway's own access token for the upstream, in place of the client's.";
+
+    fn compile(&self, _: Span, build: &mut Build, cx: &mut Context) -> Option<Part> {
+        Some(Part::new().shape(Arc::new(self.check(build, cx)?)))
+    }
+}
+
 impl ClientCredentialsConfig {
     /// The check that runs.
-    pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<ClientCredentials> {
+    fn check(&self, build: &mut Build, cx: &mut Context) -> Option<ClientCredentials> {
         let url = url(&self.token_url, cx)?;
         if !self.scopes.value.iter().all(|scope| crate::authz::is_scope(scope)) {
             cx.error("config.scope_name", self.scopes.span, "a scope is made of visible ASCII characters without quotes and backslashes (RFC 6749, section 3.3)")

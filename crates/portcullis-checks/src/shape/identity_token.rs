@@ -5,12 +5,13 @@
 //! worker keeps those that it made. An anonymous request gets none. If signing fails, the request is refused.
 
 use crate::build::Build;
+use crate::section::{Part, Section};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, header};
-use portcullis_config::{Context, Secret, Spanned, object};
+use portcullis_config::{Context, Secret, Span, Spanned, object};
 use portcullis_core::check::Check;
 use portcullis_core::endpoint::{Endpoint, Served};
 use portcullis_core::{CheckId, Code, Denial, Effects, Facts, Identity, MethodSet, Principal, Shape, Step};
@@ -50,9 +51,17 @@ object! {
     }
 }
 
+impl Section for IdentityTokenConfig {
+    const ABOUT: &'static str = "A token, signed by the gateway, that tells upstreams who sends the request.";
+
+    fn compile(&self, _: Span, build: &mut Build, cx: &mut Context) -> Option<Part> {
+        Some(Part::new().shape(Arc::new(self.check(build, cx)?)))
+    }
+}
+
 impl IdentityTokenConfig {
     /// The check that runs.
-    pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<IdentityToken> {
+    fn check(&self, build: &mut Build, cx: &mut Context) -> Option<IdentityToken> {
         let field = self.field(cx);
         let mut complete = true;
         if self.lifetime.value < Duration::from_secs(2) || self.lifetime.value > MAX_LIFETIME {

@@ -22,19 +22,22 @@ pub mod request;
 pub mod safelist;
 pub mod schema;
 
+use crate::build::Build;
 use crate::mode::ModeConfig;
+use crate::section::{Part, Section};
 use bytes::Bytes;
 use cost::{Cost, GraphqlCostConfig};
 use document::Kind;
 use http::Method;
 use lexer::Flaw;
 use measure::Measures;
-use portcullis_config::{Context, object};
+use portcullis_config::{Context, Span, object};
 use portcullis_core::check::{Check, Inspect, Inspected, Wants};
 use portcullis_core::{Advice, CheckId, Code, Denial, Effects, Facts, Principal, Step};
 use request::{Asked, Place};
 use safelist::{GraphqlSafelistConfig, Safelist, hash_of};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 const fn number(value: u32) -> NonZeroU32 {
     match NonZeroU32::new(value) {
@@ -85,9 +88,18 @@ pub struct Graphql {
     safelist: Option<Safelist>,
 }
 
+impl Section for GraphqlConfig {
+    const ABOUT: &'static str =
+        "What a GraphQL request may ask for. A route that has this takes GraphQL and nothing else.";
+
+    fn compile(&self, _: Span, _: &mut Build, cx: &mut Context) -> Option<Part> {
+        Some(Part::new().inspect(self.mode, Arc::new(self.check(cx)?)))
+    }
+}
+
 impl GraphqlConfig {
     /// The check that runs. `None` means that an error was pushed.
-    pub fn compile(&self, cx: &mut Context) -> Option<Graphql> {
+    fn check(&self, cx: &mut Context) -> Option<Graphql> {
         let cost = match &self.cost {
             None => Some(None),
             Some(cost) => cx.at("cost", |cx| cost.compile(cx)).map(Some),
