@@ -13,7 +13,7 @@
 //! | inspect | [`inspect::openapi`]    | whether a request is as an OpenAPI document declares it  |
 //!
 //! Each file holds what can be written (`FooConfig`), what runs (`Foo`), and how the one becomes the other. A new check is
-//! one new file, and one line each in its stage's `mod.rs` and in [`security`].
+//! one new file and one line in a registry: of sections in [`security`], of methods in [`authn::method`].
 
 pub mod authn;
 pub mod authz;

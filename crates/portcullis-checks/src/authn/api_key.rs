@@ -7,6 +7,7 @@
 
 use super::key_config::{KeyConfig, KeySource, MAX_KEY_BYTES};
 use super::key_digest::KeyHasher;
+use super::method::{Compiled, Declared, Establishes, Method};
 use crate::build::Build;
 use http::HeaderName;
 use portcullis_config::{Context, Spanned, object};
@@ -38,9 +39,28 @@ object! {
     }
 }
 
+impl Declared for ApiKeyConfig {
+    const WORDS: &'static [&'static str] = &["api_key", "APIKey", "apiKey"];
+    const ABOUT: &'static str = "An API key.";
+}
+
+impl Method for ApiKeyConfig {
+    fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Compiled> {
+        self.check(build, cx).map(Compiled::check)
+    }
+
+    fn establishes(&self) -> Establishes {
+        if self.keys.is_some() { Establishes::Unnamed } else { Establishes::Consumers }
+    }
+
+    fn is_authorization(&self) -> bool {
+        matches!(&self.header, Some(header) if header.value.eq_ignore_ascii_case("authorization"))
+    }
+}
+
 impl ApiKeyConfig {
     /// The check that runs.
-    pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<ApiKey> {
+    fn check(&self, build: &mut Build, cx: &mut Context) -> Option<ApiKey> {
         let location = self.location(cx);
         let set = match &self.keys {
             None => Some(build.consumer_keys),

@@ -7,6 +7,7 @@
 //! many are waiting to be, the request is refused as by a fault. The credentials never go upstream.
 
 use super::key_digest::KeyHasher;
+use super::method::{Compiled, Declared, Establishes, Method};
 use super::users::Users;
 use crate::build::Build;
 use crate::flights::Flights;
@@ -48,9 +49,28 @@ object! {
     }
 }
 
+impl Declared for BasicConfig {
+    const WORDS: &'static [&'static str] = &["basic", "Basic"];
+    const ABOUT: &'static str = "A name and a password (RFC 7617).";
+}
+
+impl Method for BasicConfig {
+    fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Compiled> {
+        self.check(build, cx).map(Compiled::check)
+    }
+
+    fn establishes(&self) -> Establishes {
+        Establishes::Consumers
+    }
+
+    fn is_authorization(&self) -> bool {
+        true
+    }
+}
+
 impl BasicConfig {
     /// The check that runs.
-    pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Basic> {
+    fn check(&self, build: &mut Build, cx: &mut Context) -> Option<Basic> {
         let realm = match &self.realm {
             None => DEFAULT_REALM.to_owned(),
             Some(realm) => {

@@ -1,6 +1,7 @@
 //! A signed token of an issuer that the configuration names (RFC 7519).
 
 use super::bearer::Trust;
+use super::method::{Compiled, Declared, Establishes, Method};
 use super::token_config::{TokenConfig, url};
 use crate::build::Build;
 use crate::token::algorithm::Algorithm;
@@ -49,9 +50,32 @@ impl DecodeFields for JwtConfig {
     }
 }
 
+impl Declared for JwtConfig {
+    const WORDS: &'static [&'static str] = &["jwt", "JWT"];
+    const ABOUT: &'static str = "A token that an issuer signed (RFC 7519).";
+}
+
+impl Method for JwtConfig {
+    fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Compiled> {
+        self.trust(build, cx).map(Box::new).map(Compiled::Token)
+    }
+
+    fn establishes(&self) -> Establishes {
+        Establishes::Subjects
+    }
+
+    fn is_authorization(&self) -> bool {
+        true
+    }
+
+    fn token(&self) -> Option<&TokenConfig> {
+        Some(&self.token)
+    }
+}
+
 impl JwtConfig {
     /// The issuer, and on which conditions its tokens are accepted.
-    pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Trust> {
+    fn trust(&self, build: &mut Build, cx: &mut Context) -> Option<Trust> {
         let options = self.token.compile(self.issuer.secret.is_some(), cx);
         if self.token.audience.is_none() && self.token.insecure_any_audience.is_none() {
             cx.error("config.no_audience", self.issuer.at, "a token that was made for another API would be accepted")

@@ -10,6 +10,7 @@ pub mod bearer;
 pub mod jwt;
 pub mod key_config;
 pub mod key_digest;
+pub mod method;
 pub mod mtls;
 pub mod oauth2;
 pub mod openid_connect;
@@ -19,156 +20,20 @@ pub mod token_config;
 pub mod users;
 
 pub use key_config::KeyConfig;
+pub use method::MethodConfig;
 pub use password_config::PasswordConfig;
 
 use crate::build::Build;
 use crate::mode::ModeConfig;
 use crate::section::{Part, Section};
-use api_key::ApiKeyConfig;
-use basic::BasicConfig;
-use bearer::Trust;
 use http::HeaderName;
-use jwt::JwtConfig;
-use mtls::MtlsConfig;
-use oauth2::OAuth2Config;
-use openid_connect::OpenIdConnectConfig;
+use method::{Compiled, Establishes};
 use portcullis_config::{
-    Context, Decode, DecodeFields, Definitions, Entry, Fields, Key, Node, ObjectSchema, Span, Spanned, Value,
-    suggest,
+    Context, Decode, Definitions, Entry, Key, Node, ObjectSchema, Span, Spanned, Value, suggest,
 };
 use portcullis_core::{Authenticate, Authentication};
 use serde_json::json;
 use std::sync::Arc;
-use token_config::TokenConfig;
-
-/// One way to authenticate.
-#[derive(Clone, Debug)]
-pub enum MethodConfig {
-    /// By an API key.
-    ApiKey(ApiKeyConfig),
-    /// By a name and a password.
-    Basic(BasicConfig),
-    /// By a signed token.
-    Jwt(Box<JwtConfig>),
-    /// By an OAuth 2 access token.
-    OAuth2(Box<OAuth2Config>),
-    /// By the client certificate of the connection.
-    Mtls(MtlsConfig),
-    /// By a browser's session.
-    OpenIdConnect(Box<OpenIdConnectConfig>),
-}
-
-/// The words for `type`, as they are printed.
-const TYPES: [&str; 6] = ["api_key", "basic", "jwt", "OAuth2", "mtls", "openid_connect"];
-
-impl MethodConfig {
-    fn decode_fields(fields: &mut Fields<'_>, cx: &mut Context) -> Option<MethodConfig> {
-        let given = fields.tag::<Spanned<String>>("type", cx)?;
-        // `api_key`, `apiKey`, `APIKey`, `api-key`: one word in many spellings.
-        let folded: String =
-            given.value.chars().filter(|c| !matches!(c, '_' | '-')).collect::<String>().to_ascii_lowercase();
-        match folded.as_str() {
-            "apikey" => ApiKeyConfig::decode_fields(fields, cx).map(MethodConfig::ApiKey),
-            "basic" => BasicConfig::decode_fields(fields, cx).map(MethodConfig::Basic),
-            "jwt" => JwtConfig::decode_fields(fields, cx).map(|jwt| MethodConfig::Jwt(Box::new(jwt))),
-            "oauth2" => {
-                OAuth2Config::decode_fields(fields, cx).map(|oauth2| MethodConfig::OAuth2(Box::new(oauth2)))
-            }
-            "mtls" => MtlsConfig::decode_fields(fields, cx).map(MethodConfig::Mtls),
-            "openidconnect" | "oidc" => OpenIdConnectConfig::decode_fields(fields, cx)
-                .map(|login| MethodConfig::OpenIdConnect(Box::new(login))),
-            _ => {
-                let unknown =
-                    cx.error("config.unknown_value", given.span, "there is no such type of authentication");
-                match suggest::closest(&given.value, TYPES) {
-                    Some(closest) => unknown.label(format!("did you mean `{closest}`?")),
-                    None => unknown
-                        .help(format!("the types are {}", TYPES.map(|name| format!("`{name}`")).join(", "))),
-                };
-                // SECURITY: keys may be among what is left unread (an_unknown_type_of_authentication_shows_no_key).
-                fields.abandon(cx);
-                None
-            }
-        }
-    }
-
-    fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Compiled> {
-        match self {
-            MethodConfig::ApiKey(config) => Some(Compiled::Check(Arc::new(config.compile(build, cx)?))),
-            MethodConfig::Basic(config) => Some(Compiled::Check(Arc::new(config.compile(build, cx)?))),
-            MethodConfig::Jwt(config) => config.compile(build, cx).map(Box::new).map(Compiled::Token),
-            MethodConfig::OAuth2(config) => config.compile(build, cx).map(Box::new).map(Compiled::Token),
-            MethodConfig::Mtls(config) => Some(Compiled::Check(Arc::new(config.compile(build, cx)?))),
-            MethodConfig::OpenIdConnect(config) => {
-                Some(Compiled::Check(Arc::new(config.compile(build, cx)?)))
-            }
-        }
-    }
-
-    fn token(&self) -> Option<&TokenConfig> {
-        match self {
-            MethodConfig::ApiKey(_)
-            | MethodConfig::Basic(_)
-            | MethodConfig::Mtls(_)
-            | MethodConfig::OpenIdConnect(_) => None,
-            MethodConfig::Jwt(config) => Some(&config.token),
-            MethodConfig::OAuth2(config) => Some(&config.token),
-        }
-    }
-
-    /// Whether its credential stands in the `Authorization` field, of which a request has one.
-    fn is_authorization(&self) -> bool {
-        self.token().is_some() || matches!(self, MethodConfig::Basic(_))
-    }
-
-    /// Whether the method establishes consumers that the configuration names; `None` where it establishes others.
-    fn knows_consumers(&self) -> Option<bool> {
-        match self {
-            MethodConfig::ApiKey(config) => Some(config.keys.is_none()),
-            MethodConfig::Basic(_) | MethodConfig::Mtls(_) => Some(true),
-            MethodConfig::Jwt(_) | MethodConfig::OAuth2(_) | MethodConfig::OpenIdConnect(_) => None,
-        }
-    }
-
-    fn schema_of<T: DecodeFields>(
-        words: &[&str],
-        description: &str,
-        definitions: &mut Definitions,
-    ) -> serde_json::Value {
-        let mut schema = ObjectSchema::new(description);
-        schema.tag("type", words);
-        T::describe(&mut schema, definitions);
-        schema.into_json()
-    }
-}
-
-/// A method that was compiled: a check, or an issuer for the one check of all tokens.
-enum Compiled {
-    Check(Arc<dyn Authenticate>),
-    Token(Box<Trust>),
-}
-
-impl Decode for MethodConfig {
-    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
-        let mut fields = cx.fields(node)?;
-        let method = MethodConfig::decode_fields(&mut fields, cx);
-        fields.finish(cx)?;
-        method
-    }
-
-    fn schema(definitions: &mut Definitions) -> serde_json::Value {
-        definitions.define::<Self>("AuthenticationMethod", |definitions| {
-            json!({ "oneOf": [
-                Self::schema_of::<ApiKeyConfig>(&["api_key", "APIKey", "apiKey"], "An API key.", definitions),
-                Self::schema_of::<BasicConfig>(&["basic", "Basic"], BASIC, definitions),
-                Self::schema_of::<JwtConfig>(&["jwt", "JWT"], JWT, definitions),
-                Self::schema_of::<OAuth2Config>(&["OAuth2", "oauth2"], OAUTH2, definitions),
-                Self::schema_of::<MtlsConfig>(&["mtls"], MTLS, definitions),
-                Self::schema_of::<OpenIdConnectConfig>(&OPENID_CONNECT_WORDS, OPENID_CONNECT, definitions),
-            ] })
-        })
-    }
-}
 
 /// How many of several methods must succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,13 +57,6 @@ pub struct AuthenticationConfig {
     pub at: Span,
 }
 
-const BASIC: &str = "A name and a password (RFC 7617).";
-const JWT: &str = "A token that an issuer signed (RFC 7519).";
-const OAUTH2: &str = "An OAuth 2 access token, signed or opaque (RFC 6750).";
-const MTLS: &str = "The certificate that the client showed to the listener.";
-const OPENID_CONNECT: &str =
-    "A login with an OpenID provider, for people in browsers. The session stands in a sealed cookie.";
-const OPENID_CONNECT_WORDS: [&str; 3] = ["openid_connect", "openIdConnect", "oidc"];
 const ANY: Key<'static> = Key::new("any");
 const ALL: Key<'static> = Key::new("all");
 
@@ -285,28 +143,15 @@ impl Decode for AuthenticationConfig {
                 }
                 schema
             };
-            let api_key = MethodConfig::schema_of::<ApiKeyConfig>(&["api_key", "APIKey", "apiKey"], "An API key.", definitions);
-            let basic = MethodConfig::schema_of::<BasicConfig>(&["basic", "Basic"], BASIC, definitions);
-            let jwt = MethodConfig::schema_of::<JwtConfig>(&["jwt", "JWT"], JWT, definitions);
-            let oauth2 = MethodConfig::schema_of::<OAuth2Config>(&["OAuth2", "oauth2"], OAUTH2, definitions);
-            let mtls = MethodConfig::schema_of::<MtlsConfig>(&["mtls"], MTLS, definitions);
-            let login =
-                MethodConfig::schema_of::<OpenIdConnectConfig>(&OPENID_CONNECT_WORDS, OPENID_CONNECT, definitions);
+            let mut forms = MethodConfig::schemas(definitions);
             let mut any = ObjectSchema::new("One of several methods must succeed.");
             let methods = Vec::<MethodConfig>::schema(definitions);
             any.property(ANY, "The methods, asked in this order.", methods.clone(), None, true);
             let mut all = ObjectSchema::new("All of several methods must succeed; the first one says who sends the request.");
             all.property(ALL, "The methods, asked in this order. No two may name different consumers.", methods, None, true);
-            json!({ "oneOf": [
-                with_mode(api_key, definitions),
-                with_mode(basic, definitions),
-                with_mode(jwt, definitions),
-                with_mode(oauth2, definitions),
-                with_mode(mtls, definitions),
-                with_mode(login, definitions),
-                with_mode(any.into_json(), definitions),
-                with_mode(all.into_json(), definitions),
-            ] })
+            forms.extend([any.into_json(), all.into_json()]);
+            let forms: Vec<_> = forms.into_iter().map(|form| with_mode(form, definitions)).collect();
+            json!({ "oneOf": forms })
         })
     }
 }
@@ -339,7 +184,7 @@ impl AuthenticationConfig {
             }
         }
         if let Some(place) = place {
-            let configs: Vec<_> = self.methods.iter().filter_map(MethodConfig::token).collect();
+            let configs: Vec<_> = self.methods.iter().filter_map(|method| method.token()).collect();
             token_config::agree(&configs, self.at, cx)?;
             methods.insert(place, Arc::new(token_config::bearer(trusts, &configs)));
         }
@@ -352,7 +197,11 @@ impl AuthenticationConfig {
 
     /// Whether any method establishes consumers that the configuration names; `None` where one establishes others.
     pub fn knows_consumers(&self) -> Option<bool> {
-        self.methods.iter().try_fold(false, |any, method| method.knows_consumers().map(|knows| any || knows))
+        self.methods.iter().try_fold(false, |any, method| match method.establishes() {
+            Establishes::Consumers => Some(true),
+            Establishes::Unnamed => Some(any),
+            Establishes::Subjects => None,
+        })
     }
 }
 

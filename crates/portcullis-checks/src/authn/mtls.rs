@@ -5,6 +5,7 @@
 //! connection without a certificate lets the next method be asked; a certificate that is nobody's is a denial, and so is one
 //! that is two consumers'. Nothing of it goes upstream.
 
+use super::method::{Compiled, Declared, Establishes, Method};
 use crate::build::Build;
 use portcullis_config::{Context, Spanned, object};
 use portcullis_core::check::Check;
@@ -113,9 +114,28 @@ fn fingerprint(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
+impl Declared for MtlsConfig {
+    const WORDS: &'static [&'static str] = &["mtls"];
+    const ABOUT: &'static str = "The certificate that the client showed to the listener.";
+}
+
+impl Method for MtlsConfig {
+    fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Compiled> {
+        self.check(build, cx).map(Compiled::check)
+    }
+
+    fn establishes(&self) -> Establishes {
+        Establishes::Consumers
+    }
+
+    fn is_authorization(&self) -> bool {
+        false
+    }
+}
+
 impl MtlsConfig {
     /// The check that runs.
-    pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Mtls> {
+    fn check(&self, build: &mut Build, cx: &mut Context) -> Option<Mtls> {
         if !build.asks_for_certificates {
             cx.error(
                 "config.mtls_without_certificates",

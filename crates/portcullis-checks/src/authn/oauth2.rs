@@ -4,6 +4,7 @@
 //! is not quite right is refused instead of trusting somebody else.
 
 use super::bearer::Trust;
+use super::method::{Compiled, Declared, Establishes, Method};
 use super::token_config::{TokenConfig, url};
 use crate::build::Build;
 use crate::token::introspection::Introspector;
@@ -56,9 +57,32 @@ impl DecodeFields for OAuth2Config {
     }
 }
 
+impl Declared for OAuth2Config {
+    const WORDS: &'static [&'static str] = &["OAuth2", "oauth2"];
+    const ABOUT: &'static str = "An OAuth 2 access token, signed or opaque (RFC 6750).";
+}
+
+impl Method for OAuth2Config {
+    fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Compiled> {
+        self.trust(build, cx).map(Box::new).map(Compiled::Token)
+    }
+
+    fn establishes(&self) -> Establishes {
+        Establishes::Subjects
+    }
+
+    fn is_authorization(&self) -> bool {
+        true
+    }
+
+    fn token(&self) -> Option<&TokenConfig> {
+        Some(&self.token)
+    }
+}
+
 impl OAuth2Config {
     /// The authorization server, and on which conditions its tokens are accepted.
-    pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Trust> {
+    fn trust(&self, build: &mut Build, cx: &mut Context) -> Option<Trust> {
         let options = self.token.compile(false, cx);
         let OAuth2ServerConfig { token_url, issuer, introspection_url, .. } = &self.server;
         if self.token.audience.is_none() && self.token.insecure_any_audience.is_none() {

@@ -11,6 +11,7 @@ use super::seal::{MAX_SECRETS, MIN_SECRET_BYTES, Sealer};
 use super::session::SessionRules;
 use super::{Login, OpenIdConnect, Paths};
 use crate::authn::api_key::parameter_name;
+use crate::authn::method::{Compiled, Declared, Establishes, Method};
 use crate::authn::token_config::{claim_path, url};
 use crate::build::Build;
 use crate::token::introspection::basic;
@@ -79,9 +80,29 @@ struct PublicUrl {
     protection: Protection,
 }
 
+impl Declared for OpenIdConnectConfig {
+    const WORDS: &'static [&'static str] = &["openid_connect", "openIdConnect", "oidc"];
+    const ABOUT: &'static str =
+        "A login with an OpenID provider, for people in browsers. The session stands in a sealed cookie.";
+}
+
+impl Method for OpenIdConnectConfig {
+    fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Compiled> {
+        self.check(build, cx).map(Compiled::check)
+    }
+
+    fn establishes(&self) -> Establishes {
+        Establishes::Subjects
+    }
+
+    fn is_authorization(&self) -> bool {
+        false
+    }
+}
+
 impl OpenIdConnectConfig {
     /// The check that runs.
-    pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<OpenIdConnect> {
+    fn check(&self, build: &mut Build, cx: &mut Context) -> Option<OpenIdConnect> {
         // Each is looked at before the first failure counts, so that all failures are reported.
         let issuer = url(&self.issuer, cx);
         let public = self.public_url(cx);

@@ -18,7 +18,7 @@ fn check(config: Value) -> Graphql {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/inspect/graphql/tests");
     let mut cx = Context::for_file(folder);
     let config = GraphqlConfig::decode(&Node::from_json(config), &mut cx);
-    let check = config.and_then(|config| config.compile(&mut cx));
+    let check = config.and_then(|config| config.check(&mut cx));
     check.unwrap_or_else(|| panic!("{:?}", cx.diagnostics.sorted()))
 }
 
