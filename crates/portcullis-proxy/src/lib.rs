@@ -19,6 +19,7 @@
 //!
 //! Whatever fails, the client gets problem details or a closed connection, and the record says why.
 
+mod body;
 mod client;
 mod config;
 mod drain;
@@ -33,11 +34,11 @@ pub mod tls;
 mod upload;
 mod upstream;
 
+pub use body::BodyFault;
 pub use config::{FrontConfig, Listener};
-pub use exchange::{BoxError, Handler, Redirect, ResponseBody, Target};
+pub use exchange::{BoxError, Handler, Redirect, RequestBody, ResponseBody, Target};
 pub use front::{BindError, Bound, bind};
 pub use reload::{Changed, Prepared};
 pub use running::{ReloadHandle, Running, ShutdownHandle};
 pub use timeouts::Timeouts;
-pub use upload::RequestBody;
 pub use upstream::Upstream;

@@ -1,13 +1,13 @@
-//! The body of a request on its way to an upstream or a handler.
+//! The body of a request on its way to an upstream or a handler, and what is known of it while it is read.
 //!
 //! It is read under the route's cap, and under the client's deadlines: those are watched by the client's connection,
 //! which ends the body with an error when one has passed. Why a body failed is kept here, because whoever reads it
 //! only learns that it did.
 
+use crate::body::{BodyFault, ClientBody};
 use crate::timeouts::Timeouts;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use portcullis_core::{BodyRefused, Capped, Code, Denial};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,33 +19,33 @@ use std::time::Instant;
 pub(crate) const SPARE_BODY: u64 = 8 * 1024;
 
 /// The body of a request, under the route's cap and the client's deadlines. Trailer fields are dropped.
-pub struct RequestBody(Option<Streamed>);
+pub(crate) struct ForwardedBody(Option<Streamed>);
 
 struct Streamed {
-    body: Capped<Incoming>,
+    body: Capped<ClientBody>,
     /// `None` for a body that is here already.
     upload: Option<Arc<Upload>>,
 }
 
-impl RequestBody {
+impl ForwardedBody {
     /// The body, and what watches it; nothing watches a body that is empty, or here already.
-    pub(crate) fn new(body: Capped<Incoming>, now: Instant) -> (RequestBody, Option<Arc<Upload>>) {
+    pub(crate) fn new(body: Capped<ClientBody>, now: Instant) -> (ForwardedBody, Option<Arc<Upload>>) {
         if body.is_end_stream() {
-            return (RequestBody(None), None);
+            return (ForwardedBody(None), None);
         }
         let upload = (!body.is_held()).then(|| Arc::new(Upload::new(now)));
-        (RequestBody(Some(Streamed { body, upload: upload.clone() })), upload)
+        (ForwardedBody(Some(Streamed { body, upload: upload.clone() })), upload)
     }
 
     /// A body without a byte.
-    pub(crate) fn empty() -> RequestBody {
-        RequestBody(None)
+    pub(crate) fn empty() -> ForwardedBody {
+        ForwardedBody(None)
     }
 }
 
-impl Body for RequestBody {
+impl Body for ForwardedBody {
     type Data = Bytes;
-    type Error = BodyRefused<hyper::Error>;
+    type Error = BodyRefused<BodyFault>;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
@@ -73,7 +73,9 @@ impl Body for RequestBody {
                 state.ended = body.is_end_stream();
             }
             Poll::Ready(Some(Err(BodyRefused::Denied(denial)))) => state.broken = Some(denial.clone()),
-            Poll::Ready(Some(Err(BodyRefused::Transport(error)))) => state.broken = Some(malformed(error)),
+            Poll::Ready(Some(Err(BodyRefused::Transport(fault)))) => {
+                state.broken = Some(Denial::new(Code::BodyMalformed, fault.to_string()));
+            }
             Poll::Ready(None) => state.ended = true,
         }
         drop(state);
@@ -90,7 +92,7 @@ impl Body for RequestBody {
     }
 }
 
-impl Drop for RequestBody {
+impl Drop for ForwardedBody {
     fn drop(&mut self) {
         let Some(Streamed { body, upload: Some(upload) }) = &self.0 else { return };
         let rest = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
@@ -100,11 +102,6 @@ impl Drop for RequestBody {
         }
         state.ended = true;
     }
-}
-
-fn malformed(error: &hyper::Error) -> Denial {
-    let cause = std::error::Error::source(error).map_or(String::new(), |source| format!(": {source}"));
-    Denial::new(Code::BodyMalformed, format!("{error}{cause}"))
 }
 
 /// What is known of a body while somebody else reads it.

@@ -3,16 +3,20 @@
 //! hyper reads requests and writes answers; this drives it, keeps the connection's deadlines, says goodbye during a
 //! drain, and accounts for what never became a request. A connection that is over its time is closed.
 
+use super::hyper_body::hyper_body;
 use super::watched::Watched;
 use crate::drain::Drain;
 use crate::exchange::life::{Due, FAREWELL, Life};
 use crate::exchange::{Entry, Worker, service};
 use crate::stream::Stream;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1::Connection;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
 use portcullis_core::{Code, Conn, Denial};
 use socket2::SockRef;
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -47,8 +51,12 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, entry:
     let service = {
         let (worker, life, conn, entry) =
             (Rc::clone(&worker), Rc::clone(&life), conn.clone(), Arc::clone(&entry));
-        service_fn(move |request| {
-            service::answer(Rc::clone(&worker), Arc::clone(&entry), Rc::clone(&life), conn.clone(), request)
+        service_fn(move |request: Request<Incoming>| {
+            let (parts, body) = request.into_parts();
+            let body = hyper_body(body);
+            let (worker, entry, life) = (Rc::clone(&worker), Arc::clone(&entry), Rc::clone(&life));
+            let answer = service::answer(worker, entry, life, conn.clone(), parts, body);
+            async move { Ok::<_, Infallible>(answer.await) }
         })
     };
     let mut http = worker.current().http.serve_connection(io, service);

@@ -4,6 +4,7 @@
 
 mod http1;
 mod http2;
+mod hyper_body;
 mod watched;
 
 use crate::exchange::{Entry, Worker};

@@ -5,6 +5,7 @@
 //! that breaks off ends with an error, upon which the client's connection is cut: it must not look complete.
 
 use super::handler::{BoxError, ResponseBody};
+use super::handler_body::Pump;
 use super::hygiene;
 use super::life::Life;
 use crate::upload::Upload;
@@ -43,7 +44,12 @@ pub(crate) enum Source {
         idle: Duration,
     },
     /// This process: a handler, or what was held here until it was judged.
-    Local(ResponseBody),
+    Local {
+        /// The parts.
+        body: ResponseBody,
+        /// What passes the rest of the request's body over.
+        pump: Option<Pump>,
+    },
 }
 
 struct Relayed {
@@ -90,21 +96,26 @@ impl Source {
     fn is_end_stream(&self) -> bool {
         match self {
             Source::Upstream { body, .. } => body.is_end_stream(),
-            Source::Local(body) => body.is_end_stream(),
+            Source::Local { body, .. } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Source::Upstream { body, .. } => body.size_hint(),
-            Source::Local(body) => body.size_hint(),
+            Source::Local { body, .. } => body.size_hint(),
         }
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self {
             Source::Upstream { body, .. } => Pin::new(body).poll_frame(cx).map_err(Into::into),
-            Source::Local(body) => Pin::new(body).poll_frame(cx),
+            Source::Local { body, pump } => {
+                if pump.as_mut().is_some_and(|pump| pump.as_mut().poll(cx).is_ready()) {
+                    *pump = None;
+                }
+                Pin::new(body).poll_frame(cx)
+            }
         }
     }
 
@@ -112,7 +123,7 @@ impl Source {
     fn idle(&self) -> Option<Duration> {
         match self {
             Source::Upstream { idle, .. } => Some(*idle),
-            Source::Local(_) => None,
+            Source::Local { .. } => None,
         }
     }
 
@@ -120,7 +131,7 @@ impl Source {
     fn failure(&self) -> Code {
         match self {
             Source::Upstream { .. } => Code::UpstreamClosed,
-            Source::Local(_) => Code::HandlerFailed,
+            Source::Local { .. } => Code::HandlerFailed,
         }
     }
 }

@@ -11,7 +11,8 @@ use super::life::Life;
 use super::location;
 use super::respond::{answer_with, end_with_server_error, fail, refuse, respond};
 use super::tunnel::Tunnel;
-use crate::upload::{RequestBody, Upload};
+use crate::body::ClientBody;
+use crate::upload::{ForwardedBody, Upload};
 use crate::upstream::{Lease, Pool};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -33,7 +34,11 @@ const DRAIN_BYTES: usize = 64 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// Forwards a request to the upstream of this pool.
-pub(crate) async fn forward(pool: &Rc<Pool>, life: &Rc<Life>, shaped: Shaped<Incoming>) -> Response<Answer> {
+pub(crate) async fn forward(
+    pool: &Rc<Pool>,
+    life: &Rc<Life>,
+    shaped: Shaped<ClientBody>,
+) -> Response<Answer> {
     let Shaped { method, path_and_query, mut headers, upgrade, body, told, examiner, mut recording, .. } =
         shaped;
     if upgrade.is_some() && !body.is_end_stream() {
@@ -58,7 +63,7 @@ pub(crate) async fn forward(pool: &Rc<Pool>, life: &Rc<Life>, shaped: Shaped<Inc
     };
     let begun = life.now();
     let unsized_body = !body.is_end_stream() && body.size_hint().exact().is_none();
-    let (body, upload) = RequestBody::new(body, begun);
+    let (body, upload) = ForwardedBody::new(body, begun);
     life.watch(upload.as_ref());
     headers.insert(header::HOST, pool.host.clone());
     if unsized_body {
@@ -111,7 +116,7 @@ fn target(base: &str, path_and_query: PathAndQuery) -> Option<Uri> {
 async fn send(
     pool: &Rc<Pool>,
     life: &Rc<Life>,
-    mut request: Request<RequestBody>,
+    mut request: Request<ForwardedBody>,
     upload: Option<&Upload>,
 ) -> Result<(Response<Incoming>, Lease), Denial> {
     if let Some(mut lease) = pool.take() {
@@ -146,14 +151,14 @@ impl Spare {
     /// A copy of a request that may be repeated: safe, and without a body. `PUT` and `DELETE` are idempotent too (RFC
     /// 9110, section 9.2.2), but the answer to the second one can be another (a deleted thing is 404), so they are not
     /// repeated behind the client's back.
-    fn of(request: &Request<RequestBody>) -> Option<Spare> {
+    fn of(request: &Request<ForwardedBody>) -> Option<Spare> {
         let repeatable = request.body().is_end_stream()
             && matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
         repeatable.then(|| Spare(request.method().clone(), request.uri().clone(), request.headers().clone()))
     }
 
-    fn into_request(self) -> Request<RequestBody> {
-        let mut request = Request::new(RequestBody::empty());
+    fn into_request(self) -> Request<ForwardedBody> {
+        let mut request = Request::new(ForwardedBody::empty());
         (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (self.0, self.1, self.2);
         request
     }
@@ -162,7 +167,7 @@ impl Spare {
 /// Why there is no answer.
 enum Unsent {
     /// Not a byte of the request was sent; here it is.
-    Back(Box<Request<RequestBody>>),
+    Back(Box<Request<ForwardedBody>>),
     /// The connection was closed before the answer.
     Closed(Denial),
     /// Anything else.
@@ -173,7 +178,7 @@ async fn exchange(
     pool: &Pool,
     life: &Life,
     lease: &mut Lease,
-    request: Request<RequestBody>,
+    request: Request<ForwardedBody>,
     upload: Option<&Upload>,
 ) -> Result<Response<Incoming>, Unsent> {
     if request.headers().contains_key(header::UPGRADE) {
@@ -260,7 +265,7 @@ impl Passed<'_> {
                     }
                     Ok(Examined::Whole(bytes)) => {
                         lease.give_back();
-                        (Bytes::new(), Source::Local(bytes.into()))
+                        (Bytes::new(), Source::Local { body: bytes.into(), pump: None })
                     }
                     // If the request's body broke first, that is why.
                     Err(denial) => {

@@ -1,6 +1,6 @@
 //! Functions of this process that answer requests: what one is.
 
-use crate::upload::RequestBody;
+use super::handler_body::RequestBody;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};

@@ -6,19 +6,21 @@
 use super::answer::{Answer, Source};
 use super::examined::HandlerReader;
 use super::handler::{Handler, ResponseBody};
+use super::handler_body::{Pump, RequestBody};
 use super::hygiene;
 use super::life::Life;
 use super::respond::{answer_with, end_with_server_error, fail, refuse, refuse_with_fields};
-use crate::upload::{RequestBody, Upload};
+use crate::body::ClientBody;
+use crate::upload::{ForwardedBody, Upload};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
-use hyper::body::Incoming;
 use portcullis_core::permit::Shaped;
 use portcullis_core::record::UpstreamAccount;
 use portcullis_core::{Code, Denial, Examined};
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -40,7 +42,7 @@ impl Local {
     }
 
     /// Has the handler answer a request.
-    pub(crate) async fn answer(&self, life: &Rc<Life>, shaped: Shaped<Incoming>) -> Response<Answer> {
+    pub(crate) async fn answer(&self, life: &Rc<Life>, shaped: Shaped<ClientBody>) -> Response<Answer> {
         if shaped.upgrade.is_some() {
             let denial = Denial::new(Code::UpgradeRefused, "a handler does not switch protocols");
             return refuse(shaped.recording, denial, life);
@@ -62,8 +64,9 @@ impl Local {
             UpstreamAccount { name: Arc::clone(&self.name), status: None, elapsed: Duration::ZERO };
         recording.record_mut().upstream = Some(account.clone());
         let begun = life.now();
-        let (body, upload) = RequestBody::new(body, begun);
+        let (body, upload) = ForwardedBody::new(body, begun);
         life.watch(upload.as_ref());
+        let (body, mut pump) = RequestBody::of(body);
         let mut request = Request::new(body);
         *request.method_mut() = method.clone();
         *request.uri_mut() = path_and_query.into();
@@ -73,7 +76,8 @@ impl Local {
         request.extensions_mut().insert(route);
 
         let handler = Arc::clone(&self.handler);
-        let answered = Task(self.runtime.spawn(async move { handler.call(request).await })).await;
+        let task = Task(self.runtime.spawn(async move { handler.call(request).await }));
+        let answered = beside(&mut pump, task).await;
         account.elapsed = life.now().saturating_duration_since(begun);
         account.status = answered.as_ref().ok().map(Response::status);
         recording.record_mut().upstream = Some(account);
@@ -126,8 +130,22 @@ impl Local {
         {
             parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
-        answer_with(status, parts.headers, (read, Source::Local(body)), recording, upload, life)
+        answer_with(status, parts.headers, (read, Source::Local { body, pump }), recording, upload, life)
     }
+}
+
+/// Waits for a handler, and passes the request's body over meanwhile.
+async fn beside<T>(pump: &mut Option<Pump>, task: Task<T>) -> Result<T, tokio::task::JoinError> {
+    let mut task = pin!(task);
+    poll_fn(|cx| {
+        let answered = task.as_mut().poll(cx);
+        // After the handler, so that a body that it has let go is dropped before anybody asks what is left of it.
+        if pump.as_mut().is_some_and(|pump| pump.as_mut().poll(cx).is_ready()) {
+            *pump = None;
+        }
+        answered
+    })
+    .await
 }
 
 /// A running handler; cancelled when dropped.

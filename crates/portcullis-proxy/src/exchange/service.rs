@@ -12,13 +12,13 @@ use super::life::Life;
 use super::proof;
 use super::respond::fail;
 use super::worker::Worker;
-use crate::upload::RequestBody;
+use crate::body::ClientBody;
+use crate::upload::ForwardedBody;
+use http::Response;
 use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
-use http::{Request, Response};
+use http::request::Parts;
 use http_body::Body;
-use hyper::body::Incoming;
 use portcullis_core::{Code, Conn, Denial, Permit, Recording, Refused, judge};
-use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -28,33 +28,33 @@ pub(crate) async fn answer(
     entry: Arc<Entry>,
     life: Rc<Life>,
     conn: Conn,
-    request: Request<Incoming>,
-) -> Result<Response<Answer>, Infallible> {
+    parts: Parts,
+    body: ClientBody,
+) -> Response<Answer> {
     life.begin_request();
     // SECURITY: taken once; a request that is judged by one plan and forwarded by another could go where nobody let it
     // (requests_belong_to_the_plan_that_they_met).
     let current = worker.current();
     let recording = Recording::open(current.snapshot.clone(), &conn);
-    let (parts, body) = request.into_parts();
     let mut remaining = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
     if !entry.challenges.is_empty() && proof::is_asked(&parts) {
         let mut response = proof::answer(&entry.challenges, parts, &conn, recording, remaining, &life);
         if entry.drain.since().is_some() || life.left_unread() {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
-        return Ok(response);
+        return response;
     }
     if let Some(redirect) = &entry.redirect {
         let mut response = redirect.answer(parts, &conn, recording, remaining, &life);
         if entry.drain.since().is_some() || life.left_unread() {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
-        return Ok(response);
+        return response;
     }
     let judged = match judge(parts, conn, recording).await {
         Ok(cleared) => {
             let held = |body| {
-                let (body, upload) = RequestBody::new(body, life.now());
+                let (body, upload) = ForwardedBody::new(body, life.now());
                 life.watch(upload.as_ref());
                 // From here on, what watches the body knows how much of it is left.
                 remaining = Some(0);
@@ -75,10 +75,10 @@ pub(crate) async fn answer(
     if let Some(hsts) = &entry.hsts {
         response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
     }
-    Ok(response)
+    response
 }
 
-async fn pass(current: &Current, life: &Rc<Life>, permit: Permit<Incoming>) -> Response<Answer> {
+async fn pass(current: &Current, life: &Rc<Life>, permit: Permit<ClientBody>) -> Response<Answer> {
     let shaped = permit.shape();
     match current.destination(shaped.target) {
         Some(Destination::Upstream(pool)) => forward(pool, life, shaped).await,

@@ -7,7 +7,7 @@
 use super::config::Upstream;
 use super::sender::{Http2Connection, Sender, begin_http2, for_http2};
 use crate::stream::Stream;
-use crate::upload::RequestBody;
+use crate::upload::ForwardedBody;
 use bytes::Bytes;
 use http::uri::Authority;
 use http::{HeaderValue, Request};
@@ -200,7 +200,7 @@ impl Pool {
     }
 
     /// A request in the form that the upstream's version of HTTP has. `None` where it has none.
-    pub(crate) fn formed(&self, request: Request<RequestBody>) -> Option<Request<RequestBody>> {
+    pub(crate) fn formed(&self, request: Request<ForwardedBody>) -> Option<Request<ForwardedBody>> {
         if self.upstream.http2 {
             for_http2(request, self.upstream.tls.is_some(), &self.authority)
         } else {
@@ -258,7 +258,7 @@ fn untrusted(error: &io::Error) -> Denial {
 }
 
 /// Runs a connection to its end; its failures are told to whoever waits for the answer.
-async fn drive(mut connection: Connection<TokioIo<Stream>, RequestBody>, handover: Rc<Handover>) {
+async fn drive(mut connection: Connection<TokioIo<Stream>, ForwardedBody>, handover: Rc<Handover>) {
     if (&mut connection).await.is_ok()
         && let Some(receiver) = handover.take()
     {

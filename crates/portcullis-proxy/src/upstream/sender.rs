@@ -4,7 +4,7 @@
 //! on it, then concerns one request alone.
 
 use crate::stream::Stream;
-use crate::upload::RequestBody;
+use crate::upload::ForwardedBody;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue, TE, TRANSFER_ENCODING};
 use http::uri::{Authority, Scheme, Uri};
 use http::{Request, Response};
@@ -19,12 +19,12 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// Sends requests on a connection.
 pub(crate) enum Sender {
-    Http1(http1::SendRequest<RequestBody>),
-    Http2(http2::SendRequest<RequestBody>),
+    Http1(http1::SendRequest<ForwardedBody>),
+    Http2(http2::SendRequest<ForwardedBody>),
 }
 
 /// What drives a connection of HTTP/2.
-pub(crate) type Http2Connection = http2::Connection<TokioIo<Stream>, RequestBody, OnThisThread>;
+pub(crate) type Http2Connection = http2::Connection<TokioIo<Stream>, ForwardedBody, OnThisThread>;
 
 /// Runs what a connection needs on the worker's own thread.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for OnThisThread {
 pub(crate) async fn begin_http2(
     stream: Stream,
     max_head: u32,
-) -> hyper::Result<(http2::SendRequest<RequestBody>, Http2Connection)> {
+) -> hyper::Result<(http2::SendRequest<ForwardedBody>, Http2Connection)> {
     let mut http = http2::Builder::new(OnThisThread);
     http.max_header_list_size(max_head)
         .initial_stream_window_size(STREAM_WINDOW)
@@ -76,8 +76,8 @@ impl Sender {
     /// Sends a request and waits for the head of its answer.
     pub(crate) async fn send(
         &mut self,
-        request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
+        request: Request<ForwardedBody>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<ForwardedBody>>> {
         match self {
             Sender::Http1(sender) => sender.try_send_request(request).await,
             Sender::Http2(sender) => sender.try_send_request(request).await,
@@ -88,10 +88,10 @@ impl Sender {
 /// Gives a request the form that it has in HTTP/2 (RFC 9113, section 8.3.1). `None` where it has none, which no canonical
 /// target can bring about.
 pub(crate) fn for_http2(
-    mut request: Request<RequestBody>,
+    mut request: Request<ForwardedBody>,
     tls: bool,
     authority: &Authority,
-) -> Option<Request<RequestBody>> {
+) -> Option<Request<ForwardedBody>> {
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     parts.scheme = Some(if tls { Scheme::HTTPS } else { Scheme::HTTP });
     parts.authority = Some(authority.clone());

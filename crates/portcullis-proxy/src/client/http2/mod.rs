@@ -9,6 +9,7 @@
 mod frames;
 
 use self::frames::FrameMeter;
+use crate::client::hyper_body::hyper_body;
 use crate::client::watched::Watched;
 use crate::exchange::life::{Due, FAREWELL, Life};
 use crate::exchange::{Entry, Worker, service};
@@ -22,6 +23,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use portcullis_core::{Code, Conn, Denial};
 use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -261,12 +263,16 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, entry:
     let service = {
         let (worker, streams, conn, entry) =
             (Rc::clone(&worker), Rc::clone(&streams), conn.clone(), Arc::clone(&entry));
-        service_fn(move |mut request: Request<Incoming>| {
+        service_fn(move |request: Request<Incoming>| {
             let life = Rc::new(Life::of_stream(entry.timeouts));
             streams.begin(&life);
-            join_cookies(request.headers_mut());
+            let (mut parts, body) = request.into_parts();
+            join_cookies(&mut parts.headers);
+            let body = hyper_body(body);
+            let answer =
+                service::answer(Rc::clone(&worker), Arc::clone(&entry), life, conn.clone(), parts, body);
             // Boxed, since hyper and the task it becomes move it several times, and it is large.
-            Box::pin(service::answer(Rc::clone(&worker), Arc::clone(&entry), life, conn.clone(), request))
+            Box::pin(async move { Ok::<_, Infallible>(answer.await) })
         })
     };
     let mut http = Builder::new(Spawner(Rc::clone(&streams)));
