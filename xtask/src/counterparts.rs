@@ -28,7 +28,8 @@ pub(crate) fn install() -> Outcome<()> {
         if status.success() { Ok(()) } else { Err(Failure::new(format!("npm ci in {folder}: {status}"))) }
     })?;
     schema_suite::install()?;
-    python::require(&python::SCHEMATHESIS).map(drop)
+    python::require(&python::SCHEMATHESIS)?;
+    python::require_all(&python::HTTP1_READERS).map(drop)
 }
 
 /// Whether npm installed what the lock says: it writes this file last.

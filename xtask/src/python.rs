@@ -3,7 +3,7 @@
 //! Each goes to an environment of its own in the build folder, where the tests look for it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::{Context, Failure, Outcome};
@@ -14,10 +14,46 @@ pub(crate) const SCHEMATHESIS: Package = Package { name: "schemathesis", version
 /// Looks at a server's TLS.
 pub(crate) const SSLYZE: Package = Package { name: "sslyze", version: "6.3.1" };
 
+/// Servers that read HTTP/1.1, each in its own way, and the interpreter that runs them.
+pub(crate) const HTTP1_READERS: Environment = Environment {
+    name: "http1-readers",
+    packages: &["gunicorn==27.0.1", "waitress==3.0.2", "uvicorn==0.54.0", "h11==0.16.0", "httptools==0.9.0"],
+};
+
+/// Several packages that are used together.
+pub(crate) struct Environment {
+    name: &'static str,
+    packages: &'static [&'static str],
+}
+
 /// A package with a program of the same name.
 pub(crate) struct Package {
     name: &'static str,
     version: &'static str,
+}
+
+/// The path of the environment's interpreter, after installing what is not there.
+pub(crate) fn require_all(environment: &Environment) -> Outcome<PathBuf> {
+    let Environment { name, packages } = environment;
+    let home = workspace::root().join("target/counterparts").join(name);
+    // The list is written last, so that an installation that broke off is made again.
+    let list = home.join("installed.txt");
+    let wanted = packages.join("\n");
+    if fs::read_to_string(&list).is_ok_and(|installed| installed == wanted) {
+        return Ok(home.join("bin/python"));
+    }
+    println!("`{name}` is not here, or not as it should be: installing {}.", packages.join(", "));
+    make(&home)?;
+    run(Command::new(home.join("bin/pip")).args(["install", "--quiet"]).args(*packages), "pip install")?;
+    fs::write(&list, wanted).context(|| format!("writing {}", list.display()))?;
+    Ok(home.join("bin/python"))
+}
+
+/// Makes an empty environment.
+fn make(home: &Path) -> Outcome<()> {
+    fs::create_dir_all(home).context(|| format!("making {}", home.display()))?;
+    let python = debian::require("python3", "python3")?;
+    run(Command::new(python).args(["-m", "venv", "."]).current_dir(home), "python3 -m venv (python3-venv)")
 }
 
 /// The path of the package's program, after installing it unless it is there.
@@ -30,9 +66,7 @@ pub(crate) fn require(package: &Package) -> Outcome<PathBuf> {
     }
     let wanted = format!("{name}=={version}");
     println!("`{wanted}` is not here: installing it.");
-    fs::create_dir_all(&home).context(|| format!("making {}", home.display()))?;
-    let python = debian::require("python3", "python3")?;
-    run(Command::new(python).args(["-m", "venv", "."]).current_dir(&home), "python3 -m venv (python3-venv)")?;
+    make(&home)?;
     run(Command::new(home.join("bin/pip")).args(["install", "--quiet", &wanted]), "pip install")?;
     Ok(program)
 }
