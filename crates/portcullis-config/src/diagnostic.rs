@@ -3,6 +3,7 @@
 //! Decides what a diagnostic carries and in which order they come. It does not print; `render` does. Collecting never
 //! stops at the first error, and pushing cannot fail.
 
+use crate::decode::Secret;
 use crate::node::{Node, Value};
 use crate::source::Span;
 
@@ -94,6 +95,7 @@ impl Diagnostic {
 pub struct Diagnostics {
     items: Vec<Diagnostic>,
     concealed: Vec<Span>,
+    variables: Vec<(Secret, String)>,
     errors: usize,
 }
 
@@ -128,6 +130,19 @@ impl Diagnostics {
             Value::Sequence(items) => items.iter().for_each(|item| self.conceal_values(item)),
             Value::Mapping(entries) => entries.iter().for_each(|entry| self.conceal_values(&entry.value)),
         }
+    }
+
+    /// Notes what a variable of the environment gave: whoever prints a message shows `name`, such as `${TOKEN}`, in place of
+    /// the value. Values of fewer than four bytes are not kept: no secret is that short, and they stand in every text.
+    pub fn conceal_variable(&mut self, value: &str, name: impl Into<String>) {
+        if value.len() >= 4 && !self.variables.iter().any(|(known, _)| known.expose() == value) {
+            self.variables.push((Secret::new(value), name.into()));
+        }
+    }
+
+    /// What variables of the environment gave, and what is shown in its place.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables.iter().map(|(value, name)| (value.expose(), name.as_str()))
     }
 
     /// The places that must never be shown, in no particular order.
@@ -172,6 +187,7 @@ impl Diagnostics {
         self.errors += other.errors;
         self.items.extend(other.items);
         self.concealed.extend(other.concealed);
+        self.variables.extend(other.variables);
     }
 
     /// Puts a better error in the place of an earlier, less telling one; false when there was none at `index`.

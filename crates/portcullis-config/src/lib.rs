@@ -8,6 +8,8 @@
 //! |--------------|-----------------------------------------------------------------------------------|
 //! | [`source`]   | byte offsets, lines and columns                                                   |
 //! | [`yaml`]     | which YAML is accepted, and the limits                                            |
+//! | [`files`]    | how several files become one document                                             |
+//! | [`variables`] | how `${NAME}` in a value becomes what the environment says                       |
 //! | [`node`]     | the tree, and what an unquoted scalar means                                       |
 //! | [`decode`]   | how a node becomes a value: numbers, text, durations, secrets, lists, mappings    |
 //! | [`object!`], [`keyword!`] | a struct or a set of words, its decoding and its schema, declared once |
@@ -36,11 +38,13 @@
 
 pub mod decode;
 pub mod diagnostic;
+pub mod files;
 pub mod node;
 pub mod render;
 pub mod schema;
 pub mod source;
 pub mod suggest;
+pub mod variables;
 pub mod yaml;
 
 pub use decode::{

@@ -23,7 +23,8 @@ pub enum Style {
 
 /// Prints the diagnostics of one document.
 pub struct Renderer<'a> {
-    source: Option<&'a Source>,
+    /// In the order of their offsets.
+    sources: Vec<&'a Source>,
     diagnostics: &'a Diagnostics,
     /// Sorted and without overlap, so that a line finds its own quickly.
     concealed: Vec<Span>,
@@ -31,9 +32,29 @@ pub struct Renderer<'a> {
 }
 
 impl<'a> Renderer<'a> {
-    /// `source` is `None` for a document that was made in code; its diagnostics show the path instead of a line.
-    pub fn new(diagnostics: &'a Diagnostics, source: Option<&'a Source>, style: Style) -> Self {
-        Self { source, diagnostics, concealed: merged(diagnostics.concealed()), style }
+    /// `sources` are the files of the document: `None` for one that was made in code, whose diagnostics show the path
+    /// instead of a line.
+    pub fn new(
+        diagnostics: &'a Diagnostics,
+        sources: impl IntoIterator<Item = &'a Source>,
+        style: Style,
+    ) -> Self {
+        let sources = sources.into_iter().collect();
+        Self { sources, diagnostics, concealed: merged(diagnostics.concealed()), style }
+    }
+
+    fn source(&self, span: Span) -> Option<&'a Source> {
+        self.sources.iter().copied().find(|source| source.holds(span))
+    }
+
+    /// A text of a diagnostic as it may be shown: without what variables of the environment gave, and visible.
+    fn shown(&self, text: &str) -> String {
+        visible(&self.without_variables(text))
+    }
+
+    // SECURITY: a value that a variable gave may be a secret (tests::what_a_variable_gave_is_not_printed).
+    fn without_variables(&self, text: &str) -> String {
+        self.diagnostics.variables().fold(text.to_owned(), |text, (value, name)| text.replace(value, name))
     }
 
     /// All diagnostics in the order of the document, an empty line between them. The closing count is the caller's.
@@ -54,19 +75,17 @@ impl<'a> Renderer<'a> {
         let mut out = format!(
             "{}{}\n",
             paint.head(&format!("{}[{}]", diagnostic.severity.as_str(), diagnostic.code)),
-            paint.strong(&format!(": {}", visible(&diagnostic.message))),
+            paint.strong(&format!(": {}", self.shown(&diagnostic.message))),
         );
-        let located = self.source.filter(|source| diagnostic.span.start <= source.text().len());
-        let gutter = located.map_or(1, |source| {
-            let spans = diagnostic.related.iter().map(|related| related.span).chain([diagnostic.span]);
-            let lines = spans.filter(|span| !span.is_none()).map(|span| source.position(span.start).line);
-            lines.max().unwrap_or(1).to_string().len()
-        });
+        let located = self.source(diagnostic.span);
+        let spans = diagnostic.related.iter().map(|related| related.span).chain([diagnostic.span]);
+        let lines = spans.filter_map(|span| Some(self.source(span)?.position(span.start).line));
+        let gutter = lines.max().unwrap_or(1).to_string().len();
         if let Some(source) = located {
             let label = diagnostic.label.as_deref().unwrap_or("");
             self.place(&mut out, source, Place { span: diagnostic.span, label, gutter, main: true }, paint);
             for related in &diagnostic.related {
-                if related.span.start <= source.text().len() {
+                if let Some(source) = self.source(related.span) {
                     let place = Place { span: related.span, label: &related.label, gutter, main: false };
                     self.place(&mut out, source, place, paint);
                 }
@@ -75,12 +94,12 @@ impl<'a> Renderer<'a> {
             let path = if diagnostic.path.is_empty() { "the document's root" } else { &diagnostic.path };
             out.push_str(&format!("  {} {}\n", paint.gutter("at"), visible(path)));
             if let Some(label) = &diagnostic.label {
-                out.push_str(&format!("  {} {}\n", paint.gutter("="), visible(label)));
+                out.push_str(&format!("  {} {}\n", paint.gutter("="), self.shown(label)));
             }
         }
         if let Some(help) = &diagnostic.help {
             let margin = if located.is_some() { " ".repeat(gutter + 1) } else { "  ".to_owned() };
-            out.push_str(&format!("{margin}{} help: {}\n", paint.gutter("="), visible(help)));
+            out.push_str(&format!("{margin}{} help: {}\n", paint.gutter("="), self.shown(help)));
         }
         out
     }
@@ -91,19 +110,19 @@ impl<'a> Renderer<'a> {
         let mut object = serde_json::Map::new();
         object.insert("code".into(), json!(diagnostic.code));
         object.insert("severity".into(), json!(diagnostic.severity.as_str()));
-        object.insert("message".into(), json!(diagnostic.message));
+        object.insert("message".into(), json!(self.without_variables(&diagnostic.message)));
         object.insert("path".into(), json!(diagnostic.path));
         self.position_json(&mut object, diagnostic.span);
         if let Some(label) = &diagnostic.label {
-            object.insert("label".into(), json!(label));
+            object.insert("label".into(), json!(self.without_variables(label)));
         }
         if let Some(help) = &diagnostic.help {
-            object.insert("help".into(), json!(help));
+            object.insert("help".into(), json!(self.without_variables(help)));
         }
         if !diagnostic.related.is_empty() {
             let related = diagnostic.related.iter().map(|related| {
                 let mut object = serde_json::Map::new();
-                object.insert("label".into(), json!(related.label));
+                object.insert("label".into(), json!(self.without_variables(&related.label)));
                 self.position_json(&mut object, related.span);
                 serde_json::Value::Object(object)
             });
@@ -113,7 +132,7 @@ impl<'a> Renderer<'a> {
     }
 
     fn position_json(&self, object: &mut serde_json::Map<String, serde_json::Value>, span: Span) {
-        let Some(source) = self.source.filter(|source| span.start <= source.text().len()) else { return };
+        let Some(source) = self.source(span) else { return };
         let (start, end) = (source.position(span.start), source.position(span.end));
         object.insert("file".into(), json!(source.name()));
         object.insert("line".into(), json!(start.line));
@@ -129,7 +148,7 @@ impl<'a> Renderer<'a> {
         let number = format!("{:>width$} |", position.line, width = place.gutter);
         let excerpt = excerpt(source, place.span, &self.concealed);
         let mark = if place.main { "^" } else { "-" };
-        let marks = format!("{} {}", mark.repeat(excerpt.width), visible(place.label));
+        let marks = format!("{} {}", mark.repeat(excerpt.width), self.shown(place.label));
         let marks = if place.main { paint.head(marks.trim_end()) } else { paint.gutter(marks.trim_end()) };
         let name = visible(source.name());
         out.push_str(&format!(

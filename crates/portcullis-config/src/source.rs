@@ -2,6 +2,9 @@
 //!
 //! Decides how a byte offset becomes a line and a column. It does not read files and knows nothing of YAML. An offset
 //! outside the text is answered with the nearest position inside it, never with a panic.
+//!
+//! A document may be made of several files. Each has its own range of offsets, so that a [`Span`] says by itself in which
+//! file it lies: [`Source::following`] gives a file the range after that of the one before.
 
 use std::fmt;
 
@@ -10,7 +13,9 @@ use std::fmt;
 pub struct Source {
     name: String,
     text: String,
-    /// The offset at which each line starts; the first is always 0.
+    /// The offset of the first byte among all files of the document.
+    base: usize,
+    /// Where in the text each line starts; the first is always 0.
     line_starts: Vec<usize>,
 }
 
@@ -19,7 +24,29 @@ impl Source {
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
         let text = text.into();
         let line_starts = line_starts(&text);
-        Self { name: name.into(), text, line_starts }
+        Self { name: name.into(), text, base: 0, line_starts }
+    }
+
+    /// The next file of the document that `self` belongs to: its offsets begin after those of `self`.
+    #[must_use]
+    pub fn following(&self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        // One offset lies between two files, so that the end of one is not the start of the next.
+        Self { base: self.base + self.text.len() + 1, ..Self::new(name, text) }
+    }
+
+    /// The offset of the first byte among all files of the document; 0 for the first file.
+    pub fn base(&self) -> usize {
+        self.base
+    }
+
+    /// Whether a span lies in this file.
+    pub fn holds(&self, span: Span) -> bool {
+        (self.base..=self.base + self.text.len()).contains(&span.start)
+    }
+
+    /// The whole file.
+    pub fn span(&self) -> Span {
+        Span::new(self.base, self.base + self.text.len())
     }
 
     /// The name that diagnostics print, usually the path as the user gave it.
@@ -34,9 +61,9 @@ impl Source {
 
     /// The line and column of a byte offset.
     pub fn position(&self, offset: usize) -> Position {
-        let line = self.line_index(offset);
-        let start = self.line_starts.get(line).copied().unwrap_or(0);
         let end = self.floor(offset);
+        let line = self.line_starts.partition_point(|start| *start <= end).saturating_sub(1);
+        let start = self.line_starts.get(line).copied().unwrap_or(0);
         let column = self.text.get(start..end).map_or(0, |before| before.chars().count());
         Position { line: line + 1, column: column + 1 }
     }
@@ -50,7 +77,7 @@ impl Source {
         let text = self.text.get(start..end).unwrap_or("");
         let text = text.strip_suffix('\n').unwrap_or(text);
         let text = text.strip_suffix('\r').unwrap_or(text);
-        Span::new(start, start + text.len())
+        Span::new(self.base + start, self.base + start + text.len())
     }
 
     /// The text of a line without its line break. Lines count from 1; a line that does not exist is empty.
@@ -60,16 +87,14 @@ impl Source {
 
     /// The text of a span, empty when the span is not inside the text.
     pub fn slice(&self, span: Span) -> &str {
-        self.text.get(span.start..span.end).unwrap_or("")
+        let local = |offset: usize| offset.checked_sub(self.base);
+        let range = local(span.start).zip(local(span.end));
+        range.and_then(|(start, end)| self.text.get(start..end)).unwrap_or("")
     }
 
-    fn line_index(&self, offset: usize) -> usize {
-        self.line_starts.partition_point(|start| *start <= offset).saturating_sub(1)
-    }
-
-    /// The nearest character boundary at or before `offset`.
-    fn floor(&self, offset: usize) -> usize {
-        self.text.floor_char_boundary(offset.min(self.text.len()))
+    /// The nearest character boundary at or before `offset`, counted in this text.
+    pub(crate) fn floor(&self, offset: usize) -> usize {
+        self.text.floor_char_boundary(offset.saturating_sub(self.base).min(self.text.len()))
     }
 }
 
@@ -165,6 +190,21 @@ mod tests {
         assert_eq!(source.slice(Span::NONE), "");
         assert_eq!(source.line(0), "");
         assert_eq!(source.line(usize::MAX - 1), "");
+    }
+
+    #[test]
+    fn each_file_of_a_document_has_offsets_of_its_own() {
+        let first = Source::new("a.yaml", "a: 1\n");
+        let second = first.following("b.yaml", "b: 2\nc: 3\n");
+        let span = Span::new(second.base() + 5, second.base() + 6);
+        assert!(second.holds(span) && !first.holds(span));
+        assert!(
+            first.holds(Span::new(5, 5)) && !second.holds(Span::new(5, 5)),
+            "the end of a file belongs to it"
+        );
+        assert_eq!((second.slice(span), second.position(span.start)), ("c", Position { line: 2, column: 1 }));
+        assert_eq!(second.slice(second.line_span(2)), "c: 3");
+        assert_eq!(first.slice(span), "");
     }
 
     #[test]

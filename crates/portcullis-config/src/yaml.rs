@@ -115,7 +115,7 @@ impl<'a> Builder<'a> {
         if event.tag().is_some() {
             self.refuse_tag(span);
         }
-        let span = bytes(span);
+        let span = place_of(self.source, span);
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
@@ -255,7 +255,7 @@ impl<'a> Builder<'a> {
     }
 
     fn refuse_tag(&mut self, span: &granit_parser::Span) {
-        let at = span.tag_span().map_or_else(|| bytes(span), |tag| bytes(&tag));
+        let at = place_of(self.source, &span.tag_span().unwrap_or(*span));
         self.error("config.tag", at, "YAML tags are not supported")
             .help("remove the tag; put text in quotes instead");
     }
@@ -347,13 +347,18 @@ impl<'a> Builder<'a> {
         let offset = text.floor_char_boundary(offset.min(text.len()));
         let width = text.get(offset..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
         let message = format!("this is not YAML: {}", error.info());
-        self.error("config.syntax", Span::new(offset, offset + width), message);
+        let offset = self.source.base() + offset;
+        let variable = self.source.line(self.source.position(offset).line).contains("${");
+        let problem = self.error("config.syntax", Span::new(offset, offset + width), message);
+        if variable {
+            problem.help("inside `{ }` or `[ ]`, a variable is written in quotes: `\"${NAME}\"`");
+        }
         Stop { offset }
     }
 
     fn finish(self) -> Option<Node> {
         if self.root.is_none() {
-            let span = Span::new(0, 0);
+            let span = Span::new(self.source.base(), self.source.base());
             self.diagnostics.push(Diagnostic::new(
                 "config.empty",
                 Severity::Error,
@@ -399,10 +404,12 @@ impl Size {
     }
 }
 
-fn bytes(span: &granit_parser::Span) -> Span {
+/// Where an event stands among all files of the document.
+fn place_of(source: &Source, span: &granit_parser::Span) -> Span {
+    let base = source.base();
     match (span.start.byte_offset(), span.end.byte_offset()) {
-        (Some(start), Some(end)) => Span::new(start, end),
-        (Some(start), None) => Span::new(start, start),
+        (Some(start), Some(end)) => Span::new(base + start, base + end),
+        (Some(start), None) => Span::new(base + start, base + start),
         (None, _) => Span::NONE,
     }
 }

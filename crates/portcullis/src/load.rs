@@ -4,18 +4,22 @@ use crate::compile::{Blueprint, compile};
 use crate::document::{GatewayConfig, ListenerConfig, RouteConfig};
 pub use portcullis_config::Context;
 use portcullis_config::{
-    Decode, Diagnostics, Node, Renderer, Source, Style, Value, document_schema, from_json, yaml,
+    Decode, Diagnostics, Node, Renderer, Source, Span, Style, Value, document_schema, files, from_json,
 };
 use portcullis_proxy::Handler;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The top-level keys below which each name may stand in another file.
+const NAMED: [&str; 0] = [];
 
 /// A configuration that was read: what is to run, if it can, and everything there is to say of it.
 pub struct Loaded {
     blueprint: Option<Blueprint>,
     diagnostics: Diagnostics,
-    source: Option<Source>,
+    sources: Vec<Source>,
+    included: Vec<PathBuf>,
 }
 
 impl Loaded {
@@ -31,8 +35,8 @@ impl Loaded {
 
     /// Reads a configuration from a text called `name`.
     pub fn yaml(name: &str, text: String, mut cx: Context) -> Loaded {
-        let source = Source::new(name, text);
-        let node = yaml::parse(&source, &mut cx.diagnostics);
+        let files::Document { node, sources, included } =
+            files::read(Source::new(name, text), &NAMED, &mut cx);
         let config = node.as_ref().and_then(|node| GatewayConfig::decode(node, &mut cx));
         // SECURITY: any error refuses the document, also one that left a readable value (tests/config/codes.rs).
         let blueprint = match config.filter(|_| !cx.diagnostics.has_errors()) {
@@ -44,20 +48,28 @@ impl Loaded {
                 None
             }
         };
-        Loaded { blueprint, diagnostics: cx.diagnostics, source: Some(source) }
+        Loaded { blueprint, diagnostics: cx.diagnostics, sources, included }
     }
 
     /// Reads a configuration that a program made.
     pub(crate) fn code(json: serde_json::Value, handlers: Vec<Arc<dyn Handler>>) -> Loaded {
         let mut cx = Context::for_code();
         let config = from_json::<GatewayConfig>(json, &mut cx);
+        if config.as_ref().is_some_and(|config| !config.include.is_empty()) {
+            cx.error("config.include", Span::NONE, "a configuration made in code includes no files");
+        }
         let blueprint = config.and_then(|config| compile(&config, handlers, &mut cx));
-        Loaded { blueprint, diagnostics: cx.diagnostics, source: None }
+        Loaded { blueprint, diagnostics: cx.diagnostics, sources: Vec::new(), included: Vec::new() }
     }
 
     /// What is to run; `None` if anything is wrong.
     pub fn blueprint(&self) -> Option<&Blueprint> {
         self.blueprint.as_ref()
+    }
+
+    /// The files that the configuration includes, in the order in which they were read.
+    pub fn included(&self) -> &[PathBuf] {
+        &self.included
     }
 
     /// How many errors there are.
@@ -72,12 +84,12 @@ impl Loaded {
 
     /// All diagnostics as text.
     pub fn text(&self, style: Style) -> String {
-        Renderer::new(&self.diagnostics, self.source.as_ref(), style).text()
+        Renderer::new(&self.diagnostics, &self.sources, style).text()
     }
 
     /// All diagnostics as JSON, an object each.
     pub fn json(&self) -> serde_json::Value {
-        Renderer::new(&self.diagnostics, self.source.as_ref(), Style::Plain).json()
+        Renderer::new(&self.diagnostics, &self.sources, Style::Plain).json()
     }
 
     /// What is to run.

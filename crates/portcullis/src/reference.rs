@@ -44,6 +44,10 @@ const RULES: &str = "
 - A *mapping* has keys of its own; the link leads to them. Where a list of mappings is asked for, each has these keys.
 - What a route says under `security` takes the place of the gateway's section of the same name; what it does not mention,
   it inherits.
+- `${NAME}` in a value is replaced by an environment variable, `${NAME:-default}` where it may be unset or empty; `$$` is a
+  dollar. An unset variable is an error. Keys are never substituted, and what a variable gave cannot add keys or lines.
+  Unquoted, `${LIMIT}` can be a number; inside `{ }` or `[ ]`, write it in quotes.
+- `include` adds more files; a relative path is relative to the file that holds it.
 - Weak choices have longer names: `public`, `insecure_*`. One search finds them all.
 
 This page is written from the code: `cargo xtask gen`.

@@ -3,6 +3,7 @@
 //! Decides how the path of a value is kept and what decoding may see of the process: an environment lookup and a folder,
 //! both given by the caller. Reporting cannot fail.
 
+use std::collections::HashSet;
 use std::env::VarError;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,14 @@ pub struct Context {
     pub diagnostics: Diagnostics,
     path: ValuePath,
     origin: Origin,
-    base_dir: PathBuf,
+    /// The folder of each file of the document, by the offset at which the file begins; never empty.
+    folders: Vec<(usize, PathBuf)>,
+    /// The places whose text a variable of the environment gave.
+    substituted: HashSet<Span>,
+    /// The places whose value is not known, which was reported.
+    unknown: HashSet<Span>,
+    /// Takes what would be said of such a value.
+    unsaid: Diagnostic,
     environment: Environment,
 }
 
@@ -42,7 +50,10 @@ impl Context {
             diagnostics: Diagnostics::new(),
             path: ValuePath::default(),
             origin: Origin::File,
-            base_dir: base_dir.into(),
+            folders: vec![(0, base_dir.into())],
+            substituted: HashSet::new(),
+            unknown: HashSet::new(),
+            unsaid: Diagnostic::new("config.unreadable", Severity::Error, Span::NONE, ""),
             environment: Box::new(|name| std::env::var(name)),
         }
     }
@@ -72,9 +83,33 @@ impl Context {
         self.path.as_str()
     }
 
-    /// A path written in the document, relative to the document's folder unless it is absolute.
-    pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
-        self.base_dir.join(path)
+    /// A path written at `at`, relative to the folder of the file that holds it unless it is absolute.
+    pub fn resolve(&self, at: Span, path: impl AsRef<Path>) -> PathBuf {
+        // What was made in code stands in no file; its folder is the first one.
+        let offset = if at.is_none() { 0 } else { at.start };
+        let after = self.folders.partition_point(|(start, _)| *start <= offset);
+        let folder = self.folders.get(after.saturating_sub(1)).map_or(Path::new(""), |(_, folder)| folder);
+        folder.join(path)
+    }
+
+    /// Adds a file of the document, whose offsets begin at `base`, after those of all files before it.
+    pub(crate) fn add_folder(&mut self, base: usize, folder: PathBuf) {
+        self.folders.push((base, folder));
+    }
+
+    /// Notes that a variable of the environment gave the text at a place.
+    pub(crate) fn note_substituted(&mut self, at: Span) {
+        self.substituted.insert(at);
+    }
+
+    /// Notes that the value at a place is not known, after an error said why: nothing more is said of it.
+    pub(crate) fn note_unknown(&mut self, at: Span) {
+        self.unknown.insert(at);
+    }
+
+    /// Whether a variable of the environment gave the text at a place, or a part of it.
+    pub fn is_substituted(&self, at: Span) -> bool {
+        self.substituted.contains(&at)
     }
 
     /// The value of an environment variable.
@@ -174,6 +209,10 @@ impl Context {
     ) -> &mut Diagnostic {
         let mut diagnostic = Diagnostic::new(code, severity, span, message);
         diagnostic.path = self.path.as_str().to_owned();
+        if self.unknown.contains(&span) && self.diagnostics.has_errors() {
+            self.unsaid = diagnostic;
+            return &mut self.unsaid;
+        }
         self.diagnostics.push(diagnostic)
     }
 }

@@ -195,7 +195,7 @@ impl Decode for SocketAddr {
     }
 }
 
-/// Relative to the document's folder. The file need not exist yet.
+/// Relative to the folder of the file that names it. The file need not exist yet.
 impl Decode for PathBuf {
     fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
         let text = cx.text(node)?;
@@ -203,7 +203,7 @@ impl Decode for PathBuf {
             cx.error("config.invalid_path", node.span, "this is not the path of a file");
             return None;
         }
-        Some(cx.resolve(text))
+        Some(cx.resolve(node.span, text))
     }
 
     fn schema(_: &mut Definitions) -> serde_json::Value {

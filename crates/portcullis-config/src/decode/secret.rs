@@ -135,7 +135,7 @@ fn literal(node: &Node, cx: &mut Context) -> Option<Secret> {
 fn from_literal(node: &Node, cx: &mut Context) -> Option<Secret> {
     let text = Zeroizing::new(cx.text(node)?.to_owned());
     let secret = not_empty(text, "the secret", node.span, cx)?;
-    if cx.origin() == Origin::File {
+    if cx.origin() == Origin::File && !cx.is_substituted(node.span) {
         cx.warning("config.literal_secret", node.span, "a secret stands in the configuration itself")
             .label("whoever can read this file has it")
             .help("use `{ env: NAME }` or `{ file: PATH }`");
@@ -171,7 +171,7 @@ fn from_env(node: &Node, cx: &mut Context) -> Option<Secret> {
 
 fn from_file(node: &Node, cx: &mut Context) -> Option<Secret> {
     let name = cx.text(node)?;
-    let path = cx.resolve(name);
+    let path = cx.resolve(node.span, name);
     let shown = quoted(&path.to_string_lossy());
     match read(&path) {
         Ok(mut text) => {

@@ -30,10 +30,9 @@ pub(super) struct Excerpt {
 /// The line in which `span` starts. `concealed` is sorted and without overlap.
 pub(super) fn excerpt(source: &Source, span: Span, concealed: &[Span]) -> Excerpt {
     let line = source.line_span(source.position(span.start).line);
-    let text = source.text();
-    let from = text.floor_char_boundary(span.start.saturating_sub(REACH)).max(line.start);
-    let to =
-        text.floor_char_boundary(span.start.saturating_add(REACH).min(text.len())).min(line.end).max(from);
+    let base = source.base();
+    let from = (base + source.floor(span.start.saturating_sub(REACH))).max(line.start);
+    let to = (base + source.floor(span.start.saturating_add(REACH))).min(line.end).max(from);
 
     let mut pieces: Vec<Piece> = Vec::new();
     let mut hidden_until = from;

@@ -211,3 +211,14 @@ proptest! {
         crate::Renderer::new(&diagnostics, Some(&source), crate::Style::Colour).text();
     }
 }
+
+#[test]
+fn a_variable_without_quotes_between_brackets_says_so() {
+    let source = Source::new("a.yaml", "a: { b: ${NAME} }\n");
+    let mut diagnostics = Diagnostics::new();
+    assert!(parse(&source, &mut diagnostics).is_none());
+    assert!(
+        diagnostics.sorted()[0].help.as_deref().is_some_and(|help| help.contains("in quotes")),
+        "{diagnostics:?}"
+    );
+}

@@ -31,13 +31,18 @@ pub use tls::{
 pub use upstream::{HANDLER_SCHEME, UpstreamConfig, UpstreamTarget, UpstreamTlsConfig};
 
 use portcullis_checks::{Cidr, OpenapiConfig, SecurityConfig};
-use portcullis_config::{Secret, Spanned, object};
+use portcullis_config::{OneOrMany, Secret, Spanned, object};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 object! {
     /// The configuration of a Portcullis gateway.
     pub struct GatewayConfig {
+        /// More files of this configuration, as paths or patterns such as `routes/*.yaml`, relative to the file that
+        /// names them. Lists are joined in the order of the files; a pattern's files are taken by name. Anything else may
+        /// stand in one file only: no file overrides another. Included files may include others. Keys at the top of a
+        /// file that begin with `x-` are ignored, for anchors.
+        pub include: OneOrMany<String> = OneOrMany(Vec::new()),
         /// Where the gateway listens. At least one.
         pub listeners: Vec<ListenerConfig>,
         /// What judges the requests of every route, unless the route says otherwise.

@@ -358,6 +358,7 @@ limits:
   max_header_size: 4KiB
   max_headers_size: 16KiB
   max_held_size: 16MiB
+include: [included/*.yaml]
 trusted_proxies: [10.0.0.0/8]
 access_log:
   file: access.log

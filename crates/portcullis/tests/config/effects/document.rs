@@ -100,6 +100,15 @@ pub(crate) const ROWS: &[DocumentRow] = &[
     }),
     ("workers", || assert_eq!(open(&json!({ "workers": 3 })).front.workers.get(), 3)),
     ("drain", || assert_eq!(open(&json!({ "drain": "7s" })).front.drain, SECONDS(7))),
+    ("include", || {
+        let gate = open(&json!({ "include": ["included/*.yaml"] }));
+        gate.send(request("GET", "/reports/7", &[])).permitted();
+        gate.send(get(&[])).permitted();
+        assert_eq!(
+            open(&json!({})).send(request("GET", "/reports/7", &[])).refusal(),
+            Some(Code::RouteNotFound)
+        );
+    }),
     ("routes", || assert_eq!(open(&json!({})).plan.routes.iter().count(), 1)),
     ("routes[].path", || {
         let gate = route(json!({ "path": "/files/{*rest}" }));
