@@ -38,7 +38,7 @@ pub struct Document {
 
 /// Reads a document from `source` and the files that it includes. `named` are the top-level keys below which each name may
 /// be given by another file, such as `upstreams`. Variables are substituted.
-pub fn read(source: Source, named: &[&str], cx: &mut Context) -> Document {
+pub fn read(source: &Source, named: &[&str], cx: &mut Context) -> Document {
     let mut reader = Reader {
         named,
         sources: vec![source.clone()],
@@ -46,7 +46,7 @@ pub fn read(source: Source, named: &[&str], cx: &mut Context) -> Document {
         seen: HashMap::new(),
         root: Vec::new(),
     };
-    let node = reader.file(&source, cx).map(|span| Node { value: Value::Mapping(reader.root), span });
+    let node = reader.file(source, cx).map(|span| Node { value: Value::Mapping(reader.root), span });
     Document { node, sources: reader.sources, included: reader.included }
 }
 

@@ -36,7 +36,7 @@ impl Loaded {
     /// Reads a configuration from a text called `name`.
     pub fn yaml(name: &str, text: String, mut cx: Context) -> Loaded {
         let files::Document { node, sources, included } =
-            files::read(Source::new(name, text), &NAMED, &mut cx);
+            files::read(&Source::new(name, text), &NAMED, &mut cx);
         let config = node.as_ref().and_then(|node| GatewayConfig::decode(node, &mut cx));
         // SECURITY: any error refuses the document, also one that left a readable value (tests/config/codes.rs).
         let blueprint = match config.filter(|_| !cx.diagnostics.has_errors()) {

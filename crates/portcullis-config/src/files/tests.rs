@@ -19,7 +19,7 @@ impl Folder {
     fn read(&self) -> (Document, Context, String) {
         let text = std::fs::read_to_string(self.0.join("main.yaml")).unwrap();
         let mut cx = Context::for_file(&self.0).with_environment(|_| Err(std::env::VarError::NotPresent));
-        let document = super::read(Source::new("main.yaml", text), &["upstreams"], &mut cx);
+        let document = super::read(&Source::new("main.yaml", text), &["upstreams"], &mut cx);
         let text = Renderer::new(&cx.diagnostics, &document.sources, Style::Plain).text();
         (document, cx, text.replace(&format!("{}/", self.0.display()), ""))
     }
