@@ -8,7 +8,7 @@ use crate::inspect::openapi::config::CompiledKey;
 use crate::shape::identity_token::PublishedKeys;
 use portcullis_config::{Context, Span};
 use portcullis_core::endpoint::Served;
-use portcullis_core::{Consumer, ConsumerId, Consumers, Job, KeyRecord, KeySetId, LimitId};
+use portcullis_core::{Consumer, ConsumerId, Consumers, Job, KeyRecord, KeySetId, LimitId, MethodId};
 use portcullis_openapi::Api;
 use portcullis_store::MemoryKeys;
 use std::collections::BTreeMap;
@@ -41,6 +41,7 @@ pub struct Build {
     /// The OpenAPI documents so far, so that each is compiled once.
     pub(crate) documents: Vec<(CompiledKey, Arc<Api>)>,
     limits: u32,
+    methods: u32,
 }
 
 impl Build {
@@ -62,6 +63,7 @@ impl Build {
             logins: Vec::new(),
             documents: Vec::new(),
             limits: 0,
+            methods: 0,
         }
     }
 
@@ -79,6 +81,12 @@ impl Build {
     pub fn new_limit(&mut self) -> LimitId {
         self.limits += 1;
         LimitId(self.limits - 1)
+    }
+
+    /// A number for a method of authentication that no other one has.
+    pub fn new_method(&mut self) -> MethodId {
+        self.methods += 1;
+        MethodId(self.methods - 1)
     }
 
     /// How many limits there are.

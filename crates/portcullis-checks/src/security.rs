@@ -20,7 +20,7 @@ use portcullis_config::private::FieldDeclaration;
 use portcullis_config::{
     Context, Decode, DecodeFields, Definitions, Fields, Node, ObjectSchema, OneOrMany, Span, Spanned,
 };
-use portcullis_core::{Authentication, Controls, Inspection};
+use portcullis_core::{Authentication, Controls, Inspection, KeptCredential};
 
 /// Declares [`SecurityConfig`] with a key for each section, and all that is done with every section.
 macro_rules! sections {
@@ -184,7 +184,12 @@ impl CompiledSecurity {
             RouteAuthentication::Required => parts.iter().find_map(|part| part.authentication())?.clone(),
         };
         let mut controls = Controls {
-            kept_credentials: authentication.methods().iter().flat_map(|method| method.forwarded()).collect(),
+            kept_credentials: authentication
+                .methods()
+                .iter()
+                .flat_map(|method| method.forwarded())
+                .map(|(method, location)| KeptCredential { location, by: Some(method) })
+                .collect(),
             screen: Vec::new(),
             authentication,
             authorize: Vec::new(),

@@ -6,7 +6,7 @@
 use crate::denial::Denial;
 use crate::effects::{Count, Effects, Step};
 use crate::plan::CredentialLocation;
-use crate::principal::Principal;
+use crate::principal::{Evidence, MethodId, Principal};
 use crate::stage::Facts;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -99,10 +99,10 @@ pub type AnswerFields = Vec<(HeaderName, HeaderValue)>;
 /// What an authentication method says of a request.
 #[derive(Debug)]
 pub enum Authn {
-    /// The request is from this principal.
-    Claim(Principal),
+    /// The request is from whom this evidence names.
+    Claim(Evidence),
     /// The same, and the answer tells the client something for next time.
-    ClaimAndTell(Principal, AnswerFields),
+    ClaimAndTell(Evidence, AnswerFields),
     /// The request carries this method's credential, and it is bad. No other method is asked.
     Deny(Denial),
     /// The request does not carry this method's credential at all. Never said of a bad one.
@@ -128,10 +128,49 @@ pub trait Authenticate: Check {
     /// Where its credential stands in a request; it is taken away there before anything is forwarded.
     fn credentials(&self) -> Vec<CredentialLocation>;
 
-    /// Which of these the operator wants forwarded all the same.
-    fn forwarded(&self) -> Vec<CredentialLocation> {
+    /// Which of these the operator wants forwarded all the same, each where this method took part in establishing the
+    /// principal.
+    fn forwarded(&self) -> Vec<(MethodId, CredentialLocation)> {
         Vec::new()
     }
+
+    /// Which of its methods answer a security scheme of an API description. Those that are not named do not.
+    fn answers(&self, scheme: &SecurityScheme<'_>) -> Vec<(MethodId, Answers)>;
+}
+
+/// A security scheme, as the description of an API names the credential that it wants (OpenAPI 3.1, section 4.8.27).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecurityScheme<'a> {
+    /// What the description calls it.
+    pub name: &'a str,
+    /// What it is.
+    pub kind: SchemeKind<'a>,
+}
+
+/// What a security scheme is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SchemeKind<'a> {
+    /// A key that stands here.
+    Key(CredentialLocation),
+    /// HTTP authentication by this scheme, in lower case, such as `bearer`.
+    Http(&'a str),
+    /// OAuth 2, with the URLs of the authorization server that its flows name.
+    OAuth2(&'a [String]),
+    /// OpenID Connect, with the URL of the provider's metadata.
+    OpenIdConnect(&'a str),
+    /// A client certificate.
+    MutualTls,
+}
+
+/// How sure it is that a method takes the credential that a scheme means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// It does: what the scheme says fits this method alone.
+    Certainly,
+    /// It takes such a credential, and the scheme does not say whose.
+    Possibly,
+    /// It takes such a credential of somebody else than the scheme says.
+    Foreign,
 }
 
 /// Decides whether the principal may.

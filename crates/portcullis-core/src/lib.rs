@@ -54,8 +54,8 @@ pub mod stage;
 pub use answer::refusal;
 pub use body::{BodyRefused, Capped};
 pub use check::{
-    AnswerFields, Authenticate, Authentication, Authn, Authorize, Check, CheckId, Control, Guarded, Inspect,
-    InspectAnswer, Inspected, Mode, Quota, Screen, Shape, Wants,
+    AnswerFields, Answers, Authenticate, Authentication, Authn, Authorize, Check, CheckId, Control, Guarded,
+    Inspect, InspectAnswer, Inspected, Mode, Quota, SchemeKind, Screen, SecurityScheme, Shape, Wants,
 };
 pub use claims::{Claim, ClaimPath};
 pub use conn::{ClientCertificate, Conn, Transport};
@@ -69,8 +69,10 @@ pub use head::{Head, HeadPolicy, Once};
 pub use held::{HeldMemory, Holding, Taken};
 pub use method::MethodSet;
 pub use permit::Permit;
-pub use plan::{Controls, CredentialLocation, ErrorDetail, Inspection, Plan, Snapshot};
-pub use principal::{Consumer, ConsumerId, Consumers, Fingerprint, Identity, Principal, Subject};
+pub use plan::{Controls, CredentialLocation, ErrorDetail, Inspection, KeptCredential, Plan, Snapshot};
+pub use principal::{
+    Consumer, ConsumerId, Consumers, Evidence, Fingerprint, Identity, MethodId, Principal, Subject,
+};
 pub use record::{Outcome, Record, RecordSink, Recording, RequestId};
 pub use route::{Route, RouteId, RouteTable, TargetId};
 pub use stage::{Cleared, Facts, Refused, judge};

@@ -88,9 +88,9 @@ impl<B> Permit<B> {
         let Permit { mut head, conn, route, target, principal, told, additions, body, recording } = self;
         let snapshot: &Snapshot = recording.snapshot();
         let controls = snapshot.routes.route(route).map(|route| &route.controls);
-        let kept = controls.map_or(&[][..], |controls| controls.kept_credentials.as_slice());
         let examined = controls.is_some_and(|controls| controls.inspection.examines_answers());
-        for location in snapshot.credentials.iter().filter(|location| !kept.contains(location)) {
+        let kept = |location: &_| controls.is_some_and(|controls| controls.keeps(location, &principal));
+        for location in snapshot.credentials.iter().filter(|location| !kept(location)) {
             head.remove_credential(location);
         }
         if examined {

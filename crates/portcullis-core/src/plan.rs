@@ -10,7 +10,7 @@ use crate::check::{
 use crate::effects::Effects;
 use crate::head::HeadPolicy;
 use crate::held::HeldMemory;
-use crate::principal::Consumers;
+use crate::principal::{Consumers, MethodId, Principal};
 use crate::record::RecordSink;
 use crate::route::RouteTable;
 use http::HeaderName;
@@ -28,6 +28,15 @@ pub enum CredentialLocation {
     Cookie(String),
 }
 
+/// A credential that goes upstream, since the operator said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptCredential {
+    /// Where it stands.
+    pub location: CredentialLocation,
+    /// The method that must have taken it. `None` keeps whatever stands there, for a target that judges it itself.
+    pub by: Option<MethodId>,
+}
+
 /// What judges the requests of a route.
 #[derive(Clone)]
 pub struct Controls {
@@ -42,7 +51,7 @@ pub struct Controls {
     /// What is added on the way to the upstream.
     pub shape: Vec<Arc<dyn Shape>>,
     /// Credentials that go upstream, since the operator said so.
-    pub kept_credentials: Vec<CredentialLocation>,
+    pub kept_credentials: Vec<KeptCredential>,
     /// The most bytes of a body (413 beyond it).
     pub max_body_bytes: u64,
     /// What looks into requests and answers.
@@ -93,6 +102,15 @@ impl Inspection {
 }
 
 impl Controls {
+    /// Whether what stands at `location` goes upstream in a request of `principal`.
+    // SECURITY: what one method may forward says nothing of what another one took from the same place, or of what nobody
+    // looked at (a_credential_is_kept_for_the_method_that_took_it).
+    pub fn keeps(&self, location: &CredentialLocation, principal: &Principal) -> bool {
+        self.kept_credentials
+            .iter()
+            .any(|kept| kept.location == *location && kept.by.is_none_or(|method| principal.is_by(method)))
+    }
+
     /// The controls in the order in which they run, then those that are off.
     pub fn list(&self) -> Vec<Control> {
         let mut list = Vec::new();

@@ -114,50 +114,161 @@ pub enum Identity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint(pub u64);
 
-/// Who sends a request, and how that is known.
+/// A method of authentication, by its number: no two methods of a plan share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MethodId(pub u32);
+
+/// What one method established of a request: who sends it, and by which method that is known.
+///
+/// A scope, a role, a consumer or an issuer is always that of a piece of evidence, and never of the request as a whole, so
+/// that nothing is credited to a method that did not establish it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Principal {
-    /// Whom it stands for.
-    pub identity: Identity,
-    /// The check that established it; `None` for an anonymous one.
-    pub authenticated_by: Option<CheckId>,
+pub struct Evidence {
+    /// The method.
+    pub method: MethodId,
+    /// The check under whose name it goes in records.
+    pub check: CheckId,
     /// Its credential, where there is one that could be guessed.
     pub fingerprint: Option<Fingerprint>,
+    identity: Identity,
 }
 
-impl Principal {
-    /// The principal of a request that nobody had to identify.
-    pub const ANONYMOUS: Principal =
-        Principal { identity: Identity::Anonymous, authenticated_by: None, fingerprint: None };
-
-    /// The consumer `id`, established by `check`.
-    pub fn consumer(id: ConsumerId, check: CheckId) -> Principal {
-        Principal { identity: Identity::Consumer(id), authenticated_by: Some(check), fingerprint: None }
+impl Evidence {
+    /// The consumer `id`, established by `method` of `check`.
+    pub fn consumer(id: ConsumerId, method: MethodId, check: CheckId) -> Evidence {
+        Evidence { method, check, fingerprint: None, identity: Identity::Consumer(id) }
     }
 
-    /// A subject, established by `check`.
-    pub fn subject(subject: Arc<Subject>, check: CheckId) -> Principal {
-        Principal { identity: Identity::Subject(subject), authenticated_by: Some(check), fingerprint: None }
+    /// A subject, established by `method` of `check`.
+    pub fn subject(subject: Arc<Subject>, method: MethodId, check: CheckId) -> Evidence {
+        Evidence { method, check, fingerprint: None, identity: Identity::Subject(subject) }
     }
 
     /// With the credential that established it.
     #[must_use]
-    pub fn by_credential(mut self, fingerprint: Fingerprint) -> Principal {
+    pub fn by_credential(mut self, fingerprint: Fingerprint) -> Evidence {
         self.fingerprint = Some(fingerprint);
         self
     }
 
+    /// Whom it speaks of. Never anonymous.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What the credential itself may be used for.
+    pub fn scopes<'a>(&'a self, consumers: &'a Consumers) -> &'a [String] {
+        self.identity.scopes(consumers)
+    }
+
+    /// Whether both cannot be true of one request: they name two consumers, or two subjects of one issuer.
+    fn contradicts(&self, other: &Evidence) -> bool {
+        match (&self.identity, &other.identity) {
+            (Identity::Consumer(one), Identity::Consumer(other)) => one != other,
+            (Identity::Subject(one), Identity::Subject(other)) => {
+                one.issuer == other.issuer && one.name != other.name
+            }
+            // What an issuer calls somebody is no consumer's name.
+            (Identity::Consumer(_), Identity::Subject(_)) | (Identity::Subject(_), Identity::Consumer(_)) => {
+                false
+            }
+            (Identity::Anonymous, _) | (_, Identity::Anonymous) => false,
+        }
+    }
+}
+
+impl Identity {
+    /// Its name: a consumer's, or a subject's with its issuer. `None` for an anonymous one.
+    fn name<'a>(&'a self, consumers: &'a Consumers) -> Option<&'a str> {
+        match self {
+            Identity::Anonymous => None,
+            Identity::Consumer(id) => consumers.find(*id).map(|consumer| consumer.name.as_str()),
+            Identity::Subject(subject) => Some(&subject.name),
+        }
+    }
+
+    fn roles<'a>(&'a self, consumers: &'a Consumers) -> &'a [String] {
+        match self {
+            Identity::Anonymous => &[],
+            Identity::Consumer(id) => consumers.find(*id).map_or(&[], |consumer| consumer.roles.as_slice()),
+            Identity::Subject(subject) => &subject.roles,
+        }
+    }
+
+    fn scopes<'a>(&'a self, consumers: &'a Consumers) -> &'a [String] {
+        match self {
+            Identity::Anonymous => &[],
+            Identity::Consumer(id) => consumers.find(*id).map_or(&[], |consumer| consumer.scopes.as_slice()),
+            Identity::Subject(subject) => &subject.scopes,
+        }
+    }
+}
+
+/// Who sends a request, and how that is known.
+///
+/// It stands for whom the first piece of evidence names: its name, roles and scopes are that one's. Where several methods
+/// are needed, the others' evidence is kept beside it, for what asks about a method of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Principal {
+    first: Option<Evidence>,
+    others: Vec<Evidence>,
+}
+
+impl Principal {
+    /// The principal of a request that nobody had to identify.
+    pub const ANONYMOUS: Principal = Principal { first: None, others: Vec::new() };
+
+    /// Whom this evidence names.
+    pub fn of(evidence: Evidence) -> Principal {
+        Principal { first: Some(evidence), others: Vec::new() }
+    }
+
+    /// Adds what a further method established. `false`, and nothing is added, where it contradicts what any method before
+    /// it has established.
+    // SECURITY: each is compared with all before it, and not with the first alone (credentials_of_two_consumers_are_refused).
+    #[must_use]
+    pub fn add(&mut self, evidence: Evidence) -> bool {
+        if self.evidence().any(|before| before.contradicts(&evidence)) {
+            return false;
+        }
+        match self.first {
+            None => self.first = Some(evidence),
+            Some(_) => self.others.push(evidence),
+        }
+        true
+    }
+
+    /// What the methods established, in their order. Nothing for an anonymous one.
+    pub fn evidence(&self) -> impl Iterator<Item = &Evidence> {
+        self.first.iter().chain(&self.others)
+    }
+
+    /// Whom it stands for.
+    pub fn identity(&self) -> &Identity {
+        self.first.as_ref().map_or(&Identity::Anonymous, |first| &first.identity)
+    }
+
+    /// The check that established it; `None` for an anonymous one.
+    pub fn authenticated_by(&self) -> Option<CheckId> {
+        self.first.as_ref().map(|first| first.check)
+    }
+
+    /// Whether this very method took part in establishing it.
+    pub fn is_by(&self, method: MethodId) -> bool {
+        self.evidence().any(|evidence| evidence.method == method)
+    }
+
     /// Its entry among `consumers`. `None` for an anonymous one and for a subject.
     pub fn entry<'a>(&self, consumers: &'a Consumers) -> Option<&'a Consumer> {
-        match self.identity {
+        match self.identity() {
             Identity::Anonymous | Identity::Subject(_) => None,
-            Identity::Consumer(id) => consumers.find(id),
+            Identity::Consumer(id) => consumers.find(*id),
         }
     }
 
     /// The subject. `None` for an anonymous one and for a consumer.
     pub fn as_subject(&self) -> Option<&Subject> {
-        match &self.identity {
+        match self.identity() {
             Identity::Anonymous | Identity::Consumer(_) => None,
             Identity::Subject(subject) => Some(subject),
         }
@@ -165,28 +276,16 @@ impl Principal {
 
     /// Its name: a consumer's, or a subject's with its issuer. `None` for an anonymous one.
     pub fn name<'a>(&'a self, consumers: &'a Consumers) -> Option<&'a str> {
-        match &self.identity {
-            Identity::Anonymous => None,
-            Identity::Consumer(id) => consumers.find(*id).map(|consumer| consumer.name.as_str()),
-            Identity::Subject(subject) => Some(&subject.name),
-        }
+        self.identity().name(consumers)
     }
 
     /// Its roles; none for an anonymous one.
     pub fn roles<'a>(&'a self, consumers: &'a Consumers) -> &'a [String] {
-        match &self.identity {
-            Identity::Anonymous => &[],
-            Identity::Consumer(id) => consumers.find(*id).map_or(&[], |consumer| consumer.roles.as_slice()),
-            Identity::Subject(subject) => &subject.roles,
-        }
+        self.identity().roles(consumers)
     }
 
     /// What its credential may be used for; nothing for an anonymous one.
     pub fn scopes<'a>(&'a self, consumers: &'a Consumers) -> &'a [String] {
-        match &self.identity {
-            Identity::Anonymous => &[],
-            Identity::Consumer(id) => consumers.find(*id).map_or(&[], |consumer| consumer.scopes.as_slice()),
-            Identity::Subject(subject) => &subject.scopes,
-        }
+        self.identity().scopes(consumers)
     }
 }

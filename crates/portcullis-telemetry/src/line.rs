@@ -160,7 +160,7 @@ pub fn write(record: &Record, plan: &Plan, mut to: impl Write) -> std::io::Resul
         consumer: who.and_then(|who| who.entry(&plan.consumers)).map(|consumer| consumer.name.as_str()),
         issuer: subject.map(|subject| Printable(subject.issuer.as_bytes())),
         subject: subject.map(|subject| Printable(subject.name.as_bytes())),
-        authenticated_by: who.and_then(|who| who.authenticated_by).map(|check| check.as_str()),
+        authenticated_by: who.and_then(|who| who.authenticated_by()).map(|check| check.as_str()),
         outcome,
         denied: denied.map(Reason::of),
         observed: record.observed.iter().map(Reason::of).collect(),

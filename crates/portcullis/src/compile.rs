@@ -22,7 +22,8 @@ use portcullis_core::endpoint::Served;
 use portcullis_core::head::HeadPolicy;
 use portcullis_core::route::RouteConflict;
 use portcullis_core::{
-    Authentication, Control, Controls, CredentialLocation, Job, Mode, Plan, Route, RouteId, RouteTable,
+    Authentication, Control, Controls, CredentialLocation, Job, KeptCredential, Mode, Plan, Route, RouteId,
+    RouteTable,
 };
 use portcullis_proxy::tls::Watch;
 use portcullis_proxy::tls::acme::Renewal;
@@ -243,7 +244,12 @@ fn serve_endpoints(endpoints: &[Served], world: &LaterWorld, routes: &mut Vec<Ro
             authorize: Vec::new(),
             quotas: Vec::new(),
             shape: Vec::new(),
-            kept_credentials: served.keeps.clone(),
+            kept_credentials: served
+                .keeps
+                .iter()
+                .cloned()
+                .map(|location| KeptCredential { location, by: None })
+                .collect(),
             max_body_bytes: MAX_BODY_BYTES,
             inspection: Inspection::default(),
             off: Vec::new(),

@@ -13,8 +13,8 @@ use http::HeaderName;
 use portcullis_config::{Context, Spanned, object};
 use portcullis_core::check::Check;
 use portcullis_core::{
-    Authenticate, Authn, CheckId, Code, CredentialLocation, Denial, Effects, Facts, Fault, Fingerprint,
-    KeyRecord, KeySetId, Once, Principal, Step,
+    Answers, Authenticate, Authn, CheckId, Code, CredentialLocation, Denial, Effects, Evidence, Facts, Fault,
+    Fingerprint, KeyRecord, KeySetId, MethodId, Once, SchemeKind, SecurityScheme, Step,
 };
 use std::time::Duration;
 
@@ -66,7 +66,12 @@ impl ApiKeyConfig {
             None => Some(build.consumer_keys),
             Some(keys) => self.own_keys(keys, build, cx),
         };
-        Some(ApiKey { location: location?, set: set?, hasher: build.hasher.clone() })
+        Some(ApiKey {
+            method: build.new_method(),
+            location: location?,
+            set: set?,
+            hasher: build.hasher.clone(),
+        })
     }
 
     fn location(&self, cx: &mut Context) -> Option<CredentialLocation> {
@@ -149,6 +154,7 @@ pub(super) fn parameter_name(name: &Spanned<String>, cx: &mut Context) -> Option
 
 /// The check.
 pub struct ApiKey {
+    method: MethodId,
     location: CredentialLocation,
     set: KeySetId,
     hasher: KeyHasher,
@@ -189,7 +195,7 @@ impl Authenticate for ApiKey {
             Once::One(key) => {
                 let now = facts.now.unix;
                 let digest = self.hasher.of_key(key.as_bytes());
-                effects.key(self.set, digest).map(move |found| judge(found, now, digest.fingerprint()))
+                effects.key(self.set, digest).map(move |found| self.judge(found, now, digest.fingerprint()))
             }
         }
     }
@@ -201,15 +207,37 @@ impl Authenticate for ApiKey {
     fn credentials(&self) -> Vec<CredentialLocation> {
         vec![self.location.clone()]
     }
+
+    fn answers(&self, scheme: &SecurityScheme<'_>) -> Vec<(MethodId, Answers)> {
+        match &scheme.kind {
+            SchemeKind::Key(location) if *location == self.location => {
+                vec![(self.method, Answers::Certainly)]
+            }
+            SchemeKind::Key(_)
+            | SchemeKind::Http(_)
+            | SchemeKind::OAuth2(_)
+            | SchemeKind::OpenIdConnect(_)
+            | SchemeKind::MutualTls => Vec::new(),
+        }
+    }
 }
 
-fn judge(found: Result<Option<KeyRecord>, Fault>, now: Duration, fingerprint: Fingerprint) -> Authn {
-    match found {
-        Err(fault) => Authn::Deny(Denial::new(Code::Fault, fault.detail)),
-        Ok(None) => Authn::Deny(Denial::new(Code::CredentialUnknown, "nobody has this key")),
-        Ok(Some(record)) if record.expires.is_some_and(|expires| now >= expires) => {
-            Authn::Deny(Denial::new(Code::CredentialExpired, "the key has expired"))
+impl ApiKey {
+    fn judge(
+        &self,
+        found: Result<Option<KeyRecord>, Fault>,
+        now: Duration,
+        fingerprint: Fingerprint,
+    ) -> Authn {
+        match found {
+            Err(fault) => Authn::Deny(Denial::new(Code::Fault, fault.detail)),
+            Ok(None) => Authn::Deny(Denial::new(Code::CredentialUnknown, "nobody has this key")),
+            Ok(Some(record)) if record.expires.is_some_and(|expires| now >= expires) => {
+                Authn::Deny(Denial::new(Code::CredentialExpired, "the key has expired"))
+            }
+            Ok(Some(record)) => {
+                Authn::Claim(Evidence::consumer(record.consumer, self.method, ID).by_credential(fingerprint))
+            }
         }
-        Ok(Some(record)) => Authn::Claim(Principal::consumer(record.consumer, ID).by_credential(fingerprint)),
     }
 }

@@ -16,8 +16,8 @@ use http::header;
 use portcullis_config::{Context, Secret, Spanned, object};
 use portcullis_core::check::Check;
 use portcullis_core::{
-    Authenticate, Authn, CheckId, Code, ConsumerId, CredentialLocation, Denial, Effects, Facts, Fault,
-    KeyDigest, Once, Principal, Step,
+    Answers, Authenticate, Authn, CheckId, Code, ConsumerId, CredentialLocation, Denial, Effects, Evidence,
+    Facts, Fault, KeyDigest, MethodId, Once, SchemeKind, SecurityScheme, Step,
 };
 use quick_cache::unsync::Cache;
 use std::borrow::Cow;
@@ -92,6 +92,7 @@ impl BasicConfig {
                 .help("add `consumers: [{ name: alice, password: { env: ALICE_PASSWORD_HASH } }]`; `portcullis hash-password` makes the hash");
         }
         Some(Basic {
+            method: build.new_method(),
             stand_in: build.users.stand_in(),
             users: Arc::clone(&build.users),
             hasher: build.hasher.clone(),
@@ -112,6 +113,7 @@ struct Right {
 
 /// The check.
 pub struct Basic {
+    method: MethodId,
     users: Arc<Users>,
     /// A hash for those who do not exist.
     stand_in: Secret,
@@ -215,7 +217,7 @@ impl Authenticate for Basic {
             hash.expose().as_bytes(),
         ]);
         if let Some(consumer) = self.remembered(&digest, facts.now.monotonic) {
-            return Step::Ready(claim(consumer, &digest));
+            return Step::Ready(self.claim(consumer, &digest));
         }
         if let Some(denial) = facts.blocked()
             && !effects.is_known(facts.head.client(), digest.fingerprint())
@@ -233,7 +235,7 @@ impl Authenticate for Basic {
                 (Err(fault), _) => Authn::Deny(Denial::new(Code::Fault, fault.detail)),
                 (Ok(true), Some(consumer)) => {
                     self.remember(digest, consumer, facts.now.monotonic);
-                    claim(consumer, &digest)
+                    self.claim(consumer, &digest)
                 }
                 (Ok(false), Some(_)) => {
                     Authn::Deny(Denial::new(Code::CredentialUnknown, "the password is another one"))
@@ -250,9 +252,24 @@ impl Authenticate for Basic {
     fn credentials(&self) -> Vec<CredentialLocation> {
         vec![CredentialLocation::Header(header::AUTHORIZATION)]
     }
+
+    fn answers(&self, scheme: &SecurityScheme<'_>) -> Vec<(MethodId, Answers)> {
+        match scheme.kind {
+            SchemeKind::Http("basic") => vec![(self.method, Answers::Certainly)],
+            SchemeKind::Http(_)
+            | SchemeKind::Key(_)
+            | SchemeKind::OAuth2(_)
+            | SchemeKind::OpenIdConnect(_)
+            | SchemeKind::MutualTls => Vec::new(),
+        }
+    }
 }
 
 impl Basic {
+    fn claim(&self, consumer: ConsumerId, digest: &KeyDigest) -> Authn {
+        Authn::Claim(Evidence::consumer(consumer, self.method, ID).by_credential(digest.fingerprint()))
+    }
+
     fn remembered(&self, digest: &KeyDigest, now: Duration) -> Option<ConsumerId> {
         let right = *self.right.get()?.borrow().get(digest)?;
         (now < right.until).then_some(right.consumer)
@@ -264,8 +281,4 @@ impl Basic {
             self.right.get_or(|| RefCell::new(Cache::new(REMEMBERED))).borrow_mut().insert(digest, right);
         }
     }
-}
-
-fn claim(consumer: ConsumerId, digest: &KeyDigest) -> Authn {
-    Authn::Claim(Principal::consumer(consumer, ID).by_credential(digest.fingerprint()))
 }

@@ -6,6 +6,7 @@
 //! else is a denial; only a request without a token lets the next method be asked. If keys or an answer cannot be had, the
 //! request is refused as by a fault.
 
+use super::token_schemes::TokenSchemes;
 use crate::token::cache::{self, TokenCache, TokenDigest, Verified};
 use crate::token::dpop::{self, Nonces};
 use crate::token::introspection::Introspector;
@@ -15,8 +16,8 @@ use crate::token::rules::{Binding, Rules};
 use http::{HeaderValue, Uri, header};
 use portcullis_core::check::Check;
 use portcullis_core::{
-    Authenticate, Authn, CheckId, Claim, Code, CredentialLocation, Denial, Effects, Facts, Fault, Once,
-    Principal, Step,
+    Answers, Authenticate, Authn, CheckId, Claim, Code, CredentialLocation, Denial, Effects, Evidence, Facts,
+    Fault, MethodId, Once, SecurityScheme, Step,
 };
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ enum Scheme {
 
 /// An issuer whose tokens are accepted, and on which conditions.
 pub struct Trust {
+    /// Its number among the methods.
+    pub method: MethodId,
     /// The check under whose name its principals and refusals go.
     pub id: CheckId,
     /// The issuer.
@@ -46,6 +49,8 @@ pub struct Trust {
     pub metadata_url: Option<String>,
     /// The URL of the API, for which proofs must be.
     pub resource: Option<Uri>,
+    /// Which security schemes of an API description mean its tokens.
+    pub schemes: TokenSchemes,
     /// Whether the token goes upstream.
     pub forward: bool,
     /// What it does, in one line.
@@ -197,19 +202,29 @@ impl Authenticate for Bearer {
         vec![CredentialLocation::Header(header::AUTHORIZATION), CredentialLocation::Header(dpop::FIELD)]
     }
 
-    fn forwarded(&self) -> Vec<CredentialLocation> {
-        if self.trusts.iter().any(|trust| trust.forward) { self.credentials() } else { Vec::new() }
+    fn forwarded(&self) -> Vec<(MethodId, CredentialLocation)> {
+        let forwarding = self.trusts.iter().filter(|trust| trust.forward);
+        forwarding
+            .flat_map(|trust| self.credentials().into_iter().map(|location| (trust.method, location)))
+            .collect()
+    }
+
+    fn answers(&self, scheme: &SecurityScheme<'_>) -> Vec<(MethodId, Answers)> {
+        let answers = |trust: &Trust| Some((trust.method, trust.schemes.answer(scheme)?));
+        self.trusts.iter().filter_map(answers).collect()
     }
 }
 
 impl Bearer {
     fn claim(&self, verified: &Verified, digest: &TokenDigest) -> Authn {
-        let id = self.trusts.get(verified.issuer).map_or_else(|| self.id(), |trust| trust.id);
-        let principal = Principal::subject(Arc::clone(&verified.subject), id);
+        let Some(trust) = self.trusts.get(verified.issuer) else {
+            return Authn::Deny(Denial::new(Code::Fault, "a token of an issuer of another check"));
+        };
+        let evidence = Evidence::subject(Arc::clone(&verified.subject), trust.method, trust.id);
         // A signature cannot be guessed, so a new token of an old user is welcome from wherever it comes.
         Authn::Claim(match verified.guessable {
-            true => principal.by_credential(cache::fingerprint(digest)),
-            false => principal,
+            true => evidence.by_credential(cache::fingerprint(digest)),
+            false => evidence,
         })
     }
 

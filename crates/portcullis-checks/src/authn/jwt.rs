@@ -3,6 +3,7 @@
 use super::bearer::Trust;
 use super::method::{Compiled, Declared, Establishes, Method};
 use super::token_config::{TokenConfig, url};
+use super::token_schemes::TokenSchemes;
 use crate::build::Build;
 use crate::token::algorithm::Algorithm;
 use crate::token::issuer::{Issuer, KeySource};
@@ -92,6 +93,12 @@ impl JwtConfig {
         let metadata_url =
             super::resource_metadata::serve(resource, &issuer, options.binding_required, build);
         Some(Trust {
+            method: build.new_method(),
+            schemes: TokenSchemes {
+                named: self.token.scheme_names(),
+                issuer: Some(self.issuer.issuer.value.clone()),
+                token_url: None,
+            },
             id: CheckId::new("authn.jwt"),
             issuer,
             rules: options.rules,

@@ -2,7 +2,8 @@
 //!
 //! A route's statement names one method, several of which one must succeed, or several that all must. A method whose
 //! credential is absent is passed over where one is enough; one whose credential is there and bad ends the search.
-//! Methods that take a token are one check, [`bearer`], since there is one place in which a token can stand.
+//! Methods that take a token are one check, [`bearer`], since there is one place in which a token can stand. What a method
+//! establishes is [`Evidence`](portcullis_core::Evidence), which names the method.
 
 pub mod api_key;
 pub mod basic;
@@ -17,6 +18,7 @@ pub mod openid_connect;
 pub mod password_config;
 pub mod resource_metadata;
 pub mod token_config;
+pub mod token_schemes;
 pub mod users;
 
 pub use key_config::KeyConfig;

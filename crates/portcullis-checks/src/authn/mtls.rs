@@ -10,8 +10,8 @@ use crate::build::Build;
 use portcullis_config::{Context, Spanned, object};
 use portcullis_core::check::Check;
 use portcullis_core::{
-    Authenticate, Authn, CheckId, ClientCertificate, Code, ConsumerId, CredentialLocation, Denial, Effects,
-    Facts, Principal, Step,
+    Answers, Authenticate, Authn, CheckId, ClientCertificate, Code, ConsumerId, CredentialLocation, Denial,
+    Effects, Evidence, Facts, MethodId, SchemeKind, SecurityScheme, Step,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -154,12 +154,13 @@ impl MtlsConfig {
             .help("add `certificates: [{ name: alice.example.com }]` to a consumer");
             return None;
         }
-        Some(Mtls { known: Arc::clone(&build.certificates) })
+        Some(Mtls { method: build.new_method(), known: Arc::clone(&build.certificates) })
     }
 }
 
 /// The check.
 pub struct Mtls {
+    method: MethodId,
     known: Arc<Certificates>,
 }
 
@@ -179,7 +180,7 @@ impl Mtls {
             }
         }
         match found {
-            Some(consumer) => Authn::Claim(Principal::consumer(consumer, ID)),
+            Some(consumer) => Authn::Claim(Evidence::consumer(consumer, self.method, ID)),
             None => {
                 let detail = format!("no consumer has the client's certificate, of {}", certificate.subject);
                 Authn::Deny(Denial::new(Code::CredentialUnknown, detail))
@@ -214,6 +215,16 @@ impl Authenticate for Mtls {
     fn credentials(&self) -> Vec<CredentialLocation> {
         Vec::new()
     }
+
+    fn answers(&self, scheme: &SecurityScheme<'_>) -> Vec<(MethodId, Answers)> {
+        match scheme.kind {
+            SchemeKind::MutualTls => vec![(self.method, Answers::Certainly)],
+            SchemeKind::Key(_)
+            | SchemeKind::Http(_)
+            | SchemeKind::OAuth2(_)
+            | SchemeKind::OpenIdConnect(_) => Vec::new(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -231,12 +242,12 @@ mod tests {
             (Mark::Subject("CN=bob".into()), ConsumerId(1)),
             (Mark::Fingerprint([7; 32]), ConsumerId(2)),
         ];
-        Mtls { known: Arc::new(Certificates(known.into_iter().collect())) }
+        Mtls { method: MethodId(0), known: Arc::new(Certificates(known.into_iter().collect())) }
     }
 
-    fn outcome(certificate: &ClientCertificate) -> Result<Principal, Code> {
+    fn outcome(certificate: &ClientCertificate) -> Result<Evidence, Code> {
         match check().judge(certificate) {
-            Authn::Claim(principal) => Ok(principal),
+            Authn::Claim(evidence) => Ok(evidence),
             Authn::Deny(denial) => Err(denial.code()),
             Authn::ClaimAndTell(..) | Authn::NotMine => panic!("neither is said of a certificate"),
         }
@@ -244,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_certificate_is_found_by_any_of_its_marks_and_by_nothing_else() {
-        let found = |certificate| outcome(&certificate).map(|principal| principal.identity);
+        let found = |certificate| outcome(&certificate).map(|evidence| evidence.identity().clone());
         let consumer = |id| Ok(portcullis_core::Identity::Consumer(ConsumerId(id)));
         assert_eq!(found(shown(&["other.example", "alice.example"], "CN=x", 0)), consumer(0));
         assert_eq!(found(shown(&[], "CN=bob", 0)), consumer(1));

@@ -6,6 +6,7 @@
 use super::bearer::Trust;
 use super::method::{Compiled, Declared, Establishes, Method};
 use super::token_config::{TokenConfig, url};
+use super::token_schemes::TokenSchemes;
 use crate::build::Build;
 use crate::token::introspection::Introspector;
 use crate::token::issuer::{Issuer, KeySource};
@@ -138,6 +139,12 @@ impl OAuth2Config {
         let metadata_url =
             super::resource_metadata::serve(resource, &server, options.binding_required, build);
         Some(Trust {
+            method: build.new_method(),
+            schemes: TokenSchemes {
+                named: self.token.scheme_names(),
+                issuer: issuer.as_ref().map(|issuer| issuer.value.clone()),
+                token_url: token_url.as_ref().map(|url| url.value.clone()),
+            },
             id: CheckId::new("authn.oauth2"),
             issuer: server,
             rules: options.rules,

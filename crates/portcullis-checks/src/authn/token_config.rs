@@ -83,6 +83,10 @@ object! {
         /// The URL of this API, as its clients know it; the gateway then tells clients where to get tokens (RFC 9728), and a
         /// proof that a client made for another host is refused.
         pub resource: Option<Spanned<String>>,
+        /// The security schemes of an OpenAPI document that mean these tokens, by their names in it. Needed where the
+        /// document has several schemes for tokens, the route accepts several issuers, and no URL of a scheme names one
+        /// of them. Default: the schemes whose URL is the issuer's; else every scheme for tokens.
+        pub openapi_schemes: Option<Spanned<OneOrMany<String>>>,
         /// Why the token goes on to the upstream, which could use it elsewhere.
         pub insecure_forward_credential: Option<Spanned<Reason>>,
     }
@@ -133,6 +137,11 @@ pub(super) fn claim_path(text: &Spanned<String>, cx: &mut Context) -> Option<Cla
 }
 
 impl TokenConfig {
+    /// The security schemes that are said to mean its tokens.
+    pub fn scheme_names(&self) -> Option<Vec<String>> {
+        self.openapi_schemes.as_ref().map(|names| names.value.0.clone())
+    }
+
     /// What is asked of tokens. `secret` says that they are signed with a shared secret.
     pub fn compile(&self, secret: bool, cx: &mut Context) -> Option<TokenOptions> {
         let audience = self.audience(cx);

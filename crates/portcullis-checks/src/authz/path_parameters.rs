@@ -64,7 +64,7 @@ impl Check for PathParameters {
 
 /// The text of a claim of the principal.
 fn text<'a>(principal: &'a Principal, facts: &'a Facts<'_>, claim: &ClaimPath) -> Option<Cow<'a, str>> {
-    match &principal.identity {
+    match principal.identity() {
         Identity::Anonymous => None,
         Identity::Consumer(_) if *claim == ClaimPath::new(["sub"]) => {
             principal.entry(&facts.plan.consumers).map(|consumer| Cow::Borrowed(consumer.name.as_str()))

@@ -261,7 +261,7 @@ impl RateLimit {
         Ok(match &self.by {
             By::Word(ByWord::Address) => address,
             By::Word(ByWord::Route) => CountKey::Route(facts.route_id.0),
-            By::Word(ByWord::Consumer) => match &principal.identity {
+            By::Word(ByWord::Consumer) => match principal.identity() {
                 Identity::Consumer(id) => CountKey::Consumer(*id),
                 Identity::Subject(subject) => CountKey::Subject(&subject.key),
                 Identity::Anonymous => address,

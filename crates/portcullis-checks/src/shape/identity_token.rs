@@ -273,7 +273,7 @@ impl Shape for IdentityToken {
         principal: &'a Principal,
         effects: &'a dyn Effects,
     ) -> Step<'a, Result<Vec<(HeaderName, HeaderValue)>, Denial>> {
-        if principal.identity == Identity::Anonymous {
+        if *principal.identity() == Identity::Anonymous {
             return Step::Ready(Ok(Vec::new()));
         }
         let key = self.key(principal, facts);

@@ -9,7 +9,7 @@ use super::{Facts, Findings, must_wait};
 use crate::check::{AnswerFields, Authenticate, Authentication, Authn, CheckId, Mode};
 use crate::denial::{Advice, Code, Denial};
 use crate::effects::{Effects, Standing, Step};
-use crate::principal::{Identity, Principal};
+use crate::principal::{Evidence, Principal};
 use http::StatusCode;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -72,8 +72,8 @@ async fn any_of<'a>(
 ) -> Result<Identified, Refusal<'a>> {
     for method in methods {
         // SECURITY: a bad credential never falls through to the next method (a_bad_credential_ends_the_search).
-        if let Some(identified) = ask(facts, method.as_ref(), effects, findings).await? {
-            return Ok(identified);
+        if let Some((evidence, tell)) = ask(facts, method.as_ref(), effects, findings).await? {
+            return Ok(Identified { principal: Principal::of(evidence), tell });
         }
     }
     for method in methods {
@@ -94,30 +94,25 @@ async fn all_of<'a>(
     effects: &dyn Effects,
     findings: &mut Findings,
 ) -> Result<Identified, Refusal<'a>> {
-    let mut first: Option<Identified> = None;
+    let mut identified = Identified::ANONYMOUS;
     for method in methods {
-        let Some(mut identified) = ask(facts, method.as_ref(), effects, findings).await? else {
+        let Some((evidence, mut tell)) = ask(facts, method.as_ref(), effects, findings).await? else {
             let invited = method.invite(facts, effects).resolve().await;
             let missing = || Denial::new(Code::CredentialMissing, "one of several credentials is missing");
             return Err(Refusal { denial: invited.unwrap_or_else(missing), by: Some(method.as_ref()) });
         };
-        match &mut first {
-            None => first = Some(identified),
-            Some(first) => {
-                // SECURITY: one consumer's certificate does not vouch for another one's key
-                // (credentials_of_two_consumers_are_refused).
-                if let (Identity::Consumer(one), Identity::Consumer(other)) =
-                    (&first.principal.identity, &identified.principal.identity)
-                    && one != other
-                {
-                    let denial = Denial::new(Code::CredentialsDisagree, "credentials of different consumers");
-                    return Err(Refusal { denial, by: Some(method.as_ref()) });
-                }
-                first.tell.append(&mut identified.tell);
-            }
+        // SECURITY: one consumer's certificate does not vouch for another one's key
+        // (credentials_of_two_consumers_are_refused).
+        if !identified.principal.add(evidence) {
+            let denial = Denial::new(Code::CredentialsDisagree, "credentials of different consumers");
+            return Err(Refusal { denial, by: Some(method.as_ref()) });
         }
+        identified.tell.append(&mut tell);
     }
-    first.ok_or_else(|| Refusal { denial: Denial::new(Code::Fault, "no method to ask"), by: None })
+    if identified.principal.evidence().next().is_none() {
+        return Err(Refusal { denial: Denial::new(Code::Fault, "no method to ask"), by: None });
+    }
+    Ok(identified)
 }
 
 /// What one method says. `None` where its credential is absent.
@@ -126,7 +121,7 @@ async fn ask<'a>(
     method: &'a dyn Authenticate,
     effects: &dyn Effects,
     findings: &mut Findings,
-) -> Result<Option<Identified>, Refusal<'a>> {
+) -> Result<Option<(Evidence, AnswerFields)>, Refusal<'a>> {
     let refuse = |denial| Err(Refusal { denial, by: Some(method) });
     let source = facts.head.client();
     let (answer, standing) = match method.authenticate(facts, effects) {
@@ -135,13 +130,13 @@ async fn ask<'a>(
         // the other (guesses_at_once_are_no_more_than_in_turn).
         Step::Later(answer) => (answer.await, effects.standing(source)),
     };
-    let (principal, tell) = match answer {
-        Authn::Claim(principal) => (principal, Vec::new()),
-        Authn::ClaimAndTell(principal, tell) => (principal, tell),
+    let (evidence, tell) = match answer {
+        Authn::Claim(evidence) => (evidence, Vec::new()),
+        Authn::ClaimAndTell(evidence, tell) => (evidence, tell),
         Authn::Deny(denial) => return refuse(denial),
         Authn::NotMine => return Ok(None),
     };
-    if let Some(fingerprint) = principal.fingerprint {
+    if let Some(fingerprint) = evidence.fingerprint {
         match standing {
             Standing::Free => effects.credential_good(source, fingerprint),
             // SECURITY: a guess that hits at last is still a guess (a_lucky_guess_comes_too_late).
@@ -154,7 +149,7 @@ async fn ask<'a>(
             Standing::Blocked { .. } | Standing::Observed { .. } => {}
         }
     }
-    Ok(Some(Identified { principal, tell }))
+    Ok(Some((evidence, tell)))
 }
 
 /// Counts a wrong credential for its source. One from a source that must wait is refused as a right one would be.

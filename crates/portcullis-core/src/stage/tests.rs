@@ -3,13 +3,13 @@
 mod inspection;
 
 use super::*;
-use crate::check::{Authenticate, Authentication, Authn, Authorize, Check, Screen};
+use crate::check::{Answers, Authenticate, Authentication, Authn, Authorize, Check, Screen, SecurityScheme};
 use crate::conn::Transport;
 use crate::effects::*;
 use crate::head::HeadPolicy;
 use crate::method::MethodSet;
 use crate::plan::{Controls, CredentialLocation, Inspection, Snapshot};
-use crate::principal::{Consumer, ConsumerId, Consumers, Fingerprint};
+use crate::principal::{Consumer, ConsumerId, Consumers, Evidence, Fingerprint, MethodId};
 use crate::record::{Record, RecordSink};
 use crate::route::{RouteTable, TargetId};
 use http::{HeaderName, Request};
@@ -134,7 +134,11 @@ impl Authenticate for Badge {
         Step::Ready(match facts.head.once(self.0) {
             Once::Absent => Authn::NotMine,
             Once::One(number) => match number.parse() {
-                Ok(number) => Authn::Claim(Principal::consumer(ConsumerId(number), self.id())),
+                Ok(number) => Authn::Claim(Evidence::consumer(
+                    ConsumerId(number),
+                    MethodId(self.0.len() as u32),
+                    self.id(),
+                )),
                 Err(_) => Authn::Deny(Denial::new(Code::CredentialUnknown, "no such badge")),
             },
             Once::Repeated | Once::Unreadable => {
@@ -147,6 +151,9 @@ impl Authenticate for Badge {
     }
     fn credentials(&self) -> Vec<CredentialLocation> {
         vec![CredentialLocation::Header(HeaderName::from_static(self.0))]
+    }
+    fn answers(&self, _: &SecurityScheme<'_>) -> Vec<(MethodId, Answers)> {
+        Vec::new()
     }
 }
 
@@ -260,7 +267,7 @@ fn body(pieces: &[&'static str]) -> Pieces {
 fn a_good_request_gets_a_permit_and_one_record() {
     let gate = Gate::new(controls());
     let permit = passed(gate.judge(get("/data?x=1")).ok().unwrap(), body(&[])).ok().unwrap();
-    assert_eq!(permit.principal().identity, crate::principal::Identity::Consumer(ConsumerId(0)));
+    assert_eq!(*permit.principal().identity(), crate::principal::Identity::Consumer(ConsumerId(0)));
     let shaped = permit.shape();
     assert_eq!(shaped.path_and_query.as_str(), "/data?x=1");
     assert!(shaped.headers.get("x-badge").is_none(), "the credential stays here");

@@ -264,7 +264,7 @@ fn credentials(security: &[Requirement], schemes: &BTreeMap<String, SecuritySche
             SecurityScheme::ApiKey { place, name } if place == "query" => Some(name.clone()),
             SecurityScheme::ApiKey { .. }
             | SecurityScheme::Http { .. }
-            | SecurityScheme::OAuth2
+            | SecurityScheme::OAuth2 { .. }
             | SecurityScheme::OpenIdConnect { .. }
             | SecurityScheme::MutualTls => None,
         })

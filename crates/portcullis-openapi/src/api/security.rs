@@ -21,7 +21,10 @@ pub enum SecurityScheme {
         scheme: String,
     },
     /// OAuth 2.
-    OAuth2,
+    OAuth2 {
+        /// The token and authorization endpoints of its flows, as they are written; a URL may be relative.
+        urls: Vec<String>,
+    },
     /// OpenID Connect.
     OpenIdConnect {
         /// Where the provider's metadata is.
@@ -55,7 +58,7 @@ pub(crate) fn schemes(root: &Node<'_>) -> Result<BTreeMap<String, SecurityScheme
                 }
             }
             "http" => SecurityScheme::Http { scheme: node.required_text("scheme")?.to_ascii_lowercase() },
-            "oauth2" => SecurityScheme::OAuth2,
+            "oauth2" => SecurityScheme::OAuth2 { urls: endpoints(&node)? },
             "openIdConnect" => {
                 SecurityScheme::OpenIdConnect { url: node.required_text("openIdConnectUrl")?.to_owned() }
             }
@@ -65,6 +68,23 @@ pub(crate) fn schemes(root: &Node<'_>) -> Result<BTreeMap<String, SecurityScheme
         schemes.insert(name.to_owned(), scheme);
     }
     Ok(schemes)
+}
+
+/// The token and authorization endpoints of a scheme's flows, each once.
+fn endpoints(scheme: &Node<'_>) -> Result<Vec<String>, LoadError> {
+    let mut urls: Vec<String> = Vec::new();
+    let Some(flows) = scheme.get("flows")? else { return Ok(urls) };
+    for (_, flow) in flows.each()? {
+        let members = flow.members()?;
+        for url in ["tokenUrl", "authorizationUrl"].iter().filter_map(|name| members.get(*name)) {
+            if let Some(url) = url.as_str()
+                && !urls.iter().any(|there| there == url)
+            {
+                urls.push(url.to_owned());
+            }
+        }
+    }
+    Ok(urls)
 }
 
 /// The `security` of a node, if it has one.

@@ -105,7 +105,7 @@ fn a_key_is_right_or_the_reason_is_said() {
     for key in [ALICE, "second-key-0123456789"] {
         let answer = gate.send(get(&[("x-api-key", key)]));
         assert!(
-            matches!(answer.permitted().principal.identity, Identity::Consumer(_)),
+            matches!(answer.permitted().principal.identity(), Identity::Consumer(_)),
             "each of several keys"
         );
         assert!(answer.permitted().headers.get("x-api-key").is_none(), "the key stays here");

@@ -170,6 +170,7 @@ leeway: 10s
 max_age: 1h
 roles_claim: realm_access.roles
 scopes_claim: permissions
+openapi_schemes: [staff]
 max_token_size: 4KiB
 cached_tokens: 100
 dpop:

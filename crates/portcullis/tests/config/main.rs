@@ -12,6 +12,7 @@
 //! | `spellings`   | the forms that people paste work as written, or are refused by name         |
 //! | `authorization` | whose object it is, what a claim is compared with, and what an expression may be |
 //! | `codes`       | every diagnostic, with its place and what to do about it                    |
+//! | `vouching`    | what a method established counts for that method alone                      |
 //! | `secrets`     | what is printed holds no secret                                             |
 //! | `passwords`   | whose name and password it is, and what it costs to find out               |
 //! | `login`       | sessions, and who is sent to log in                                        |
@@ -48,3 +49,4 @@ mod passwords;
 mod reference;
 mod secrets;
 mod spellings;
+mod vouching;

@@ -47,7 +47,7 @@ fn a_name_and_its_password_are_right_together() {
     {
         let answer = gate.send(get(&[("authorization", &field)]));
         let permitted = answer.permitted();
-        assert!(matches!(permitted.principal.identity, Identity::Consumer(_)));
+        assert!(matches!(permitted.principal.identity(), Identity::Consumer(_)));
         assert!(permitted.headers.get("authorization").is_none(), "the password stays here");
     }
     for (name, password) in [

@@ -144,6 +144,7 @@ impl OpenIdConnectConfig {
         build.add_job(Arc::clone(&issuer) as Arc<dyn Job>);
         let client_id = self.client_id.value.clone();
         let login = Arc::new(Login {
+            method: build.new_method(),
             issuer,
             client: Client {
                 id: client_id.clone(),

@@ -42,6 +42,7 @@ pub mod session;
 
 pub use config::OpenIdConnectConfig;
 
+use super::token_schemes::TokenSchemes;
 use crate::token::issuer::Issuer;
 use crate::token::rules::Rules;
 use cookie::Cookies;
@@ -50,8 +51,8 @@ use http::{HeaderValue, header};
 use opened::{Opened, OpenedSessions};
 use portcullis_core::check::Check;
 use portcullis_core::{
-    AnswerFields, Authenticate, Authn, CheckId, Code, CredentialLocation, Denial, Effects, Facts, Once,
-    Principal, Step,
+    AnswerFields, Answers, Authenticate, Authn, CheckId, Code, CredentialLocation, Denial, Effects, Evidence,
+    Facts, MethodId, Once, SecurityScheme, Step,
 };
 use provider::Client;
 use refresh::Refreshes;
@@ -65,6 +66,8 @@ const ID: CheckId = CheckId::new("authn.openid_connect");
 
 /// One login: a provider, and the gateway as its client.
 pub struct Login {
+    /// Its number among the methods.
+    method: MethodId,
     issuer: Arc<Issuer>,
     client: Client,
     cookies: Cookies,
@@ -155,6 +158,11 @@ impl Authenticate for OpenIdConnect {
     fn credentials(&self) -> Vec<CredentialLocation> {
         self.0.cookies.locations()
     }
+
+    fn answers(&self, scheme: &SecurityScheme<'_>) -> Vec<(MethodId, Answers)> {
+        let schemes = TokenSchemes { issuer: Some(self.0.session.issuer.clone()), ..TokenSchemes::default() };
+        schemes.answer(scheme).map(|answers| (self.0.method, answers)).into_iter().collect()
+    }
 }
 
 impl Login {
@@ -199,7 +207,7 @@ impl Login {
 
     /// The session's principal. The answer tells the browser that the session was used, now and then.
     fn claim(&self, opened: &Opened, now: Duration, effects: &dyn Effects) -> Authn {
-        let principal = Principal::subject(Arc::clone(&opened.subject), ID);
+        let evidence = Evidence::subject(Arc::clone(&opened.subject), self.method, ID);
         let mut tell: AnswerFields = Vec::new();
         if opened.session.is_news(now, &self.session) {
             let seen = Duration::from_secs(now.as_secs());
@@ -209,7 +217,7 @@ impl Login {
             }
         }
         tell.push(private(!tell.is_empty()));
-        Authn::ClaimAndTell(principal, tell)
+        Authn::ClaimAndTell(evidence, tell)
     }
 }
 

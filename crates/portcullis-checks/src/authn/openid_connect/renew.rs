@@ -11,7 +11,7 @@ use super::{ID, Login, private};
 use crate::token::issuer::Loaded;
 use aws_lc_rs::digest::{SHA256, digest};
 use http::header;
-use portcullis_core::{Authn, Code, Denial, Effects, Facts, Principal};
+use portcullis_core::{Authn, Code, Denial, Effects, Evidence, Facts};
 use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -34,8 +34,8 @@ impl Login {
         match self.refresh(&opened.session, now, effects).await {
             Ok(mut fresh) => match self.keep_what_fits(&mut fresh, now, effects) {
                 Ok(kept) => {
-                    let principal = Principal::subject(fresh.to_subject(&self.session), ID);
-                    Authn::ClaimAndTell(principal, vec![(header::SET_COOKIE, kept), private(true)])
+                    let evidence = Evidence::subject(fresh.to_subject(&self.session), self.method, ID);
+                    Authn::ClaimAndTell(evidence, vec![(header::SET_COOKIE, kept), private(true)])
                 }
                 Err(why) => Authn::Deny(Denial::new(Code::CredentialExpired, why)),
             },

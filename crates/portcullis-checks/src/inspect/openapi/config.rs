@@ -91,7 +91,7 @@ pub struct CompiledOpenapi {
     api: Arc<Api>,
     file: Spanned<PathBuf>,
     mode: Mode,
-    security: Arc<dyn Authorize>,
+    document: Document,
     requests: Arc<dyn Inspect>,
     answers: Option<Guarded<dyn InspectAnswer>>,
     max_answer_bytes: u64,
@@ -145,7 +145,7 @@ impl OpenapiConfig {
             api,
             file: config.file.clone(),
             mode: config.mode.into(),
-            security: Arc::new(OpenapiSecurity { document: document.clone() }),
+            document: document.clone(),
             requests: Arc::new(Openapi { document, allows_unknown: key.allows_unknown }),
             answers,
             max_answer_bytes: config.max_response_size.0,
@@ -186,9 +186,11 @@ impl CompiledOpenapi {
             .help("declare the route's path and methods in the document, or say with `base_path` where its API is served");
             return None;
         }
-        covered(&self.api, path, methods, &controls.authentication, &self.file, cx)?;
+        let answered = covered(&self.api, path, methods, &controls.authentication, &self.file, cx)?;
         if self.api.operations().any(|operation| !operation.security().is_empty()) {
-            controls.authorize.push(Guarded { mode: self.mode, check: Arc::clone(&self.security) });
+            let check: Arc<dyn Authorize> =
+                Arc::new(OpenapiSecurity { document: self.document.clone(), answered });
+            controls.authorize.push(Guarded { mode: self.mode, check });
         }
         controls.inspection.requests.push(Guarded { mode: self.mode, check: Arc::clone(&self.requests) });
         if let Some(answers) = &self.answers {

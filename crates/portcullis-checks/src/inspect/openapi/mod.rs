@@ -86,11 +86,11 @@ impl Inspect for Openapi {
     fn inspect<'a>(
         &'a self,
         facts: &'a Facts<'a>,
-        _: &'a Principal,
+        principal: &'a Principal,
         body: &'a Bytes,
         _: &'a dyn Effects,
     ) -> Step<'a, Result<Inspected, Denial>> {
-        let judged = self.operation(facts).and_then(|found| judge(&found, facts, body));
+        let judged = self.operation(facts).and_then(|found| judge(&found, facts, principal, body));
         Step::Ready(judged.map(|()| Inspected::AsItIs))
     }
 }
@@ -113,21 +113,20 @@ impl Openapi {
     }
 }
 
-fn judge(found: &Found<'_>, facts: &Facts<'_>, body: &[u8]) -> Result<(), Denial> {
-    let query = without_credentials(facts);
+fn judge(found: &Found<'_>, facts: &Facts<'_>, principal: &Principal, body: &[u8]) -> Result<(), Denial> {
+    let query = without_credentials(facts, principal);
     let request = RequestView { query: query.as_deref(), fields: facts.head.headers(), body };
     found.judge(&request).map_err(|violations| refusal::of_request(&violations))
 }
 
 /// The query as it goes upstream: a key that the gateway takes away need not be declared.
-fn without_credentials<'a>(facts: &Facts<'a>) -> Option<Cow<'a, str>> {
+fn without_credentials<'a>(facts: &Facts<'a>, principal: &Principal) -> Option<Cow<'a, str>> {
     let sent = facts.head.query()?;
-    let kept = &facts.route.controls.kept_credentials;
     let taken: Vec<&str> = facts
         .plan
         .credentials
         .iter()
-        .filter(|location| !kept.contains(location))
+        .filter(|location| !facts.route.controls.keeps(location, principal))
         .filter_map(|location| match location {
             CredentialLocation::Query(name) => Some(name.as_str()),
             CredentialLocation::Header(_) | CredentialLocation::Cookie(_) => None,

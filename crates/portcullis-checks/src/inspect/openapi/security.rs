@@ -1,8 +1,9 @@
-//! Whether the document's own security requirements are met: each scheme that an operation requires is one of the route's
-//! methods, and its scopes are required scopes.
+//! Whether the document's own security requirements are met: each scheme that an operation requires is answered by a method
+//! of the route, which must have established its part of the principal with the scopes that are required of that scheme.
 //!
-//! A scheme without a counterpart does not load. An operation that requires nothing, or may be used without, stays under the
-//! route's statement on authentication, which is never weakened by a document. Needs nothing that could fail.
+//! Which methods answer a scheme, the methods say themselves, when the configuration is loaded. A scheme without a
+//! counterpart does not load. An operation that requires nothing, or may be used without, stays under the route's statement
+//! on authentication, which is never weakened by a document. Needs nothing that could fail.
 
 use super::Document;
 use super::cover;
@@ -11,16 +12,21 @@ use http::HeaderName;
 use portcullis_config::{Context, Spanned};
 use portcullis_core::check::Check;
 use portcullis_core::{
-    Authentication, Authorize, CheckId, Code, CredentialLocation, Denial, Effects, Facts, MethodSet,
-    Principal, Step,
+    Answers, Authentication, Authorize, CheckId, Code, CredentialLocation, Denial, Effects, Evidence, Facts,
+    MethodId, MethodSet, Principal, SchemeKind, Step,
 };
 use portcullis_openapi::{Api, Match, Operation, Requirement, SecurityScheme};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// The check.
+/// The check, for the routes with one statement on authentication.
 pub struct OpenapiSecurity {
     pub(super) document: Document,
+    pub(super) answered: Answered,
 }
+
+/// The methods of a route that answer each scheme of a document.
+pub type Answered = BTreeMap<String, Vec<MethodId>>;
 
 impl Check for OpenapiSecurity {
     fn id(&self) -> CheckId {
@@ -46,7 +52,7 @@ impl Authorize for OpenapiSecurity {
 }
 
 impl OpenapiSecurity {
-    /// One alternative must be met by the very method that established the principal.
+    /// One alternative must be met: each of its schemes by a method that established the principal, or a part of it.
     fn judge(
         &self,
         alternatives: &[Requirement],
@@ -56,19 +62,17 @@ impl OpenapiSecurity {
         if alternatives.is_empty() {
             return Ok(());
         }
-        let schemes = self.document.api.security_schemes();
-        let held = principal.scopes(&facts.plan.consumers);
         let mut lacking = None;
         for alternative in alternatives {
             // SECURITY: another alternative's credential does not open what this one guards by a scope
             // (a_key_does_not_stand_in_for_a_token).
-            let meant = alternative
-                .keys()
-                .all(|name| schemes.get(name).is_some_and(|scheme| was_used(scheme, facts, principal)));
-            if !meant {
+            if !alternative.keys().all(|scheme| self.evidence_for(scheme, principal).next().is_some()) {
                 continue;
             }
-            match alternative.values().flatten().find(|scope| !held.contains(scope)) {
+            let missing = alternative
+                .iter()
+                .find_map(|(scheme, scopes)| self.missing_scope(scheme, scopes, facts, principal));
+            match missing {
                 None => return Ok(()),
                 Some(missing) => _ = lacking.get_or_insert((alternative, missing)),
             }
@@ -83,52 +87,119 @@ impl OpenapiSecurity {
             }
         })
     }
+
+    /// What was established by methods that answer this scheme.
+    fn evidence_for<'a>(
+        &'a self,
+        scheme: &str,
+        principal: &'a Principal,
+    ) -> impl Iterator<Item = &'a Evidence> {
+        let methods = self.answered.get(scheme).map_or(&[][..], Vec::as_slice);
+        principal.evidence().filter(|evidence| methods.contains(&evidence.method))
+    }
+
+    /// A scope that no evidence for this scheme has together with the others.
+    // SECURITY: a scope counts for the method that established it, and not for the request
+    // (a_scope_counts_for_the_method_that_established_it).
+    fn missing_scope<'a>(
+        &self,
+        scheme: &str,
+        scopes: &'a [String],
+        facts: &Facts<'_>,
+        principal: &Principal,
+    ) -> Option<&'a String> {
+        let missing = |evidence: &Evidence| {
+            let held = evidence.scopes(&facts.plan.consumers);
+            scopes.iter().find(|scope| !held.contains(scope))
+        };
+        let mut lacking = scopes.first();
+        for evidence in self.evidence_for(scheme, principal) {
+            lacking = missing(evidence);
+            if lacking.is_none() {
+                break;
+            }
+        }
+        lacking
+    }
 }
 
-/// Whether the principal was established by this scheme.
-fn was_used(scheme: &SecurityScheme, facts: &Facts<'_>, principal: &Principal) -> bool {
-    match &facts.route.controls.authentication {
-        // Every method of the route has succeeded.
-        Authentication::AllOf { .. } => principal.authenticated_by.is_some(),
-        Authentication::AnyOf { methods, .. } => principal.authenticated_by.is_some_and(|by| {
-            counterparts(scheme).contains(&by.as_str())
-                && methods.iter().any(|method| stands_for(scheme, method.id(), &method.credentials()))
+/// What a scheme is to a method.
+fn kind(scheme: &SecurityScheme) -> Option<SchemeKind<'_>> {
+    Some(match scheme {
+        SecurityScheme::ApiKey { place, name } => SchemeKind::Key(match place.as_str() {
+            "header" => CredentialLocation::Header(HeaderName::from_bytes(name.as_bytes()).ok()?),
+            "query" => CredentialLocation::Query(name.clone()),
+            _ => CredentialLocation::Cookie(name.clone()),
         }),
-        Authentication::Public { .. } => false,
-    }
+        SecurityScheme::Http { scheme } => SchemeKind::Http(scheme),
+        SecurityScheme::OAuth2 { urls } => SchemeKind::OAuth2(urls),
+        SecurityScheme::OpenIdConnect { url } => SchemeKind::OpenIdConnect(url),
+        SecurityScheme::MutualTls => SchemeKind::MutualTls,
+    })
 }
 
-/// The checks that take the credential of a scheme.
-fn counterparts(scheme: &SecurityScheme) -> &'static [&'static str] {
-    match scheme {
-        SecurityScheme::ApiKey { .. } => &["authn.api_key"],
-        SecurityScheme::Http { scheme } if scheme == "basic" => &["authn.basic"],
-        SecurityScheme::Http { scheme } if scheme == "bearer" || scheme == "dpop" => {
-            &["authn.jwt", "authn.oauth2", "authn.openid_connect"]
-        }
-        SecurityScheme::Http { .. } => &[],
-        SecurityScheme::OAuth2 | SecurityScheme::OpenIdConnect { .. } => {
-            &["authn.jwt", "authn.oauth2", "authn.openid_connect"]
-        }
-        SecurityScheme::MutualTls => &["authn.mtls"],
-    }
+/// Whether a scheme means a token of an issuer, and says by a URL which issuer's.
+fn names_issuer(scheme: &SecurityScheme) -> bool {
+    matches!(scheme, SecurityScheme::OAuth2 { .. } | SecurityScheme::OpenIdConnect { .. })
 }
 
-/// Whether a method of the route takes the credential of a scheme.
-fn stands_for(scheme: &SecurityScheme, method: CheckId, credentials: &[CredentialLocation]) -> bool {
-    if !counterparts(scheme).contains(&method.as_str()) {
-        return false;
-    }
-    let SecurityScheme::ApiKey { place, name } = scheme else { return true };
-    let location = match place.as_str() {
-        "header" => match HeaderName::from_bytes(name.as_bytes()) {
-            Ok(name) => CredentialLocation::Header(name),
-            Err(_) => return false,
-        },
-        "query" => CredentialLocation::Query(name.clone()),
-        _ => CredentialLocation::Cookie(name.clone()),
+/// The methods of a route that answer one scheme.
+///
+/// # Errors
+/// Nothing tells whose credential the scheme means, of several.
+fn answering(
+    api: &Api,
+    name: &str,
+    scheme: &SecurityScheme,
+    authentication: &Authentication,
+) -> Result<Vec<MethodId>, String> {
+    let Some(kind) = kind(scheme) else { return Ok(Vec::new()) };
+    let wanted = portcullis_core::SecurityScheme { name, kind };
+    let answers: Vec<(MethodId, Answers)> =
+        authentication.methods().iter().flat_map(|method| method.answers(&wanted)).collect();
+    let those = |wanted: Answers| -> Vec<MethodId> {
+        answers.iter().filter(|(_, answers)| *answers == wanted).map(|(method, _)| *method).collect()
     };
-    credentials.contains(&location)
+    // SECURITY: a method that only may be meant is not, where another one certainly is
+    // (a_token_counts_for_the_scheme_of_its_issuer).
+    let certain = those(Answers::Certainly);
+    if !certain.is_empty() {
+        return Ok(certain);
+    }
+    let mut possible = those(Answers::Possibly);
+    let like_it = |other: &SecurityScheme| match scheme {
+        SecurityScheme::OAuth2 { .. } | SecurityScheme::OpenIdConnect { .. } => names_issuer(other),
+        SecurityScheme::ApiKey { .. } | SecurityScheme::Http { .. } | SecurityScheme::MutualTls => {
+            other == scheme
+        }
+    };
+    let several = api.security_schemes().values().filter(|other| like_it(other)).count() > 1;
+    // What says of one issuer something else than the configuration, and of no other one anything, can mean no other.
+    let foreign = those(Answers::Foreign);
+    if possible.is_empty() && foreign.len() == 1 && answers.len() == 1 && !several {
+        possible = foreign;
+    }
+    if several && possible.len() > 1 {
+        return Err(format!("requires `{name}`, and nothing says which of the route's issuers that means"));
+    }
+    Ok(possible)
+}
+
+/// The methods of a route that answer each scheme that its operations require.
+fn answered(
+    api: &Api,
+    operation: &Operation,
+    authentication: &Authentication,
+    answered: &mut Answered,
+) -> Result<(), String> {
+    for name in operation.security().iter().flat_map(Requirement::keys) {
+        if let Some(scheme) = api.security_schemes().get(name)
+            && !answered.contains_key(name)
+        {
+            answered.insert(name.clone(), answering(api, name, scheme, authentication)?);
+        }
+    }
+    Ok(())
 }
 
 /// What a scheme is in the words of its author.
@@ -136,8 +207,8 @@ fn described(scheme: &SecurityScheme) -> String {
     match scheme {
         SecurityScheme::ApiKey { place, name } => format!("an API key in the {place} `{name}`"),
         SecurityScheme::Http { scheme } => format!("HTTP authentication by `{scheme}`"),
-        SecurityScheme::OAuth2 => "an OAuth 2 access token".to_owned(),
-        SecurityScheme::OpenIdConnect { .. } => "OpenID Connect".to_owned(),
+        SecurityScheme::OAuth2 { .. } => "an OAuth 2 access token".to_owned(),
+        SecurityScheme::OpenIdConnect { url } => format!("OpenID Connect of {url}"),
         SecurityScheme::MutualTls => "a client certificate".to_owned(),
     }
 }
@@ -155,7 +226,7 @@ pub fn served<'a>(api: &'a Api, path: &'a str, methods: MethodSet) -> impl Itera
     })
 }
 
-/// That the route asks for what the operations that it serves require.
+/// That the route asks for what the operations that it serves require, and which methods answer that.
 pub fn covered(
     api: &Api,
     path: &Spanned<String>,
@@ -163,43 +234,51 @@ pub fn covered(
     authentication: &Authentication,
     file: &Spanned<PathBuf>,
     cx: &mut Context,
-) -> Option<()> {
+) -> Option<Answered> {
+    let mut schemes = Answered::new();
     for operation in served(api, &path.value, methods) {
-        for requirement in operation.security() {
-            // Where nobody is asked who they are, what is open to all in the document is so here.
-            let open = operation.security().iter().any(Requirement::is_empty);
-            if open && matches!(authentication, Authentication::Public { .. }) {
-                continue;
-            }
-            let result = requirement_covered(api, requirement, authentication)
-                .and_then(|()| told_apart(api, operation, authentication));
-            if let Err(missing) = result {
-                let name = format!("{} {}", operation.method(), operation.path());
-                cx.error("config.openapi_security", file.span, format!("{name} {missing}"))
-                    .related(path.span, "the route")
-                    .help("add the method to the route's authentication, or take the requirement out of the document");
-                return None;
-            }
+        // Where nobody is asked who they are, what is open to all in the document is so here.
+        let open = operation.security().iter().any(Requirement::is_empty);
+        if open && matches!(authentication, Authentication::Public { .. }) {
+            continue;
+        }
+        let result = answered(api, operation, authentication, &mut schemes).and_then(|()| {
+            let mut requirements = operation.security().iter();
+            requirements.try_for_each(|requirement| {
+                requirement_covered(api, requirement, authentication, &schemes)
+            })?;
+            one_place_for_keys(api, operation, authentication)
+        });
+        if let Err(missing) = result {
+            let name = format!("{} {}", operation.method(), operation.path());
+            cx.error("config.openapi_security", file.span, format!("{name} {missing}"))
+                .related(path.span, "the route")
+                .help("add the method to the route's authentication, say with its `openapi_schemes` which schemes mean its tokens, or take the requirement out of the document");
+            return None;
         }
     }
-    Some(())
+    Some(schemes)
 }
 
-/// That a key which the operation does not take is not taken for one that it does: of two keys, it is known who sent them,
-/// not where they stood.
-fn told_apart(api: &Api, operation: &Operation, authentication: &Authentication) -> Result<(), String> {
+/// That whoever has a key for the route is not refused by the document with every request: a route that takes a key in
+/// another place than the operation does has most likely a slip in one of the two.
+fn one_place_for_keys(
+    api: &Api,
+    operation: &Operation,
+    authentication: &Authentication,
+) -> Result<(), String> {
     let Authentication::AnyOf { methods, .. } = authentication else { return Ok(()) };
     let names = operation.security().iter().flat_map(Requirement::keys);
-    let keys: Vec<&SecurityScheme> = names
-        .filter_map(|name| api.security_schemes().get(name))
-        .filter(|scheme| matches!(scheme, SecurityScheme::ApiKey { .. }))
+    let places: Vec<SchemeKind<'_>> = names
+        .filter_map(|name| kind(api.security_schemes().get(name)?))
+        .filter(|kind| matches!(kind, SchemeKind::Key(_)))
         .collect();
-    let is_key = |method: CheckId| method.as_str() == "authn.api_key";
     let stranger = methods
         .iter()
-        .filter(|method| is_key(method.id()))
-        .any(|method| !keys.iter().any(|scheme| stands_for(scheme, method.id(), &method.credentials())));
-    if stranger && !keys.is_empty() {
+        .filter(|method| method.id().as_str() == "authn.api_key")
+        .flat_map(|method| method.credentials())
+        .any(|location| !places.contains(&SchemeKind::Key(location)));
+    if stranger && !places.is_empty() {
         return Err(
             "takes an API key in one place, and the route takes one in another place as well".to_owned()
         );
@@ -211,11 +290,12 @@ fn requirement_covered(
     api: &Api,
     requirement: &Requirement,
     authentication: &Authentication,
+    answered: &Answered,
 ) -> Result<(), String> {
-    let methods = authentication.methods();
+    let by = |name: &String| answered.get(name).map_or(&[][..], Vec::as_slice);
     for (name, scopes) in requirement {
         let Some(scheme) = api.security_schemes().get(name) else { continue };
-        if !methods.iter().any(|method| stands_for(scheme, method.id(), &method.credentials())) {
+        if by(name).is_empty() {
             let what = described(scheme);
             return Err(format!("requires {what} (`{name}`), and no method of the route asks for that"));
         }
@@ -223,14 +303,11 @@ fn requirement_covered(
             return Err(format!("requires the scope `{scope}`, which no token can have"));
         }
     }
-    if let Authentication::AnyOf { .. } = authentication {
-        let one_for_all = methods.iter().any(|method| {
-            let mut schemes = requirement.keys().filter_map(|name| api.security_schemes().get(name));
-            schemes.all(|scheme| stands_for(scheme, method.id(), &method.credentials()))
-        });
-        if !one_for_all {
-            return Err("requires several schemes at once, and the route asks for only one".to_owned());
-        }
+    if let Authentication::AnyOf { .. } = authentication
+        && let Some((first, rest)) = requirement.keys().collect::<Vec<_>>().split_first()
+        && !by(first).iter().any(|method| rest.iter().all(|name| by(name).contains(method)))
+    {
+        return Err("requires several schemes at once, and the route asks for only one".to_owned());
     }
     Ok(())
 }

@@ -7,9 +7,10 @@ use portcullis_core::check::{Authn, Check, CheckId};
 use portcullis_core::effects::{Count, CountKey, Fault, KeyDigest, KeyRecord, KeySetId, Limit, Now, Step};
 use portcullis_core::head::HeadPolicy;
 use portcullis_core::{
-    Authenticate, Authentication, Code, Consumers, Controls, CredentialLocation, Denial, Effects, Facts,
-    Fingerprint, Guarded, Inspect, InspectAnswer, Inspected, Inspection, MethodSet, Mode, Once, Outcome,
-    Plan, Principal, Record, RecordSink, Route, RouteTable, Snapshot, Standing, TargetId, Wait,
+    Answers, Authenticate, Authentication, Code, ConsumerId, Consumers, Controls, CredentialLocation, Denial,
+    Effects, Evidence, Facts, Fingerprint, Guarded, Inspect, InspectAnswer, Inspected, Inspection, MethodId,
+    MethodSet, Mode, Once, Outcome, Plan, Principal, Record, RecordSink, Route, RouteTable, SecurityScheme,
+    Snapshot, Standing, TargetId, Wait,
 };
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -130,7 +131,9 @@ impl Authenticate for Key {
     fn authenticate<'a>(&'a self, facts: &'a Facts<'a>, _: &'a dyn Effects) -> Step<'a, Authn> {
         Step::Ready(match facts.head.once("x-key") {
             Once::Absent => Authn::NotMine,
-            Once::One(key) if key == "good" => Authn::Claim(Principal::ANONYMOUS),
+            Once::One(key) if key == "good" => {
+                Authn::Claim(Evidence::consumer(ConsumerId(0), MethodId(0), self.id()))
+            }
             Once::One(_) | Once::Repeated | Once::Unreadable => {
                 Authn::Deny(Denial::new(Code::CredentialUnknown, "not good"))
             }
@@ -143,6 +146,10 @@ impl Authenticate for Key {
 
     fn credentials(&self) -> Vec<CredentialLocation> {
         vec![CredentialLocation::Header(http::HeaderName::from_static("x-key"))]
+    }
+
+    fn answers(&self, _: &SecurityScheme<'_>) -> Vec<(MethodId, Answers)> {
+        Vec::new()
     }
 }
 

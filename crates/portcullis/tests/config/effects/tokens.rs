@@ -1,6 +1,6 @@
 //! What each key does that is about tokens: those that clients send, those that upstreams get, and who may with them.
 
-use super::super::harness::{Answer, Gate, get, request};
+use super::super::harness::{Answer, Gate, gate, get, load, request};
 use super::super::network::{GRANTED, ISSUER, OPAQUE, SigningKey, claims_of, encode, secret_token};
 use super::{Place, SecurityRow};
 use aws_lc_rs::hmac::{HMAC_SHA256, HMAC_SHA512};
@@ -185,6 +185,17 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         let url = "https://api.example.com/.well-known/oauth-protected-resource/v1";
         assert_eq!(challenge, &format!("Bearer resource_metadata=\"{url}\""));
         gate.send(request("GET", "/.well-known/oauth-protected-resource/v1", &[])).permitted();
+    }),
+    ("security.authentication.openapi_schemes", |place| {
+        let meant = |scheme: &str| {
+            let method =
+                json!({ "type": "jwt", "issuer": ISSUER, "audience": "api", "openapi_schemes": scheme });
+            let mut document = place.document(json!({ "authentication": method }));
+            document["routes"][0]["openapi"] = json!({ "file": "unclear.yaml", "base_path": "/" });
+            document.to_string()
+        };
+        assert!(load(&meant("partner")).blueprint().is_none(), "the operation wants another scheme");
+        gate(&meant("staff")).send(bearer(&token(json!({})))).permitted();
     }),
     ("security.authentication.insecure_forward_credential", |place| {
         let gate = jwt(place, json!({ "insecure_forward_credential": "the backend verifies it again" }));

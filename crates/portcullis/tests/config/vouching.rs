@@ -1,0 +1,174 @@
+//! Who vouched for what: a scope, a role, a consumer or a credential counts for the method that established it.
+
+use super::harness::{Gate, gate, load, request};
+use super::network::{ISSUER, SigningKey};
+use portcullis_core::Code;
+use serde_json::{Value, json};
+
+const ALICE: &str = "alice-key-0123456789";
+const BOB: &str = "admin-key-0123456789";
+const PARTNER: &str = "https://partner.example";
+
+/// Alice, who has the scope `admin`, and bob, who has none.
+fn document(route: Value) -> Value {
+    let mut document = json!({
+        "listeners": [{ "bind": "127.0.0.1:3000" }],
+        "consumers": [
+            { "name": "alice", "scopes": ["admin"], "roles": ["admin"], "keys": [{ "env": "ALICE_API_KEY" }], "password": { "env": "PASSWORD_HASH" } },
+            { "name": "bob", "keys": [{ "env": "ADMIN_API_KEY" }] },
+        ],
+        "routes": [{ "path": "/{*rest}", "upstream": "http://127.0.0.1:8080" }],
+    });
+    document["routes"][0].as_object_mut().unwrap().extend(route.as_object().unwrap().clone());
+    document
+}
+
+fn authenticated(authentication: Value) -> Gate {
+    gate(&document(json!({ "security": { "authentication": authentication } })).to_string())
+}
+
+fn described(path: &str, file: &str, authentication: Value) -> Value {
+    document(json!({
+        "path": path,
+        "openapi": { "file": file, "base_path": "/" },
+        "security": { "authentication": authentication },
+    }))
+}
+
+fn key(header: &str) -> Value {
+    json!({ "type": "api_key", "header": header })
+}
+
+fn jwt(issuer: &str, more: Value) -> Value {
+    let mut method = json!({ "type": "jwt", "issuer": issuer, "audience": "api", "jwks_file": "keys.json" });
+    method.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    method
+}
+
+fn bearer(claims: Value) -> String {
+    format!("Bearer {}", SigningKey::issuers().token(claims))
+}
+
+fn refusal(gate: &Gate, path: &str, fields: &[(&str, &str)]) -> Option<Code> {
+    gate.send(request("GET", path, fields)).refusal()
+}
+
+#[test]
+fn credentials_of_two_consumers_are_refused_wherever_they_stand() {
+    let token = bearer(json!({}));
+    let disagree = Some(Code::CredentialsDisagree);
+    let staff = || jwt(ISSUER, json!({}));
+    for (methods, one, two, expected) in [
+        // The first method knows no consumer, and the next two contradict each other.
+        (json!([staff(), key("x-one"), key("x-two")]), ALICE, BOB, disagree),
+        (json!([key("x-one"), staff(), key("x-two")]), ALICE, BOB, disagree),
+        (json!([key("x-one"), key("x-two"), staff()]), ALICE, BOB, disagree),
+        (json!([staff(), key("x-one"), key("x-two")]), ALICE, ALICE, None),
+        (json!([key("x-one"), staff(), key("x-two")]), BOB, BOB, None),
+    ] {
+        let gate = authenticated(json!({ "all": methods }));
+        let fields = [("authorization", token.as_str()), ("x-one", one), ("x-two", two)];
+        assert_eq!(refusal(&gate, "/a", &fields), expected, "{methods} {one} {two}");
+    }
+}
+
+#[test]
+fn a_scope_counts_for_the_method_that_established_it() {
+    let missing = Some(Code::ScopeMissing);
+    let staff = || jwt(ISSUER, json!({}));
+    let (with, without) = (bearer(json!({ "scope": "admin" })), bearer(json!({ "scope": "read" })));
+    for methods in [json!([key("x-one"), staff()]), json!([staff(), key("x-one")])] {
+        let all = |path: &str| gate(&described(path, "issuers.yaml", json!({ "all": methods })).to_string());
+        let (token, both) = (all("/token"), all("/both"));
+        // Alice has the scope as a consumer, and her token has it or not.
+        for gate in [(&token, "/token"), (&both, "/both")] {
+            let sent = |bearer: &str| refusal(gate.0, gate.1, &[("authorization", bearer), ("x-one", ALICE)]);
+            assert_eq!(sent(&with), None, "{methods}");
+            assert_eq!(sent(&without), missing, "{methods}: the key's scopes are not the token's");
+        }
+        // And the other way round: the token's scope is not the key's.
+        let key = all("/key");
+        let sent = |who: &str| refusal(&key, "/key", &[("authorization", &with), ("x-one", who)]);
+        assert_eq!(sent(ALICE), None, "{methods}");
+        assert_eq!(sent(BOB), missing, "{methods}: the token's scopes are not the key's");
+    }
+}
+
+#[test]
+fn a_token_counts_for_the_scheme_of_its_issuer() {
+    let any = || json!({ "any": [jwt(ISSUER, json!({})), jwt(PARTNER, json!({}))] });
+    let of = |issuer: &str, scope: &str| bearer(json!({ "iss": issuer, "scope": scope }));
+    let missing = Some(Code::ScopeMissing);
+    for (path, issuer, scope, expected) in [
+        ("/staff", ISSUER, "admin", None),
+        ("/staff", ISSUER, "read", missing),
+        ("/staff", PARTNER, "admin", missing),
+        ("/partner", PARTNER, "admin", None),
+        ("/partner", ISSUER, "admin", missing),
+        ("/either", ISSUER, "admin", None),
+        ("/either", ISSUER, "read", missing),
+        ("/either", PARTNER, "read", None),
+        ("/either", PARTNER, "admin", missing),
+        // One scheme for tokens, and nothing that tells issuers apart: either will do.
+        ("/token", ISSUER, "admin", None),
+        ("/token", PARTNER, "admin", None),
+    ] {
+        let gate = gate(&described(path, "issuers.yaml", any()).to_string());
+        let token = of(issuer, scope);
+        assert_eq!(refusal(&gate, path, &[("authorization", &token)]), expected, "{path} {issuer} {scope}");
+    }
+}
+
+#[test]
+fn a_document_that_does_not_tell_issuers_apart_does_not_load_without_a_word() {
+    let any = |staff: Value, partner: Value| {
+        described("/staff", "unclear.yaml", json!({ "any": [jwt(ISSUER, staff), jwt(PARTNER, partner)] }))
+    };
+    let loaded = load(&any(json!({}), json!({})).to_string());
+    assert!(loaded.blueprint().is_none());
+    assert!(loaded.json().to_string().contains("config.openapi_security"));
+    // One issuer is no question, and neither are two that say which scheme is theirs.
+    let one = described("/staff", "unclear.yaml", jwt(ISSUER, json!({})));
+    assert!(load(&one.to_string()).blueprint().is_some());
+    let named = gate(
+        &any(json!({ "openapi_schemes": "staff" }), json!({ "openapi_schemes": ["partner"] })).to_string(),
+    );
+    let of = |issuer: &str| bearer(json!({ "iss": issuer, "scope": "admin" }));
+    assert_eq!(refusal(&named, "/staff", &[("authorization", &of(ISSUER))]), None);
+    assert_eq!(refusal(&named, "/staff", &[("authorization", &of(PARTNER))]), Some(Code::ScopeMissing));
+    // A scheme of an issuer that the route does not trust is answered by nobody.
+    let foreign = described("/staff", "issuers.yaml", jwt(PARTNER, json!({})));
+    assert!(load(&foreign.to_string()).blueprint().is_none());
+}
+
+#[test]
+fn a_credential_is_kept_for_the_method_that_took_it() {
+    let forwarded = || jwt(ISSUER, json!({ "insecure_forward_credential": "the backend verifies it again" }));
+    let password = "Basic YWxpY2U6b3BlbiBzZXNhbWU=";
+    let token = bearer(json!({}));
+    let any = json!({ "any": [forwarded(), { "type": "basic" }, key("x-one")] });
+    let gate = authenticated(any.clone());
+    let kept = |gate: &Gate, fields: &[(&str, &str)]| {
+        let answer = gate.send(request("GET", "/a", fields));
+        answer.permitted().headers.contains_key("authorization")
+    };
+    assert!(kept(&gate, &[("authorization", &token)]), "the operator said so");
+    assert!(!kept(&gate, &[("authorization", password)]), "of tokens, and not of passwords");
+    // A key is asked for first, and nobody looks at what stands in the other field.
+    let key_first = authenticated(json!({ "any": [key("x-one"), forwarded()] }));
+    for other in [token.as_str(), "Bearer made.up.token", "Basic bm9ib2R5OnB3"] {
+        assert!(!kept(&key_first, &[("x-one", ALICE), ("authorization", other)]), "{other}");
+    }
+    assert!(kept(&key_first, &[("authorization", &token)]));
+    // Where all are needed, the token was judged, and is kept wherever it stands in the list.
+    for methods in [json!([key("x-one"), forwarded()]), json!([forwarded(), key("x-one")])] {
+        let all = authenticated(json!({ "all": methods }));
+        assert!(kept(&all, &[("x-one", ALICE), ("authorization", &token)]), "{methods}");
+    }
+    // Where a refusal is only observed, what was refused is nobody's credential.
+    let mut observed = any;
+    observed["mode"] = json!("observe");
+    let observed = authenticated(observed);
+    assert!(!kept(&observed, &[("authorization", "Bearer made.up.token")]));
+    assert!(kept(&observed, &[("authorization", &token)]));
+}
