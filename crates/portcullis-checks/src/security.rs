@@ -57,6 +57,17 @@ macro_rules! sections {
                 Some(CompiledSecurity { parts })
             }
 
+            /// These sections, and those of `base` where there is none here: the one rule of inheritance, of what is written.
+            #[must_use]
+            pub fn over(&self, base: Option<&SecurityConfig>) -> SecurityConfig {
+                let mut sections = self.clone();
+                $(
+                    let inherited = base.and_then(|base| base.$name.as_ref());
+                    sections.$name = sections.$name.or_else(|| inherited.cloned());
+                )+
+                sections
+            }
+
             /// That what a route's own sections, or else the gateway's, say of its path is true of it.
             pub fn fits_path(
                 own: Option<&SecurityConfig>,
@@ -201,6 +212,20 @@ impl CompiledSecurity {
         };
         parts.into_iter().for_each(|part| part.add_to(&mut controls));
         Some(controls)
+    }
+
+    /// These sections, and those of `base` where there is none here: the one rule of inheritance, of what was compiled. A
+    /// limit of `base` stays one limit, whoever inherits it.
+    #[must_use]
+    pub fn over(&self, base: &CompiledSecurity) -> CompiledSecurity {
+        let parts =
+            (0..ASK_WHO.len()).map(|section| self.part(section).or_else(|| base.part(section)).cloned());
+        CompiledSecurity { parts: parts.collect() }
+    }
+
+    /// Whether there is no section in it.
+    pub fn is_empty(&self) -> bool {
+        self.parts.iter().all(Option::is_none)
     }
 
     /// Whether it says anything that a public route cannot have.

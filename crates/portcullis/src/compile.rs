@@ -3,6 +3,7 @@
 //! Everything that can be found out before the first request is found out here, and all of it is reported together. The
 //! result is either complete or not there at all: there is no plan with a part missing.
 
+mod bases;
 mod lint;
 mod targets;
 
@@ -11,6 +12,7 @@ use crate::document::{
     warn_of_uncovered_hosts,
 };
 use crate::endpoint::{EndpointHandler, LaterWorld, MAX_BODY_BYTES};
+use bases::{Base, Bases};
 use ipnet::IpNet;
 use portcullis_checks::authn::key_digest::KeyHasher;
 use portcullis_checks::inspect::openapi::CompiledOpenapi;
@@ -102,25 +104,13 @@ pub fn compile(
     for (index, consumer) in config.consumers.iter().enumerate() {
         let _ = cx.at("consumers", |cx| cx.index(index, |cx| consumer.compile(&mut build, cx)));
     }
-    let default = config.security.as_ref();
-    let inherited = match default {
-        None => CompiledSecurity::default(),
-        Some(security) => cx.at("security", |cx| security.compile(&mut build, cx)).unwrap_or_default(),
-    };
-    lint::roles(default, None, &build, cx);
+    let bases = Bases::compile(config, &mut build, cx);
 
     let openapi = match &config.openapi {
         None => None,
         Some(openapi) => cx.at("openapi", |cx| openapi.compile(&mut build, cx)),
     };
-    let mut routes = Routes {
-        default,
-        inherited: &inherited,
-        openapi,
-        shared: None,
-        targets: Targets::new(handlers),
-        routes: Vec::new(),
-    };
+    let mut routes = Routes { bases, openapi, targets: Targets::new(handlers), routes: Vec::new() };
     if config.routes.is_empty() {
         cx.error("config.empty_list", config.at, "a gateway without routes serves nothing")
             .help("add a route, with `path` and `upstream`");
@@ -128,7 +118,8 @@ pub fn compile(
     for (index, route) in config.routes.iter().enumerate() {
         cx.at("routes", |cx| cx.index(index, |cx| routes.add(route, &mut build, cx)));
     }
-    let Routes { mut targets, mut routes, .. } = routes;
+    let Routes { bases, mut targets, mut routes, .. } = routes;
+    bases.warn_of_unused(cx);
     let endpoint_world = LaterWorld::default();
     serve_endpoints(&build.endpoints, &endpoint_world, &mut routes, &mut targets);
     let outbound = match &config.outbound {
@@ -318,26 +309,26 @@ fn workers(config: &GatewayConfig, cx: &mut Context) -> Option<NonZeroUsize> {
     NonZeroUsize::new(workers.value.get() as usize)
 }
 
-struct Routes<'a> {
-    default: Option<&'a SecurityConfig>,
-    inherited: &'a CompiledSecurity,
+struct Routes {
+    bases: Bases,
     /// The gateway's own document, if there is one.
     openapi: Option<CompiledOpenapi>,
-    /// The controls of every route that says nothing of its own.
-    shared: Option<Arc<Controls>>,
     targets: Targets,
     routes: Vec<Route>,
 }
 
-impl Routes<'_> {
+impl Routes {
     fn add(&mut self, config: &RouteConfig, build: &mut Build, cx: &mut Context) {
         // Each is looked at before the first failure counts, so that all failures are reported.
         let path = config.checked_path(cx);
         let hosts = config.canonical_hosts(cx);
         let methods = config.method_set(cx);
         let upgrades = config.upgrades(cx);
-        let fits = self.fits_path(config, cx);
-        let controls = self.controls(config, build, cx);
+        let base = self.bases.of(config.security.as_ref(), cx);
+        let (fits, controls) = match base {
+            None => (None, None),
+            Some(base) => (fits_path(config, base, cx), controls(config, base, build, cx)),
+        };
         let target = self.targets.add(&config.upstream, cx);
         let openapi = match &config.openapi {
             None => Some(self.openapi.clone()),
@@ -363,58 +354,58 @@ impl Routes<'_> {
             self.routes.push(Route { path, hosts, methods, controls, target, upgrades });
         }
     }
+}
 
-    /// That what the route's sections say of its path is true of it.
-    fn fits_path(&self, config: &RouteConfig, cx: &mut Context) -> Option<()> {
-        let public = config.public.is_some();
-        SecurityConfig::fits_path(config.security.as_ref(), self.default, public, &config.path, cx)
+/// That what the route's sections say of its path is true of it.
+fn fits_path(config: &RouteConfig, base: &Base, cx: &mut Context) -> Option<()> {
+    let public = config.public.is_some();
+    SecurityConfig::fits_path(config.sections(), base.config.as_ref(), public, &config.path, cx)
+}
+
+fn controls(
+    config: &RouteConfig,
+    base: &mut Base,
+    build: &mut Build,
+    cx: &mut Context,
+) -> Option<Arc<Controls>> {
+    let own = match config.sections() {
+        None => CompiledSecurity::default(),
+        Some(security) => cx.at("security", |cx| security.compile(build, cx))?,
+    };
+    if let Some(public) = &config.public {
+        if own.asks_who() {
+            cx.error(
+                "config.public_and_not",
+                public.span,
+                "the route is public, and yet its own section asks who sends a request",
+            )
+            .help("remove `public`, or the route's `authentication` and `authorization`");
+            return None;
+        }
+        let authentication = RouteAuthentication::Public(public.value.0.clone());
+        return own.controls(&base.compiled, &authentication).map(Arc::new);
     }
-
-    fn controls(
-        &mut self,
-        config: &RouteConfig,
-        build: &mut Build,
-        cx: &mut Context,
-    ) -> Option<Arc<Controls>> {
-        let own = match &config.security {
-            None => CompiledSecurity::default(),
-            Some(security) => cx.at("security", |cx| security.compile(build, cx))?,
-        };
-        if let Some(public) = &config.public {
-            if own.asks_who() {
-                cx.error(
-                    "config.public_and_not",
-                    public.span,
-                    "the route is public, and yet its own section asks who sends a request",
-                )
-                .help("remove `public`, or the route's `authentication` and `authorization`");
-                return None;
+    lint::roles(config.sections(), base.config.as_ref(), build, cx);
+    if own.is_empty()
+        && let Some(shared) = &base.shared
+    {
+        return Some(Arc::clone(shared));
+    }
+    match own.controls(&base.compiled, &RouteAuthentication::Required) {
+        Some(controls) => {
+            let controls = Arc::new(controls);
+            if own.is_empty() {
+                base.shared = Some(Arc::clone(&controls));
             }
-            let authentication = RouteAuthentication::Public(public.value.0.clone());
-            return own.controls(self.inherited, &authentication).map(Arc::new);
+            Some(controls)
         }
-        lint::roles(config.security.as_ref(), self.default, build, cx);
-        if config.security.is_none()
-            && let Some(shared) = &self.shared
-        {
-            return Some(Arc::clone(shared));
-        }
-        match own.controls(self.inherited, &RouteAuthentication::Required) {
-            Some(controls) => {
-                let controls = Arc::new(controls);
-                if config.security.is_none() {
-                    self.shared = Some(Arc::clone(&controls));
-                }
-                Some(controls)
-            }
-            // The gateway's own statement was there, and wrong: one error is enough.
-            None if self.default.is_some_and(|default| default.authentication.is_some()) => None,
-            None => {
-                // SECURITY: a route without a statement does not load (a_route_without_a_statement_is_refused).
-                cx.error("config.no_authentication", config.path.span, "nothing says how requests to this route are authenticated")
-                    .help("add `security: { authentication: { type: api_key } }` here or for the whole gateway, or open the route with `public: \"why\"`");
-                None
-            }
+        // The statement that it inherits was there, and wrong: one error is enough.
+        None if base.config.as_ref().is_some_and(|base| base.authentication.is_some()) => None,
+        None => {
+            // SECURITY: a route without a statement does not load (a_route_without_a_statement_is_refused).
+            cx.error("config.no_authentication", config.path.span, "nothing says how requests to this route are authenticated")
+                .help("add `security: { authentication: { type: api_key } }` here or for the whole gateway, or open the route with `public: \"why\"`");
+            None
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is valid and most likely not meant: roles that nobody has, and consumers without a credential.
 
-use crate::document::GatewayConfig;
+use crate::document::{GatewayConfig, RouteConfig};
 use portcullis_checks::authz::AuthorizationConfig;
 use portcullis_checks::{Build, SecurityConfig};
 use portcullis_config::{Context, suggest};
@@ -47,8 +47,8 @@ fn roles_of_consumers(authorization: &AuthorizationConfig, build: &Build, cx: &m
 
 /// Warns of a gateway that knows consumers by credentials, of which there is none.
 pub(super) fn missing_keys(config: &GatewayConfig, build: &Build, cx: &mut Context) {
-    let relies_on_consumers =
-        config.security.iter().chain(config.routes.iter().filter_map(|route| route.security.as_ref()));
+    let sections = config.security.iter().chain(config.security_profiles.values());
+    let relies_on_consumers = sections.chain(config.routes.iter().filter_map(RouteConfig::sections));
     if build.keys.is_empty()
         && build.users.is_empty()
         && build.certificates.is_empty()

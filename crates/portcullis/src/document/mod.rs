@@ -23,7 +23,7 @@ pub use limits::LimitsConfig;
 pub use listener::{HttpProtocol, ListenerConfig, TimeoutsConfig};
 pub use outbound::OutboundConfig;
 pub use portcullis_checks::Reason;
-pub use route::{MethodConfig, RouteConfig};
+pub use route::{MethodConfig, RouteConfig, RouteSecurityConfig};
 pub use tls::{
     CertificateConfig, ClientCertificateNeed, ClientCertificatesConfig, TlsConfig, TlsVersion, name_hosts,
     warn_of_uncovered_hosts,
@@ -32,6 +32,7 @@ pub use upstream::{HANDLER_SCHEME, UpstreamConfig, UpstreamTarget, UpstreamTlsCo
 
 use portcullis_checks::{Cidr, OpenapiConfig, SecurityConfig};
 use portcullis_config::{OneOrMany, Secret, Spanned, object};
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -47,6 +48,10 @@ object! {
         pub listeners: Vec<ListenerConfig>,
         /// What judges the requests of every route, unless the route says otherwise.
         pub security: Option<SecurityConfig>,
+        /// Named sets of `security` sections. A route takes one by `security: { use: NAME }`: its own sections come first,
+        /// then the profile's, then the gateway's, each section as a whole. A profile's limit is one limit for all
+        /// routes that use it.
+        pub security_profiles: BTreeMap<String, SecurityConfig> = BTreeMap::new(),
         /// The OpenAPI document of every route, unless the route has one of its own: the name of a file, or that and how it
         /// is enforced.
         pub openapi: Option<OpenapiConfig>,

@@ -4,7 +4,9 @@ use super::upstream::UpstreamConfig;
 use portcullis_checks::OpenapiConfig;
 use portcullis_checks::Reason;
 use portcullis_checks::SecurityConfig;
-use portcullis_config::{Context, Spanned, keyword, object};
+use portcullis_config::{
+    Context, Decode, DecodeFields, Definitions, Node, ObjectSchema, Spanned, keyword, object,
+};
 use portcullis_core::{MethodSet, head};
 
 keyword! {
@@ -43,7 +45,7 @@ object! {
         /// Why nobody is asked who they are. Without it, the route needs authentication, here or for the whole gateway.
         pub public: Option<Spanned<Reason>>,
         /// What judges its requests, section by section in place of the gateway's.
-        pub security: Option<SecurityConfig>,
+        pub security: Option<RouteSecurityConfig>,
         /// The protocols to which a client may switch, such as websocket. Default: none.
         pub upgrade: Vec<Spanned<String>> = Vec::new(),
         /// The OpenAPI document of its requests, in place of the gateway's: the name of a file, or that and how it is
@@ -53,7 +55,49 @@ object! {
     }
 }
 
+/// What judges a route's requests: sections of its own, and the profile that it uses.
+#[derive(Clone, Debug)]
+pub struct RouteSecurityConfig {
+    /// The name of the profile, if it uses one.
+    pub profile: Option<Spanned<String>>,
+    /// The sections.
+    pub sections: SecurityConfig,
+}
+
+const USE: &str = "use";
+
+impl Decode for RouteSecurityConfig {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        let mut fields = cx.fields(node)?;
+        let profile = fields.optional::<Spanned<String>>(USE, cx);
+        let sections = SecurityConfig::decode_fields(&mut fields, cx);
+        fields.finish(cx)?;
+        Some(RouteSecurityConfig { profile: profile?, sections: sections? })
+    }
+
+    fn schema(definitions: &mut Definitions) -> serde_json::Value {
+        definitions.define::<Self>("RouteSecurityConfig", |definitions| {
+            let mut schema = ObjectSchema::new("What judges a route's requests, in the order in which it runs.");
+            let name = <Spanned<String>>::schema(definitions);
+            schema.property(
+                USE,
+                "The name of a profile, of those under `security_profiles`: its sections hold where the route has none of its own. Where neither has one, the gateway's holds.",
+                name,
+                None,
+                false,
+            );
+            SecurityConfig::describe(&mut schema, definitions);
+            schema.into_json()
+        })
+    }
+}
+
 impl RouteConfig {
+    /// The sections of its own, if it has any.
+    pub fn sections(&self) -> Option<&SecurityConfig> {
+        self.security.as_ref().map(|security| &security.sections)
+    }
+
     /// The path, if it is one.
     pub fn checked_path(&self, cx: &mut Context) -> Option<String> {
         let path = &self.path.value;

@@ -217,6 +217,8 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.variable", top("drain: §${DRAIN")),
         ("config.variable", top("drain: §\"${DRAIN-5s}\"")),
         ("config.variable_unset", top("drain: §${DRAIN}")),
+        ("config.no_profile", route("security: { use: §partner }")),
+        ("config.unused_profile", top("security_profiles: { a: §{ addresses: { deny: [10.0.0.0/8] } } }")),
         ("config.network", top("trusted_proxies: [§10.0.0.1/8]")),
         ("config.network", top("trusted_proxies: [§localhost]")),
         ("config.trusts_everybody", top("trusted_proxies: [10.0.0.0/8, §0.0.0.0/0]")),

@@ -109,6 +109,8 @@ pub(crate) const ROWS: &[DocumentRow] = &[
             Some(Code::RouteNotFound)
         );
     }),
+    ("security_profiles", profiles),
+    ("security.use", profiles),
     ("routes", || assert_eq!(open(&json!({})).plan.routes.iter().count(), 1)),
     ("routes[].path", || {
         let gate = route(json!({ "path": "/files/{*rest}" }));
@@ -241,4 +243,52 @@ fn pepper(pepper: Value) {
         json!({ "hash": "hmac-sha256:5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843" });
     let document = with(protected_document(key), json!({ "key_pepper": pepper }));
     gate(&document.to_string()).send(get(&[("x-api-key", "what do ya want for nothing?")])).permitted();
+}
+
+/// A route's own sections come first, then the profile's, then the gateway's.
+fn profiles() {
+    let document = json!({
+        "listeners": [{ "bind": "127.0.0.1:3000" }],
+        "security": {
+            "addresses": { "deny": ["198.51.100.0/24"] },
+            "authentication": { "type": "api_key" },
+            "rate_limiting": { "max_requests": 100, "per": "minute", "by": "consumer" },
+        },
+        "security_profiles": {
+            "partner": {
+                "authentication": { "type": "api_key", "header": "x-partner-key" },
+                "rate_limiting": { "max_requests": 1, "per": "minute", "by": "consumer" },
+            },
+        },
+        "consumers": [{ "name": "alice", "roles": ["user"], "keys": [{ "env": "ALICE_API_KEY" }] }],
+        "routes": [
+            { "path": "/a", "upstream": "http://127.0.0.1:8080" },
+            { "path": "/b", "upstream": "http://127.0.0.1:8080", "security": { "use": "partner" } },
+            {
+                "path": "/c",
+                "upstream": "http://127.0.0.1:8080",
+                "security": { "use": "partner", "authorization": { "roles_allowed": ["user"] } },
+            },
+            {
+                "path": "/d",
+                "upstream": "http://127.0.0.1:8080",
+                "security": {
+                    "use": "partner",
+                    "rate_limiting": { "max_requests": 50, "per": "minute", "by": "consumer" },
+                },
+            },
+        ],
+    });
+    let gate = gate(&document.to_string());
+    let partner = ("x-partner-key", "alice-key-0123456789");
+    gate.send(get(&[KEY])).permitted();
+    // The profile's method takes the place of the gateway's.
+    assert_eq!(gate.send(request("GET", "/b", &[KEY])).refusal(), Some(Code::CredentialMissing));
+    // The gateway's address list holds, since neither the route nor the profile has one.
+    let denied = gate.send_from("198.51.100.7", request("GET", "/b", &[partner]));
+    assert_eq!(denied.refusal(), Some(Code::AddressRefused));
+    // One limit for all routes that use the profile, unless a route has its own.
+    gate.send(request("GET", "/b", &[partner])).permitted();
+    assert_eq!(gate.send(request("GET", "/c", &[partner])).refusal(), Some(Code::RateLimited));
+    gate.send(request("GET", "/d", &[partner])).permitted();
 }
