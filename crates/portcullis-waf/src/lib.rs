@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod body;
+mod detect;
+mod error;
+mod operator;
+mod plan;
+mod seclang;
+mod transaction;
+pub mod transform;
+
+pub use body::multipart::Flags;
+pub use detect::{Detector, LibInjection};
+pub use error::{LoadError, LoadErrors, Location};
+pub use plan::{Plan, RuleInfo, Settings};
+pub use seclang::{Loader, tree};
+pub use transaction::{
+    Interruption, MatchedTarget, Place, Report, Request, Response, RuleMatch, Transaction, WORK,
+};

@@ -1,0 +1,143 @@
+//! The prefilter: one pass over a value finds the expressions that can match it.
+//!
+//! Every expression says which texts it cannot do without. All of them together make one automaton. What a value does
+//! not have cannot match, so nothing is decided here that the expression would decide otherwise; a property test
+//! compares verdicts with and without it.
+
+use crate::operator::required::Required;
+use crate::operator::spec::{ByteSet, Operator};
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
+use std::collections::HashMap;
+
+/// An expression's place in the sets of candidates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FilterBit(u32);
+
+/// What has to be so before an expression is run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Precondition {
+    /// The value has one of the expression's necessary texts.
+    pub(crate) bit: Option<FilterBit>,
+    /// The value has a byte of each set.
+    pub(crate) sets: Vec<ByteSet>,
+    /// The value has at least so many bytes.
+    pub(crate) length: usize,
+}
+
+/// The expressions that can match one value.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Candidates(Box<[u64]>);
+
+impl Candidates {
+    pub(crate) fn has(&self, bit: FilterBit) -> bool {
+        self.0.get((bit.0 >> 6) as usize).is_some_and(|word| word >> (bit.0 & 63) & 1 == 1)
+    }
+
+    fn insert(&mut self, bit: FilterBit) {
+        if let Some(word) = self.0.get_mut((bit.0 >> 6) as usize) {
+            *word |= 1 << (bit.0 & 63);
+        }
+    }
+}
+
+/// The automaton of all necessary texts.
+#[derive(Debug, Default)]
+pub(crate) struct Filter {
+    automaton: Option<AhoCorasick>,
+    /// For each text, the expressions that it is necessary for.
+    bits: Vec<Vec<FilterBit>>,
+    count: u32,
+}
+
+/// Collects texts.
+#[derive(Debug, Default)]
+pub(super) struct Builder {
+    texts: HashMap<Vec<u8>, Vec<FilterBit>>,
+    count: u32,
+}
+
+impl Builder {
+    /// The precondition of an operator.
+    pub(super) fn precondition(&mut self, operator: &Operator) -> Precondition {
+        match operator {
+            Operator::Rx(pattern) => {
+                let Required { texts, sets, length } = pattern.required();
+                Precondition { bit: self.bit(texts), sets: sets.clone(), length: *length }
+            }
+            Operator::Pm(phrases) => {
+                let texts = phrases.words();
+                let usable = texts.iter().all(|text| text.len() >= 2);
+                let length = texts.iter().map(Vec::len).min().unwrap_or(0);
+                Precondition { bit: if usable { self.bit(texts) } else { None }, sets: Vec::new(), length }
+            }
+            Operator::BeginsWith(_)
+            | Operator::Contains(_)
+            | Operator::ContainsWord(_)
+            | Operator::DetectSqli
+            | Operator::DetectXss
+            | Operator::EndsWith(_)
+            | Operator::Eq(_)
+            | Operator::Ge(_)
+            | Operator::Gt(_)
+            | Operator::IpMatch(_)
+            | Operator::Le(_)
+            | Operator::Lt(_)
+            | Operator::NoMatch
+            | Operator::Streq(_)
+            | Operator::Strmatch(_)
+            | Operator::UnconditionalMatch
+            | Operator::ValidateByteRange(_)
+            | Operator::ValidateUrlEncoding
+            | Operator::ValidateUtf8Encoding
+            | Operator::VerifyCc(_)
+            | Operator::VerifyCpf(_)
+            | Operator::VerifySsn(_)
+            | Operator::VerifySvnr(_)
+            | Operator::Within(_) => Precondition::default(),
+        }
+    }
+
+    fn bit(&mut self, texts: &[Vec<u8>]) -> Option<FilterBit> {
+        if texts.is_empty() {
+            return None;
+        }
+        let bit = FilterBit(self.count);
+        self.count += 1;
+        for text in texts {
+            self.texts.entry(text.clone()).or_default().push(bit);
+        }
+        Some(bit)
+    }
+
+    pub(super) fn build(self) -> Result<Filter, String> {
+        let (texts, bits): (Vec<Vec<u8>>, Vec<Vec<FilterBit>>) = self.texts.into_iter().unzip();
+        if texts.is_empty() {
+            return Ok(Filter::default());
+        }
+        // A table is several times faster than links between states, and with few texts it is small.
+        let kind = if texts.len() < 2_500 { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
+        let automaton = AhoCorasickBuilder::new()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .kind(Some(kind))
+            .build(&texts)
+            .map_err(|error| error.to_string())?;
+        Ok(Filter { automaton: Some(automaton), bits, count: self.count })
+    }
+}
+
+impl Filter {
+    /// The expressions that can match `value`.
+    pub(crate) fn candidates(&self, value: &[u8]) -> Candidates {
+        let words = (self.count as usize).div_ceil(64);
+        let mut candidates = Candidates(vec![0; words].into_boxed_slice());
+        if let Some(automaton) = &self.automaton {
+            for found in automaton.find_overlapping_iter(value) {
+                for bit in self.bits.get(found.pattern().as_usize()).into_iter().flatten() {
+                    candidates.insert(*bit);
+                }
+            }
+        }
+        candidates
+    }
+}

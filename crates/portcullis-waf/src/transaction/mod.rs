@@ -1,0 +1,190 @@
+//! One request and its answer, as rules see them.
+//!
+//! `request` is what the caller gives, `collections` what is read out of it, `values` keeps every distinct value with
+//! all its transformed forms, `variables` finds what a target means, `state` is TX, and `evaluate` runs the rules.
+
+mod collections;
+mod evaluate;
+mod report;
+mod request;
+mod state;
+mod values;
+mod variables;
+
+pub use report::{Interruption, MatchedTarget, Report, RuleMatch};
+pub use request::{Place, Request, Response};
+
+use crate::detect::{Detector, LibInjection};
+use crate::plan::Plan;
+use crate::seclang::tree::{Engine, Phase, RuleSelector, Target};
+use collections::Collections;
+use state::State;
+use values::{NodeId, Values};
+
+/// How much work one request may cause, unless it is said otherwise. One unit is about one byte that one expression
+/// or one transformation goes over.
+pub const WORK: u64 = 400_000_000;
+
+/// One request on its way through the rules.
+///
+/// The phases run in their order, each at most once. After a refusal only phase 5 runs, unless the transaction
+/// [observes](Self::observe).
+pub struct Transaction<'r> {
+    plan: &'r Plan,
+    detector: &'r dyn Detector,
+    request: Request<'r>,
+    response: Option<Response<'r>>,
+    values: Values<'r>,
+    collections: Collections,
+    state: State<'r>,
+    engine: Engine,
+    observing: bool,
+    /// What follows an `allow`: the phase up to which nothing runs.
+    allowed: Option<Allowed>,
+    removed: Vec<bool>,
+    removed_targets: Vec<(&'r RuleSelector, &'r Target)>,
+    matched: Matched,
+    matches: Vec<RuleMatch>,
+    interruption: Option<Interruption>,
+    exhausted: bool,
+    skipped: u64,
+    scratch: Vec<variables::Subject>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Allowed {
+    Request,
+    Everything,
+}
+
+/// What the last match was, and those of the current chain.
+#[derive(Default)]
+struct Matched {
+    value: Option<NodeId>,
+    name: Vec<u8>,
+    /// The names and values of all matches of this chain.
+    all: Vec<(Vec<u8>, NodeId)>,
+    highest_severity: Option<u8>,
+}
+
+impl<'r> Transaction<'r> {
+    /// Begins a transaction.
+    #[must_use]
+    pub fn new(plan: &'r Plan, request: Request<'r>) -> Self {
+        let mut values = Values::new(plan, WORK);
+        let collections = Collections::new(&request, &mut values);
+        Self {
+            plan,
+            detector: &LibInjection,
+            request,
+            response: None,
+            values,
+            collections,
+            state: State::new(plan),
+            engine: Engine::On,
+            observing: false,
+            allowed: None,
+            removed: Vec::new(),
+            removed_targets: Vec::new(),
+            matched: Matched::default(),
+            matches: Vec::new(),
+            interruption: None,
+            exhausted: false,
+            skipped: 0,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Goes on after what would refuse the request, so that everything that would match is found.
+    #[must_use]
+    pub fn observe(mut self) -> Self {
+        self.observing = true;
+        self
+    }
+
+    /// Bounds the work to `units` instead of [`WORK`].
+    #[must_use]
+    pub fn work(mut self, units: u64) -> Self {
+        self.values.set_work(units);
+        self
+    }
+
+    /// Uses another detector of injections.
+    #[must_use]
+    pub fn detector(mut self, detector: &'r dyn Detector) -> Self {
+        self.detector = detector;
+        self
+    }
+
+    /// Runs phase 1.
+    pub fn request_headers(&mut self) {
+        self.run(Phase::RequestHeaders);
+    }
+
+    /// Reads the body and runs phase 2. A request without a body has an empty one.
+    pub fn request_body(&mut self, body: &'r [u8]) {
+        self.read_body(body);
+        self.run(Phase::RequestBody);
+    }
+
+    /// Reads the body, without running phase 2, so that [`prove`](Self::prove) can be told of its arguments.
+    pub fn read_body(&mut self, body: &'r [u8]) {
+        if !self.collections.body_read {
+            self.collections.read_body(&self.request, body, &mut self.values);
+        }
+    }
+
+    /// Says that the values of an argument are proved harmless, as by a schema that allows only numbers. They are no
+    /// longer searched for attacks; counts and lengths still see them. Returns how many values it concerns.
+    pub fn prove(&mut self, place: Place, name: &[u8]) -> usize {
+        self.collections.prove(place, name, &self.values)
+    }
+
+    /// Runs phase 2, after [`read_body`](Self::read_body).
+    pub fn judge_body(&mut self) {
+        self.run(Phase::RequestBody);
+    }
+
+    /// Runs phase 3.
+    pub fn response_headers(&mut self, response: Response<'r>) {
+        self.collections.read_response(&response, &mut self.values);
+        self.response = Some(response);
+        self.run(Phase::ResponseHeaders);
+    }
+
+    /// Runs phase 4.
+    pub fn response_body(&mut self, body: &'r [u8]) {
+        self.collections.response_body = Some(self.values.borrowed(body));
+        self.run(Phase::ResponseBody);
+    }
+
+    /// What the last rule with `capture` caught: `TX:0` to `TX:9`, as far as they are set.
+    #[must_use]
+    pub fn captures(&self) -> Vec<Vec<u8>> {
+        (0..crate::plan::CAPTURES)
+            .map_while(|place| self.state.slot(crate::plan::Slot(place)).map(<[u8]>::to_vec))
+            .collect()
+    }
+
+    /// Why the request is to be refused, if it is.
+    #[must_use]
+    pub fn interruption(&self) -> Option<&Interruption> {
+        self.interruption.as_ref()
+    }
+
+    /// Runs phase 5 and says what happened.
+    #[must_use]
+    pub fn finish(mut self) -> Report {
+        self.run(Phase::Logging);
+        let score = |name: &str| self.state.number(self.plan, name.as_bytes());
+        Report {
+            inbound_score: score("blocking_inbound_anomaly_score"),
+            outbound_score: score("blocking_outbound_anomaly_score"),
+            matches: self.matches,
+            interruption: self.interruption,
+            exhausted: self.exhausted,
+            values_not_searched: self.skipped,
+            work: self.values.work_done(),
+        }
+    }
+}
