@@ -11,23 +11,32 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(crate) struct Watched {
     stream: Stream,
     life: Rc<Life>,
+    /// How many bytes had left when it was last asked.
+    left: u64,
 }
 
 impl Watched {
     pub(crate) fn new(stream: Stream, life: Rc<Life>) -> Watched {
-        Watched { stream, life }
+        let left = stream.written();
+        Watched { stream, life, left }
     }
 
     pub(crate) fn into_stream(self) -> Stream {
         self.stream
     }
 
-    fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match &written {
-            Poll::Ready(_) => self.life.wrote_some(),
-            Poll::Pending => self.life.write_blocks(),
+    /// SECURITY: only what has left the socket is progress; bytes that TLS keeps in a buffer are not, and a flush that does
+    /// not end blocks like a write (a_client_that_stops_reading_under_tls_is_cut_off).
+    fn note<T>(&mut self, wrote: Poll<io::Result<T>>, flushed: bool) -> Poll<io::Result<T>> {
+        let left = self.stream.written();
+        if left != self.left || (flushed && wrote.is_ready()) {
+            self.left = left;
+            self.life.wrote_some();
         }
-        written
+        if wrote.is_pending() {
+            self.life.write_blocks();
+        }
+        wrote
     }
 }
 
@@ -49,7 +58,7 @@ impl AsyncRead for Watched {
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.note(written)
+        self.note(written, false)
     }
 
     fn poll_write_vectored(
@@ -58,7 +67,7 @@ impl AsyncWrite for Watched {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.note(written)
+        self.note(written, false)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -66,10 +75,12 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.note(flushed, true)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.note(shut, false)
     }
 }

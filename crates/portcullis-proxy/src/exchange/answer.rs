@@ -246,8 +246,8 @@ impl Body for Answer {
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Content::Relayed(relayed) => relayed.poll_frame(life, cx),
         };
-        if let Poll::Ready(Some(Ok(frame))) = &frame {
-            life.handed_out(frame.data_ref().map_or(0, Bytes::len));
+        if let Poll::Ready(Some(Ok(_))) = &frame {
+            life.handed_out();
         }
         frame
     }

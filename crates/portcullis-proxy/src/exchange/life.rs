@@ -58,8 +58,6 @@ pub(crate) struct Life {
     /// Bytes of the body that nobody will read, at most.
     unread: Cell<u64>,
     tunnel: RefCell<Option<Tunnel>>,
-    /// Bytes of an answer's body that were handed out.
-    sent: Cell<u64>,
     /// Whether it is a stream of a connection, which is asked for more of its answer only when the client takes some.
     stream: bool,
     answered: Cell<bool>,
@@ -78,7 +76,6 @@ impl Life {
             upload: RefCell::new(None),
             unread: Cell::new(0),
             tunnel: RefCell::new(None),
-            sent: Cell::new(0),
             stream: false,
             answered: Cell::new(false),
         }
@@ -124,8 +121,7 @@ impl Life {
     }
 
     /// A part of the answer's body was handed out.
-    pub(crate) fn handed_out(&self, size: usize) {
-        self.sent.set(self.sent.get().saturating_add(size as u64));
+    pub(crate) fn handed_out(&self) {
         if self.stream {
             self.write_blocks();
         }
@@ -138,14 +134,14 @@ impl Life {
         }
     }
 
+    /// Since when nothing has gone out that has to; `None` while nothing has to.
+    pub(crate) fn blocked_since(&self) -> Option<Instant> {
+        self.write_blocked.get()
+    }
+
     /// By when something must go out; `None` while nothing has to.
     pub(crate) fn blocked_until(&self) -> Option<Instant> {
         self.write_blocked.get().and_then(|since| since.checked_add(self.timeouts.body))
-    }
-
-    /// Bytes of the answer's body that were handed out.
-    pub(crate) fn sent(&self) -> u64 {
-        self.sent.get()
     }
 
     /// Whether the whole answer was handed out.

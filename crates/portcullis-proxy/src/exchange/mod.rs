@@ -5,6 +5,7 @@
 
 mod answer;
 mod current;
+mod date;
 mod entry;
 mod examined;
 mod fields;
@@ -24,6 +25,7 @@ mod worker;
 
 pub(crate) use current::Current;
 pub use current::Target;
+pub(crate) use date::date;
 pub(crate) use entry::Entry;
 pub use handler::{BoxError, Handler, ResponseBody};
 pub use handler_body::RequestBody;

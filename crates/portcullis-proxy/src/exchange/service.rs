@@ -10,7 +10,7 @@ use super::fields::CLOSE;
 use super::forward::forward;
 use super::life::Life;
 use super::proof;
-use super::respond::fail;
+use super::respond::{self, fail};
 use super::worker::Worker;
 use crate::body::ClientBody;
 use crate::upload::ForwardedBody;
@@ -76,6 +76,12 @@ pub(crate) async fn answer(
         response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
     }
     response
+}
+
+/// The answer to what is no request, with its account.
+pub(crate) fn reject(worker: &Worker, life: &Rc<Life>, conn: &Conn, denial: Denial) -> Response<Answer> {
+    life.begin_request();
+    respond::refuse(Recording::open(worker.current().snapshot.clone(), conn), denial, life)
 }
 
 async fn pass(current: &Current, life: &Rc<Life>, permit: Permit<ClientBody>) -> Response<Answer> {

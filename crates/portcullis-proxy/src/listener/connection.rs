@@ -6,7 +6,7 @@ use super::port::Port;
 use super::proxy_header::{is_sent_by, take};
 use crate::client;
 use crate::exchange::Worker;
-use crate::stream::Stream;
+use crate::stream::{Socket, Stream};
 use crate::tls::Tls;
 use crate::tls::handshake::{Protected, shake};
 use portcullis_core::{Conn, Transport};
@@ -37,7 +37,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut socket: TcpStream, peer: Socke
     }
     let entry = Arc::clone(&port.entry);
     match &port.tls {
-        None => client::serve(worker, Stream::Plain(socket), conn, port.protocol, entry).await,
+        None => client::serve(worker, Stream::Plain(Socket::new(socket)), conn, port.protocol, entry).await,
         Some(tls) => {
             let Some((protected, conn)) = protect(&worker, tls, socket, conn).await else { return };
             client::serve(worker, protected.stream, conn, protected.protocol, entry).await;
@@ -48,7 +48,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut socket: TcpStream, peer: Socke
 /// The connection under TLS. `None` where it could not be protected.
 async fn protect(worker: &Worker, tls: &Tls, socket: TcpStream, conn: Conn) -> Option<(Protected, Conn)> {
     // Boxed, so that a connection gives the memory of its handshake back, and a plain one has none.
-    match Box::pin(shake(tls, socket)).await {
+    match Box::pin(shake(tls, Socket::new(socket))).await {
         Ok(protected) => {
             let certificate = protected.certificate.clone();
             Some((protected, Conn { transport: Transport::Tls, certificate, ..conn }))

@@ -5,7 +5,7 @@
 //! request before it heard of the failure is read for a moment, since it would not see the alert otherwise.
 
 use super::{Protocol, Tls, clients};
-use crate::stream::Stream;
+use crate::stream::{Socket, Stream};
 use portcullis_core::{ClientCertificate, Code, Denial};
 use rustls::server::Acceptor;
 use rustls::{AlertDescription, CertificateError, Error};
@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor, TlsStream};
 
 /// How long, and for how many bytes, a client that failed may go on before its socket is closed.
@@ -49,7 +48,7 @@ impl Drop for Place<'_> {
 ///
 /// # Errors
 /// The handshake failed; `None` where there is nothing to record.
-pub(crate) async fn shake(tls: &Tls, socket: TcpStream) -> Result<Protected, Option<Denial>> {
+pub(crate) async fn shake(tls: &Tls, socket: Socket) -> Result<Protected, Option<Denial>> {
     let place = Place(tls);
     // Counted before it is compared, so that two workers cannot both take the last place.
     if tls.handshakes.fetch_add(1, Ordering::Relaxed) >= tls.settings.max_handshakes {
@@ -102,10 +101,10 @@ pub(crate) async fn shake(tls: &Tls, socket: TcpStream) -> Result<Protected, Opt
     Ok(Protected { stream, protocol, certificate })
 }
 
-type Accepted = Result<Option<tokio_rustls::server::TlsStream<TcpStream>>, (io::Error, TcpStream)>;
+type Accepted = Result<Option<tokio_rustls::server::TlsStream<Socket>>, (io::Error, Socket)>;
 
 /// The handshake. `None` where it was only to prove that a host is ours.
-async fn accept(tls: &Tls, socket: TcpStream) -> Accepted {
+async fn accept(tls: &Tls, socket: Socket) -> Accepted {
     if !tls.challenges.has_certificates() {
         let acceptor = TlsAcceptor::from(tls.config.load_full());
         return acceptor.accept(socket).into_fallible().await.map(Some);
@@ -175,7 +174,7 @@ fn reason(why: &CertificateError) -> String {
     }
 }
 
-async fn linger(mut socket: TcpStream) {
+async fn linger(mut socket: Socket) {
     // An error says that the client is gone already.
     let _gone = socket.shutdown().await;
     let mut rest = socket.take(LINGER_BYTES);

@@ -6,7 +6,7 @@
 
 use super::config::Upstream;
 use super::sender::{Http2Connection, Sender, begin_http2, for_http2};
-use crate::stream::Stream;
+use crate::stream::{Socket, Stream};
 use crate::upload::ForwardedBody;
 use bytes::Bytes;
 use http::uri::Authority;
@@ -164,6 +164,7 @@ impl Pool {
         }
         .map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
+        let stream = Socket::new(stream);
         let stream = match &self.upstream.tls {
             None => Stream::Plain(stream),
             Some(tls) => {

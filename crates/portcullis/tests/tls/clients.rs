@@ -24,6 +24,16 @@ pub async fn connect(
     host: &str,
     own: Option<&Issued>,
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    protect(TcpStream::connect(address).await?, ca, host, own).await
+}
+
+/// The same on a connection that is there.
+pub async fn protect(
+    stream: TcpStream,
+    ca: &Path,
+    host: &str,
+    own: Option<&Issued>,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -40,7 +50,6 @@ pub async fn connect(
             )
             .unwrap(),
     };
-    let stream = TcpStream::connect(address).await?;
     TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(host.to_owned()).unwrap(), stream).await
 }
 

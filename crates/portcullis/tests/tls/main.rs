@@ -25,6 +25,7 @@ mod clients;
 mod commands;
 mod http2;
 mod redirects;
+mod streams;
 mod tunnels;
 mod uploads;
 mod upstreams;

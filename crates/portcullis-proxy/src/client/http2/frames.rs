@@ -1,4 +1,4 @@
-//! Counts what comes in on a connection of HTTP/2, where it is read: bytes of request bodies, and all others.
+//! Counts what comes in on a connection of HTTP/2, where it is read: bytes of request bodies, all others, and opened streams.
 //!
 //! It reads frame heads (RFC 9113, section 4.1) and nothing inside of frames, except how much of a DATA frame is padding.
 //! It refuses nothing: what is no HTTP/2 is for the `h2` crate to say. A body counts even if nobody has read it yet.
@@ -7,6 +7,9 @@
 const PREFACE: u64 = 24;
 const HEAD: usize = 9;
 const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const CONTINUATION: u8 = 9;
+const END_HEADERS: u8 = 0x4;
 const PADDED: u8 = 0x8;
 
 /// What came in so far.
@@ -14,6 +17,18 @@ pub(crate) struct FrameMeter {
     next: Next,
     carried: u64,
     control: u64,
+    opened: u64,
+    /// The highest stream that was opened.
+    newest: u32,
+    head: HeadOf,
+}
+
+/// Whose fields are being read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HeadOf {
+    Nobody,
+    /// A stream that is opened by them, and whether this frame is their last.
+    Opening(bool),
 }
 
 /// What the next byte is.
@@ -31,7 +46,14 @@ enum Next {
 impl FrameMeter {
     /// Of a connection that has not begun.
     pub(crate) fn new() -> FrameMeter {
-        FrameMeter { next: Next::Control(PREFACE), carried: 0, control: 0 }
+        FrameMeter {
+            next: Next::Control(PREFACE),
+            carried: 0,
+            control: 0,
+            opened: 0,
+            newest: 0,
+            head: HeadOf::Nobody,
+        }
     }
 
     /// Bytes of request bodies.
@@ -42,6 +64,38 @@ impl FrameMeter {
     /// Bytes of anything else: frame heads, padding, fields, settings, pings.
     pub(crate) fn control(&self) -> u64 {
         self.control
+    }
+
+    /// Streams whose fields have come in, to their end.
+    pub(crate) fn opened(&self) -> u64 {
+        self.opened
+    }
+
+    /// A frame begins.
+    fn begin(&mut self, head: [u8; HEAD]) {
+        let [_, _, _, kind, flags, id @ ..] = head;
+        let last = flags & END_HEADERS != 0;
+        match kind {
+            HEADERS => {
+                let id = u32::from_be_bytes(id) & 0x7fff_ffff;
+                if id > self.newest {
+                    self.newest = id;
+                    self.head = HeadOf::Opening(last);
+                }
+            }
+            CONTINUATION if self.head != HeadOf::Nobody => self.head = HeadOf::Opening(last),
+            _ => {}
+        }
+        self.go_on(after(&head));
+    }
+
+    /// What comes next; where that is a frame, the one before has ended.
+    fn go_on(&mut self, next: Next) {
+        if matches!(next, Next::Head(..)) && self.head == HeadOf::Opening(true) {
+            self.opened += 1;
+            self.head = HeadOf::Nobody;
+        }
+        self.next = next;
     }
 
     /// Bytes came in.
@@ -56,7 +110,8 @@ impl FrameMeter {
                     self.control += 1;
                     bytes = rest;
                     if *filled >= HEAD {
-                        self.next = after(head);
+                        let head = *head;
+                        self.begin(head);
                     }
                 }
                 Next::PadLength(length) => {
@@ -77,7 +132,8 @@ impl FrameMeter {
                     let (size, after) = take(bytes, *left);
                     bytes = after;
                     self.control += size;
-                    self.next = control(*left - size);
+                    let next = control(*left - size);
+                    self.go_on(next);
                 }
             }
         }
@@ -135,6 +191,35 @@ mod tests {
         // More padding than there is: h2 ends the connection, and nothing is a body.
         assert_eq!(counted(&frame(0, 8, &[255, 1, 2])), (0, 12));
         assert_eq!(counted(&frame(0, 8, &[])), (0, 9));
+    }
+
+    #[test]
+    fn a_stream_is_opened_by_its_whole_head() {
+        let mut meter = FrameMeter::new();
+        meter.read(&[0; 24]);
+        let of = |kind, flags, id: u8, payload: &[u8]| {
+            let mut frame = frame(kind, flags, payload);
+            frame[8] = id;
+            frame
+        };
+        for (bytes, opened) in [
+            (of(1, 4, 1, b"abc"), 1),
+            (of(1, 0, 3, b"abc"), 1),
+            (of(9, 0, 3, b"abc"), 1),
+            (of(9, 4, 3, b""), 2),
+            // Trailers, and what is no head.
+            (of(1, 4, 3, b"abc"), 2),
+            (of(0, 4, 5, b"abc"), 2),
+            (of(1, 4, 5, b""), 3),
+        ] {
+            meter.read(&bytes);
+            assert_eq!(meter.opened(), opened, "{bytes:?}");
+        }
+        let (first, rest) = (of(1, 4, 7, b"abc"), meter.opened());
+        meter.read(&first[..first.len() - 1]);
+        assert_eq!(meter.opened(), rest);
+        meter.read(&first[first.len() - 1..]);
+        assert_eq!(meter.opened(), rest + 1);
     }
 
     proptest! {

@@ -1,0 +1,70 @@
+//! How much of all answers of a connection may wait for its socket.
+//!
+//! A stream hands on what its window allows, and a client can open windows that it never reads. So what was handed on since
+//! the socket last took everything is bounded for all streams of a connection together.
+
+use std::cell::{Cell, RefCell};
+use std::task::{Context, Poll, Waker};
+
+/// The most bytes of answers that wait for the socket of a connection; each stream may add one part beyond it.
+const MAX_WAITING: usize = 256 * 1024;
+
+/// What waits.
+#[derive(Default)]
+pub(super) struct Outbox {
+    waiting: Cell<usize>,
+    streams: RefCell<Vec<Waker>>,
+}
+
+impl Outbox {
+    /// Ready when more may be handed on.
+    pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.waiting.get() < MAX_WAITING {
+            return Poll::Ready(());
+        }
+        let mut streams = self.streams.borrow_mut();
+        if !streams.iter().any(|waker| waker.will_wake(cx.waker())) {
+            streams.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Bytes were handed on.
+    pub(super) fn handed_on(&self, size: usize) {
+        self.waiting.set(self.waiting.get().saturating_add(size));
+    }
+
+    /// The socket has taken everything.
+    pub(super) fn emptied(&self) {
+        if self.waiting.replace(0) >= MAX_WAITING {
+            self.streams.take().into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    struct Nobody;
+
+    impl Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_goes_on_when_the_socket_has_taken_it() {
+        let outbox = Outbox::default();
+        let waker = Waker::from(Arc::new(Nobody));
+        let cx = Context::from_waker(&waker);
+        outbox.handed_on(MAX_WAITING - 1);
+        assert!(outbox.poll_room(&cx).is_ready());
+        outbox.handed_on(1);
+        assert!(outbox.poll_room(&cx).is_pending() && outbox.poll_room(&cx).is_pending());
+        assert_eq!(outbox.streams.borrow().len(), 1);
+        outbox.emptied();
+        assert!(outbox.poll_room(&cx).is_ready() && outbox.streams.borrow().is_empty());
+    }
+}
