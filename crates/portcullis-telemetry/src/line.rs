@@ -81,7 +81,7 @@ impl<'a> Reason<'a> {
 
 /// Bytes of which only printable ASCII is written as it is; anything else becomes `\u{..}` or `\x..` text. JSON alone
 /// would let bidirectional overrides and C1 controls through to a terminal.
-struct Printable<'a>(&'a [u8]);
+pub(crate) struct Printable<'a>(pub(crate) &'a [u8]);
 
 impl Serialize for Printable<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -94,7 +94,7 @@ impl Serialize for Printable<'_> {
 }
 
 /// Time since 1970, written as RFC 3339 in UTC with microseconds.
-struct Time(Duration);
+pub(crate) struct Time(pub(crate) Duration);
 
 thread_local! {
     /// The last second that was written, and its text: thousands of lines share one.
