@@ -191,13 +191,14 @@ impl Issuer {
         if !self.is_fetched() {
             return;
         }
+        // Before the time of the last fetch is read: one that ends in between is then heard.
+        let changed = self.changed.listen();
         let due = self.attempted.load(Ordering::Acquire).saturating_add(millis(self.refresh.min_interval));
         // SECURITY: whoever makes up names of keys causes at most one fetch in this time
         // (tests/tokens/issuer_failures.rs).
         if millis(effects.monotonic()) < due {
             return;
         }
-        let changed = self.changed.listen();
         self.wanted.notify(1);
         let _ = race::within(effects.sleep(PATIENCE), changed).await;
     }
