@@ -14,9 +14,14 @@ struct Generated {
     begins: &'static str,
 }
 
-const FILES: [Generated; 3] = [
+const FILES: [Generated; 4] = [
     Generated { path: "docs/gateway.schema.json", arguments: &["schema"], begins: "{" },
     Generated { path: "docs/configuration.md", arguments: &["schema", "--markdown"], begins: "# " },
+    Generated {
+        path: "docs/security/request-headers.md",
+        arguments: &["headers", "--markdown"],
+        begins: "# ",
+    },
     Generated { path: "docs/denials.md", arguments: &["denials", "--markdown"], begins: "# " },
 ];
 

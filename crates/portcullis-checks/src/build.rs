@@ -8,6 +8,7 @@ use crate::inspect::openapi::config::CompiledKey;
 use crate::shape::identity_token::PublishedKeys;
 use portcullis_config::{Context, Span};
 use portcullis_core::endpoint::Served;
+use portcullis_core::head::FieldRules;
 use portcullis_core::{Consumer, ConsumerId, Consumers, Job, KeyRecord, KeySetId, LimitId, MethodId};
 use portcullis_openapi::Api;
 use portcullis_store::MemoryKeys;
@@ -40,8 +41,27 @@ pub struct Build {
     pub logins: Vec<BuiltLogin>,
     /// The OpenAPI documents so far, so that each is compiled once.
     pub(crate) documents: Vec<(CompiledKey, Arc<Api>)>,
+    /// What becomes of header fields, as far as it is known before the routes are.
+    pub fields: FieldRules,
+    /// Where randomness comes from.
+    pub random: Random,
     limits: u32,
     methods: u32,
+}
+
+/// Fills bytes with randomness, or says that there is none.
+pub type Random = fn(&mut [u8]) -> Result<(), NoRandomness>;
+
+/// The system's generator failed.
+#[derive(Clone, Copy, Debug)]
+pub struct NoRandomness;
+
+/// The system's generator.
+///
+/// # Errors
+/// It failed.
+pub fn system_random(bytes: &mut [u8]) -> Result<(), NoRandomness> {
+    aws_lc_rs::rand::fill(bytes).map_err(|_| NoRandomness)
 }
 
 impl Build {
@@ -62,9 +82,23 @@ impl Build {
             asks_for_certificates: false,
             logins: Vec::new(),
             documents: Vec::new(),
+            fields: FieldRules::default(),
+            random: system_random,
             limits: 0,
             methods: 0,
         }
+    }
+
+    /// Randomness for a secret that is made at the start. `None`, with an error at `at`, where the generator fails.
+    // SECURITY: a secret of zeros would be one that everybody knows (a_generator_that_fails_refuses_the_configuration).
+    pub fn random<const BYTES: usize>(&self, at: Span, cx: &mut Context) -> Option<[u8; BYTES]> {
+        let mut bytes = [0; BYTES];
+        if (self.random)(&mut bytes).is_ok() {
+            return Some(bytes);
+        }
+        cx.error("config.no_randomness", at, "the system gives no randomness for a secret that is made here")
+            .help("look at the system's random number generator");
+        None
     }
 
     /// Adds something that goes on beside requests.

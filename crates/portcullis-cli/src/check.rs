@@ -4,7 +4,9 @@ use crate::Outcome;
 use crate::exit::Exit;
 use crate::screen::{BAD, CARE, FAINT, GOOD, STRONG, count, load, print, url};
 use portcullis::Loaded;
-use portcullis::compile::{Blueprint, RouteListing};
+use portcullis::compile::{Blueprint, HeaderListing, RouteListing};
+use portcullis::document::KeptHeader;
+use portcullis::foreign::PRODUCTS;
 use portcullis::{Mode, visible};
 use serde_json::json;
 use std::fmt::Write;
@@ -82,6 +84,7 @@ fn listing(blueprint: &Blueprint) -> String {
         "guessing  {style}{mode}{style:#} after {} an address waits {first_wait:?}, then twice as long each time, at most {longest_wait:?}",
         count(free as usize + 1, "wrong credential"),
     );
+    text.push_str(&headers(blueprint));
     let listeners: Vec<String> =
         blueprint.front.listeners.iter().map(|listener| url(listener, listener.bind)).collect();
     let _ = writeln!(
@@ -93,6 +96,25 @@ fn listing(blueprint: &Blueprint) -> String {
         listeners.join(", "),
         count(blueprint.front.workers.get(), "worker"),
     );
+    text
+}
+
+/// Which request headers are removed everywhere, and which are kept although another product's proxy sets them.
+fn headers(blueprint: &Blueprint) -> String {
+    let HeaderListing { removed, kept } = &blueprint.headers;
+    let always: usize =
+        PRODUCTS.iter().flat_map(|product| product.headers).map(|(_, names)| names.len()).sum();
+    let mut text =
+        format!("headers   {GOOD}removed{GOOD:#} {always} of other products (see `portcullis headers`)");
+    for name in removed {
+        let _ = write!(text, ", {}", visible(name));
+    }
+    text.push('\n');
+    for KeptHeader { name, from_everybody, reason } in kept {
+        let from = if *from_everybody { "everybody" } else { "trusted proxies" };
+        let (name, reason) = (visible(name), visible(reason));
+        let _ = writeln!(text, "headers   {CARE}kept{CARE:#}    {name} from {from}: {reason}");
+    }
     text
 }
 
@@ -122,7 +144,28 @@ fn document(loaded: &Loaded) -> serde_json::Value {
             "longest_wait_seconds": blueprint.failures.longest_wait.as_secs_f64(),
         })
     });
+    let headers = loaded.blueprint().map(|blueprint| {
+        let products: Vec<_> = PRODUCTS
+            .iter()
+            .map(|product| {
+                let names: Vec<&str> =
+                    product.headers.iter().flat_map(|(_, names)| *names).copied().collect();
+                json!({ "product": product.name, "headers": names })
+            })
+            .collect();
+        let kept: Vec<_> = blueprint
+            .headers
+            .kept
+            .iter()
+            .map(|kept| {
+                let from = if kept.from_everybody { "everybody" } else { "trusted_proxies" };
+                json!({ "name": kept.name, "from": from, "reason": kept.reason })
+            })
+            .collect();
+        json!({ "removed": blueprint.headers.removed, "kept": kept, "always_removed": products })
+    });
     json!({
         "usable": loaded.blueprint().is_some(), "diagnostics": loaded.json(), "routes": routes, "brute_force": guessing,
+        "request_headers": headers,
     })
 }

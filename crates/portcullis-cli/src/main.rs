@@ -7,6 +7,7 @@ mod check;
 mod denials;
 mod exit;
 mod hash;
+mod headers;
 mod quickstart;
 mod run;
 mod schema;
@@ -68,6 +69,12 @@ enum Command {
         #[arg(long)]
         markdown: bool,
     },
+    /// List the request headers that are always removed, by the product whose they are.
+    Headers {
+        /// Print a Markdown page.
+        #[arg(long)]
+        markdown: bool,
+    },
     /// Print the JSON Schema of the configuration file, for editors.
     Schema {
         /// Print the reference of the configuration file instead, as Markdown.
@@ -84,6 +91,7 @@ fn main() -> ExitCode {
         Command::HashPassword => hash::password(),
         Command::HashKey => hash::key(),
         Command::Denials { markdown } => denials::run(markdown),
+        Command::Headers { markdown } => headers::run(markdown),
         Command::Schema { markdown } => schema::run(markdown),
     };
     exit.unwrap_or_else(|exit| exit).into()

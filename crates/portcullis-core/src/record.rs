@@ -80,8 +80,7 @@ pub struct UpstreamAccount {
     pub elapsed: Duration,
 }
 
-/// The account of one request. Holds no credential, no query and no body.
-#[derive(Debug)]
+/// The account of one request. Holds no credential, no body, and no query but in its target.
 pub struct Record {
     /// Its id.
     pub id: RequestId,
@@ -114,6 +113,22 @@ pub struct Record {
     /// Bytes of the answer's body that were handed to the connection.
     pub bytes_sent: u64,
     received: Option<Arc<AtomicU64>>,
+}
+
+// SECURITY: the target has the query, and a query may have a credential (a_record_shows_no_query).
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("id", &self.id)
+            .field("peer", &self.peer)
+            .field("method", &self.method)
+            .field("path", &self.target.as_ref().map(PathAndQuery::path))
+            .field("route", &self.route)
+            .field("outcome", &self.outcome)
+            .field("observed", &self.observed)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Record {

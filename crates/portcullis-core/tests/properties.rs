@@ -35,6 +35,20 @@ fn path_like() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 0..12).prop_map(|pieces| format!("/{}", pieces.concat()))
 }
 
+/// Paths that are nearly nothing but escapes, also of what escapes are made of.
+fn escapes_like() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        3 => Just("%25".to_owned()),
+        4 => "%[2-7][0-9a-fA-F]",
+        2 => "%3[0-9]",
+        2 => "%[46][1-6]",
+        3 => "[0-9a-fA-F]",
+        1 => "[/.;% ]",
+        1 => "%[cC]3%[aA]9",
+    ];
+    proptest::collection::vec(piece, 0..8).prop_map(|pieces| format!("/{}", pieces.concat()))
+}
+
 /// All ways in which a server might read a path: decoded once, decoded twice, backslashes as slashes, parameters cut.
 fn readings(path: &str) -> Vec<String> {
     let decode = |text: &str| {
@@ -83,6 +97,13 @@ proptest! {
     }
 
     #[test]
+    fn a_canonical_path_is_its_own_canonical_form(raw in escapes_like()) {
+        let Ok(canonical) = path::canonical(&raw) else { return Ok(()) };
+        let again = path::canonical(&canonical);
+        prop_assert_eq!(again.as_deref(), Ok(&*canonical), "{:?}", raw);
+    }
+
+    #[test]
     fn any_text_is_read_without_a_panic(text in any::<String>(), name in "[a-z%+]{1,4}") {
         let _ = path::canonical(&text);
         let _ = query::well_formed(&text);
@@ -116,7 +137,8 @@ proptest! {
         }
         let local = "127.0.0.1:1".parse().unwrap();
         let conn = Conn { peer: local, local, transport: Transport::Memory, certificate: None };
-        let policy = HeadPolicy { protected: vec!["x-api-key".into()], ..HeadPolicy::default() };
+        let mut policy = HeadPolicy::default();
+        policy.rules.credential("x-api-key");
         if let Ok(head) = Head::admit(request.into_parts().0, &conn, &policy) {
             for gone in ["connection", "transfer-encoding", "content-length", "host", "te", "upgrade", "x-forwarded-for", "x-consumer-name"] {
                 prop_assert!(!head.headers().contains_key(gone));

@@ -4,17 +4,19 @@
 //! result is either complete or not there at all: there is no plan with a part missing.
 
 mod bases;
+mod headers;
 mod lint;
 mod targets;
 
 use crate::document::{
-    AccessLogConfig, GatewayConfig, Limits, RouteConfig, answer_challenges, name_hosts,
+    AccessLogConfig, GatewayConfig, Limits, RequestHeadersConfig, RouteConfig, answer_challenges, name_hosts,
     warn_of_uncovered_hosts,
 };
 use crate::endpoint::{EndpointHandler, LaterWorld, MAX_BODY_BYTES};
 use bases::{Base, Bases};
 use ipnet::IpNet;
 use portcullis_checks::authn::key_digest::KeyHasher;
+use portcullis_checks::build::{Random, system_random};
 use portcullis_checks::inspect::openapi::CompiledOpenapi;
 use portcullis_checks::security::CompiledSecurity;
 use portcullis_checks::{Build, RouteAuthentication, SecurityConfig};
@@ -24,18 +26,18 @@ use portcullis_core::endpoint::Served;
 use portcullis_core::head::HeadPolicy;
 use portcullis_core::route::RouteConflict;
 use portcullis_core::{
-    Authentication, Control, Controls, CredentialLocation, Job, KeptCredential, Mode, Plan, Route, RouteId,
-    RouteTable,
+    Control, Controls, CredentialLocation, Job, KeptCredential, Mode, Plan, Route, RouteId, RouteTable,
 };
 use portcullis_proxy::tls::Watch;
 use portcullis_proxy::tls::acme::Renewal;
 use portcullis_proxy::{FrontConfig, Handler, Target};
 use portcullis_runtime::{OutboundPolicy, World};
 use portcullis_store::{FailurePolicy, MemoryCounters};
-use rand::Rng;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use targets::Targets;
+
+pub use headers::HeaderListing;
 
 /// Everything that a gateway needs to run.
 pub struct Blueprint {
@@ -57,6 +59,8 @@ pub struct Blueprint {
     pub jobs: Vec<Arc<dyn Job>>,
     /// To whom the gateway itself may speak.
     pub outbound: OutboundPolicy,
+    /// What it says of header fields.
+    pub headers: HeaderListing,
     /// The world, for what the gateway itself answers.
     pub(crate) endpoint_world: LaterWorld,
     targets: Vec<String>,
@@ -89,10 +93,22 @@ pub fn compile(
     handlers: Vec<Arc<dyn Handler>>,
     cx: &mut Context,
 ) -> Option<Blueprint> {
-    let mut secret = [0; 32];
-    rand::rng().fill_bytes(&mut secret);
-    let pepper = config.key_pepper.as_ref().map(|pepper| pepper.expose().as_bytes());
-    let mut build = Build::new(KeyHasher::new(&secret, pepper));
+    compile_with(config, handlers, system_random, cx)
+}
+
+/// [`compile`], with another source of randomness for the secrets that are made at the start.
+fn compile_with(
+    config: &GatewayConfig,
+    handlers: Vec<Arc<dyn Handler>>,
+    random: Random,
+    cx: &mut Context,
+) -> Option<Blueprint> {
+    let mut build = Build::new(KeyHasher::new(&[0; 32], None));
+    build.random = random;
+    let pepper = config.key_pepper.as_ref().map(|pepper| pepper.value.expose().as_bytes());
+    build.hasher = KeyHasher::new(&build.random(config.at, cx)?, pepper);
+    lint::short_pepper(config, cx);
+    let headers = headers::configured(config, &mut build, cx);
 
     let listeners = listeners(config, cx);
     build.asks_for_certificates = config
@@ -121,7 +137,7 @@ pub fn compile(
     let Routes { bases, mut targets, mut routes, .. } = routes;
     bases.warn_of_unused(cx);
     let endpoint_world = LaterWorld::default();
-    serve_endpoints(&build.endpoints, &endpoint_world, &mut routes, &mut targets);
+    serve_endpoints(&build.endpoints, bases.gateway(), &endpoint_world, &mut routes, &mut targets);
     let outbound = match &config.outbound {
         None => Some(OutboundPolicy::default()),
         Some(outbound) => cx.at("outbound", |cx| outbound.compile(cx)),
@@ -150,10 +166,7 @@ pub fn compile(
             return None;
         }
     };
-    let protected = credentials.iter().filter_map(|location| match location {
-        CredentialLocation::Header(name) => Some(name.as_str().to_owned()),
-        CredentialLocation::Query(_) | CredentialLocation::Cookie(_) => None,
-    });
+    let fields = headers::rules(config, &credentials, &build, cx)?;
     let Limits { max_target_bytes, max_fields, max_field_bytes, max_head_bytes, max_held_bytes } = limits?;
     let head = HeadPolicy {
         max_target_bytes,
@@ -161,7 +174,12 @@ pub fn compile(
         max_field_bytes,
         max_head_bytes,
         trusted_proxies: trusted_proxies?,
-        protected: protected.collect(),
+        rules: fields,
+        method_override: config
+            .request_headers
+            .as_ref()
+            .map(RequestHeadersConfig::method_override)
+            .unwrap_or_default(),
     };
     let limits = build.limits();
     let counters = MemoryCounters::new(
@@ -195,6 +213,7 @@ pub fn compile(
         failures_mode,
         jobs: build.jobs,
         outbound: outbound?,
+        headers: headers?,
         endpoint_world,
         targets: targets.names,
     })
@@ -218,7 +237,15 @@ fn hold_fits(routes: &[Route], held: usize, configs: &[RouteConfig], cx: &mut Co
 }
 
 /// Adds a route for each thing that the gateway itself answers.
-fn serve_endpoints(endpoints: &[Served], world: &LaterWorld, routes: &mut Vec<Route>, targets: &mut Targets) {
+// SECURITY: an endpoint is a route: addresses and limits of the gateway hold for it as well
+// (what_the_gateway_answers_is_screened_and_counted).
+fn serve_endpoints(
+    endpoints: &[Served],
+    gateway: &CompiledSecurity,
+    world: &LaterWorld,
+    routes: &mut Vec<Route>,
+    targets: &mut Targets,
+) {
     let mut places: Vec<(&str, &[String])> = Vec::new();
     for served in endpoints {
         // The same thing can be asked for in several sections.
@@ -229,11 +256,9 @@ fn serve_endpoints(endpoints: &[Served], world: &LaterWorld, routes: &mut Vec<Ro
         places.push(place);
         let handler = EndpointHandler { endpoint: Arc::clone(&served.endpoint), world: Arc::clone(world) };
         let target = targets.push(Target::Handler(Arc::new(handler)), "the gateway itself".to_owned());
+        let public = RouteAuthentication::Public(served.endpoint.describe());
+        let Some(inherited) = CompiledSecurity::default().controls(gateway, &public) else { continue };
         let controls = Controls {
-            screen: Vec::new(),
-            authentication: Authentication::Public { reason: served.endpoint.describe() },
-            authorize: Vec::new(),
-            quotas: Vec::new(),
             shape: Vec::new(),
             kept_credentials: served
                 .keeps
@@ -243,7 +268,7 @@ fn serve_endpoints(endpoints: &[Served], world: &LaterWorld, routes: &mut Vec<Ro
                 .collect(),
             max_body_bytes: MAX_BODY_BYTES,
             inspection: Inspection::default(),
-            off: Vec::new(),
+            ..inherited
         };
         routes.push(Route {
             path: served.path.clone(),
@@ -450,3 +475,6 @@ fn report(conflict: &RouteConflict, routes: &[RouteConfig], cx: &mut Context) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

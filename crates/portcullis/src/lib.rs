@@ -58,6 +58,7 @@ pub use login::OpenIdConnect;
 pub use openapi::Openapi;
 pub use portcullis_config::Style;
 pub use portcullis_config::render::visible;
+pub use portcullis_core::head::foreign;
 pub use portcullis_core::{Code, Mode, Record, RecordSink};
 pub use portcullis_proxy::{Listener, RequestBody, ResponseBody, ShutdownHandle};
 pub use portcullis_store::FailurePolicy;

@@ -93,7 +93,7 @@ impl BasicConfig {
         }
         Some(Basic {
             method: build.new_method(),
-            stand_in: build.users.stand_in(),
+            stand_in: build.users.stand_in(&build.random(self.at, cx)?, &build.random(self.at, cx)?),
             users: Arc::clone(&build.users),
             hasher: build.hasher.clone(),
             realm,

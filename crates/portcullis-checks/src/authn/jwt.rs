@@ -77,7 +77,7 @@ impl Method for JwtConfig {
 impl JwtConfig {
     /// The issuer, and on which conditions its tokens are accepted.
     fn trust(&self, build: &mut Build, cx: &mut Context) -> Option<Trust> {
-        let options = self.token.compile(self.issuer.secret.is_some(), cx);
+        let options = self.token.compile(self.issuer.secret.is_some(), build, cx);
         if self.token.audience.is_none() && self.token.insecure_any_audience.is_none() {
             cx.error("config.no_audience", self.issuer.at, "a token that was made for another API would be accepted")
                 .help("write `audience`, the name that the issuer knows this API by, or `insecure_any_audience: \"why\"`");

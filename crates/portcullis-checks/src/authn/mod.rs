@@ -33,6 +33,7 @@ use method::{Compiled, Establishes};
 use portcullis_config::{
     Context, Decode, Definitions, Entry, Key, Node, ObjectSchema, Span, Spanned, Value, suggest,
 };
+use portcullis_core::head::FieldRules;
 use portcullis_core::{Authenticate, Authentication};
 use serde_json::json;
 use std::sync::Arc;
@@ -207,12 +208,27 @@ impl AuthenticationConfig {
     }
 }
 
-/// The name of a header field that may carry a credential or a key.
+/// The name of a header field by which requests are counted: one that is there when they are.
+pub(crate) fn counted_field_name(name: &Spanned<String>, cx: &mut Context) -> Option<HeaderName> {
+    let field = field_name(name, cx)?;
+    // SECURITY: a field that is taken away before a check looks would never be found, so a limit by `X-Real-IP` would be
+    // another limit than the one that was asked for (every_code_points_to_its_place_and_says_what_to_do).
+    if FieldRules::standard().removes(field.as_str()) {
+        cx.error(
+            "config.reserved_field",
+            name.span,
+            format!("the field `{field}` is removed from every request"),
+        )
+        .help("use a field that only clients set, such as `x-api-key`");
+        return None;
+    }
+    Some(field)
+}
+
+/// The name of a header field that may carry a credential, or what the gateway says.
 pub(crate) fn field_name(name: &Spanned<String>, cx: &mut Context) -> Option<HeaderName> {
     match HeaderName::from_bytes(name.value.to_ascii_lowercase().as_bytes()) {
-        // SECURITY: a field that is taken away before a check looks would never be found, so a limit by `X-Real-IP` would be
-        // another limit than the one that was asked for (every_code_points_to_its_place_and_says_what_to_do).
-        Ok(field) if !portcullis_core::head::is_end_to_end(field.as_str()) => {
+        Ok(field) if FieldRules::is_fixed(field.as_str()) => {
             cx.error("config.reserved_field", name.span, format!("the field `{field}` is the gateway's own"))
                 .help("use a field that only clients set, such as `x-api-key`");
             None

@@ -84,7 +84,7 @@ impl Method for OAuth2Config {
 impl OAuth2Config {
     /// The authorization server, and on which conditions its tokens are accepted.
     fn trust(&self, build: &mut Build, cx: &mut Context) -> Option<Trust> {
-        let options = self.token.compile(false, cx);
+        let options = self.token.compile(false, build, cx);
         let OAuth2ServerConfig { token_url, issuer, introspection_url, .. } = &self.server;
         if self.token.audience.is_none() && self.token.insecure_any_audience.is_none() {
             cx.warning("config.any_audience", self.server.at, "a token that the server made for another API is accepted")

@@ -1,6 +1,7 @@
 //! What can be written of an issuer's tokens, whichever way the issuer is named.
 
 use super::bearer::{Bearer, Trust};
+use crate::build::Build;
 use crate::reason::Reason;
 use crate::token::algorithm::{Algorithm, Family};
 use crate::token::dpop::Nonces;
@@ -39,9 +40,9 @@ object! {
         pub required: bool = false,
         /// Whether a proof must have a nonce that the gateway gave out in the last four minutes. Default: no.
         pub nonce: bool = false,
-        /// A secret from which nonces are made. Gateways that serve one API together need the same. Default: a random one
-        /// for each start.
-        pub nonce_secret: Option<Secret>,
+        /// A secret of at least 32 bytes from which nonces are made. Gateways that serve one API together need the same.
+        /// Default: a random one for each start.
+        pub nonce_secret: Option<Spanned<Secret>>,
     }
 }
 
@@ -143,7 +144,7 @@ impl TokenConfig {
     }
 
     /// What is asked of tokens. `secret` says that they are signed with a shared secret.
-    pub fn compile(&self, secret: bool, cx: &mut Context) -> Option<TokenOptions> {
+    pub fn compile(&self, secret: bool, build: &Build, cx: &mut Context) -> Option<TokenOptions> {
         let audience = self.audience(cx);
         let algorithms = self.algorithms(secret, cx);
         let roles = claim_path(&self.roles_claim, cx);
@@ -193,13 +194,17 @@ impl TokenConfig {
             roles: roles?,
             scopes: scopes?,
         };
+        let nonces = match dpop {
+            None => Some(None),
+            Some(dpop) => dpop.nonces(build, cx),
+        };
         Some(TokenOptions {
             rules,
             algorithms: algorithms?,
             refresh: Refresh { min_interval: self.min_refresh.value, stale_for: self.stale_keys },
             jwks: jwks?,
             binding_required: dpop.is_some_and(|dpop| dpop.required),
-            nonces: dpop.filter(|dpop| dpop.nonce).map(DpopConfig::nonces),
+            nonces: nonces?,
             forward: self.insecure_forward_credential.is_some(),
             resource: resource?,
         })
@@ -259,16 +264,33 @@ impl TokenConfig {
     }
 }
 
+/// The least length of a secret from which nonces are made: that of the code which is made with it.
+const MIN_NONCE_SECRET_BYTES: usize = 32;
+
 impl DpopConfig {
-    fn nonces(&self) -> Nonces {
+    /// How nonces are made; the inner `None` where none is asked for.
+    fn nonces(&self, build: &Build, cx: &mut Context) -> Option<Option<Nonces>> {
         match &self.nonce_secret {
-            Some(secret) => Nonces::new(secret.expose().as_bytes()),
-            None => {
-                let mut secret = [0; 32];
-                // A generator that fails leaves no nonce that anybody could have, which refuses.
-                let _ = aws_lc_rs::rand::fill(&mut secret);
-                Nonces::new(&secret)
+            None if !self.nonce => Some(None),
+            None => Some(Some(Nonces::new(&build.random::<MIN_NONCE_SECRET_BYTES>(self.at, cx)?))),
+            Some(secret) if !self.nonce => {
+                cx.error(
+                    "config.nonce_secret",
+                    secret.span,
+                    "no nonce is made with it, since `nonce` is not on",
+                )
+                .help("add `nonce: true`, or remove the secret");
+                None
             }
+            Some(secret) if secret.value.expose().len() < MIN_NONCE_SECRET_BYTES => {
+                let message = format!(
+                    "a secret of fewer than {MIN_NONCE_SECRET_BYTES} bytes can be guessed from a nonce"
+                );
+                cx.error("config.nonce_secret", secret.span, message)
+                    .help("make one with `openssl rand -hex 32`");
+                None
+            }
+            Some(secret) => Some(Some(Nonces::new(secret.value.expose().as_bytes()))),
         }
     }
 }

@@ -81,7 +81,7 @@ impl Decode for By {
             return ByWord::decode(node, cx).map(By::Word);
         }
         let by = ByHeader::decode(node, cx)?;
-        crate::authn::field_name(&by.header, cx).map(By::Header)
+        crate::authn::counted_field_name(&by.header, cx).map(By::Header)
     }
 
     fn schema(definitions: &mut Definitions) -> serde_json::Value {
@@ -172,6 +172,17 @@ impl RateLimitConfig {
                 None
             }
         };
+        if let By::Header(field) = &self.by
+            && build.fields.removes(field.as_str())
+        {
+            cx.error(
+                "config.reserved_field",
+                self.at,
+                format!("`request_headers` removes the field `{field}` before it is counted"),
+            )
+            .help("count by another field, or do not remove this one");
+            return None;
+        }
         let (period, burst, name) = (period?.duration(), burst?, name?);
         let max = self.max_requests.get();
         let limit = Limit { id: build.new_limit(), max, period, burst: burst.get() };

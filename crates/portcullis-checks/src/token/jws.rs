@@ -7,9 +7,9 @@ use super::algorithm::Algorithm;
 use super::json;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use portcullis_core::{Claim, Code, Denial};
+use std::fmt;
 
 /// A token that has the right form.
-#[derive(Debug)]
 pub struct Jws<'a> {
     /// The whole header.
     pub header: Claim,
@@ -25,6 +25,16 @@ pub struct Jws<'a> {
     pub signed: &'a str,
     /// The signature.
     pub signature: Vec<u8>,
+}
+
+// SECURITY: a token is a credential (a_token_that_was_read_does_not_show).
+impl fmt::Debug for Jws<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jws")
+            .field("algorithm", &self.algorithm)
+            .field("typ", &self.typ)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The longest `kid` in bytes.
@@ -101,6 +111,13 @@ mod tests {
 
     fn code(token: &str) -> Result<(), Code> {
         Jws::parse(token).map(|_| ()).map_err(|denial| denial.code())
+    }
+
+    #[test]
+    fn a_token_that_was_read_does_not_show() {
+        let token = token(r#"{"alg":"RS256"}"#, r#"{"sub":"alice"}"#);
+        let shown = format!("{:?}", Jws::parse(&token).unwrap());
+        assert!(!shown.contains("alice") && !shown.contains(token.split('.').next().unwrap()), "{shown}");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! One pass over the header fields: what may stay, what must go, and what nobody should have sent.
 //!
 //! After it only end-to-end fields are left. Framing, connection and forwarding fields are gone; what they said is in
-//! [`Scan`]. Identity fields, which only the gateway may set, are gone whoever sent them.
+//! [`Scan`]. What only the gateway, or another gateway, may say is gone whoever sent it. Which field is what,
+//! [`rules`](super::rules) says.
 
 use super::HeadPolicy;
+use super::rules::{Rule, folded};
 use crate::denial::{Code, Denial};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
@@ -26,125 +28,8 @@ pub(super) struct Scan {
     pub(super) upgrade: Option<HeaderValue>,
     /// The forwarding fields of a trusted peer, in order. Empty for anybody else.
     pub(super) forwarded: Vec<(HeaderName, HeaderValue)>,
-}
-
-/// The prefix of the fields in which the gateway tells an upstream who the client is.
-pub const IDENTITY_PREFIX: &str = "x-consumer-";
-
-/// In these, other gateways tell an upstream who the client is, and a framework tells itself that it has judged a request
-/// already. An upstream that was set up for one of them believes whoever sends them.
-const OTHER_IDENTITIES: [&str; 10] = [
-    "x-amzn-oidc-",
-    "x-auth-request-",
-    "x-authenticated-",
-    "x-client-cert",
-    "x-goog-authenticated-user-",
-    "x-middleware-",
-    "x-ms-client-principal",
-    "x-remote-",
-    "x-ssl-client-",
-    "x-webauth-",
-];
-
-/// What a field is to a gateway.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
-    EndToEnd,
-    /// Concerns this connection alone (RFC 9110, section 7.6.1).
-    Connection,
-    /// Where the body ends.
-    Framing,
-    /// Says where the request came from: believed from a trusted peer only.
-    Forwarding,
-    /// Says who the client is: set by the gateway only.
-    Identity,
-}
-
-fn kind(name: &str) -> Kind {
-    // By first letter, since most fields are ordinary ones and this runs for each of them.
-    match name.as_bytes().first() {
-        Some(b'c') => match name {
-            "connection" => Kind::Connection,
-            "content-length" => Kind::Framing,
-            "client-ip" | "cf-connecting-ip" | "cf-connecting-ipv6" => Kind::Forwarding,
-            // What a proxy says of a client certificate (RFC 9440), which only the proxy has seen.
-            "client-cert" | "client-cert-chain" => Kind::Identity,
-            _ => Kind::EndToEnd,
-        },
-        Some(b'e') if name == "expect" => Kind::Connection,
-        Some(b'f')
-            if matches!(
-                name,
-                "forwarded" | "forwarded-for" | "forwarded-host" | "forwarded-proto" | "fastly-client-ip"
-            ) =>
-        {
-            Kind::Forwarding
-        }
-        Some(b'h') => match name {
-            "http2-settings" => Kind::Connection,
-            "http-client-ip" | "http-x-forwarded-for" => Kind::Forwarding,
-            _ => Kind::EndToEnd,
-        },
-        Some(b'k') if name == "keep-alive" => Kind::Connection,
-        Some(b'p') => match name {
-            "proxy-connection" | "proxy-authenticate" | "proxy-authorization" => Kind::Connection,
-            // It becomes the variable HTTP_PROXY in a CGI backend, which then sends its own requests there.
-            "proxy" => Kind::Connection,
-            "proxy-client-ip" => Kind::Forwarding,
-            _ => Kind::EndToEnd,
-        },
-        Some(b'r') if name == "remote-user" => Kind::Identity,
-        Some(b's') if name.starts_with("ssl-client-") => Kind::Identity,
-        Some(b't') => match name {
-            "te" | "trailer" => Kind::Connection,
-            "transfer-encoding" => Kind::Framing,
-            "true-client-ip" => Kind::Forwarding,
-            _ => Kind::EndToEnd,
-        },
-        Some(b'u') if name == "upgrade" => Kind::Connection,
-        Some(b'w') if name == "wl-proxy-client-ip" => Kind::Forwarding,
-        Some(b'x') => match name {
-            _ if name.starts_with(IDENTITY_PREFIX) => Kind::Identity,
-            _ if OTHER_IDENTITIES.iter().any(|prefix| name.starts_with(prefix)) => Kind::Identity,
-            "x-request-id" => Kind::Identity,
-            _ if name.starts_with("x-forwarded") => Kind::Forwarding,
-            "x-real-ip"
-            | "x-client-ip"
-            | "x-cluster-client-ip"
-            | "x-remote-addr"
-            | "x-remote-ip"
-            | "x-originating-ip"
-            | "x-original-forwarded-for"
-            | "x-original-host"
-            | "x-azure-clientip"
-            | "x-azure-socketip"
-            | "x-envoy-external-address"
-            | "x-appengine-user-ip"
-            | "x-proxyuser-ip"
-            | "x-coming-from"
-            | "x-host" => Kind::Forwarding,
-            // Frameworks route by these instead of the path that was judged.
-            "x-original-url"
-            | "x-rewrite-url"
-            | "x-original-uri"
-            | "x-envoy-original-path"
-            | "x-http-method-override"
-            | "x-http-method"
-            | "x-method-override"
-            | "x-http-host-override"
-            | "x-override-url" => Kind::Identity,
-            _ => Kind::EndToEnd,
-        },
-        _ => Kind::EndToEnd,
-    }
-}
-
-/// Whether a check can find a field with this lower-case name in an admitted head: `Host` and what [`Head::admit`] removes
-/// it cannot.
-///
-/// [`Head::admit`]: super::Head::admit
-pub fn is_end_to_end(name: &str) -> bool {
-    name != "host" && kind(name) == Kind::EndToEnd
+    /// The methods that fields ask for in place of the request's.
+    pub(super) methods: Vec<HeaderValue>,
 }
 
 /// Runs over `headers`, and leaves the end-to-end fields in it.
@@ -165,7 +50,7 @@ pub(super) fn scan(
     }
     let mut total = "host".len() + host.len();
     let mut leaving: Vec<HeaderName> = Vec::new();
-    let mut scan = Scan { framing: Framing::None, upgrade: None, forwarded: Vec::new() };
+    let mut scan = Scan { framing: Framing::None, upgrade: None, forwarded: Vec::new(), methods: Vec::new() };
     let (mut connection, mut framing) = (false, false);
     for (name, value) in headers.iter() {
         let text = name.as_str();
@@ -174,27 +59,23 @@ pub(super) fn scan(
         if size > policy.max_field_bytes {
             return Err(Denial::new(Code::HeadTooLarge, format!("a header field of {size} bytes")));
         }
-        // SECURITY: gateway interfaces such as CGI turn every character but letters and digits into `_`, so `x_api_key`,
-        // `x.api.key` and `x~api~key` are all X-Api-Key to what is behind them (aliases_are_refused_or_removed).
-        if text.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-') {
-            match alias_kind(text, policy) {
-                Alias::Harmless => {}
-                Alias::Removed => leaving.push(name.clone()),
-                Alias::Refused => {
-                    return Err(Denial::new(
-                        Code::AmbiguousHeader,
-                        format!("the field {text} is an alias of one that matters"),
-                    ));
-                }
+        match policy.rules.of(text) {
+            Rule::EndToEnd => continue,
+            Rule::Guarded | Rule::Connection | Rule::Framing if folded(text) != text => {
+                // SECURITY: a backend behind an interface such as CGI takes it for the field that was, or was not, judged
+                // (aliases_are_refused_or_removed).
+                return Err(Denial::new(
+                    Code::AmbiguousHeader,
+                    format!("the field {text} is an alias of one that matters"),
+                ));
             }
-            continue;
-        }
-        match kind(text) {
-            Kind::EndToEnd => continue,
-            Kind::Connection => connection = true,
-            Kind::Framing => framing = true,
-            Kind::Forwarding if peer_is_trusted => scan.forwarded.push((name.clone(), value.clone())),
-            Kind::Forwarding | Kind::Identity => {}
+            Rule::Guarded => continue,
+            Rule::FromTrusted if peer_is_trusted => continue,
+            Rule::Connection => connection = true,
+            Rule::Framing => framing = true,
+            Rule::Forwarding if peer_is_trusted => scan.forwarded.push((name.clone(), value.clone())),
+            Rule::Method => scan.methods.push(value.clone()),
+            Rule::Forwarding | Rule::FromTrusted | Rule::Removed => {}
         }
         leaving.push(name.clone());
     }
@@ -211,28 +92,6 @@ pub(super) fn scan(
         headers.remove(name);
     }
     Ok(scan)
-}
-
-enum Alias {
-    Harmless,
-    Removed,
-    Refused,
-}
-
-/// What a name with other characters than letters, digits and `-` would be to a backend that folds them.
-fn alias_kind(name: &str, policy: &HeadPolicy) -> Alias {
-    let folded: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    if policy.protected.contains(&folded) {
-        return Alias::Refused;
-    }
-    match kind(&folded) {
-        Kind::EndToEnd => match folded.as_str() {
-            "host" | "authorization" | "cookie" | "content-type" | "content-encoding" => Alias::Refused,
-            _ => Alias::Harmless,
-        },
-        Kind::Connection | Kind::Framing => Alias::Refused,
-        Kind::Forwarding | Kind::Identity => Alias::Removed,
-    }
 }
 
 fn framing_of(headers: &HeaderMap) -> Result<Framing, Denial> {
@@ -297,7 +156,8 @@ mod tests {
         for (name, value) in fields {
             headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static(value));
         }
-        let policy = HeadPolicy { protected: vec!["x-api-key".into()], ..HeadPolicy::default() };
+        let mut policy = HeadPolicy::default();
+        policy.rules.credential("x-api-key");
         let host = HeaderValue::from_static("a");
         let scan = scan(&mut headers, &host, &policy, trusted).map_err(|denial| denial.code())?;
         Ok((headers.keys().map(|name| name.as_str().to_owned()).collect(), scan))

@@ -6,13 +6,16 @@
 
 pub mod client;
 pub mod fields;
+pub mod foreign;
 pub mod host;
 pub mod once;
 pub mod path;
 pub mod query;
+pub mod rules;
 
-pub use fields::{Framing, IDENTITY_PREFIX, is_end_to_end};
+pub use fields::Framing;
 pub use once::Once;
+pub use rules::{FieldRules, IDENTITY_PREFIX};
 
 use crate::body::{Coding, forget_body};
 use crate::conn::Conn;
@@ -23,6 +26,7 @@ use http::uri::{PathAndQuery, Uri};
 use http::{Extensions, Method, Version};
 use ipnet::IpNet;
 use std::borrow::Cow;
+use std::fmt;
 use std::net::IpAddr;
 
 /// The bounds of a head, and whom to believe.
@@ -38,8 +42,20 @@ pub struct HeadPolicy {
     pub max_head_bytes: usize,
     /// Whose forwarding fields are believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// The lower-case names of fields that hold credentials: an alias of one (`x_api_key`) is refused.
-    pub protected: Vec<String>,
+    /// Which fields stay, which are removed, and of which an alias (`x_api_key`) is refused.
+    pub rules: FieldRules,
+    /// What is done where a field such as `X-HTTP-Method-Override` asks for another method.
+    pub method_override: MethodOverride,
+}
+
+/// What is done where a field such as `X-HTTP-Method-Override` asks for another method. The field never goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum MethodOverride {
+    /// It is removed; the request is judged, and sent, with the method that it has.
+    #[default]
+    Remove,
+    /// A POST that asks for PUT, PATCH or DELETE becomes that: it is judged, and sent, with that method.
+    Apply,
 }
 
 impl Default for HeadPolicy {
@@ -50,7 +66,8 @@ impl Default for HeadPolicy {
             max_field_bytes: 8 * 1024,
             max_head_bytes: 32 * 1024,
             trusted_proxies: Vec::new(),
-            protected: Vec::new(),
+            rules: FieldRules::default(),
+            method_override: MethodOverride::default(),
         }
     }
 }
@@ -67,7 +84,7 @@ pub struct Way {
 }
 
 /// A request head with exactly one reading.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Head {
     method: Method,
     target: PathAndQuery,
@@ -87,7 +104,7 @@ impl Head {
     /// # Errors
     /// Everything that has several readings, or exceeds the policy. A denial names the reason.
     pub fn admit(parts: Parts, conn: &Conn, policy: &HeadPolicy) -> Result<Head, Denial> {
-        let Parts { method, uri, version, mut headers, extensions, .. } = parts;
+        let Parts { mut method, uri, version, mut headers, extensions, .. } = parts;
         if method == Method::CONNECT {
             return Err(Denial::new(Code::TargetForm, "CONNECT is for forward proxies"));
         }
@@ -102,6 +119,9 @@ impl Head {
         let scan = fields::scan(&mut headers, &host, policy, trusted)?;
         if version == Version::HTTP_10 && scan.framing == Framing::Chunked {
             return Err(Denial::new(Code::AmbiguousFraming, "Transfer-Encoding in HTTP/1.0"));
+        }
+        if policy.method_override == MethodOverride::Apply && !scan.methods.is_empty() {
+            method = overridden(&method, &scan.methods)?;
         }
         let values = |wanted: &'static str| {
             scan.forwarded.iter().filter(move |(name, _)| name.as_str() == wanted).map(|(_, value)| value)
@@ -269,6 +289,20 @@ impl Head {
     }
 }
 
+// SECURITY: its fields and its query may hold credentials (what_holds_a_credential_does_not_show_it).
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Head")
+            .field("method", &self.method)
+            .field("host", &self.host)
+            .field("path", &self.path())
+            .field("fields", &self.headers.len())
+            .field("framing", &self.framing)
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The cookie `name` of these fields, which must not repeat (RFC 6265, section 4.2).
 pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Once<'a> {
     let mut found = Once::Absent;
@@ -287,6 +321,25 @@ pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Once<'a> {
     found
 }
 
+/// The method that a request asks for in a field.
+// SECURITY: the request is judged with the method with which it goes on, and nothing that asks for another one goes along
+// (a_method_in_a_field_is_the_one_that_is_judged).
+fn overridden(method: &Method, wishes: &[HeaderValue]) -> Result<Method, Denial> {
+    let refuse = |detail: &'static str| Err(Denial::new(Code::AmbiguousHeader, detail));
+    let [wish] = wishes else { return refuse("several fields ask for another method") };
+    if *method != Method::POST {
+        return refuse("only a POST may ask for another method");
+    }
+    let wish = wish.as_bytes().to_ascii_uppercase();
+    match [Method::POST, Method::PUT, Method::PATCH, Method::DELETE]
+        .into_iter()
+        .find(|known| *known.as_str().as_bytes() == wish)
+    {
+        Some(method) => Ok(method),
+        None => refuse("a field asks for a method that it cannot ask for"),
+    }
+}
+
 fn only<'a>(mut values: impl Iterator<Item = &'a HeaderValue>) -> Option<&'a HeaderValue> {
     values.next().filter(|_| values.next().is_none())
 }
@@ -301,6 +354,11 @@ fn target(uri: &Uri, policy: &HeadPolicy) -> Result<PathAndQuery, Denial> {
     let Some(raw) = uri.path_and_query() else {
         return Err(Denial::new(Code::TargetForm, "the target has no path"));
     };
+    // SECURITY: of `http://a.example#f` nothing is left, neither a path nor a query; sent on, it would be a request line
+    // without a target (a_target_with_a_fragment_is_refused).
+    if raw.as_str() == "/" && *raw != PathAndQuery::from_static("/") {
+        return Err(Denial::new(Code::TargetForm, "the target has a fragment"));
+    }
     if raw.as_str().len() > policy.max_target_bytes {
         return Err(Denial::new(Code::TargetTooLong, format!("a target of {} bytes", raw.as_str().len())));
     }
@@ -308,12 +366,12 @@ fn target(uri: &Uri, policy: &HeadPolicy) -> Result<PathAndQuery, Denial> {
         query::well_formed(query).map_err(|detail| Denial::new(Code::MalformedQuery, detail))?;
     }
     match path::canonical(raw.path()).map_err(|error| Denial::new(Code::AmbiguousPath, error.as_str()))? {
-        // The same bytes: share them.
-        Cow::Borrowed(_) => Ok(raw.clone()),
-        Cow::Owned(path) => {
+        // The same bytes: share them. `http://a.example?a=b` has no path, which means `/` (RFC 9110, section 4.2.3).
+        Cow::Borrowed(_) if raw.as_str().starts_with('/') => Ok(raw.clone()),
+        path @ (Cow::Borrowed(_) | Cow::Owned(_)) => {
             let target = match raw.query() {
                 Some(query) => format!("{path}?{query}"),
-                None => path,
+                None => path.into_owned(),
             };
             target.parse().map_err(|_| Denial::new(Code::AmbiguousPath, "the path has no canonical form"))
         }

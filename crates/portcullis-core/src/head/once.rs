@@ -1,11 +1,12 @@
 //! A field that may stand in a request at most once.
 
 use std::borrow::Cow;
+use std::fmt;
 
 /// What a request holds under a name that must not repeat.
 ///
 /// Whoever reads a credential must say what happens in each case: a repeated one is not an absent one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Once<'a> {
     /// It is not there.
     Absent,
@@ -15,4 +16,16 @@ pub enum Once<'a> {
     Repeated,
     /// It is there once, and it is not text.
     Unreadable,
+}
+
+// SECURITY: it may be a credential (what_holds_a_credential_does_not_show_it).
+impl fmt::Debug for Once<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Once::Absent => f.write_str("Absent"),
+            Once::One(value) => write!(f, "One({} bytes)", value.len()),
+            Once::Repeated => f.write_str("Repeated"),
+            Once::Unreadable => f.write_str("Unreadable"),
+        }
+    }
 }

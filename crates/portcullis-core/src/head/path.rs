@@ -153,8 +153,6 @@ fn respell(rest: &str) -> Result<String, PathError> {
             match value {
                 b'/' | b'\\' => return Err(PathError::Slash),
                 0..=0x1f | 0x7f => return Err(PathError::Control),
-                // `%252e` is `%2e` to whoever decodes once and `.` to whoever decodes twice.
-                b'%' if escape(&mut bytes.clone()).is_some() => return Err(PathError::DoubleEncoding),
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
                     path.push(char::from(value))
                 }
@@ -168,6 +166,13 @@ fn respell(rest: &str) -> Result<String, PathError> {
                 }
             }
             decoded.push(value);
+        }
+        // SECURITY: `%252e` is `%2e` to whoever decodes once and `.` to whoever decodes twice, however the digits are
+        // spelled: `%25%32e` is it too (a_canonical_path_is_its_own_canonical_form).
+        let twice =
+            |at: usize| decoded.get(at + 1..).is_some_and(|rest| escape(&mut rest.iter().copied()).is_some());
+        if decoded.iter().enumerate().any(|(at, byte)| *byte == b'%' && twice(at)) {
+            return Err(PathError::DoubleEncoding);
         }
         let Ok(decoded) = std::str::from_utf8(&decoded) else { return Err(PathError::Utf8) };
         // SECURITY: `..%3Bx` and `..%20` are `..` to a backend that decodes before it cuts a parameter or a space off
@@ -247,6 +252,11 @@ mod tests {
             ("/a%", Escape),
             ("/%252e%252e/b", DoubleEncoding),
             ("/%2525", DoubleEncoding),
+            ("/%25%37%33ecret", DoubleEncoding),
+            ("/%25%32e%25%32e/b", DoubleEncoding),
+            ("/a%25b%63", DoubleEncoding),
+            ("/%25%34%31", DoubleEncoding),
+            ("/%25%32%35", DoubleEncoding),
             ("/a%00", Control),
             ("/a%0d%0a", Control),
             ("/a%7f", Control),

@@ -65,6 +65,55 @@ fn targets_are_bounded_and_well_formed() {
 }
 
 #[test]
+fn a_target_with_a_fragment_is_refused() {
+    let host = [("host", "a.example")];
+    for target in ["http://a.example#f", "http://a.example#"] {
+        assert_eq!(admit(target, &host).map(|_| ()), Err(Code::TargetForm), "{target}");
+    }
+    for (target, meant) in [
+        ("http://a.example", "/"),
+        ("http://a.example/", "/"),
+        ("http://a.example?a=b", "/?a=b"),
+        ("/?a=b", "/?a=b"),
+    ] {
+        assert_eq!(admit(target, &host).unwrap().target().as_str(), meant, "{target}");
+    }
+}
+
+#[test]
+fn a_method_in_a_field_is_the_one_that_is_judged() {
+    let judged = |method: Method, fields: &[(&str, &str)], method_override| {
+        let mut request = Request::builder().method(method).uri("/").header("host", "a");
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let policy = HeadPolicy { method_override, ..HeadPolicy::default() };
+        let head = Head::admit(request.body(()).unwrap().into_parts().0, &conn("203.0.113.9"), &policy);
+        head.map(|head| (head.method().clone(), head.headers().len())).map_err(|denial| denial.code())
+    };
+    let wish = |value| [("x-http-method-override", value)];
+    use MethodOverride::{Apply, Remove};
+    assert_eq!(judged(Method::POST, &wish("DELETE"), Remove), Ok((Method::POST, 0)));
+    assert_eq!(judged(Method::GET, &wish("DELETE"), Remove), Ok((Method::GET, 0)));
+    assert_eq!(judged(Method::POST, &[("x-http-method", "PATCH")], Apply), Ok((Method::PATCH, 0)));
+    assert_eq!(judged(Method::POST, &[("x_method_override", "put")], Apply), Ok((Method::PUT, 0)));
+    assert_eq!(judged(Method::POST, &wish("POST"), Apply), Ok((Method::POST, 0)));
+    assert_eq!(judged(Method::GET, &[], Apply), Ok((Method::GET, 0)));
+    for (method, fields) in [
+        (Method::GET, &wish("DELETE")[..]),
+        (Method::PUT, &wish("PUT")),
+        (Method::POST, &wish("GET")),
+        (Method::POST, &wish("CONNECT")),
+        (Method::POST, &wish("")),
+        (Method::POST, &wish("DELETE, PUT")),
+        (Method::POST, &[("x-http-method-override", "PUT"), ("x-http-method", "PUT")]),
+        (Method::POST, &[("x-http-method-override", "PUT"), ("x-http-method-override", "PUT")]),
+    ] {
+        assert_eq!(judged(method, fields, Apply), Err(Code::AmbiguousHeader), "{fields:?}");
+    }
+}
+
+#[test]
 fn a_trusted_proxy_tells_the_way() {
     let fields = [
         ("host", "inner"),
@@ -123,6 +172,16 @@ fn a_removed_credential_is_nowhere() {
     assert_eq!(head.headers().get("cookie").unwrap(), "s=2");
     head.remove_credential(&CredentialLocation::Cookie("s".into()));
     assert!(head.headers().get("cookie").is_none());
+}
+
+#[test]
+fn what_holds_a_credential_does_not_show_it() {
+    let fields =
+        [("host", "a"), ("x-key", "hunter2"), ("cookie", "k=hunter2"), ("authorization", "Bearer hunter2")];
+    let head = admit("/p?k=hunter2", &fields).unwrap();
+    let shown =
+        format!("{head:?} {:?} {:?} {:?}", head.once("x-key"), head.cookie_once("k"), head.query_once("k"),);
+    assert!(shown.contains("/p") && !shown.contains("hunter2"), "{shown}");
 }
 
 #[test]

@@ -282,6 +282,14 @@ fn a_good_request_gets_a_permit_and_one_record() {
 }
 
 #[test]
+fn a_record_shows_no_query() {
+    let gate = Gate::new(controls());
+    let refused = gate.judge(Request::get("/data?key=hunter2").header("host", "a")).err().unwrap();
+    let shown = format!("{:?}", refused.recording.record());
+    assert!(shown.contains("/data") && !shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
 fn a_dropped_recording_is_written_once_as_aborted() {
     let gate = Gate::new(controls());
     drop(gate.judge(get("/data")));

@@ -12,16 +12,19 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use portcullis_core::answer::{REQUEST_ID, secure};
-use portcullis_core::head::Head;
+use portcullis_core::head::{Head, path};
 use portcullis_core::{Code, Conn, Denial, Outcome, Recording};
 use std::rc::Rc;
 use std::sync::Arc;
 
 const PLACE: &str = "/.well-known/acme-challenge/";
 
-/// Whether a request is for a proof.
+/// Whether a request is for a proof: by its canonical path, since `%61cme-challenge` is spelled so too. A path without one
+/// is refused wherever it goes.
+// SECURITY: compared as it came, another spelling would go to a route, and so to an upstream
+// (a_proof_has_one_place_however_it_is_spelled).
 pub(crate) fn is_asked(parts: &Parts) -> bool {
-    parts.uri.path().starts_with(PLACE)
+    path::canonical(parts.uri.path()).is_ok_and(|path| path.starts_with(PLACE))
 }
 
 /// The answer; `remaining` of the request's body were announced and not read.
@@ -64,4 +67,34 @@ fn find(pending: &[Arc<Challenges>], head: &Head) -> Result<String, Denial> {
     let token = head.target().as_str().strip_prefix(PLACE).ok_or_else(nothing)?;
     let host = head.host().to_str().map_err(|_| nothing())?;
     pending.iter().find_map(|challenges| challenges.answer(host, token)).ok_or_else(nothing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_has_one_place_however_it_is_spelled() {
+        let asked = |target: &str| is_asked(&http::Request::get(target).body(()).unwrap().into_parts().0);
+        for target in [
+            "/.well-known/acme-challenge/x",
+            "/.well-known/%61cme-challenge/x",
+            "/%2Ewell-known/acme%2dchallenge/x",
+            "http://a.example/.well-known/acme-challenge/x?y",
+        ] {
+            assert!(asked(target), "{target}");
+        }
+        // The last three have no canonical form, so they are refused wherever they go.
+        for target in [
+            "/",
+            "/.well-known/acme-challenge",
+            "/.well-known/acme-challenges/x",
+            "/a/.well-known/acme-challenge/x",
+            "/.well-known/acme-challenge%2Fx",
+            "//.well-known/acme-challenge/x",
+            "/.well-known/%2561cme-challenge/x",
+        ] {
+            assert!(!asked(target), "{target}");
+        }
+    }
 }

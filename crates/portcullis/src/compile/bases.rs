@@ -52,6 +52,11 @@ impl Bases {
         Bases { gateway, profiles }
     }
 
+    /// The gateway's own sections.
+    pub(super) fn gateway(&self) -> &CompiledSecurity {
+        &self.gateway.compiled
+    }
+
     /// What a route with this section inherits. `None` means that an error was pushed.
     pub(super) fn of(&mut self, route: Option<&RouteSecurityConfig>, cx: &mut Context) -> Option<&mut Base> {
         let Some(Spanned { value: name, span }) = route.and_then(|route| route.profile.as_ref()) else {

@@ -58,3 +58,20 @@ pub(super) fn missing_keys(config: &GatewayConfig, build: &Build, cx: &mut Conte
             .help("add `consumers: [{ name: alice, keys: [{ env: ALICE_API_KEY }] }]`");
     }
 }
+
+/// The shortest pepper that is not worth a word.
+const GOOD_PEPPER_BYTES: usize = 16;
+
+/// Warns of a pepper that can be guessed together with a key.
+pub(super) fn short_pepper(config: &GatewayConfig, cx: &mut Context) {
+    if let Some(pepper) =
+        config.key_pepper.as_ref().filter(|pepper| pepper.value.expose().len() < GOOD_PEPPER_BYTES)
+    {
+        cx.warning(
+            "config.short_pepper",
+            pepper.span,
+            format!("a pepper of fewer than {GOOD_PEPPER_BYTES} bytes can be guessed"),
+        )
+        .help("make one with `openssl rand -hex 32`, and hash the keys anew");
+    }
+}

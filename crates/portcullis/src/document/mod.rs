@@ -10,6 +10,7 @@ mod consumer;
 mod limits;
 mod listener;
 mod outbound;
+mod request_headers;
 mod route;
 mod tls;
 mod upstream;
@@ -23,6 +24,7 @@ pub use limits::LimitsConfig;
 pub use listener::{HttpProtocol, ListenerConfig, TimeoutsConfig};
 pub use outbound::OutboundConfig;
 pub use portcullis_checks::Reason;
+pub use request_headers::{KeptHeader, KeptHeaderConfig, MethodOverrideConfig, RequestHeadersConfig};
 pub use route::{MethodConfig, RouteConfig, RouteSecurityConfig};
 pub use tls::{
     CertificateConfig, ClientCertificateNeed, ClientCertificatesConfig, TlsConfig, TlsVersion, name_hosts,
@@ -63,8 +65,10 @@ object! {
         pub limits: Option<LimitsConfig>,
         /// The proxies in front of the gateway, whose word on a client's address is believed; not everybody. Default: none.
         pub trusted_proxies: Vec<Spanned<Cidr>> = Vec::new(),
+        /// Which request headers are removed, besides those that always are.
+        pub request_headers: Option<RequestHeadersConfig>,
         /// A secret under which API keys are hashed, so that hashes in this file are of no use to who finds it.
-        pub key_pepper: Option<Secret>,
+        pub key_pepper: Option<Spanned<Secret>>,
         /// How guessing credentials is slowed down. Default: an address may fail ten times, and then waits ever longer.
         pub brute_force: Option<BruteForceConfig>,
         /// Where the access log goes, one JSON line per request. Default: stdout.

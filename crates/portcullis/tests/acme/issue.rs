@@ -111,6 +111,9 @@ async fn an_unknown_token_is_not_found() {
         for (method, host, target, status) in [
             ("GET", "api.example", format!("{place}/{token}"), 200),
             ("GET", "API.example:80", format!("{place}/{token}"), 200),
+            ("GET", "api.example", format!("/.well-known/%61cme-challenge/{token}"), 200),
+            ("GET", "api.example", format!("/%2ewell%2Dknown/acme-%63hallenge/{token}"), 200),
+            ("GET", "api.example", "/.well-known/%61cme-challenge/unknown".to_owned(), 404),
             ("GET", "other.example", format!("{place}/{token}"), 404),
             ("GET", "api.example", format!("{place}/"), 404),
             ("GET", "api.example", format!("{place}/unknown"), 404),

@@ -37,6 +37,11 @@ const PLACES: [Place; 4] = [
 ];
 
 impl Place {
+    /// For the whole gateway, in its simplest form.
+    pub(crate) fn in_gateway() -> Place {
+        Place { route: false, list: false }
+    }
+
     /// A gateway with this section and the route `/a`.
     pub(crate) fn gate(self, security: Value) -> Gate {
         gate(&self.document(security).to_string())

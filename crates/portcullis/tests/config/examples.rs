@@ -189,6 +189,7 @@ jwks_file: keys.json
 insecure_any_audience: the issuer serves this API alone
 insecure_forward_credential: the backend verifies it again
 dpop:
+  nonce: true
   nonce_secret:
     file: token-secret.txt
 ",
@@ -199,6 +200,7 @@ audience: orders
 secret:
   env: TOKEN_SECRET
 dpop:
+  nonce: true
   nonce_secret:
     literal: 0123456789abcdef0123456789abcdef
 ",
@@ -363,6 +365,15 @@ include: [included/*.yaml]
 security_profiles:
   partner:
     addresses: { allow: [10.0.0.0/8] }
+request_headers:
+  remove: [x-debug, x-acme-*]
+  keep_from_trusted_proxies:
+    - name: cf-ipcountry
+      reason: prices depend on the country
+  insecure_keep:
+    - name: x-user
+      reason: our own clients send it, and nothing trusts it
+  method_override: apply
 trusted_proxies: [10.0.0.0/8]
 access_log:
   file: access.log

@@ -17,6 +17,7 @@
 //! | `passwords`   | whose name and password it is, and what it costs to find out               |
 //! | `login`       | sessions, and who is sent to log in                                        |
 //! | `guessing`    | whoever guesses credentials waits, and nobody else does                    |
+//! | `headers`     | no header that speaks for the gateway or another product gets to a backend  |
 //! | `conformance` | what every check must do, for all checks of a document                      |
 //! | `reference`   | the page in `docs/` is what the code says                                   |
 #![allow(
@@ -40,6 +41,7 @@ mod effects;
 mod examples;
 mod guessing;
 mod harness;
+mod headers;
 mod keys;
 mod login;
 mod misspelt;

@@ -1,10 +1,16 @@
 //! A document for each diagnostic; `§` stands where it points to.
 
 /// Codes that no document can cause, and why they are there.
-pub(crate) const UNREACHABLE: [(&str, &str); 1] = [(
-    "config.unreadable",
-    "a reader that breaks its promise to say why it gave up must not look like a document without faults",
-)];
+pub(crate) const UNREACHABLE: [(&str, &str); 2] = [
+    (
+        "config.unreadable",
+        "a reader that breaks its promise to say why it gave up must not look like a document without faults",
+    ),
+    (
+        "config.no_randomness",
+        "the system's generator fails; a_generator_that_fails_refuses_the_configuration makes it fail",
+    ),
+];
 
 /// Codes whose message leaves nothing to add.
 pub(crate) const ANSWERS_FOR_ITSELF: [&str; 6] = [
@@ -74,6 +80,11 @@ fn token_cases() -> Vec<(&'static str, String)> {
     let token = "{ type: OAuth2, token_url: \"https://auth.example.com/token\" }";
     let client = "token_url: \"https://auth.example.com/token\", client_secret: { env: TOKEN_SECRET }";
     vec![
+        (
+            "config.nonce_secret",
+            jwt("audience: orders, dpop: { nonce: true, nonce_secret: §{ env: PEPPER } }"),
+        ),
+        ("config.nonce_secret", jwt("audience: orders, dpop: { nonce_secret: §{ env: TOKEN_SECRET } }")),
         ("config.any_and_all", method("§{ any: [{ type: api_key }], all: [{ type: api_key }] }")),
         ("config.several_tokens", method(&format!("§{{ all: [{token}, {token}] }}"))),
         (
@@ -229,6 +240,55 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.secret_source", top("key_pepper: §{}")),
         ("config.secret_source", top("key_pepper: { env: PEPPER, §file: pepper.txt }")),
         ("config.literal_secret", top("key_pepper: §\"a-literal-pepper\"")),
+        ("config.short_pepper", top("key_pepper: §{ env: PEPPER }")),
+        ("config.field_name", top("request_headers: { remove: [§\"x debug\"] }")),
+        ("config.field_name", top("request_headers: { remove: [§\"x-*\"] }")),
+        ("config.field_name", top("request_headers: { remove: [§\"x-*-role\"] }")),
+        (
+            "config.field_name",
+            top("request_headers: { insecure_keep: [{ name: §\"cf-*\", reason: a test }] }"),
+        ),
+        ("config.reserved_field", top("request_headers: { remove: [§x_request_id] }")),
+        ("config.reserved_field", top("request_headers: { remove: [§content-type] }")),
+        (
+            "config.reserved_field",
+            top("request_headers: { insecure_keep: [{ name: §x-forwarded-for, reason: a test }] }"),
+        ),
+        (
+            "config.reserved_field",
+            top("request_headers: { insecure_keep: [{ name: §X-Consumer-Name, reason: a test }] }"),
+        ),
+        (
+            "config.reserved_field",
+            method("{ type: api_key, header: x-key }").replacen(
+                "security:",
+                "request_headers: { remove: [§X-Key] }\nsecurity:",
+                1,
+            ),
+        ),
+        (
+            "config.reserved_field",
+            limit("§{ max_requests: 5, per: minute, by: { header: x-tenant } }").replacen(
+                "security:",
+                "request_headers: { remove: [x-tenant] }\nsecurity:",
+                1,
+            ),
+        ),
+        (
+            "config.kept_header",
+            top("request_headers: { keep_from_trusted_proxies: [§{ name: cf-ipcountry, reason: a test }] }"),
+        ),
+        (
+            "config.kept_header",
+            top(
+                "trusted_proxies: [10.0.0.0/8]\nrequest_headers: { keep_from_trusted_proxies: [{ name: §x-custom, reason: a test }] }",
+            ),
+        ),
+        (
+            "config.kept_header",
+            top("request_headers: { insecure_keep: [{ name: §authorization, reason: a test }] }"),
+        ),
+        ("config.reason", top("request_headers: { insecure_keep: [{ name: x-user, reason: §true }] }")),
         ("config.secret_unavailable", top("key_pepper: { env: §NOT_SET }")),
         ("config.secret_unavailable", top("key_pepper: { file: §not-there.txt }")),
         ("config.secret_empty", top("key_pepper: { env: §EMPTY }")),

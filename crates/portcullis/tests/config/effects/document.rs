@@ -72,6 +72,38 @@ pub(crate) const ROWS: &[DocumentRow] = &[
         gate.clock.advance(1);
         assert_eq!(gate.send(get(&[KEY])).refusal(), Some(Code::CredentialExpired));
     }),
+    ("request_headers", || passes(json!({ "remove": ["x-debug"] }), "192.0.2.1", "x-debug", false)),
+    ("request_headers.remove", || {
+        for name in ["x-debug", "x_debug", "x.debug", "x-acme-role", "x_acme_role"] {
+            passes(json!({}), "192.0.2.1", name, true);
+            passes(json!({ "remove": ["X-Debug", "x-acme-*"] }), "192.0.2.1", name, false);
+        }
+    }),
+    ("request_headers.keep_from_trusted_proxies", || kept_from_proxies()),
+    ("request_headers.keep_from_trusted_proxies[].name", || kept_from_proxies()),
+    ("request_headers.keep_from_trusted_proxies[].reason", || {
+        let kept = json!({ "keep_from_trusted_proxies": [{ "name": "cf-ipcountry", "reason": "prices" }] });
+        let loaded = load(&with_headers(kept).to_string());
+        assert_eq!(loaded.blueprint().unwrap().headers.kept[0].reason, "prices");
+    }),
+    ("request_headers.insecure_keep", || kept_from_everybody()),
+    ("request_headers.insecure_keep[].name", || kept_from_everybody()),
+    ("request_headers.insecure_keep[].reason", || {
+        let loaded = load(
+            &with_headers(json!({ "insecure_keep": [{ "name": "x-user", "reason": "ours" }] })).to_string(),
+        );
+        let kept = &loaded.blueprint().unwrap().headers.kept[0];
+        assert_eq!((kept.reason.as_str(), kept.from_everybody), ("ours", true));
+    }),
+    ("request_headers.method_override", || {
+        let sent = |method_override| {
+            let gate = gate(&with_headers(json!({ "method_override": method_override })).to_string());
+            let answer = gate.send(request("POST", "/a", &[("x-http-method-override", "DELETE")]));
+            assert!(!answer.permitted().headers.contains_key("x-http-method-override"));
+            answer.permitted().method.clone()
+        };
+        assert_eq!((sent("remove").as_str(), sent("apply").as_str()), ("POST", "DELETE"));
+    }),
     ("key_pepper", || pepper(json!("Jefe"))),
     ("key_pepper.literal", || pepper(json!({ "literal": "Jefe" }))),
     ("key_pepper.env", || pepper(json!({ "env": "PEPPER" }))),
@@ -291,4 +323,36 @@ fn profiles() {
     gate.send(request("GET", "/b", &[partner])).permitted();
     assert_eq!(gate.send(request("GET", "/c", &[partner])).refusal(), Some(Code::RateLimited));
     gate.send(request("GET", "/d", &[partner])).permitted();
+}
+
+/// An open gateway with this to say of request headers, behind proxies of 10.0.0.0/8.
+fn with_headers(headers: Value) -> Value {
+    json!({
+        "listeners": [{ "bind": "127.0.0.1:3000" }],
+        "trusted_proxies": ["10.0.0.0/8"],
+        "request_headers": headers,
+        "routes": [{ "path": "/{*rest}", "public": "a test", "upstream": "http://127.0.0.1:8080" }],
+    })
+}
+
+/// Whether a header from this peer goes on.
+fn passes(headers: Value, peer: &str, name: &str, expected: bool) {
+    let gate = gate(&with_headers(headers).to_string());
+    let answer = gate.send_from(peer, get(&[(name, "1")]));
+    assert_eq!(answer.permitted().headers.contains_key(name), expected, "{name} from {peer}");
+}
+
+fn kept_from_proxies() {
+    let kept = || json!({ "keep_from_trusted_proxies": [{ "name": "Cf-IPCountry", "reason": "a test" }] });
+    passes(json!({}), "10.0.0.1", "cf-ipcountry", false);
+    passes(kept(), "10.0.0.1", "cf-ipcountry", true);
+    passes(kept(), "192.0.2.1", "cf-ipcountry", false);
+    passes(kept(), "10.0.0.1", "cf_ipcountry", false);
+}
+
+fn kept_from_everybody() {
+    let kept = || json!({ "insecure_keep": [{ "name": "x-user", "reason": "a test" }] });
+    passes(json!({}), "192.0.2.1", "x-user", false);
+    passes(kept(), "192.0.2.1", "x-user", true);
+    passes(kept(), "192.0.2.1", "remote-user", false);
 }
