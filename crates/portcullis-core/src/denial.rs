@@ -148,7 +148,7 @@ codes! {
     MediaTypeRefused = "media_type_refused" => UNSUPPORTED_MEDIA_TYPE;
     /// The body is well-formed, and not what the route's description allows.
     ContentInvalid = "content_invalid" => UNPROCESSABLE_ENTITY;
-    /// The memory for held bodies is used up.
+    /// What clients share is used up, or the client's address has its share of it: memory for held bodies, requests at once.
     Overloaded = "overloaded" => SERVICE_UNAVAILABLE;
     /// The client did not send its body in time.
     BodyTimeout = "body_timeout" => REQUEST_TIMEOUT;

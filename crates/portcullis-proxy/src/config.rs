@@ -33,6 +33,9 @@ pub struct Listener {
     pub max_connections: usize,
     /// The most connections at once of one IPv4 address or one IPv6 /64. Trusted proxies are exempt.
     pub max_connections_per_address: usize,
+    /// The most requests at once of one address, in each worker, that were let through and whose answers are not over; one more
+    /// is refused with 503. Behind a trusted proxy the forwarded address counts.
+    pub max_requests_per_address: usize,
     /// How long a client may take.
     pub timeouts: Timeouts,
     /// The TLS that it speaks; `None` for none.
@@ -51,12 +54,14 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// A listener with the default bounds: 10,000 connections, 1,000 of them from one address.
+    /// A listener with the default bounds: 10,000 connections, 1,000 of them from one address, and 500 requests of an
+    /// address at once in each worker.
     pub fn new(bind: SocketAddr) -> Listener {
         Listener {
             bind,
             max_connections: 10_000,
             max_connections_per_address: 1_000,
+            max_requests_per_address: 500,
             timeouts: Timeouts::default(),
             tls: None,
             protocol: Protocol::Http1,

@@ -145,6 +145,7 @@ pub(crate) fn port_of(listener: Listener, live: &Live) -> Port {
         balancers: listener.balancers.into(),
         entry: Arc::new(Entry {
             timeouts: sane(listener.timeouts),
+            max_requests_per_address: listener.max_requests_per_address,
             hsts: listener.hsts.map(hsts),
             redirect: listener.redirect.map(Arc::new),
             challenges: Arc::from(listener.challenges),

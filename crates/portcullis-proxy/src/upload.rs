@@ -12,7 +12,7 @@ use portcullis_core::{BodyRefused, Capped, Code, Denial};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The most bytes of a body that may be left unread on a connection that is used again: hyper skips them if they have
 /// come in already, and closes the connection if not.
@@ -29,11 +29,17 @@ struct Streamed {
 
 impl ForwardedBody {
     /// The body, and what watches it; nothing watches a body that is empty, or here already.
-    pub(crate) fn new(body: Capped<ClientBody>, now: Instant) -> (ForwardedBody, Option<Arc<Upload>>) {
+    /// `pause` is how long the client may be silent where that is more than its listener says: in a stream of messages, which
+    /// has no length either.
+    pub(crate) fn new(
+        body: Capped<ClientBody>,
+        now: Instant,
+        pause: Option<Duration>,
+    ) -> (ForwardedBody, Option<Arc<Upload>>) {
         if body.is_end_stream() {
             return (ForwardedBody(None), None);
         }
-        let upload = (!body.is_held()).then(|| Arc::new(Upload::new(now)));
+        let upload = (!body.is_held()).then(|| Arc::new(Upload::new(now, pause)));
         (ForwardedBody(Some(Streamed { body, upload: upload.clone() })), upload)
     }
 
@@ -108,6 +114,7 @@ impl Drop for ForwardedBody {
 pub(crate) struct Upload(Mutex<State>);
 
 struct State {
+    pause: Option<Duration>,
     started: Instant,
     /// When the client last sent something.
     active: Instant,
@@ -123,8 +130,9 @@ struct State {
 }
 
 impl Upload {
-    fn new(now: Instant) -> Upload {
+    fn new(now: Instant, pause: Option<Duration>) -> Upload {
         let state = State {
+            pause,
             started: now,
             active: now,
             waiting: None,
@@ -179,8 +187,12 @@ impl Upload {
         if state.ended || state.broken.is_some() {
             return None;
         }
-        let step = state.waiting.unwrap_or(now).checked_add(timeouts.body);
-        let whole = timeouts.request.and_then(|limit| state.started.checked_add(limit));
+        let pause = state.pause.map_or(timeouts.body, |pause| pause.max(timeouts.body));
+        let step = state.waiting.unwrap_or(now).checked_add(pause);
+        let whole = match state.pause {
+            None => timeouts.request.and_then(|limit| state.started.checked_add(limit)),
+            Some(_) => None,
+        };
         step.into_iter().chain(whole).min()
     }
 

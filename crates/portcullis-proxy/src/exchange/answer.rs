@@ -8,6 +8,7 @@ use super::handler::{BoxError, ResponseBody};
 use super::handler_body::Pump;
 use super::hygiene;
 use super::life::Life;
+use super::shares::Share;
 use crate::upload::Upload;
 use crate::upstream::Lease;
 use bytes::Bytes;
@@ -24,6 +25,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct Answer {
     content: Content,
     life: Rc<Life>,
+    /// The request's place among those of its client.
+    share: Option<Share>,
 }
 
 enum Content {
@@ -69,7 +72,24 @@ impl Answer {
     /// An answer that is there already. The account must be closed by the caller.
     pub(crate) fn whole(bytes: Bytes, life: &Rc<Life>) -> Answer {
         let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
-        Answer { content: Content::Whole(bytes), life: Rc::clone(life) }
+        Answer { content: Content::Whole(bytes), life: Rc::clone(life), share: None }
+    }
+
+    /// Whether it is there already.
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self.content, Content::Whole(_))
+    }
+
+    /// Takes the body of an answer that is there already.
+    pub(crate) fn empty(&mut self) {
+        if let Content::Whole(bytes) = &mut self.content {
+            *bytes = None;
+        }
+    }
+
+    /// Keeps the request's place until the answer is over.
+    pub(crate) fn keep(&mut self, share: Share) {
+        self.share = Some(share);
     }
 
     /// An answer whose parts are yet to come, after those that were read before.
@@ -88,7 +108,7 @@ impl Answer {
         if ended || missing == Some(0) {
             relayed.served();
         }
-        Answer { content: Content::Relayed(relayed), life: Rc::clone(life) }
+        Answer { content: Content::Relayed(relayed), life: Rc::clone(life), share: None }
     }
 }
 
@@ -240,7 +260,7 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Answer { content, life } = &mut *self;
+        let Answer { content, life, .. } = &mut *self;
         life.asked_for_more();
         let frame = match content {
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),

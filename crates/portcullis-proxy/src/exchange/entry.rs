@@ -11,6 +11,8 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) timeouts: Timeouts,
+    /// How many requests of one address a worker serves at once.
+    pub(crate) max_requests_per_address: usize,
     /// `Strict-Transport-Security`, for every answer.
     pub(crate) hsts: Option<HeaderValue>,
     /// Where every request is sent that comes here.
@@ -27,6 +29,7 @@ impl Entry {
         self.hsts == next.hsts
             && self.redirect == next.redirect
             && self.timeouts == next.timeouts
+            && self.max_requests_per_address == next.max_requests_per_address
             && self.challenges.len() == next.challenges.len()
             && self
                 .challenges

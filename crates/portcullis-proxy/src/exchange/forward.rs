@@ -10,6 +10,7 @@ use super::hygiene;
 use super::life::Life;
 use super::location;
 use super::respond::{answer_with, end_with_server_error, fail, refuse, respond};
+use super::streams;
 use super::tunnel::Tunnel;
 use crate::body::ClientBody;
 use crate::upload::{ForwardedBody, Upload};
@@ -63,7 +64,7 @@ pub(crate) async fn forward(
     };
     let begun = life.now();
     let unsized_body = !body.is_end_stream() && body.size_hint().exact().is_none();
-    let (body, upload) = ForwardedBody::new(body, begun);
+    let (body, upload) = ForwardedBody::new(body, begun, streams::is_call(&headers).then_some(streams::IDLE));
     life.watch(upload.as_ref());
     headers.insert(header::HOST, pool.host.clone());
     if unsized_body {
@@ -250,7 +251,7 @@ impl Passed<'_> {
         let id = self.recording.record().id;
         hygiene::clean(&mut parts.headers, &self.method, body.is_end_stream(), &id, self.told.as_ref());
         location::hide(&mut parts.headers, &self.pool.upstream.authority, &self.pool.upstream.base_path);
-        let idle = self.pool.upstream.idle_body_timeout;
+        let idle = idle_time(self.pool.upstream.idle_body_timeout, &parts.headers);
         let (read, source) = match self.examiner.take() {
             None => (Bytes::new(), Source::Upstream { body, lease, idle }),
             Some(examiner) => {
@@ -303,6 +304,12 @@ impl Passed<'_> {
         self.life.keep_tunnel(tunnel);
         respond(StatusCode::SWITCHING_PROTOCOLS, headers, Answer::whole(Bytes::new(), self.life))
     }
+}
+
+/// How long an answer with this head may pause: streams of events (`text/event-stream`) and of gRPC messages are silent as long
+/// as nothing happens.
+fn idle_time(configured: Duration, headers: &HeaderMap) -> Duration {
+    if streams::is_stream(headers) { configured.max(streams::IDLE) } else { configured }
 }
 
 /// Reads a little of a body that nobody wants, so that its connection can be used again.

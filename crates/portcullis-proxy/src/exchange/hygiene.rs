@@ -67,15 +67,6 @@ pub(crate) fn clean(
     }
 }
 
-/// Whether an answer is that of a gRPC call, whose status comes after its body.
-pub(crate) fn is_a_call(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.as_bytes().get(..CALL.len()))
-        .is_some_and(|kind| kind.eq_ignore_ascii_case(CALL))
-}
-
-const CALL: &[u8] = b"application/grpc";
 const MAX_TRAILERS: usize = 64;
 const MAX_TRAILER_BYTES: usize = 16 * 1024;
 

@@ -10,6 +10,7 @@ use super::handler_body::{Pump, RequestBody};
 use super::hygiene;
 use super::life::Life;
 use super::respond::{answer_with, end_with_server_error, fail, refuse, refuse_with_fields};
+use super::streams;
 use crate::body::ClientBody;
 use crate::upload::{ForwardedBody, Upload};
 use bytes::Bytes;
@@ -64,7 +65,8 @@ impl Local {
             UpstreamAccount { name: Arc::clone(&self.name), status: None, elapsed: Duration::ZERO };
         recording.record_mut().upstream = Some(account.clone());
         let begun = life.now();
-        let (body, upload) = ForwardedBody::new(body, begun);
+        let (body, upload) =
+            ForwardedBody::new(body, begun, streams::is_call(&headers).then_some(streams::IDLE));
         life.watch(upload.as_ref());
         let (body, mut pump) = RequestBody::of(body);
         let mut request = Request::new(body);

@@ -10,6 +10,7 @@ mod entry;
 mod examined;
 mod fields;
 mod forward;
+mod grpc;
 mod handler;
 mod handler_body;
 mod hygiene;
@@ -20,6 +21,8 @@ mod proof;
 mod redirect;
 mod respond;
 pub(crate) mod service;
+mod shares;
+mod streams;
 mod tunnel;
 mod worker;
 

@@ -3,8 +3,8 @@
 //! An answer that the gateway gives itself is problem details and nothing else: what went wrong is in the record.
 
 use super::answer::{Answer, Source};
-use super::hygiene;
 use super::life::Life;
+use super::streams;
 use crate::upload::Upload;
 use bytes::Bytes;
 use http::header::{self, HeaderMap};
@@ -35,7 +35,7 @@ pub(crate) fn answer_with(
     life: &Rc<Life>,
 ) -> Response<Answer> {
     recording.record_mut().status = Some(status);
-    let trailers = life.is_stream() && hygiene::is_a_call(&headers);
+    let trailers = life.is_stream() && streams::is_call(&headers);
     respond(status, headers, Answer::relayed(read, source, recording, upload, trailers, life))
 }
 

@@ -8,14 +8,16 @@ use super::current::{Current, Destination};
 use super::entry::Entry;
 use super::fields::CLOSE;
 use super::forward::forward;
+use super::grpc;
 use super::life::Life;
 use super::proof;
 use super::respond::{self, fail};
+use super::streams;
 use super::worker::Worker;
 use crate::body::ClientBody;
 use crate::upload::ForwardedBody;
 use http::Response;
-use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
+use http::header::{CONNECTION, HeaderValue, RETRY_AFTER, STRICT_TRANSPORT_SECURITY};
 use http::request::Parts;
 use http_body::Body;
 use portcullis_core::{Code, Conn, Denial, Permit, Recording, Refused, judge};
@@ -32,6 +34,7 @@ pub(crate) async fn answer(
     body: ClientBody,
 ) -> Response<Answer> {
     life.begin_request();
+    let call = life.is_stream() && streams::is_call(&parts.headers);
     // SECURITY: taken once; a request that is judged by one plan and forwarded by another could go where nobody let it
     // (requests_belong_to_the_plan_that_they_met).
     let current = worker.current();
@@ -54,7 +57,7 @@ pub(crate) async fn answer(
     let judged = match judge(parts, conn, recording).await {
         Ok(cleared) => {
             let held = |body| {
-                let (body, upload) = ForwardedBody::new(body, life.now());
+                let (body, upload) = ForwardedBody::new(body, life.now(), None);
                 life.watch(upload.as_ref());
                 // From here on, what watches the body knows how much of it is left.
                 remaining = Some(0);
@@ -65,16 +68,43 @@ pub(crate) async fn answer(
         Err(refused) => Err(refused),
     };
     let mut response = match judged {
-        Ok(permit) => pass(&current, &life, permit).await,
+        Ok(permit) => {
+            let client = permit.head().client();
+            // SECURITY: whoever does not read holds connections to upstreams and parts of answers
+            // (one_address_holds_no_more_than_its_share_of_requests).
+            match worker.shares().take(client, entry.max_requests_per_address) {
+                Some(share) => {
+                    let mut response = pass(&current, &life, permit).await;
+                    response.body_mut().keep(share);
+                    response
+                }
+                None => {
+                    life.leave_unread(remaining);
+                    overloaded(permit, &life)
+                }
+            }
+        }
         Err(refused) => refuse(refused, remaining, &life),
     };
     // A body that failed half-way leaves a connection whose next bytes nobody can place.
     if entry.drain.since().is_some() || life.left_unread() {
         response.headers_mut().entry(CONNECTION).or_insert(CLOSE);
     }
+    if call && response.body().is_whole() {
+        grpc::translate(&mut response);
+    }
     if let Some(hsts) = &entry.hsts {
         response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
     }
+    response
+}
+
+/// The answer to a request of an address that has as many as it may.
+fn overloaded(permit: Permit<ClientBody>, life: &Rc<Life>) -> Response<Answer> {
+    let shaped = permit.shape();
+    let denial = Denial::new(Code::Overloaded, "too many requests at once from the client's address");
+    let mut response = fail(shaped.recording, denial, shaped.told.as_ref(), life);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
 

@@ -4,7 +4,8 @@
 //! it serves: see [`Current`].
 
 use super::current::Current;
-use portcullis_core::{Conn, Denial, Outcome, Recording};
+use super::shares::Shares;
+use portcullis_core::{Conn, Denial, Outcome, Recording, RequestId};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use tokio::sync::Notify;
@@ -12,6 +13,7 @@ use tokio::sync::Notify;
 /// What the connections of a worker have in common.
 pub(crate) struct Worker {
     current: RefCell<Rc<Current>>,
+    shares: Rc<Shares>,
     connections: Cell<usize>,
     last_closed: Notify,
 }
@@ -24,6 +26,7 @@ impl Worker {
     pub(crate) fn new(current: Current) -> Worker {
         Worker {
             current: RefCell::new(Rc::new(current)),
+            shares: Rc::default(),
             connections: Cell::new(0),
             last_closed: Notify::new(),
         }
@@ -41,17 +44,24 @@ impl Worker {
         self.current.replace(Rc::new(current));
     }
 
+    /// How many requests each address has here.
+    pub(super) fn shares(&self) -> &Rc<Shares> {
+        &self.shares
+    }
+
     /// Counts a connection.
     pub(crate) fn count(self: &Rc<Self>) -> Counted {
         self.connections.set(self.connections.get() + 1);
         Counted(Rc::clone(self))
     }
 
-    /// Writes the account of what never became a request.
-    pub(crate) fn account(&self, conn: &Conn, denial: Denial, answered: bool) {
+    /// Writes the account of what never became a request, and says under which id.
+    pub(crate) fn account(&self, conn: &Conn, denial: Denial, answered: bool) -> RequestId {
         let mut recording = Recording::open(self.current().snapshot.clone(), conn);
         recording.record_mut().status = answered.then(|| denial.status());
+        let id = recording.record().id;
         recording.close(Outcome::Refused(denial));
+        id
     }
 
     /// Done when the last connection has closed.

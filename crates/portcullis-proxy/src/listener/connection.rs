@@ -8,12 +8,18 @@ use crate::client;
 use crate::exchange::Worker;
 use crate::stream::{Socket, Stream};
 use crate::tls::Tls;
-use crate::tls::handshake::{Protected, shake};
-use portcullis_core::{Conn, Transport};
+use crate::tls::handshake::{Guest, Protected, shake};
+use portcullis_core::{Code, Conn, Denial, RequestId, Transport};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+/// How long, and for how many bytes, a client that speaks in the clear may go on after it was told.
+const EXPLAIN_TIME: Duration = Duration::from_secs(1);
+const EXPLAIN_BYTES: u64 = 64 * 1024;
 
 /// Serves a connection.
 pub(crate) async fn serve(worker: Rc<Worker>, mut socket: TcpStream, peer: SocketAddr, port: Rc<Port>) {
@@ -36,19 +42,84 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut socket: TcpStream, peer: Socke
         _slot = Some(slot);
     }
     let entry = Arc::clone(&port.entry);
-    match &port.tls {
-        None => client::serve(worker, Stream::Plain(Socket::new(socket)), conn, port.protocol, entry).await,
-        Some(tls) => {
-            let Some((protected, conn)) = protect(&worker, tls, socket, conn).await else { return };
-            client::serve(worker, protected.stream, conn, protected.protocol, entry).await;
+    let Some(tls) = &port.tls else {
+        return client::serve(worker, Stream::Plain(Socket::new(socket)), conn, port.protocol, entry).await;
+    };
+    let Some(deadline) = Instant::now().checked_add(tls.settings().handshake_timeout) else { return };
+    match first_byte(&socket, deadline).await {
+        First::Nothing => return,
+        First::Late => {
+            let denial = Denial::new(Code::TlsHandshake, "the handshake was not complete in time");
+            worker.account(&conn, denial, false);
+            return;
         }
+        First::Clear => {
+            let denial =
+                Denial::new(Code::TlsHandshake, "the client speaks HTTP in the clear where TLS is spoken");
+            let id = worker.account(&conn, denial, true);
+            return explain(socket, &id).await;
+        }
+        First::Other => {}
+    }
+    let Some((protected, conn)) = protect(&worker, tls, socket, conn, deadline).await else { return };
+    client::serve(worker, protected.stream, conn, protected.protocol, entry).await;
+}
+
+/// How a connection begins on which TLS is to be spoken.
+enum First {
+    /// The client is gone without a byte, as a probe of a load balancer is.
+    Nothing,
+    /// It said nothing in time.
+    Late,
+    /// With a letter, as a method does.
+    Clear,
+    Other,
+}
+
+/// Waits for the first byte and leaves it in the socket, so that a client that says nothing costs no memory.
+async fn first_byte(socket: &TcpStream, deadline: Instant) -> First {
+    let mut first = [0];
+    match tokio::time::timeout_at(deadline.into(), socket.peek(&mut first)).await {
+        Err(_) => First::Late,
+        Ok(Err(_) | Ok(0)) => First::Nothing,
+        Ok(Ok(_)) if first[0].is_ascii_alphabetic() => First::Clear,
+        Ok(Ok(_)) => First::Other,
     }
 }
 
+/// Tells a client in the clear that TLS is spoken here. The text is fixed, and says nothing of the inside.
+async fn explain(mut socket: TcpStream, id: &RequestId) {
+    let id = id.as_str();
+    let body = format!(
+        r#"{{"type":"about:blank","title":"Bad Request","status":400,"detail":"This port speaks HTTPS.","request_id":"{id}"}}"#
+    );
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nCache-Control: no-store\r\n\
+         X-Request-Id: {id}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let told = async {
+        socket.write_all(answer.as_bytes()).await?;
+        socket.shutdown().await?;
+        // Closed at once, what the client still sends would make the answer disappear on the way.
+        tokio::io::copy(&mut socket.take(EXPLAIN_BYTES), &mut tokio::io::sink()).await
+    };
+    let _gone = tokio::time::timeout(EXPLAIN_TIME, told).await;
+}
+
 /// The connection under TLS. `None` where it could not be protected.
-async fn protect(worker: &Worker, tls: &Tls, socket: TcpStream, conn: Conn) -> Option<(Protected, Conn)> {
+async fn protect(
+    worker: &Worker,
+    tls: &Tls,
+    socket: TcpStream,
+    conn: Conn,
+    deadline: Instant,
+) -> Option<(Protected, Conn)> {
+    let address = conn.peer.ip().to_canonical();
+    let exempt = worker.current().snapshot.head.trusted_proxies.iter().any(|net| net.contains(&address));
+    let guest = Guest { address, exempt };
     // Boxed, so that a connection gives the memory of its handshake back, and a plain one has none.
-    match Box::pin(shake(tls, Socket::new(socket))).await {
+    match Box::pin(shake(tls, Socket::new(socket), guest, deadline)).await {
         Ok(protected) => {
             let certificate = protected.certificate.clone();
             Some((protected, Conn { transport: Transport::Tls, certificate, ..conn }))

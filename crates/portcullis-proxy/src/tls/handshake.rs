@@ -1,20 +1,22 @@
 //! A connection until it is protected.
 //!
-//! A handshake has a deadline and a place under a cap. One that fails is closed, and the record says why; a client that
-//! goes away without having sent a byte, as a probe of a load balancer does, is nobody's business. What a client sent of a
-//! request before it heard of the failure is read for a moment, since it would not see the alert otherwise.
+//! A handshake has a deadline. Once its first message is complete it takes a place under a cap, of which an address has a
+//! share; a client that says nothing takes none. A handshake that fails is closed, and the record says why; a client that goes
+//! away without having sent a byte, as a probe of a load balancer does, is nobody's business. What a client sent of a request
+//! before it heard of the failure is read for a moment, since it would not see the alert otherwise.
 
 use super::{Protocol, Tls, clients};
 use crate::stream::{Socket, Stream};
+use portcullis_core::pool::Client;
 use portcullis_core::{ClientCertificate, Code, Denial};
 use rustls::server::Acceptor;
 use rustls::{AlertDescription, CertificateError, Error};
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor, TlsStream};
+use tokio_rustls::{LazyConfigAcceptor, TlsStream};
 
 /// How long, and for how many bytes, a client that failed may go on before its socket is closed.
 const LINGER_TIME: Duration = Duration::from_millis(500);
@@ -35,33 +37,24 @@ pub(crate) struct Protected {
     pub(crate) certificate: Option<Arc<ClientCertificate>>,
 }
 
-/// A place among the handshakes; given back when dropped.
-struct Place<'a>(&'a Tls);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.handshakes.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// Protects a connection.
 ///
 /// # Errors
 /// The handshake failed; `None` where there is nothing to record.
-pub(crate) async fn shake(tls: &Tls, socket: Socket) -> Result<Protected, Option<Denial>> {
-    let place = Place(tls);
-    // Counted before it is compared, so that two workers cannot both take the last place.
-    if tls.handshakes.fetch_add(1, Ordering::Relaxed) >= tls.settings.max_handshakes {
-        return Err(Some(Denial::new(Code::TlsHandshake, "too many handshakes at once")));
-    }
+pub(crate) async fn shake(
+    tls: &Tls,
+    socket: Socket,
+    client: Guest,
+    deadline: Instant,
+) -> Result<Protected, Option<Denial>> {
     // SECURITY: whoever stops in the middle of a handshake must not keep its place (a_slow_handshake_is_cut_off).
-    let accepted = tokio::time::timeout(tls.settings.handshake_timeout, accept(tls, socket)).await;
-    drop(place);
+    let accepted = tokio::time::timeout_at(deadline.into(), accept(tls, socket, client)).await;
     let stream = match accepted {
         Ok(Ok(Some(stream))) => stream,
         // An authority has seen that the host is ours, and that is all it wanted.
         Ok(Ok(None)) => return Err(None),
-        Ok(Err((error, socket))) => {
+        Ok(Err(Failed::Refused(denial))) => return Err(Some(denial)),
+        Ok(Err(Failed::Broken(error, socket))) => {
             let denial = failure(&error).map(|denial| match tls.expires() {
                 Some(_) => denial,
                 None => Denial::new(Code::TlsHandshake, "there is no certificate yet"),
@@ -101,27 +94,73 @@ pub(crate) async fn shake(tls: &Tls, socket: Socket) -> Result<Protected, Option
     Ok(Protected { stream, protocol, certificate })
 }
 
-type Accepted = Result<Option<tokio_rustls::server::TlsStream<Socket>>, (io::Error, Socket)>;
+/// Who wants to be protected.
+#[derive(Clone, Copy)]
+pub(crate) struct Guest {
+    pub(crate) address: IpAddr,
+    /// A trusted proxy has no share: its handshakes are many clients'.
+    pub(crate) exempt: bool,
+}
+
+/// Why there is no protected connection.
+enum Failed {
+    /// The handshake broke, or TLS refused it.
+    Broken(io::Error, Socket),
+    /// The listener refused it.
+    Refused(Denial),
+}
+
+type Accepted = Result<Option<tokio_rustls::server::TlsStream<Socket>>, Failed>;
+
+/// A fatal alert: `unrecognized_name` (RFC 6066, section 3), in a record of TLS 1.2, as before any key is agreed on.
+const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
 /// The handshake. `None` where it was only to prove that a host is ours.
-async fn accept(tls: &Tls, socket: Socket) -> Accepted {
-    if !tls.challenges.has_certificates() {
-        let acceptor = TlsAcceptor::from(tls.config.load_full());
-        return acceptor.accept(socket).into_fallible().await.map(Some);
-    }
-    // Who asks for a proof is known by the first message, before anything is chosen.
+async fn accept(tls: &Tls, socket: Socket, client: Guest) -> Accepted {
+    // What a client wants is known by its first message, before anything is chosen.
     let mut beginning = LazyConfigAcceptor::new(Acceptor::default(), socket);
-    let begun = match (&mut beginning).await {
+    let mut begun = match (&mut beginning).await {
         Ok(begun) => begun,
-        Err(error) => return beginning.take_io().map_or(Ok(None), |socket| Err((error, socket))),
+        Err(error) => {
+            return beginning.take_io().map_or(Ok(None), |socket| Err(Failed::Broken(error, socket)));
+        }
     };
-    let Some(proof) = tls.challenges.certificate(&begun.client_hello()) else {
-        return begun.into_stream(tls.config.load_full()).into_fallible().await.map(Some);
+    // SECURITY: only from here on does a handshake cost anything, and a place is never taken for silence
+    // (silent_connections_keep_nobody_from_a_handshake).
+    let _place = match client.exempt {
+        true => None,
+        false => {
+            let place = tls.handshakes.take(Client { address: client.address, known: false }, 1).await;
+            Some(place.map_err(|full| {
+                let detail = format!("too many handshakes at once: {full}");
+                Failed::Refused(Denial::new(Code::TlsHandshake, detail))
+            })?)
+        }
     };
-    let mut stream = begun.into_stream(proof).into_fallible().await?;
-    // No byte follows a proof (RFC 8737, section 3). Whoever is gone already has what it came for.
-    let _ = stream.shutdown().await;
-    Ok(None)
+    if tls.challenges.has_certificates()
+        && let Some(proof) = tls.challenges.certificate(&begun.client_hello())
+    {
+        let proven = begun.into_stream(proof).into_fallible().await;
+        let mut stream = proven.map_err(|(error, socket)| Failed::Broken(error, socket))?;
+        // No byte follows a proof (RFC 8737, section 3). Whoever is gone already has what it came for.
+        let _ = stream.shutdown().await;
+        return Ok(None);
+    }
+    let config = tls.config.load_full();
+    let unknown = match begun.client_hello().server_name() {
+        Some(name) if tls.expires().is_some() => {
+            config.cert_resolver.resolve(begun.client_hello()).is_none().then(|| name.to_owned())
+        }
+        Some(_) | None => None,
+    };
+    if let Some(name) = unknown {
+        let _gone = begun.io.write_all(&UNRECOGNIZED_NAME).await;
+        linger(begun.io).await;
+        let detail = format!("there is no certificate for the name {name:?}");
+        return Err(Failed::Refused(Denial::new(Code::TlsHandshake, detail)));
+    }
+    let stream = begun.into_stream(config).into_fallible().await;
+    stream.map(Some).map_err(|(error, socket)| Failed::Broken(error, socket))
 }
 
 /// What a failed handshake means.

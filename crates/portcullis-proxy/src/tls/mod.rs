@@ -38,12 +38,13 @@ pub use watch::Watch;
 use acme::{AcmeSettings, Challenges};
 use arc_swap::ArcSwap;
 use names::Names;
+use portcullis_core::pool::{Bounds, Pool};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{NoServerSessionStorage, ProducesTickets, ServerConfig};
 use rustls::version::{TLS12, TLS13};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The oldest version of TLS that is spoken.
@@ -79,7 +80,7 @@ pub struct TlsSettings {
     pub protocols: Vec<Protocol>,
     /// How long a handshake may take.
     pub handshake_timeout: Duration,
-    /// The most handshakes at once, over all workers. A connection beyond it is closed.
+    /// The most handshakes at once, over all workers; one address has half of them. Others wait their turn.
     pub max_handshakes: usize,
     /// How often its files are looked at.
     pub reload_interval: Duration,
@@ -114,7 +115,7 @@ pub struct Tls {
     config: ArcSwap<ServerConfig>,
     /// Seconds since 1970 at which the first of its certificates ends.
     expires: AtomicU64,
-    handshakes: AtomicUsize,
+    handshakes: Pool,
     challenges: Arc<Challenges>,
 }
 
@@ -126,13 +127,14 @@ impl Tls {
     pub fn new(settings: TlsSettings, pairs: &[Pair]) -> Result<Arc<Tls>, Problem> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let config = configure(&settings, &provider, pairs)?;
+        let handshakes = Pool::new(shared_by_addresses(settings.max_handshakes));
         Ok(Arc::new(Tls {
             settings,
             provider,
             pairs: ArcSwap::from_pointee(pairs.to_vec()),
             config: ArcSwap::from_pointee(config),
             expires: AtomicU64::new(first_end(pairs)),
-            handshakes: AtomicUsize::new(0),
+            handshakes,
             challenges: Arc::default(),
         }))
     }
@@ -209,6 +211,11 @@ impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls").field("settings", &self.settings).finish_non_exhaustive()
     }
+}
+
+/// Half of them for one address, and as many may wait as there are.
+fn shared_by_addresses(units: usize) -> Bounds {
+    Bounds { units, share: units.div_ceil(2), waiting: units }
 }
 
 fn first_end(pairs: &[Pair]) -> u64 {

@@ -3,6 +3,7 @@
 //! It knows nothing of clients or of how a request was judged.
 
 mod config;
+mod dial;
 mod pool;
 mod sender;
 

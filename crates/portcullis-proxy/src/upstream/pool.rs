@@ -5,6 +5,7 @@
 //! another worker. Where no connection can be made, the request is refused with 502.
 
 use super::config::Upstream;
+use super::dial::dial_name;
 use super::sender::{Http2Connection, Sender, begin_http2, for_http2};
 use crate::stream::{Socket, Stream};
 use crate::upload::ForwardedBody;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio_rustls::{TlsConnector, TlsStream};
 
 /// The largest response head, in bytes.
@@ -60,6 +62,31 @@ struct Idle {
 struct Inner {
     sender: Sender,
     handover: Rc<Handover>,
+    driver: Driver,
+}
+
+/// The task of a connection; ended when this is dropped.
+struct Driver(Option<JoinHandle<()>>);
+
+impl Driver {
+    fn of(task: impl Future<Output = ()> + 'static) -> Driver {
+        Driver(Some(tokio::task::spawn_local(task)))
+    }
+
+    /// Lets it go on: it hands the connection over.
+    fn detach(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            // SECURITY: an upstream that answers early and then neither reads nor closes would keep its connection, the
+            // body and the client's connection for ever (an_upstream_that_stops_reading_keeps_nothing).
+            task.abort();
+        }
+    }
 }
 
 /// Where the driver of a connection leaves it after an upgrade.
@@ -89,7 +116,8 @@ impl Lease {
     }
 
     /// The connection itself, now that the upstream has switched protocols. `None` if that was not foreseen.
-    pub(crate) fn take_over(self) -> Option<Switched> {
+    pub(crate) fn take_over(mut self) -> Option<Switched> {
+        self.inner.driver.detach();
         self.switched
     }
 
@@ -160,7 +188,7 @@ impl Pool {
         let unreachable = |error: io::Error| Denial::new(Code::UpstreamUnreachable, error.to_string());
         let stream = match &self.address {
             Address::Known(address) => TcpStream::connect(address).await,
-            Address::Named(host, port) => TcpStream::connect((host.as_str(), *port)).await,
+            Address::Named(host, port) => dial_name(host, *port).await,
         }
         .map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
@@ -182,8 +210,8 @@ impl Pool {
         if self.upstream.http2 {
             let failed = |error: hyper::Error| Denial::new(Code::UpstreamUnreachable, error.to_string());
             let (sender, connection) = begin_http2(stream, MAX_HEAD_LIST).await.map_err(failed)?;
-            tokio::task::spawn_local(drive_http2(connection));
-            let inner = Inner { sender: Sender::Http2(sender), handover: Rc::default() };
+            let driver = Driver::of(drive_http2(connection));
+            let inner = Inner { sender: Sender::Http2(sender), handover: Rc::default(), driver };
             return Ok(Lease { inner, pool: Rc::clone(self), switched: None });
         }
         let (sender, connection) = self
@@ -192,9 +220,9 @@ impl Pool {
             .await
             .map_err(|error| Denial::new(Code::UpstreamUnreachable, error.to_string()))?;
         let handover = Rc::new(Handover::default());
-        tokio::task::spawn_local(drive(connection, Rc::clone(&handover)));
+        let driver = Driver::of(drive(connection, Rc::clone(&handover)));
         Ok(Lease {
-            inner: Inner { sender: Sender::Http1(sender), handover },
+            inner: Inner { sender: Sender::Http1(sender), handover, driver },
             pool: Rc::clone(self),
             switched: None,
         })

@@ -32,6 +32,9 @@ object! {
         pub max_connections: NonZeroU32 = NonZeroU32::new(10_000).unwrap_or(NonZeroU32::MIN),
         /// The most connections at once of one address; an IPv6 /64 counts as one. Trusted proxies are exempt. Default: 1000.
         pub max_connections_per_address: NonZeroU32 = NonZeroU32::new(1_000).unwrap_or(NonZeroU32::MIN),
+        /// The most requests at once of one address, in each worker thread, that were let through and whose answers are not over.
+        /// One more is refused with 503. Behind a trusted proxy the forwarded address counts. Default: 500.
+        pub max_requests_per_address: NonZeroU32 = NonZeroU32::new(500).unwrap_or(NonZeroU32::MIN),
         /// How long a client may take.
         pub timeouts: TimeoutsConfig = TimeoutsConfig::default(),
     }
@@ -44,9 +47,9 @@ object! {
         pub header: Duration = Timeouts::default().header,
         /// Between two requests on a connection. Default: 60s.
         pub idle: Duration = Timeouts::default().idle,
-        /// Between two pieces of a body, in either direction. Default: 30s.
+        /// Between two pieces of a body, in either direction. The messages of a gRPC call may pause for an hour. Default: 30s.
         pub body: Duration = Timeouts::default().body,
-        /// From the end of a request's head to the end of its body. Default: 5m.
+        /// From the end of a request's head to the end of its body; not for gRPC calls. Default: 5m.
         pub request: Duration = Duration::from_secs(300),
     }
 }
@@ -152,6 +155,7 @@ impl ListenerConfig {
             bind: self.bind.value,
             max_connections: count(self.max_connections),
             max_connections_per_address: count(self.max_connections_per_address),
+            max_requests_per_address: count(self.max_requests_per_address),
             timeouts: Timeouts { header, idle, body, request: Some(request) },
             tls: tls.map(|tls| tls.tls),
             protocol: protocols.first().copied().unwrap_or(Protocol::Http1),

@@ -80,7 +80,8 @@ object! {
         pub hsts: Duration = Duration::from_secs(365 * 24 * 3600),
         /// How long a handshake may take. Default: 10s.
         pub handshake_timeout: Duration = Duration::from_secs(10),
-        /// The most handshakes at once; a connection beyond it is closed. Default: 1000.
+        /// The most handshakes at once, of which one address has half; others wait for their turn. Trusted proxies have no
+        /// share. Default: 1000.
         pub max_handshakes: NonZeroU32 = NonZeroU32::new(1_000).unwrap_or(NonZeroU32::MIN),
         /// How often the files are looked at; new connections get what has changed, running ones go on. Default: 10s.
         pub reload_interval: Duration = Duration::from_secs(10),

@@ -23,7 +23,8 @@ object! {
         pub connect_timeout: Duration = Duration::from_secs(5),
         /// From the end of a request to the head of its answer; beyond it the client gets 504. Default: 30s.
         pub response_timeout: Duration = Duration::from_secs(30),
-        /// Between two pieces of an answer's body; beyond it the answer is broken off. Default: 30s.
+        /// Between two pieces of an answer's body; beyond it the answer is broken off. An hour at least for streams of events
+        /// (`text/event-stream`) and gRPC. Default: 30s.
         pub body_timeout: Duration = Duration::from_secs(30),
         /// How long nothing may be said after an upgrade. Default: 5m.
         pub tunnel_timeout: Duration = Duration::from_secs(300),

@@ -320,6 +320,7 @@ listeners:
     insecure_plaintext: TLS ends at the load balancer
     max_connections: 100
     max_connections_per_address: 10
+    max_requests_per_address: 20
     timeouts:
       header: 5s
       idle: 30s

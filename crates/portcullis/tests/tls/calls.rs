@@ -128,3 +128,105 @@ async fn a_call_has_its_status_after_its_body() {
     assert_eq!(records.len(), 12);
     assert!(records.iter().all(|record| record["outcome"] == "served"), "{records:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_call_has_the_status_of_a_call() {
+    let server = server().await;
+    let world = World::start(&format!(
+        "{}listeners: [{{ bind: \"127.0.0.1:0\", protocols: [h2] }}]\nroutes:\n  \
+         - {{ path: /locked, upstream: {{ url: \"http://{server}\", protocol: h2 }}, \
+         security: {{ authentication: {{ type: api_key, header: x-api-key }} }} }}\n  \
+         - {{ path: /gone, public: a test, upstream: {{ url: \"http://127.0.0.1:1\", protocol: h2 }} }}\n",
+        crate::support::consumers()
+    ));
+    let stream = TcpStream::connect(world.address).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    for (path, kind, status, call) in [
+        ("locked", "application/grpc", 200, Some("16")),
+        ("nowhere", "application/grpc+proto", 200, Some("12")),
+        ("gone", "application/grpc", 200, Some("14")),
+        ("locked", "application/json", 401, None),
+        ("locked", "application/grpc-web", 401, None),
+    ] {
+        let request =
+            Request::post(format!("http://a/{path}")).header("content-type", kind).body(()).unwrap();
+        client = client.ready().await.unwrap();
+        let (answer, _) = client.send_request(request, true).unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(10), answer).await.unwrap().unwrap();
+        let said = answer.headers().get("grpc-status").map(|value| value.to_str().unwrap());
+        assert_eq!((answer.status().as_u16(), said), (status, call), "{path} {kind}");
+        if call.is_some() {
+            assert_eq!(answer.headers()["content-type"], "application/grpc");
+            assert!(answer.headers().contains_key("x-request-id") && answer.body().is_end_stream());
+        }
+    }
+    drop(client);
+    let records = world.end().await.all();
+    let statuses: Vec<u64> = records.iter().map(|record| record["status"].as_u64().unwrap()).collect();
+    assert_eq!(statuses, [401, 404, 502, 401, 401], "the record keeps the HTTP status");
+}
+
+/// Neither side says anything for longer than a body may pause.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_may_be_silent() {
+    let server = server().await;
+    let world = World::start(&format!(
+        "listeners: [{{ bind: \"127.0.0.1:0\", protocols: [h2], timeouts: {{ body: 200ms, request: 300ms }} }}]\n\
+         routes: [{{ path: \"/{{*rest}}\", public: a test, \
+         upstream: {{ url: \"http://{server}\", protocol: h2, body_timeout: 200ms }} }}]\n",
+    ));
+    let stream = TcpStream::connect(world.address).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let call = Request::post("http://a/grpc").header("content-type", "application/grpc").body(()).unwrap();
+    let (answer, mut body) = client.send_request(call, false).unwrap();
+    body.send_data("first".into(), false).unwrap();
+    let mut answer = answer.await.unwrap().into_body();
+    assert_eq!(answer.data().await.unwrap().unwrap(), "first");
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    body.send_data("second".into(), true).unwrap();
+    let part = tokio::time::timeout(Duration::from_secs(10), answer.data()).await.unwrap();
+    assert_eq!(part.expect("it goes on").unwrap(), "second");
+    drop((client, answer));
+    world.end().await;
+}
+
+/// Events may be far apart, and other bodies may not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_events_may_be_silent() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut head = vec![0; 4096];
+                let size = stream.read(&mut head).await.unwrap();
+                let kind =
+                    if head[..size].starts_with(b"GET /events") { "text/event-stream" } else { "text/plain" };
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\ndata: 1\n\n"
+                );
+                stream.write_all(head.as_bytes()).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(600)).await;
+                let _gone = stream.write_all(b"data: 2\n\n").await;
+            });
+        }
+    });
+    let world = World::start(&format!(
+        "listeners: [{{ bind: \"127.0.0.1:0\" }}]\nroutes: [{{ path: \"/{{*rest}}\", public: a test, \
+         upstream: {{ url: \"http://{server}\", body_timeout: 200ms }} }}]\n",
+    ));
+    for (path, whole) in [("/events", true), ("/text", false)] {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _reset =
+            tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        assert_eq!(answer.contains("data: 2"), whole, "{path}: {answer}");
+    }
+    world.end().await;
+}

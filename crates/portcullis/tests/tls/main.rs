@@ -23,6 +23,7 @@ mod calls;
 mod certificates;
 mod clients;
 mod commands;
+mod handshakes;
 mod http2;
 mod redirects;
 mod streams;

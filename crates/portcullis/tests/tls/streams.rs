@@ -225,3 +225,43 @@ async fn a_client_that_stops_reading_under_tls_is_cut_off() {
         drop(stream);
     }
 }
+
+/// Streams whose answers nobody reads hold connections to upstreams.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_holds_no_more_than_its_share_of_requests() {
+    let large = "x".repeat(1024 * 1024);
+    let backend = Backend::answering(move |_| Reply::with("200 OK", "", &large)).await;
+    let world = World::start(&format!(
+        "workers: 1\nlisteners: [{{ bind: \"127.0.0.1:0\", protocols: [h2], max_requests_per_address: 30 }}]\n\
+         routes: [{{ path: \"/{{*rest}}\", public: a test, upstream: \"http://{}\" }}]\n",
+        backend.address
+    ));
+    let mut greedy = Vec::new();
+    let mut refused = 0;
+    for _ in 0..4 {
+        let mut client = connect(world.address).await;
+        for _ in 0..20 {
+            client = client.ready().await.unwrap();
+            let (answer, _) = client.send_request(post("/a"), true).unwrap();
+            let answer = tokio::time::timeout(SOON, answer).await.unwrap().unwrap();
+            if answer.status() == 503 {
+                assert_eq!(answer.headers()["retry-after"], "1");
+                refused += 1;
+            }
+            greedy.push(answer.into_body());
+        }
+        greedy.shrink_to_fit();
+    }
+    assert_eq!(refused, 50);
+    assert_eq!(backend.seen().len(), 30);
+    // Somebody else is served.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let stream = socket.connect(world.address).await.unwrap();
+    let (mut other, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let (answer, _) = other.send_request(post("/a"), true).unwrap();
+    assert_eq!(tokio::time::timeout(SOON, answer).await.unwrap().unwrap().status(), 200);
+    drop((greedy, other));
+    world.end().await;
+}

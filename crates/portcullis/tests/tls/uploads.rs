@@ -5,6 +5,7 @@ use crate::commands::curl;
 use crate::support::{Backend, Reply, USER_KEY, World, consumers};
 use bytes::Bytes;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Answers with the length of what came.
@@ -74,5 +75,59 @@ async fn refused_uploads_end_no_other_request() {
     }
     slow.send_data("half".into(), true).unwrap();
     assert_eq!(authorised.await.unwrap().status(), 200);
+    world.end().await;
+}
+
+/// An upstream answers at once and then neither reads nor closes.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_stops_reading_keeps_nothing() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap();
+    let (kept, mut connections) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 64];
+            let _some = stream.read(&mut head).await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
+            kept.send(stream).unwrap();
+        }
+    });
+    let world = World::start(&format!(
+        "listeners: [{{ bind: \"127.0.0.1:0\" }}]\nroutes: [{{ path: /a, public: a test, \
+         upstream: \"http://{server}\", security: {{ body: {{ max_size: 64MiB }} }} }}]\n",
+    ));
+    let mut client = TcpStream::connect(world.address).await.unwrap();
+    // More than sockets buffer.
+    let size = 32 * 1024 * 1024;
+    let head = format!("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n");
+    client.write_all(head.as_bytes()).await.unwrap();
+    let (mut read, mut write) = client.into_split();
+    let sending = tokio::spawn(async move {
+        let part = vec![b'x'; 64 * 1024];
+        for _ in 0..size / part.len() {
+            if write.write_all(&part).await.is_err() {
+                break;
+            }
+        }
+        write
+    });
+    let mut answer = [0; 12];
+    tokio::time::timeout(Duration::from_secs(5), read.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    let mut upstream = connections.recv().await.unwrap();
+    // The client's connection ends, and so does the upstream's, in the middle of the body.
+    let _reset = tokio::time::timeout(Duration::from_secs(10), read.read_to_end(&mut Vec::new()))
+        .await
+        .expect("the client's ends");
+    let mut came = 0;
+    let mut buffer = vec![0; 64 * 1024];
+    let rest = async {
+        while let Ok(part @ 1..) = upstream.read(&mut buffer).await {
+            came += part
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), rest).await.expect("the upstream's ends");
+    assert!(came < size, "{came}");
+    sending.abort();
     world.end().await;
 }

@@ -30,6 +30,9 @@ pub(crate) const ROWS: &[DocumentRow] = &[
     ("listeners[].max_connections_per_address", || {
         assert_eq!(listener(json!({ "max_connections_per_address": 8 })).max_connections_per_address, 8);
     }),
+    ("listeners[].max_requests_per_address", || {
+        assert_eq!(listener(json!({ "max_requests_per_address": 9 })).max_requests_per_address, 9);
+    }),
     ("listeners[].timeouts", || assert_eq!(timeouts("header").timeouts.header, SECONDS(3))),
     ("listeners[].timeouts.header", || assert_eq!(timeouts("header").timeouts.header, SECONDS(3))),
     ("listeners[].timeouts.idle", || assert_eq!(timeouts("idle").timeouts.idle, SECONDS(3))),
