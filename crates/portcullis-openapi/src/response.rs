@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::body::{Contents, Format, decoded};
 use crate::document::{LoadError, Node};
-use crate::json;
+use crate::json::{self, Document};
 use crate::limits::Limits;
 use crate::message::Fields;
 use crate::parameter::Parameter;
@@ -62,7 +62,7 @@ impl Responses {
         body: &[u8],
         bodiless: bool,
         limits: &Limits,
-        report: &mut Report,
+        report: &mut Report<'_>,
     ) {
         let Some(response) = self.of(status) else {
             return report.add(Class::Malformed, Place::Status, "", "undeclared");
@@ -121,7 +121,8 @@ const MOST_ROUNDS: usize = 4;
 fn without_undeclared(checker: &Checker, value: &mut Value) -> bool {
     let mut removed = false;
     for _ in 0..MOST_ROUNDS {
-        let unexpected = checker.unexpected(value);
+        let Ok(document) = Document::of(value) else { return false };
+        let unexpected = checker.unexpected(&document);
         for (pointer, names) in &unexpected {
             if let Some(Value::Object(members)) = value.pointer_mut(pointer) {
                 members.retain(|name, _| !names.contains(name));
@@ -132,12 +133,14 @@ fn without_undeclared(checker: &Checker, value: &mut Value) -> bool {
             break;
         }
     }
-    checker.is_valid(value) && (remove_unjudged(checker, value) || removed)
+    Document::of(value).is_ok_and(|document| checker.is_valid(&document))
+        && (remove_unjudged(checker, value) || removed)
 }
 
 /// Removes what an open schema lets through without a word.
 fn remove_unjudged(checker: &Checker, value: &mut Value) -> bool {
-    let Some(evaluation) = checker.evaluate(value) else { return false };
+    let evaluation = Document::of(value).ok().and_then(|document| checker.evaluate(&document));
+    let Some(evaluation) = evaluation else { return false };
     // For each object, by its pointer: the members that a keyword names.
     let mut declared: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for entry in evaluation.iter_annotations() {

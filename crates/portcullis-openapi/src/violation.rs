@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::json::Fault;
+use crate::memory::Memory;
+
 /// The most violations that are reported of one message.
 pub const MOST_VIOLATIONS: usize = 10;
 
@@ -51,6 +54,8 @@ pub enum Class {
     Malformed,
     /// It is larger than what is read: 413.
     TooLarge,
+    /// There is no memory left to judge it, which is not the sender's fault: 503.
+    Unavailable,
 }
 
 impl Class {
@@ -62,6 +67,7 @@ impl Class {
             Class::TooLarge => 413,
             Class::Unsupported => 415,
             Class::Invalid => 422,
+            Class::Unavailable => 503,
         }
     }
 }
@@ -128,11 +134,23 @@ impl fmt::Display for Violations {
 
 impl std::error::Error for Violations {}
 
-/// Collects what is wrong, up to the most that is reported.
-#[derive(Default)]
-pub(crate) struct Report(Vec<Violation>);
+/// Collects what is wrong with one message, up to the most that is reported, and knows from where memory is taken.
+pub(crate) struct Report<'m> {
+    found: Vec<Violation>,
+    pub(crate) memory: &'m dyn Memory,
+}
 
-impl Report {
+impl<'m> Report<'m> {
+    pub(crate) fn new(memory: &'m dyn Memory) -> Self {
+        Report { found: Vec::new(), memory }
+    }
+
+    /// A value has no reading as JSON.
+    pub(crate) fn fault(&mut self, place: Place, name: &str, fault: Fault) {
+        let class = if fault == Fault::Memory { Class::Unavailable } else { Class::Malformed };
+        self.add(class, place, name, fault.reason());
+    }
+
     pub(crate) fn add(&mut self, class: Class, place: Place, name: &str, reason: &'static str) {
         self.add_at(class, place, name, String::new(), reason);
     }
@@ -151,21 +169,21 @@ impl Report {
         let name = shortened(name.to_owned());
         let violation = Violation { class, place, name, pointer: shortened(pointer), reason };
         // Two parts of a schema may say the same.
-        if !self.0.contains(&violation) {
-            self.0.push(violation);
+        if !self.found.contains(&violation) {
+            self.found.push(violation);
         }
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.0.len() >= MOST_VIOLATIONS
+        self.found.len() >= MOST_VIOLATIONS
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.found.is_empty()
     }
 
     pub(crate) fn finish(self) -> Result<(), Violations> {
-        if self.0.is_empty() { Ok(()) } else { Err(Violations(self.0)) }
+        if self.found.is_empty() { Ok(()) } else { Err(Violations(self.found)) }
     }
 }
 

@@ -9,7 +9,7 @@
 
 use std::path::Path;
 
-use portcullis_openapi::{Api, Files, Match, Options, RequestView};
+use portcullis_openapi::{Api, EncodedCommas, Files, Match, Options, RequestView};
 use serde_json::{Map, Value, json};
 
 /// One group of cases over one description.
@@ -65,6 +65,12 @@ impl<'a> Group<'a> {
         let options = Options {
             allow_unknown_query: value.get("unknown").is_some(),
             responses: value.get("responses").is_some(),
+            encoded_commas: match value.get("commas").and_then(Value::as_str) {
+                None => EncodedCommas::Both,
+                Some("keep") => EncodedCommas::Keep,
+                Some("split") => EncodedCommas::Split,
+                Some(other) => panic!("{file}: `commas: {other}`"),
+            },
             ..Options::default()
         };
         let api = Api::compile(&Files::from_value("api.yaml", document), &options)
@@ -154,6 +160,7 @@ fn every_case_is_judged_as_written() {
                 "field",
                 "type",
                 "unknown",
+                "commas",
                 "responses",
                 "allow",
                 "deny",

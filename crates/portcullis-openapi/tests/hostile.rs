@@ -110,6 +110,7 @@ fn hostile_messages_are_bounded() {
         "search": { "type": "string", "pattern": r"[a-z].{0,300}[0-9].{0,300}!" },
         "words": { "type": "string", "pattern": r"^(\w+\s?)*$" },
         "unique": { "type": "array", "uniqueItems": true },
+        "wide": { "items": { "not": { "anyOf": (1..600).map(|least| json!({ "minLength": least })).collect::<Vec<_>>() } } },
         "tree": { "$ref": "#/components/schemas/Expression" },
         "choice": { "$ref": "#/components/schemas/Choice" }
     } });
@@ -236,13 +237,20 @@ fn hostile_messages_are_bounded() {
             ),
             "passed",
         ),
-        ("alternatives within alternatives", "/json", json_type, tree("tree", 40), "422 body: schema"),
+        ("alternatives within alternatives", "/json", json_type, tree("tree", 40), "422 body /tree: anyOf"),
         ("choices within choices", "/json", json_type, tree("choice", 40), "422 body /choice: oneOf"),
         (
             "more references than a value of its size deserves",
             "/json",
             json_type,
             member("chain", &format!("[{}1]", "1,".repeat(3000))),
+            "passed",
+        ),
+        (
+            "more looks at values than a value of its size deserves",
+            "/json",
+            json_type,
+            member("wide", &format!("[{}\"\"]", "\"\",".repeat(9998))),
             "413 body: too_complex",
         ),
         (

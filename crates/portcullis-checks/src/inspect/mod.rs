@@ -2,6 +2,7 @@
 
 pub mod body_size;
 pub mod graphql;
+mod memory;
 pub mod openapi;
 pub mod strict_errors;
 pub mod validation;

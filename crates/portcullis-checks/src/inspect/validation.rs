@@ -4,6 +4,7 @@
 //! bytes that are not UTF-8 and numbers that cannot be held exactly are refused. A request without a body passes with the
 //! methods that need none. It needs nothing that could fail.
 
+use super::memory::Lent;
 use super::openapi::refusal;
 use crate::build::Build;
 use crate::mode::ModeConfig;
@@ -14,7 +15,7 @@ use portcullis_config::{Context, Decode, Definitions, Node, Span, Spanned, Value
 use portcullis_core::check::{Check, Inspect, Inspected, Wants};
 use portcullis_core::head::Framing;
 use portcullis_core::{CheckId, Code, Denial, Effects, Facts, Principal, Step, Violation};
-use portcullis_openapi::{Files, Limits, Schema, json};
+use portcullis_openapi::{Files, Limits, Schema};
 use serde_json::json as written;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -171,12 +172,13 @@ impl Inspect for Validation {
         facts: &'a Facts<'a>,
         _: &'a Principal,
         body: &'a Bytes,
-        _: &'a dyn Effects,
+        effects: &'a dyn Effects,
     ) -> Step<'a, Result<Inspected, Denial>> {
+        let memory = Lent::new(facts, effects);
         let judged = if body.is_empty() {
             self.judge_absent(facts.head.method())
         } else {
-            self.judge_media_type(facts.head.headers()).and_then(|()| self.judge(body))
+            self.judge_media_type(facts.head.headers()).and_then(|()| self.judge(body, &memory))
         };
         Step::Ready(judged.map(|()| Inspected::AsItIs))
     }
@@ -221,11 +223,8 @@ impl Validation {
         }
     }
 
-    fn judge(&self, body: &[u8]) -> Result<(), Denial> {
-        let value = json::read(body, &self.limits).map_err(|fault| {
-            let word = fault.reason();
-            Denial::new(Code::ContentMalformed, word).pointing_out([Violation::new("", word)])
-        })?;
-        self.schema.judge(&value).map_err(|violations| refusal::of_request(&violations))
+    fn judge(&self, body: &[u8], memory: &Lent<'_>) -> Result<(), Denial> {
+        let judged = self.schema.judge_json(body, &self.limits, memory);
+        judged.map_err(|violations| refusal::of_request(&violations))
     }
 }

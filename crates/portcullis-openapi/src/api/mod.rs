@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::document::{Files, LoadError, Node};
 use crate::limits::Limits;
+use crate::memory::Memory;
 use crate::message::RequestView;
+use crate::parameter::EncodedCommas;
 use crate::schema::{Compiler, Dialect, Direction, rewrite};
 use crate::violation::Violations;
 
@@ -23,6 +25,8 @@ const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "
 pub struct Options {
     /// Whether query parameters that are not declared are let through.
     pub allow_unknown_query: bool,
+    /// What an encoded comma is in a list that commas part.
+    pub encoded_commas: EncodedCommas,
     /// Whether responses will be judged. If not, their schemas are not compiled.
     pub responses: bool,
     /// The paths under which the API is served, such as `/v1`. `None`: the paths of the description's `servers`.
@@ -94,7 +98,15 @@ impl<'a> Found<'a> {
     /// # Errors
     /// What is wrong with it.
     pub fn judge(&self, request: &RequestView<'_>) -> Result<(), Violations> {
-        self.operation.judge(&self.captures, request)
+        self.judge_within(request, &())
+    }
+
+    /// The same, and memory is taken from `memory`.
+    ///
+    /// # Errors
+    /// What is wrong with it, or that no memory is left ([`Class::Unavailable`](crate::Class::Unavailable)).
+    pub fn judge_within(&self, request: &RequestView<'_>, memory: &dyn Memory) -> Result<(), Violations> {
+        self.operation.judge(&self.captures, request, memory)
     }
 }
 
@@ -106,10 +118,11 @@ impl Api {
     pub fn compile(files: &Files, options: &Options) -> Result<Self, LoadError> {
         let dialect = dialect(&Node::root(files)?)?;
         let requests = rewrite(files, dialect, Direction::Request)?;
-        let request_compiler = Compiler::new(&requests)?;
+        let request_compiler = Compiler::new(&requests, options.encoded_commas)?;
         let responses =
             if options.responses { Some(rewrite(files, dialect, Direction::Response)?) } else { None };
-        let response_compiler = responses.as_ref().map(Compiler::new).transpose()?;
+        let compiler = |files| Compiler::new(files, options.encoded_commas);
+        let response_compiler = responses.as_ref().map(compiler).transpose()?;
         let root = Node::root(&requests)?;
         let schemes = security::schemes(&root)?;
         let default = security::requirements(&root, &schemes)?.unwrap_or_default();

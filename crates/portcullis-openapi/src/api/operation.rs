@@ -7,6 +7,7 @@ use super::security::{Requirement, SecurityScheme, requirements};
 use crate::body::Body;
 use crate::document::{Files, LoadError, Node};
 use crate::limits::Limits;
+use crate::memory::Memory;
 use crate::message::{Fields, RequestView, texts};
 use crate::parameter::{Parameter, Query};
 use crate::response::Responses;
@@ -66,8 +67,13 @@ impl Operation {
     }
 
     /// Judges a request of this operation. `captures` are the texts of the variables in the path.
-    pub(super) fn judge(&self, captures: &[&str], request: &RequestView<'_>) -> Result<(), Violations> {
-        let mut report = Report::default();
+    pub(super) fn judge(
+        &self,
+        captures: &[&str],
+        request: &RequestView<'_>,
+        memory: &dyn Memory,
+    ) -> Result<(), Violations> {
+        let mut report = Report::new(memory);
         let limits = &self.limits;
         for (parameter, raw) in self.path.iter().zip(captures) {
             parameter.judge_path(raw, limits, &mut report);
@@ -88,7 +94,7 @@ impl Operation {
         report.finish()
     }
 
-    fn judge_query(&self, raw: &str, report: &mut Report) {
+    fn judge_query(&self, raw: &str, report: &mut Report<'_>) {
         let mut query = match Query::parse(raw, self.limits.members) {
             Ok(query) => query,
             Err(reason) => return report.add(Class::Malformed, Place::Query, "", reason),
@@ -107,7 +113,7 @@ impl Operation {
         }
     }
 
-    fn judge_cookies(&self, fields: &dyn Fields, report: &mut Report) {
+    fn judge_cookies(&self, fields: &dyn Fields, report: &mut Report<'_>) {
         let Some(lines) = texts(fields, "cookie") else {
             return report.add(Class::Malformed, Place::Cookie, "", "utf8");
         };
@@ -128,7 +134,21 @@ impl Operation {
     /// What is wrong with it: its status, content type, fields or body are not as declared. Where responses were not
     /// compiled (see [`Options::responses`]), each is refused as undeclared.
     pub fn judge_response(&self, status: u16, fields: &dyn Fields, body: &[u8]) -> Result<(), Violations> {
-        self.judge_answer(status, fields, body, self.method == "HEAD")
+        self.judge_answer(status, fields, body, self.method == "HEAD", &())
+    }
+
+    /// The same, and memory is taken from `memory`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn judge_response_within(
+        &self,
+        status: u16,
+        fields: &dyn Fields,
+        body: &[u8],
+        memory: &dyn Memory,
+    ) -> Result<(), Violations> {
+        self.judge_answer(status, fields, body, self.method == "HEAD", memory)
     }
 
     /// The same for a response that has no body whatever it says of one, such as one to `HEAD` where this is the `GET`.
@@ -136,7 +156,7 @@ impl Operation {
     /// # Errors
     /// Its status or its fields are not as declared.
     pub fn judge_response_head(&self, status: u16, fields: &dyn Fields) -> Result<(), Violations> {
-        self.judge_answer(status, fields, &[], true)
+        self.judge_answer(status, fields, &[], true, &())
     }
 
     fn judge_answer(
@@ -145,8 +165,9 @@ impl Operation {
         fields: &dyn Fields,
         body: &[u8],
         bodiless: bool,
+        memory: &dyn Memory,
     ) -> Result<(), Violations> {
-        let mut report = Report::default();
+        let mut report = Report::new(memory);
         match &self.responses {
             Some(responses) => {
                 responses.judge(status, fields, body, bodiless, &self.response_limits, &mut report);

@@ -2,19 +2,21 @@
 //! the schema judges.
 //!
 //! How a field is written is said by the `encoding` object of its property; without one, a list is a field for each item,
-//! an object is JSON, and anything else is text.
+//! an object is JSON, and anything else is text. The sender's word for it, the media type of a part, counts only where the
+//! document allows it.
 
 use std::collections::BTreeMap;
-
-use serde_json::{Map, Value};
 
 use super::media_type::{Format, MediaRange, MediaType};
 use super::multipart::Part;
 use crate::document::{LoadError, Node};
-use crate::json;
+use crate::json::{Datum, Document, Fault};
 use crate::limits::Limits;
+use crate::memory::Memory;
 use crate::message::Fields;
-use crate::parameter::{Choice, NotInStyle, Parameter, Query, Readings, Style, Texts, Written};
+use crate::parameter::{
+    Demand, EncodedCommas, Members, NotInStyle, Parameter, Query, Readings, Style, Texts, Written, choice,
+};
 use crate::percent::{Plus, decode};
 use crate::schema::{Checker, Compiler, Shape, Types};
 use crate::violation::{Class, Place, Report};
@@ -68,35 +70,15 @@ pub(super) struct Form<'a> {
     pub(super) encodings: &'a Encodings,
     pub(super) checker: Option<&'a Checker>,
     pub(super) limits: &'a Limits,
-}
-
-/// The members of the object so far, each with its narrowest and its widest reading.
-#[derive(Default)]
-struct Members {
-    narrow: Map<String, Value>,
-    wide: Map<String, Value>,
-}
-
-impl Members {
-    fn add(&mut self, name: &str, readings: Readings) {
-        let mut readings = readings.0.into_iter();
-        let Some(narrow) = readings.next() else { return };
-        let wide = readings.next_back().unwrap_or_else(|| narrow.clone());
-        self.narrow.insert(name.to_owned(), narrow);
-        self.wide.insert(name.to_owned(), wide);
-    }
-
-    fn check(self, checker: Option<&Checker>, report: &mut Report) {
-        let readings = Readings(vec![Value::Object(self.narrow), Value::Object(self.wide)]);
-        readings.check(checker, Place::Body, "", report);
-    }
+    pub(super) encoded_commas: EncodedCommas,
 }
 
 impl Form<'_> {
     /// Judges a body of pairs.
-    pub(super) fn judge_pairs(&self, body: &[u8], report: &mut Report) {
-        let malformed =
-            |name: &str, reason, report: &mut Report| report.add(Class::Malformed, Place::Body, name, reason);
+    pub(super) fn judge_pairs(&self, body: &[u8], report: &mut Report<'_>) {
+        let malformed = |name: &str, reason, report: &mut Report<'_>| {
+            report.add(Class::Malformed, Place::Body, name, reason)
+        };
         let Ok(text) = std::str::from_utf8(body) else { return malformed("", "utf8", report) };
         let mut query = match Query::parse(text, self.limits.parts) {
             Ok(query) => query,
@@ -104,22 +86,23 @@ impl Form<'_> {
         };
         let mut members = Members::default();
         for (name, shape) in &self.shape.properties {
-            let mut readings = Readings::default();
-            match self.property(name, shape, &mut query, &mut readings) {
+            let mut readings = Readings::of(shape);
+            match self.property(name, shape, &mut query, &mut readings, report.memory) {
                 Ok(()) => members.add(name, readings),
-                Err(reason) => malformed(name, reason, report),
+                Err(fault @ Wrong::Json(Fault::Memory)) => {
+                    report.add(Class::Unavailable, Place::Body, name, fault.reason());
+                }
+                Err(wrong) => malformed(name, wrong.reason(), report),
             }
         }
         // What the schema does not name is text; whether it may be there, the schema says.
         for pair in query.unclaimed() {
             let text = pair.raw.and_then(|raw| decode(raw, Plus::Space));
             let types = self.shape.property(&pair.name).unwrap_or(Types::ALL);
-            let choice = text.ok_or("percent_encoding").and_then(|text| Choice::of(text, types));
+            let choice = text.ok_or("percent_encoding").and_then(|text| choice(text.into(), types));
             match choice {
-                Ok(_) if members.narrow.contains_key(&pair.name) => malformed(&pair.name, "repeated", report),
-                Ok(choice) => {
-                    members.add(&pair.name, Readings(vec![choice.value(false), choice.value(true)]))
-                }
+                Ok(_) if members.has(&pair.name) => malformed(&pair.name, "repeated", report),
+                Ok(choice) => members.add(&pair.name, Readings::only(choice)),
                 Err(reason) => malformed(&pair.name, reason, report),
             }
         }
@@ -133,8 +116,9 @@ impl Form<'_> {
         name: &str,
         shape: &Shape,
         query: &mut Query<'_>,
-        readings: &mut Readings,
-    ) -> Result<(), &'static str> {
+        readings: &mut Readings<'_>,
+        memory: &dyn Memory,
+    ) -> Result<(), Wrong> {
         let encoding = self.encodings.get(name);
         let style = encoding.and_then(|encoding| encoding.style);
         let types = shape.types;
@@ -147,7 +131,10 @@ impl Form<'_> {
                 members.push((inner.to_owned(), text(pair.raw.ok_or("empty")?)?));
                 pair.claimed = true;
             }
-            return if members.is_empty() { Ok(()) } else { readings.add(Texts::Members(members), shape) };
+            if !members.is_empty() {
+                readings.add(Texts::Members(members), shape)?;
+            }
+            return Ok(());
         }
         let found = query.claim(name);
         if found.is_empty() {
@@ -161,41 +148,63 @@ impl Form<'_> {
                 }));
         let style = style.unwrap_or(Style::Form);
         let explode = encoding.and_then(|encoding| encoding.explode).unwrap_or(style == Style::Form);
-        let written = Written { style, explode, name };
         match values.as_slice() {
             [one] if as_json => {
-                let value = json::read(text(one)?.as_bytes(), self.limits).map_err(json::Fault::reason)?;
-                readings.0.push(value);
-                Ok(())
+                let text = text(one)?;
+                let document = Document::read(text.as_bytes(), self.limits, memory)?;
+                readings.add_value(Datum::Json(document.detached(memory)?));
             }
             several if types.may_be_array() && explode => {
                 if let ([one], true) = (several, types.may_be_plain()) {
                     readings.add(Texts::Plain(text(one)?), shape)?;
                 }
                 let items = several.iter().map(|raw| text(raw)).collect::<Result<_, _>>()?;
-                readings.add(Texts::List(items), shape)
+                readings.add(Texts::List(items), shape)?;
             }
-            [one] if types.may_be_array() => {
-                let items = written.list(one).map_err(|NotInStyle| "style")?;
-                readings.add(Texts::List(items.into_iter().map(text).collect::<Result<_, _>>()?), shape)
+            [one] if types.may_be_array() || types.may_be_object() => {
+                let mut wrong = None;
+                for commas in self.encoded_commas.ways(one, Some(Plus::Space)) {
+                    let written = Written { style, explode, name, commas: *commas };
+                    readings.another_way();
+                    if let Err(reason) = self.split(one, written, shape, readings) {
+                        wrong = wrong.or(Some(reason));
+                    }
+                }
+                if let Some(reason) = wrong.filter(|_| readings.is_empty()) {
+                    return Err(reason.into());
+                }
             }
-            [one] if types.may_be_object() => {
-                let members = written.members(one).map_err(|NotInStyle| "style")?.into_iter();
-                let members = members.map(|(name, value)| Ok((text(name)?, text(value)?)));
-                readings.add(Texts::Members(members.collect::<Result<_, &'static str>>()?), shape)
-            }
-            [one] => readings.add(Texts::Plain(text(one)?), shape),
-            _ => Err("repeated"),
+            [one] => readings.add(Texts::Plain(text(one)?), shape)?,
+            _ => return Err("repeated".into()),
         }
+        Ok(())
+    }
+
+    /// A list or an object in one field, split in one way.
+    fn split(
+        &self,
+        raw: &str,
+        written: Written<'_>,
+        shape: &Shape,
+        readings: &mut Readings<'_>,
+    ) -> Result<(), &'static str> {
+        let text = |raw: &str| decode(raw, Plus::Space).ok_or("percent_encoding");
+        if shape.types.may_be_array() {
+            let items = written.list(raw).map_err(|NotInStyle| "style")?;
+            return readings.add(Texts::List(items.into_iter().map(text).collect::<Result<_, _>>()?), shape);
+        }
+        let members = written.members(raw).map_err(|NotInStyle| "style")?.into_iter();
+        let members = members.map(|(name, value)| Ok((text(name)?, text(value)?)));
+        readings.add(Texts::Members(members.collect::<Result<_, &'static str>>()?), shape)
     }
 
     /// Judges a body of parts.
-    pub(super) fn judge_parts(&self, parts: Vec<Part<'_>>, report: &mut Report) {
+    pub(super) fn judge_parts(&self, parts: Vec<Part<'_>>, report: &mut Report<'_>) {
         let mut members = Members::default();
-        let mut lists: BTreeMap<String, Vec<Choice>> = BTreeMap::new();
+        let mut lists: BTreeMap<String, Vec<Datum<'_>>> = BTreeMap::new();
         for part in parts {
             let shape = self.shape.properties.get(&part.name);
-            let unnamed = Shape::anything();
+            let (declared, unnamed) = (shape.is_some(), Shape::anything());
             let is_list = shape.is_some_and(|shape| shape.types.may_be_array());
             let shape = match (shape, is_list) {
                 (Some(shape), true) => shape.items.as_deref().unwrap_or(&unnamed),
@@ -203,39 +212,37 @@ impl Form<'_> {
                 (None, _) => &unnamed,
             };
             match self.part(&part, shape, report) {
-                // A list as one JSON document rather than as a part for each item.
-                Ok(choice) if is_list && is_json(&part) && choice.value(false).is_array() => {
-                    members.add(&part.name, Readings(vec![choice.value(false)]));
-                }
-                Ok(choice) if is_list => lists.entry(part.name).or_default().push(choice),
-                Ok(_) if members.narrow.contains_key(&part.name) => {
+                Ok(_) if members.has(&part.name) => {
                     report.add(Class::Malformed, Place::Body, &part.name, "repeated");
                 }
+                // A list as one JSON document rather than as a part for each item.
+                Ok(choice) if is_list && choice.is_array() => members.add(&part.name, Readings::only(choice)),
+                Ok(choice) if is_list => lists.entry(part.name).or_default().push(choice),
                 Ok(choice) => {
-                    members.add(&part.name, Readings(vec![choice.value(false), choice.value(true)]))
+                    let demand = if declared { shape.demand() } else { Demand::One };
+                    members.add(&part.name, Readings::only(choice).demanding(demand));
                 }
                 Err((class, reason)) => report.add(class, Place::Body, &part.name, reason),
             }
         }
         for (name, items) in lists {
-            if members.narrow.contains_key(&name) {
+            if members.has(&name) {
                 report.add(Class::Malformed, Place::Body, &name, "repeated");
             }
-            let list = |wide| Value::Array(items.iter().map(|item| item.value(wide)).collect());
-            members.add(&name, Readings(vec![list(false), list(true)]));
+            members.add(&name, Readings::only(Datum::List(items)));
         }
         if report.is_empty() {
             members.check(self.checker, report);
         }
     }
 
-    /// What one part is, by its media type.
-    fn part(
+    /// What one part is: by its media type where the document's `encoding` names media types, else by its schema.
+    fn part<'a>(
         &self,
-        part: &Part<'_>,
+        part: &Part<'a>,
         shape: &Shape,
-        report: &mut Report,
-    ) -> Result<Choice, (Class, &'static str)> {
+        report: &mut Report<'_>,
+    ) -> Result<Datum<'a>, (Class, &'static str)> {
         let encoding = self.encodings.get(&part.name);
         if let Some(encoding) = encoding {
             self.allowed(encoding, part.content_type.as_ref())?;
@@ -245,29 +252,37 @@ impl Form<'_> {
         }
         let malformed = |reason| (Class::Malformed, reason);
         let format = part.content_type.as_ref().map(MediaType::format);
-        match format {
-            Some(Format::Json) => {
-                let value = json::read(part.body, self.limits).map_err(|fault| malformed(fault.reason()))?;
-                Ok(Choice::only(value))
+        let types = shape.types;
+        // SECURITY: whoever sends a part does not choose how it is read (a_part_is_read_as_the_document_says).
+        let is_json = match encoding {
+            Some(encoding) if !encoding.content_types.is_empty() => format == Some(Format::Json),
+            Some(_) | None if shape.bytes => false,
+            Some(_) | None if types.may_be_object() || types.may_be_array() => {
+                format == Some(Format::Json) || (format.is_none() && !types.may_be_plain())
             }
-            // A file, or bytes of some other kind.
-            _ if shape.bytes || part.file_name.is_some() || matches!(format, Some(Format::Bytes)) => {
-                Ok(Choice::only(super::bytes(part.body)))
-            }
-            None if shape.types.may_be_object() && !shape.types.may_be_plain() => {
-                let value = json::read(part.body, self.limits).map_err(|fault| malformed(fault.reason()))?;
-                Ok(Choice::only(value))
-            }
-            Some(Format::Form | Format::Multipart | Format::Xml | Format::Text | Format::Bytes) | None => {
-                if format == Some(Format::Xml) {
-                    super::xml::check(part.body, self.limits).map_err(malformed)?;
-                }
-                if part.content_type.as_ref().is_some_and(|media_type| !media_type.is_utf8()) {
-                    return Err((Class::Unsupported, "charset"));
-                }
-                let text = std::str::from_utf8(part.body).map_err(|_| malformed("utf8"))?;
-                Choice::of(text.to_owned(), shape.types).map_err(malformed)
-            }
+            // Nothing is said of it, so whoever looks for JSON finds what was judged.
+            Some(_) | None => types == Types::ALL && format == Some(Format::Json),
+        };
+        if is_json {
+            return match Document::read(part.body, self.limits, report.memory) {
+                Ok(document) => Ok(Datum::Json(document)),
+                Err(fault @ Fault::Memory) => Err((Class::Unavailable, fault.reason())),
+                Err(fault) => Err(malformed(fault.reason())),
+            };
+        }
+        let is_file = part.file_name.is_some() || format == Some(Format::Bytes);
+        if shape.bytes || (is_file && types == Types::ALL) {
+            return Ok(Datum::Bytes(part.body));
+        }
+        if format == Some(Format::Xml) {
+            super::xml::check(part.body, self.limits).map_err(malformed)?;
+        }
+        let is_utf8 = part.content_type.as_ref().is_none_or(MediaType::is_utf8);
+        match std::str::from_utf8(part.body) {
+            Ok(_) if !is_utf8 && !is_file => Err((Class::Unsupported, "charset")),
+            Ok(text) => choice(text.into(), types).map_err(malformed),
+            Err(_) if is_file => Ok(Datum::Bytes(part.body)),
+            Err(_) => Err(malformed("utf8")),
         }
     }
 
@@ -287,8 +302,31 @@ impl Form<'_> {
     }
 }
 
-fn is_json(part: &Part<'_>) -> bool {
-    part.content_type.as_ref().is_some_and(|media_type| media_type.format() == Format::Json)
+/// Why a field has no reading.
+enum Wrong {
+    Field(&'static str),
+    Json(Fault),
+}
+
+impl Wrong {
+    fn reason(&self) -> &'static str {
+        match self {
+            Wrong::Field(reason) => reason,
+            Wrong::Json(fault) => fault.reason(),
+        }
+    }
+}
+
+impl From<&'static str> for Wrong {
+    fn from(reason: &'static str) -> Self {
+        Wrong::Field(reason)
+    }
+}
+
+impl From<Fault> for Wrong {
+    fn from(fault: Fault) -> Self {
+        Wrong::Json(fault)
+    }
 }
 
 struct PartFields<'a>(&'a [(String, String)]);

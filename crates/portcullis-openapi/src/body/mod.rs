@@ -4,13 +4,11 @@
 //! well-formedness, and bytes by nothing but their number. A type that is missing, doubled, not declared, or in another
 //! charset than UTF-8 is refused.
 
-use serde_json::Value;
-
 use crate::document::{LoadError, Node};
-use crate::json;
+use crate::json::Document;
 use crate::limits::Limits;
 use crate::message::{Fields, texts};
-use crate::parameter::{Readings, Texts};
+use crate::parameter::{EncodedCommas, Readings};
 use crate::schema::{Checker, Compiler, Shape, Types};
 use crate::violation::{Class, Place, Report};
 
@@ -43,6 +41,7 @@ pub(crate) struct Content {
     encodings: form::Encodings,
     /// A vendor's type whose schema describes no text: the body is JSON, since nothing else has such a schema.
     is_json: bool,
+    encoded_commas: EncodedCommas,
 }
 
 impl Body {
@@ -54,7 +53,7 @@ impl Body {
         Ok(Body { required: node.flag("required")?.unwrap_or(false), contents })
     }
 
-    pub(crate) fn judge(&self, fields: &dyn Fields, body: &[u8], limits: &Limits, report: &mut Report) {
+    pub(crate) fn judge(&self, fields: &dyn Fields, body: &[u8], limits: &Limits, report: &mut Report<'_>) {
         if !body.is_empty() {
             self.contents.judge(fields, body, limits, report);
         } else if self.required {
@@ -101,7 +100,7 @@ impl Contents {
     }
 
     /// Judges a body that is not empty.
-    pub(crate) fn judge(&self, fields: &dyn Fields, body: &[u8], limits: &Limits, report: &mut Report) {
+    pub(crate) fn judge(&self, fields: &dyn Fields, body: &[u8], limits: &Limits, report: &mut Report<'_>) {
         let (content, media_type) = match self.select(fields) {
             Ok(selected) => selected,
             Err(reason) => return report.add(Class::Unsupported, Place::Body, "", reason),
@@ -132,7 +131,8 @@ impl Content {
             Some(schema) => Some(compiler.compile(&schema)?),
             None => None,
         };
-        Ok(Content { range, shape, checker, encodings: form::encodings(node, compiler)?, is_json })
+        let encodings = form::encodings(node, compiler)?;
+        Ok(Content { range, shape, checker, encodings, is_json, encoded_commas: compiler.encoded_commas })
     }
 
     /// What is understood of a body of this type.
@@ -140,16 +140,18 @@ impl Content {
         if self.is_json { Format::Json } else { media_type.format() }
     }
 
-    fn judge(&self, media_type: &MediaType, body: &[u8], limits: &Limits, report: &mut Report) {
-        let malformed = |reason, report: &mut Report| report.add(Class::Malformed, Place::Body, "", reason);
+    fn judge(&self, media_type: &MediaType, body: &[u8], limits: &Limits, report: &mut Report<'_>) {
+        let malformed =
+            |reason, report: &mut Report<'_>| report.add(Class::Malformed, Place::Body, "", reason);
         let checker = self.checker.as_ref();
-        let form = form::Form { shape: &self.shape, encodings: &self.encodings, checker, limits };
+        let (shape, encodings, encoded_commas) = (&self.shape, &self.encodings, self.encoded_commas);
+        let form = form::Form { shape, encodings, checker, limits, encoded_commas };
         match self.format(media_type) {
-            Format::Json => match json::read(body, limits) {
-                Err(fault) => malformed(fault.reason(), report),
-                Ok(value) => {
+            Format::Json => match Document::read(body, limits, report.memory) {
+                Err(fault) => report.fault(Place::Body, "", fault),
+                Ok(document) => {
                     if let Some(checker) = checker {
-                        checker.check(&value, Place::Body, "", report);
+                        checker.check(&document, Place::Body, "", report);
                     }
                 }
             },
@@ -169,8 +171,8 @@ impl Content {
             Format::Text => match std::str::from_utf8(body) {
                 Err(_) => malformed("utf8", report),
                 Ok(text) => {
-                    let mut readings = Readings::default();
-                    match readings.add(Texts::Plain(text.to_owned()), &self.shape) {
+                    let mut readings = Readings::of(&self.shape);
+                    match readings.add_text(text, &self.shape) {
                         Err(reason) => malformed(reason, report),
                         Ok(()) => readings.check(checker, Place::Body, "", report),
                     }
@@ -178,14 +180,9 @@ impl Content {
             },
             Format::Bytes => {
                 if let Some(checker) = checker {
-                    checker.check(&bytes(body), Place::Body, "", report);
+                    checker.check(&Document::bytes(body), Place::Body, "", report);
                 }
             }
         }
     }
-}
-
-/// Bytes as a text of as many characters, so that a schema can bound their number.
-fn bytes(body: &[u8]) -> Value {
-    Value::String(body.iter().map(|byte| char::from(*byte)).collect())
 }

@@ -123,8 +123,8 @@ impl Files {
         self.files.get_mut(address)
     }
 
-    pub(crate) fn each_mut(&mut self, change: impl FnMut(&mut Value)) {
-        self.files.values_mut().for_each(change);
+    pub(crate) fn each_mut(&mut self, mut change: impl FnMut(&str, &mut Value)) {
+        self.files.iter_mut().for_each(|(address, file)| change(address, file));
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {

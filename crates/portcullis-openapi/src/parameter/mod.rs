@@ -4,7 +4,7 @@
 //! or not in its style is malformed; what its schema refuses is invalid.
 
 use crate::document::{LoadError, Node};
-use crate::json;
+use crate::json::Document;
 use crate::limits::Limits;
 use crate::message::Fields;
 use crate::percent::{Plus, decode};
@@ -16,8 +16,34 @@ mod style;
 mod value;
 
 pub(crate) use query::Query;
+use style::Commas;
 pub(crate) use style::{NotInStyle, Style, Written};
-pub(crate) use value::{Choice, Readings, Texts};
+pub(crate) use value::{Demand, Members, Readings, Texts, choice};
+
+/// What an encoded comma (`%2C`) is in a list that commas part: `ids=a%2Cb` where `explode` is false.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EncodedCommas {
+    /// It may part items or belong to one, since backends differ: the schema must allow both. A way of reading in which an
+    /// item has no value of its type, such as the number `1,2`, does not count.
+    #[default]
+    Both,
+    /// It parts items.
+    Split,
+    /// It belongs to an item.
+    Keep,
+}
+
+impl EncodedCommas {
+    /// The ways in which `raw` is to be split. Nothing is encoded where nothing is decoded.
+    pub(crate) fn ways(self, raw: &str, decoding: Option<Plus>) -> &'static [Commas] {
+        match self {
+            _ if decoding.is_none() || !Commas::are_encoded_in(raw) => &[Commas::AsTheyAre],
+            EncodedCommas::Both => &[Commas::AsTheyAre, Commas::Encoded],
+            EncodedCommas::Split => &[Commas::Encoded],
+            EncodedCommas::Keep => &[Commas::AsTheyAre],
+        }
+    }
+}
 
 /// A declared parameter.
 #[derive(Clone, Debug)]
@@ -32,6 +58,7 @@ pub(crate) struct Parameter {
     content: Option<Content>,
     shape: Shape,
     checker: Option<Checker>,
+    encoded_commas: EncodedCommas,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,16 +134,17 @@ impl Parameter {
             content,
             shape,
             checker: schema.map(|schema| compiler.compile(&schema)).transpose()?,
+            encoded_commas: compiler.encoded_commas,
         })
     }
 
     /// Judges the text of a path parameter, still encoded.
-    pub(crate) fn judge_path(&self, raw: &str, limits: &Limits, report: &mut Report) {
+    pub(crate) fn judge_path(&self, raw: &str, limits: &Limits, report: &mut Report<'_>) {
         self.judge_text(raw, Some(Plus::Literal), limits, report);
     }
 
     /// Judges what a query holds.
-    pub(crate) fn judge_query(&self, query: &mut Query<'_>, limits: &Limits, report: &mut Report) {
+    pub(crate) fn judge_query(&self, query: &mut Query<'_>, limits: &Limits, report: &mut Report<'_>) {
         let is_exploded_object = self.content.is_none()
             && self.shape.types.may_be_object()
             && (self.style == Style::DeepObject || (self.style == Style::Form && self.explode));
@@ -137,7 +165,7 @@ impl Parameter {
     }
 
     /// `a=1&a=2`
-    fn judge_list(&self, found: &[Option<&str>], report: &mut Report) {
+    fn judge_list(&self, found: &[Option<&str>], report: &mut Report<'_>) {
         let mut items = Vec::with_capacity(found.len());
         for raw in found {
             let Some(raw) = raw else { return self.malformed("empty", report) };
@@ -146,13 +174,13 @@ impl Parameter {
             };
             items.push(item);
         }
-        let mut readings = Readings::default();
+        let mut readings = Readings::of(&self.shape);
         let one = match items.as_slice() {
             [one] if self.shape.types.may_be_plain() => readings.add(Texts::Plain(one.clone()), &self.shape),
             _ => Ok(()),
         };
         match (readings.add(Texts::List(items), &self.shape), one) {
-            (Err(_), _) if !readings.0.is_empty() => {}
+            (Err(_), _) if !readings.is_empty() => {}
             (Err(reason), _) => return self.malformed(reason, report),
             (Ok(()), _) => {}
         }
@@ -160,7 +188,7 @@ impl Parameter {
     }
 
     /// `R=100&G=200`, or `color[R]=100&color[G]=200`
-    fn judge_exploded(&self, query: &mut Query<'_>, report: &mut Report) {
+    fn judge_exploded(&self, query: &mut Query<'_>, report: &mut Report<'_>) {
         let open = matches!(self.shape.additional, Additional::Of(_));
         let mut members = Vec::new();
         for pair in query.unclaimed() {
@@ -193,7 +221,7 @@ impl Parameter {
     }
 
     /// Judges a header field.
-    pub(crate) fn judge_field(&self, fields: &dyn Fields, limits: &Limits, report: &mut Report) {
+    pub(crate) fn judge_field(&self, fields: &dyn Fields, limits: &Limits, report: &mut Report<'_>) {
         let Some(values) = crate::message::texts(fields, &self.name) else {
             return self.malformed("utf8", report);
         };
@@ -209,7 +237,7 @@ impl Parameter {
     }
 
     /// Judges what the cookies hold.
-    pub(crate) fn judge_cookies(&self, cookies: &[(&str, &str)], limits: &Limits, report: &mut Report) {
+    pub(crate) fn judge_cookies(&self, cookies: &[(&str, &str)], limits: &Limits, report: &mut Report<'_>) {
         if self.content.is_none() && self.explode && self.shape.types.may_be_object() {
             let mine = cookies.iter().filter(|(name, _)| self.shape.properties.contains_key(*name));
             let members: Option<Vec<(String, String)>> =
@@ -229,7 +257,7 @@ impl Parameter {
     }
 
     /// Judges one text. `decoding` is `None` where nothing is encoded, as in header fields.
-    fn judge_text(&self, raw: &str, decoding: Option<Plus>, limits: &Limits, report: &mut Report) {
+    fn judge_text(&self, raw: &str, decoding: Option<Plus>, limits: &Limits, report: &mut Report<'_>) {
         let text = |raw: &str| match decoding {
             Some(plus) => decode(raw, plus).ok_or("percent_encoding"),
             None => Ok(raw.trim().to_owned()),
@@ -238,15 +266,39 @@ impl Parameter {
             return match (text(raw), content) {
                 (Err(reason), _) => self.malformed(reason, report),
                 (Ok(text), Content::Text) => self.judge_texts([Ok(Texts::Plain(text))], report),
-                (Ok(text), Content::Json) => match json::read(text.as_bytes(), limits) {
-                    Err(fault) => self.malformed(fault.reason(), report),
-                    Ok(value) => {
-                        Readings(vec![value]).check(self.checker.as_ref(), self.place, &self.name, report);
+                (Ok(text), Content::Json) => match Document::read(text.as_bytes(), limits, report.memory) {
+                    Err(fault) => report.fault(self.place, &self.name, fault),
+                    Ok(document) => {
+                        if let Some(checker) = &self.checker {
+                            checker.check(&document, self.place, &self.name, report);
+                        }
                     }
                 },
             };
         }
-        let written = Written { style: self.style, explode: self.explode, name: &self.name };
+        let (mut readings, mut wrong) = (Readings::of(&self.shape), None);
+        for commas in self.encoded_commas.ways(raw, decoding) {
+            readings.another_way();
+            for texts in self.split(raw, *commas, text) {
+                if let Err(reason) = texts.and_then(|texts| readings.add(texts, &self.shape)) {
+                    wrong = wrong.or(Some(reason));
+                }
+            }
+        }
+        match wrong {
+            Some(reason) if readings.is_empty() => self.malformed(reason, report),
+            Some(_) | None => readings.check(self.checker.as_ref(), self.place, &self.name, report),
+        }
+    }
+
+    /// What one text may be, split in one way.
+    fn split(
+        &self,
+        raw: &str,
+        commas: Commas,
+        text: impl Fn(&str) -> Result<String, &'static str> + Copy,
+    ) -> impl Iterator<Item = Result<Texts, &'static str>> {
+        let written = Written { style: self.style, explode: self.explode, name: &self.name, commas };
         let (types, styled) = (self.shape.types, |NotInStyle| "style");
         let plain = (types.may_be_plain() || !(types.may_be_array() || types.may_be_object()))
             .then(|| written.plain(raw).map_err(styled).and_then(text).map(Texts::Plain));
@@ -259,12 +311,16 @@ impl Parameter {
             let members = members.map(|(name, value)| Ok((text(name)?, text(value)?)));
             members.collect::<Result<_, _>>().map(Texts::Members)
         });
-        self.judge_texts([plain, list, members].into_iter().flatten(), report);
+        [plain, list, members].into_iter().flatten()
     }
 
     /// Judges what a parameter may stand for: one allowed reading is enough.
-    fn judge_texts(&self, texts: impl IntoIterator<Item = Result<Texts, &'static str>>, report: &mut Report) {
-        let mut readings = Readings::default();
+    fn judge_texts(
+        &self,
+        texts: impl IntoIterator<Item = Result<Texts, &'static str>>,
+        report: &mut Report<'_>,
+    ) {
+        let mut readings = Readings::of(&self.shape);
         let mut wrong = None;
         for texts in texts {
             if let Err(reason) = texts.and_then(|texts| readings.add(texts, &self.shape)) {
@@ -272,7 +328,7 @@ impl Parameter {
             }
         }
         match wrong {
-            Some(reason) if readings.0.is_empty() => self.malformed(reason, report),
+            Some(reason) if readings.is_empty() => self.malformed(reason, report),
             Some(_) | None => readings.check(self.checker.as_ref(), self.place, &self.name, report),
         }
     }
@@ -290,13 +346,13 @@ impl Parameter {
             && self.shape.types.may_be_object()
     }
 
-    fn missing(&self, report: &mut Report) {
+    fn missing(&self, report: &mut Report<'_>) {
         if self.required {
             self.malformed("required", report);
         }
     }
 
-    fn malformed(&self, reason: &'static str, report: &mut Report) {
+    fn malformed(&self, reason: &'static str, report: &mut Report<'_>) {
         report.add(Class::Malformed, self.place, &self.name, reason);
     }
 }

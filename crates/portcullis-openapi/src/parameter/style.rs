@@ -34,6 +34,24 @@ pub(crate) struct Written<'a> {
     pub(crate) style: Style,
     pub(crate) explode: bool,
     pub(crate) name: &'a str,
+    pub(crate) commas: Commas,
+}
+
+/// Which commas part a list, where the style parts it by commas. OpenAPI writes them as they are, but clients such as
+/// `URLSearchParams`, Python's `requests` and .NET encode the whole value, and some backends decode before they split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Commas {
+    /// Those that are written as they are.
+    AsTheyAre,
+    /// Those that are encoded (`%2C`) as well.
+    Encoded,
+}
+
+impl Commas {
+    /// Whether the two ways of splitting a text may differ.
+    pub(crate) fn are_encoded_in(raw: &str) -> bool {
+        raw.contains("%2C") || raw.contains("%2c")
+    }
 }
 
 /// The text is not written in its style.
@@ -56,16 +74,14 @@ impl<'a> Written<'a> {
     /// The texts of the items of a list.
     pub(crate) fn list<'t>(&self, raw: &'t str) -> Outcome<Vec<&'t str>> {
         Ok(match (self.style, self.explode) {
-            (Style::Matrix, false) => {
-                self.named(raw.strip_prefix(';').ok_or(NotInStyle)?)?.split(',').collect()
-            }
+            (Style::Matrix, false) => self.items(self.named(raw.strip_prefix(';').ok_or(NotInStyle)?)?),
             (Style::Matrix, true) => {
                 let items = raw.strip_prefix(';').ok_or(NotInStyle)?.split(';');
                 return items.map(|item| self.named(item)).collect();
             }
-            (Style::Label, false) => raw.strip_prefix('.').ok_or(NotInStyle)?.split(',').collect(),
+            (Style::Label, false) => self.items(raw.strip_prefix('.').ok_or(NotInStyle)?),
             (Style::Label, true) => raw.strip_prefix('.').ok_or(NotInStyle)?.split('.').collect(),
-            (Style::Simple, _) | (Style::Form, false) => raw.split(',').collect(),
+            (Style::Simple, _) | (Style::Form, false) => self.items(raw),
             // In one text, as in a cookie: `a&name=b`.
             (Style::Form, true) => {
                 let mut items = raw.split('&');
@@ -84,10 +100,17 @@ impl<'a> Written<'a> {
         match (self.style, self.explode) {
             (Style::Matrix, true) => assignments(raw.strip_prefix(';').ok_or(NotInStyle)?.split(';')),
             (Style::Label, true) => assignments(raw.strip_prefix('.').ok_or(NotInStyle)?.split('.')),
-            (Style::Simple, true) => assignments(raw.split(',')),
+            (Style::Simple, true) => assignments(self.items(raw).into_iter()),
             (Style::Matrix | Style::Label | Style::Simple, false)
             | (Style::Form | Style::SpaceDelimited | Style::PipeDelimited, _) => pairs(&self.list(raw)?),
             (Style::DeepObject, _) => Err(NotInStyle),
+        }
+    }
+
+    fn items<'t>(&self, raw: &'t str) -> Vec<&'t str> {
+        match self.commas {
+            Commas::AsTheyAre => raw.split(',').collect(),
+            Commas::Encoded => split_any(raw, &[",", "%2C", "%2c"]),
         }
     }
 

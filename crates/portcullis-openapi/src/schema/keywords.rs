@@ -1,10 +1,12 @@
 //! The keywords that JSON Schema does not have, and the fixed words under which violations are reported.
 
 use jsonschema::error::ValidationErrorKind;
+use jsonschema::json::Node;
 use jsonschema::{Keyword, ValidationError, ValidationOptions};
-use serde_json::Value;
 
+use super::alternatives::{KEYWORDS, REFUSES};
 use super::format::{NumberFormat, number_format};
+use crate::json::{Flat, Look, Num};
 
 /// Set by rewriting: an integer has neither fraction nor exponent.
 pub(super) const WRITTEN_INTEGER: &str = "x-portcullis-integer";
@@ -16,56 +18,57 @@ pub(super) const NUMBER_FORMAT: &str = "x-portcullis-number-format";
 pub(super) const HIDDEN: &str = "x-portcullis-hidden";
 
 /// Teaches the validator the keywords.
-pub(super) fn register(options: ValidationOptions<'_>) -> ValidationOptions<'_> {
+pub(super) fn register<R>(options: ValidationOptions<'_, R, Flat>) -> ValidationOptions<'_, R, Flat> {
     options
         .with_keyword(HIDDEN, |_, value, _| {
             let keyword = if value == "writeOnly" { "writeOnly" } else { "readOnly" };
             Ok(Box::new(Hidden(keyword)))
         })
+        .with_keyword(REFUSES, |_, value, _| {
+            let word = KEYWORDS.into_iter().find(|word| value == word).unwrap_or("not");
+            Ok(Box::new(Hidden(word)))
+        })
         .with_keyword(WRITTEN_INTEGER, |_, _, _| Ok(Box::new(WrittenInteger)))
         .with_keyword(NUMBER_FORMAT, |_, value, _| {
             let format = value.as_str().and_then(number_format);
             format
-                .map(|format| Box::new(format) as Box<dyn for<'i> Keyword<'i>>)
+                .map(|format| Box::new(format) as Box<dyn for<'i> Keyword<'i, Flat>>)
                 .ok_or_else(|| ValidationError::schema("not a format of numbers"))
         })
 }
 
-/// `readOnly` in a request, `writeOnly` in a response.
+/// Refuses whatever it is, and says why: `readOnly` in a request, `writeOnly` in a response, or a keyword that was set apart.
 struct Hidden(&'static str);
 
-impl<'i> Keyword<'i> for Hidden {
-    fn validate(&self, _: &'i Value) -> Result<(), ValidationError<'i>> {
+impl<'i> Keyword<'i, Flat> for Hidden {
+    fn validate(&self, _: Look<'i>) -> Result<(), ValidationError<'i>> {
         Err(ValidationError::custom(self.0))
     }
 
-    fn is_valid(&self, _: &'i Value) -> bool {
+    fn is_valid(&self, _: Look<'i>) -> bool {
         false
     }
 }
 
 struct WrittenInteger;
 
-impl<'i> Keyword<'i> for WrittenInteger {
-    fn validate(&self, instance: &'i Value) -> Result<(), ValidationError<'i>> {
+impl<'i> Keyword<'i, Flat> for WrittenInteger {
+    fn validate(&self, instance: Look<'i>) -> Result<(), ValidationError<'i>> {
         refuse_unless(self.is_valid(instance))
     }
 
-    fn is_valid(&self, instance: &'i Value) -> bool {
-        !instance.is_f64()
+    fn is_valid(&self, instance: Look<'i>) -> bool {
+        instance.as_number().is_none_or(|number| !matches!(number, Num::Float(_)))
     }
 }
 
-impl<'i> Keyword<'i> for NumberFormat {
-    fn validate(&self, instance: &'i Value) -> Result<(), ValidationError<'i>> {
+impl<'i> Keyword<'i, Flat> for NumberFormat {
+    fn validate(&self, instance: Look<'i>) -> Result<(), ValidationError<'i>> {
         refuse_unless(self.is_valid(instance))
     }
 
-    fn is_valid(&self, instance: &'i Value) -> bool {
-        match instance {
-            Value::Number(number) => self.holds(number),
-            Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => true,
-        }
+    fn is_valid(&self, instance: Look<'i>) -> bool {
+        instance.as_number().is_none_or(|number| self.holds(&number.number()))
     }
 }
 
@@ -115,6 +118,7 @@ pub(super) fn fixed(kind: &ValidationErrorKind) -> &'static str {
             HIDDEN => "readOnly",
             NUMBER_FORMAT => "format",
             WRITTEN_INTEGER => "type",
+            REFUSES => KEYWORDS.into_iter().find(|word| message == word).unwrap_or("schema"),
             _ => "schema",
         },
     }

@@ -2,25 +2,30 @@
 //!
 //! The judging itself is the `jsonschema` crate's. Decided here is which dialect a schema is read in, that nothing is
 //! fetched, that formats are asserted, that patterns run on an engine whose time is linear in the text, and what is
-//! reported: where and by which keyword, never a value.
-
-use std::sync::Arc;
+//! reported: where and by which keyword, never a value. What judging and telling may cost, [`checker`] bounds.
 
 use jsonschema::error::ValidationErrorKind;
-use jsonschema::{Draft, PatternOptions, Registry, ValidationError, Validator};
+use jsonschema::{Draft, PatternOptions, Registry, ValidationError, ValidationOptions};
 use serde_json::{Value, json};
 
-use crate::document::{Files, LoadError, Target, escape};
-use crate::violation::{Class, Place, Report, Violations};
+use crate::document::{Files, LoadError, Target};
+use crate::json::{Document, Fault, Flat};
+use crate::limits::Limits;
+use crate::memory::Memory;
+use crate::parameter::EncodedCommas;
+use crate::violation::{Place, Report, Violations};
 
+mod alternatives;
+mod checker;
 mod discriminator;
-mod effort;
 mod format;
 mod keywords;
 mod read_only;
 mod rewrite;
 mod shape;
 
+use alternatives::{ReferredTo, set_all_apart};
+pub(crate) use checker::Checker;
 pub(crate) use rewrite::rewrite;
 pub(crate) use shape::{Additional, Shape, Types};
 
@@ -69,18 +74,16 @@ impl Schema {
         if matches!(draft, Draft::Draft4 | Draft::Draft6) {
             return Err(root.error("of JSON Schema, draft 7, 2019-09 and 2020-12 are supported"));
         }
-        let mut guarded = files.clone();
-        guarded.each_mut(|file| effort::guard_all(file, draft == Draft::Draft7));
-        let schema = root.value(&guarded).unwrap_or(schema);
+        let referred_to = ReferredTo::find(files);
+        let mut rewritten = files.clone();
+        rewritten.each_mut(|address, file| {
+            set_all_apart(file, &Target::new(address, ""), draft == Draft::Draft7, &referred_to);
+        });
+        let schema = root.value(&rewritten).unwrap_or(schema);
         // Only what is referred to is read, in the dialect that it says it is in.
-        let options = effort::register(jsonschema::options())
-            .with_retriever(InTheSet(guarded.clone()))
-            .should_validate_formats(true)
-            .with_format("byte", format::is_base64)
-            .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES))
-            .with_base_uri(files.main());
+        let options = options().with_retriever(InTheSet(rewritten.clone())).with_base_uri(files.main());
         let validator = options.build(schema).map_err(|error| root.error(why(&error)))?;
-        Ok(Schema(Checker(Arc::new(validator))))
+        Ok(Schema(Checker::new(validator)))
     }
 
     /// Judges a value, which is the body of a message.
@@ -88,91 +91,54 @@ impl Schema {
     /// # Errors
     /// What is wrong, with JSON Pointers.
     pub fn judge(&self, value: &Value) -> Result<(), Violations> {
-        let mut report = Report::default();
-        self.0.check(value, Place::Body, "", &mut report);
+        self.judge_document(Document::of(value), &())
+    }
+
+    /// Judges a body that is JSON, read with one reading and within `limits`; memory is taken from `memory`.
+    ///
+    /// # Errors
+    /// What is wrong, with JSON Pointers.
+    pub fn judge_json(&self, body: &[u8], limits: &Limits, memory: &dyn Memory) -> Result<(), Violations> {
+        self.judge_document(Document::read(body, limits, memory), memory)
+    }
+
+    fn judge_document(
+        &self,
+        document: Result<Document<'_>, Fault>,
+        memory: &dyn Memory,
+    ) -> Result<(), Violations> {
+        let mut report = Report::new(memory);
+        match document {
+            Err(fault) => report.fault(Place::Body, "", fault),
+            Ok(document) => {
+                self.0.check(&document, Place::Body, "", &mut report);
+            }
+        }
         report.finish()
     }
 }
 
-/// A schema that is ready to judge.
-#[derive(Clone, Debug)]
-pub(crate) struct Checker(Arc<Validator>);
-
-impl Checker {
-    pub(crate) fn is_valid(&self, value: &Value) -> bool {
-        effort::allow(value);
-        self.0.is_valid(value) && !effort::is_spent()
-    }
-
-    /// Reports what is wrong with `value`, if anything.
-    pub(crate) fn check(&self, value: &Value, place: Place, name: &str, report: &mut Report) {
-        // Nearly every message is valid, and saying only whether it is costs less.
-        let valid = self.is_valid(value);
-        // SECURITY: once the allowance is spent, what was said is void, since a `not` turns refusing into letting through
-        // (more references than a value of its size deserves in hostile.rs).
-        if effort::is_spent() {
-            return report.add(Class::TooLarge, place, name, "too_complex");
-        }
-        if valid {
-            return;
-        }
-        effort::allow(value);
-        for error in self.0.iter_errors(value) {
-            if report.is_full() {
-                return;
-            }
-            if effort::is_spent() {
-                break;
-            }
-            let mut pointer = error.instance_path().to_string();
-            if let ValidationErrorKind::Required { property: Value::String(missing) } = error.kind() {
-                pointer.push('/');
-                pointer.push_str(&escape(missing));
-            }
-            let reason = keywords::fixed(error.kind());
-            report.add_at(Class::Invalid, place, name, pointer, reason);
-        }
-        if report.is_empty() {
-            // The two ways of asking disagree, or telling why takes too long: it stays refused.
-            report.add(Class::Invalid, place, name, "schema");
-        }
-    }
-
-    /// Which parts of the schema have judged which parts of a value. `None` where telling takes too long.
-    pub(crate) fn evaluate(&self, value: &Value) -> Option<jsonschema::Evaluation> {
-        effort::allow(value);
-        let evaluation = self.0.evaluate(value);
-        (!effort::is_spent()).then_some(evaluation)
-    }
-
-    /// The members that a closed schema refuses: pointers to objects, and the names in each.
-    pub(crate) fn unexpected(&self, value: &Value) -> Vec<(String, Vec<String>)> {
-        if self.is_valid(value) {
-            return Vec::new();
-        }
-        effort::allow(value);
-        let named = self.0.iter_errors(value).filter_map(|error| {
-            let (ValidationErrorKind::AdditionalProperties { unexpected }
-            | ValidationErrorKind::UnevaluatedProperties { unexpected }) = error.kind()
-            else {
-                return None;
-            };
-            Some((error.instance_path().to_string(), unexpected.clone()))
-        });
-        named.take_while(|_| !effort::is_spent()).collect()
-    }
+/// What is the same for all schemas.
+fn options<'i>() -> ValidationOptions<'i, std::sync::Arc<dyn jsonschema::Retrieve>, Flat> {
+    let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES);
+    keywords::register(jsonschema::options_for::<Flat>())
+        .should_validate_formats(true)
+        .with_format("byte", format::is_base64)
+        .with_pattern_options(patterns)
 }
 
 /// Compiles schemas of one file set.
 pub(crate) struct Compiler<'a> {
     files: &'a Files,
     registry: Registry<'a>,
+    /// How the parameters that the schemas are for are read.
+    pub(crate) encoded_commas: EncodedCommas,
 }
 
 impl<'a> Compiler<'a> {
     /// `files` have been rewritten.
-    pub(crate) fn new(files: &'a Files) -> Result<Self, LoadError> {
-        Ok(Compiler { files, registry: registry(files)? })
+    pub(crate) fn new(files: &'a Files, encoded_commas: EncodedCommas) -> Result<Self, LoadError> {
+        Ok(Compiler { files, registry: registry(files)?, encoded_commas })
     }
 
     pub(crate) fn compile(&self, schema: &Target) -> Result<Checker, LoadError> {
@@ -182,16 +148,13 @@ impl<'a> Compiler<'a> {
             return Err(place.error(format!("this is not a schema: {}", why(&error))));
         }
         let root = json!({ "$ref": schema.uri() });
-        let options = effort::register(keywords::register(jsonschema::options()))
+        let options = options()
             .offline()
             .with_draft(Draft::Draft202012)
-            .should_validate_formats(true)
-            .with_format("byte", format::is_base64)
-            .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES))
             .with_base_uri("openapi:///~schema")
             .with_registry(&self.registry);
         let validator = options.build(&root).map_err(|error| schema.error(why(&error)))?;
-        Ok(Checker(Arc::new(validator)))
+        Ok(Checker::new(validator))
     }
 
     pub(crate) fn shape(&self, schema: &Target) -> Shape {

@@ -2,7 +2,7 @@
 //!
 //! OpenAPI 3.0: `nullable` becomes a type, boolean `exclusiveMinimum` and `exclusiveMaximum` become numbers, what stands
 //! beside a `$ref` is dropped, and an integer has no fraction. Both versions: formats of numbers, `discriminator`, and
-//! members that the direction hides are no longer required. Each change leaves nothing for a second pass to change, so it
+//! members that the direction hides are no longer required; keywords whose errors are trees are set apart. Each change leaves nothing for a second pass to change, so it
 //! does not matter how often or by which path a schema is reached.
 //!
 //! A keyword that OpenAPI 3.0 does not have (`const`, `if`) is kept: it is stricter than dropping it, and what its author
@@ -12,11 +12,12 @@ use std::collections::{BTreeSet, HashSet};
 
 use serde_json::{Map, Value, json};
 
+use super::alternatives::{ReferredTo, is_set_apart, set_apart};
 use super::discriminator;
 use super::format::number_format;
 use super::keywords::{HIDDEN, NUMBER_FORMAT, WRITTEN_INTEGER};
+use super::read_only;
 use super::{Dialect, Direction};
-use super::{effort, read_only};
 use crate::document::{Files, LoadError, Target};
 
 /// How deep one schema may be nested in another, references apart.
@@ -25,7 +26,8 @@ const DEEPEST: usize = 100;
 /// A copy of the files in which every schema has been rewritten.
 pub(crate) fn rewrite(source: &Files, dialect: Dialect, direction: Direction) -> Result<Files, LoadError> {
     let mut result = source.clone();
-    let mut work = Work { source, dialect, direction, open: Vec::new(), seen: HashSet::new() };
+    let referred_to = ReferredTo::find(source);
+    let mut work = Work { source, dialect, direction, open: Vec::new(), seen: HashSet::new(), referred_to };
     for (address, value) in source.iter() {
         work.find(value, &Target::new(address, ""));
     }
@@ -45,6 +47,7 @@ pub(super) struct Work<'a> {
     pub(super) direction: Direction,
     open: Vec<Target>,
     seen: HashSet<Target>,
+    referred_to: ReferredTo,
 }
 
 impl Work<'_> {
@@ -92,7 +95,7 @@ impl Work<'_> {
         if depth > DEEPEST {
             return Err(at.error("schemas are nested too deep"));
         }
-        if effort::is_guard(members) {
+        if is_set_apart(members).is_some() {
             return Ok(());
         }
         if let Some(Value::String(reference)) = members.get("$ref") {
@@ -101,7 +104,6 @@ impl Work<'_> {
             }
             if self.dialect == Dialect::V30 {
                 members.retain(|name, _| name == "$ref" || name == HIDDEN);
-                effort::guard(members);
                 return Ok(());
             }
         }
@@ -129,7 +131,7 @@ impl Work<'_> {
         }
         discriminator::rewrite(self, members, at)?;
         self.below(members, at, &hidden, depth)?;
-        effort::guard(members);
+        set_apart(members, at, &self.referred_to);
         Ok(())
     }
 

@@ -1,14 +1,16 @@
 //! What text in a parameter or a form may stand for, since text has no types of its own.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use crate::document::{Files, Target};
-use crate::json;
+use crate::json::{self, Datum};
+use crate::parameter::Demand;
 
 /// How many references and compositions are followed.
-const DEEPEST: usize = 12;
+const DEEPEST: usize = 16;
 
 /// How many levels of items and properties are looked at: a list in an object in a form, and what it holds.
 const LEVELS: usize = 4;
@@ -82,7 +84,7 @@ impl Types {
     }
 
     /// What `text` may stand for, the narrowest first.
-    pub(crate) fn readings(self, text: String) -> Vec<Value> {
+    pub(crate) fn readings(self, text: Cow<'_, str>) -> Vec<Datum<'_>> {
         let mut readings = Vec::with_capacity(1);
         // SECURITY: JSON's grammar decides what a number is (numbers.yaml): `007`, `+1`, `1e3` and ` 1` are no integers.
         let is_whole = !text.contains(['.', 'e', 'E']);
@@ -91,17 +93,17 @@ impl Types {
             && text.len() <= 64
             && let Ok(number) = json::number(&text)
         {
-            readings.push(Value::Number(number));
+            readings.push(Datum::Number(number));
         }
         if self.has(Types::BOOLEAN) {
-            match text.as_str() {
-                "true" => readings.push(Value::Bool(true)),
-                "false" => readings.push(Value::Bool(false)),
+            match text.as_ref() {
+                "true" => readings.push(Datum::Bool(true)),
+                "false" => readings.push(Datum::Bool(false)),
                 _ => {}
             }
         }
         if self.has(Types::STRING) {
-            readings.push(Value::String(text));
+            readings.push(Datum::Text(text));
         }
         readings
     }
@@ -116,6 +118,8 @@ pub(crate) struct Shape {
     pub(crate) additional: Additional,
     /// Whether it is bytes rather than text (`format: binary`, or a content encoding or media type).
     pub(crate) bytes: bool,
+    /// Whether a `not` decides. What it refuses in one reading, it allows in another.
+    negates: bool,
 }
 
 /// What members that are not named may be.
@@ -143,7 +147,13 @@ impl Shape {
             properties: BTreeMap::new(),
             additional: Additional::Unsaid,
             bytes: false,
+            negates: false,
         }
+    }
+
+    /// How many readings of a text the schema must allow.
+    pub(crate) fn demand(&self) -> Demand {
+        if self.types == Types::ALL || self.negates { Demand::Each } else { Demand::One }
     }
 
     pub(crate) fn item_types(&self) -> Types {
@@ -259,10 +269,12 @@ impl Shape {
                 self.gather(union);
             }
         }
-        // A reference, behind its guard.
-        if super::effort::is_guard(schema) {
-            self.add(files, &at.member("then"), depth, levels);
-        } else if schema.contains_key("then") {
+        match super::alternatives::is_set_apart(schema) {
+            Some("not") => self.negates = true,
+            Some(_) => self.add(files, &at.member("if"), depth, levels),
+            None => self.negates |= schema.contains_key("not"),
+        }
+        if super::alternatives::is_set_apart(schema).is_none() && schema.contains_key("then") {
             // The schema that a discriminator picks declares members, whichever it is.
             let mut chosen = Shape::anything();
             chosen.add(files, &at.member("then"), depth, levels);
@@ -282,6 +294,7 @@ impl Shape {
     /// Everything that another shape may hold.
     fn gather(&mut self, other: Shape) {
         self.bytes |= other.bytes;
+        self.negates |= other.negates;
         match (&mut self.items, other.items) {
             (Some(known), Some(items)) => known.unite(*items),
             (known @ None, items) => *known = items,

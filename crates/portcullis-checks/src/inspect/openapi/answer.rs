@@ -4,6 +4,7 @@
 //! of protocols is not judged, since what follows is no answer.
 
 use super::{Document, refusal};
+use crate::inspect::memory::Lent;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use portcullis_core::check::{Check, Inspected, Wants};
@@ -58,20 +59,22 @@ impl InspectAnswer for OpenapiAnswer {
         status: StatusCode,
         headers: &'a HeaderMap,
         body: &'a Bytes,
-        _: &'a dyn Effects,
+        effects: &'a dyn Effects,
     ) -> Step<'a, Result<Inspected, Denial>> {
+        let memory = Lent::new(facts, effects);
         Step::Ready(self.operation(facts).and_then(|found| {
             let operation = found.operation();
             if self.removes
                 && let Some(left) = operation.remove_undeclared(status.as_u16(), headers, body)
             {
                 // What is left has been found to be as declared; its status and fields have not.
-                let judged = operation.judge_response(status.as_u16(), &Uncoded(headers), &left);
+                let judged =
+                    operation.judge_response_within(status.as_u16(), &Uncoded(headers), &left, &memory);
                 return judged
                     .map(|()| Inspected::Decoded(Bytes::from(left)))
                     .map_err(|violations| refusal::of_answer(&violations));
             }
-            let judged = operation.judge_response(status.as_u16(), headers, body);
+            let judged = operation.judge_response_within(status.as_u16(), headers, body, &memory);
             judged.map(|()| Inspected::AsItIs).map_err(|violations| refusal::of_answer(&violations))
         }))
     }

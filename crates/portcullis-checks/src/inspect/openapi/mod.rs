@@ -20,6 +20,7 @@ pub mod security;
 
 pub use config::{CompiledOpenapi, OpenapiConfig};
 
+use crate::inspect::memory::Lent;
 use bytes::Bytes;
 use http::Method;
 use portcullis_core::check::{Check, Inspect, Inspected, Wants};
@@ -88,9 +89,10 @@ impl Inspect for Openapi {
         facts: &'a Facts<'a>,
         principal: &'a Principal,
         body: &'a Bytes,
-        _: &'a dyn Effects,
+        effects: &'a dyn Effects,
     ) -> Step<'a, Result<Inspected, Denial>> {
-        let judged = self.operation(facts).and_then(|found| judge(&found, facts, principal, body));
+        let memory = Lent::new(facts, effects);
+        let judged = self.operation(facts).and_then(|found| judge(&found, facts, principal, body, &memory));
         Step::Ready(judged.map(|()| Inspected::AsItIs))
     }
 }
@@ -113,10 +115,16 @@ impl Openapi {
     }
 }
 
-fn judge(found: &Found<'_>, facts: &Facts<'_>, principal: &Principal, body: &[u8]) -> Result<(), Denial> {
+fn judge(
+    found: &Found<'_>,
+    facts: &Facts<'_>,
+    principal: &Principal,
+    body: &[u8],
+    memory: &Lent<'_>,
+) -> Result<(), Denial> {
     let query = without_credentials(facts, principal);
     let request = RequestView { query: query.as_deref(), fields: facts.head.headers(), body };
-    found.judge(&request).map_err(|violations| refusal::of_request(&violations))
+    found.judge_within(&request, memory).map_err(|violations| refusal::of_request(&violations))
 }
 
 /// The query as it goes upstream: a key that the gateway takes away need not be declared.

@@ -3,13 +3,14 @@
 //! A body that is too large once unpacked is 413, one of another kind 415, one that has no reading 400, and one that a
 //! schema refuses 422. What is wrong outside of the body is 400.
 
-use portcullis_core::{Code, Denial, Violation};
+use portcullis_core::{Advice, Code, Denial, Violation};
 use portcullis_openapi::{Class, Place, Violations};
 
 /// The refusal of a request.
 pub fn of_request(violations: &Violations) -> Denial {
     let in_body = violations.iter().any(|violation| violation.place == Place::Body);
     let code = match (violations.class(), in_body) {
+        (Class::Unavailable, _) => return no_memory(violations),
         (Class::TooLarge, _) => Code::BodyTooLarge,
         (Class::Unsupported, _) => Code::MediaTypeRefused,
         (Class::Malformed, true) => Code::ContentMalformed,
@@ -21,7 +22,18 @@ pub fn of_request(violations: &Violations) -> Denial {
 
 /// The refusal of an answer.
 pub fn of_answer(violations: &Violations) -> Denial {
-    refuse(Code::AnswerInvalid, violations)
+    match violations.class() {
+        Class::Unavailable => no_memory(violations),
+        Class::TooLarge | Class::Unsupported | Class::Malformed | Class::Invalid => {
+            refuse(Code::AnswerInvalid, violations)
+        }
+    }
+}
+
+/// Nothing is wrong with the message; there was no memory to judge it.
+fn no_memory(violations: &Violations) -> Denial {
+    let detail = format!("no memory for judging a body is left ({violations})");
+    Denial::new(Code::Overloaded, detail).advising(Advice::RetryAfter { seconds: 1 })
 }
 
 fn refuse(code: Code, violations: &Violations) -> Denial {

@@ -1,24 +1,32 @@
 //! The text of a JSON string: escapes are resolved, half a surrogate pair and control characters are refused.
 
-use super::{Fault, Reader};
+use std::borrow::Cow;
 
-impl Reader<'_> {
+use super::Fault;
+use super::reader::Reader;
+
+impl<'a> Reader<'a, '_> {
     /// Reads a string from its opening quote to its closing one.
-    pub(super) fn string(&mut self, limit: usize, too_long: Fault) -> Result<String, Fault> {
+    pub(super) fn string(&mut self, limit: usize, too_long: Fault) -> Result<Cow<'a, str>, Fault> {
         self.at += 1;
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        // Most strings have no escape and are copied once, at their own length.
+        let text: &'a str = self.text;
+        let rest = text.get(self.at..).unwrap_or_default();
+        // Most strings have no escape and are not copied.
         let plain = rest.bytes().take_while(|byte| is_plain(*byte)).take(limit + 1).count();
         if plain > limit {
             return Err(too_long);
         }
-        let mut value = rest.get(..plain).unwrap_or_default().to_owned();
-        self.at += plain;
+        let plain = rest.get(..plain).unwrap_or_default();
+        self.at += plain.len();
+        if self.take(b'"') {
+            return Ok(Cow::Borrowed(plain));
+        }
+        let mut value = plain.to_owned();
         loop {
             match self.peek().ok_or(Fault::Syntax)? {
                 b'"' => {
                     self.at += 1;
-                    return Ok(value);
+                    return Ok(Cow::Owned(value));
                 }
                 b'\\' => {
                     self.at += 1;
