@@ -6,7 +6,6 @@ macro_rules! refusals {
     ($($(#[doc = $doc:literal])+ $name:ident => $text:literal, $source:literal;)+) => {
         /// Why a message has no single reading, or exceeds a limit.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
         pub enum Refusal { $($(#[doc = $doc])+ #[doc = ""] #[doc = concat!("Source: ", $source, ".")] $name,)+ }
 
         impl Refusal {

@@ -9,6 +9,7 @@ use crate::parts::{fields, with_headers};
 use crate::refusal::Refusal;
 use crate::target::{self, TargetForm};
 use crate::{Version, diagnose, host};
+use std::fmt;
 
 /// Reads request heads, one after the other.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ pub struct RequestHead {
 }
 
 /// A request head together with its bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct RequestView<'a> {
     head: &'a RequestHead,
     bytes: &'a [u8],
@@ -104,6 +105,18 @@ impl RequestHead {
     /// The head with its bytes, which are those that it was read from.
     pub fn view<'a>(&'a self, bytes: &'a [u8]) -> RequestView<'a> {
         RequestView { head: self, bytes }
+    }
+}
+
+impl fmt::Debug for RequestView<'_> {
+    /// Without field values and the query, which may be credentials.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RequestView")
+            .field("method", &self.method())
+            .field("path", &self.target().split('?').next().unwrap_or_default())
+            .field("fields", &self.head.fields.len())
+            .finish_non_exhaustive()
     }
 }
 

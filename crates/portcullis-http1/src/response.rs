@@ -8,6 +8,7 @@ use crate::lines::{Found, Kind, Lines};
 use crate::parts::{fields, with_headers};
 use crate::refusal::Refusal;
 use crate::{Version, diagnose};
+use std::fmt;
 
 /// Reads response heads, one after the other.
 #[derive(Clone, Debug)]
@@ -27,7 +28,7 @@ pub struct ResponseHead {
 }
 
 /// A response head together with its bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct ResponseView<'a> {
     head: &'a ResponseHead,
     bytes: &'a [u8],
@@ -122,6 +123,17 @@ impl ResponseHead {
     /// The head with its bytes, which are those that it was read from.
     pub fn view<'a>(&'a self, bytes: &'a [u8]) -> ResponseView<'a> {
         ResponseView { head: self, bytes }
+    }
+}
+
+impl fmt::Debug for ResponseView<'_> {
+    /// Without field values and the query, which may be credentials.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ResponseView")
+            .field("status", &self.head.status)
+            .field("fields", &self.head.fields.len())
+            .finish_non_exhaustive()
     }
 }
 

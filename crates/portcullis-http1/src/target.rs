@@ -21,7 +21,7 @@ pub enum TargetForm {
 pub(crate) struct Target<'a> {
     pub(crate) form: TargetForm,
     /// The authority that it names, and the port that its scheme has by default.
-    pub(crate) authority: Option<(&'a [u8], &'static [u8])>,
+    pub(crate) authority: Option<(&'a [u8], &'a [u8])>,
 }
 
 /// Takes a target apart.
@@ -33,7 +33,8 @@ pub(crate) fn judge<'a>(method: &str, target: &'a [u8]) -> Result<Target<'a>, Re
     if method == "CONNECT" {
         return match host::split(target) {
             Some((host, Some(port))) if !port.is_empty() && host::is_host(host) && host::is_port(port) => {
-                Ok(Target { form: TargetForm::Authority, authority: Some((target, b"")) })
+                // Some clients leave the port out of `Host` here.
+                Ok(Target { form: TargetForm::Authority, authority: Some((target, port)) })
             }
             Some(_) | None => Err(Refusal::AuthorityForm),
         };

@@ -163,12 +163,6 @@ impl Upload {
         state.rest > SPARE_BODY || state.broken.is_some()
     }
 
-    /// Whether bytes may still come that nobody will read.
-    pub(crate) fn may_have_unread(&self) -> bool {
-        let state = self.state();
-        state.rest > 0 || state.broken.is_some()
-    }
-
     /// Whether the body is at its end, in one way or another.
     pub(crate) fn has_ended(&self) -> bool {
         let state = self.state();

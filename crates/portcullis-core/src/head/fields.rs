@@ -123,6 +123,7 @@ fn framing_of(headers: &HeaderMap) -> Result<Framing, Denial> {
 /// Judges the fields that concern this connection; answers with the upgrade that the client wants, if any.
 fn judge_connection(headers: &HeaderMap) -> Result<Option<HeaderValue>, Denial> {
     let ambiguous = |detail: &'static str| Denial::new(Code::AmbiguousHeader, detail);
+    let mut upgrades = false;
     for value in headers.get_all(header::CONNECTION) {
         let value = value.to_str().map_err(|_| ambiguous("Connection is not text"))?;
         for token in value.split(',').map(|token| token.trim_matches([' ', '\t'])) {
@@ -133,6 +134,7 @@ fn judge_connection(headers: &HeaderMap) -> Result<Option<HeaderValue>, Denial> 
             if !OWN.iter().any(|own| token.eq_ignore_ascii_case(own)) {
                 return Err(ambiguous("Connection names an end-to-end field"));
             }
+            upgrades |= token.eq_ignore_ascii_case("upgrade");
         }
     }
     let mut expectations = headers.get_all(header::EXPECT).iter();
@@ -140,6 +142,11 @@ fn judge_connection(headers: &HeaderMap) -> Result<Option<HeaderValue>, Denial> 
         && (expectations.next().is_some() || !expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
     {
         return Err(ambiguous("Expect is not 100-continue, once"));
+    }
+    // SECURITY: an offer that `Connection` does not name is one of another connection, which a proxy did not remove (RFC 9110,
+    // section 7.8; an_upgrade_that_connection_does_not_name_is_none).
+    if !upgrades {
+        return Ok(None);
     }
     let offers = headers.get_all(header::UPGRADE);
     // A server may ignore an offer (RFC 9110, section 7.8). `h2c` is one that some clients make with every request; it is
@@ -279,6 +286,17 @@ mod tests {
             assert_eq!(offer(wish).unwrap(), wish);
         }
         assert_eq!(run(&[("expect", "200-ok")], false).map(|_| ()), Err(Code::AmbiguousHeader));
+    }
+
+    #[test]
+    fn an_upgrade_that_connection_does_not_name_is_none() {
+        for connection in ["", "close", "keep-alive, te"] {
+            let fields = [("connection", connection), ("upgrade", "websocket")];
+            assert!(run(&fields, false).unwrap().1.upgrade.is_none(), "{connection}");
+        }
+        assert!(run(&[("upgrade", "websocket")], false).unwrap().1.upgrade.is_none());
+        let named = [("connection", "keep-alive"), ("connection", "Te, UPGRADE"), ("upgrade", "websocket")];
+        assert!(run(&named, false).unwrap().1.upgrade.is_some());
     }
 
     #[test]

@@ -148,6 +148,7 @@ fn there_is_one_host() {
         ("GET http://a/ HTTP/1.1\r\nHost: a:8080\r\n\r\n", Refusal::HostConflict),
         ("GET http://a:8080/ HTTP/1.1\r\nHost: a\r\n\r\n", Refusal::HostConflict),
         ("CONNECT a:443 HTTP/1.1\r\nHost: b:443\r\n\r\n", Refusal::HostConflict),
+        ("CONNECT a:443 HTTP/1.1\r\nHost: a:80\r\n\r\n", Refusal::HostConflict),
     ] {
         assert_eq!(read(text), Err(refusal), "{text:?}");
     }
@@ -158,6 +159,7 @@ fn there_is_one_host() {
         "GET http://a:80 HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET https://a/ HTTP/1.1\r\nHost: a:443\r\n\r\n",
         "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
+        "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n",
     ] {
         assert!(read(text).unwrap().is_some(), "{text:?}");
     }
@@ -252,4 +254,12 @@ fn both_passes_read_the_same_head() {
         let found = Found { start: 0, end: text.len(), fields };
         assert!(parse(text, found, &HeadLimits::default()).is_err(), "{fields}");
     }
+}
+
+#[test]
+fn what_is_printed_holds_no_secret() {
+    let text = "GET /a?key=secret HTTP/1.1\r\nHost: a\r\nX-Api-Key: secret\r\n\r\n";
+    let head = read(text).unwrap().unwrap();
+    let printed = format!("{head:?} {:?}", head.view(text.as_bytes()));
+    assert!(printed.contains("/a") && !printed.contains("secret"), "{printed}");
 }

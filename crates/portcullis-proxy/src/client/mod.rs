@@ -4,7 +4,6 @@
 
 mod http1;
 mod http2;
-mod hyper_body;
 mod watched;
 
 use crate::exchange::{Entry, Worker};

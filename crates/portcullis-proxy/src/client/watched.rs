@@ -21,10 +21,6 @@ impl Watched {
         Watched { stream, life, left }
     }
 
-    pub(crate) fn into_stream(self) -> Stream {
-        self.stream
-    }
-
     /// SECURITY: only what has left the socket is progress; bytes that TLS keeps in a buffer are not, and a flush that does
     /// not end blocks like a write (a_client_that_stops_reading_under_tls_is_cut_off).
     fn note<T>(&mut self, wrote: Poll<io::Result<T>>, flushed: bool) -> Poll<io::Result<T>> {

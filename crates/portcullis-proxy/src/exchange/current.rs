@@ -6,16 +6,10 @@
 use super::handler::Handler;
 use super::local::Local;
 use crate::upstream::{Pool, Upstream};
-use hyper::server::conn::http1;
-use portcullis_core::{HeadPolicy, Snapshot, TargetId};
+use portcullis_core::{Snapshot, TargetId};
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::runtime::Handle;
-
-/// The most bytes of a request head that are read where the engine's own bounds do not ask for more.
-const MAX_HEAD: usize = 64 * 1024;
-/// The most header fields that hyper reads without room for them on the heap.
-const MAX_FIELDS: usize = 100;
 
 /// Where a request goes.
 #[derive(Clone)]
@@ -35,7 +29,6 @@ pub(crate) enum Destination {
 /// A plan and its targets.
 pub(crate) struct Current {
     pub(crate) snapshot: Snapshot,
-    pub(crate) http: http1::Builder,
     destinations: Vec<Destination>,
 }
 
@@ -71,12 +64,7 @@ impl Current {
                 }
             });
         }
-        let mut http = http1::Builder::new();
-        http.max_buf_size(largest_head(&snapshot.head)).header_read_timeout(None).half_close(false);
-        if snapshot.head.max_fields > MAX_FIELDS {
-            http.max_headers(snapshot.head.max_fields);
-        }
-        Ok(Current { snapshot, http, destinations })
+        Ok(Current { snapshot, destinations })
     }
 
     /// Where a route's requests go. `None` for a number that the front was not given.
@@ -91,12 +79,4 @@ impl Current {
             Destination::Handler(_) => None,
         })
     }
-}
-
-/// The most bytes of a request head that are read: more than the engine's own bounds, so that its answer is the one
-/// that a client sees.
-fn largest_head(policy: &HeadPolicy) -> usize {
-    // What stands between and around names and values, and the method and version around the target.
-    let fields = policy.max_head_bytes.saturating_add(policy.max_fields.saturating_mul(8));
-    fields.saturating_add(policy.max_target_bytes).saturating_add(4096).max(MAX_HEAD)
 }

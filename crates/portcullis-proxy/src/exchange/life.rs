@@ -197,11 +197,6 @@ impl Life {
         self.unread.get() > SPARE_BODY || self.upload.borrow().as_deref().is_some_and(Upload::left_unread)
     }
 
-    /// Whether anything may be left unread.
-    pub(crate) fn may_have_unread(&self) -> bool {
-        self.unread.get() > 0 || self.upload.borrow().as_deref().is_some_and(Upload::may_have_unread)
-    }
-
     /// Keeps what begins when this connection has switched protocols.
     pub(crate) fn keep_tunnel(&self, tunnel: Tunnel) {
         *self.tunnel.borrow_mut() = Some(tunnel);

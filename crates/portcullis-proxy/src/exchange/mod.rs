@@ -26,6 +26,7 @@ mod streams;
 mod tunnel;
 mod worker;
 
+pub(crate) use answer::Answer;
 pub(crate) use current::Current;
 pub use current::Target;
 pub(crate) use date::date;
@@ -33,4 +34,5 @@ pub(crate) use entry::Entry;
 pub use handler::{BoxError, Handler, ResponseBody};
 pub use handler_body::RequestBody;
 pub use redirect::Redirect;
+pub(crate) use tunnel::Tunnel;
 pub(crate) use worker::Worker;

@@ -11,14 +11,15 @@ use super::forward::forward;
 use super::grpc;
 use super::life::Life;
 use super::proof;
-use super::respond::{self, fail};
+use super::respond::{self, fail, refuse_with_fields};
 use super::streams;
 use super::worker::Worker;
 use crate::body::ClientBody;
 use crate::upload::ForwardedBody;
-use http::Response;
 use http::header::{CONNECTION, HeaderValue, RETRY_AFTER, STRICT_TRANSPORT_SECURITY};
 use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{Method, Response};
 use http_body::Body;
 use portcullis_core::{Code, Conn, Denial, Permit, Recording, Refused, judge};
 use std::rc::Rc;
@@ -112,6 +113,27 @@ fn overloaded(permit: Permit<ClientBody>, life: &Rc<Life>) -> Response<Answer> {
 pub(crate) fn reject(worker: &Worker, life: &Rc<Life>, conn: &Conn, denial: Denial) -> Response<Answer> {
     life.begin_request();
     respond::refuse(Recording::open(worker.current().snapshot.clone(), conn), denial, life)
+}
+
+/// Answers and records what came as a request and is none. `named` are its method and target, as far as it has them.
+pub(crate) fn refuse_head(
+    worker: &Worker,
+    entry: &Entry,
+    life: &Rc<Life>,
+    conn: &Conn,
+    named: (Option<Method>, Option<PathAndQuery>),
+    denial: Denial,
+) -> Response<Answer> {
+    life.begin_request();
+    let mut recording = Recording::open(worker.current().snapshot.clone(), conn);
+    let record = recording.record_mut();
+    (record.method, record.target) = named;
+    let mut response = refuse_with_fields(recording, denial, life);
+    response.headers_mut().insert(CONNECTION, CLOSE);
+    if let Some(hsts) = &entry.hsts {
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+    }
+    response
 }
 
 async fn pass(current: &Current, life: &Rc<Life>, permit: Permit<ClientBody>) -> Response<Answer> {

@@ -11,6 +11,7 @@
 )]
 
 mod common;
+mod connection;
 mod deadlines;
 mod draining;
 mod failures;

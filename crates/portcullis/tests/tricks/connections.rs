@@ -62,6 +62,16 @@ pub(super) fn connections(table: &mut Table) {
         Open,
         &[],
     );
+    // An offer counts in HTTP/1.1 alone, and only where Connection names it (RFC 9110, section 7.8).
+    table.served(
+        "an upgrade without its option",
+        get_with("/data", &["Upgrade: websocket", &user]),
+        "GET /data",
+    );
+    let old = format!(
+        "GET /data HTTP/1.0\r\nHost: a.example\r\nConnection: upgrade\r\nUpgrade: websocket\r\n{user}\r\n\r\n"
+    );
+    table.row("an upgrade in HTTP/1.0", old, &[200], Closed, &["GET /data"]);
     let h2c =
         ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"];
     table.row("h2c", get_with("/public", &h2c), &[200], Open, &["GET /public"]);
