@@ -6,6 +6,7 @@
 //! for that of a more specific route (see [`lax`]), there is no route for it.
 
 mod lax;
+pub mod pattern;
 
 use crate::denial::{Advice, Code, Denial};
 use crate::head::Head;

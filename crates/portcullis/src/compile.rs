@@ -20,7 +20,7 @@ use portcullis_checks::build::{Random, system_random};
 use portcullis_checks::inspect::openapi::CompiledOpenapi;
 use portcullis_checks::security::CompiledSecurity;
 use portcullis_checks::{Build, RouteAuthentication, SecurityConfig};
-use portcullis_config::{Context, Span};
+use portcullis_config::{Context, Span, Spanned};
 use portcullis_core::Inspection;
 use portcullis_core::endpoint::Served;
 use portcullis_core::head::HeadPolicy;
@@ -151,6 +151,7 @@ fn compile_with(
         Some(limits) => cx.at("limits", |cx| limits.compile(cx)),
     };
     lint::missing_keys(config, &build, cx);
+    lint::open_below(config, cx);
     if cx.diagnostics.has_errors() {
         return None;
     }
@@ -345,14 +346,15 @@ struct Routes {
 impl Routes {
     fn add(&mut self, config: &RouteConfig, build: &mut Build, cx: &mut Context) {
         // Each is looked at before the first failure counts, so that all failures are reported.
-        let path = config.checked_path(cx);
+        let path = config.checked_path(cx).map(|value| Spanned { value, span: config.path.span });
+        let read = path.as_ref().unwrap_or(&config.path);
         let hosts = config.canonical_hosts(cx);
         let methods = config.method_set(cx);
         let upgrades = config.upgrades(cx);
         let base = self.bases.of(config.security.as_ref(), cx);
         let (fits, controls) = match base {
             None => (None, None),
-            Some(base) => (fits_path(config, base, cx), controls(config, base, build, cx)),
+            Some(base) => (fits_path(config, read, base, cx), controls(config, base, build, cx)),
         };
         let target = self.targets.add(&config.upstream, cx);
         let openapi = match &config.openapi {
@@ -361,13 +363,13 @@ impl Routes {
         };
         let controls = match (openapi, controls, methods) {
             (Some(Some(openapi)), Some(controls), Some(methods)) => {
-                openapi.applied(&controls, &config.path, methods, cx).map(Arc::new)
+                openapi.applied(&controls, read, methods, cx).map(Arc::new)
             }
             (Some(None), controls, _) => controls,
             (None, ..) | (Some(Some(_)), ..) => None,
         };
         if let (
-            Some(path),
+            Some(Spanned { value: path, .. }),
             Some(hosts),
             Some(methods),
             Some(upgrades),
@@ -382,9 +384,9 @@ impl Routes {
 }
 
 /// That what the route's sections say of its path is true of it.
-fn fits_path(config: &RouteConfig, base: &Base, cx: &mut Context) -> Option<()> {
+fn fits_path(config: &RouteConfig, path: &Spanned<String>, base: &Base, cx: &mut Context) -> Option<()> {
     let public = config.public.is_some();
-    SecurityConfig::fits_path(config.sections(), base.config.as_ref(), public, &config.path, cx)
+    SecurityConfig::fits_path(config.sections(), base.config.as_ref(), public, path, cx)
 }
 
 fn controls(

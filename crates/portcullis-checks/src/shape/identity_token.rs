@@ -76,6 +76,7 @@ impl IdentityTokenConfig {
         let path = &self.key_set_path;
         if portcullis_core::head::path::canonical(&path.value).as_deref() != Ok(path.value.as_str())
             || path.value.contains(['{', '}'])
+            || portcullis_core::route::pattern::foreign(&path.value).is_some()
         {
             cx.error("config.route_path", path.span, "this is not the path of a document")
                 .help(format!("write a path such as `{DEFAULT_PATH}`"));

@@ -75,3 +75,30 @@ pub(super) fn short_pepper(config: &GatewayConfig, cx: &mut Context) {
         .help("make one with `openssl rand -hex 32`, and hash the keys anew");
     }
 }
+
+/// Warns of a protected path that ends with a slash where what is below it is open: elsewhere such a path is a prefix.
+pub(super) fn open_below(config: &GatewayConfig, cx: &mut Context) {
+    let prefix = |path: &str| path.split_once("{*").map(|(prefix, _)| prefix.to_owned());
+    for route in config.routes.iter().filter(|route| route.public.is_none()) {
+        let path = &route.path.value;
+        if path.len() < 2 || !path.ends_with('/') {
+            continue;
+        }
+        let is_closed = config.routes.iter().any(|other| prefix(&other.path.value).as_ref() == Some(path));
+        let open = config.routes.iter().find(|other| {
+            let covers = prefix(&other.path.value).is_some_and(|prefix| path.starts_with(&prefix));
+            other.public.is_some()
+                && covers
+                && (other.hosts.is_empty() || route.hosts.is_empty() || shares_host(other, route))
+        });
+        if let Some(open) = open.filter(|_| !is_closed) {
+            cx.warning("config.open_below", route.path.span, format!("only `{path}` itself is protected: what is below it is open"))
+                .related(open.path.span, "by this route")
+                .help(format!("add a route for `{path}{{*rest}}`, or write the path without its slash if nothing is below it"));
+        }
+    }
+}
+
+fn shares_host(one: &RouteConfig, other: &RouteConfig) -> bool {
+    one.hosts.iter().any(|host| other.hosts.iter().any(|other| host.value.eq_ignore_ascii_case(&other.value)))
+}

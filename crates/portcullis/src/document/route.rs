@@ -7,6 +7,7 @@ use portcullis_checks::SecurityConfig;
 use portcullis_config::{
     Context, Decode, DecodeFields, Definitions, Node, ObjectSchema, Spanned, keyword, object,
 };
+use portcullis_core::route::pattern::{Foreign, foreign, unescaped};
 use portcullis_core::{MethodSet, head};
 
 keyword! {
@@ -32,7 +33,9 @@ keyword! {
 object! {
     /// What is served under a path, and where its requests go.
     pub struct RouteConfig {
-        /// The path: `/orders`, `/orders/{id}` for one segment of any content, `/files/{*rest}` for the whole rest. A path
+        /// The path: `/orders`, `/orders/{id}` for one segment of any content, `/files/{*rest}` for the whole rest. Patterns of
+        /// other products, such as `/files/*`, `/orders/:id` or `^/a$`, do not load; a backslash makes a mark a literal one:
+        /// `/a\*b`. `/items:batch`, `/@scope/name`, `/a+b` and `/Products(7)/$count` need none. A path
         /// that only a parameter or a rest matches, and that is another route's but for its case, its escapes or a slash
         /// at its end, is 404 where that route has other controls: many servers would take it for the other's.
         pub path: Spanned<String>,
@@ -98,13 +101,25 @@ impl RouteConfig {
         self.security.as_ref().map(|security| &security.sections)
     }
 
-    /// The path, if it is one.
+    /// The path as the router reads it: without the backslashes of `\*`.
     pub fn checked_path(&self, cx: &mut Context) -> Option<String> {
         let path = &self.path.value;
         let mut refuse = |message: String, help: &str| {
             cx.error("config.route_path", self.path.span, message).help(help.to_owned());
             None
         };
+        // SECURITY: taken as text, `/admin/*` would leave `/admin/users` to whatever other route matches it
+        // (patterns_of_other_products_do_not_load).
+        if let Some(Foreign { looks_like, meant }) = foreign(path) {
+            let help = match meant {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "write `{name}` for one whole segment, `{*rest}` for all that follows".to_owned(),
+            };
+            return refuse(
+                format!("this is {looks_like}, and would be taken as text here"),
+                &format!("{help} A literal mark has a backslash before it: `/a\\*b`"),
+            );
+        }
         let Some(rest) = path.strip_prefix('/') else {
             return refuse(
                 "a path begins with a slash".into(),
@@ -113,9 +128,11 @@ impl RouteConfig {
         };
         let mut names = Vec::new();
         let segments: Vec<&str> = rest.split('/').collect();
-        let mut plain = String::new();
+        // With another name in place of each parameter, and as the router reads it.
+        let (mut plain, mut literals) = (String::new(), String::new());
         for (index, segment) in segments.iter().enumerate() {
             plain.push('/');
+            literals.push('/');
             let Some(inner) = segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')) else {
                 if segment.contains(['{', '}']) {
                     return refuse(
@@ -123,7 +140,14 @@ impl RouteConfig {
                         "a parameter is a whole segment: `/orders/{id}`",
                     );
                 }
-                plain.push_str(segment);
+                let Some(literal) = unescaped(segment) else {
+                    return refuse(
+                        format!("a backslash in `{segment}` stands before a character that needs none"),
+                        "write `\\*`, `\\:` or `\\$` for these characters, and others as they are",
+                    );
+                };
+                plain.push_str(&literal);
+                literals.push_str(&literal);
                 continue;
             };
             let name = inner.strip_prefix('*').unwrap_or(inner);
@@ -144,11 +168,12 @@ impl RouteConfig {
             }
             names.push(name);
             plain.push('x');
+            literals.push_str(segment);
         }
         // SECURITY: a path that no request can have would be a control that never runs
         // (every_code_points_to_its_place_and_says_what_to_do).
         match head::path::canonical(&plain) {
-            Ok(canonical) if canonical == plain => Some(path.clone()),
+            Ok(canonical) if canonical == plain => Some(literals),
             Ok(_) => refuse(
                 "no request has this path: it is not in canonical form".into(),
                 "write unreserved characters as themselves and escapes in upper case",

@@ -198,6 +198,12 @@ fn server(text: &str, at: Span, cx: &mut Context) -> Option<(Upstream, Option<Up
         return refuse("port 0 cannot be reached", FORM);
     }
     let base = uri.path().trim_end_matches('/');
+    if portcullis_core::route::pattern::foreign(base).is_some() {
+        return refuse(
+            "the path of the URL is a pattern, and would be sent as text",
+            "write the path that all requests to this server begin with, or none",
+        );
+    }
     if !base.is_empty() && portcullis_core::head::path::canonical(base).as_deref() != Ok(base) {
         return refuse(
             "the path of the URL has more than one reading",

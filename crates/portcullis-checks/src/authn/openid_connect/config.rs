@@ -22,6 +22,7 @@ use aws_lc_rs::digest::{Context as Digest, SHA256};
 use portcullis_config::{Context, OneOrMany, Secret, Span, Spanned, object};
 use portcullis_core::endpoint::{Endpoint, Served};
 use portcullis_core::head::{host, path};
+use portcullis_core::route::pattern;
 use portcullis_core::{Job, MethodSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -262,7 +263,8 @@ impl OpenIdConnectConfig {
         let mut complete = true;
         for given in [&self.callback_path, &self.logout_path, &self.logged_out_path] {
             let canonical = path::canonical(&given.value).as_deref() == Ok(given.value.as_str());
-            if !canonical || !given.value.starts_with('/') || given.value.contains(['{', '}']) {
+            let pattern = given.value.contains(['{', '}']) || pattern::foreign(&given.value).is_some();
+            if !canonical || !given.value.starts_with('/') || pattern {
                 cx.error("config.route_path", given.span, "this is not the path of a page")
                     .help("write a path such as `/auth/callback`");
                 complete = false;

@@ -225,6 +225,7 @@ fn read(key: &CompiledKey, file: &Spanned<PathBuf>, cx: &mut Context) -> Option<
 fn base_path(base: &Spanned<String>, cx: &mut Context) -> Option<String> {
     let path = base.value.trim_end_matches('/');
     if base.value.starts_with('/')
+        && portcullis_core::route::pattern::foreign(&base.value).is_none()
         && (path.is_empty()
             || portcullis_core::head::path::canonical(path).is_ok_and(|canonical| canonical == path))
     {

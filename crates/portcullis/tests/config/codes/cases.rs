@@ -302,6 +302,20 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.empty_list", route("methods: §[]")),
         ("config.route_path", format!("{LISTENERS}{}", PUBLIC.replace("/a", "§a"))),
         ("config.route_path", format!("{LISTENERS}{}", PUBLIC.replace("/a", "§/a/../b"))),
+        ("config.route_path", format!("{LISTENERS}{}", PUBLIC.replace("/a", "§/a/*"))),
+        ("config.route_path", format!("{LISTENERS}{}", PUBLIC.replace("/a", "§/a/\\d"))),
+        ("config.route_path", beside("identity_token: { issuer: a, audience: b, key_set_path: §/keys/* }")),
+        (
+            "config.upstream",
+            format!("{LISTENERS}{}", PUBLIC.replace("http://127.0.0.1:8080", "§http://127.0.0.1:8080/*")),
+        ),
+        (
+            "config.open_below",
+            format!(
+                "{}  - path: /{{*rest}}\n    public: a test\n    upstream: http://127.0.0.1:8080\n",
+                beside("body: { max_size: 1MiB }").replace("path: /a", "path: §/a/")
+            ),
+        ),
         (
             "config.duplicate_route",
             format!(
