@@ -54,9 +54,16 @@ pub(crate) fn serve(loaded: Loaded, started: impl FnOnce(&[Listener], &[std::net
         } else {
             format!("{} s", drain.as_secs())
         };
-        print_error(format!("{CARE}stopping{CARE:#}: running requests have {drain} to finish\n"));
         running.shutdown();
+        // SECURITY: standard error may be a pipe that nobody reads, so nothing waits for it for long
+        // (a_stuck_log_keeps_no_process_from_ending).
+        let (said, saying) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            print_error(format!("{CARE}stopping{CARE:#}: running requests have {drain} to finish\n"));
+            let _ = said.send(());
+        });
         running.finished().await;
+        let _ = saying.recv_timeout(Duration::from_secs(1));
         Ok(Exit::Well)
     })
 }

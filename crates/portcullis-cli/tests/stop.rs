@@ -118,3 +118,60 @@ fn a_stop_under_load_loses_no_request_that_was_accepted() {
     let served = lines.lines().filter(|line| line.contains("\"outcome\":\"served\"")).count();
     assert_eq!(served, answered.len(), "one record each");
 }
+
+/// Nobody reads what the gateway prints, on either output; they are one pipe, as under `2>&1 |`.
+#[test]
+fn a_stuck_log_keeps_no_process_from_ending() {
+    let scratch = Scratch::new("stuck");
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for on_full in ["wait", "drop"] {
+        let file = scratch.file(
+            "gateway.yaml",
+            &format!(
+                "listeners: [{{ bind: \"127.0.0.1:{port}\" }}]\nworkers: 2\naccess_log: {{ on_full: {on_full} }}\n\
+                 routes: [{{ path: /, public: \"a test\", upstream: \"http://127.0.0.1:9\" }}]\n"
+            ),
+        );
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut child = portcullis()
+            .args(["run", &file])
+            .stdout(writer.try_clone().unwrap())
+            .stderr(writer)
+            .spawn()
+            .unwrap();
+        let mut greeting = String::new();
+        let mut printed = BufReader::with_capacity(1, reader);
+        while !greeting.contains("listening on") {
+            greeting.clear();
+            assert!(printed.read_line(&mut greeting).unwrap() > 0, "it never said where it listens");
+        }
+        // 300 bytes a line and more: the pipe takes 64 KiB.
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        for _ in 0..600 {
+            stream.write_all(b"GET /nothing HTTP/1.1\r\nHost: a.example\r\n\r\n").unwrap();
+            let mut answer = Vec::new();
+            let mut buffer = [0; 4096];
+            while !answer.ends_with(b"}\n") {
+                let read = stream.read(&mut buffer).unwrap();
+                assert!(read > 0, "every request is answered");
+                answer.extend_from_slice(&buffer[..read]);
+            }
+        }
+        drop(stream);
+        signal(child.id(), "TERM");
+        let begun = std::time::Instant::now();
+        let exit = loop {
+            if let Some(exit) = child.try_wait().unwrap() {
+                break exit;
+            }
+            if begun.elapsed() > Duration::from_secs(15) {
+                let _ = child.kill();
+                panic!("with `{on_full}` it never ends");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        assert_eq!(exit.code(), Some(0), "{on_full}");
+        drop(printed);
+    }
+}

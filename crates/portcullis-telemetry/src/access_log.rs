@@ -1,80 +1,105 @@
 //! One line per request, to standard output or a file.
 //!
-//! Each worker writes into a buffer of its own; a thread brings the buffers to the output ten times a second. A buffer
-//! that is full is brought there by its worker, which waits if it must: a slow output slows the gateway down, and no
-//! line is lost. If the output fails, the lines are lost, the loss is reported once on standard error, and counted.
+//! Each worker writes into a buffer of its own. One thread owns the output: ten times a second it collects the buffers, and
+//! a worker whose buffer is full queues it. Only that thread ever waits for the output. Where the queue has no room, the
+//! log either makes workers wait, for one second in all until the output takes something again, or it does not; then lines
+//! are dropped and counted ([`OnFull`]). If the output fails, its lines are lost and counted likewise. A loss is reported
+//! on standard error when it begins, and in the log when it is over. The end waits for the output for a bounded time.
+
+mod queue;
 
 use crate::line;
 use portcullis_core::{Plan, Record, RecordSink};
+use queue::Queue;
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long a line may wait in its buffer.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// How many bytes a buffer holds before its worker brings them to the output itself.
+/// How many bytes a buffer holds before its worker queues them.
 const FULL: usize = 64 * 1024;
+/// How many bytes are queued at most: what all workers write in a moment, and little beside the memory of a process.
+const ROOM: usize = 4 * 1024 * 1024;
+/// How long workers wait for an output that takes nothing, all in all.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the end waits for an output that takes nothing.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What happens to lines for which the output is too slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnFull {
+    /// Workers wait, so that a slow output slows the gateway down. If it takes nothing for one second, lines are dropped
+    /// and counted until it does.
+    #[default]
+    Wait,
+    /// Lines are dropped and counted at once. No request waits.
+    Drop,
+}
 
 type Buffer = Mutex<Vec<u8>>;
 
 struct Shared {
     id: u64,
-    output: Mutex<Box<dyn Write + Send>>,
+    queue: Queue,
+    on_full: OnFull,
     buffers: Mutex<Vec<Arc<Buffer>>>,
-    stop: Mutex<bool>,
-    stopped: Condvar,
     lost: AtomicU64,
-    failing: AtomicBool,
+    /// Lines that were lost since the log last told.
+    untold: AtomicU64,
+    /// Whether a loss is being reported on standard error.
+    reporting: Arc<AtomicBool>,
 }
 
-/// The access log. Everything is written when it is dropped.
+/// The access log. Everything is written when it is dropped, unless the output takes nothing for a second.
 pub struct AccessLog {
     shared: Arc<Shared>,
-    writer: Option<JoinHandle<()>>,
 }
 
 impl AccessLog {
     /// Lines go to standard output.
     ///
     /// # Errors
-    /// No thread can be started.
-    pub fn stdout() -> io::Result<AccessLog> {
-        AccessLog::to(io::stdout())
+    /// Standard output is closed, or no thread can be started.
+    pub fn stdout(on_full: OnFull) -> io::Result<AccessLog> {
+        // Past the lock of the standard library, for which others would wait while the output takes nothing.
+        let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        AccessLog::to(output, on_full)
     }
 
     /// Lines are appended to a file, which is made if it is missing, readable by its owner and group alone.
     ///
     /// # Errors
     /// The file cannot be opened, or no thread can be started.
-    pub fn file(path: &Path) -> io::Result<AccessLog> {
+    pub fn file(path: &Path, on_full: OnFull) -> io::Result<AccessLog> {
         let file: File = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
-        AccessLog::to(file)
+        AccessLog::to(file, on_full)
     }
 
     /// Lines go to any writer.
     ///
     /// # Errors
     /// No thread can be started.
-    pub fn to(output: impl Write + Send + 'static) -> io::Result<AccessLog> {
+    pub fn to(output: impl Write + Send + 'static, on_full: OnFull) -> io::Result<AccessLog> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let shared = Arc::new(Shared {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            output: Mutex::new(Box::new(output)),
+            queue: Queue::new(ROOM),
+            on_full,
             buffers: Mutex::default(),
-            stop: Mutex::new(false),
-            stopped: Condvar::new(),
             lost: AtomicU64::new(0),
-            failing: AtomicBool::new(false),
+            untold: AtomicU64::new(0),
+            reporting: Arc::default(),
         });
         let on_thread = Arc::clone(&shared);
-        let writer = std::thread::Builder::new().name("access-log".into()).spawn(move || on_thread.run())?;
-        Ok(AccessLog { shared, writer: Some(writer) })
+        std::thread::Builder::new().name("access-log".into()).spawn(move || on_thread.run(output))?;
+        Ok(AccessLog { shared })
     }
 
     /// Lines that the output did not take.
@@ -82,9 +107,9 @@ impl AccessLog {
         self.shared.lost.load(Ordering::Relaxed)
     }
 
-    /// Brings everything to the output now.
-    pub fn flush(&self) {
-        self.shared.flush();
+    /// Brings everything to the output, and waits for at most a second until that is done. Whether it is.
+    pub fn flush(&self) -> bool {
+        self.shared.queue.wait_until_written(FAREWELL)
     }
 }
 
@@ -93,61 +118,80 @@ fn lock<T: ?Sized>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn count(lines: &[u8]) -> u64 {
+    lines.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
 impl Shared {
-    fn run(&self) {
-        let mut stop = lock(&self.stop);
-        while !*stop {
-            let (guard, _) =
-                self.stopped.wait_timeout(stop, INTERVAL).unwrap_or_else(PoisonError::into_inner);
-            stop = guard;
-            let last = *stop;
-            drop(stop);
-            self.flush();
-            stop = lock(&self.stop);
-            if last {
-                return;
+    /// What the thread does that owns the output.
+    fn run(&self, mut output: impl Write) {
+        while let Some(lines) = self.queue.next(INTERVAL, || self.collect()) {
+            match output.write_all(&lines).and_then(|()| output.flush()) {
+                Ok(()) => self.tell(&mut output),
+                Err(error) => self.lose(&lines, &error.to_string()),
             }
+            self.queue.written();
         }
-        drop(stop);
-        self.flush();
     }
 
-    fn flush(&self) {
-        let buffers = lock(&self.buffers).clone();
-        for buffer in &buffers {
-            let lines = std::mem::take(&mut *lock(buffer));
-            self.bring(&lines);
+    /// Everything that stands in the buffers of workers.
+    fn collect(&self) -> Vec<u8> {
+        let mut buffers = lock(&self.buffers);
+        let mut lines = Vec::new();
+        for buffer in buffers.iter() {
+            lines.append(&mut lock(buffer));
         }
-        drop(buffers);
         // A buffer whose worker has ended is held by nobody else.
-        lock(&self.buffers).retain(|buffer| Arc::strong_count(buffer) > 1 || !lock(buffer).is_empty());
-        if let Err(error) = lock(&self.output).flush() {
-            self.report(&error);
+        buffers.retain(|buffer| Arc::strong_count(buffer) > 1);
+        lines
+    }
+
+    fn queue(&self, lines: Vec<u8>, patience: Duration) {
+        if let Err(lines) = self.queue.push(lines, patience) {
+            self.lose(&lines, "the output takes nothing");
         }
     }
 
-    fn bring(&self, lines: &[u8]) {
-        if lines.is_empty() {
+    fn lose(&self, lines: &[u8], why: &str) {
+        let lost = count(lines);
+        self.lost.fetch_add(lost, Ordering::Relaxed);
+        if self.untold.fetch_add(lost, Ordering::Relaxed) > 0 || self.reporting.swap(true, Ordering::Relaxed)
+        {
             return;
         }
-        match lock(&self.output).write_all(lines) {
-            Ok(()) => self.failing.store(false, Ordering::Relaxed),
-            Err(error) => {
-                let count = lines.iter().filter(|byte| **byte == b'\n').count();
-                self.lost.fetch_add(count as u64, Ordering::Relaxed);
-                self.report(&error);
-            }
+        // SECURITY: standard error may be the very pipe that takes nothing, so nobody waits for it
+        // (an_output_that_takes_nothing_stops_nobody).
+        let (reporting, why) = (Arc::clone(&self.reporting), why.to_owned());
+        let reported = std::thread::Builder::new().name("access-log-loss".into()).spawn(move || {
+            let _ = writeln!(
+                io::stderr(),
+                "portcullis: the access log cannot be written, lines are being lost: {why}"
+            );
+            reporting.store(false, Ordering::Relaxed);
+        });
+        if reported.is_err() {
+            self.reporting.store(false, Ordering::Relaxed);
         }
     }
 
-    fn report(&self, error: &io::Error) {
-        if !self.failing.swap(true, Ordering::Relaxed) {
-            let _ = writeln!(
-                io::stderr(),
-                "portcullis: the access log cannot be written, lines are being lost: {error}"
-            );
+    /// Says in the log what is missing from it, now that the output takes lines again.
+    fn tell(&self, output: &mut impl Write) {
+        let missing = self.untold.load(Ordering::Relaxed);
+        if missing == 0 {
+            return;
+        }
+        let detail = format!("{missing} lines were lost, since the output did not take them");
+        let mut notice = Vec::new();
+        // Writing into memory cannot fail.
+        let _ = line::write_notice(unix_now(), "the access log", &detail, &mut notice);
+        if output.write_all(&notice).and_then(|()| output.flush()).is_ok() {
+            self.untold.fetch_sub(missing, Ordering::Relaxed);
         }
     }
+}
+
+fn unix_now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// The buffer that a thread keeps for one log.
@@ -163,11 +207,10 @@ thread_local! {
 
 impl RecordSink for AccessLog {
     fn notice(&self, about: &str, detail: &str) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut line = Vec::new();
         // Writing into memory cannot fail.
-        let _ = line::write_notice(now, about, detail, &mut line);
-        self.shared.bring(&line);
+        let _ = line::write_notice(unix_now(), about, detail, &mut line);
+        self.shared.queue(line, Duration::ZERO);
     }
 
     fn write(&self, record: &Record, plan: &Plan) {
@@ -190,7 +233,11 @@ impl RecordSink for AccessLog {
             if lines.len() >= FULL {
                 let full = std::mem::replace(&mut *lines, Vec::with_capacity(FULL + FULL / 8));
                 drop(lines);
-                self.shared.bring(&full);
+                let patience = match self.shared.on_full {
+                    OnFull::Wait => PATIENCE,
+                    OnFull::Drop => Duration::ZERO,
+                };
+                self.shared.queue(full, patience);
             }
         });
     }
@@ -198,12 +245,9 @@ impl RecordSink for AccessLog {
 
 impl Drop for AccessLog {
     fn drop(&mut self) {
-        *lock(&self.shared.stop) = true;
-        self.shared.stopped.notify_all();
-        if let Some(writer) = self.writer.take() {
-            let _ = writer.join();
-        }
-        self.shared.flush();
+        // SECURITY: an output that takes nothing must not keep the process from ending
+        // (an_output_that_takes_nothing_stops_nobody). Its thread ends with the process.
+        self.shared.queue.end(FAREWELL);
     }
 }
 

@@ -86,8 +86,10 @@ impl Gateway {
         let (sink, log): (Arc<dyn RecordSink>, Option<Arc<AccessLog>>) = match (self.sink, access_log) {
             (Some(sink), _) => (sink, None),
             (None, AccessLogConfig::Off) => (Arc::new(Nowhere), None),
-            (None, AccessLogConfig::Stdout) => opened(AccessLog::stdout())?,
-            (None, AccessLogConfig::File(path)) => opened(AccessLog::file(&path))?,
+            (None, AccessLogConfig::Stdout { on_full }) => opened(AccessLog::stdout(on_full.into()))?,
+            (None, AccessLogConfig::File { path, on_full }) => {
+                opened(AccessLog::file(&path, on_full.into()))?
+            }
         };
         let background = Background::start().map_err(StartError::Background)?;
         let outbound = Outbound::new(outbound, background.handle().clone());
@@ -141,7 +143,7 @@ impl Running {
         self.front.shutdown_handle()
     }
 
-    /// Waits until the last request is finished and its record is written.
+    /// Waits until the last request is finished and its record is written, unless the output of the log takes nothing.
     pub async fn finished(self) {
         self.front.finished().await;
         if let Some(log) = self.log {

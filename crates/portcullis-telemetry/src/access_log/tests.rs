@@ -1,7 +1,8 @@
 use super::*;
 use portcullis_core::*;
 use std::net::IpAddr;
-use std::sync::mpsc;
+use std::sync::{Condvar, mpsc};
+use std::time::Instant;
 
 struct World;
 
@@ -67,7 +68,7 @@ impl Write for Channel {
 #[test]
 fn every_record_of_every_thread_is_a_line() {
     let (sender, receiver) = mpsc::channel();
-    let log = Arc::new(AccessLog::to(Channel(sender)).unwrap());
+    let log = Arc::new(AccessLog::to(Channel(sender), OnFull::Wait).unwrap());
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -93,7 +94,7 @@ fn every_record_of_every_thread_is_a_line() {
 #[test]
 fn what_a_client_writes_cannot_start_a_line_or_reach_a_terminal() {
     let (sender, receiver) = mpsc::channel();
-    let log = Arc::new(AccessLog::to(Channel(sender)).unwrap());
+    let log = Arc::new(AccessLog::to(Channel(sender), OnFull::Wait).unwrap());
     let snapshot = Snapshot::new(plan(), Arc::new(World), log.clone());
     let mut recording = Recording::open(snapshot, &conn());
     recording.record_mut().host = Some(http::HeaderValue::from_bytes(b"a\tb\xe2\x80\xae\x9b").unwrap());
@@ -113,11 +114,108 @@ fn what_a_client_writes_cannot_start_a_line_or_reach_a_terminal() {
 fn a_broken_output_is_counted_and_nothing_panics() {
     let (sender, receiver) = mpsc::channel();
     drop(receiver);
-    let log = Arc::new(AccessLog::to(Channel(sender)).unwrap());
+    let log = Arc::new(AccessLog::to(Channel(sender), OnFull::Wait).unwrap());
     let snapshot = Snapshot::new(plan(), Arc::new(World), log.clone());
     for _ in 0..3 {
         Recording::open(snapshot.clone(), &conn()).close(Outcome::Aborted);
     }
-    log.flush();
+    assert!(log.flush());
     assert_eq!(log.lost(), 3);
+}
+
+/// An output that takes nothing until it is opened.
+#[derive(Clone, Default)]
+struct Blocked(Arc<(Mutex<bool>, Condvar, Mutex<Vec<u8>>)>);
+
+impl Blocked {
+    fn open(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+
+    fn lines(&self) -> Vec<serde_json::Value> {
+        let bytes = self.0.2.lock().unwrap();
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
+    }
+}
+
+impl Write for Blocked {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let open = self.0.0.lock().unwrap();
+        drop(self.0.1.wait_while(open, |open| !*open).unwrap());
+        self.0.2.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// So many records, until the log has lost some; how many, and for how long that took.
+fn records_until_lost(log: &Arc<AccessLog>) -> (u64, Duration) {
+    let begun = Instant::now();
+    let snapshot = Snapshot::new(plan(), Arc::new(World), log.clone());
+    let mut records = 0;
+    while log.lost() == 0 {
+        Recording::open(snapshot.clone(), &conn()).close(Outcome::Served);
+        records += 1;
+        assert!(records < 1_000_000, "nothing is ever lost, so nothing is bounded");
+    }
+    (records, begun.elapsed())
+}
+
+#[test]
+fn an_output_that_takes_nothing_stops_nobody() {
+    for on_full in [OnFull::Wait, OnFull::Drop] {
+        let output = Blocked::default();
+        let log = Arc::new(AccessLog::to(output.clone(), on_full).unwrap());
+        let (records, _) = records_until_lost(&log);
+        assert!(
+            records > 1000,
+            "{on_full:?}: much is kept for an output that only pauses, and it is {records}"
+        );
+        // All patience is used up: a thousand full buffers more would take a quarter of an hour with a second for each.
+        let snapshot = Snapshot::new(plan(), Arc::new(World), log.clone());
+        let begun = Instant::now();
+        for _ in 0..20_000 {
+            Recording::open(snapshot.clone(), &conn()).close(Outcome::Served);
+        }
+        log.notice("somebody", "waits for nothing either");
+        assert!(begun.elapsed() < Duration::from_secs(8), "{on_full:?}: {:?}", begun.elapsed());
+        let begun = Instant::now();
+        drop(snapshot);
+        drop(log);
+        assert!(begun.elapsed() < FAREWELL + Duration::from_secs(3), "{on_full:?}: {:?}", begun.elapsed());
+        assert!(output.lines().is_empty());
+    }
+}
+
+#[test]
+fn only_waiting_waits() {
+    let log = |on_full| Arc::new(AccessLog::to(Blocked::default(), on_full).unwrap());
+    let (_, waited) = records_until_lost(&log(OnFull::Wait));
+    assert!(waited >= PATIENCE, "{waited:?}");
+    let queue = Queue::new(10);
+    queue.push(vec![0; 10], Duration::ZERO).unwrap();
+    let begun = Instant::now();
+    assert!(queue.push(vec![0; 1], Duration::ZERO).is_err());
+    assert!(begun.elapsed() < PATIENCE);
+}
+
+#[test]
+fn what_was_lost_is_told_and_the_rest_is_there() {
+    let output = Blocked::default();
+    let log = Arc::new(AccessLog::to(output.clone(), OnFull::Drop).unwrap());
+    let (records, _) = records_until_lost(&log);
+    let lost = log.lost();
+    output.open();
+    assert!(log.flush());
+    Recording::open(Snapshot::new(plan(), Arc::new(World), log.clone()), &conn()).close(Outcome::Served);
+    drop(log);
+    let lines = output.lines();
+    let (notices, served): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.get("notice").is_some());
+    assert_eq!(served.len() as u64, records - lost + 1);
+    let told = format!("{lost} lines were lost, since the output did not take them");
+    assert_eq!(notices.iter().map(|line| line["notice"].as_str().unwrap()).collect::<Vec<_>>(), [told]);
 }

@@ -1,6 +1,7 @@
 //! Where the access log goes.
 
 use portcullis_config::{Context, Decode, Definitions, Node, Value, keyword, object};
+use portcullis_telemetry::OnFull;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -14,11 +15,33 @@ keyword! {
     }
 }
 
+keyword! {
+    /// What happens to lines for which the output is too slow.
+    pub enum OnFullConfig {
+        /// Requests wait for the output. If it takes nothing for one second, lines are dropped and counted until it does.
+        Wait = "wait",
+        /// Lines are dropped and counted at once. No request waits.
+        Drop = "drop",
+    }
+}
+
+impl From<OnFullConfig> for OnFull {
+    fn from(config: OnFullConfig) -> OnFull {
+        match config {
+            OnFullConfig::Wait => OnFull::Wait,
+            OnFullConfig::Drop => OnFull::Drop,
+        }
+    }
+}
+
 object! {
-    /// A file.
-    struct FileOutput {
-        /// The file, relative to the document's folder. Lines are appended.
-        pub file: PathBuf,
+    /// An output, and what happens when it is too slow.
+    struct OutputConfig {
+        /// The file, relative to the document's folder. Lines are appended. Default: standard output.
+        pub file: Option<PathBuf>,
+        /// What happens when lines come faster than the output takes them, or it takes none. What was lost is counted, and
+        /// told in the log when it goes on. Default: wait.
+        pub on_full: OnFullConfig = OnFullConfig::Wait,
     }
 }
 
@@ -26,9 +49,17 @@ object! {
 #[derive(Clone, Debug)]
 pub enum AccessLogConfig {
     /// To standard output.
-    Stdout,
-    /// To this file.
-    File(PathBuf),
+    Stdout {
+        /// What happens when it is too slow.
+        on_full: OnFullConfig,
+    },
+    /// To a file.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What happens when it is too slow.
+        on_full: OnFullConfig,
+    },
     /// Nowhere.
     Off,
 }
@@ -36,23 +67,27 @@ pub enum AccessLogConfig {
 impl Decode for AccessLogConfig {
     fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
         if matches!(node.value, Value::Mapping(_)) {
-            let output = FileOutput::decode(node, cx)?;
-            return Some(AccessLogConfig::File(output.file));
+            let OutputConfig { file, on_full, .. } = OutputConfig::decode(node, cx)?;
+            return Some(match file {
+                Some(path) => AccessLogConfig::File { path, on_full },
+                None => AccessLogConfig::Stdout { on_full },
+            });
         }
         Some(match Output::decode(node, cx)? {
-            Output::Stdout => AccessLogConfig::Stdout,
+            Output::Stdout => AccessLogConfig::Stdout { on_full: OnFullConfig::Wait },
             Output::InsecureOff => AccessLogConfig::Off,
         })
     }
 
     fn schema(definitions: &mut Definitions) -> serde_json::Value {
-        json!({ "anyOf": [Output::schema(definitions), FileOutput::schema(definitions)] })
+        json!({ "anyOf": [Output::schema(definitions), OutputConfig::schema(definitions)] })
     }
 
     fn written(&self) -> Option<serde_json::Value> {
         Some(match self {
-            AccessLogConfig::Stdout => json!("stdout"),
-            AccessLogConfig::File(path) => json!({ "file": path }),
+            AccessLogConfig::Stdout { on_full: OnFullConfig::Wait } => json!("stdout"),
+            AccessLogConfig::Stdout { on_full } => json!({ "on_full": on_full.as_str() }),
+            AccessLogConfig::File { path, on_full } => json!({ "file": path, "on_full": on_full.as_str() }),
             AccessLogConfig::Off => json!("insecure_off"),
         })
     }

@@ -15,7 +15,7 @@ mod route;
 mod tls;
 mod upstream;
 
-pub use access_log::AccessLogConfig;
+pub use access_log::{AccessLogConfig, OnFullConfig};
 pub use acme::{AcmeChallenge, AcmeConfig, answer_challenges};
 pub use brute_force::BruteForceConfig;
 pub use consumer::ConsumerConfig;
@@ -72,7 +72,7 @@ object! {
         /// How guessing credentials is slowed down. Default: an address may fail ten times, and then waits ever longer.
         pub brute_force: Option<BruteForceConfig>,
         /// Where the access log goes, one JSON line per request. Default: stdout.
-        pub access_log: AccessLogConfig = AccessLogConfig::Stdout,
+        pub access_log: AccessLogConfig = AccessLogConfig::Stdout { on_full: OnFullConfig::Wait },
         /// What the gateway itself may ask of other servers. Default: addresses of the public Internet alone.
         pub outbound: Option<OutboundConfig>,
         /// How many threads serve requests, at most 1024. Default: one per core.

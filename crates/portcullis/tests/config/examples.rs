@@ -378,6 +378,7 @@ request_headers:
 trusted_proxies: [10.0.0.0/8]
 access_log:
   file: access.log
+  on_full: drop
 outbound:
   allow: [10.0.0.0/8]
   ca: ca.pem

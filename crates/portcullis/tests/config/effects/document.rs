@@ -2,7 +2,7 @@
 
 use super::super::harness::{Gate, gate, get, load, request};
 use super::DocumentRow;
-use portcullis::document::AccessLogConfig;
+use portcullis::document::{AccessLogConfig, OnFullConfig};
 use portcullis_core::Code;
 use portcullis_proxy::{Listener, Target, Upstream};
 use serde_json::{Value, json};
@@ -125,13 +125,24 @@ pub(crate) const ROWS: &[DocumentRow] = &[
     }),
     ("access_log", || {
         assert!(matches!(open(&json!({ "access_log": "insecure_off" })).access_log, AccessLogConfig::Off));
-        assert!(matches!(open(&json!({ "access_log": "stdout" })).access_log, AccessLogConfig::Stdout));
+        assert!(matches!(
+            open(&json!({ "access_log": "stdout" })).access_log,
+            AccessLogConfig::Stdout { on_full: OnFullConfig::Wait }
+        ));
     }),
     ("access_log.file", || match open(&json!({ "access_log": { "file": "logs/access.log" } })).access_log {
-        AccessLogConfig::File(path) => {
+        AccessLogConfig::File { path, on_full: OnFullConfig::Wait } => {
             assert!(path.ends_with("tests/config/files/logs/access.log"), "{path:?}")
         }
-        AccessLogConfig::Stdout | AccessLogConfig::Off => panic!("not a file"),
+        other @ (AccessLogConfig::Stdout { .. } | AccessLogConfig::File { .. } | AccessLogConfig::Off) => {
+            panic!("{other:?}")
+        }
+    }),
+    ("access_log.on_full", || {
+        let to_file = open(&json!({ "access_log": { "file": "a.log", "on_full": "drop" } })).access_log;
+        assert!(matches!(to_file, AccessLogConfig::File { on_full: OnFullConfig::Drop, .. }));
+        let to_stdout = open(&json!({ "access_log": { "on_full": "drop" } })).access_log;
+        assert!(matches!(to_stdout, AccessLogConfig::Stdout { on_full: OnFullConfig::Drop }));
     }),
     ("workers", || assert_eq!(open(&json!({ "workers": 3 })).front.workers.get(), 3)),
     ("drain", || assert_eq!(open(&json!({ "drain": "7s" })).front.drain, SECONDS(7))),
