@@ -69,6 +69,17 @@ impl Claim {
         }
     }
 
+    /// A list of names: an array of strings, or one string that is one name, spaces and all. Nothing for anything else.
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Claim::Text(name) => vec![name.clone()],
+            Claim::List(_) => self.words(),
+            Claim::Null | Claim::Bool(_) | Claim::Integer(_) | Claim::Number(_) | Claim::Object(_) => {
+                Vec::new()
+            }
+        }
+    }
+
     /// A list of words: an array of strings, or one string with spaces between them, as `scope` is (RFC 6749, section
     /// 3.3). Nothing for anything else.
     pub fn words(&self) -> Vec<String> {

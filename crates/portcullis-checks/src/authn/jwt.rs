@@ -62,7 +62,7 @@ impl Method for JwtConfig {
     }
 
     fn establishes(&self) -> Establishes {
-        Establishes::Subjects
+        Establishes::Subjects { issuer: self.issuer.issuer.value.clone(), roles_prefix: self.token.prefix() }
     }
 
     fn is_authorization(&self) -> bool {

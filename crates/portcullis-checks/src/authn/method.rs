@@ -57,14 +57,19 @@ pub trait Declared: Method + DecodeFields + 'static {
 }
 
 /// Whom a method establishes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Establishes {
     /// Consumers that the configuration names.
     Consumers,
     /// Consumers without a name and without roles.
     Unnamed,
     /// Subjects, whom only an issuer knows.
-    Subjects,
+    Subjects {
+        /// The issuer, in the configuration's word for it.
+        issuer: String,
+        /// What stands before each role that it gives. May be empty.
+        roles_prefix: String,
+    },
 }
 
 /// A method that was compiled: a check, or an issuer for the one check of all tokens.

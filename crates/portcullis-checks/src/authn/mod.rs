@@ -203,8 +203,22 @@ impl AuthenticationConfig {
         self.methods.iter().try_fold(false, |any, method| match method.establishes() {
             Establishes::Consumers => Some(true),
             Establishes::Unnamed => Some(any),
-            Establishes::Subjects => None,
+            Establishes::Subjects { .. } => None,
         })
+    }
+
+    /// Two issuers of which either is enough and each can give the roles of the other.
+    pub fn shared_roles(&self) -> Option<(String, String)> {
+        let mut before: Vec<(String, String)> = Vec::new();
+        for method in self.methods.iter().filter(|_| self.needed == Needed::Any) {
+            let Establishes::Subjects { issuer, roles_prefix } = method.establishes() else { continue };
+            let shared = before.iter().find(|(other, prefix)| *other != issuer && *prefix == roles_prefix);
+            if let Some((other, _)) = shared {
+                return Some((other.clone(), issuer));
+            }
+            before.push((issuer, roles_prefix));
+        }
+        None
     }
 }
 

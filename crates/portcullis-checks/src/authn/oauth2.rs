@@ -8,6 +8,7 @@ use super::method::{Compiled, Declared, Establishes, Method};
 use super::token_config::{TokenConfig, url};
 use super::token_schemes::TokenSchemes;
 use crate::build::Build;
+use crate::reason::Reason;
 use crate::token::introspection::Introspector;
 use crate::token::issuer::{Issuer, KeySource};
 use crate::token::rules::Profile;
@@ -33,6 +34,9 @@ object! {
         /// How long what the server said of an opaque token is believed, and so how long a revoked one still passes at
         /// most. Default: 30s.
         pub introspection_lifetime: Duration = Duration::from_secs(30),
+        /// Why an answer about an opaque token is accepted that does not say what kind of token it is (`token_type`, RFC
+        /// 7662, section 2.2). A refresh token may then pass as an access token. Default: such an answer is refused.
+        pub untyped_introspection: Option<Spanned<Reason>>,
     }
 }
 
@@ -69,7 +73,12 @@ impl Method for OAuth2Config {
     }
 
     fn establishes(&self) -> Establishes {
-        Establishes::Subjects
+        let OAuth2ServerConfig { issuer, token_url, .. } = &self.server;
+        let issuer = issuer.as_ref().or(token_url.as_ref());
+        Establishes::Subjects {
+            issuer: issuer.map_or_else(String::new, |issuer| issuer.value.clone()),
+            roles_prefix: self.token.prefix(),
+        }
     }
 
     fn is_authorization(&self) -> bool {
@@ -165,6 +174,7 @@ impl OAuth2Config {
                 client.value.clone(),
                 secret.value.clone(),
                 self.server.introspection_lifetime,
+                self.server.untyped_introspection.is_some(),
             ))),
             (Some(Spanned { span, .. }), None) | (None, Some(Spanned { span, .. })) => {
                 cx.error("config.client_id", *span, "a client has both a name and a secret")

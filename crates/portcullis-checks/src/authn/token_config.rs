@@ -8,7 +8,7 @@ use crate::token::dpop::Nonces;
 use crate::token::issuer::Refresh;
 use crate::token::keys;
 use crate::token::metadata;
-use crate::token::rules::{Profile, Rules};
+use crate::token::rules::{Profile, RoleRules, Rules};
 use http::Uri;
 use portcullis_config::{ByteSize, Context, OneOrMany, Secret, Span, Spanned, keyword, object};
 use portcullis_core::ClaimPath;
@@ -69,6 +69,11 @@ object! {
         pub max_age: Option<Duration>,
         /// The claim that holds the roles, a path such as `realm_access.roles`, or a URL. Default: roles.
         pub roles_claim: Spanned<String> = Spanned::nowhere("roles".to_owned()),
+        /// What separates several roles in a claim that is one string, such as `,`. Default: a string is one role.
+        pub roles_separator: Option<Spanned<String>>,
+        /// What is put before each role of this issuer, such as `partner:`. If a route accepts several issuers, each can give the
+        /// other's roles unless they have different prefixes: `roles_allowed: [admin, "partner:admin"]`. Default: nothing.
+        pub roles_prefix: Option<Spanned<String>>,
         /// The claim that holds the scopes. Default: scope, or else scp.
         pub scopes_claim: Option<Spanned<String>>,
         /// The longest token; a longer one is refused unread. Default: 8KiB.
@@ -137,7 +142,45 @@ pub(super) fn claim_path(text: &Spanned<String>, cx: &mut Context) -> Option<Cla
     path
 }
 
+/// Which roles an issuer gives.
+pub(super) fn role_rules(
+    claim: &Spanned<String>,
+    separator: Option<&Spanned<String>>,
+    prefix: Option<&Spanned<String>>,
+    cx: &mut Context,
+) -> Option<RoleRules> {
+    let claim = claim_path(claim, cx);
+    let mut complete = true;
+    if let Some(separator) = separator.filter(|separator| separator.value.is_empty()) {
+        cx.error("config.roles_separator", separator.span, "nothing separates roles here")
+            .help("write what stands between two roles, such as `,`, or leave the key out");
+        complete = false;
+    }
+    let visible = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+    if let Some(prefix) = prefix.filter(|prefix| prefix.value.is_empty() || !visible(&prefix.value)) {
+        cx.error(
+            "config.role_name",
+            prefix.span,
+            "a role is made of visible ASCII characters without commas, and so is what stands before one",
+        )
+        .help("write a prefix such as `partner:`, or leave the key out");
+        complete = false;
+    }
+    let text = |given: Option<&Spanned<String>>| given.map(|given| given.value.clone());
+    let claim = claim?;
+    complete.then(|| RoleRules {
+        claim,
+        separator: text(separator),
+        prefix: text(prefix).unwrap_or_default(),
+    })
+}
+
 impl TokenConfig {
+    /// What stands before each role; may be empty.
+    pub fn prefix(&self) -> String {
+        self.roles_prefix.as_ref().map_or_else(String::new, |prefix| prefix.value.clone())
+    }
+
     /// The security schemes that are said to mean its tokens.
     pub fn scheme_names(&self) -> Option<Vec<String>> {
         self.openapi_schemes.as_ref().map(|names| names.value.0.clone())
@@ -147,7 +190,8 @@ impl TokenConfig {
     pub fn compile(&self, secret: bool, build: &Build, cx: &mut Context) -> Option<TokenOptions> {
         let audience = self.audience(cx);
         let algorithms = self.algorithms(secret, cx);
-        let roles = claim_path(&self.roles_claim, cx);
+        let roles =
+            role_rules(&self.roles_claim, self.roles_separator.as_ref(), self.roles_prefix.as_ref(), cx);
         let scopes = match &self.scopes_claim {
             None => Some(None),
             Some(path) => claim_path(path, cx).map(Some),

@@ -5,7 +5,7 @@
 
 use super::cache::TokenDigest;
 use super::json;
-use super::rules::{Binding, Rules};
+use super::rules::{Binding, Purpose, Rules};
 use crate::flights::Flights;
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
@@ -44,6 +44,8 @@ pub struct Introspector {
     secret: Secret,
     /// How long an answer may be used.
     lifetime: Duration,
+    /// Whether an answer without a type is accepted.
+    untyped: bool,
     flights: Flights<TokenDigest, Answer>,
     /// Tokens that are not active, and until when that is believed, on the clock that never goes back.
     inactive: Mutex<Cache<TokenDigest, Duration>>,
@@ -51,9 +53,10 @@ pub struct Introspector {
 
 impl Introspector {
     /// One that authenticates as this client (RFC 6749, section 2.3.1).
-    pub fn new(client: String, secret: Secret, lifetime: Duration) -> Introspector {
+    /// `untyped` accepts answers that do not say what kind of token it is.
+    pub fn new(client: String, secret: Secret, lifetime: Duration, untyped: bool) -> Introspector {
         let inactive = Mutex::new(Cache::new(MAX_INACTIVE));
-        Introspector { client, secret, lifetime, flights: Flights::new(MAX_FLIGHTS), inactive }
+        Introspector { client, secret, lifetime, untyped, flights: Flights::new(MAX_FLIGHTS), inactive }
     }
 
     fn remembered<T>(&self, work: impl FnOnce(&mut Cache<TokenDigest, Duration>) -> T) -> T {
@@ -113,27 +116,41 @@ impl Introspector {
                 return Err(fault("the answer does not say whether the token is active".into()));
             }
         }
-        // SECURITY: servers answer for refresh tokens as well, with no type or another one where they are careful
-        // (tests/tokens/attacks.rs).
-        let kind = claims.member("token_type");
-        let sent = |kind: &Claim| {
-            kind.as_text().is_some_and(|kind| {
-                ["bearer", "dpop", "access_token"].iter().any(|sent| kind.eq_ignore_ascii_case(sent))
-            })
-        };
-        if kind.is_some_and(|kind| !sent(kind)) {
-            return Err(Denial::new(
-                Code::TokenType,
-                "the authorization server says that it is no access token",
-            ));
-        }
+        let purpose = self.purpose(&claims)?;
         let now = effects.now().unix;
-        let judged = rules.judge(issuer, self.completed(claims, issuer, now), now)?;
+        let judged = rules.judge(issuer, self.completed(claims, issuer, now), purpose, now)?;
         Ok(Outcome {
             subject: Arc::new(judged.subject),
             until: judged.expires.min(now.saturating_add(self.lifetime)),
             binding: judged.binding,
         })
+    }
+
+    /// What the server says of the token's kind.
+    // SECURITY: servers answer for refresh tokens as well, with no type or another one where they are careful, so an answer
+    // that says nothing is no word for an access token (tests/tokens/attacks.rs).
+    fn purpose(&self, claims: &Claim) -> Result<Purpose, Denial> {
+        let says = |name: &str, kinds: &[&str]| {
+            let said = claims.member(name).and_then(Claim::as_text);
+            said.is_some_and(|said| kinds.iter().any(|kind| said.eq_ignore_ascii_case(kind)))
+        };
+        let refused = |detail| Err(Denial::new(Code::TokenType, detail));
+        if claims.member("token_type").is_some() {
+            return match says("token_type", &["bearer", "dpop", "access_token"]) {
+                true => Ok(Purpose::Access),
+                false => refused("the authorization server says that it is no access token"),
+            };
+        }
+        if says("token_use", &["access", "access_token"]) || says("typ", &["bearer", "dpop", "at+jwt"]) {
+            return Ok(Purpose::Access);
+        }
+        match self.untyped {
+            true => Ok(Purpose::Unsaid),
+            false => refused(
+                "the authorization server's answer has no token_type, so it may be a refresh token; \
+                 `untyped_introspection` accepts it",
+            ),
+        }
     }
 
     /// The answer with what it may leave out: the issuer, which is whom we asked, and an end, which is when we ask again.

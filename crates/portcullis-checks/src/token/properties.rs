@@ -2,7 +2,7 @@
 
 use super::jws::Jws;
 use super::keys::{self, KeySet, VerificationKey};
-use super::rules::{Profile, Rules};
+use super::rules::{Profile, Purpose, RoleRules, Rules};
 use super::{json, metadata};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64ct::{Base64UrlUnpadded, Encoding};
@@ -16,7 +16,7 @@ fn rules(profile: Profile) -> Rules {
         profile,
         leeway: Duration::from_secs(30),
         max_age: Some(Duration::from_secs(60)),
-        roles: ClaimPath::new(["roles"]),
+        roles: RoleRules::plain(ClaimPath::new(["roles"])),
         scopes: None,
     }
 }
@@ -108,7 +108,7 @@ proptest! {
                 let _ = VerificationKey::of_jwk(&claim, &keys::asymmetric());
                 let _ = keys::thumbprint(&claim);
                 for profile in [Profile::Any, Profile::Access, Profile::AccessToken] {
-                    let _ = rules(profile).judge("https://issuer.example", claim.clone(), Duration::from_secs(1_000_000));
+                    let _ = rules(profile).judge("https://issuer.example", claim.clone(), Purpose::Unsaid, Duration::from_secs(1_000_000));
                 }
             }
         }

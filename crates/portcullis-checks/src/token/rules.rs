@@ -25,10 +25,62 @@ pub struct Rules {
     pub leeway: Duration,
     /// How long ago a token may have been issued, whatever its `exp`.
     pub max_age: Option<Duration>,
-    /// Where the roles stand.
-    pub roles: ClaimPath,
+    /// What its roles are.
+    pub roles: RoleRules,
     /// Where the scopes stand; by default `scope`, or else `scp`.
     pub scopes: Option<ClaimPath>,
+}
+
+/// Which roles an issuer gives, and what they are called here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleRules {
+    /// The claim that holds them.
+    pub claim: ClaimPath,
+    /// What stands between the roles of a string. `None`: a string is one role.
+    pub separator: Option<String>,
+    /// What stands before each of them here, so that those of another issuer are not the same. May be empty.
+    pub prefix: String,
+}
+
+impl RoleRules {
+    /// The roles that stand in this claim, as they are.
+    pub fn plain(claim: ClaimPath) -> RoleRules {
+        RoleRules { claim, separator: None, prefix: String::new() }
+    }
+
+    /// The roles of somebody of whom the issuer says this.
+    pub fn of(&self, claims: &Claim) -> Vec<String> {
+        let Some(found) = claims.at(&self.claim) else { return Vec::new() };
+        // SECURITY: only scopes are words by their standard; a role can have a space in it
+        // (a_role_with_a_space_is_one_role).
+        let mut names = match (found, &self.separator) {
+            (Claim::Text(text), Some(separator)) => {
+                text.split(separator.as_str()).map(|name| name.trim().to_owned()).collect()
+            }
+            (_, None) | (_, Some(_)) => found.names(),
+        };
+        names.retain(|name| !name.trim().is_empty());
+        if !self.prefix.is_empty() {
+            names.iter_mut().for_each(|name| name.insert_str(0, &self.prefix));
+        }
+        names
+    }
+}
+
+/// What is known of a token's purpose beside what its claims say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// It is an access token, by its `typ` or by its authorization server's word.
+    Access,
+    /// Nothing.
+    Unsaid,
+}
+
+impl Purpose {
+    /// What the `typ` of a signed token says (RFC 9068, section 2.1).
+    pub fn of_type(typ: Option<&str>) -> Purpose {
+        if typ == Some("at+jwt") { Purpose::Access } else { Purpose::Unsaid }
+    }
 }
 
 /// How a token is bound to its sender (RFC 7800, section 3.1).
@@ -85,15 +137,34 @@ fn name<'a>(object: &'a Claim, member: &str) -> Result<Option<&'a str>, Denial> 
 
 /// Whether the claims are those of a token that a client must keep for itself: an identity token has a digest of what it
 /// was given out with (OpenID Connect Core, section 3.3.2.11), a logout token has events (Back-Channel Logout, section
-/// 2.4), Keycloak says the kind of every token as `typ`, and others as `token_use`.
-fn is_for_a_client(object: &Claim) -> bool {
+/// 2.4), Keycloak says the kind of every token as `typ`, and others as `token_use`, `token_type` or `type`. An identity
+/// token of the authorization code flow often has nothing but the `nonce` of its login (OpenID Connect Core, section 2),
+/// which an access token does not have unless it says that it is one, or what it may be used for.
+fn is_for_a_client(object: &Claim, purpose: Purpose) -> bool {
+    const KINDS: [&str; 9] = [
+        "id_token",
+        "refresh",
+        "refresh_token",
+        "offline",
+        "logout",
+        "logout_token",
+        "serialized-id",
+        "registrationaccesstoken",
+        "initialaccesstoken",
+    ];
     let says = |name: &str, kinds: &[&str]| {
         let said = object.member(name).and_then(Claim::as_text);
         said.is_some_and(|said| kinds.iter().any(|kind| said.eq_ignore_ascii_case(kind)))
     };
-    ["at_hash", "c_hash", "s_hash", "events"].iter().any(|name| object.member(name).is_some())
-        || says("typ", &["ID", "Refresh", "Offline", "Logout"])
-        || says("token_use", &["id", "refresh", "refresh_token"])
+    let has = |name: &&str| object.member(name).is_some();
+    let answers_a_login = has(&"nonce")
+        && purpose == Purpose::Unsaid
+        && !says("typ", &["Bearer", "DPoP", "at+jwt"])
+        && !["scope", "scp"].iter().any(has);
+    ["at_hash", "c_hash", "s_hash", "events"].iter().any(has)
+        || answers_a_login
+        || ["typ", "token_use", "token_type", "type"].iter().any(|name| says(name, &KINDS))
+        || ["typ", "token_use", "token_type"].iter().any(|name| says(name, &["id"]))
 }
 
 impl Rules {
@@ -115,7 +186,13 @@ impl Rules {
     ///
     /// # Errors
     /// The codes of tokens; each names the claim.
-    pub fn judge(&self, issuer: &str, claims_of: Claim, now: Duration) -> Result<Judged, Denial> {
+    pub fn judge(
+        &self,
+        issuer: &str,
+        claims_of: Claim,
+        purpose: Purpose,
+        now: Duration,
+    ) -> Result<Judged, Denial> {
         let object = &claims_of;
         // SECURITY: exactly this string; a list, or another spelling of the same URL, is another issuer
         // (each_claim_is_judged).
@@ -143,7 +220,7 @@ impl Rules {
         self.judge_audience(object)?;
         // SECURITY: an identity token is signed with the same keys, and every client has one of each user
         // (tests/tokens/attacks.rs).
-        if self.profile != Profile::Any && is_for_a_client(object) {
+        if self.profile != Profile::Any && is_for_a_client(object, purpose) {
             return Err(Denial::new(Code::TokenType, "it is for a client and not for an API, by its claims"));
         }
         if self.profile == Profile::AccessToken
@@ -159,7 +236,7 @@ impl Rules {
         let subject_name =
             name(object, "sub")?.or(client).ok_or_else(|| claims("it has neither sub nor client_id"))?;
         let client = client.map(str::to_owned);
-        let roles = object.at(&self.roles).map(Claim::words).unwrap_or_default();
+        let roles = self.roles.of(object);
         let scopes = match &self.scopes {
             Some(path) => object.at(path),
             None => object.member("scope").or_else(|| object.member("scp")),
@@ -237,14 +314,18 @@ mod tests {
             profile: Profile::Any,
             leeway: Duration::from_secs(30),
             max_age: None,
-            roles: ClaimPath::parse("roles").unwrap(),
+            roles: RoleRules::plain(ClaimPath::parse("roles").unwrap()),
             scopes: None,
         }
     }
 
     fn judge(rules: &Rules, claims: &str) -> Result<Judged, Code> {
+        judge_as(rules, claims, Purpose::Unsaid)
+    }
+
+    fn judge_as(rules: &Rules, claims: &str, purpose: Purpose) -> Result<Judged, Code> {
         let claims = json::object(claims.as_bytes()).unwrap();
-        rules.judge("https://issuer.example", claims, NOW).map_err(|denial| denial.code())
+        rules.judge("https://issuer.example", claims, purpose, NOW).map_err(|denial| denial.code())
     }
 
     const GOOD: &str = r#"{"iss":"https://issuer.example","sub":"alice","aud":"api","exp":1000100,"scope":"a b","roles":["user"]}"#;
@@ -305,11 +386,57 @@ mod tests {
             r#""typ":"ID""#,
             r#""typ":"refresh""#,
             r#""token_use":"id""#,
+            r#""token_use":"id_token""#,
+            r#""token_type":"refresh""#,
+            r#""type":"refresh""#,
+            r#""typ":"Serialized-ID""#,
+            r#""typ":"RegistrationAccessToken""#,
         ] {
             let claims = GOOD.replacen('{', &format!("{{{more},"), 1);
             assert_eq!(judge(&rules, &claims).map(|_| ()), Err(Code::TokenType), "{more}");
         }
         assert!(judge(&rules, &GOOD.replacen('{', r#"{"typ":"Bearer","#, 1)).is_ok());
+        // What an API calls a type of its own is not a kind of token.
+        assert!(judge(&rules, &GOOD.replacen('{', r#"{"type":"id","#, 1)).is_ok());
+    }
+
+    #[test]
+    fn a_token_that_answers_a_login_is_no_access_token() {
+        let rules = Rules { profile: Profile::Access, ..rules() };
+        let id = GOOD.replace(r#""scope":"a b","#, r#""nonce":"n","#);
+        assert_eq!(judge(&rules, &id).map(|_| ()), Err(Code::TokenType));
+        let with = |more: &str| id.replacen('{', &format!("{{{more},"), 1);
+        // Nothing else that an identity token has makes it one for an API.
+        for more in [r#""auth_time":1"#, r#""azp":"api""#, r#""typ":"JWT""#, r#""client_id":"api""#] {
+            assert_eq!(judge(&rules, &with(more)).map(|_| ()), Err(Code::TokenType), "{more}");
+        }
+        // Older releases of Keycloak put the nonce into access tokens, and other servers do beside a scope.
+        for more in [r#""typ":"Bearer""#, r#""typ":"DPoP""#, r#""scope":"openid""#, r#""scp":["a"]"#] {
+            assert!(judge(&rules, &with(more)).is_ok(), "{more}");
+        }
+        assert!(judge_as(&rules, &id, Purpose::Access).is_ok(), "its header or its server says so");
+        assert!(judge(&Rules { profile: Profile::Any, ..rules }, &id).is_ok());
+    }
+
+    #[test]
+    fn a_role_with_a_space_is_one_role() {
+        let claims = |roles: &str| json::object(format!(r#"{{"roles":{roles}}}"#).as_bytes()).unwrap();
+        let plain = RoleRules::plain(ClaimPath::parse("roles").unwrap());
+        let by = |separator: &str| RoleRules { separator: Some(separator.into()), ..plain.clone() };
+        let none: [&str; 0] = [];
+        assert_eq!(plain.of(&claims(r#""billing admin""#)), ["billing admin"]);
+        assert_eq!(plain.of(&claims(r#""admin""#)), ["admin"]);
+        assert_eq!(plain.of(&claims(r#""admin,user""#)), ["admin,user"]);
+        assert_eq!(plain.of(&claims(r#"["billing admin","user"]"#)), ["billing admin", "user"]);
+        assert_eq!(plain.of(&claims(r#""""#)), none);
+        assert_eq!(plain.of(&claims(r#"" ""#)), none);
+        assert_eq!(plain.of(&claims(r#"{"admin":true}"#)), none);
+        assert_eq!(plain.of(&claims(r#"["admin",1]"#)), none);
+        assert_eq!(by(" ").of(&claims(r#""billing  admin""#)), ["billing", "admin"]);
+        assert_eq!(by(",").of(&claims(r#""billing admin, user,""#)), ["billing admin", "user"]);
+        assert_eq!(by(",").of(&claims(r#"["a,b"]"#)), ["a,b"], "what is a list is not split");
+        let prefixed = RoleRules { prefix: "partner:".into(), ..plain };
+        assert_eq!(prefixed.of(&claims(r#"["admin"]"#)), ["partner:admin"]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub(super) fn roles(
     build: &Build,
     cx: &mut Context,
 ) {
+    shared_roles(own, under, cx);
     let Some(authorization) = own.and_then(|security| security.authorization.as_ref()) else { return };
     let knows = own.and_then(SecurityConfig::knows_consumers);
     match knows.or_else(|| under.and_then(SecurityConfig::knows_consumers)) {
@@ -25,6 +26,31 @@ pub(super) fn roles(
             .help("list the keys under `consumers`, each with its roles");
         }
         None => {}
+    }
+}
+
+/// Warns where two issuers give the roles that are asked for, without a word on whose are meant.
+fn shared_roles(own: Option<&SecurityConfig>, under: Option<&SecurityConfig>, cx: &mut Context) {
+    let authentication = |security: &SecurityConfig| security.authentication.clone();
+    let roles = |security: &SecurityConfig| {
+        security.authorization.as_ref().and_then(|authorization| authorization.roles_allowed.clone())
+    };
+    let says = own.is_some_and(|own| authentication(own).is_some() || own.authorization.is_some());
+    let asked = match own.and_then(|own| own.authorization.as_ref()) {
+        Some(_) => own.and_then(roles),
+        None => under.and_then(roles),
+    };
+    let methods = own.and_then(authentication).or_else(|| under.and_then(authentication));
+    // What a section inherits as a whole was warned of there.
+    if let (true, Some(asked), Some(methods)) = (says, asked, methods)
+        && let Some((one, other)) = methods.shared_roles()
+    {
+        cx.warning(
+            "config.shared_roles",
+            asked.span,
+            format!("`{one}` and `{other}` can both give these roles, each to its own users"),
+        )
+        .help("give one of the two methods a `roles_prefix`, such as `partner:`, and list the roles that you mean, such as `partner:admin`");
     }
 }
 

@@ -169,6 +169,8 @@ profile: access_token
 leeway: 10s
 max_age: 1h
 roles_claim: realm_access.roles
+roles_separator: ','
+roles_prefix: 'partner:'
 scopes_claim: permissions
 openapi_schemes: [staff]
 max_token_size: 4KiB
@@ -227,6 +229,7 @@ client_id: gate
 client_secret:
   env: TOKEN_SECRET
 introspection_lifetime: 10s
+untyped_introspection: the server gives out no refresh tokens
 audience: orders
 ",
     "
@@ -544,6 +547,8 @@ session_secret:
   env: TOKEN_SECRET
 scopes: [profile, offline_access]
 roles_claim: realm_access.roles
+roles_separator: ','
+roles_prefix: 'login:'
 claims: [email, tenant.name]
 session_lifetime: 8h
 idle_timeout: 30m

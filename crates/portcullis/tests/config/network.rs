@@ -24,6 +24,8 @@ use std::time::Duration;
 pub(crate) const ISSUER: &str = "https://auth.example.com";
 /// The opaque token that it knows.
 pub(crate) const OPAQUE: &str = "opaque-0123456789";
+/// Another one, of which it does not say what kind of token it is.
+pub(crate) const UNTYPED: &str = "untyped-0123456789";
 /// The token that it gives the gateway.
 pub(crate) const GRANTED: &str = "granted-0123456789";
 
@@ -76,6 +78,9 @@ impl Network {
     fn answer(&self, fetch: &Fetch) -> Option<Value> {
         let introspected = |body: &[u8]| match String::from_utf8_lossy(body).contains(OPAQUE) {
             true => {
+                json!({ "active": true, "token_type": "Bearer", "sub": "alice", "client_id": "app", "aud": "api", "roles": ["user"] })
+            }
+            false if String::from_utf8_lossy(body).contains(UNTYPED) => {
                 json!({ "active": true, "sub": "alice", "client_id": "app", "aud": "api", "roles": ["user"] })
             }
             false => json!({ "active": false }),

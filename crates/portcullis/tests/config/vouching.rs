@@ -172,3 +172,114 @@ fn a_credential_is_kept_for_the_method_that_took_it() {
     assert!(!kept(&observed, &[("authorization", "Bearer made.up.token")]));
     assert!(kept(&observed, &[("authorization", &token)]));
 }
+
+/// Which codes are said of a document that loads.
+fn warned(document: &Value) -> Vec<String> {
+    let loaded = load(&document.to_string());
+    let said = loaded.json();
+    let codes = said.as_array().unwrap().iter().map(|said| said["code"].as_str().unwrap().to_owned());
+    let codes = codes.collect();
+    assert!(loaded.blueprint().is_some(), "{said}");
+    codes
+}
+
+#[test]
+fn a_role_of_one_issuer_is_not_the_others_role_without_a_word() {
+    let secured = |authentication: Value| {
+        document(json!({
+            "security": {
+                "authentication": authentication,
+                "authorization": { "roles_allowed": ["admin", "partner:admin"] },
+            },
+        }))
+    };
+    let any = |staff: Value, partner: Value| json!({ "any": [jwt(ISSUER, staff), jwt(PARTNER, partner)] });
+    let prefix = |prefix: &str| json!({ "roles_prefix": prefix });
+    let shared =
+        |authentication: Value| warned(&secured(authentication)).contains(&"config.shared_roles".to_owned());
+    assert!(shared(any(json!({}), json!({}))));
+    assert!(shared(any(prefix("x:"), prefix("x:"))));
+    assert!(!shared(any(json!({}), prefix("partner:"))));
+    assert!(
+        !shared(json!({ "any": [jwt(ISSUER, json!({})), jwt(ISSUER, json!({ "audience": "b" }))] })),
+        "one issuer"
+    );
+    assert!(
+        !shared(json!({ "any": [jwt(ISSUER, json!({})), key("x-one")] })),
+        "a consumer's roles are the operator's"
+    );
+    // What the gateway says for all, and what a route adds to it.
+    let mut inherited = secured(any(json!({}), json!({})));
+    let authentication = inherited["routes"][0]["security"]["authentication"].take();
+    inherited["routes"][0]["security"].as_object_mut().unwrap().remove("authentication");
+    inherited["security"] = json!({ "authentication": authentication });
+    assert!(warned(&inherited).contains(&"config.shared_roles".to_owned()));
+
+    let gate = gate(&secured(any(json!({}), prefix("partner:"))).to_string());
+    let roles = |issuer: &str, role: &str| {
+        let token = bearer(json!({ "iss": issuer, "roles": [role] }));
+        let answer = gate.send(request("GET", "/a", &[("authorization", &token)]));
+        answer.shaped.map(|shaped| shaped.headers["x-consumer-roles"].to_str().unwrap().to_owned())
+    };
+    assert_eq!(roles(ISSUER, "admin").as_deref(), Some("admin"));
+    assert_eq!(roles(PARTNER, "admin").as_deref(), Some("partner:admin"));
+    assert_eq!(roles(PARTNER, "partner:admin"), None);
+    assert_eq!(roles(PARTNER, "reader"), None);
+}
+
+/// The forms of well-known guides, in every combination and under every spelling, load with warnings at most.
+#[test]
+fn every_combination_of_the_pasted_forms_loads() {
+    let methods = [
+        json!({ "type": "OAuth2", "token_url": "https://auth.example.com/token" }),
+        json!({ "type": "OAuth2", "tokenUrl": "https://auth.example.com/oauth/token" }),
+        json!({ "type": "APIKey", "headerName": "X-API-Key", "validKeys": ["0123456789abcdef"] }),
+        json!({ "type": "APIKey", "header_name": "X-API-Key", "valid_keys": ["0123456789abcdef", "fedcba9876543210"] }),
+        json!({ "type": "APIKey", "headerName": "Authorization", "validKeys": ["key1"] }),
+    ];
+    let several = |one: &Value, other: &Value, how: &str| json!({ how: [one.clone(), other.clone()] });
+    let mut authentications: Vec<Value> = methods.to_vec();
+    for (one, other) in [(0, 2), (2, 0), (1, 3), (0, 1), (2, 3)] {
+        authentications.push(several(&methods[one], &methods[other], "any"));
+    }
+    authentications.push(several(&methods[0], &methods[2], "all"));
+    let authorizations = [
+        None,
+        Some(json!({ "roles_allowed": ["admin"] })),
+        Some(json!({ "rolesAllowed": ["admin", "user"] })),
+    ];
+    let limits = [
+        None,
+        Some(json!({ "max_requests": 100, "per_minute": true })),
+        Some(json!({ "maxRequests": 100, "perMinute": true })),
+        Some(json!([{ "max_requests": 10, "per_minute": true }, { "max_requests": 100, "per_hour": true }])),
+    ];
+    let mut tried = 0;
+    for authentication in &authentications {
+        for authorization in &authorizations {
+            for limit in &limits {
+                for (limits, for_all) in
+                    [("rate_limiting", true), ("rateLimiting", false), ("rate_limit", true)]
+                {
+                    let mut security = json!({ "authentication": authentication });
+                    if let Some(authorization) = authorization {
+                        security["authorization"] = authorization.clone();
+                    }
+                    if let Some(limit) = limit {
+                        security[limits] = limit.clone();
+                    }
+                    let mut document = document(json!({}));
+                    document["consumers"] = json!([]);
+                    match for_all {
+                        true => document["security"] = security,
+                        false => document["routes"][0]["security"] = security,
+                    }
+                    let loaded = load(&document.to_string());
+                    assert!(loaded.blueprint().is_some(), "{}\n{document}", loaded.json());
+                    tried += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(tried, 11 * 3 * 4 * 3);
+}

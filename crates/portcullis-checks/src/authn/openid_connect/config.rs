@@ -12,7 +12,7 @@ use super::session::SessionRules;
 use super::{Login, OpenIdConnect, Paths};
 use crate::authn::api_key::parameter_name;
 use crate::authn::method::{Compiled, Declared, Establishes, Method};
-use crate::authn::token_config::{claim_path, url};
+use crate::authn::token_config::{claim_path, role_rules, url};
 use crate::build::Build;
 use crate::token::introspection::basic;
 use crate::token::issuer::{Issuer, KeySource, Refresh};
@@ -56,6 +56,11 @@ object! {
         pub scopes: Spanned<Vec<String>> = Spanned::nowhere(Vec::new()),
         /// The claim of the ID token that holds the roles, a path such as `realm_access.roles`, or a URL. Default: roles.
         pub roles_claim: Spanned<String> = Spanned::nowhere("roles".to_owned()),
+        /// What separates several roles in a claim that is one string, such as `,`. Default: a string is one role.
+        pub roles_separator: Option<Spanned<String>>,
+        /// What is put before each role of this issuer, such as `partner:`. If a route accepts several issuers, each can give the
+        /// other's roles unless they have different prefixes: `roles_allowed: [admin, "partner:admin"]`. Default: nothing.
+        pub roles_prefix: Option<Spanned<String>>,
         /// More claims of the ID token that are kept, for conditions and upstreams. Each takes room in the cookie, which
         /// holds about 2900 characters in all. Default: none.
         pub claims: Vec<Spanned<String>> = Vec::new(),
@@ -93,7 +98,10 @@ impl Method for OpenIdConnectConfig {
     }
 
     fn establishes(&self) -> Establishes {
-        Establishes::Subjects
+        Establishes::Subjects {
+            issuer: self.issuer.value.clone(),
+            roles_prefix: self.roles_prefix.as_ref().map_or_else(String::new, |prefix| prefix.value.clone()),
+        }
     }
 
     fn is_authorization(&self) -> bool {
@@ -233,7 +241,8 @@ impl OpenIdConnectConfig {
     }
 
     fn session_rules(&self, cx: &mut Context) -> Option<SessionRules> {
-        let roles = claim_path(&self.roles_claim, cx);
+        let roles =
+            role_rules(&self.roles_claim, self.roles_separator.as_ref(), self.roles_prefix.as_ref(), cx);
         let claims: Vec<_> = self.claims.iter().map(|path| claim_path(path, cx)).collect();
         let (lifetime, idle) = (self.session_lifetime, self.idle_timeout);
         let mut complete = true;
@@ -295,9 +304,12 @@ impl OpenIdConnectConfig {
             &self.logout_path,
             &self.logged_out_path,
         ];
+        let optional = [&self.roles_separator, &self.roles_prefix]
+            .map(|text| text.as_ref().map_or("", |text| text.value.as_str()));
         let secrets = std::iter::once(&self.client_secret).chain(&self.session_secret.value.0);
         let lists = [
             texts.iter().map(|text| text.value.as_str()).collect::<Vec<_>>(),
+            optional.to_vec(),
             secrets.map(Secret::expose).collect(),
             self.scopes.value.iter().map(String::as_str).collect(),
             self.claims.iter().map(|claim| claim.value.as_str()).collect(),

@@ -7,7 +7,7 @@
 use crate::token::algorithm::Algorithm;
 use crate::token::issuer::{Issuer, Loaded};
 use crate::token::jws::{self, Jws};
-use crate::token::rules::Rules;
+use crate::token::rules::{Purpose, Rules};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{self, SHA256, SHA384, SHA512};
 use portcullis_core::{Claim, Code, Denial, Effects};
@@ -73,7 +73,7 @@ fn judge(jws: Jws<'_>, issuer: &str, expected: &Expected<'_>, now: Duration) -> 
     if !matches!(jws.typ.as_deref(), None | Some("jwt")) {
         return Err(Denial::new(Code::TokenType, "it is for another purpose, by its typ"));
     }
-    let judged = expected.rules.judge(issuer, jws.claims, now)?;
+    let judged = expected.rules.judge(issuer, jws.claims, Purpose::Unsaid, now)?;
     if judged.binding.is_bound() {
         return Err(Denial::new(Code::TokenBinding, "an ID token that is bound to somebody"));
     }
@@ -122,7 +122,7 @@ fn half_hash(algorithm: Algorithm, token: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::rules::Profile;
+    use crate::token::rules::{Profile, RoleRules};
     use base64ct::{Base64UrlUnpadded, Encoding};
     use portcullis_core::ClaimPath;
 
@@ -135,7 +135,7 @@ mod tests {
             profile: Profile::Any,
             leeway: Duration::from_secs(30),
             max_age: None,
-            roles: ClaimPath::parse("roles").unwrap(),
+            roles: RoleRules::plain(ClaimPath::parse("roles").unwrap()),
             scopes: None,
         }
     }

@@ -5,6 +5,7 @@
 //! claims that the configuration names, the scopes, and a refresh token if the provider gave one.
 
 use crate::token::json;
+use crate::token::rules::RoleRules;
 use portcullis_core::{Claim, ClaimPath, Subject};
 use serde_json::{Map, Value, json};
 use std::fmt;
@@ -24,8 +25,8 @@ pub struct SessionRules {
     pub issuer: String,
     /// The gateway's name there.
     pub client: String,
-    /// Where the roles stand among the claims.
-    pub roles: ClaimPath,
+    /// What the roles are, among the claims.
+    pub roles: RoleRules,
     /// The claims that are kept, besides the roles.
     pub claims: Vec<ClaimPath>,
     /// How long a session lasts, however much it is used.
@@ -126,7 +127,7 @@ impl Session {
         }
         let claims = Claim::Object(members);
         let mut subject = Subject::new(rules.issuer.clone(), self.subject.clone(), Claim::Null);
-        subject.roles = claims.at(&rules.roles).map(Claim::words).unwrap_or_default();
+        subject.roles = rules.roles.of(&claims);
         subject.scopes.clone_from(&self.scopes);
         subject.client = Some(rules.client.clone());
         subject.claims = claims;
@@ -190,7 +191,7 @@ impl SessionRules {
     /// What is kept of the claims of an ID token.
     pub fn keep(&self, claims: &Claim) -> Claim {
         let mut kept = Vec::new();
-        for path in self.claims.iter().chain([&self.roles]) {
+        for path in self.claims.iter().chain([&self.roles.claim]) {
             if let Some(found) = claims.at(path) {
                 place(&mut kept, path.names(), found);
             }
@@ -241,7 +242,7 @@ mod tests {
         SessionRules {
             issuer: "https://issuer.example".into(),
             client: "gateway".into(),
-            roles: ClaimPath::parse("realm_access.roles").unwrap(),
+            roles: RoleRules::plain(ClaimPath::parse("realm_access.roles").unwrap()),
             claims: vec![ClaimPath::parse("email").unwrap(), ClaimPath::parse("realm_access.level").unwrap()],
             lifetime: seconds(1000),
             idle: seconds(100),

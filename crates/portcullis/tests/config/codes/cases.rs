@@ -99,6 +99,14 @@ fn token_cases() -> Vec<(&'static str, String)> {
                 "§{{ any: [{token}, {{ type: jwt, issuer: \"https://a.example\", audience: a, insecure_forward_credential: it verifies them }}] }}"
             )),
         ),
+        (
+            "config.shared_roles",
+            security(
+                "{ authentication: { any: [{ type: jwt, issuer: \"https://a.example\", audience: a }, { type: jwt, issuer: \"https://b.example\", audience: a }] }, authorization: { roles_allowed: §[admin] } }",
+            ),
+        ),
+        ("config.roles_separator", jwt("audience: a, roles_separator: §\"\"")),
+        ("config.role_name", jwt("audience: a, roles_prefix: §\"a b\"")),
         ("config.any_audience", method(&format!("§{token}"))),
         ("config.no_audience", method("§{ type: jwt, issuer: \"https://auth.example.com\" }")),
         ("config.audience_and_any", jwt("audience: a, insecure_any_audience: §\"the issuer has one API\"")),

@@ -1,7 +1,7 @@
 //! What each key does that is about tokens: those that clients send, those that upstreams get, and who may with them.
 
 use super::super::harness::{Answer, Gate, gate, get, load, request};
-use super::super::network::{GRANTED, ISSUER, OPAQUE, SigningKey, claims_of, encode, secret_token};
+use super::super::network::{GRANTED, ISSUER, OPAQUE, SigningKey, UNTYPED, claims_of, encode, secret_token};
 use super::{Place, SecurityRow};
 use aws_lc_rs::hmac::{HMAC_SHA256, HMAC_SHA512};
 use base64ct::{Base64, Encoding};
@@ -62,6 +62,11 @@ pub(crate) const ROWS: &[SecurityRow] = &[
             assert_eq!(gate.network.asked("https://auth.example.com/introspect").len(), asked, "{later}");
         }
     }),
+    ("security.authentication.untyped_introspection", |place| {
+        refuses(&opaque(place, json!({})), UNTYPED, Code::TokenType);
+        let reason = "the server gives out no refresh tokens";
+        permits(&opaque(place, json!({ "untyped_introspection": reason })), UNTYPED);
+    }),
     // What they must say.
     ("security.authentication.audience", |place| {
         let gate = jwt(place, json!({ "audience": ["orders", "invoices"] }));
@@ -104,6 +109,23 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         let gate = jwt(place, json!({ "roles_claim": "realm_access.roles" }));
         let answer = permits(&gate, &token(json!({ "realm_access": { "roles": ["user", "clerk"] } })));
         assert_eq!(answer.permitted().headers["x-consumer-roles"], "user,clerk");
+        refuses(&gate, &token(json!({})), Code::RoleMissing);
+    }),
+    ("security.authentication.roles_separator", |place| {
+        let roles = |keys: Value, roles: Value| {
+            let gate = jwt(place, keys);
+            let answer = gate.send(bearer(&token(json!({ "roles": roles }))));
+            answer.shaped.map(|shaped| shaped.headers["x-consumer-roles"].clone())
+        };
+        let by = |separator: &str| json!({ "roles_separator": separator });
+        assert_eq!(roles(json!({}), json!("clerk user")), None, "one role with a space in it");
+        assert_eq!(roles(by(" "), json!("clerk user")).unwrap(), "clerk,user");
+        assert_eq!(roles(by(","), json!("head clerk, user")).unwrap(), "head clerk,user");
+    }),
+    ("security.authentication.roles_prefix", |place| {
+        let gate = jwt(place, json!({ "roles_prefix": "us" }));
+        let answer = permits(&gate, &token(json!({ "roles": ["er", "admin"] })));
+        assert_eq!(answer.permitted().headers["x-consumer-roles"], "user,usadmin");
         refuses(&gate, &token(json!({})), Code::RoleMissing);
     }),
     ("security.authentication.scopes_claim", |place| {

@@ -47,7 +47,13 @@ pub fn rows(table: &mut Table, stage: &Stage) {
     for (name, more) in [
         ("an identity token with the digest of an access token", json!({ "at_hash": "x", "nonce": "n" })),
         ("an identity token with the digest of a code", json!({ "c_hash": "x" })),
+        ("an identity token with nothing but the nonce of its login", json!({ "nonce": "n", "scope": null })),
+        (
+            "an identity token that says how somebody logged in",
+            json!({ "nonce": "n", "scope": null, "amr": ["pwd"], "auth_time": 1 }),
+        ),
         ("Keycloak's identity token", json!({ "typ": "ID" })),
+        ("a refresh token by simplejwt", json!({ "token_type": "refresh" })),
         ("Keycloak's refresh token", json!({ "typ": "Refresh" })),
         ("Cognito's identity token", json!({ "token_use": "id" })),
         ("a logout token", json!({ "events": { "http://schemas.openid.net/event/backchannel-logout": {} } })),

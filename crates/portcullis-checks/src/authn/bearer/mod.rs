@@ -1,0 +1,179 @@
+//! Whose access token it is: RFC 6750, and RFC 9449 for tokens that are bound to a key.
+//!
+//! All methods of a route that take a token are one check, since there is one place in which a token can stand: it finds
+//! the issuer that the token names, and asks that one's rules. A signed token is verified with the issuer's keys, another
+//! one by asking the issuer. A token that is repeated, malformed, forged, expired, for somebody else, or bound to somebody
+//! else is a denial; only a request without a token lets the next method be asked. If keys or an answer cannot be had, the
+//! request is refused as by a fault.
+//!
+//! | file         | decides                                                              |
+//! |--------------|----------------------------------------------------------------------|
+//! | [`carriage`]   | where a request's token stands, and how it is sent                   |
+//! | [`verdict`]    | whether an issuer accepts it, and what several verdicts come to      |
+//! | [`binding`]    | whether its sender may have it                                       |
+
+mod binding;
+mod carriage;
+mod verdict;
+
+use super::token_schemes::TokenSchemes;
+use crate::token::cache::{self, TokenCache, TokenDigest, Verified};
+use crate::token::dpop::{self, Nonces};
+use crate::token::introspection::Introspector;
+use crate::token::issuer::Issuer;
+use crate::token::rules::Rules;
+use carriage::{Scheme, is_token, token};
+use http::{Uri, header};
+use portcullis_core::check::Check;
+use portcullis_core::{
+    Answers, Authenticate, Authn, CheckId, Code, CredentialLocation, Denial, Effects, Evidence, Facts,
+    MethodId, SecurityScheme, Step,
+};
+use std::sync::Arc;
+
+/// An issuer whose tokens are accepted, and on which conditions.
+pub struct Trust {
+    /// Its number among the methods.
+    pub method: MethodId,
+    /// The check under whose name its principals and refusals go.
+    pub id: CheckId,
+    /// The issuer.
+    pub issuer: Arc<Issuer>,
+    /// What its tokens must say.
+    pub rules: Rules,
+    /// Who asks about opaque tokens; `None` accepts none.
+    pub introspector: Option<Introspector>,
+    /// Whether a token must be bound to a key or a certificate.
+    pub binding_required: bool,
+    /// For proofs that must have a nonce of the gateway.
+    pub nonces: Option<Nonces>,
+    /// Where the API says of itself which issuers it trusts (RFC 9728).
+    pub metadata_url: Option<String>,
+    /// The URL of the API, for which proofs must be.
+    pub resource: Option<Uri>,
+    /// Which security schemes of an API description mean its tokens.
+    pub schemes: TokenSchemes,
+    /// Whether the token goes upstream.
+    pub forward: bool,
+    /// What it does, in one line.
+    pub summary: String,
+}
+
+/// The check.
+pub struct Bearer {
+    trusts: Vec<Trust>,
+    cache: TokenCache,
+    max_token_bytes: usize,
+}
+
+impl Bearer {
+    /// The check for these issuers, at least one.
+    pub fn new(trusts: Vec<Trust>, cache_entries: usize, max_token_bytes: usize) -> Bearer {
+        Bearer { trusts, cache: TokenCache::new(cache_entries), max_token_bytes }
+    }
+}
+
+impl Check for Bearer {
+    fn id(&self) -> CheckId {
+        self.trusts.first().map_or(CheckId::new("authn.jwt"), |trust| trust.id)
+    }
+
+    fn describe(&self) -> String {
+        self.trusts.iter().map(|trust| trust.summary.as_str()).collect::<Vec<_>>().join(", or ")
+    }
+}
+
+impl Authenticate for Bearer {
+    fn authenticate<'a>(&'a self, facts: &'a Facts<'a>, effects: &'a dyn Effects) -> Step<'a, Authn> {
+        let (scheme, token) = match token(facts, self.max_token_bytes) {
+            Ok(None) => return Step::Ready(Authn::NotMine),
+            Ok(Some(found)) => found,
+            Err(denial) => return Step::Ready(Authn::Deny(denial)),
+        };
+        let digest = cache::digest(&token);
+        let generation = |issuer: usize| self.trusts.get(issuer)?.issuer.generation(facts.now.monotonic);
+        let known = self.cache.find(&digest, facts.now.unix, generation);
+        // SECURITY: a token is remembered before it is known whether its sender may have it, so what is remembered is not yet
+        // let in (tests/tokens/attacks.rs).
+        if let Some(verified) = &known
+            && !verified.binding.is_bound()
+            && scheme == Scheme::Bearer
+            && self.trusts.get(verified.issuer).is_some_and(|trust| !trust.binding_required)
+        {
+            return Step::Ready(self.claim(verified, &digest));
+        }
+        if known.is_none() && !is_token(&token) {
+            let denial = Denial::new(Code::TokenMalformed, "the token has characters that no token has");
+            return Step::Ready(Authn::Deny(denial));
+        }
+        Step::Later(Box::pin(async move {
+            let verified = match known {
+                Some(verified) => Ok(verified),
+                None => self.verify(&token, digest, facts, effects).await,
+            };
+            match verified {
+                Err(denial) => Authn::Deny(denial),
+                Ok(verified) => match self.show_binding(scheme, &verified, &digest, facts, effects).await {
+                    Err(denial) => Authn::Deny(denial),
+                    Ok(()) => self.claim(&verified, &digest),
+                },
+            }
+        }))
+    }
+
+    fn challenges(&self, refused: Option<&Denial>) -> Vec<String> {
+        let error = match refused.map(Denial::code) {
+            // Whoever sent nothing did nothing wrong (RFC 6750, section 3.1).
+            None | Some(Code::CredentialMissing) => None,
+            Some(Code::ProofNonce) => Some("use_dpop_nonce"),
+            Some(Code::ProofInvalid | Code::ProofReplayed) => Some("invalid_dpop_proof"),
+            Some(_) => Some("invalid_token"),
+        };
+        let proof = matches!(error, Some("use_dpop_nonce" | "invalid_dpop_proof"));
+        let metadata = self.trusts.iter().find_map(|trust| trust.metadata_url.as_deref());
+        let parameters = |own: Option<String>| {
+            let mut parameters: Vec<String> = own.into_iter().collect();
+            parameters.extend(error.map(|error| format!("error=\"{error}\"")));
+            parameters.extend(metadata.map(|url| format!("resource_metadata=\"{url}\"")));
+            parameters.join(", ")
+        };
+        let mut challenges = Vec::new();
+        if !proof && !self.trusts.iter().all(|trust| trust.binding_required) {
+            challenges.push(format!("Bearer {}", parameters(None)).trim_end().to_owned());
+        }
+        if proof || self.trusts.iter().any(|trust| trust.binding_required || trust.nonces.is_some()) {
+            challenges.push(format!("DPoP {}", parameters(Some(format!("algs=\"{}\"", dpop::ALGORITHMS)))));
+        }
+        challenges
+    }
+
+    fn credentials(&self) -> Vec<CredentialLocation> {
+        vec![CredentialLocation::Header(header::AUTHORIZATION), CredentialLocation::Header(dpop::FIELD)]
+    }
+
+    fn forwarded(&self) -> Vec<(MethodId, CredentialLocation)> {
+        let forwarding = self.trusts.iter().filter(|trust| trust.forward);
+        forwarding
+            .flat_map(|trust| self.credentials().into_iter().map(|location| (trust.method, location)))
+            .collect()
+    }
+
+    fn answers(&self, scheme: &SecurityScheme<'_>) -> Vec<(MethodId, Answers)> {
+        let answers = |trust: &Trust| Some((trust.method, trust.schemes.answer(scheme)?));
+        self.trusts.iter().filter_map(answers).collect()
+    }
+}
+
+impl Bearer {
+    fn claim(&self, verified: &Verified, digest: &TokenDigest) -> Authn {
+        let Some(trust) = self.trusts.get(verified.issuer) else {
+            return Authn::Deny(Denial::new(Code::Fault, "a token of an issuer of another check"));
+        };
+        let evidence = Evidence::subject(Arc::clone(&verified.subject), trust.method, trust.id);
+        // A signature cannot be guessed, so a new token of an old user is welcome from wherever it comes.
+        Authn::Claim(match verified.guessable {
+            true => evidence.by_credential(cache::fingerprint(digest)),
+            false => evidence,
+        })
+    }
+}
