@@ -2,7 +2,8 @@
 //!
 //! These facts come from the operating system and the transport, never from what the peer writes.
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// How the bytes of a connection travel.
@@ -26,6 +27,48 @@ impl Transport {
     }
 }
 
+/// A name in the subjectAltName extension of a certificate (RFC 5280, section 4.2.1.6).
+///
+/// An authority may be constrained to names of one kind and free in another, so a name is never compared with one of another
+/// kind, whatever its text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CertificateName {
+    /// A DNS name, in lower case.
+    Dns(String),
+    /// A URI, such as a SPIFFE ID, as it is written.
+    Uri(String),
+    /// An e-mail address, its host in lower case.
+    Email(String),
+    /// An address.
+    Ip(IpAddr),
+}
+
+impl CertificateName {
+    /// A DNS name, whatever its case.
+    pub fn dns(name: &str) -> CertificateName {
+        CertificateName::Dns(name.to_ascii_lowercase())
+    }
+
+    /// An e-mail address, whatever the case of its host.
+    pub fn email(address: &str) -> CertificateName {
+        CertificateName::Email(match address.rsplit_once('@') {
+            Some((name, host)) => format!("{name}@{}", host.to_ascii_lowercase()),
+            None => address.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for CertificateName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CertificateName::Dns(name) => write!(f, "dns:{name}"),
+            CertificateName::Uri(uri) => write!(f, "uri:{uri}"),
+            CertificateName::Email(address) => write!(f, "email:{address}"),
+            CertificateName::Ip(address) => write!(f, "ip:{address}"),
+        }
+    }
+}
+
 /// A client certificate that the transport verified: its chain, its validity and its usage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
@@ -33,8 +76,8 @@ pub struct ClientCertificate {
     pub thumbprint: [u8; 32],
     /// Its subject as RFC 4514 writes it, such as `CN=alice,O=Example`.
     pub subject: String,
-    /// The names in its subjectAltName extension: DNS names, addresses, e-mail addresses and URIs.
-    pub names: Vec<String>,
+    /// The names in its subjectAltName extension.
+    pub names: Vec<CertificateName>,
 }
 
 /// One accepted connection.

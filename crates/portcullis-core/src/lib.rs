@@ -58,7 +58,7 @@ pub use check::{
     Inspect, InspectAnswer, Inspected, Mode, Quota, SchemeKind, Screen, SecurityScheme, Shape, Wants,
 };
 pub use claims::{Claim, ClaimPath};
-pub use conn::{ClientCertificate, Conn, Transport};
+pub use conn::{CertificateName, ClientCertificate, Conn, Transport};
 pub use denial::{Advice, Code, Denial, Violation};
 pub use effects::{
     Clock, Count, CountKey, Effects, Fault, Fetch, Fetched, Job, KeyDigest, KeyRecord, KeySetId, Limit,

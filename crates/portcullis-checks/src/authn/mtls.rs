@@ -10,10 +10,11 @@ use crate::build::Build;
 use portcullis_config::{Context, Spanned, object};
 use portcullis_core::check::Check;
 use portcullis_core::{
-    Answers, Authenticate, Authn, CheckId, ClientCertificate, Code, ConsumerId, CredentialLocation, Denial,
-    Effects, Evidence, Facts, MethodId, SchemeKind, SecurityScheme, Step,
+    Answers, Authenticate, Authn, CertificateName, CheckId, ClientCertificate, Code, ConsumerId,
+    CredentialLocation, Denial, Effects, Evidence, Facts, MethodId, SchemeKind, SecurityScheme, Step,
 };
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 object! {
@@ -22,10 +23,20 @@ object! {
 }
 
 object! {
-    /// A client certificate that is a consumer's. Give one of `name`, `subject` and `fingerprint`.
+    /// A client certificate that is a consumer's. Give one of these keys.
     pub struct CertificateIdentityConfig {
-        /// A name in its subjectAltName: a DNS name, an e-mail address, a URI such as a SPIFFE ID, or an address.
+        /// A name in its subjectAltName extension, of the kind that its form says: an IP address, a URI (it has a `:`), an
+        /// e-mail address (it has an `@`), or else a DNS name. A name of another kind does not match, even with the same text;
+        /// `portcullis check` prints the kind. `dns:`, `uri:`, `email:` or `ip:` before the name says the kind as well.
         pub name: Option<Spanned<String>>,
+        /// A DNS name in its subjectAltName extension. Case makes no difference.
+        pub dns: Option<Spanned<String>>,
+        /// A URI in its subjectAltName extension, such as a SPIFFE ID.
+        pub uri: Option<Spanned<String>>,
+        /// An e-mail address in its subjectAltName extension.
+        pub email: Option<Spanned<String>>,
+        /// An IP address in its subjectAltName extension.
+        pub ip: Option<Spanned<String>>,
         /// Its subject as RFC 4514 writes it, such as `CN=alice,O=Example`:
         /// `openssl x509 -noout -subject -nameopt RFC2253,utf8,-esc_msb -in alice.pem`.
         pub subject: Option<Spanned<String>>,
@@ -37,7 +48,7 @@ object! {
 /// What tells a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Mark {
-    Name(String),
+    Name(CertificateName),
     Subject(String),
     Fingerprint([u8; 32]),
 }
@@ -72,25 +83,20 @@ impl CertificateIdentityConfig {
     }
 
     fn mark(&self, cx: &mut Context) -> Option<Mark> {
-        let (mark, form) = match (&self.name, &self.subject, &self.fingerprint) {
-            (Some(name), None, None) => {
-                // Names of hosts have no case; other names are what they are.
-                let host = !name.value.contains([':', '@', '/']);
-                let text = if host { name.value.to_ascii_lowercase() } else { name.value.clone() };
-                (
-                    (!text.trim().is_empty()).then_some(Mark::Name(text)),
-                    "write a name such as `alice.example.com`",
-                )
-            }
-            (None, Some(subject), None) => (
-                subject.value.contains('=').then(|| Mark::Subject(subject.value.clone())),
-                "write a subject such as `CN=alice,O=Example`, its last part first",
-            ),
-            (None, None, Some(digits)) => (
-                fingerprint(&digits.value).map(Mark::Fingerprint),
-                "write the 64 hexadecimal digits of the certificate's SHA-256",
-            ),
-            _ => (None, "give one of `name`, `subject` and `fingerprint`"),
+        let given = [
+            (Kind::OfItsForm, &self.name),
+            (Kind::Dns, &self.dns),
+            (Kind::Uri, &self.uri),
+            (Kind::Email, &self.email),
+            (Kind::Ip, &self.ip),
+            (Kind::Subject, &self.subject),
+            (Kind::Fingerprint, &self.fingerprint),
+        ];
+        let given: Vec<(Kind, &str)> =
+            given.iter().filter_map(|(kind, text)| Some((*kind, text.as_ref()?.value.as_str()))).collect();
+        let (mark, form) = match given.as_slice() {
+            [(kind, text)] => (kind.mark(text), kind.form()),
+            _ => (None, "give one of `name`, `dns`, `uri`, `email`, `ip`, `subject` and `fingerprint`"),
         };
         if mark.is_none() {
             cx.error("config.certificate_identity", self.at, "this does not tell which certificate is meant")
@@ -98,6 +104,79 @@ impl CertificateIdentityConfig {
         }
         mark
     }
+}
+
+/// By what a certificate is told.
+#[derive(Clone, Copy)]
+enum Kind {
+    OfItsForm,
+    Dns,
+    Uri,
+    Email,
+    Ip,
+    Subject,
+    Fingerprint,
+}
+
+impl Kind {
+    /// What tells the certificate. `None` where no certificate could have it.
+    fn mark(self, text: &str) -> Option<Mark> {
+        let name = match self {
+            Kind::OfItsForm => {
+                let prefixed = text.split_once(':').and_then(|(kind, name)| match kind {
+                    "dns" => Some(Kind::Dns.mark(name)),
+                    "uri" => Some(Kind::Uri.mark(name)),
+                    "email" => Some(Kind::Email.mark(name)),
+                    "ip" => Some(Kind::Ip.mark(name)),
+                    _ => None,
+                });
+                return prefixed.unwrap_or_else(|| Kind::of_form(text).mark(text));
+            }
+            Kind::Dns => dns(text).then(|| CertificateName::dns(text)),
+            Kind::Uri => uri(text).then(|| CertificateName::Uri(text.to_owned())),
+            Kind::Email => email(text).then(|| CertificateName::email(text)),
+            Kind::Ip => text.parse().ok().map(CertificateName::Ip),
+            Kind::Subject => return text.contains('=').then(|| Mark::Subject(text.to_owned())),
+            Kind::Fingerprint => return fingerprint(text).map(Mark::Fingerprint),
+        };
+        name.map(Mark::Name)
+    }
+
+    /// The kind of a name that is written without one.
+    fn of_form(text: &str) -> Kind {
+        match text {
+            _ if text.parse::<IpAddr>().is_ok() => Kind::Ip,
+            _ if text.contains(':') => Kind::Uri,
+            _ if text.contains('@') => Kind::Email,
+            _ => Kind::Dns,
+        }
+    }
+
+    fn form(self) -> &'static str {
+        match self {
+            Kind::OfItsForm | Kind::Dns => "write a name such as `alice.example.com`",
+            Kind::Uri => "write a URI such as `spiffe://example.com/alice`",
+            Kind::Email => "write an address such as `alice@example.com`",
+            Kind::Ip => "write an address such as `192.0.2.1`",
+            Kind::Subject => "write a subject such as `CN=alice,O=Example`, its last part first",
+            Kind::Fingerprint => "write the 64 hexadecimal digits of the certificate's SHA-256",
+        }
+    }
+}
+
+fn dns(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.*".contains(&byte))
+}
+
+fn uri(text: &str) -> bool {
+    let scheme = text.split_once(':').map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| scheme.starts_with(|first: char| first.is_ascii_alphabetic()))
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn email(text: &str) -> bool {
+    let parts = text.rsplit_once('@');
+    parts.is_some_and(|(name, host)| !name.is_empty() && dns(host)) && !text.contains(char::is_whitespace)
 }
 
 /// 64 hexadecimal digits, with or without colons between the bytes.
@@ -166,9 +245,12 @@ pub struct Mtls {
 
 const ID: CheckId = CheckId::new("authn.mtls");
 
+/// How many names a listing shows.
+const LISTED_NAMES: usize = 10;
+
 impl Mtls {
     fn judge(&self, certificate: &ClientCertificate) -> Authn {
-        let names = certificate.names.iter().map(|name| Mark::Name(name.clone()));
+        let names = certificate.names.iter().cloned().map(Mark::Name);
         let others = [Mark::Subject(certificate.subject.clone()), Mark::Fingerprint(certificate.thumbprint)]
             .into_iter();
         let mut found: Option<ConsumerId> = None;
@@ -195,7 +277,22 @@ impl Check for Mtls {
     }
 
     fn describe(&self) -> String {
-        "a client certificate".to_owned()
+        let mut names: Vec<&CertificateName> = self
+            .known
+            .0
+            .keys()
+            .filter_map(|mark| match mark {
+                Mark::Name(name) => Some(name),
+                Mark::Subject(_) | Mark::Fingerprint(_) => None,
+            })
+            .collect();
+        names.sort();
+        let listed: Vec<String> = names.iter().take(LISTED_NAMES).map(ToString::to_string).collect();
+        match names.len().saturating_sub(LISTED_NAMES) {
+            _ if names.is_empty() => "a client certificate".to_owned(),
+            0 => format!("a client certificate, known by its name {}", listed.join(", ")),
+            more => format!("a client certificate, known by its name {} or {more} others", listed.join(", ")),
+        }
     }
 }
 
@@ -232,13 +329,13 @@ mod tests {
     use super::*;
 
     fn shown(names: &[&str], subject: &str, thumbprint: u8) -> ClientCertificate {
-        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        let names = names.iter().map(|name| CertificateName::dns(name)).collect();
         ClientCertificate { thumbprint: [thumbprint; 32], subject: subject.to_owned(), names }
     }
 
     fn check() -> Mtls {
         let known = [
-            (Mark::Name("alice.example".into()), ConsumerId(0)),
+            (Mark::Name(CertificateName::dns("alice.example")), ConsumerId(0)),
             (Mark::Subject("CN=bob".into()), ConsumerId(1)),
             (Mark::Fingerprint([7; 32]), ConsumerId(2)),
         ];
@@ -263,6 +360,46 @@ mod tests {
         // A name is no subject, and a subject no name.
         assert_eq!(found(shown(&["CN=bob"], "alice.example", 0)), Err(Code::CredentialUnknown));
         assert_eq!(found(shown(&[], "CN=Bob", 0)), Err(Code::CredentialUnknown));
+    }
+
+    #[test]
+    fn a_name_is_of_the_kind_that_its_form_says() {
+        let name = |text: &str| match Kind::OfItsForm.mark(text) {
+            Some(Mark::Name(name)) => name.to_string(),
+            other => format!("{other:?}"),
+        };
+        for (text, means) in [
+            ("Admin.example.com", "dns:admin.example.com"),
+            ("*.example.com", "dns:*.example.com"),
+            ("spiffe://Example/carol", "uri:spiffe://Example/carol"),
+            ("urn:uuid:1", "uri:urn:uuid:1"),
+            ("Alice@Example.com", "email:Alice@example.com"),
+            ("192.0.2.1", "ip:192.0.2.1"),
+            ("2001:DB8::1", "ip:2001:db8::1"),
+            ("dns:admin.example.com", "dns:admin.example.com"),
+            ("uri:admin.example.com:x", "uri:admin.example.com:x"),
+            ("email:a@b", "email:a@b"),
+            ("ip:192.0.2.1", "ip:192.0.2.1"),
+            ("Alice Smith", "None"),
+            ("a/b", "None"),
+            ("@example.com", "None"),
+            ("ip:example.com", "None"),
+            ("dns:", "None"),
+            ("", "None"),
+        ] {
+            assert_eq!(name(text), means, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_another_kind_is_nobodys() {
+        let text = "alice.example";
+        let of = |name: CertificateName| ClientCertificate { names: vec![name], ..shown(&[], "CN=x", 0) };
+        assert!(outcome(&of(CertificateName::Dns(text.into()))).is_ok());
+        for other in [CertificateName::Uri(text.into()), CertificateName::Email(text.into())] {
+            assert_eq!(outcome(&of(other)).err(), Some(Code::CredentialUnknown));
+        }
+        assert!(check().describe().contains("dns:alice.example"));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! nobody can tell then who was revoked.
 
 use super::{Problem, pair, subject, upstream};
-use portcullis_core::ClientCertificate;
+use portcullis_core::{CertificateName, ClientCertificate};
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
@@ -68,10 +68,13 @@ pub(super) fn identity(certificate: &CertificateDer<'_>) -> Option<ClientCertifi
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
     let listed = parsed.subject_alternative_name().ok()?;
     let listed = listed.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
+    // SECURITY: each name keeps its kind, since an authority may be constrained in one and free in another
+    // (a_name_of_another_kind_is_nobodys).
     let names = listed.iter().filter_map(|name| match name {
-        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-        GeneralName::RFC822Name(text) | GeneralName::URI(text) => Some((*text).to_owned()),
-        GeneralName::IPAddress(bytes) => address(bytes),
+        GeneralName::DNSName(name) => Some(CertificateName::dns(name)),
+        GeneralName::RFC822Name(address) => Some(CertificateName::email(address)),
+        GeneralName::URI(uri) => Some(CertificateName::Uri((*uri).to_owned())),
+        GeneralName::IPAddress(bytes) => address(bytes).map(CertificateName::Ip),
         _ => None,
     });
     Some(ClientCertificate {
@@ -82,8 +85,8 @@ pub(super) fn identity(certificate: &CertificateDer<'_>) -> Option<ClientCertifi
 }
 
 /// An address as a certificate has it (RFC 5280, section 4.2.1.6).
-pub(super) fn address(bytes: &[u8]) -> Option<String> {
+pub(super) fn address(bytes: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(bytes).map(|bytes| IpAddr::V4(Ipv4Addr::from(bytes)));
     let v6 = || <[u8; 16]>::try_from(bytes).map(|bytes| IpAddr::V6(Ipv6Addr::from(bytes)));
-    v4.or_else(|_| v6()).ok().map(|address| address.to_string())
+    v4.or_else(|_| v6()).ok()
 }

@@ -145,7 +145,7 @@ fn facts(certificate: &CertificateDer<'_>) -> Result<(Vec<String>, [Duration; 2]
     let listed = listed.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
     let names = listed.iter().filter_map(|name| match name {
         GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-        GeneralName::IPAddress(bytes) => super::clients::address(bytes),
+        GeneralName::IPAddress(bytes) => super::clients::address(bytes).map(|address| address.to_string()),
         _ => None,
     });
     Ok((names.collect(), period))

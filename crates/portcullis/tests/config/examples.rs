@@ -465,6 +465,10 @@ consumers:
   - name: alice
     certificates:
       - name: alice.example.com
+      - dns: orders.example.com
+      - uri: spiffe://example.com/alice
+      - email: alice@example.com
+      - ip: 192.0.2.1
       - subject: CN=alice,O=Example
       - fingerprint: 0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f
 routes:

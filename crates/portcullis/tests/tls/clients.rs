@@ -150,6 +150,23 @@ async fn a_client_is_known_by_its_certificate() {
     assert_eq!(records[5]["denied"]["code"], "credentials_disagree");
 }
 
+/// An intermediate authority that is constrained to some DNS names is free in URIs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_of_another_kind_lets_nobody_in() {
+    let setup = setup();
+    let backend = Backend::start().await;
+    let by_name = setup.issue("bob", |wanted| wanted.names = vec!["bob.example"]);
+    let by_uri = setup.issue("mallory", |wanted| wanted.uris = vec!["bob.example"]);
+    let consumers = "[{ name: bob, certificates: [{ name: bob.example }] }]";
+    let world = setup.gateway(&backend, "", consumers, "{ type: mtls }");
+    let said = curl_as(&world, &setup, Some(&by_name));
+    assert!(said.ok && said.out.contains(" 200"), "{said:?}");
+    let said = curl_as(&world, &setup, Some(&by_uri));
+    assert!(said.ok && said.out.contains(" 401"), "{said:?}");
+    assert_eq!(backend.seen().len(), 1);
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_certificate_is_refused_and_the_record_says_why() {
     let setup = setup();

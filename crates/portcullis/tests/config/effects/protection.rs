@@ -3,7 +3,7 @@
 use super::super::certificates;
 use super::super::harness::{gate, get, load};
 use super::DocumentRow;
-use portcullis_core::{ClientCertificate, Code};
+use portcullis_core::{CertificateName, ClientCertificate, Code};
 use portcullis_proxy::tls::{ClientSettings, Oldest, PairFiles, Protocol, Source, TlsSettings};
 use portcullis_proxy::{Listener, Target};
 use serde_json::{Value, json};
@@ -137,6 +137,10 @@ pub(crate) const ROWS: &[DocumentRow] = &[
     }),
     ("consumers[].certificates", || known(json!({ "name": "alice.example" }))),
     ("consumers[].certificates[].name", || known(json!({ "name": "alice.example" }))),
+    ("consumers[].certificates[].dns", || known(json!({ "dns": "Alice.example" }))),
+    ("consumers[].certificates[].uri", || known(json!({ "uri": "spiffe://example/alice" }))),
+    ("consumers[].certificates[].email", || known(json!({ "email": "alice@Example.com" }))),
+    ("consumers[].certificates[].ip", || known(json!({ "ip": "192.0.2.7" }))),
     ("consumers[].certificates[].subject", || known(json!({ "subject": "CN=alice,O=Example" }))),
     ("consumers[].certificates[].fingerprint", || known(json!({ "fingerprint": "07".repeat(32) }))),
 ];
@@ -211,7 +215,12 @@ fn known(certificate: Value) {
     let alice = ClientCertificate {
         thumbprint: [7; 32],
         subject: "CN=alice,O=Example".to_owned(),
-        names: vec!["alice.example".to_owned()],
+        names: vec![
+            CertificateName::dns("alice.example"),
+            CertificateName::Uri("spiffe://example/alice".to_owned()),
+            CertificateName::email("alice@example.com"),
+            CertificateName::Ip("192.0.2.7".parse().unwrap()),
+        ],
     };
     let other = ClientCertificate { thumbprint: [8; 32], subject: "CN=bob".to_owned(), names: Vec::new() };
     assert_eq!(gate(Some(alice)).send(get(&[])).permitted().headers["x-consumer-name"], "alice");
