@@ -9,8 +9,8 @@ use crate::mode::ModeConfig;
 use portcullis_config::{Context, Decode, Span, Spanned};
 use portcullis_core::check::Check;
 use portcullis_core::{
-    Authentication, Authorize, Control, Controls, ErrorDetail, Guarded, Inspect, InspectAnswer, Mode, Quota,
-    Screen, Shape,
+    Authentication, Authorize, Control, Controls, CrossOrigin, ErrorDetail, Guarded, Inspect, InspectAnswer,
+    Mode, Quota, Screen, Shape,
 };
 use std::sync::Arc;
 
@@ -42,6 +42,7 @@ pub trait Section: Decode {
 #[derive(Clone, Default)]
 pub struct Part {
     screen: Vec<Guarded<dyn Screen>>,
+    cross_origin: Option<Arc<dyn CrossOrigin>>,
     authentication: Option<Authentication>,
     authorize: Vec<Guarded<dyn Authorize>>,
     quotas: Vec<Guarded<dyn Quota>>,
@@ -64,6 +65,12 @@ impl Part {
     pub fn screen(mut self, mode: ModeConfig, check: Arc<dyn Screen>) -> Part {
         add(&mut self.screen, &mut self.off, "screen", mode, check);
         self
+    }
+
+    /// Says which pages of other origins may read answers.
+    #[must_use]
+    pub fn cross_origin(self, check: Arc<dyn CrossOrigin>) -> Part {
+        Part { cross_origin: Some(check), ..self }
     }
 
     /// Says who may send a request.
@@ -128,6 +135,7 @@ impl Part {
     pub(crate) fn add_to(&self, controls: &mut Controls) {
         let Part {
             screen,
+            cross_origin,
             // A route has a statement on it before anything else is added.
             authentication: _,
             authorize,
@@ -140,6 +148,7 @@ impl Part {
             off,
         } = self;
         controls.screen.extend_from_slice(screen);
+        controls.cross_origin = cross_origin.clone().or(controls.cross_origin.take());
         controls.authorize.extend_from_slice(authorize);
         controls.quotas.extend_from_slice(quotas);
         controls.inspection.requests.extend_from_slice(requests);

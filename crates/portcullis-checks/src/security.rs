@@ -202,6 +202,7 @@ impl CompiledSecurity {
                 .map(|(method, location)| KeptCredential { location, by: Some(method) })
                 .collect(),
             screen: Vec::new(),
+            cross_origin: None,
             authentication,
             authorize: Vec::new(),
             quotas: Vec::new(),

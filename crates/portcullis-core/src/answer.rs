@@ -47,6 +47,8 @@ pub struct Told {
     pub limit: Option<LimitState>,
     /// Fields that a check wants the client to have.
     pub fields: AnswerFields,
+    /// Whether the route says which pages of other origins may read its answers, so that nobody else does.
+    pub cross_origin: bool,
 }
 
 impl Told {
@@ -54,6 +56,13 @@ impl Told {
     pub fn write(&self, headers: &mut HeaderMap) {
         if let Some(limit) = &self.limit {
             limit.write(headers);
+        }
+        // SECURITY: what an upstream says to every origin is not what the route says (an_upstream_opens_no_route_to_pages).
+        if self.cross_origin {
+            let theirs = headers.keys().filter(|name| name.as_str().starts_with("access-control-"));
+            for name in theirs.cloned().collect::<Vec<_>>() {
+                headers.remove(name);
+            }
         }
         for (name, value) in &self.fields {
             headers.append(name, value.clone());
@@ -70,6 +79,10 @@ fn seconds(count: Count) -> u64 {
 /// The answer to a refusal.
 pub fn refusal(denial: &Denial, id: &RequestId, told: Option<&LimitState>) -> Response<Bytes> {
     let mut response = problem_about(denial.status(), id, denial.told_violations());
+    if denial.status() == StatusCode::NO_CONTENT {
+        *response.body_mut() = Bytes::new();
+        response.headers_mut().remove(header::CONTENT_TYPE);
+    }
     let headers = response.headers_mut();
     match denial.advice() {
         Advice::None => {}

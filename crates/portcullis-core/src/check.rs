@@ -5,11 +5,12 @@
 
 use crate::denial::Denial;
 use crate::effects::{Count, Effects, Step};
+use crate::head::Head;
 use crate::plan::CredentialLocation;
 use crate::principal::{Evidence, MethodId, Principal};
 use crate::stage::Facts;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use std::fmt;
 use std::sync::Arc;
 
@@ -173,6 +174,19 @@ pub enum Answers {
     Foreign,
 }
 
+/// Decides which pages of other origins may read a route's answers in a browser (Fetch Standard, section 3.2).
+///
+/// It lets no request on and stops none: a browser asks for these fields, and keeps an answer from a page that they do not
+/// name. A program is not bound by them.
+pub trait CrossOrigin: Check {
+    /// Fields of every answer to this request, a refusal's too. Whatever an upstream says under `Access-Control-` is
+    /// removed.
+    fn fields(&self, head: &Head) -> AnswerFields;
+
+    /// Further fields of the answer to a preflight, which asks whether a page may send a request with this method.
+    fn preflight(&self, head: &Head, wanted: &Method) -> AnswerFields;
+}
+
 /// Decides whether the principal may.
 pub trait Authorize: Check {
     /// Lets the request on, or refuses it.
@@ -215,6 +229,10 @@ pub trait Quota: Check {
 
 /// Adds to a request that was let through, on its way to the upstream.
 pub trait Shape: Check {
+    /// The fields that tell the upstream who sends the request. A client can send none of them, on any route, in any
+    /// spelling.
+    fn identity_fields(&self) -> Vec<HeaderName>;
+
     /// The fields to set, in place of any that the client sent.
     fn shape<'a>(
         &'a self,

@@ -74,6 +74,8 @@ codes! {
     MethodNotAllowed = "method_not_allowed" => METHOD_NOT_ALLOWED;
     /// The request wants another protocol on this connection, and the route does not allow it.
     UpgradeRefused = "upgrade_refused" => BAD_REQUEST;
+    /// A browser asked whether a page of another origin may send a request. The gateway answered; nothing was refused.
+    Preflight = "preflight" => NO_CONTENT;
     /// The client's address is on the deny list, or not on the allow list.
     AddressRefused = "address_refused" => FORBIDDEN;
     /// The request carries no credential.
@@ -359,7 +361,8 @@ mod tests {
         assert_eq!(names.len(), Code::ALL.len());
         for code in Code::ALL {
             let login = *code == Code::LoginRequired && code.status() == StatusCode::SEE_OTHER;
-            assert!(code.status().is_client_error() || code.status().is_server_error() || login, "{code}");
+            let answered = login || *code == Code::Preflight && code.status() == StatusCode::NO_CONTENT;
+            assert!(code.status().is_client_error() || code.status().is_server_error() || answered, "{code}");
             assert!(code.meaning().ends_with('.'), "{code}");
         }
     }

@@ -54,8 +54,9 @@ pub mod stage;
 pub use answer::refusal;
 pub use body::{BodyRefused, Capped};
 pub use check::{
-    AnswerFields, Answers, Authenticate, Authentication, Authn, Authorize, Check, CheckId, Control, Guarded,
-    Inspect, InspectAnswer, Inspected, Mode, Quota, SchemeKind, Screen, SecurityScheme, Shape, Wants,
+    AnswerFields, Answers, Authenticate, Authentication, Authn, Authorize, Check, CheckId, Control,
+    CrossOrigin, Guarded, Inspect, InspectAnswer, Inspected, Mode, Quota, SchemeKind, Screen, SecurityScheme,
+    Shape, Wants,
 };
 pub use claims::{Claim, ClaimPath};
 pub use conn::{CertificateName, ClientCertificate, Conn, Transport};

@@ -4,8 +4,8 @@
 
 use crate::check::Charge;
 use crate::check::{
-    Authenticate, Authentication, Authorize, Control, Guarded, Inspect, InspectAnswer, Mode, Quota, Screen,
-    Shape,
+    Authenticate, Authentication, Authorize, Control, CrossOrigin, Guarded, Inspect, InspectAnswer, Mode,
+    Quota, Screen, Shape,
 };
 use crate::effects::Effects;
 use crate::head::HeadPolicy;
@@ -42,6 +42,8 @@ pub struct KeptCredential {
 pub struct Controls {
     /// Before authentication.
     pub screen: Vec<Guarded<dyn Screen>>,
+    /// Which pages of other origins may read its answers. `None` leaves that to the upstream.
+    pub cross_origin: Option<Arc<dyn CrossOrigin>>,
     /// Who sends the request; every route has a statement on it.
     pub authentication: Authentication,
     /// Whether they may.
@@ -125,6 +127,14 @@ impl Controls {
         };
         quotas(Charge::BeforeAuthentication);
         let mut later = Vec::new();
+        if let Some(check) = &self.cross_origin {
+            later.push(Control {
+                stage: "screen",
+                id: check.id().as_str(),
+                mode: Mode::Enforce,
+                summary: check.describe(),
+            });
+        }
         match &self.authentication {
             Authentication::Public { reason } => later.push(Control {
                 stage: "authn",

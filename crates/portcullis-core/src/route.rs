@@ -12,6 +12,7 @@ use crate::denial::{Advice, Code, Denial};
 use crate::head::Head;
 use crate::method::MethodSet;
 use crate::plan::Controls;
+use http::Method;
 use lax::{Class, Lax, Overlap};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -167,6 +168,14 @@ impl RouteTable {
     /// # Errors
     /// 404 where no route has the host and path; 405 with the allowed methods where only the method differs.
     pub fn find(&self, head: &Head) -> Result<RouteId, Denial> {
+        self.find_with(head, head.method())
+    }
+
+    /// The route that this request would have with another method.
+    ///
+    /// # Errors
+    /// As [`find`](RouteTable::find).
+    pub fn find_with(&self, head: &Head, method: &Method) -> Result<RouteId, Denial> {
         let leaf = self
             .leaf(head)
             .ok_or_else(|| Denial::new(Code::RouteNotFound, "no route has this host and path"))?;
@@ -178,7 +187,7 @@ impl RouteTable {
                 "the path is that of a more specific route but for its case, its escapes or its end",
             ));
         }
-        if let Some((_, id)) = leaf.routes.iter().find(|(methods, _)| methods.contains(head.method())) {
+        if let Some((_, id)) = leaf.routes.iter().find(|(methods, _)| methods.contains(method)) {
             return Ok(*id);
         }
         let allowed = leaf.routes.iter().fold(MethodSet::NONE, |all, (methods, _)| all.union(*methods));

@@ -18,6 +18,7 @@ use crate::principal::Principal;
 use crate::record::{Outcome, Recording};
 use crate::route::{Route, RouteId};
 use bytes::Bytes;
+use http::Method;
 use http::request::Parts;
 use identify::{Identified, identify};
 use std::sync::Arc;
@@ -155,12 +156,15 @@ impl Admitted {
 
     fn route(self) -> Result<Routed, Refused> {
         let Admitted(mut case) = self;
-        let id = match case.recording.snapshot().routes.find(&case.head) {
-            Ok(id) => id,
+        let (id, preflight) = match find(&case) {
+            Ok(found) => found,
             Err(denial) => return Err(case.refuse(denial)),
         };
         case.recording.record_mut().route = Some(id);
-        let routed = Routed { case, route: id };
+        let cross_origin = route_of(&case, id).ok().and_then(|route| route.controls.cross_origin.as_ref());
+        let fields = cross_origin.map(|check| check.fields(&case.head)).unwrap_or_default();
+        case.answer_fields = fields;
+        let routed = Routed { case, route: id, preflight };
         match routed.upgrade_refused() {
             Some(denial) => Err(routed.case.refuse(denial)),
             None => Ok(routed),
@@ -171,6 +175,21 @@ impl Admitted {
 struct Routed {
     case: Box<Case>,
     route: RouteId,
+    /// The method that a page of another origin asks for, where the route answers such questions.
+    preflight: Option<Method>,
+}
+
+/// The route of a request. A preflight belongs to the route of the request that it asks about, if that one answers
+/// preflights; otherwise it is a request like any other.
+fn find(case: &Case) -> Result<(RouteId, Option<Method>), Denial> {
+    let routes = &case.recording.snapshot().routes;
+    if let Some(wanted) = case.head.preflight()
+        && let Ok(id) = routes.find_with(&case.head, &wanted)
+        && routes.route(id).is_some_and(|route| route.controls.cross_origin.is_some())
+    {
+        return Ok((id, Some(wanted)));
+    }
+    routes.find(&case.head).map(|id| (id, None))
 }
 
 /// The route of a stage. The number comes from this very plan's table, so it is there; if it were not, the request is
@@ -234,7 +253,7 @@ impl Routed {
     }
 
     async fn screen(self) -> Result<Screened, Refused> {
-        let Routed { mut case, route } = self;
+        let Routed { mut case, route, preflight } = self;
         let mut findings = Findings::default();
         let mut told = None;
         match facts(&case, route) {
@@ -265,10 +284,28 @@ impl Routed {
             }
         }
         case.recording.record_mut().observed.append(&mut findings.observed);
-        match findings.refused {
-            Some(denial) => Err(Refused { told, ..case.refuse(denial) }),
-            None => Ok(Screened { case, route, told }),
+        match (findings.refused, preflight) {
+            (Some(denial), _) => Err(Refused { told, ..case.refuse(denial) }),
+            // SECURITY: nobody is authenticated, so nothing but the route's own fields is told, and nothing goes upstream
+            // (a_preflight_is_answered_by_the_gateway).
+            (None, Some(wanted)) => {
+                let denial = answer_preflight(&case, route, &wanted);
+                Err(Refused { told, ..case.refuse(denial) })
+            }
+            (None, None) => Ok(Screened { case, route, told }),
         }
+    }
+}
+
+fn answer_preflight(case: &Case, route: RouteId, wanted: &Method) -> Denial {
+    match route_of(case, route).map(|route| route.controls.cross_origin.as_ref()) {
+        Ok(Some(check)) => {
+            let denial = Denial::new(Code::Preflight, "a page asked whether it may").by(check.id());
+            let fields = check.preflight(&case.head, wanted);
+            fields.into_iter().fold(denial, |denial, (name, value)| denial.telling(name, value))
+        }
+        Ok(None) => Denial::new(Code::Fault, "a route that answers no preflights"),
+        Err(denial) => denial,
     }
 }
 
@@ -337,7 +374,7 @@ impl Screened {
             Some(denial) => Err(case.refuse(denial)),
             None => {
                 record.principal = Some(identified.principal.clone());
-                case.answer_fields = identified.tell;
+                case.answer_fields.extend(identified.tell);
                 Ok(Authenticated { case, route, principal: identified.principal, told })
             }
         }

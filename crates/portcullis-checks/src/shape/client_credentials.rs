@@ -201,6 +201,11 @@ impl Check for ClientCredentials {
 }
 
 impl Shape for ClientCredentials {
+    fn identity_fields(&self) -> Vec<HeaderName> {
+        // `Authorization` says who the gateway is, on this route; on others it is the client's own.
+        Vec::new()
+    }
+
     fn shape<'a>(
         &'a self,
         facts: &'a Facts<'a>,

@@ -268,6 +268,10 @@ impl IdentityToken {
 }
 
 impl Shape for IdentityToken {
+    fn identity_fields(&self) -> Vec<HeaderName> {
+        vec![self.field.clone()]
+    }
+
     fn shape<'a>(
         &'a self,
         facts: &'a Facts<'a>,

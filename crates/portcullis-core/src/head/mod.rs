@@ -185,6 +185,18 @@ impl Head {
         &self.host
     }
 
+    /// The method that a page of another origin wants to use, where this is a browser's preflight (Fetch Standard, section
+    /// 3.2.2): OPTIONS with an origin and a method, each once.
+    pub fn preflight(&self) -> Option<Method> {
+        if self.method != Method::OPTIONS {
+            return None;
+        }
+        match (self.once("origin"), self.once("access-control-request-method")) {
+            (Once::One(_), Once::One(wanted)) => wanted.parse().ok(),
+            (Once::One(_) | Once::Absent | Once::Repeated | Once::Unreadable, _) => None,
+        }
+    }
+
     /// The URL that the client asked for, as far as trusted proxies tell it: scheme, canonical host, and port where it is
     /// not the scheme's own.
     pub fn origin(&self) -> (&'static str, String, Option<u16>) {

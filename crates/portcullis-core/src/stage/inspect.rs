@@ -88,9 +88,13 @@ impl Cleared {
             Ok(found) => found.target,
             Err(denial) => return Err(Refused { told, ..case.refuse(denial) }),
         };
+        let cross_origin = route_of(&case, route).is_ok_and(|route| route.controls.cross_origin.is_some());
         let Case { head, conn, recording, answer_fields, additions } = *case;
-        let told = (told.is_some() || !answer_fields.is_empty())
-            .then_some(Told { limit: told, fields: answer_fields });
+        let told = (told.is_some() || !answer_fields.is_empty() || cross_origin).then_some(Told {
+            limit: told,
+            fields: answer_fields,
+            cross_origin,
+        });
         Ok(Permit { head, conn, route, target, principal, told, additions, body, recording })
     }
 }

@@ -161,6 +161,7 @@ fn controls() -> Controls {
     let badges: Vec<Arc<dyn Authenticate>> = vec![Arc::new(Badge("x-badge")), Arc::new(Badge("x-other"))];
     Controls {
         screen: vec![],
+        cross_origin: None,
         authentication: Authentication::AnyOf { mode: Mode::Enforce, methods: badges },
         authorize: vec![],
         quotas: vec![],

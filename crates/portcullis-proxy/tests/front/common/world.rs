@@ -208,6 +208,7 @@ fn plan() -> Plan {
     let controls = |authentication| {
         Arc::new(Controls {
             screen: Vec::new(),
+            cross_origin: None,
             authentication,
             authorize: Vec::new(),
             quotas: Vec::new(),
