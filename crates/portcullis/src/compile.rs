@@ -160,6 +160,7 @@ fn compile_with(
         hold_fits(&routes, limits.max_held_bytes, &config.routes, cx)?;
     }
     let credentials = credentials(&routes);
+    let identity_fields = headers::of_identity(&routes);
     let table = match RouteTable::build(routes) {
         Ok(table) => table,
         Err(conflicts) => {
@@ -167,7 +168,7 @@ fn compile_with(
             return None;
         }
     };
-    let fields = headers::rules(config, &credentials, &build, cx)?;
+    let fields = headers::rules(config, &identity_fields, &credentials, &build, cx)?;
     let Limits { max_target_bytes, max_fields, max_field_bytes, max_head_bytes, max_held_bytes } = limits?;
     let head = HeadPolicy {
         max_target_bytes,

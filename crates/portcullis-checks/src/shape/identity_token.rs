@@ -41,7 +41,7 @@ object! {
         pub audience: Spanned<String>,
         /// How long a token lives, at most 1h. Default: 1m.
         pub lifetime: Spanned<Duration> = Spanned::nowhere(Duration::from_secs(60)),
-        /// The field that holds the token. Default: x-consumer-token.
+        /// The field that holds the token. It is removed from every client, on every route. Default: x-consumer-token.
         pub header: Spanned<String> = Spanned::nowhere(DEFAULT_FIELD.to_owned()),
         /// Where the gateway publishes the key, for everybody to read. Default: /.well-known/jwks.json.
         pub key_set_path: Spanned<String> = Spanned::nowhere(DEFAULT_PATH.to_owned()),
@@ -112,7 +112,22 @@ impl IdentityTokenConfig {
         if self.header.value.eq_ignore_ascii_case(DEFAULT_FIELD) {
             return Some(HeaderName::from_static(DEFAULT_FIELD));
         }
-        crate::authn::field_name(&self.header, cx)
+        let field = crate::authn::field_name(&self.header, cx)?;
+        // The header is removed from every client, so one that clients need for something else cannot be it.
+        let means_something =
+            ["accept", "content-", "cookie", "if-", "origin", "range", "referer", "user-agent"]
+                .iter()
+                .any(|name| field.as_str().starts_with(name));
+        if means_something {
+            cx.error(
+                "config.reserved_field",
+                self.header.span,
+                format!("clients say something else in `{field}`"),
+            )
+            .help("use a field that only the gateway sets, such as `x-consumer-token`");
+            return None;
+        }
+        Some(field)
     }
 
     fn pair(&self, cx: &mut Context) -> Option<EcdsaKeyPair> {

@@ -3,8 +3,9 @@
 use crate::document::{GatewayConfig, KeptHeader};
 use portcullis_checks::Build;
 use portcullis_config::Context;
-use portcullis_core::CredentialLocation;
 use portcullis_core::head::FieldRules;
+use portcullis_core::{CredentialLocation, Route};
+use std::collections::BTreeSet;
 
 /// What a configuration says of header fields, for a listing.
 #[derive(Clone, Debug, Default)]
@@ -28,14 +29,24 @@ pub(super) fn configured(
     Some(HeaderListing { removed, kept })
 }
 
+/// The headers in which any route tells its upstream who sends a request.
+pub(super) fn of_identity(routes: &[Route]) -> BTreeSet<String> {
+    let shapes = routes.iter().flat_map(|route| &route.controls.shape);
+    shapes.flat_map(|shape| shape.identity_fields()).map(|field| field.as_str().to_owned()).collect()
+}
+
 /// The rules, with all places where credentials are looked for. `None` means that an error was pushed.
 pub(super) fn rules(
     config: &GatewayConfig,
+    identity_fields: &BTreeSet<String>,
     credentials: &[CredentialLocation],
     build: &Build,
     cx: &mut Context,
 ) -> Option<FieldRules> {
     let mut rules = build.fields.clone();
+    // SECURITY: from every client and on every route, since an upstream that trusts the header does not know which route a
+    // request came by (an_identity_header_comes_from_the_gateway_alone).
+    identity_fields.iter().for_each(|field| rules.set_by_gateway(field));
     let mut complete = true;
     let removes = config.request_headers.iter().flat_map(|headers| &headers.remove);
     for location in credentials {

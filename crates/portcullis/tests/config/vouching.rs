@@ -283,3 +283,57 @@ fn every_combination_of_the_pasted_forms_loads() {
     }
     assert_eq!(tried, 11 * 3 * 4 * 3);
 }
+
+/// Routes to one upstream, which trusts the header wherever a request comes by.
+#[test]
+fn an_identity_header_comes_from_the_gateway_alone() {
+    let upstream = "http://127.0.0.1:8080";
+    let token = |header: &str| json!({ "issuer": "gate", "audience": "api", "header": header });
+    let mut document = document(json!({}));
+    document["security"] = json!({ "authentication": key("x-one") });
+    document["routes"] = json!([
+        { "path": "/told", "upstream": upstream, "security": { "identity_token": token("x-internal-identity") } },
+        { "path": "/other", "upstream": upstream, "security": { "identity_token": token("x-other-identity") } },
+        { "path": "/locked", "upstream": upstream },
+        { "path": "/public", "public": "a test", "upstream": upstream },
+        { "path": "/observed", "upstream": upstream, "security": { "authentication": { "type": "api_key", "header": "x-two", "mode": "observe" } } },
+    ]);
+    let gate = gate(&document.to_string());
+    let gateways = |name: &str| {
+        let folded = name.replace(|mark: char| !mark.is_ascii_alphanumeric(), "-");
+        folded.starts_with("x-internal") || folded.starts_with("x-other") || folded.starts_with("x-consumer")
+    };
+    for name in [
+        "x-internal-identity",
+        "X-Internal-Identity",
+        "x_internal_identity",
+        "x-internal_identity",
+        "X.Internal.Identity",
+        "x~internal~identity",
+        "x-other-identity",
+        "x_other_identity",
+        "x-consumer-token",
+        "x_consumer_token",
+        "x-consumer-name",
+        "x-consumer-anything",
+    ] {
+        for (path, set) in [
+            (
+                "/told",
+                vec!["x-consumer-name", "x-consumer-roles", "x-consumer-scopes", "x-internal-identity"],
+            ),
+            ("/other", vec!["x-consumer-name", "x-consumer-roles", "x-consumer-scopes", "x-other-identity"]),
+            ("/locked", vec!["x-consumer-name", "x-consumer-roles", "x-consumer-scopes"]),
+            ("/public", vec![]),
+            ("/observed", vec![]),
+        ] {
+            let answer = gate.send(request("GET", path, &[("x-one", ALICE), (name, "root")]));
+            let headers = &answer.permitted().headers;
+            let mut there: Vec<&str> =
+                headers.keys().map(|name| name.as_str()).filter(|name| gateways(name)).collect();
+            there.sort_unstable();
+            assert_eq!(there, set, "{name} on {path}");
+            assert!(!headers.values().any(|value| value == "root"), "{name} on {path}");
+        }
+    }
+}
