@@ -98,6 +98,7 @@ macro_rules! sections {
 
 sections! {
     addresses: AddressesConfig,
+    cors: crate::screen::cors::CorsConfig,
     authentication: AuthenticationConfig,
     authorization: AuthorizationConfig,
     rate_limiting: OneOrMany<RateLimitConfig>,

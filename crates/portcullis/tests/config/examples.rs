@@ -11,6 +11,8 @@ use std::collections::BTreeSet;
 /// What judges, each form that a section has.
 const SECURITY: [&str; 3] = [
     "
+cors:
+  origins: ['https://app.example.com']
 addresses:
   allow: [10.0.0.0/8, 192.0.2.1]
   deny: [10.6.6.6]

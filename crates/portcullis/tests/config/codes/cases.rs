@@ -99,6 +99,9 @@ fn token_cases() -> Vec<(&'static str, String)> {
                 "§{{ any: [{token}, {{ type: jwt, issuer: \"https://a.example\", audience: a, insecure_forward_credential: it verifies them }}] }}"
             )),
         ),
+        ("config.cors_origin", beside("cors: { origins: §[\"https://app.example.com/\"] }")),
+        ("config.cors_origin", beside("cors: { origins: §[\"*\", \"https://app.example.com\"] }")),
+        ("config.empty_list", beside("cors: { origins: §[] }")),
         (
             "config.shared_roles",
             security(
