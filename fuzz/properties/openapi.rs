@@ -45,6 +45,10 @@ impl Fields for Listed<'_> {
     fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         self.0.iter().filter(|(other, _)| *other == name).for_each(|(_, value)| each(value));
     }
+
+    fn names(&self, each: &mut dyn FnMut(&str)) {
+        self.0.iter().for_each(|(name, _)| each(name));
+    }
 }
 
 /// Whatever is read as JSON here is read alike by another reader.

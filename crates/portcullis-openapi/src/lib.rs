@@ -12,6 +12,7 @@ mod parameter;
 mod percent;
 mod response;
 mod schema;
+mod spelling;
 mod violation;
 
 pub use api::{Api, Found, Match, Operation, Options, Requirement, SecurityScheme};
@@ -21,4 +22,5 @@ pub use memory::Memory;
 pub use message::{Fields, RequestView};
 pub use parameter::EncodedCommas;
 pub use schema::Schema;
+pub use spelling::OtherSpellings;
 pub use violation::{Class, MOST_VIOLATIONS, Place, Violation, Violations};

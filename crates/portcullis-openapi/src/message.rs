@@ -4,11 +4,18 @@
 pub trait Fields {
     /// Calls `each` with every value of the field of this name (lower case), in order.
     fn values(&self, name: &str, each: &mut dyn FnMut(&[u8]));
+
+    /// Calls `each` with the name of every field, in any case.
+    fn names(&self, each: &mut dyn FnMut(&str));
 }
 
 impl Fields for http::HeaderMap {
     fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         self.get_all(name).iter().for_each(|value| each(value.as_bytes()));
+    }
+
+    fn names(&self, each: &mut dyn FnMut(&str)) {
+        self.keys().for_each(|name| each(name.as_str()));
     }
 }
 
@@ -16,6 +23,10 @@ impl Fields for [(&str, &str)] {
     fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         let mine = self.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
         mine.for_each(|(_, value)| each(value.as_bytes()));
+    }
+
+    fn names(&self, each: &mut dyn FnMut(&str)) {
+        self.iter().for_each(|(name, _)| each(name));
     }
 }
 

@@ -133,6 +133,10 @@ impl portcullis_openapi::Fields for Listed<'_> {
     fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         self.0.values(name, each);
     }
+
+    fn names(&self, each: &mut dyn FnMut(&str)) {
+        portcullis_openapi::Fields::names(self.0, each);
+    }
 }
 
 fn method(group: &Value) -> &str {

@@ -244,3 +244,100 @@ fn undeclared_members_are_removed() {
     leaky["id"] = json!("wrong in another way");
     assert_eq!(remove(leaky), None);
 }
+
+fn two_paths() -> Api {
+    let operation = |id: &str| json!({ "operationId": id });
+    let with_id = |id: &str| json!({ "operationId": id, "parameters": [{ "name": "id", "in": "path", "required": true, "schema": { "type": "string" } }] });
+    compile(json!({ "openapi": "3.1.0", "info": { "title": "t", "version": "1" }, "servers": [{ "url": "/v1" }], "paths": {
+        "/items/{id}": { "get": with_id("item"), "post": with_id("change"), "put": with_id("put") },
+        "/items/export": { "get": operation("export") },
+        "/items/{id}:delete": { "post": with_id("delete") },
+        "/files/{id}.json": { "get": with_id("json") },
+        "/files/{id}": { "get": with_id("file") },
+        "/Caf%C3%A9": { "get": operation("cafe") },
+        "/{id}": { "get": with_id("any") }
+    } }))
+    .unwrap()
+}
+
+#[test]
+fn an_operation_is_not_reached_by_a_laxer_reading() {
+    let api = two_paths();
+    let found = |method: &str, path: &str| match api.operation(method, &format!("/v1{path}")) {
+        Match::Operation(found) => found.operation().id().unwrap().to_owned(),
+        Match::UndeclaredMethod { .. } => "405".into(),
+        Match::UndeclaredPath => "404".into(),
+    };
+    for (method, path) in [
+        ("GET", "/items/EXPORT"),
+        ("GET", "/items/Export"),
+        ("GET", "/items/export%20"),
+        ("GET", "/items/export."),
+        ("GET", "/items/export%3Bx=1"),
+        ("GET", "/items/export%2E"),
+        ("HEAD", "/items/EXPORT"),
+        ("POST", "/items/5%3Adelete"),
+        ("POST", "/items/5%3ADELETE"),
+        ("POST", "/items/5:Delete"),
+        ("GET", "/files/a.JSON"),
+        ("GET", "/files/a%2Ejson"),
+        ("GET", "/caf%C3%A9"),
+        ("GET", "/CAF%C3%89"),
+    ] {
+        let said = found(method, path);
+        assert!(said == "404" || (method == "HEAD" && said == "405"), "{method} {path}: {said}");
+    }
+    for (method, path, id) in [
+        ("GET", "/items/export", "export"),
+        ("GET", "/items/exports", "item"),
+        ("GET", "/items/Seven", "item"),
+        ("PUT", "/items/EXPORT", "put"),
+        ("POST", "/items/5", "change"),
+        ("POST", "/items/5:delete", "delete"),
+        ("GET", "/items/5%3Adelete", "item"),
+        ("GET", "/files/a.json", "json"),
+        ("GET", "/files/a.JSON.txt", "file"),
+        ("GET", "/Caf%C3%A9", "cafe"),
+        ("GET", "/Tea", "any"),
+    ] {
+        assert_eq!(found(method, path), id, "{method} {path}");
+    }
+}
+
+#[test]
+fn a_misspelt_keyword_does_not_load() {
+    let document = |version: &str, schema: Value| {
+        json!({ "openapi": version, "info": { "title": "t", "version": "1" }, "paths": { "/p": { "post": {
+        "requestBody": { "content": { "application/json": { "schema": schema } } }, "responses": { "200": { "description": "d" } } } } },
+        "components": { "schemas": { "A": { "type": "object", "aditionalProperties": false }, "Unused": { "nonsense": 1 } } } })
+    };
+    for (schema, place, meant) in [
+        (json!({ "type": "object", "aditionalProperties": false }), "/schema:", Some("additionalProperties")),
+        (json!({ "properties": { "a": { "maxLenght": 1 } } }), "/schema/properties/a:", Some("maxLength")),
+        (json!({ "items": { "patern": "x" } }), "/schema/items:", Some("pattern")),
+        (json!({ "oneOf": [{ "requird": ["a"] }] }), "/schema/oneOf/0:", Some("required")),
+        (json!({ "not": { "mininum": 1 } }), "/schema/not:", Some("minimum")),
+        (
+            json!({ "allOf": [{ "additionalProperties": { "tpye": "string" } }] }),
+            "/schema/allOf/0/additionalProperties:",
+            Some("type"),
+        ),
+        (
+            json!({ "$ref": "#/components/schemas/A" }),
+            "#/components/schemas/A:",
+            Some("additionalProperties"),
+        ),
+        (json!({ "optional": true }), "/schema:", None),
+    ] {
+        let error = compile(document("3.0.3", schema.clone())).unwrap_err();
+        let hint = meant.map_or("does nothing".into(), |meant| format!("did you mean `{meant}`?"));
+        assert!(error.contains(place) && error.ends_with(&hint), "{error}");
+        let warnings = compile(document("3.1.0", schema)).unwrap();
+        assert_eq!(warnings.warnings().len(), 1);
+        assert!(warnings.warnings()[0].to_string().ends_with(&hint));
+    }
+    let fine = json!({ "type": "object", "x-order": 1, "nullable": true, "const": {}, "example": { "aditionalProperties": 1 },
+        "properties": { "aditionalProperties": { "default": { "nonsense": 1 }, "enum": [{ "nonsense": 1 }] } } });
+    assert!(compile(document("3.0.3", fine.clone())).unwrap().warnings().is_empty());
+    assert!(compile(document("3.1.0", fine)).unwrap().warnings().is_empty());
+}

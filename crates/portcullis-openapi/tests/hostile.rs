@@ -31,6 +31,10 @@ impl Fields for One<'_> {
     fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         self.0.values(name, each);
     }
+
+    fn names(&self, each: &mut dyn FnMut(&str)) {
+        Fields::names(self.0, each);
+    }
 }
 
 /// How long this thread has been on a processor, which other programs do not lengthen.

@@ -38,6 +38,10 @@ impl Fields for Listed {
         let mine = self.0.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
         mine.for_each(|(_, value)| each(value.as_bytes()));
     }
+
+    fn names(&self, each: &mut dyn FnMut(&str)) {
+        self.0.iter().for_each(|(name, _)| each(name));
+    }
 }
 
 fn follow<'a>(document: &'a Value, value: &'a Value) -> &'a Value {

@@ -5,6 +5,7 @@
 //! methods that need none. It needs nothing that could fail.
 
 use super::memory::Lent;
+use super::openapi::config::OtherSpellingsConfig;
 use super::openapi::refusal;
 use crate::build::Build;
 use crate::mode::ModeConfig;
@@ -32,6 +33,9 @@ object! {
         pub file: Option<Spanned<PathBuf>>,
         /// The media types that a body may have; others are refused with 415. Each is JSON. Default: application/json.
         pub content_types: Vec<Spanned<String>> = vec![Spanned::nowhere(JSON.to_owned())],
+        /// What happens to a member whose name is another spelling of one that the schema names, such as `ROLE` for `role`. A
+        /// backend may read it for the declared one. Default: refuse.
+        pub other_spellings: OtherSpellingsConfig = OtherSpellingsConfig::Refuse,
         /// What a refusal does. Default: enforce.
         pub mode: ModeConfig = ModeConfig::Enforce,
     }
@@ -110,7 +114,7 @@ impl ValidationConfig {
                 return None;
             }
         };
-        let schema = match files.and_then(|files| Schema::compile(&files)) {
+        let schema = match files.and_then(|files| Schema::compile_with(&files, self.other_spellings.into())) {
             Ok(schema) => schema,
             Err(error) => {
                 cx.error("config.schema", at, format!("the schema cannot be used: {error}")).help(

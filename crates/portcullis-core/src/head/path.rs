@@ -185,12 +185,7 @@ fn respell(rest: &str) -> Result<String, PathError> {
     Ok(path)
 }
 
-/// The byte that the next two hexadecimal digits stand for.
-pub(crate) fn escape(bytes: &mut impl Iterator<Item = u8>) -> Option<u8> {
-    let high = char::from(bytes.next()?).to_digit(16)?;
-    let low = char::from(bytes.next()?).to_digit(16)?;
-    u8::try_from(high << 4 | low).ok()
-}
+pub(crate) use portcullis_paths::escape;
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@
 //! belongs to the route that was found only if its own laxest reading leads to the same controls. Needs nothing that could
 //! fail.
 
-use std::borrow::Cow;
+use portcullis_paths::{laxest, laxest_segment};
 use std::collections::{BTreeMap, HashMap};
 
 /// What judges the requests of a path; the same number for paths that are judged in the same way.
@@ -83,7 +83,7 @@ impl Lax {
 
     /// Whether the laxest reading of `path` leads to other controls than those of `class`.
     pub(super) fn leads_elsewhere(&self, host: Option<&str>, path: &str, class: Class) -> bool {
-        let reading = reading(path);
+        let reading = laxest(path);
         let of_host = host.and_then(|host| self.by_host.get(host)).and_then(|paths| paths.at(&reading));
         of_host.or_else(|| self.any_host.at(&reading)).is_some_and(|classes| !classes.contains(&class))
     }
@@ -169,7 +169,7 @@ fn templates(path: &str) -> Vec<String> {
             }
             Some(_) => template.push_str("/{segment}"),
             None => {
-                let segment = read(segment);
+                let segment = laxest_segment(segment);
                 if !segment.is_empty() {
                     template.push('/');
                     template.push_str(&segment.replace('{', "{{").replace('}', "}}"));
@@ -180,35 +180,8 @@ fn templates(path: &str) -> Vec<String> {
     std::iter::once(or_root(template)).chain(without_rest).collect()
 }
 
-/// The laxest reading of a request's path.
-fn reading(path: &str) -> String {
-    let mut reading = String::with_capacity(path.len());
-    for segment in path.split('/').map(read).filter(|segment| !segment.is_empty()) {
-        reading.push('/');
-        reading.push_str(&segment);
-    }
-    or_root(reading)
-}
-
 fn or_root(path: String) -> String {
     if path.is_empty() { "/".to_owned() } else { path }
-}
-
-/// The laxest reading of a segment.
-fn read(segment: &str) -> String {
-    let mut decoded = Vec::with_capacity(segment.len());
-    let mut bytes = segment.bytes();
-    while let Some(byte) = bytes.next() {
-        let byte = if byte == b'%' { crate::head::path::escape(&mut bytes).unwrap_or(b'%') } else { byte };
-        decoded.push(byte.to_ascii_lowercase());
-    }
-    let text = match String::from_utf8_lossy(&decoded) {
-        // By way of upper case, since `\u{131}` (a dotless i) and `\u{17f}` (a long s) have the same one as `i` and `s`.
-        text if !text.is_ascii() => Cow::Owned(text.to_uppercase().to_lowercase()),
-        text => text,
-    };
-    let end = text.find([';', '?', '#']).unwrap_or(text.len());
-    text.get(..end).unwrap_or_default().trim().trim_end_matches(['.', ' ']).to_owned()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::memory::Memory;
 use crate::message::RequestView;
 use crate::parameter::EncodedCommas;
 use crate::schema::{Compiler, Dialect, Direction, rewrite};
+use crate::spelling::OtherSpellings;
 use crate::violation::Violations;
 
 mod operation;
@@ -25,6 +26,8 @@ const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "
 pub struct Options {
     /// Whether query parameters that are not declared are let through.
     pub allow_unknown_query: bool,
+    /// Whether another spelling of a declared name is refused, such as `Limit` or `limit[]` for `limit`.
+    pub other_spellings: OtherSpellings,
     /// What an encoded comma is in a list that commas part.
     pub encoded_commas: EncodedCommas,
     /// Whether responses will be judged. If not, their schemas are not compiled.
@@ -53,8 +56,33 @@ impl Options {
 pub struct Api {
     base_paths: Vec<String>,
     tree: template::Tree,
+    laxest: Laxest,
     paths: Vec<DeclaredPath>,
     schemes: BTreeMap<String, SecurityScheme>,
+    warnings: Vec<LoadError>,
+}
+
+/// The declared paths under their laxest readings, of which several may have the same.
+#[derive(Debug, Default)]
+struct Laxest {
+    tree: template::Tree,
+    owners: Vec<Vec<usize>>,
+}
+
+impl Laxest {
+    fn insert(&mut self, template: &str, index: usize) -> Result<(), String> {
+        let reading = self.tree.insert_laxest(template, self.owners.len())?;
+        match self.owners.get_mut(reading) {
+            Some(owners) => owners.push(index),
+            None => self.owners.push(vec![index]),
+        }
+        Ok(())
+    }
+
+    fn owners(&self, path: &str) -> &[usize] {
+        let reading = self.tree.find_laxest(path).and_then(|reading| self.owners.get(reading));
+        reading.map_or(&[], Vec::as_slice)
+    }
 }
 
 /// One path, under all names of its variables, and its operations.
@@ -117,11 +145,14 @@ impl Api {
     /// It is of another version, a part of it cannot be used, or cannot be judged. The first such part is named.
     pub fn compile(files: &Files, options: &Options) -> Result<Self, LoadError> {
         let dialect = dialect(&Node::root(files)?)?;
-        let requests = rewrite(files, dialect, Direction::Request)?;
-        let request_compiler = Compiler::new(&requests, options.encoded_commas)?;
-        let responses =
-            if options.responses { Some(rewrite(files, dialect, Direction::Response)?) } else { None };
-        let compiler = |files| Compiler::new(files, options.encoded_commas);
+        let requests = rewrite(files, dialect, Direction::Request, options.other_spellings)?;
+        let request_compiler = Compiler::new(&requests, dialect, options)?;
+        let responses = if options.responses {
+            Some(rewrite(files, dialect, Direction::Response, OtherSpellings::Allow)?)
+        } else {
+            None
+        };
+        let compiler = |files| Compiler::new(files, dialect, options);
         let response_compiler = responses.as_ref().map(compiler).transpose()?;
         let root = Node::root(&requests)?;
         let schemes = security::schemes(&root)?;
@@ -135,6 +166,7 @@ impl Api {
             options,
         };
         let mut tree = template::Tree::default();
+        let mut laxest = Laxest::default();
         let mut paths: Vec<DeclaredPath> = Vec::new();
         if let Some(declared) = root.get("paths")? {
             for (template, item) in declared.each()? {
@@ -142,6 +174,7 @@ impl Api {
                     tree.insert(template, paths.len()).map_err(|message| item.error(message))?;
                 if index == paths.len() {
                     paths.push(DeclaredPath { operations: Vec::new(), allowed: String::new() });
+                    laxest.insert(template, index).map_err(|message| item.error(message))?;
                 }
                 let Some(path) = paths.get_mut(index) else { continue };
                 for method in METHODS {
@@ -162,7 +195,8 @@ impl Api {
             None => server_paths(&root)?,
         };
         let base_paths = base_paths.iter().map(|path| path.trim_end_matches('/').to_owned()).collect();
-        Ok(Api { base_paths, tree, paths, schemes })
+        let warnings = request_compiler.warnings();
+        Ok(Api { base_paths, tree, laxest, paths, schemes, warnings })
     }
 
     /// What a request is. `method` is compared exactly; `path` is the path of the request as it was sent or made canonical,
@@ -170,16 +204,39 @@ impl Api {
     #[must_use]
     pub fn operation<'a>(&'a self, method: &str, path: &'a str) -> Match<'a> {
         let relative = self.base_paths.iter().filter_map(|base| path.strip_prefix(base.as_str()));
-        let found = relative.filter(|path| path.starts_with('/')).find_map(|path| self.tree.find(path));
-        let Some((declared, captures)) =
-            found.and_then(|(index, captures)| Some((self.paths.get(index)?, captures)))
-        else {
+        let mut relative = relative.filter(|path| path.starts_with('/'));
+        let found = relative.find_map(|path| Some((path, self.tree.find(path)?)));
+        let Some((relative, (index, captures))) = found else { return Match::UndeclaredPath };
+        let Some(declared) = self.paths.get(index) else { return Match::UndeclaredPath };
+        // SECURITY: a backend that reads paths loosely would run another operation than the one that is judged
+        // (an_operation_is_not_reached_by_a_laxer_reading). What no variable took part in is declared as it is.
+        if !captures.is_empty() && self.leads_elsewhere(method, relative, index) {
             return Match::UndeclaredPath;
-        };
+        }
         match declared.operations.iter().find(|operation| operation.method() == method) {
             Some(operation) => Match::Operation(Found { operation, captures }),
             None => Match::UndeclaredMethod { allowed: &declared.allowed },
         }
+    }
+
+    /// Whether the laxest reading of a path is that of other paths than the one at `index`, one of which has the method.
+    fn leads_elsewhere(&self, method: &str, path: &str, index: usize) -> bool {
+        let others = self.laxest.owners(path);
+        let has_method = |other: &usize| {
+            let declared = self.paths.get(*other);
+            declared.is_some_and(|path| {
+                path.operations
+                    .iter()
+                    .any(|known| known.method() == method || (method == "HEAD" && known.method() == "GET"))
+            })
+        };
+        !others.contains(&index) && others.iter().any(has_method)
+    }
+
+    /// What is suspicious in the description, though it loads: keywords of schemas that do nothing.
+    #[must_use]
+    pub fn warnings(&self) -> &[LoadError] {
+        &self.warnings
     }
 
     /// Every declared operation.

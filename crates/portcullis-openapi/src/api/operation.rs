@@ -12,6 +12,7 @@ use crate::message::{Fields, RequestView, texts};
 use crate::parameter::{Parameter, Query};
 use crate::response::Responses;
 use crate::schema::Compiler;
+use crate::spelling::{self, Names, OtherSpellings, hides_a_pair};
 use crate::violation::{Class, Place, Report, Violations};
 
 /// A declared operation.
@@ -30,6 +31,7 @@ pub struct Operation {
     responses: Option<Responses>,
     /// Query parameters that hold a credential: declared by a security scheme, judged by whoever authenticates.
     credentials: Vec<String>,
+    spellings: Spellings,
     allow_unknown_query: bool,
     limits: Limits,
     response_limits: Limits,
@@ -82,6 +84,13 @@ impl Operation {
         for parameter in &self.fields {
             parameter.judge_field(request.fields, limits, &mut report);
         }
+        if !self.spellings.fields.is_empty() {
+            request.fields.names(&mut |name| {
+                if self.spellings.fields.is_another_field(name) {
+                    report.add(Class::Malformed, Place::Header, name, spelling::REASON);
+                }
+            });
+        }
         if !self.cookies.is_empty() {
             self.judge_cookies(request.fields, &mut report);
         }
@@ -95,6 +104,9 @@ impl Operation {
     }
 
     fn judge_query(&self, raw: &str, report: &mut Report<'_>) {
+        if self.spellings.sees_pairs && hides_a_pair(raw, &self.spellings.query, !self.allow_unknown_query) {
+            report.add(Class::Malformed, Place::Query, "", "separator");
+        }
         let mut query = match Query::parse(raw, self.limits.members) {
             Ok(query) => query,
             Err(reason) => return report.add(Class::Malformed, Place::Query, "", reason),
@@ -102,13 +114,14 @@ impl Operation {
         for parameter in &self.query {
             parameter.judge_query(&mut query, &self.limits, report);
         }
-        if self.allow_unknown_query {
-            return;
-        }
-        // SECURITY: what is not declared does not reach the backend (unknown in query.yaml).
-        for pair in query.unclaimed() {
-            if !self.credentials.contains(&pair.name) {
+        for pair in &query.pairs {
+            let is_unknown = !pair.claimed && !self.credentials.contains(&pair.name);
+            // SECURITY: what is not declared does not reach the backend (unknown in query.yaml), and neither does a second
+            // spelling of what is (other spellings in query.yaml).
+            if is_unknown && !self.allow_unknown_query {
                 report.add(Class::Malformed, Place::Query, &pair.name, "undeclared");
+            } else if self.spellings.is_another_parameter(&pair.name) {
+                report.add(Class::Malformed, Place::Query, &pair.name, spelling::REASON);
             }
         }
     }
@@ -123,6 +136,11 @@ impl Operation {
         let Some(pairs) = pairs else {
             return report.add(Class::Malformed, Place::Cookie, "", "style");
         };
+        for (name, _) in &pairs {
+            if self.spellings.cookies.is_another_spelling(name) {
+                report.add(Class::Malformed, Place::Cookie, name, spelling::REASON);
+            }
+        }
         for parameter in &self.cookies {
             parameter.judge_cookies(&pairs, &self.limits, report);
         }
@@ -186,6 +204,39 @@ impl Operation {
     }
 }
 
+/// The declared names of which another spelling is refused.
+#[derive(Debug, Default)]
+struct Spellings {
+    sees_pairs: bool,
+    query: Names,
+    /// Beginnings of names that a declared parameter owns: `filter[`.
+    brackets: Vec<String>,
+    fields: Names,
+    cookies: Names,
+}
+
+impl Spellings {
+    fn of(query: &[Parameter], credentials: &[String], fields: &[Parameter], cookies: &[Parameter]) -> Self {
+        let names = |parameters: &[Parameter]| -> Vec<String> {
+            parameters.iter().flat_map(Parameter::names).map(str::to_owned).collect()
+        };
+        let all = |names: &[String]| Names::new(names.iter().map(String::as_str));
+        let deep = query.iter().filter(|parameter| parameter.has_brackets());
+        Spellings {
+            sees_pairs: true,
+            query: all(&[names(query), credentials.to_vec()].concat()),
+            brackets: deep.map(|parameter| format!("{}[", parameter.name)).collect(),
+            fields: all(&names(fields)),
+            cookies: all(&names(cookies)),
+        }
+    }
+
+    fn is_another_parameter(&self, name: &str) -> bool {
+        self.query.is_another_spelling(name)
+            && !self.brackets.iter().any(|bracket| name.starts_with(bracket.as_str()))
+    }
+}
+
 /// What is the same for every operation of a description.
 pub(super) struct Context<'a> {
     pub(super) requests: &'a Compiler<'a>,
@@ -234,16 +285,23 @@ impl Context<'_> {
             }
             _ => None,
         };
+        let (fields, cookies) = (of(Place::Header), of(Place::Cookie));
+        let credentials = credentials(&security, self.schemes);
+        let spellings = match self.options.other_spellings {
+            OtherSpellings::Refuse => Spellings::of(&query, &credentials, &fields, &cookies),
+            OtherSpellings::Allow => Spellings::default(),
+        };
         Ok(Operation {
             method: method.to_ascii_uppercase(),
             template: template.to_owned(),
             id: node.text("operationId")?.map(str::to_owned),
-            credentials: credentials(&security, self.schemes),
+            credentials,
+            spellings,
             security,
             path,
             query,
-            fields: of(Place::Header),
-            cookies: of(Place::Cookie),
+            fields,
+            cookies,
             body,
             responses,
             allow_unknown_query: self.options.allow_unknown_query,

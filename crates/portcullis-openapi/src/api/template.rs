@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use portcullis_paths::{folded, laxest, laxest_segment};
+
 use crate::percent::{Plus, decode};
 
 /// One segment with variables, such as `{name}` or `{base}...{head}`.
@@ -53,6 +55,33 @@ impl Tree {
             return Err("a variable stands twice in one path".into());
         }
         Ok((index, names))
+    }
+
+    /// Enters a declared path under its laxest reading; answers with the index of that reading. Its template has been
+    /// declared, so it is one.
+    pub(crate) fn insert_laxest(&mut self, template: &str, index: usize) -> Result<usize, String> {
+        let mut tree = self;
+        for segment in template.split('/') {
+            tree = match parse(segment)? {
+                Segment::Text(_) => match laxest_segment(segment) {
+                    text if text.is_empty() => tree,
+                    text => tree.texts.entry(text).or_default(),
+                },
+                Segment::Pattern(Pattern { texts }, _) => {
+                    tree.pattern(Pattern { texts: texts.iter().map(|text| folded(text)).collect() })?
+                }
+            };
+        }
+        Ok(*tree.end.get_or_insert(index))
+    }
+
+    /// The index of the reading that the laxest reading of `path` is.
+    pub(crate) fn find_laxest(&self, path: &str) -> Option<usize> {
+        let reading = laxest(path);
+        match reading.strip_prefix('/')? {
+            "" => self.end,
+            rest => self.walk(rest, &mut Vec::new()),
+        }
     }
 
     fn pattern(&mut self, pattern: Pattern) -> Result<&mut Tree, String> {

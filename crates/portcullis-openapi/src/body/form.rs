@@ -18,7 +18,8 @@ use crate::parameter::{
     Demand, EncodedCommas, Members, NotInStyle, Parameter, Query, Readings, Style, Texts, Written, choice,
 };
 use crate::percent::{Plus, decode};
-use crate::schema::{Checker, Compiler, Shape, Types};
+use crate::schema::{Additional, Checker, Compiler, Shape, Types};
+use crate::spelling::{Names, hides_a_pair};
 use crate::violation::{Class, Place, Report};
 
 /// How the property of a form is written.
@@ -71,6 +72,8 @@ pub(super) struct Form<'a> {
     pub(super) checker: Option<&'a Checker>,
     pub(super) limits: &'a Limits,
     pub(super) encoded_commas: EncodedCommas,
+    /// The declared names, where another spelling of one is refused.
+    pub(super) names: Option<&'a Names>,
 }
 
 impl Form<'_> {
@@ -80,6 +83,11 @@ impl Form<'_> {
             report.add(Class::Malformed, Place::Body, name, reason)
         };
         let Ok(text) = std::str::from_utf8(body) else { return malformed("", "utf8", report) };
+        if let Some(names) = self.names
+            && hides_a_pair(text, names, matches!(self.shape.additional, Additional::Nothing))
+        {
+            return malformed("", "separator", report);
+        }
         let mut query = match Query::parse(text, self.limits.parts) {
             Ok(query) => query,
             Err(reason) => return malformed("", reason, report),
@@ -335,5 +343,9 @@ impl Fields for PartFields<'_> {
     fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         let mine = self.0.iter().filter(|(other, _)| other == name);
         mine.for_each(|(_, value)| each(value.as_bytes()));
+    }
+
+    fn names(&self, each: &mut dyn FnMut(&str)) {
+        self.0.iter().for_each(|(name, _)| each(name));
     }
 }

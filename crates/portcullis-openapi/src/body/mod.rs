@@ -10,6 +10,7 @@ use crate::limits::Limits;
 use crate::message::{Fields, texts};
 use crate::parameter::{EncodedCommas, Readings};
 use crate::schema::{Checker, Compiler, Shape, Types};
+use crate::spelling::{Names, OtherSpellings};
 use crate::violation::{Class, Place, Report};
 
 mod encoding;
@@ -42,6 +43,8 @@ pub(crate) struct Content {
     /// A vendor's type whose schema describes no text: the body is JSON, since nothing else has such a schema.
     is_json: bool,
     encoded_commas: EncodedCommas,
+    /// The names of the fields of a form, where another spelling of one is refused.
+    names: Option<Names>,
 }
 
 impl Body {
@@ -132,7 +135,19 @@ impl Content {
             None => None,
         };
         let encodings = form::encodings(node, compiler)?;
-        Ok(Content { range, shape, checker, encodings, is_json, encoded_commas: compiler.encoded_commas })
+        let names = match compiler.other_spellings {
+            OtherSpellings::Refuse => Some(Names::new(shape.properties.keys().map(String::as_str))),
+            OtherSpellings::Allow => None,
+        };
+        Ok(Content {
+            range,
+            shape,
+            checker,
+            encodings,
+            is_json,
+            encoded_commas: compiler.encoded_commas,
+            names,
+        })
     }
 
     /// What is understood of a body of this type.
@@ -145,7 +160,8 @@ impl Content {
             |reason, report: &mut Report<'_>| report.add(Class::Malformed, Place::Body, "", reason);
         let checker = self.checker.as_ref();
         let (shape, encodings, encoded_commas) = (&self.shape, &self.encodings, self.encoded_commas);
-        let form = form::Form { shape, encodings, checker, limits, encoded_commas };
+        let form =
+            form::Form { shape, encodings, checker, limits, encoded_commas, names: self.names.as_ref() };
         match self.format(media_type) {
             Format::Json => match Document::read(body, limits, report.memory) {
                 Err(fault) => report.fault(Place::Body, "", fault),

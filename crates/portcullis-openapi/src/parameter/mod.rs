@@ -338,6 +338,18 @@ impl Parameter {
         self.content.is_none() && self.style == Style::Form && self.explode && self.shape.types.may_be_array()
     }
 
+    /// The names under which it is found: its own, or those of its members where each is a pair of its own.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let is_exploded = self.content.is_none() && self.explode && self.style == Style::Form;
+        let members = (is_exploded && self.shape.types.may_be_object()).then(|| self.shape.properties.keys());
+        std::iter::once(self.name.as_str()).chain(members.into_iter().flatten().map(String::as_str))
+    }
+
+    /// Whether it is found under its name with brackets after it.
+    pub(crate) fn has_brackets(&self) -> bool {
+        self.style == Style::DeepObject
+    }
+
     /// Whether it takes pairs that no other parameter names, so that it must be asked last.
     pub(crate) fn takes_the_rest(&self) -> bool {
         self.style == Style::Form

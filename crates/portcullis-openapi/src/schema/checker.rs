@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
-use serde_json::Value;
 
 use super::keywords;
 use crate::document::escape;
@@ -61,9 +60,9 @@ impl Checker {
                 continue;
             }
             let mut pointer = error.instance_path().to_string();
-            if let ValidationErrorKind::Required { property: Value::String(missing) } = error.kind() {
+            if let Some(member) = keywords::member(error.kind()) {
                 pointer.push('/');
-                pointer.push_str(&escape(missing));
+                pointer.push_str(&escape(member));
             }
             report.add_at(Class::Invalid, place, name, pointer, keywords::fixed(error.kind()));
             told = true;

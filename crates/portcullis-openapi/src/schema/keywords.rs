@@ -1,12 +1,14 @@
 //! The keywords that JSON Schema does not have, and the fixed words under which violations are reported.
 
 use jsonschema::error::ValidationErrorKind;
-use jsonschema::json::Node;
+use jsonschema::json::{Node, Object};
 use jsonschema::{Keyword, ValidationError, ValidationOptions};
 
 use super::alternatives::{KEYWORDS, REFUSES};
 use super::format::{NumberFormat, number_format};
+use super::names::NAMES;
 use crate::json::{Flat, Look, Num};
+use crate::spelling::{self, Names};
 
 /// Set by rewriting: an integer has neither fraction nor exponent.
 pub(super) const WRITTEN_INTEGER: &str = "x-portcullis-integer";
@@ -23,6 +25,10 @@ pub(super) fn register<R>(options: ValidationOptions<'_, R, Flat>) -> Validation
         .with_keyword(HIDDEN, |_, value, _| {
             let keyword = if value == "writeOnly" { "writeOnly" } else { "readOnly" };
             Ok(Box::new(Hidden(keyword)))
+        })
+        .with_keyword(NAMES, |_, value, _| {
+            let names = value.as_array().into_iter().flatten().filter_map(serde_json::Value::as_str);
+            Ok(Box::new(Declared(Names::new(names))))
         })
         .with_keyword(REFUSES, |_, value, _| {
             let word = KEYWORDS.into_iter().find(|word| value == word).unwrap_or("not");
@@ -50,6 +56,29 @@ impl<'i> Keyword<'i, Flat> for Hidden {
     }
 }
 
+/// Refuses an object with a member whose name is another spelling of one that is declared, and says which.
+struct Declared(Names);
+
+impl Declared {
+    fn other<'i>(&self, instance: &Look<'i>) -> Option<&'i str> {
+        let mut members = instance.as_object()?.members();
+        members.find(|(name, _)| self.0.is_another_spelling(name)).map(|(name, _)| name)
+    }
+}
+
+impl<'i> Keyword<'i, Flat> for Declared {
+    fn validate(&self, instance: Look<'i>) -> Result<(), ValidationError<'i>> {
+        match self.other(&instance) {
+            None => Ok(()),
+            Some(name) => Err(ValidationError::custom(name)),
+        }
+    }
+
+    fn is_valid(&self, instance: Look<'i>) -> bool {
+        self.other(&instance).is_none()
+    }
+}
+
 struct WrittenInteger;
 
 impl<'i> Keyword<'i, Flat> for WrittenInteger {
@@ -74,6 +103,15 @@ impl<'i> Keyword<'i, Flat> for NumberFormat {
 
 fn refuse_unless<'i>(valid: bool) -> Result<(), ValidationError<'i>> {
     if valid { Ok(()) } else { Err(ValidationError::custom("refused")) }
+}
+
+/// The member that an error is about, where the error is told of the object.
+pub(super) fn member(kind: &ValidationErrorKind) -> Option<&str> {
+    if let ValidationErrorKind::Required { property } = kind {
+        return property.as_str();
+    }
+    let ValidationErrorKind::Custom { keyword, message } = kind else { return None };
+    (keyword == NAMES).then_some(message.as_str())
 }
 
 /// The word under which a violation is reported.
@@ -118,6 +156,7 @@ pub(super) fn fixed(kind: &ValidationErrorKind) -> &'static str {
             HIDDEN => "readOnly",
             NUMBER_FORMAT => "format",
             WRITTEN_INTEGER => "type",
+            NAMES => spelling::REASON,
             REFUSES => KEYWORDS.into_iter().find(|word| message == word).unwrap_or("schema"),
             _ => "schema",
         },

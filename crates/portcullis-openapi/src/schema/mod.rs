@@ -4,15 +4,19 @@
 //! fetched, that formats are asserted, that patterns run on an engine whose time is linear in the text, and what is
 //! reported: where and by which keyword, never a value. What judging and telling may cost, [`checker`] bounds.
 
+use std::cell::RefCell;
+
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, Registry, ValidationError, ValidationOptions};
 use serde_json::{Value, json};
 
+use crate::api::Options;
 use crate::document::{Files, LoadError, Target};
 use crate::json::{Document, Fault, Flat};
 use crate::limits::Limits;
 use crate::memory::Memory;
 use crate::parameter::EncodedCommas;
+use crate::spelling::OtherSpellings;
 use crate::violation::{Place, Report, Violations};
 
 mod alternatives;
@@ -20,14 +24,18 @@ mod checker;
 mod discriminator;
 mod format;
 mod keywords;
+mod names;
 mod read_only;
 mod rewrite;
 mod shape;
+mod vocabulary;
 
 use alternatives::{ReferredTo, set_all_apart};
 pub(crate) use checker::Checker;
+use names::declare_all_names;
 pub(crate) use rewrite::rewrite;
 pub(crate) use shape::{Additional, Shape, Types};
+use vocabulary::Vocabulary;
 
 /// Compiled patterns may take this many bytes each.
 const PATTERN_BYTES: usize = 1024 * 1024;
@@ -68,6 +76,14 @@ impl Schema {
     /// # Errors
     /// It is no schema, a reference leads nowhere, or a pattern cannot run in linear time.
     pub fn compile(files: &Files) -> Result<Self, LoadError> {
+        Self::compile_with(files, OtherSpellings::Refuse)
+    }
+
+    /// The same, and says whether a member may be another spelling of one that the schema names.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn compile_with(files: &Files, other_spellings: OtherSpellings) -> Result<Self, LoadError> {
         let root = Target::new(files.main(), "");
         let schema = root.value(files).ok_or_else(|| root.error("there is no schema"))?;
         let draft = Draft::default().detect(schema);
@@ -77,6 +93,9 @@ impl Schema {
         let referred_to = ReferredTo::find(files);
         let mut rewritten = files.clone();
         rewritten.each_mut(|address, file| {
+            if other_spellings == OtherSpellings::Refuse {
+                declare_all_names(file, &Target::new(address, ""), files);
+            }
             set_all_apart(file, &Target::new(address, ""), draft == Draft::Draft7, &referred_to);
         });
         let schema = root.value(&rewritten).unwrap_or(schema);
@@ -133,12 +152,29 @@ pub(crate) struct Compiler<'a> {
     registry: Registry<'a>,
     /// How the parameters that the schemas are for are read.
     pub(crate) encoded_commas: EncodedCommas,
+    pub(crate) other_spellings: OtherSpellings,
+    dialect: Dialect,
+    vocabulary: RefCell<Vocabulary>,
+    warnings: RefCell<Vec<LoadError>>,
 }
 
 impl<'a> Compiler<'a> {
     /// `files` have been rewritten.
-    pub(crate) fn new(files: &'a Files, encoded_commas: EncodedCommas) -> Result<Self, LoadError> {
-        Ok(Compiler { files, registry: registry(files)?, encoded_commas })
+    pub(crate) fn new(files: &'a Files, dialect: Dialect, options: &Options) -> Result<Self, LoadError> {
+        Ok(Compiler {
+            files,
+            registry: registry(files)?,
+            encoded_commas: options.encoded_commas,
+            other_spellings: options.other_spellings,
+            dialect,
+            vocabulary: RefCell::default(),
+            warnings: RefCell::default(),
+        })
+    }
+
+    /// What is suspicious in the schemas that were compiled.
+    pub(crate) fn warnings(&self) -> Vec<LoadError> {
+        self.warnings.borrow().clone()
     }
 
     pub(crate) fn compile(&self, schema: &Target) -> Result<Checker, LoadError> {
@@ -146,6 +182,12 @@ impl<'a> Compiler<'a> {
         if let Err(error) = jsonschema::draft202012::meta::validate(value) {
             let place = Target::new(&schema.file, &format!("{}{}", schema.pointer, error.instance_path()));
             return Err(place.error(format!("this is not a schema: {}", why(&error))));
+        }
+        let unknown = self.vocabulary.borrow_mut().unknown(self.files, schema);
+        match (self.dialect, unknown.first()) {
+            // SECURITY: a misspelt keyword is a control that does not run (a_misspelt_keyword_does_not_load).
+            (Dialect::V30, Some(first)) => return Err(first.clone()),
+            (Dialect::V30 | Dialect::V31, _) => self.warnings.borrow_mut().extend(unknown),
         }
         let root = json!({ "$ref": schema.uri() });
         let options = options()

@@ -16,18 +16,33 @@ use super::alternatives::{ReferredTo, is_set_apart, set_apart};
 use super::discriminator;
 use super::format::number_format;
 use super::keywords::{HIDDEN, NUMBER_FORMAT, WRITTEN_INTEGER};
+use super::names::declare_names;
 use super::read_only;
 use super::{Dialect, Direction};
 use crate::document::{Files, LoadError, Target};
+use crate::spelling::OtherSpellings;
 
 /// How deep one schema may be nested in another, references apart.
 const DEEPEST: usize = 100;
 
 /// A copy of the files in which every schema has been rewritten.
-pub(crate) fn rewrite(source: &Files, dialect: Dialect, direction: Direction) -> Result<Files, LoadError> {
+pub(crate) fn rewrite(
+    source: &Files,
+    dialect: Dialect,
+    direction: Direction,
+    other_spellings: OtherSpellings,
+) -> Result<Files, LoadError> {
     let mut result = source.clone();
     let referred_to = ReferredTo::find(source);
-    let mut work = Work { source, dialect, direction, open: Vec::new(), seen: HashSet::new(), referred_to };
+    let mut work = Work {
+        source,
+        dialect,
+        direction,
+        open: Vec::new(),
+        seen: HashSet::new(),
+        referred_to,
+        other_spellings,
+    };
     for (address, value) in source.iter() {
         work.find(value, &Target::new(address, ""));
     }
@@ -48,6 +63,7 @@ pub(super) struct Work<'a> {
     open: Vec<Target>,
     seen: HashSet<Target>,
     referred_to: ReferredTo,
+    other_spellings: OtherSpellings,
 }
 
 impl Work<'_> {
@@ -123,6 +139,9 @@ impl Work<'_> {
         {
             let format = format.clone();
             members.insert(NUMBER_FORMAT.into(), Value::String(format));
+        }
+        if self.other_spellings == OtherSpellings::Refuse {
+            declare_names(members, at, self.source);
         }
         let mut hidden = read_only::hidden(self.source, at, self.direction);
         hidden.extend(hidden_above.iter().cloned());

@@ -62,6 +62,7 @@ graphql:
 validation:
   schema: { type: object }
   content_types: [application/json]
+  other_spellings: allow
   mode: observe
 strict_errors: false
 ",
@@ -502,6 +503,8 @@ routes:
       file: a.yaml
       base_path: /v1
       unknown_parameters: allow
+      other_spellings: allow
+      encoded_commas: split
       responses: enforce
       remove_undeclared: true
       max_response_size: 10kB
@@ -510,6 +513,8 @@ openapi:
   file: a.yaml
   base_path: /v1
   unknown_parameters: refuse
+  other_spellings: refuse
+  encoded_commas: keep
   responses: enforce
   remove_undeclared: true
   max_response_size: 10kB

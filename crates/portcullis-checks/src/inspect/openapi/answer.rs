@@ -101,4 +101,8 @@ impl Fields for Uncoded<'_> {
             Fields::values(self.0, name, each);
         }
     }
+
+    fn names(&self, each: &mut dyn FnMut(&str)) {
+        Fields::names(self.0, each);
+    }
 }

@@ -12,7 +12,7 @@ use portcullis_config::{
     ByteSize, Context, Decode, Definitions, Node, Span, Spanned, Value, keyword, object,
 };
 use portcullis_core::{Authorize, Control, Controls, Guarded, Inspect, InspectAnswer, MethodSet, Mode};
-use portcullis_openapi::{Api, Files, Options};
+use portcullis_openapi::{Api, EncodedCommas, Files, LoadError, Options, OtherSpellings};
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +27,38 @@ keyword! {
     }
 }
 
+keyword! {
+    /// What happens to another spelling of a declared name.
+    pub enum OtherSpellingsConfig {
+        /// The request is refused.
+        Refuse = "refuse",
+        /// It is a name like any other that is not declared.
+        Allow = "allow",
+    }
+}
+
+impl From<OtherSpellingsConfig> for OtherSpellings {
+    fn from(config: OtherSpellingsConfig) -> Self {
+        match config {
+            OtherSpellingsConfig::Refuse => OtherSpellings::Refuse,
+            OtherSpellingsConfig::Allow => OtherSpellings::Allow,
+        }
+    }
+}
+
+keyword! {
+    /// What an encoded comma (`%2C`) is in a list in one value, such as `ids=a%2Cb`.
+    pub enum EncodedCommasConfig {
+        /// Backends differ, so the schema must allow both readings. A reading in which an item has no value of its type, such
+        /// as the number `1,2`, does not count.
+        Both = "both",
+        /// It separates items, as clients such as `URLSearchParams`, Python's requests and .NET mean it.
+        Split = "split",
+        /// It belongs to an item, as OpenAPI has it.
+        Keep = "keep",
+    }
+}
+
 object! {
     /// An OpenAPI document and how it is enforced.
     struct OpenapiObject {
@@ -36,6 +68,11 @@ object! {
         pub base_path: Option<Spanned<String>>,
         /// What happens to query parameters that are not declared. Default: refuse.
         pub unknown_parameters: UnknownParametersConfig = UnknownParametersConfig::Refuse,
+        /// What happens to another spelling of a declared name, in headers, cookies, queries, forms and JSON: `Limit`, `limit[]`,
+        /// `x_tenant`, or a pair behind a `;`. A backend may read it for the declared one. Default: refuse.
+        pub other_spellings: OtherSpellingsConfig = OtherSpellingsConfig::Refuse,
+        /// What an encoded comma (`%2C`) is in a list in one value. Default: both.
+        pub encoded_commas: EncodedCommasConfig = EncodedCommasConfig::Both,
         /// What happens where an answer is not as declared: with `enforce` the client gets 502 and none of it. An answer that
         /// is judged is held in memory until it is complete. Default: off.
         pub responses: ModeConfig = ModeConfig::Off,
@@ -62,6 +99,8 @@ impl Decode for OpenapiConfig {
             file,
             base_path: None,
             unknown_parameters: UnknownParametersConfig::Refuse,
+            other_spellings: OtherSpellingsConfig::Refuse,
+            encoded_commas: EncodedCommasConfig::Both,
             responses: ModeConfig::Off,
             remove_undeclared: false,
             max_response_size: ByteSize(1024 * 1024),
@@ -82,6 +121,8 @@ pub(crate) struct CompiledKey {
     file: PathBuf,
     base_path: Option<String>,
     allows_unknown: bool,
+    other_spellings: OtherSpellings,
+    encoded_commas: EncodedCommas,
     responses: bool,
 }
 
@@ -123,6 +164,12 @@ impl OpenapiConfig {
             file: config.file.value.clone(),
             base_path,
             allows_unknown: config.unknown_parameters == UnknownParametersConfig::Allow,
+            other_spellings: config.other_spellings.into(),
+            encoded_commas: match config.encoded_commas {
+                EncodedCommasConfig::Both => EncodedCommas::Both,
+                EncodedCommasConfig::Split => EncodedCommas::Split,
+                EncodedCommasConfig::Keep => EncodedCommas::Keep,
+            },
             responses: config.responses != ModeConfig::Off,
         };
         let known = build.documents.iter().find(|(known, _)| *known == key);
@@ -204,21 +251,37 @@ impl CompiledOpenapi {
 fn read(key: &CompiledKey, file: &Spanned<PathBuf>, cx: &mut Context) -> Option<Arc<Api>> {
     let options = Options {
         allow_unknown_query: key.allows_unknown,
+        other_spellings: key.other_spellings,
+        encoded_commas: key.encoded_commas,
         responses: key.responses,
         base_paths: key.base_path.clone().map(|base| vec![base]),
         ..Options::default()
     };
     match Files::load(&key.file).and_then(|files| Api::compile(&files, &options)) {
-        Ok(api) => Some(Arc::new(api)),
+        Ok(api) => {
+            for warning in api.warnings().iter().take(MOST_WARNINGS) {
+                cx.warning("config.openapi_keyword", file.span, told(key, warning))
+                    .help("correct the keyword; a name of your own begins with `x-`");
+            }
+            Some(Arc::new(api))
+        }
         Err(error) => {
-            let name = key.file.file_name().map_or_else(String::new, |name| name.display().to_string());
-            let place = error.location.trim_start_matches("openapi:///");
-            let place = if place.contains(&name) { place.to_owned() } else { format!("{name}: {place}") };
-            cx.error("config.openapi", file.span, format!("{place}: {}", error.message))
+            cx.error("config.openapi", file.span, told(key, &error))
                 .help("give a document in OpenAPI 3.0 or 3.1 of which every part can be judged");
             None
         }
     }
+}
+
+/// The most keywords of one document that are warned of.
+const MOST_WARNINGS: usize = 10;
+
+/// What is wrong with a document, and where.
+fn told(key: &CompiledKey, error: &LoadError) -> String {
+    let name = key.file.file_name().map_or_else(String::new, |name| name.display().to_string());
+    let place = error.location.trim_start_matches("openapi:///");
+    let place = if place.contains(&name) { place.to_owned() } else { format!("{name}: {place}") };
+    format!("{place}: {}", error.message)
 }
 
 /// A base path without a slash at its end.

@@ -356,6 +356,7 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.openapi", route("openapi: §not-there.yaml")),
         ("config.openapi", route("openapi: §key.txt")),
         ("config.openapi", route("openapi: { file: §order.schema.json }")),
+        ("config.openapi_keyword", route("openapi: §misspelt.yaml")),
         ("config.openapi_route", route("openapi: §a.yaml")),
         ("config.openapi_route", route("openapi: { file: §orders.yaml, base_path: / }")),
         ("config.openapi_security", route("openapi: { file: §scopes.yaml }").replace("/a", "/read")),

@@ -38,6 +38,26 @@ pub(crate) const DOCUMENT_ROWS: &[DocumentRow] = &[
             }
         }
     }),
+    ("openapi.other_spellings", || {
+        for (word, refusal) in [("refuse", Some(Code::RequestInvalid)), ("allow", None)] {
+            let keys = json!({ "file": "a.yaml", "unknown_parameters": "allow", "other_spellings": word });
+            for gate in gates(&keys, "/v1/a") {
+                assert_eq!(gate.send(request("GET", "/v1/a?n=1&N=2", &[])).refusal(), refusal);
+            }
+        }
+    }),
+    ("openapi.encoded_commas", || {
+        let refused = Some(Code::RequestInvalid);
+        for (word, items, item) in
+            [("both", refused, refused), ("split", refused, None), ("keep", None, refused)]
+        {
+            for gate in gates(&json!({ "file": "a.yaml", "encoded_commas": word }), "/v1/a") {
+                let send = |target| gate.send(request("GET", target, &[])).refusal();
+                assert_eq!(send("/v1/a?ids=a%2C,b"), items, "{word}: two items or three");
+                assert_eq!(send("/v1/a?ids=ab%2Ccd"), item, "{word}: one item that is too long, or two");
+            }
+        }
+    }),
     ("openapi.responses", || {
         for word in ["enforce", "observe"] {
             listed(
@@ -95,6 +115,14 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         let gate = validated(place, json!({ "schema": {}, "content_types": ["application/Vnd.a+json"] }));
         post(&gate, "application/vnd.A+json", "{}").permitted();
         assert_eq!(post(&gate, "application/json", "{}").refusal(), Some(Code::MediaTypeRefused));
+    }),
+    ("security.validation.other_spellings", |place| {
+        let schema = json!({ "properties": { "role": { "const": "user" } } });
+        for (word, refusal) in [("refuse", Some(Code::ContentInvalid)), ("allow", None)] {
+            let gate = validated(place, json!({ "schema": schema, "other_spellings": word }));
+            let answer = post(&gate, "application/json", r#"{"role":"user","ROLE":"admin"}"#);
+            assert_eq!(answer.refusal(), refusal, "{word}");
+        }
     }),
     ("security.validation.mode", |place| {
         let schema = json!({ "type": "array" });
