@@ -15,9 +15,23 @@ use std::path::{Path, PathBuf};
 
 /// The modules of the proxy from the top. A module uses only those further down. One that is not named fails the test, so that
 /// a new one is placed with thought.
-const ORDER: [&str; 15] = [
-    "running", "reload", "front", "config", "listener", "client", "exchange", "upstream", "tls", "upload",
-    "body", "stream", "drain", "timeouts", "lib",
+const ORDER: [&str; 16] = [
+    "running",
+    "reload",
+    "front",
+    "config",
+    "listener",
+    "client",
+    "exchange",
+    "upstream",
+    "tls",
+    "upload",
+    "body",
+    "stream",
+    "descriptors",
+    "drain",
+    "timeouts",
+    "lib",
 ];
 
 fn source() -> PathBuf {

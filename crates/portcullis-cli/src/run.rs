@@ -42,6 +42,8 @@ pub(crate) fn serve(loaded: Loaded, started: impl FnOnce(&[Listener], &[std::net
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
+    // Where that is not allowed, what there is is compared with what the listeners need, and told.
+    let _as_it_was = portcullis::raise_descriptor_limit();
     let blueprint = loaded.into_blueprint().map_err(|error| failed(&error))?;
     let drain = blueprint.front.drain;
     let listeners = blueprint.front.listeners.clone();

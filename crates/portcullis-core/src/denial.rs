@@ -156,6 +156,8 @@ codes! {
     BodyTimeout = "body_timeout" => REQUEST_TIMEOUT;
     /// The client's body broke off or is not framed as announced.
     BodyMalformed = "body_malformed" => BAD_REQUEST;
+    /// The request has passed this gateway before: an upstream is the gateway itself, or leads back to it.
+    LoopDetected = "loop_detected" => LOOP_DETECTED;
     /// No connection to the upstream could be made.
     UpstreamUnreachable = "upstream_unreachable" => BAD_GATEWAY;
     /// The upstream could not prove who it is, or refused the gateway's own certificate.

@@ -4,8 +4,9 @@
 //! connections over them. What could fail is tried before the first connection is accepted.
 
 use crate::config::{FrontConfig, Listener};
+use crate::descriptors::Descriptors;
 use crate::drain::Drain;
-use crate::exchange::{Current, Entry, Target};
+use crate::exchange::{Current, Entry, LoopName, Target};
 use crate::listener::{Caps, ListenerId, Port};
 use crate::timeouts::Timeouts;
 use http::HeaderValue;
@@ -74,6 +75,17 @@ pub(crate) struct Live {
     pub(crate) address: SocketAddr,
     pub(crate) caps: Arc<Caps>,
     pub(crate) clients: Arc<Caps>,
+    pub(crate) descriptors: Arc<Descriptors>,
+    pub(crate) loop_name: Arc<LoopName>,
+}
+
+impl Live {
+    /// The listener's bounds are these from now on.
+    pub(crate) fn bound(&self, listener: &Listener) {
+        let per_address = self.descriptors.per_address(listener.max_connections_per_address);
+        self.caps.bound(listener.max_connections, per_address);
+        self.clients.bound(listener.max_connections, per_address);
+    }
 }
 
 /// A front that has its addresses and serves nobody yet: connections wait.
@@ -108,6 +120,12 @@ pub fn bind(config: FrontConfig, snapshot: &Snapshot, handlers: Option<&Handle>)
     Current::new(snapshot.for_another_worker(), targets.clone(), handlers, None)
         .map_err(|(index, reason)| BindError::Target { index, reason })?;
 
+    let descriptors = Descriptors::of_process();
+    let loop_name = Arc::new(LoopName::new(snapshot.effects().random()));
+    let connections = listeners.iter().fold(0_usize, |sum, one| sum.saturating_add(one.max_connections));
+    if let Some(shortage) = descriptors.shortage(connections) {
+        snapshot.effects().notice("listener", &shortage);
+    }
     let mut live = Vec::with_capacity(listeners.len());
     let mut sockets: Vec<Vec<_>> = (0..workers.get()).map(|_| Vec::new()).collect();
     for (id, listener) in (0..).map(ListenerId).zip(listeners) {
@@ -115,7 +133,9 @@ pub fn bind(config: FrontConfig, snapshot: &Snapshot, handlers: Option<&Handle>)
         let (address, bound) =
             listen(bind, workers, true).map_err(|source| BindError::Address { address: bind, source })?;
         let caps = || Arc::new(Caps::new(listener.max_connections, listener.max_connections_per_address));
-        let this = Live { id, bind, address, caps: caps(), clients: caps() };
+        let (descriptors, loop_name) = (Arc::clone(&descriptors), Arc::clone(&loop_name));
+        let this = Live { id, bind, address, caps: caps(), clients: caps(), descriptors, loop_name };
+        this.bound(&listener);
         let port = port_of(listener, &this);
         for (share, socket) in sockets.iter_mut().zip(bound) {
             share.push((id, socket, port.for_a_worker()));
@@ -138,6 +158,7 @@ pub fn bind(config: FrontConfig, snapshot: &Snapshot, handlers: Option<&Handle>)
 /// What workers know of a listener.
 pub(crate) fn port_of(listener: Listener, live: &Live) -> Port {
     Port {
+        descriptors: Arc::clone(&live.descriptors),
         caps: Arc::clone(&live.caps),
         clients: Arc::clone(&live.clients),
         tls: listener.tls,
@@ -146,6 +167,7 @@ pub(crate) fn port_of(listener: Listener, live: &Live) -> Port {
         entry: Arc::new(Entry {
             timeouts: sane(listener.timeouts),
             max_requests_per_address: listener.max_requests_per_address,
+            loop_name: Arc::clone(&live.loop_name),
             hsts: listener.hsts.map(hsts),
             redirect: listener.redirect.map(Arc::new),
             challenges: Arc::from(listener.challenges),

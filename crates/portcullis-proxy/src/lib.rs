@@ -22,6 +22,7 @@
 mod body;
 mod client;
 mod config;
+mod descriptors;
 mod drain;
 mod exchange;
 mod front;
@@ -36,6 +37,7 @@ mod upstream;
 
 pub use body::BodyFault;
 pub use config::{FrontConfig, Listener};
+pub use descriptors::raise_descriptor_limit;
 pub use exchange::{BoxError, Handler, Redirect, RequestBody, ResponseBody, Target};
 pub use front::{BindError, Bound, bind};
 pub use reload::{Changed, Prepared};

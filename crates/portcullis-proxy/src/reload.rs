@@ -6,7 +6,8 @@
 //! in its sockets already, and is drained; so are the connections of one that protects them in another way.
 
 use crate::config::{FrontConfig, Listener};
-use crate::exchange::{Current, Target};
+use crate::descriptors::Descriptors;
+use crate::exchange::{Current, LoopName, Target};
 use crate::front::{BindError, Live, listen, port_of};
 use crate::listener::{Caps, ListenerId, Port, Update};
 use portcullis_core::Snapshot;
@@ -93,7 +94,14 @@ pub(crate) fn prepare(
                 let caps =
                     || Arc::new(Caps::new(listener.max_connections, listener.max_connections_per_address));
                 let id = ListenerId(next);
-                (Live { id, bind: listener.bind, address, caps: caps(), clients: caps() }, sockets)
+                let descriptors =
+                    before.first().map_or_else(Descriptors::of_process, |live| Arc::clone(&live.descriptors));
+                let bind = listener.bind;
+                let loop_name = before.first().map_or_else(
+                    || Arc::new(LoopName::new(snapshot.effects().random())),
+                    |live| Arc::clone(&live.loop_name),
+                );
+                (Live { id, bind, address, caps: caps(), clients: caps(), descriptors, loop_name }, sockets)
             }
         };
         changed.addresses.push(live.address);
@@ -121,8 +129,7 @@ impl Prepared {
         let mut updates: Vec<Vec<(ListenerId, Option<TcpListener>, Port)>> =
             fleet.workers.iter().map(|_| Vec::new()).collect();
         for (live, listener, sockets) in listeners {
-            live.caps.bound(listener.max_connections, listener.max_connections_per_address);
-            live.clients.bound(listener.max_connections, listener.max_connections_per_address);
+            live.bound(&listener);
             let port = port_of(listener, &live);
             let mut sockets = sockets.into_iter();
             for update in &mut updates {

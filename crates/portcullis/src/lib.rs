@@ -60,6 +60,7 @@ pub use portcullis_config::Style;
 pub use portcullis_config::render::visible;
 pub use portcullis_core::head::foreign;
 pub use portcullis_core::{Code, Mode, Record, RecordSink};
+pub use portcullis_proxy::raise_descriptor_limit;
 pub use portcullis_proxy::{Listener, RequestBody, ResponseBody, ShutdownHandle};
 pub use portcullis_store::FailurePolicy;
 pub use security::{ApiKey, Authentication, Basic, Consumer, RateLimit, Security};

@@ -1,5 +1,6 @@
 //! What a request must know of the listener that it came by.
 
+use super::loops::LoopName;
 use super::redirect::Redirect;
 use crate::drain::Drain;
 use crate::timeouts::Timeouts;
@@ -19,6 +20,8 @@ pub(crate) struct Entry {
     pub(crate) redirect: Option<Arc<Redirect>>,
     /// What proves in the clear that hosts are ours.
     pub(crate) challenges: Arc<[Arc<Challenges>]>,
+    /// The name under which the gateway knows requests that come back to it.
+    pub(crate) loop_name: Arc<LoopName>,
     /// Whether its connections are to end, in this worker.
     pub(crate) drain: Arc<Drain>,
 }

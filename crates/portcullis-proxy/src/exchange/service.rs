@@ -55,6 +55,14 @@ pub(crate) async fn answer(
         }
         return response;
     }
+    if let Err(denial) = entry.loop_name.judge(&parts.headers) {
+        life.leave_unread(remaining);
+        let mut response = respond::refuse(recording, denial, &life);
+        if entry.drain.since().is_some() || life.left_unread() {
+            response.headers_mut().insert(CONNECTION, CLOSE);
+        }
+        return response;
+    }
     let judged = match judge(parts, conn, recording).await {
         Ok(cleared) => {
             let held = |body| {
@@ -75,7 +83,7 @@ pub(crate) async fn answer(
             // (one_address_holds_no_more_than_its_share_of_requests).
             match worker.shares().take(client, entry.max_requests_per_address) {
                 Some(share) => {
-                    let mut response = pass(&current, &life, permit).await;
+                    let mut response = pass(&current, &entry, &life, permit).await;
                     response.body_mut().keep(share);
                     response
                 }
@@ -136,10 +144,18 @@ pub(crate) fn refuse_head(
     response
 }
 
-async fn pass(current: &Current, life: &Rc<Life>, permit: Permit<ClientBody>) -> Response<Answer> {
-    let shaped = permit.shape();
+async fn pass(
+    current: &Current,
+    entry: &Entry,
+    life: &Rc<Life>,
+    permit: Permit<ClientBody>,
+) -> Response<Answer> {
+    let mut shaped = permit.shape();
     match current.destination(shaped.target) {
-        Some(Destination::Upstream(pool)) => forward(pool, life, shaped).await,
+        Some(Destination::Upstream(pool)) => {
+            entry.loop_name.mark(&mut shaped.headers);
+            forward(pool, life, shaped).await
+        }
         Some(Destination::Handler(local)) => local.answer(life, shaped).await,
         None => {
             let denial = Denial::new(Code::Fault, "the plan names a target that the front does not have");

@@ -8,6 +8,7 @@ use super::port::Port;
 use super::proxy_header::is_sent_by;
 use crate::drain::Drain;
 use crate::exchange::Worker;
+use rustix::io::Errno;
 use std::cell::RefCell;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -65,7 +66,12 @@ pub(crate) async fn run(worker: Rc<Worker>, socket: TcpListener, door: Rc<Door>)
         match accepted {
             Ok((stream, peer)) => admit(&worker, &door.port(), stream, peer),
             Err(error) if is_the_clients(&error) => {}
-            Err(_) => tokio::time::sleep(PAUSE).await,
+            Err(error) => {
+                if is_shortage(&error) {
+                    tell(&worker, &door.port(), &error.to_string());
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
     // Asks the socket itself: the runtime may not have heard yet of what waits there.
@@ -85,6 +91,20 @@ pub(crate) async fn run(worker: Rc<Worker>, socket: TcpListener, door: Rc<Door>)
     }
 }
 
+/// Whether this process, or the system, has no more files.
+fn is_shortage(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+/// Tells the operator, once in a while, that connections cannot be accepted.
+fn tell(worker: &Worker, port: &Port, why: &str) {
+    let current = worker.current();
+    let effects = current.snapshot.effects();
+    if port.descriptors.tell(effects.monotonic()) {
+        effects.notice("listener", &format!("connections are not accepted: {why}"));
+    }
+}
+
 /// Whether an error concerns the one connection that could not be accepted.
 fn is_the_clients(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
@@ -97,12 +117,16 @@ fn admit(worker: &Rc<Worker>, port: &Rc<Port>, stream: TcpStream, peer: SocketAd
     let trusted = balancer
         || worker.current().snapshot.head.trusted_proxies.iter().any(|network| network.contains(&address));
     let Some(slot) = port.caps.admit(address, trusted) else { return };
+    // SECURITY: what clients take is missing for connections to upstreams (slow_clients_leave_files_for_others).
+    let Some(descriptor) = port.descriptors.take() else {
+        return tell(worker, port, "clients have half of the files that this process may open");
+    };
     // Without it small answers wait for acknowledgements; if it cannot be set, they are late, not wrong.
     let _slower = stream.set_nodelay(true);
     let counted = worker.count();
     let serving = connection::serve(Rc::clone(worker), stream, peer, Rc::clone(port));
     tokio::task::spawn_local(async move {
         serving.await;
-        drop((slot, counted));
+        drop((slot, descriptor, counted));
     });
 }

@@ -1,6 +1,7 @@
 //! What a worker knows of a listener.
 
 use super::caps::Caps;
+use crate::descriptors::Descriptors;
 use crate::drain::Drain;
 use crate::exchange::Entry;
 use crate::tls::{Protocol, Tls};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 /// A listener, for one worker.
 #[derive(Clone)]
 pub(crate) struct Port {
+    pub(crate) descriptors: Arc<Descriptors>,
     pub(crate) caps: Arc<Caps>,
     /// The counts of the clients that balancers name.
     pub(crate) clients: Arc<Caps>,

@@ -22,6 +22,10 @@ pub struct Upstream {
     pub connect_timeout: Duration,
     /// From the end of the request to the response head (504 beyond it). Default: 30 s.
     pub response_timeout: Duration,
+    /// The largest head of an answer, in bytes (502 beyond it). Default: 128 KiB.
+    pub max_head_bytes: usize,
+    /// The most fields of an answer (502 beyond it). Default: 200.
+    pub max_head_fields: usize,
     /// Between two parts of the answer's body; beyond it the answer is broken off. Default: 30 s.
     pub idle_body_timeout: Duration,
     /// How long nothing may be said in a tunnel after an upgrade. Default: 300 s.
@@ -45,6 +49,8 @@ impl Upstream {
             base_path: String::new(),
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(30),
+            max_head_bytes: 128 * 1024,
+            max_head_fields: 200,
             idle_body_timeout: Duration::from_secs(30),
             tunnel_idle_timeout: Duration::from_secs(300),
             max_idle_connections: 64,

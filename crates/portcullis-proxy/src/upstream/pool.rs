@@ -27,9 +27,6 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_rustls::{TlsConnector, TlsStream};
 
-/// The largest response head, in bytes.
-const MAX_HEAD: usize = 64 * 1024;
-const MAX_HEAD_LIST: u32 = 64 * 1024;
 /// How long a connection may take, after an answer's end, to be ready for the next request.
 const SETTLE: Duration = Duration::from_secs(1);
 
@@ -155,7 +152,9 @@ impl Pool {
             return Err("the base path is neither empty nor a path without a slash at its end");
         }
         let mut http = http1::Builder::new();
-        http.max_buf_size(MAX_HEAD).max_header_size(MAX_HEAD);
+        // hyper takes no smaller buffer.
+        let head = upstream.max_head_bytes.max(8192);
+        http.max_buf_size(head).max_header_size(head).max_headers(upstream.max_head_fields);
         Ok(Pool {
             name: Arc::from(&*upstream.name),
             upstream,
@@ -209,7 +208,10 @@ impl Pool {
         };
         if self.upstream.http2 {
             let failed = |error: hyper::Error| Denial::new(Code::UpstreamUnreachable, error.to_string());
-            let (sender, connection) = begin_http2(stream, MAX_HEAD_LIST).await.map_err(failed)?;
+            let (sender, connection) =
+                begin_http2(stream, u32::try_from(self.upstream.max_head_bytes).unwrap_or(u32::MAX))
+                    .await
+                    .map_err(failed)?;
             let driver = Driver::of(drive_http2(connection));
             let inner = Inner { sender: Sender::Http2(sender), handover: Rc::default(), driver };
             return Ok(Lease { inner, pool: Rc::clone(self), switched: None });

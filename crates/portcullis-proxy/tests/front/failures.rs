@@ -60,7 +60,7 @@ fn a_response_head_without_end_is_502() {
     let backend = Backend::new(|peer| {
         peer.request();
         peer.send("HTTP/1.1 200 OK\r\nA: ");
-        peer.send(&"a".repeat(80 * 1024));
+        peer.send(&"a".repeat(160 * 1024));
         peer.until_closed();
     });
     let front = Front::before(backend.target());

@@ -2,12 +2,18 @@
 
 use super::{CertificateConfig, HttpProtocol, Reason};
 use http::Uri;
-use portcullis_config::{Context, Decode, Definitions, Node, Origin, Span, Spanned, Value, object};
+use portcullis_config::{ByteSize, Context, Decode, Definitions, Node, Origin, Span, Spanned, Value, object};
 use portcullis_proxy::Upstream;
 use portcullis_proxy::tls::{UpstreamTls, UpstreamTlsSettings};
 use serde_json::json;
+use std::num::NonZeroU16;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// A head is held until it is complete, so it has an end whatever is written.
+const RESPONSE_HEADS: RangeInclusive<usize> = 8 * 1024..=4 * 1024 * 1024;
+const MOST_RESPONSE_FIELDS: u16 = 10_000;
 
 object! {
     /// A server behind the gateway.
@@ -23,6 +29,11 @@ object! {
         pub connect_timeout: Duration = Duration::from_secs(5),
         /// From the end of a request to the head of its answer; beyond it the client gets 504. Default: 30s.
         pub response_timeout: Duration = Duration::from_secs(30),
+        /// The largest head of an answer, from 8KiB to 4MiB: its status line and header fields. Beyond it the client gets 502.
+        /// Default: 128KiB.
+        pub max_response_head: Option<Spanned<ByteSize>>,
+        /// The most header fields of an answer, up to 10000. Beyond it the client gets 502. Default: 200.
+        pub max_response_fields: Option<Spanned<NonZeroU16>>,
         /// Between two pieces of an answer's body; beyond it the answer is broken off. An hour at least for streams of events
         /// (`text/event-stream`) and gRPC. Default: 30s.
         pub body_timeout: Duration = Duration::from_secs(30),
@@ -140,6 +151,27 @@ impl Decode for UpstreamConfig {
                 cx.error("config.timeout", object.at, "a timeout of nothing lets no answer through")
                     .help("write a duration such as `30s`, or leave the key out");
                 return None;
+            }
+            if let Some(head) = object.max_response_head {
+                let size = usize::try_from(head.value.0).ok();
+                let Some(size) = size.filter(|size| RESPONSE_HEADS.contains(size)) else {
+                    cx.error(
+                        "config.limit",
+                        head.span,
+                        "not a size that the head of an answer can be held to",
+                    )
+                    .help("write a size from `8KiB` to `4MiB`");
+                    return None;
+                };
+                upstream.max_head_bytes = size;
+            }
+            if let Some(fields) = object.max_response_fields {
+                if fields.value.get() > MOST_RESPONSE_FIELDS {
+                    cx.error("config.limit", fields.span, "more header fields than the gateway reads")
+                        .help(format!("write a number up to {MOST_RESPONSE_FIELDS}"));
+                    return None;
+                }
+                upstream.max_head_fields = usize::from(fields.value.get());
             }
             upstream.connect_timeout = object.connect_timeout;
             upstream.response_timeout = object.response_timeout;

@@ -85,3 +85,51 @@ async fn an_upstream_that_proves_itself_sees_who_the_gateway_is() {
     assert_eq!(setup.status(&careless).await.0, 200);
     setup.inner.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_is_the_gateway_itself_is_508() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let world = World::start(&format!(
+        "listeners: [{{ bind: \"127.0.0.1:{port}\" }}]\n\
+         routes: [{{ path: /a, public: a test, upstream: \"http://127.0.0.1:{port}\" }}]\n"
+    ));
+    let request = "GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let answer = crate::support::Client::connect(world.address).await.ask(request).await;
+    assert_eq!(answer.status, 508);
+    let records = world.end().await.all();
+    assert_eq!(records.len(), 2, "{records:#?}");
+    assert!(records.iter().any(|record| record["denied"]["code"] == "loop_detected"), "{records:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_head_of_an_answer_has_bounds_that_can_be_set() {
+    let backend = crate::support::Backend::answering(|seen| {
+        let (fields, size) = match seen.target.as_str() {
+            "/many" => (105, 10),
+            "/large" => (10, 7_000),
+            _ => (300, 600),
+        };
+        let fields: String =
+            (0..fields).map(|number| format!("x-{number}: {}\r\n", "a".repeat(size))).collect();
+        crate::support::Reply::with("200 OK", &fields, "ok")
+    })
+    .await;
+    for (bounds, path, status) in [
+        ("", "/many", 200),
+        ("", "/large", 200),
+        ("", "/huge", 502),
+        (", max_response_head: 256KiB, max_response_fields: 400", "/huge", 200),
+        (", max_response_fields: 50", "/many", 502),
+        (", max_response_head: 32KiB", "/large", 502),
+    ] {
+        let world = World::start(&format!(
+            "listeners: [{{ bind: \"127.0.0.1:0\" }}]\nroutes: [{{ path: \"/{{*rest}}\", public: a test, \
+             upstream: {{ url: \"http://{}\"{bounds} }} }}]\n",
+            backend.address
+        ));
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let answer = crate::support::Client::connect(world.address).await.ask(&request).await;
+        assert_eq!(answer.status, status, "{bounds} {path}");
+        world.end().await;
+    }
+}

@@ -190,6 +190,14 @@ pub(crate) const ROWS: &[DocumentRow] = &[
         assert_eq!(timeout("response_timeout").response_timeout, SECONDS(9))
     }),
     ("routes[].upstream.body_timeout", || assert_eq!(timeout("body_timeout").idle_body_timeout, SECONDS(9))),
+    ("routes[].upstream.max_response_head", || {
+        let with = |size: &str| json!({ "url": "http://127.0.0.1:9999", "max_response_head": size });
+        assert_eq!(upstream(with("256KiB")).max_head_bytes, 256 * 1024);
+    }),
+    ("routes[].upstream.max_response_fields", || {
+        let with = |number: u16| json!({ "url": "http://127.0.0.1:9999", "max_response_fields": number });
+        assert_eq!(upstream(with(400)).max_head_fields, 400);
+    }),
     ("routes[].upstream.tunnel_timeout", || {
         assert_eq!(timeout("tunnel_timeout").tunnel_idle_timeout, SECONDS(9))
     }),
