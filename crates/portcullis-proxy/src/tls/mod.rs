@@ -30,7 +30,7 @@ mod watch;
 
 pub use clients::ClientSettings;
 pub use pair::{Pair, PairFiles, covers};
-pub use problem::Problem;
+pub use problem::{Fault, Problem};
 pub use self_signed::self_signed;
 pub use upstream::{UpstreamTls, UpstreamTlsSettings};
 pub use watch::Watch;
@@ -179,19 +179,35 @@ impl Tls {
         self.names().iter().any(|name| covers(name, host))
     }
 
-    /// Reads its files again. New connections get what they hold; tickets of old ones are no longer taken.
+    /// Reads its files again. New connections get what they hold; tickets of old ones are no longer taken. A certificate whose
+    /// files cannot be used stays as it was, and the others are served all the same.
     ///
     /// # Errors
-    /// As at the start; what there was stays.
-    pub fn reload(&self) -> Result<(), Problem> {
-        match &self.settings.source {
+    /// What cannot be used.
+    pub fn reload(&self) -> Result<(), Vec<Fault>> {
+        let before = self.pairs.load_full();
+        let mut faults = Vec::new();
+        let pairs = match &self.settings.source {
             Source::Files(files) => {
-                let pairs = files.iter().map(Pair::read).collect::<Result<Vec<_>, _>>()?;
-                self.replace(&pairs)
+                let mut pairs = Vec::with_capacity(files.len());
+                for (index, files) in files.iter().enumerate() {
+                    match Pair::read(files) {
+                        Ok(pair) => pairs.push(pair),
+                        Err(problem) => {
+                            faults.push(Fault { files: Some(files.clone()), problem });
+                            pairs.extend(before.get(index).cloned());
+                        }
+                    }
+                }
+                pairs
             }
             // The certificates stay; whose client certificates are believed is read again.
-            Source::Memory | Source::Acme(_) => self.replace(&self.pairs.load()),
+            Source::Memory | Source::Acme(_) => before.to_vec(),
+        };
+        if let Err(problem) = self.replace(&pairs) {
+            faults.push(Fault { files: None, problem });
         }
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 
     /// Serves new connections with these certificates.

@@ -1,5 +1,6 @@
 //! What is wrong with what TLS needs.
 
+use super::PairFiles;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -72,3 +73,27 @@ impl fmt::Display for Problem {
 }
 
 impl std::error::Error for Problem {}
+
+/// Files that cannot be used while the gateway serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The certificate that stays as it was; `None` where everything does.
+    pub files: Option<PairFiles>,
+    /// Why.
+    pub problem: Problem,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.files {
+            None => write!(f, "all certificates stay as they were: {}", self.problem),
+            Some(PairFiles { certificate, key }) => write!(
+                f,
+                "the certificate of {} (key: {}) stays as it was: {}",
+                certificate.display(),
+                key.display(),
+                self.problem
+            ),
+        }
+    }
+}

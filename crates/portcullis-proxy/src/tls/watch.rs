@@ -1,13 +1,13 @@
 //! Reads certificates, keys, authorities and lists again when their files change, and warns of certificates that end soon.
 //!
 //! Files are looked at in the background; no request waits for it. Files that are bad, or half written, leave what there
-//! was in place: that is told once for each change, and the next change is tried again.
+//! was in place: that is told once for each change. They are tried again until they can be used, whether they change or not.
 
-use super::{Source, Tls};
+use super::{Fault, Source, Tls};
 use portcullis_core::{Effects, Job, Wait};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// From how long before its end on a certificate is warned of, and how often.
 const WARN_BEFORE: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -19,8 +19,9 @@ pub struct Watch {
     files: Vec<PathBuf>,
 }
 
-/// What tells that a file is another one than before.
-type State = Option<(SystemTime, u64, u64)>;
+/// What tells that a file, or who may read it, is another than before: the time of its last change of any kind, its size and
+/// its number.
+type State = Option<(i64, i64, u64, u64)>;
 
 impl Watch {
     /// Looks after the files of this TLS.
@@ -44,6 +45,13 @@ impl Watch {
         sixth.map_or(WARN_BEFORE, |sixth| sixth.min(WARN_BEFORE))
     }
 
+    /// The files that are other ones than before, in words; empty where none is.
+    fn changed(&self, before: Option<&[State]>, found: &[State]) -> String {
+        let before = before.unwrap_or(found).iter();
+        let changed = self.files.iter().zip(before.zip(found)).filter(|(_, (before, found))| before != found);
+        changed.map(|(file, _)| file.display().to_string()).collect::<Vec<_>>().join(", ")
+    }
+
     fn warn_of_end(&self, effects: &dyn Effects, last: &mut Option<Duration>) {
         let now = effects.now();
         let Some(expires) = self.tls.expires() else { return };
@@ -65,7 +73,7 @@ impl Watch {
 fn state(file: &PathBuf) -> State {
     use std::os::unix::fs::MetadataExt;
     let metadata = std::fs::metadata(file).ok()?;
-    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+    Some((metadata.ctime(), metadata.ctime_nsec(), metadata.len(), metadata.ino()))
 }
 
 impl Job for Watch {
@@ -77,21 +85,28 @@ impl Job for Watch {
         Box::pin(async move {
             // What was read at the start may have changed since, so the first look reads everything again.
             let mut seen: Option<Vec<State>> = None;
+            let mut told: Vec<Fault> = Vec::new();
             let mut warned = None;
             loop {
                 self.warn_of_end(effects, &mut warned);
                 effects.sleep(self.tls.settings().reload_interval).await;
                 // Looked at before they are read: what changes in between is seen as a change the next time.
                 let found: Vec<State> = self.files.iter().map(state).collect();
-                if seen.as_ref() == Some(&found) {
+                let changed = self.changed(seen.as_deref(), &found);
+                if changed.is_empty() && told.is_empty() && seen.is_some() {
                     continue;
                 }
                 let first = seen.replace(found).is_none();
-                match self.tls.reload() {
-                    Ok(()) if first => {}
-                    Ok(()) => effects.notice("tls", "certificates were read again"),
-                    Err(problem) => effects.notice("tls", &format!("the old certificates stay: {problem}")),
+                let faults = self.tls.reload().err().unwrap_or_default();
+                for fault in faults.iter().filter(|fault| !told.contains(fault) || !changed.is_empty()) {
+                    effects.notice("tls", &fault.to_string());
                 }
+                if faults.is_empty() && !first {
+                    let what =
+                        if changed.is_empty() { "what could not be used before".to_owned() } else { changed };
+                    effects.notice("tls", &format!("certificates were read again: {what}"));
+                }
+                told = faults;
                 warned = None;
             }
         })

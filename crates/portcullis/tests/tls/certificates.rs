@@ -169,6 +169,42 @@ async fn new_files_are_served_and_bad_ones_are_not() {
     world.end().await;
 }
 
+/// A key that others can read is refused until only its permissions change; meanwhile another certificate is renewed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_pair_blocks_no_other_and_is_tried_until_it_works() {
+    use std::os::unix::fs::PermissionsExt;
+    let setup = setup();
+    let backend = Backend::start().await;
+    setup.issue("first", &["first.example"]);
+    setup.issue("second", &["second.example"]);
+    let world = setup.gateway(&backend, &["first", "second"], "      reload_interval: 20ms\n");
+    let shown =
+        |host: &str| certificate(&s_client(world.address, &setup.ca, &["-servername", host]).out).to_owned();
+    let becomes = |host: &str, before: &str| {
+        let begun = Instant::now();
+        while shown(host) == before {
+            assert!(begun.elapsed() < Duration::from_secs(10), "{host}: the new files are not served");
+        }
+    };
+    let (first, second) = (shown("first.example"), shown("second.example"));
+    let allow = |mode| {
+        let key = setup.folder.join("first.key");
+        std::fs::set_permissions(key, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    setup.issue("first", &["first.example"]);
+    allow(0o644);
+    setup.issue("second", &["second.example"]);
+    becomes("second.example", &second);
+    allow(0o600);
+    becomes("first.example", &first);
+    let notices = world.records.notices();
+    let names = |notice: &&String| {
+        notice.contains("first.pem") && notice.contains("first.key") && notice.contains("0644")
+    };
+    assert!(notices.iter().any(|notice| names(&notice)), "{notices:?}");
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_handshake_is_cut_off() {
     let setup = setup();
