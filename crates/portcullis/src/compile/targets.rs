@@ -6,7 +6,6 @@ use portcullis_core::TargetId;
 use portcullis_proxy::{Handler, Target, Upstream};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Where requests go, each target once, so that routes to one server share its connections.
 pub(super) struct Targets {
@@ -14,10 +13,9 @@ pub(super) struct Targets {
     /// What each is called in a listing.
     pub(super) names: Vec<String>,
     handlers: Vec<Arc<dyn Handler>>,
-    servers: HashMap<(ServerKey, String), TargetId>,
+    /// By everything that is written of a server, so that two which differ in anything are two.
+    servers: HashMap<String, TargetId>,
 }
-
-type ServerKey = (String, String, [Duration; 5]);
 
 impl Targets {
     pub(super) fn new(handlers: Vec<Arc<dyn Handler>>) -> Targets {
@@ -28,11 +26,11 @@ impl Targets {
         let at = config.at;
         match &config.target {
             UpstreamTarget::Server(server) => {
-                let key = (Self::key(server), format!("{:?} {}", config.tls, server.http2));
+                let key = format!("{server:?} {:?}", config.tls);
                 if let Some(id) = self.servers.get(&key) {
                     return Some(*id);
                 }
-                let mut server = server.clone();
+                let mut server = Upstream::clone(server);
                 server.tls = config.compile_tls(cx)?;
                 let scheme = if server.tls.is_some() { "https" } else { "http" };
                 let name = format!("{scheme}://{}{}", server.authority, server.base_path);
@@ -55,16 +53,5 @@ impl Targets {
         self.all.push(target);
         self.names.push(name);
         TargetId(u32::try_from(self.all.len() - 1).unwrap_or(u32::MAX))
-    }
-
-    fn key(server: &Upstream) -> ServerKey {
-        let timeouts = [
-            server.connect_timeout,
-            server.response_timeout,
-            server.idle_body_timeout,
-            server.tunnel_idle_timeout,
-            server.idle_timeout,
-        ];
-        (server.authority.clone(), server.base_path.clone(), timeouts)
     }
 }

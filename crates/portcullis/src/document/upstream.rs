@@ -86,7 +86,7 @@ pub struct UpstreamConfig {
 #[derive(Clone, Debug)]
 pub enum UpstreamTarget {
     /// A server.
-    Server(Upstream),
+    Server(Box<Upstream>),
     /// The handler with this number; only in a document that a program made.
     Handler(usize),
 }
@@ -178,7 +178,7 @@ impl Decode for UpstreamConfig {
             upstream.idle_body_timeout = object.body_timeout;
             upstream.tunnel_idle_timeout = object.tunnel_timeout;
             upstream.idle_timeout = object.idle_timeout;
-            return Some(UpstreamConfig { target: UpstreamTarget::Server(upstream), tls, at });
+            return Some(UpstreamConfig { target: UpstreamTarget::Server(Box::new(upstream)), tls, at });
         }
         let text = cx.text(node)?;
         if cx.origin() == Origin::Code
@@ -188,7 +188,7 @@ impl Decode for UpstreamConfig {
         }
         let text = text.to_owned();
         server(&text, at, cx).map(|(upstream, tls)| UpstreamConfig {
-            target: UpstreamTarget::Server(upstream),
+            target: UpstreamTarget::Server(Box::new(upstream)),
             tls,
             at,
         })

@@ -133,3 +133,23 @@ async fn the_head_of_an_answer_has_bounds_that_can_be_set() {
         world.end().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_routes_to_a_server_have_the_bounds_that_each_is_given() {
+    let fields: String = (0..60).map(|number| format!("x-{number}: a\r\n")).collect();
+    let backend =
+        crate::support::Backend::answering(move |_| crate::support::Reply::with("200 OK", &fields, "ok"))
+            .await;
+    let address = backend.address;
+    let world = World::start(&format!(
+        "listeners: [{{ bind: \"127.0.0.1:0\" }}]\nroutes:\n  \
+         - {{ path: /wide, public: a test, upstream: \"http://{address}\" }}\n  \
+         - {{ path: /strict, public: a test, upstream: {{ url: \"http://{address}\", max_response_fields: 50 }} }}\n"
+    ));
+    for (path, status) in [("/wide", 200), ("/strict", 502), ("/wide", 200)] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let answer = crate::support::Client::connect(world.address).await.ask(&request).await;
+        assert_eq!(answer.status, status, "{path}");
+    }
+    world.end().await;
+}
