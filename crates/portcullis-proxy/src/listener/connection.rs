@@ -5,21 +5,25 @@
 use super::port::Port;
 use super::proxy_header::{is_sent_by, take};
 use crate::client;
-use crate::exchange::Worker;
+use crate::drain::Drain;
+use crate::exchange::{Entry, Worker};
 use crate::stream::{Socket, Stream};
-use crate::tls::Tls;
 use crate::tls::handshake::{Guest, Protected, shake};
+use crate::tls::{Protocol, Tls};
 use portcullis_core::{Code, Conn, Denial, RequestId, Transport};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// How long, and for how many bytes, a client that speaks in the clear may go on after it was told.
 const EXPLAIN_TIME: Duration = Duration::from_secs(1);
 const EXPLAIN_BYTES: u64 = 64 * 1024;
+/// How often the clock is looked at while a certificate goes on.
+const CLOCK_LOOK: Duration = Duration::from_secs(60);
+const CLOCK_GRAIN: Duration = Duration::from_millis(10);
 
 /// Serves a connection.
 pub(crate) async fn serve(worker: Rc<Worker>, mut socket: TcpStream, peer: SocketAddr, port: Rc<Port>) {
@@ -62,7 +66,46 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut socket: TcpStream, peer: Socke
         First::Other => {}
     }
     let Some((protected, conn)) = protect(&worker, tls, socket, conn, deadline).await else { return };
-    client::serve(worker, protected.stream, conn, protected.protocol, entry).await;
+    let Protected { stream, protocol, ends, .. } = protected;
+    match ends {
+        None => client::serve(worker, stream, conn, protocol, entry).await,
+        // Boxed, so that connections without a client certificate are no larger for it.
+        Some(ends) => Box::pin(serve_until(ends, worker, stream, conn, protocol, entry)).await,
+    }
+}
+
+/// Serves a connection until the certificate of its client ends; running requests are finished.
+async fn serve_until(
+    ends: SystemTime,
+    worker: Rc<Worker>,
+    stream: Stream,
+    conn: Conn,
+    protocol: Protocol,
+    entry: Arc<Entry>,
+) {
+    let drain = Arc::new(Drain::default());
+    let own = Arc::new(Entry { drain: Arc::clone(&drain), ..Entry::clone(&entry) });
+    // SECURITY: a certificate is verified once, and says nothing about the time after its end
+    // (a_connection_ends_with_its_clients_certificate).
+    let ending = async {
+        tokio::select! {
+            () = entry.drain.begins() => {}
+            () = passed(ends) => {}
+        }
+        drain.begin();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = client::serve(worker, stream, conn, protocol, own) => {}
+        () = ending => {}
+    }
+}
+
+/// Done when this time has come, by a clock that may be set meanwhile.
+async fn passed(time: SystemTime) {
+    while let Ok(left) = time.duration_since(SystemTime::now()) {
+        tokio::time::sleep(left.clamp(CLOCK_GRAIN, CLOCK_LOOK)).await;
+    }
 }
 
 /// How a connection begins on which TLS is to be spoken.

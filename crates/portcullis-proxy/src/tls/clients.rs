@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -82,6 +83,13 @@ pub(super) fn identity(certificate: &CertificateDer<'_>) -> Option<ClientCertifi
         subject: subject::text(parsed.subject()),
         names: names.collect(),
     })
+}
+
+/// When a certificate ends. `None` where it cannot be read.
+pub(super) fn end(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let seconds = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0);
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
 /// An address as a certificate has it (RFC 5280, section 4.2.1.6).

@@ -14,7 +14,7 @@ use rustls::{AlertDescription, CertificateError, Error};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{LazyConfigAcceptor, TlsStream};
 
@@ -35,6 +35,8 @@ pub(crate) struct Protected {
     pub(crate) stream: Stream,
     pub(crate) protocol: Protocol,
     pub(crate) certificate: Option<Arc<ClientCertificate>>,
+    /// When the client's certificate ends.
+    pub(crate) ends: Option<SystemTime>,
 }
 
 /// Protects a connection.
@@ -90,8 +92,10 @@ pub(crate) async fn shake(
             }
         },
     };
+    let shown = session.peer_certificates().and_then(|chain| chain.first());
+    let ends = shown.and_then(clients::end);
     let stream = Stream::Tls(Box::new(TlsStream::from(stream)));
-    Ok(Protected { stream, protocol, certificate })
+    Ok(Protected { stream, protocol, certificate, ends })
 }
 
 /// Who wants to be protected.

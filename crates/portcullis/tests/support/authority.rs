@@ -46,6 +46,8 @@ pub struct Wanted {
     pub usage: Option<ExtendedKeyUsagePurpose>,
     /// Days from now.
     pub days: (i64, i64),
+    /// Seconds from now at which it ends, in place of the days.
+    pub ends_in: Option<i64>,
     pub serial: u64,
 }
 
@@ -58,6 +60,7 @@ impl Wanted {
             uris: Vec::new(),
             usage: Some(ExtendedKeyUsagePurpose::ServerAuth),
             days: (-1, 30),
+            ends_in: None,
             serial: 1,
         }
     }
@@ -70,6 +73,7 @@ impl Wanted {
             uris: Vec::new(),
             usage: Some(ExtendedKeyUsagePurpose::ClientAuth),
             days: (-1, 30),
+            ends_in: None,
             serial: 2,
         }
     }
@@ -84,8 +88,12 @@ pub struct Issued {
 }
 
 fn moment(days: i64) -> x509_parser::time::ASN1Time {
+    moment_in(days * 24 * 3600)
+}
+
+fn moment_in(seconds: i64) -> x509_parser::time::ASN1Time {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    x509_parser::time::ASN1Time::from_timestamp(i64::try_from(now).unwrap() + days * 24 * 3600).unwrap()
+    x509_parser::time::ASN1Time::from_timestamp(i64::try_from(now).unwrap() + seconds).unwrap()
 }
 
 impl Authority {
@@ -145,8 +153,10 @@ fn params(wanted: &Wanted) -> CertificateParams {
     }
     params.extended_key_usages = wanted.usage.iter().cloned().collect();
     params.serial_number = Some(SerialNumber::from(wanted.serial));
-    (params.not_before, params.not_after) =
-        (moment(wanted.days.0).to_datetime(), moment(wanted.days.1).to_datetime());
+    (params.not_before, params.not_after) = (
+        moment(wanted.days.0).to_datetime(),
+        wanted.ends_in.map_or_else(|| moment(wanted.days.1), moment_in).to_datetime(),
+    );
     params
 }
 

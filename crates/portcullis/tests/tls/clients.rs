@@ -324,3 +324,24 @@ async fn a_bound_token_is_of_use_with_its_certificate_alone() {
     let codes: Vec<_> = records.iter().filter_map(|record| record["denied"]["code"].as_str()).collect();
     assert_eq!(codes, ["token_binding", "token_binding"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_ends_with_its_clients_certificate() {
+    let setup = setup();
+    let backend = Backend::start().await;
+    let brief = setup.issue("alice", |wanted| wanted.ends_in = Some(3));
+    let long = setup.issue("bob", |_| {});
+    let consumers = "[{ name: alice, certificates: [{ subject: \"CN=alice,O=Example\" }] }, \
+                      { name: bob, certificates: [{ subject: \"CN=bob,O=Example\" }] }]";
+    let world = setup.gateway(&backend, "", consumers, "{ type: mtls }");
+    let mut lasting = connect(world.address, &setup.ca, "api.example", Some(&long)).await.unwrap();
+    let mut stream = connect(world.address, &setup.ca, "api.example", Some(&brief)).await.unwrap();
+    assert_eq!(get(&mut stream, "/a").await, 200);
+    let mut rest = Vec::new();
+    let _end = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut rest))
+        .await
+        .expect("it is closed");
+    assert_eq!(get(&mut lasting, "/a").await, 200);
+    drop(lasting);
+    world.end().await;
+}
