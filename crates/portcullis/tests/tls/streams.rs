@@ -265,3 +265,20 @@ async fn one_address_holds_no_more_than_its_share_of_requests() {
     drop((greedy, other));
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_to_head_has_no_body_although_it_is_a_refusal() {
+    let (world, _backend) = gateway("", "").await;
+    let mut client = connect(world.address).await;
+    for (path, status) in [("/a//b", 400), ("/ok", 200)] {
+        let request = Request::head(format!("http://a{path}")).body(()).unwrap();
+        client = client.ready().await.unwrap();
+        let (answer, _) = client.send_request(request, true).unwrap();
+        let mut answer = tokio::time::timeout(SOON, answer).await.unwrap().unwrap();
+        assert_eq!(answer.status(), status);
+        assert!(answer.headers()["content-length"] != "0", "{answer:?}");
+        assert!(answer.body_mut().data().await.is_none());
+    }
+    drop(client);
+    world.end().await;
+}

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderValue};
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body;
 use portcullis_core::{Code, Denial};
 use std::future::poll_fn;
@@ -102,6 +102,7 @@ async fn exchange(
 ) {
     let (mut parts, parts_of_body) = request.into_parts();
     let body = body(&parts.headers, parts_of_body);
+    let head = parts.method == Method::HEAD;
     let (worker, entry, conn) = (Rc::clone(&shared.worker), Arc::clone(&shared.entry), shared.conn.clone());
     let response = match well_formed(&parts.headers) {
         Ok(()) => {
@@ -121,10 +122,16 @@ async fn exchange(
     // What is said of a connection has no place here (RFC 9113, section 8.2.2); a client is told to go by GOAWAY.
     parts.headers.remove(CONNECTION);
     date(&mut parts.headers);
-    let is_whole = answer.is_end_stream();
-    if !is_whole && let Some(length) = answer.size_hint().exact() {
+    if !answer.is_end_stream()
+        && let Some(length) = answer.size_hint().exact()
+    {
         parts.headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
     }
+    if head {
+        // A refusal has a text, of which HEAD gets the length alone (RFC 9110, section 9.3.2).
+        answer.empty();
+    }
+    let is_whole = answer.is_end_stream();
     let Ok(mut send) = respond.send_response(Response::from_parts(parts, ()), is_whole) else { return };
     if is_whole {
         return;
