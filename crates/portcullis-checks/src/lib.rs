@@ -19,6 +19,7 @@ pub mod authn;
 pub mod authz;
 pub mod build;
 pub mod cidr;
+pub mod expression;
 pub mod flights;
 pub mod inspect;
 pub mod json;

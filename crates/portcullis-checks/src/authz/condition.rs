@@ -1,66 +1,69 @@
-//! Whether an expression of the operator's own is true, written in CEL (the Common Expression Language).
+//! Whether an expression in CEL, the operator's own, is true: see [`crate::expression`].
 //!
 //! It is checked when the configuration is read: names, functions and types must fit, and what comes out must be true or
 //! false. What can only be seen later, such as a claim that is not there, refuses the request. It sees the request's head
-//! and the principal, and nothing else.
+//! and the principal, and nothing else. Each claim that the expression names is converted once per request.
 
-use cel_core::{Activation, CelType, Env, MapKey, Program, Value, ValueMap};
+use crate::expression::judge::TEXT_UNIT;
+use crate::expression::{Expression, Kind, Reads};
+use cel::common::types::{CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString};
+use cel::common::value::Val;
 use percent_encoding::percent_decode_str;
 use portcullis_config::{Context, Spanned};
 use portcullis_core::check::Check;
 use portcullis_core::{Authorize, CheckId, Claim, Code, Denial, Effects, Facts, Principal, Step};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
-/// The longest expression in bytes.
-const MAX_BYTES: usize = 4096;
+static REQUEST: LazyLock<[(&str, Kind); 5]> = LazyLock::new(|| {
+    [
+        ("method", Kind::Text),
+        ("path", Kind::Text),
+        ("host", Kind::Text),
+        ("client", Kind::Text),
+        ("parameters", Kind::map(Kind::Text)),
+    ]
+});
 
-/// What an expression can name, and its type.
-fn environment() -> Env {
-    let strings = || CelType::List(Arc::new(CelType::String));
-    let map = |value| CelType::Map(Arc::new(CelType::String), Arc::new(value));
-    Env::with_standard_library()
-        .with_variable("request.method", CelType::String)
-        .with_variable("request.path", CelType::String)
-        .with_variable("request.host", CelType::String)
-        .with_variable("request.client", CelType::String)
-        .with_variable("request.parameters", map(CelType::String))
-        .with_variable("principal.name", CelType::String)
-        .with_variable("principal.issuer", CelType::String)
-        .with_variable("principal.client", CelType::String)
-        .with_variable("principal.roles", strings())
-        .with_variable("principal.scopes", strings())
-        .with_variable("claims", map(CelType::Dyn))
-}
+static PRINCIPAL: LazyLock<[(&str, Kind); 5]> = LazyLock::new(|| {
+    [
+        ("name", Kind::Text),
+        ("issuer", Kind::Text),
+        ("client", Kind::Text),
+        ("roles", Kind::list(Kind::Text)),
+        ("scopes", Kind::list(Kind::Text)),
+    ]
+});
+
+/// What an expression can name.
+static VARIABLES: LazyLock<[(&str, Kind); 3]> = LazyLock::new(|| {
+    [
+        ("request", Kind::Record(REQUEST.as_slice())),
+        ("principal", Kind::Record(PRINCIPAL.as_slice())),
+        ("claims", Kind::map(Kind::Dyn)),
+    ]
+});
 
 /// The check.
 pub struct Condition {
     text: String,
-    program: Program,
+    expression: Expression,
 }
 
 impl Condition {
     /// The check that runs for `condition`.
     pub fn compile(text: &Spanned<String>, cx: &mut Context) -> Option<Condition> {
-        let mut refuse = |why: String| {
-            cx.error("config.condition", text.span, why)
+        let mut refuse = |why: &str| {
+            cx.error("config.condition", text.span, format!("the expression cannot be used: {why}"))
                 .help("an expression names request.method, .path, .host, .client, .parameters, principal.name, .issuer, .client, .roles, .scopes and claims, such as `\"mfa\" in claims.amr`");
             None
         };
-        if text.value.len() > MAX_BYTES {
-            return refuse(format!("an expression has at most {MAX_BYTES} characters"));
-        }
-        let environment = environment();
-        let ast = match environment.compile(&text.value) {
-            Ok(ast) => ast,
-            Err(error) => return refuse(format!("the expression has no meaning: {error}")),
-        };
-        match ast.result_type() {
-            Some(CelType::Bool | CelType::Dyn) => {}
-            Some(_) | None => return refuse("the expression is neither true nor false".to_owned()),
-        }
-        match environment.program(&ast) {
-            Ok(program) => Some(Condition { text: text.value.clone(), program }),
-            Err(error) => refuse(format!("the expression cannot run: {error}")),
+        match Expression::compile(&text.value, VARIABLES.as_slice()) {
+            Err(flaw) => refuse(&flaw.0),
+            Ok(expression) if !expression.kind().may_be(&Kind::Bool) => {
+                refuse(&format!("it is neither true nor false, but a {}", expression.kind()))
+            }
+            Ok(expression) => Some(Condition { text: text.value.clone(), expression }),
         }
     }
 }
@@ -82,73 +85,162 @@ impl Authorize for Condition {
         principal: &'a Principal,
         _: &'a dyn Effects,
     ) -> Step<'a, Result<(), Denial>> {
-        let refused = |detail| Step::Ready(Err(Denial::new(Code::ExpressionRefused, detail)));
-        // SECURITY: only what is true lets a request on; what cannot be evaluated is not (effects/tokens.rs).
-        let value = self.program.eval(&World { facts, principal });
-        if matches!(value, Value::Bool(true)) {
-            Step::Ready(Ok(()))
-        } else if matches!(value, Value::Bool(false)) {
-            refused("the condition is not true")
-        } else {
-            refused("the condition could not be evaluated, or is neither true nor false")
+        let refused = |detail: String| Err(Denial::new(Code::ExpressionRefused, detail));
+        let mut world = World { facts, principal, size: 0 };
+        let variables = world.variables(&self.expression);
+        let largest = self.expression.largest();
+        // SECURITY: what an expression costs is bounded by the size of what it sees (a_costly_condition_is_refused).
+        if world.size > usize::try_from(largest).unwrap_or(usize::MAX) {
+            return Step::Ready(refused(format!(
+                "what the condition names has a size of {}, and it can judge {largest} at a bounded cost",
+                world.size
+            )));
         }
+        // SECURITY: only what is true lets a request on; what cannot be evaluated is not
+        // (what_cannot_be_evaluated_denies).
+        Step::Ready(match self.expression.holds(variables) {
+            Ok(true) => Ok(()),
+            Ok(false) => refused("the condition is not true".to_owned()),
+            Err(why) => refused(format!("the condition could not be evaluated: {why}")),
+        })
     }
 }
+
+type Value<'v> = Box<dyn Val + 'v>;
 
 /// What an expression sees of one request.
 struct World<'a> {
     facts: &'a Facts<'a>,
     principal: &'a Principal,
+    /// Elements, members and 32 bytes of text count 1 each.
+    size: usize,
 }
 
-impl Activation for World<'_> {
-    fn resolve(&self, name: &str) -> Option<Value> {
-        let text = |text: &str| Value::String(Arc::from(text));
-        let list = |items: &[String]| Value::List(items.iter().map(|item| text(item)).collect());
-        let consumers = &self.facts.plan.consumers;
-        let head = self.facts.head;
-        let subject = self.principal.as_subject();
-        Some(match name {
-            "request.method" => text(head.method().as_str()),
-            "request.path" => text(head.path()),
-            "request.host" => text(head.host().to_str().unwrap_or_default()),
-            "request.client" => text(&head.client().to_string()),
-            "request.parameters" => Value::Map(Arc::new(self.parameters())),
-            "principal.name" => text(self.principal.name(consumers)?),
-            "principal.issuer" => text(&subject?.issuer),
-            "principal.client" => text(subject?.client.as_deref()?),
-            "principal.roles" => list(self.principal.roles(consumers)),
-            "principal.scopes" => list(self.principal.scopes(consumers)),
-            "claims" => value(&subject?.claims),
-            _ => return None,
-        })
+impl<'a> World<'a> {
+    /// The variables that an expression names. One that has no value is not there, and so an error.
+    fn variables(&mut self, expression: &Expression) -> Vec<(&'static str, Value<'a>)> {
+        let mut found = Vec::with_capacity(3);
+        if let Some(reads) = expression.reads("request") {
+            found.push(("request", self.request(reads)));
+        }
+        if let Some(reads) = expression.reads("principal") {
+            found.push(("principal", self.principal(reads)));
+        }
+        if let Some(reads) = expression.reads("claims")
+            && let Some(subject) = self.principal.as_subject()
+        {
+            found.push(("claims", self.claims(&subject.claims, reads)));
+        }
+        found
     }
-}
 
-impl World<'_> {
-    fn parameters(&self) -> ValueMap {
-        let names = self.facts.route.path.split('/').filter_map(|segment| {
+    fn request(&mut self, reads: &Reads) -> Value<'a> {
+        let facts = self.facts;
+        let head = facts.head;
+        let mut members = HashMap::new();
+        for (name, _) in REQUEST.iter().filter(|(name, _)| reads.includes(name)) {
+            let value = match *name {
+                "method" => self.text(head.method().as_str()),
+                "path" => self.text(head.path()),
+                "host" => self.text(head.host().to_str().unwrap_or_default()),
+                "client" => self.owned(head.client().to_string()),
+                "parameters" => self.parameters(),
+                _ => continue,
+            };
+            members.insert(CelMapKey::from(*name), value);
+        }
+        Box::new(CelMap::from(members))
+    }
+
+    fn principal(&mut self, reads: &Reads) -> Value<'a> {
+        let consumers = &self.facts.plan.consumers;
+        let principal = self.principal;
+        let subject = principal.as_subject();
+        let mut members = HashMap::new();
+        for (name, _) in PRINCIPAL.iter().filter(|(name, _)| reads.includes(name)) {
+            let value = match *name {
+                "name" => principal.name(consumers).map(|name| self.text(name)),
+                "issuer" => subject.map(|subject| self.text(&subject.issuer)),
+                "client" => subject.and_then(|subject| subject.client.as_deref()).map(|name| self.text(name)),
+                "roles" => Some(self.texts(principal.roles(consumers))),
+                "scopes" => Some(self.texts(principal.scopes(consumers))),
+                _ => None,
+            };
+            if let Some(value) = value {
+                members.insert(CelMapKey::from(*name), value);
+            }
+        }
+        Box::new(CelMap::from(members))
+    }
+
+    fn claims(&mut self, claims: &'a Claim, reads: &Reads) -> Value<'a> {
+        match claims {
+            // Only what the expression names is converted.
+            Claim::Object(members) => {
+                let named = members.iter().filter(|(name, _)| reads.includes(name));
+                let members = named.map(|(name, claim)| (CelMapKey::from(name.as_str()), self.claim(claim)));
+                Box::new(CelMap::from(members.collect::<HashMap<_, _>>()))
+            }
+            Claim::Null
+            | Claim::Bool(_)
+            | Claim::Integer(_)
+            | Claim::Number(_)
+            | Claim::Text(_)
+            | Claim::List(_) => self.claim(claims),
+        }
+    }
+
+    fn claim(&mut self, claim: &'a Claim) -> Value<'a> {
+        self.size += 1;
+        match claim {
+            Claim::Null => Box::new(CelNull),
+            Claim::Bool(value) => Box::new(CelBool::from(*value)),
+            Claim::Integer(number) => Box::new(CelInt::from(*number)),
+            Claim::Number(number) => Box::new(CelDouble::from(*number)),
+            Claim::Text(text) => self.text(text),
+            Claim::List(items) => {
+                let items: Vec<_> = items.iter().map(|item| self.claim(item)).collect();
+                Box::new(CelList::from(items))
+            }
+            Claim::Object(members) => {
+                let members = members.iter().map(|(name, claim)| {
+                    self.size += 1 + name.len() / TEXT_UNIT;
+                    (CelMapKey::from(name.as_str()), self.claim(claim))
+                });
+                Box::new(CelMap::from(members.collect::<HashMap<_, _>>()))
+            }
+        }
+    }
+
+    fn parameters(&mut self) -> Value<'a> {
+        let facts = self.facts;
+        let names = facts.route.path.split('/').filter_map(|segment| {
             let inner = segment.strip_prefix('{')?.strip_suffix('}')?;
             Some(inner.strip_prefix('*').unwrap_or(inner))
         });
-        ValueMap::from_entries(names.filter_map(|name| {
-            let raw = self.facts.route.parameter(self.facts.head.path(), name)?;
-            let decoded = percent_decode_str(raw).decode_utf8().ok()?;
-            Some((MapKey::String(Arc::from(name)), Value::String(Arc::from(decoded.as_ref()))))
-        }))
+        let mut members = HashMap::new();
+        for name in names {
+            let raw = facts.route.parameter(facts.head.path(), name);
+            if let Some(decoded) = raw.and_then(|raw| percent_decode_str(raw).decode_utf8().ok()) {
+                let value = self.owned(decoded.into_owned());
+                members.insert(CelMapKey::from(name), value);
+            }
+        }
+        Box::new(CelMap::from(members))
     }
-}
 
-fn value(claim: &Claim) -> Value {
-    match claim {
-        Claim::Null => Value::Null,
-        Claim::Bool(value) => Value::Bool(*value),
-        Claim::Integer(number) => Value::Int(*number),
-        Claim::Number(number) => Value::Double(*number),
-        Claim::Text(text) => Value::String(Arc::from(text.as_str())),
-        Claim::List(items) => Value::List(items.iter().map(value).collect()),
-        Claim::Object(members) => Value::Map(Arc::new(ValueMap::from_entries(
-            members.iter().map(|(name, claim)| (MapKey::String(Arc::from(name.as_str())), value(claim))),
-        ))),
+    fn text(&mut self, text: &'a str) -> Value<'a> {
+        self.size += 1 + text.len() / TEXT_UNIT;
+        Box::new(CelString::from(text))
+    }
+
+    fn owned(&mut self, text: String) -> Value<'a> {
+        self.size += 1 + text.len() / TEXT_UNIT;
+        Box::new(CelString::from(text))
+    }
+
+    fn texts(&mut self, texts: &'a [String]) -> Value<'a> {
+        let texts: Vec<_> = texts.iter().map(|text| self.text(text)).collect();
+        Box::new(CelList::from(texts))
     }
 }

@@ -124,7 +124,7 @@ fn a_condition_that_fails_refuses() {
         "claims.name < 5",
         "int(claims.name) != 5",
         "claims.list[7] != 1",
-        "claims.name.matches('(')",
+        "claims.level.matches('a')",
         "principal.client != 'app'",
         "request.parameters.other != '1'",
     ] {

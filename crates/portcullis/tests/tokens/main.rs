@@ -15,6 +15,7 @@ mod support;
 
 mod attacks;
 mod authorization;
+mod conditions;
 mod forge;
 mod issuer_failures;
 mod library;
