@@ -18,6 +18,7 @@
 pub mod authn;
 pub mod authz;
 pub mod build;
+pub mod byte_cache;
 pub mod cidr;
 pub mod expression;
 pub mod flights;

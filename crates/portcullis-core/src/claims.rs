@@ -25,6 +25,23 @@ pub enum Claim {
 }
 
 impl Claim {
+    /// The bytes that it holds on the heap, for caches that are bounded in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Claim::Null | Claim::Bool(_) | Claim::Integer(_) | Claim::Number(_) => 0,
+            Claim::Text(text) => text.capacity(),
+            Claim::List(items) => {
+                let inside: usize = items.iter().map(Claim::heap_bytes).sum();
+                items.capacity() * size_of::<Claim>() + inside
+            }
+            Claim::Object(members) => {
+                let inside: usize =
+                    members.iter().map(|(name, value)| name.capacity() + value.heap_bytes()).sum();
+                members.capacity() * size_of::<(String, Claim)>() + inside
+            }
+        }
+    }
+
     /// The member `name` of an object.
     pub fn member(&self, name: &str) -> Option<&Claim> {
         match self {

@@ -69,6 +69,11 @@ impl fmt::Display for CertificateName {
     }
 }
 
+/// The address that a request comes from, behind the proxies that are trusted. Among the extensions of requests that are
+/// answered inside the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
 /// A client certificate that the transport verified: its chain, its validity and its usage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {

@@ -3,6 +3,7 @@
 //! Everything here can fail, and a failure is a [`Fault`], which refuses the request: no check can mistake a store
 //! that is down for one that has no entry.
 
+use crate::pool::Client;
 use crate::principal::{ConsumerId, Fingerprint};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
@@ -172,6 +173,9 @@ pub struct Fetch {
     pub timeout: Duration,
     /// Certificates in DER of the only authorities that are believed; `None` for the system's and the operator's.
     pub authorities: Option<Arc<[Bytes]>>,
+    /// The client because of whose request it is sent, so that clients share what can be sent at once; `None` for
+    /// what the gateway needs for itself.
+    pub client: Option<Client>,
 }
 
 impl Fetch {
@@ -185,6 +189,7 @@ impl Fetch {
             max_bytes: 256 * 1024,
             timeout: Duration::from_secs(5),
             authorities: None,
+            client: None,
         }
     }
 }
@@ -275,10 +280,17 @@ pub trait Effects: Send + Sync {
         Step::Ready(Err(Fault { detail: "nothing remembers what was used".into() }))
     }
 
-    /// Whether `password` belongs to `hash`, a PHC string of argon2id. Takes tens of milliseconds, elsewhere.
+    /// Forgets that `digest` was used: nothing came of its use, and it may be tried again.
+    fn unused(&self, digest: [u8; 32]) -> Step<'_, Result<(), Fault>> {
+        let _ = digest;
+        Step::Ready(Err(Fault { detail: "nothing remembers what was used".into() }))
+    }
+
+    /// Whether `password` belongs to `hash`, a PHC string of argon2id. Takes tens of milliseconds, elsewhere. It waits in a
+    /// short queue, in which addresses take turns and known clients go first.
     /// A world without the means, which is the default, cannot tell.
-    fn password(&self, hash: &str, password: &[u8]) -> Wait<'static, Result<bool, Fault>> {
-        let _ = (hash, password);
+    fn password(&self, client: Client, hash: &str, password: &[u8]) -> Wait<'static, Result<bool, Fault>> {
+        let _ = (client, hash, password);
         Box::pin(async { Err(Fault { detail: "nothing here verifies passwords".into() }) })
     }
 

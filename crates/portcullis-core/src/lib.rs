@@ -59,7 +59,7 @@ pub use check::{
     Shape, Wants,
 };
 pub use claims::{Claim, ClaimPath};
-pub use conn::{CertificateName, ClientCertificate, Conn, Transport};
+pub use conn::{CertificateName, ClientAddress, ClientCertificate, Conn, Transport};
 pub use denial::{Advice, Code, Denial, Violation};
 pub use effects::{
     Clock, Count, CountKey, Effects, Fault, Fetch, Fetched, Job, KeyDigest, KeyRecord, KeySetId, Limit,

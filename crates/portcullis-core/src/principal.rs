@@ -96,6 +96,18 @@ impl Subject {
         let key = [issuer.as_bytes(), b"\0", name.as_bytes()].concat();
         Subject { issuer, name, client: None, roles: Vec::new(), scopes: Vec::new(), claims, key }
     }
+
+    /// The bytes that it holds, itself included, for caches that are bounded in bytes.
+    pub fn bytes(&self) -> usize {
+        let words = |words: &Vec<String>| {
+            let inside: usize = words.iter().map(String::capacity).sum();
+            words.capacity() * size_of::<String>() + inside
+        };
+        let texts = self.issuer.capacity() + self.name.capacity() + self.key.capacity();
+        let client = self.client.as_ref().map_or(0, String::capacity);
+        let lists = words(&self.roles) + words(&self.scopes);
+        size_of::<Subject>() + texts + client + lists + self.claims.heap_bytes()
+    }
 }
 
 /// Whom a principal stands for.

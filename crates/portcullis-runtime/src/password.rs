@@ -2,15 +2,15 @@
 //!
 //! A verification takes tens of milliseconds and tens of MiB by design (argon2id, RFC 9106), so whoever may start one for
 //! each request could starve everybody else. Here a few threads verify one password after the other: half as many as there
-//! are cores, within one allowance of memory, with a queue of bounded length. Beyond it the answer is a fault at once,
-//! which refuses the request; one whose client went away is passed over. Whose password it is, and how often somebody may
-//! try, is not decided here.
+//! are cores, within one allowance of memory, with a [`FairQueue`] of bounded length: addresses take turns, and clients whose
+//! credentials were good a while ago go first. Who finds no room in it gets a fault at once, which refuses the request; one
+//! whose client went away is passed over. Whose password it is, and how often somebody may try, is not decided here.
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{Error, PasswordHasher};
 use argon2::{Algorithm, Argon2, Params, PasswordVerifier, Version};
+use portcullis_core::pool::{Client, FairQueue};
 use portcullis_core::{Fault, Wait};
-use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
@@ -18,6 +18,8 @@ use zeroize::Zeroizing;
 
 /// How many passwords may wait for their turn: with hashes of 25 ms on one thread, 1.6 s of work.
 const QUEUE: usize = 64;
+
+const TOO_MANY: &str = "too many passwords to verify at once";
 
 /// KiB of memory that all verifications together may use.
 pub const MEMORY_KIB: u32 = 256 * 1024;
@@ -45,13 +47,11 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     max_threads: usize,
-    queue: usize,
     memory: u32,
 }
 
-#[derive(Default)]
 struct State {
-    waiting: VecDeque<Job>,
+    waiting: FairQueue<Job>,
     threads: usize,
     idle: usize,
     memory: u32,
@@ -78,19 +78,33 @@ impl Passwords {
     /// At most so many at once, so many waiting, and so many KiB for those at once. Threads are started when they are
     /// needed first.
     pub fn with_room(max_threads: usize, queue: usize, memory: u32) -> Passwords {
-        let state = Mutex::default();
-        Passwords { shared: Arc::new(Shared { state, changed: Condvar::new(), max_threads, queue, memory }) }
+        let state = State {
+            waiting: FairQueue::new(queue),
+            threads: 0,
+            idle: 0,
+            memory: 0,
+            ended: false,
+            #[cfg(test)]
+            most_memory: 0,
+        };
+        let state = Mutex::new(state);
+        Passwords { shared: Arc::new(Shared { state, changed: Condvar::new(), max_threads, memory }) }
     }
 
     /// Whether `password` belongs to `hash`, a PHC string.
-    pub fn verify(&self, hash: &str, password: &[u8]) -> Wait<'static, Result<bool, Fault>> {
-        let answer = self.submit(hash, password);
+    pub fn verify(&self, client: Client, hash: &str, password: &[u8]) -> Wait<'static, Result<bool, Fault>> {
+        let answer = self.submit(client, hash, password);
         Box::pin(async move {
             answer?.await.unwrap_or_else(|_| Err(fault("the verification of a password broke off")))
         })
     }
 
-    fn submit(&self, hash: &str, password: &[u8]) -> Result<oneshot::Receiver<Result<bool, Fault>>, Fault> {
+    fn submit(
+        &self,
+        client: Client,
+        hash: &str,
+        password: &[u8],
+    ) -> Result<oneshot::Receiver<Result<bool, Fault>>, Fault> {
         let hash = PasswordHash::new(hash).map_err(|_| fault("the hash of a password cannot be read"))?;
         let memory = hash.params.get_decimal("m").unwrap_or(u32::MAX);
         if memory > self.shared.memory {
@@ -99,14 +113,15 @@ impl Passwords {
         let (answer, answered) = oneshot::channel();
         let job = Job { hash, password: Zeroizing::new(password.to_vec()), memory, answer };
         let mut state = self.shared.state();
-        if state.waiting.len() >= self.shared.queue {
-            state.waiting.retain(|job| !job.answer.is_closed());
+        state.waiting.retain(|job| !job.answer.is_closed());
+        // SECURITY: a flood of passwords costs a queue of them, and one address keeps nobody else out of it
+        // (a_flood_waits_in_a_short_queue, one_address_keeps_nobody_from_its_password).
+        let Ok((ticket, gone)) = state.waiting.push(client, job) else {
+            return Err(fault(TOO_MANY));
+        };
+        if let Some(gone) = gone {
+            let _ = gone.answer.send(Err(fault(TOO_MANY)));
         }
-        if state.waiting.len() >= self.shared.queue {
-            // SECURITY: a flood of passwords costs a queue of them (a_flood_waits_in_a_short_queue).
-            return Err(fault("too many passwords to verify at once"));
-        }
-        state.waiting.push_back(job);
         if state.idle < state.waiting.len() && state.threads < self.shared.max_threads {
             let shared = Arc::clone(&self.shared);
             let started = std::thread::Builder::new()
@@ -116,7 +131,7 @@ impl Passwords {
                 Ok(_) => state.threads += 1,
                 Err(_) if state.threads > 0 => {}
                 Err(error) => {
-                    state.waiting.pop_back();
+                    state.waiting.remove(ticket);
                     return Err(Fault { detail: format!("no thread to verify passwords: {error}") });
                 }
             }
@@ -148,12 +163,12 @@ impl Shared {
                 return None;
             }
             // Whoever went away is not waiting for an answer.
-            while state.waiting.front().is_some_and(|job| job.answer.is_closed()) {
-                state.waiting.pop_front();
-            }
-            if state.waiting.front().is_some_and(|job| state.memory + job.memory <= self.memory)
-                && let Some(job) = state.waiting.pop_front()
-            {
+            state.waiting.retain(|job| !job.answer.is_closed());
+            // Whoever is first waits until there is memory, so that small hashes do not overtake large ones for ever.
+            let (mut first, used) = (true, state.memory);
+            let fits = |memory: u32| used + memory <= self.memory;
+            let next = state.waiting.pop(|_, job| std::mem::take(&mut first) && fits(job.memory));
+            if let Some(job) = next {
                 state.memory += job.memory;
                 #[cfg(test)]
                 {
@@ -209,6 +224,14 @@ mod tests {
     use std::pin::Pin;
     use std::task::{Context, Poll, Waker};
 
+    fn from(number: u32, known: bool) -> Client {
+        Client { address: std::net::IpAddr::V4((0x0a00_0000 + number).into()), known }
+    }
+
+    fn one() -> Client {
+        from(1, false)
+    }
+
     fn hash_with(memory: u32, passes: u32) -> String {
         let params = Params::new(memory, passes, 1, None).unwrap();
         Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
@@ -226,9 +249,9 @@ mod tests {
         let passwords = Passwords::default();
         let hash = hash(b"open sesame").unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert_eq!(wait(passwords.verify(&hash, b"open sesame")), Ok(true));
+        assert_eq!(wait(passwords.verify(one(), &hash, b"open sesame")), Ok(true));
         for wrong in [&b"open sesamE"[..], b"open sesame ", b""] {
-            assert_eq!(wait(passwords.verify(&hash, wrong)), Ok(false));
+            assert_eq!(wait(passwords.verify(one(), &hash, wrong)), Ok(false));
         }
         // Made with the reference implementation in C, by way of argon2-cffi.
         for (password, hash) in [
@@ -241,12 +264,12 @@ mod tests {
                 "$argon2id$v=19$m=65536,t=3,p=4$XQdmJkLbG1MmnlhOjAUJ6Q$Jg2A93Dc/YI/lpsclotczaRt8FP9tWD+VNRzDd2VxfI",
             ),
         ] {
-            assert_eq!(wait(passwords.verify(hash, password.as_bytes())), Ok(true), "{password}");
-            assert_eq!(wait(passwords.verify(hash, b"open sesame")), Ok(false), "{password}");
+            assert_eq!(wait(passwords.verify(one(), hash, password.as_bytes())), Ok(true), "{password}");
+            assert_eq!(wait(passwords.verify(one(), hash, b"open sesame")), Ok(false), "{password}");
         }
-        assert!(wait(passwords.verify("open sesame", b"open sesame")).is_err());
+        assert!(wait(passwords.verify(one(), "open sesame", b"open sesame")).is_err());
         let huge = "$argon2id$v=19$m=999999999,t=1,p=1$MDEyMzQ1Njc$AAAAAAAAAAAAAAAAAAAAAA";
-        assert!(wait(passwords.verify(huge, b"")).is_err());
+        assert!(wait(passwords.verify(one(), huge, b"")).is_err());
     }
 
     #[test]
@@ -254,7 +277,7 @@ mod tests {
         let passwords = Passwords::with_room(4, 8, 20 * 1024);
         let hash = hash_with(8 * 1024, 1);
         let mut waits: Vec<Pin<Box<dyn Future<Output = _> + Send>>> =
-            (0..1000).map(|_| passwords.verify(&hash, b"guess")).collect();
+            (0..1000).map(|_| passwords.verify(one(), &hash, b"guess")).collect();
         let mut refused = 0;
         for wait in &mut waits {
             let polled = wait.as_mut().poll(&mut Context::from_waker(Waker::noop()));
@@ -267,7 +290,7 @@ mod tests {
         drop(state);
         // Whoever comes when the flood is over is served.
         drop(waits);
-        assert_eq!(wait(passwords.verify(&hash, b"open sesame")), Ok(true));
+        assert_eq!(wait(passwords.verify(one(), &hash, b"open sesame")), Ok(true));
         assert!(
             passwords.shared.state().most_memory <= 20 * 1024,
             "{}",
@@ -279,14 +302,31 @@ mod tests {
     fn whoever_went_away_is_not_waited_for() {
         let passwords = Passwords::with_room(1, 64, MEMORY_KIB);
         let slow = hash_with(64 * 1024, 8);
-        let first = passwords.verify(&slow, b"guess");
-        let gone: Vec<_> = (0..50).map(|_| passwords.verify(&slow, b"guess")).collect();
+        let first = passwords.verify(one(), &slow, b"guess");
+        let gone: Vec<_> = (0..50).map(|_| passwords.verify(one(), &slow, b"guess")).collect();
         drop(gone);
         let started = std::time::Instant::now();
         assert_eq!(wait(first), Ok(false));
-        let one = started.elapsed();
+        let slow_one = started.elapsed();
         let started = std::time::Instant::now();
-        assert_eq!(wait(passwords.verify(&hash_with(8, 1), b"open sesame")), Ok(true));
-        assert!(started.elapsed() < one * 10, "{:?} after {one:?}", started.elapsed());
+        assert_eq!(wait(passwords.verify(one(), &hash_with(8, 1), b"open sesame")), Ok(true));
+        assert!(started.elapsed() < slow_one * 10, "{:?} after {slow_one:?}", started.elapsed());
+    }
+
+    /// One address fills the queue; another one, and a known client, are still served.
+    #[test]
+    fn one_address_keeps_nobody_from_its_password() {
+        let passwords = Passwords::with_room(1, 8, MEMORY_KIB);
+        let slow = hash_with(32 * 1024, 4);
+        let greedy: Vec<_> = (0..100).map(|_| passwords.verify(one(), &slow, b"guess")).collect();
+        let honest = passwords.verify(from(2, false), &slow, b"open sesame");
+        let known = passwords.verify(from(3, true), &slow, b"open sesame");
+        let others: Vec<_> =
+            (0..100).map(|number| passwords.verify(from(10 + number, false), &slow, b"guess")).collect();
+        let waiting = passwords.shared.state().waiting.len();
+        assert!(waiting <= 8, "{waiting}");
+        assert_eq!(wait(known), Ok(true));
+        assert_eq!(wait(honest), Ok(true));
+        drop((greedy, others));
     }
 }

@@ -3,6 +3,7 @@
 use crate::clock::SystemClock;
 use crate::fetch::Outbound;
 use crate::password::Passwords;
+use portcullis_core::pool::Client;
 use portcullis_core::{
     Clock, Count, CountKey, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId,
     Limit, Mode, Now, Standing, Step, Wait,
@@ -112,8 +113,12 @@ impl Effects for World {
         self.replay.first_use(self.clock.now().unix, digest, until)
     }
 
-    fn password(&self, hash: &str, password: &[u8]) -> Wait<'static, Result<bool, Fault>> {
-        self.passwords.verify(hash, password)
+    fn unused(&self, digest: [u8; 32]) -> Step<'_, Result<(), Fault>> {
+        self.replay.forget(digest)
+    }
+
+    fn password(&self, client: Client, hash: &str, password: &[u8]) -> Wait<'static, Result<bool, Fault>> {
+        self.passwords.verify(client, hash, password)
     }
 
     fn standing(&self, source: IpAddr) -> Standing {

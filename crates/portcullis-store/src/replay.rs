@@ -12,6 +12,9 @@ use std::time::Duration;
 pub trait Replay: Send + Sync {
     /// Whether `digest` is seen for the first time. It is remembered until `until`; both times are since 1970.
     fn first_use(&self, now: Duration, digest: [u8; 32], until: Duration) -> Step<'_, Result<bool, Fault>>;
+
+    /// Forgets `digest`: nothing came of its use.
+    fn forget(&self, digest: [u8; 32]) -> Step<'_, Result<(), Fault>>;
 }
 
 const SHARDS: usize = 64;
@@ -63,6 +66,14 @@ impl Replay for MemoryReplay {
         }
         shard.until.insert(digest, until);
         Step::Ready(Ok(true))
+    }
+
+    fn forget(&self, digest: [u8; 32]) -> Step<'_, Result<(), Fault>> {
+        let [first, ..] = digest;
+        if let Some(shard) = self.shards.get(usize::from(first) % SHARDS) {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).until.remove(&digest);
+        }
+        Step::Ready(Ok(()))
     }
 }
 

@@ -42,6 +42,9 @@ fn with_password(password: &str) -> String {
     format!("GET /data HTTP/1.1\r\nHost: a.example\r\nAuthorization: Basic {credentials}\r\n\r\n")
 }
 
+/// Each test floods the same cores, and one of them measures the memory of the process.
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 const OPEN: &str = "GET /open HTTP/1.1\r\nHost: a.example\r\n\r\n";
 
 /// Sends a request from each address at the same time, each on a connection of its own.
@@ -65,6 +68,7 @@ fn most_memory() -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_passwords_starves_nobody() {
+    let _turn = ONE_AT_A_TIME.lock().await;
     let backend = Backend::start().await;
     let world = World::start(&document(backend.address));
     let mut known = Client::connect(world.address).await;
@@ -111,8 +115,67 @@ async fn a_flood_of_passwords_starves_nobody() {
     assert!(!records.lines().iter().any(|line| line.contains("guess-") || line.contains("sesame")));
 }
 
+/// A flood from many addresses; whoever logged in a moment ago comes on a new connection each time, so to either worker.
+async fn known_during_a_flood(document: &str) {
+    let world = World::start(document);
+    let ask = async || {
+        Client::connect_from("127.4.0.1", world.address).await.ask(&with_password("open sesame")).await.status
+    };
+    assert_eq!(ask().await, 200);
+    let guesses =
+        (0..120).map(|number| (format!("127.3.0.{}", number + 1), with_password(&format!("guess-{number}"))));
+    let flood = at_once(world.address, guesses);
+    for asked in 0..8 {
+        assert_eq!(ask().await, 200, "after {asked}");
+    }
+    let mut refused = 0;
+    for answer in flood {
+        refused += usize::from(answer.await.unwrap().status == 503);
+    }
+    assert!(refused > 0, "the flood was larger than the queue");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_worker_verified_all_know() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let backend = Backend::start().await;
+    known_during_a_flood(&document(backend.address)).await;
+}
+
+/// Even where each request has its password verified, or the time for which one is remembered is just over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_known_user_goes_first() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let backend = Backend::start().await;
+    let never = document(backend.address).replace("{ type: basic }", "{ type: basic, cached_for: 0s }");
+    known_during_a_flood(&never).await;
+}
+
+/// One address that guesses fills a queue that nobody else needs; whoever comes from another one is served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_address_keeps_nobody_from_its_password() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let backend = Backend::start().await;
+    let document = document(backend.address)
+        .replace("brute_force: { free_failures: 3, first_wait: 1m }", "brute_force: { mode: \"off\" }");
+    let world = World::start(&document);
+    let guesses = (0..120).map(|number| ("127.5.0.1".to_owned(), with_password(&format!("guess-{number}"))));
+    let flood = at_once(world.address, guesses);
+    for number in 1..6 {
+        let source = format!("127.5.1.{number}");
+        let mut newcomer = Client::connect_from(&source, world.address).await;
+        assert_eq!(newcomer.ask(&with_password("open sesame")).await.status, 200, "{source}");
+    }
+    for answer in flood {
+        assert!(matches!(answer.await.unwrap().status, 401 | 503));
+    }
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guesses_at_once_are_no_more_than_in_turn() {
+    let _turn = ONE_AT_A_TIME.lock().await;
     let backend = Backend::start().await;
     let world = World::start(&document(backend.address));
     let here = "127.2.0.1";

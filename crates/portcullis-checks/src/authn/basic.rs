@@ -8,6 +8,7 @@
 
 use super::key_digest::KeyHasher;
 use super::method::{Compiled, Declared, Establishes, Method};
+use super::right::{Known, RightPasswords};
 use super::users::Users;
 use crate::build::Build;
 use crate::flights::Flights;
@@ -15,23 +16,18 @@ use base64ct::{Base64, Encoding};
 use http::header;
 use portcullis_config::{Context, Secret, Spanned, object};
 use portcullis_core::check::Check;
+use portcullis_core::pool::Client;
 use portcullis_core::{
     Answers, Authenticate, Authn, CheckId, Code, ConsumerId, CredentialLocation, Denial, Effects, Evidence,
     Facts, Fault, KeyDigest, MethodId, Once, SchemeKind, SecurityScheme, Step,
 };
-use quick_cache::unsync::Cache;
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
-use thread_local::ThreadLocal;
 use zeroize::Zeroizing;
 
 /// The longest name and password together, in bytes. Longer ones are refused before anything is done with them.
 const MAX_BYTES: usize = 1024;
-
-/// How many credentials each thread remembers.
-const REMEMBERED: usize = 1024;
 
 /// How many different credentials may be under verification at once.
 const MAX_FLIGHTS: usize = 1024;
@@ -97,18 +93,10 @@ impl BasicConfig {
             users: Arc::clone(&build.users),
             hasher: build.hasher.clone(),
             realm,
-            lifetime: self.cached_for,
-            right: ThreadLocal::new(),
+            right: RightPasswords::new(self.cached_for),
             flights: Flights::new(MAX_FLIGHTS),
         })
     }
-}
-
-/// Who it is, and until when that may be believed, on the clock that never goes back.
-#[derive(Clone, Copy)]
-struct Right {
-    consumer: ConsumerId,
-    until: Duration,
 }
 
 /// The check.
@@ -119,8 +107,7 @@ pub struct Basic {
     stand_in: Secret,
     hasher: KeyHasher,
     realm: String,
-    lifetime: Duration,
-    right: ThreadLocal<RefCell<Cache<KeyDigest, Right>>>,
+    right: RightPasswords,
     flights: Flights<KeyDigest, Result<bool, Fault>>,
 }
 
@@ -216,16 +203,21 @@ impl Authenticate for Basic {
             credentials.password(),
             hash.expose().as_bytes(),
         ]);
-        if let Some(consumer) = self.remembered(&digest, facts.now.monotonic) {
+        let right = self.right.find(&digest, facts.now.monotonic);
+        if let Known::Right(consumer) = right {
             return Step::Ready(self.claim(consumer, &digest));
         }
+        let address = facts.head.client();
+        let known_here = effects.is_known(address, digest.fingerprint());
         if let Some(denial) = facts.blocked()
-            && !effects.is_known(facts.head.client(), digest.fingerprint())
+            && !known_here
         {
             return Step::Ready(Authn::Deny(denial));
         }
+        // SECURITY: a flood of guesses keeps nobody out who was in before (a_known_user_goes_first).
+        let client = Client { address, known: known_here || right == Known::Before };
         Step::Later(Box::pin(async move {
-            let verify = || effects.password(hash.expose(), credentials.password());
+            let verify = || effects.password(client, hash.expose(), credentials.password());
             let outcome = self
                 .flights
                 .join(digest, verify)
@@ -234,7 +226,7 @@ impl Authenticate for Basic {
             match (outcome, consumer) {
                 (Err(fault), _) => Authn::Deny(Denial::new(Code::Fault, fault.detail)),
                 (Ok(true), Some(consumer)) => {
-                    self.remember(digest, consumer, facts.now.monotonic);
+                    self.right.insert(digest, consumer, facts.now.monotonic);
                     self.claim(consumer, &digest)
                 }
                 (Ok(false), Some(_)) => {
@@ -268,17 +260,5 @@ impl Authenticate for Basic {
 impl Basic {
     fn claim(&self, consumer: ConsumerId, digest: &KeyDigest) -> Authn {
         Authn::Claim(Evidence::consumer(consumer, self.method, ID).by_credential(digest.fingerprint()))
-    }
-
-    fn remembered(&self, digest: &KeyDigest, now: Duration) -> Option<ConsumerId> {
-        let right = *self.right.get()?.borrow().get(digest)?;
-        (now < right.until).then_some(right.consumer)
-    }
-
-    fn remember(&self, digest: KeyDigest, consumer: ConsumerId, now: Duration) {
-        if !self.lifetime.is_zero() {
-            let right = Right { consumer, until: now.saturating_add(self.lifetime) };
-            self.right.get_or(|| RefCell::new(Cache::new(REMEMBERED))).borrow_mut().insert(digest, right);
-        }
     }
 }

@@ -17,6 +17,7 @@ pub mod oauth2;
 pub mod openid_connect;
 pub mod password_config;
 pub mod resource_metadata;
+pub mod right;
 pub mod token_config;
 pub mod token_schemes;
 pub mod users;

@@ -78,7 +78,7 @@ object! {
         pub scopes_claim: Option<Spanned<String>>,
         /// The longest token; a longer one is refused unread. Default: 8KiB.
         pub max_token_size: ByteSize = ByteSize(MAX_TOKEN_BYTES),
-        /// How many verified tokens each worker remembers; 0 verifies every token anew. Default: 10000.
+        /// How many verified tokens each worker remembers, within 16 MiB; 0 verifies every token anew. Default: 10000.
         pub cached_tokens: u32 = CACHE_ENTRIES,
         /// Proof that the sender has the key to which a token is bound.
         pub dpop: Option<DpopConfig>,

@@ -169,7 +169,7 @@ impl Judge<'_> {
             whole.size += part.size;
             // Elements are copied into the list.
             whole.cost += part.cost + part.size;
-            of = Some(of.map_or(part.kind.clone(), |of: Kind| of.or(part.kind)));
+            of = Some(of.map_or(part.kind.clone(), |of: Kind| of.or(&part.kind)));
         }
         whole.kind = Kind::list(of.unwrap_or(Kind::Dyn));
         Ok(whole)
@@ -186,7 +186,7 @@ impl Judge<'_> {
             }
             whole.size += key.size + value.size;
             whole.cost += key.cost + value.cost + key.size + value.size;
-            of = Some(of.map_or(value.kind.clone(), |of: Kind| of.or(value.kind)));
+            of = Some(of.map_or(value.kind.clone(), |of: Kind| of.or(&value.kind)));
         }
         whole.kind = Kind::map(of.unwrap_or(Kind::Dyn));
         Ok(whole)
@@ -209,7 +209,7 @@ impl Judge<'_> {
             }
             (false, [condition, one, other]) if call.func_name == operators::CONDITIONAL => {
                 expect(&condition.kind, &Kind::Bool, "what stands before `?`")?;
-                let kind = one.kind.clone().or(other.kind.clone());
+                let kind = one.kind.clone().or(&other.kind);
                 return Ok(Part { kind, size: one.size.max(other.size), cost });
             }
             (true | false, _) => {}
@@ -290,15 +290,15 @@ impl Judge<'_> {
         }
         let begin = self.part(&loops.accu_init)?;
         self.depth += 1;
-        let (kind, turns) = match &loops.iter_range.expr {
-            Expr::List(list) => {
+        let (kind, turns) = match list_of(&loops.iter_range.expr) {
+            Some(list) => {
                 let turn = self.turn(loops, &kind, over.size, &begin)?;
                 let times = count(list.elements.len());
                 (turn.kind, (times * turn.size, times * turn.cost))
             }
             // Each element counts at least one, and all together no more than the list. Both bounds grow faster than
             // their elements or as fast, so the worst list has one that is as large as all, and others as small as can be.
-            _ => {
+            None => {
                 let large = self.turn(loops, &kind, over.size, &begin)?;
                 let small = self.turn(loops, &kind, 1.0, &begin)?;
                 (large.kind, (large.size + over.size * small.size, large.cost + over.size * small.cost))
@@ -395,7 +395,17 @@ fn binary(operator: &str, one: &Part, other: &Part) -> Result<Option<Part>, Flaw
             Kind::Dyn | Kind::Record(_) => truth(both()),
             Kind::List(of) if left.comparable(of) => truth(both()),
             Kind::Map(_) => truth(both()),
-            _ => does_not_fit("in"),
+            Kind::List(_)
+            | Kind::Null
+            | Kind::Bool
+            | Kind::Int
+            | Kind::Uint
+            | Kind::Double
+            | Kind::Text
+            | Kind::Bytes
+            | Kind::Timestamp
+            | Kind::Duration
+            | Kind::Type => does_not_fit("in"),
         },
         operators::INDEX => {
             let kind = match left {
@@ -437,9 +447,7 @@ fn arithmetic(operator: &str, left: &Kind, right: &Kind) -> Option<Kind> {
         (Kind::Int | Kind::Uint, _) if left == right => Some(left.clone()),
         (Kind::Double, Kind::Double) if operator != operators::MODULO => Some(Kind::Double),
         (Kind::Text | Kind::Bytes, _) if add && left == right => Some(left.clone()),
-        (Kind::List(one), Kind::List(other)) if add => {
-            Some(Kind::list(one.as_ref().clone().or(other.as_ref().clone())))
-        }
+        (Kind::List(one), Kind::List(other)) if add => Some(Kind::list(one.as_ref().clone().or(other))),
         (Kind::Duration, Kind::Duration) if add || subtract => Some(Kind::Duration),
         (Kind::Timestamp, Kind::Duration) if add || subtract => Some(Kind::Timestamp),
         (Kind::Duration, Kind::Timestamp) if add => Some(Kind::Timestamp),
@@ -462,6 +470,14 @@ fn arithmetic(operator: &str, left: &Kind, right: &Kind) -> Option<Kind> {
     }
 }
 
+fn list_of(expression: &Expr) -> Option<&ListExpr> {
+    if let Expr::List(list) = expression { Some(list) } else { None }
+}
+
+fn is_variable(expression: &Expr, variable: &str) -> bool {
+    matches!(expression, Expr::Ident(name) if name == variable)
+}
+
 /// What an expression reads of a variable.
 pub fn reads(tree: &IdedExpr, variable: &str) -> Reads {
     let mut found = BTreeSet::new();
@@ -469,10 +485,10 @@ pub fn reads(tree: &IdedExpr, variable: &str) -> Reads {
     while let Some(node) = pending.pop() {
         match &node.expr {
             Expr::Ident(name) if name == variable => return Reads::All,
-            Expr::Select(select) => match &select.operand.expr {
-                Expr::Ident(name) if name == variable => drop(found.insert(select.field.clone())),
-                _ => pending.push(&select.operand),
-            },
+            Expr::Select(select) if is_variable(&select.operand.expr, variable) => {
+                found.insert(select.field.clone());
+            }
+            Expr::Select(select) => pending.push(&select.operand),
             Expr::Call(call) if call.func_name == operators::INDEX => match call.args.as_slice() {
                 [of, index] => match (&of.expr, &index.expr) {
                     (Expr::Ident(name), Expr::Literal(LiteralValue::String(field))) if name == variable => {

@@ -71,8 +71,8 @@ impl Kind {
     }
 
     /// The type of a value that has one of both.
-    pub fn or(self, other: Kind) -> Kind {
-        if self == other { self } else { Kind::Dyn }
+    pub fn or(self, other: &Kind) -> Kind {
+        if self == *other { self } else { Kind::Dyn }
     }
 }
 

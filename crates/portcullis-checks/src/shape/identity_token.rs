@@ -5,6 +5,7 @@
 //! worker keeps those that it made. An anonymous request gets none. If signing fails, the request is refused.
 
 use crate::build::Build;
+use crate::byte_cache::ByteCache;
 use crate::section::{Part, Section};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
@@ -15,13 +16,10 @@ use portcullis_config::{Context, Secret, Span, Spanned, object};
 use portcullis_core::check::Check;
 use portcullis_core::endpoint::{Endpoint, Served};
 use portcullis_core::{CheckId, Code, Denial, Effects, Facts, Identity, MethodSet, Principal, Shape, Step};
-use quick_cache::unsync::Cache;
 use serde_json::{Map, Value, json};
-use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use thread_local::ThreadLocal;
 
 /// The field that holds the token if the configuration does not say.
 const DEFAULT_FIELD: &str = "x-consumer-token";
@@ -31,6 +29,8 @@ const DEFAULT_PATH: &str = "/.well-known/jwks.json";
 const MAX_LIFETIME: Duration = Duration::from_secs(3600);
 /// How many tokens each worker keeps.
 const CACHE_ENTRIES: usize = 4096;
+/// The most bytes of them.
+const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
 object! {
     /// A token, signed by the gateway, that tells upstreams who sends the request.
@@ -104,7 +104,7 @@ impl IdentityTokenConfig {
             field: field?,
             signer,
             hasher: RandomState::new(),
-            made: ThreadLocal::new(),
+            made: ByteCache::new(CACHE_ENTRIES, CACHE_BYTES),
         })
     }
 
@@ -236,7 +236,7 @@ pub struct IdentityToken {
     field: HeaderName,
     signer: Arc<Signer>,
     hasher: RandomState,
-    made: ThreadLocal<RefCell<Cache<(u64, u64), Made>>>,
+    made: ByteCache<(u64, u64), Made>,
 }
 
 impl Check for IdentityToken {
@@ -297,16 +297,16 @@ impl Shape for IdentityToken {
             return Step::Ready(Ok(Vec::new()));
         }
         let key = self.key(principal, facts);
-        let made = self.made.get_or(|| RefCell::new(Cache::new(CACHE_ENTRIES)));
         let now = facts.now.unix;
-        if let Some(made) = made.borrow().get(&key).filter(|made| now < made.until) {
-            return Step::Ready(Ok(vec![(self.field.clone(), made.token.clone())]));
+        let made = self.made.find(&key, |made| (now < made.until).then(|| made.token.clone()));
+        if let Some(token) = made {
+            return Step::Ready(Ok(vec![(self.field.clone(), token)]));
         }
         let Some(token) = self.signer.sign(&self.claims(principal, facts, effects.random())) else {
             return Step::Ready(Err(Denial::new(Code::Fault, "the identity token could not be signed")));
         };
         let until = now.saturating_add(self.lifetime / 2);
-        made.borrow_mut().insert(key, Made { token: token.clone(), until });
+        self.made.insert(key, Made { token: token.clone(), until }, token.len());
         Step::Ready(Ok(vec![(self.field.clone(), token)]))
     }
 }

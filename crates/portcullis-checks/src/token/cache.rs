@@ -1,16 +1,14 @@
 //! Tokens that were verified, so that the second use of one costs microseconds.
 //!
-//! Each thread has a table of its own: nothing is shared, nothing waits. An entry is found by the SHA-256 of the whole
+//! Each thread has a table of its own, bounded in bytes: nothing is shared, nothing waits. An entry is found by the SHA-256 of the whole
 //! token, is used only while the keys are the ones that it was verified with, and never after the token's `exp`.
 
 use super::rules::Binding;
+use crate::byte_cache::ByteCache;
 use portcullis_core::{Fingerprint, Subject};
-use quick_cache::unsync::Cache;
-use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
-use thread_local::ThreadLocal;
 
 /// A token that was verified.
 #[derive(Clone, Debug)]
@@ -48,16 +46,16 @@ pub fn fingerprint(digest: &TokenDigest) -> Fingerprint {
     Fingerprint(SECRET.hash_one(digest))
 }
 
+/// The most bytes that each thread keeps.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
 /// The tokens that a check has verified.
-pub struct TokenCache {
-    entries: usize,
-    threads: ThreadLocal<RefCell<Cache<TokenDigest, Verified>>>,
-}
+pub struct TokenCache(ByteCache<TokenDigest, Verified>);
 
 impl TokenCache {
-    /// At most so many tokens for each thread; about 2 KiB of memory for each. Zero remembers nothing.
+    /// At most so many tokens for each thread, and 16 MiB. Zero remembers nothing.
     pub fn new(entries: usize) -> TokenCache {
-        TokenCache { entries, threads: ThreadLocal::new() }
+        TokenCache(ByteCache::new(entries, MAX_BYTES))
     }
 
     /// The token with this digest, if it is still good at `now` (time since 1970) by `generation_of` its issuer.
@@ -67,18 +65,17 @@ impl TokenCache {
         now: Duration,
         generation_of: impl FnOnce(usize) -> Option<u64>,
     ) -> Option<Verified> {
-        let cache = self.threads.get()?.borrow();
-        let found = cache.get(digest)?;
-        // SECURITY: a key that the issuer dropped drops its tokens (keys_change_while_requests_flow).
-        (now < found.until && generation_of(found.issuer) == Some(found.generation)).then(|| found.clone())
+        self.0.find(digest, |found| {
+            // SECURITY: a key that the issuer dropped drops its tokens (keys_change_while_requests_flow).
+            let good = now < found.until && generation_of(found.issuer) == Some(found.generation);
+            good.then(|| found.clone())
+        })
     }
 
     /// Remembers a token.
     pub fn insert(&self, digest: TokenDigest, verified: Verified) {
-        if self.entries > 0 {
-            let cache = self.threads.get_or(|| RefCell::new(Cache::new(self.entries)));
-            cache.borrow_mut().insert(digest, verified);
-        }
+        let bytes = verified.subject.bytes();
+        self.0.insert(digest, verified, bytes);
     }
 }
 
@@ -121,5 +118,27 @@ mod tests {
         }
         let left = (0..1000).filter(|number| found(&number.to_string(), 1, 1)).count();
         assert!(left <= 4, "{left}");
+    }
+
+    #[test]
+    fn large_tokens_take_no_more_memory_than_small_ones() {
+        let cache = TokenCache::new(10_000);
+        let groups =
+            || Claim::List((0..1000).map(|n| Claim::Text(format!("a-group-with-a-name-{n}"))).collect());
+        for number in 0..2000 {
+            let claims = Claim::Object(vec![("groups".into(), groups())]);
+            let verified = Verified {
+                subject: Arc::new(Subject::new("i", "s", claims)),
+                until: Duration::from_secs(10),
+                binding: Binding::default(),
+                issuer: 0,
+                generation: 1,
+                guessable: false,
+            };
+            assert!(verified.subject.bytes() > 40_000);
+            cache.insert(digest(&number.to_string()), verified);
+        }
+        let (entries, bytes) = cache.0.held();
+        assert!(bytes <= MAX_BYTES as u64 && entries > 100, "{entries} entries of {bytes} bytes");
     }
 }

@@ -11,6 +11,7 @@ use base64ct::{Base64, Encoding};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use portcullis_config::Secret;
+use portcullis_core::pool::Client;
 use portcullis_core::{Claim, Code, Denial, Effects, Fetch, Subject};
 use quick_cache::unsync::Cache;
 use std::fmt::Write;
@@ -38,6 +39,22 @@ pub struct Outcome {
 
 type Answer = Result<Outcome, Denial>;
 
+/// What is asked, and for whom.
+pub struct Question<'a> {
+    /// Where.
+    pub url: &'a Uri,
+    /// Who answers.
+    pub issuer: &'a str,
+    /// What the answer must fit.
+    pub rules: &'a Rules,
+    /// The token.
+    pub token: &'a str,
+    /// Its digest.
+    pub digest: TokenDigest,
+    /// Who brought it.
+    pub client: Client,
+}
+
 /// Asks an authorization server about tokens.
 pub struct Introspector {
     client: String,
@@ -64,25 +81,18 @@ impl Introspector {
         work(&mut self.inactive.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What the server at `url` says of `token`.
+    /// What the server says.
     ///
     /// # Errors
     /// `TokenInactive`, or what the rules say of its claims; `Fault` where the server gave no answer.
-    pub async fn ask(
-        &self,
-        url: &Uri,
-        issuer: &str,
-        rules: &Rules,
-        token: &str,
-        digest: TokenDigest,
-        effects: &dyn Effects,
-    ) -> Answer {
+    pub async fn ask(&self, question: &Question<'_>, effects: &dyn Effects) -> Answer {
+        let digest = question.digest;
         let refused_before = self.remembered(|inactive| inactive.get(&digest).copied());
         if refused_before.is_some_and(|until| effects.monotonic() < until) {
             return Err(inactive());
         }
         let answer = self.flights.join(digest, || async {
-            let answer = self.fetch(url, issuer, rules, token, effects).await;
+            let answer = self.fetch(question, effects).await;
             if answer.as_ref().is_err_and(|denial| denial.code() == Code::TokenInactive) {
                 let until = effects.monotonic().saturating_add(self.lifetime.min(INACTIVE_LIFETIME));
                 self.remembered(|inactive| inactive.insert(digest, until));
@@ -93,18 +103,15 @@ impl Introspector {
         answer.await.unwrap_or_else(too_many)
     }
 
-    async fn fetch(
-        &self,
-        url: &Uri,
-        issuer: &str,
-        rules: &Rules,
-        token: &str,
-        effects: &dyn Effects,
-    ) -> Answer {
+    async fn fetch(&self, question: &Question<'_>, effects: &dyn Effects) -> Answer {
+        let Question { url, issuer, rules, token, client, .. } = *question;
         let fault = |detail: String| Denial::new(Code::Fault, format!("introspection: {detail}"));
         let request =
             self.request(url, token).ok_or_else(|| fault("the client's name cannot be sent".into()))?;
-        let fetched = effects.fetch(request).await.map_err(|error| fault(error.detail))?;
+        let fetched = effects
+            .fetch(Fetch { client: Some(client), ..request })
+            .await
+            .map_err(|error| fault(error.detail))?;
         if fetched.status != StatusCode::OK {
             return Err(fault(format!("status {}", fetched.status.as_u16())));
         }

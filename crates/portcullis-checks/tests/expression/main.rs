@@ -1,7 +1,15 @@
 //! The conformance cases of CEL (<https://github.com/cel-expr/cel-spec>), through what the gateway runs and, beside it,
 //! through another crate. `CEL_DIR` names the folder with the cases; without it, a few of our own are run.
 
-#![expect(clippy::panic, clippy::unwrap_used, clippy::expect_used, unreachable_pub, reason = "a test binary")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    unreachable_pub,
+    reason = "a test binary, which prints how two crates compare"
+)]
 
 mod case;
 mod ours;

@@ -15,7 +15,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Answers requests inside the process.
 ///
 /// The request is the one that was judged: a canonical target, end-to-end fields without credentials, and among the
-/// extensions the [`Principal`](portcullis_core::Principal) and the [`RouteId`](portcullis_core::RouteId). If its body
+/// extensions the [`Principal`](portcullis_core::Principal), the [`RouteId`](portcullis_core::RouteId) and the
+/// [`ClientAddress`](portcullis_core::ClientAddress). If its body
 /// is refused while it is read (too large, too slow), the client is told so whatever the handler answers. A handler that
 /// refuses puts a [`Denial`] among the extensions of its answer, and nothing else of that answer counts.
 pub trait Handler: Send + Sync {

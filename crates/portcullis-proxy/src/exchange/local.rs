@@ -19,7 +19,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use portcullis_core::permit::Shaped;
 use portcullis_core::record::UpstreamAccount;
-use portcullis_core::{Code, Denial, Examined};
+use portcullis_core::{ClientAddress, Code, Denial, Examined};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -76,6 +76,9 @@ impl Local {
         *request.headers_mut() = headers;
         request.extensions_mut().insert(principal);
         request.extensions_mut().insert(route);
+        if let Some(client) = recording.record().client {
+            request.extensions_mut().insert(ClientAddress(client));
+        }
 
         let handler = Arc::clone(&self.handler);
         let task = Task(self.runtime.spawn(async move { handler.call(request).await }));

@@ -2,7 +2,8 @@
 //!
 //! One connection for each request, to an address that may be connected to; TLS is verified with the system's roots and
 //! those that the operator adds. Redirects are not followed, an answer's size and time are bounded, and only so many
-//! requests run at once. Whatever goes wrong is a fault, and says what.
+//! requests run at once, of which those that clients cause are shared by their addresses. Whatever goes wrong is a fault, and
+//! says what.
 
 mod guard;
 
@@ -15,6 +16,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
+use portcullis_core::pool::{Bounds, Place, Pool};
 use portcullis_core::{Fault, Fetch, Fetched, Wait};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -24,11 +26,14 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_rustls::TlsConnector;
 
 /// How many requests of each kind run at once; more wait for their turn, within their time.
 const MAX_AT_ONCE: usize = 64;
+
+/// Of those that clients cause, such as asking what a token is.
+const FOR_CLIENTS: Bounds = Bounds { units: MAX_AT_ONCE, share: MAX_AT_ONCE / 2, waiting: 512 };
 
 /// To whom the gateway itself may speak, and whom it believes.
 #[derive(Clone, Debug, Default)]
@@ -49,8 +54,16 @@ struct Inner {
     handle: Handle,
     /// For documents, such as key sets.
     reading: Semaphore,
-    /// For whatever else is asked, such as what a token is.
+    /// For whatever else the gateway asks on its own behalf.
     asking: Semaphore,
+    /// For what clients cause.
+    for_clients: Pool,
+}
+
+/// Its turn.
+enum Turn<'a> {
+    Own { _permit: SemaphorePermit<'a> },
+    OfClient { _place: Place },
 }
 
 impl Outbound {
@@ -62,6 +75,7 @@ impl Outbound {
             handle,
             reading: Semaphore::new(MAX_AT_ONCE),
             asking: Semaphore::new(MAX_AT_ONCE),
+            for_clients: Pool::new(FOR_CLIENTS),
         }))
     }
 
@@ -133,10 +147,7 @@ fn only(authorities: &[Bytes]) -> Result<ClientConfig, rustls::Error> {
 
 impl Inner {
     async fn fetch(&self, fetch: Fetch) -> Result<Fetched, String> {
-        // SECURITY: a flood of tokens that a slow server is asked about must not keep the gateway from its keys
-        // (a_flood_of_opaque_tokens_does_not_keep_the_gateway_from_its_keys).
-        let turns = if fetch.method == Method::GET { &self.reading } else { &self.asking };
-        let _turn = turns.acquire().await.map_err(|_| "the gateway is ending".to_owned())?;
+        let _turn = self.turn(&fetch).await?;
         let host = fetch.url.host().ok_or("the URL has no host")?.to_owned();
         let tls = fetch.url.scheme_str() == Some("https");
         let port = fetch.url.port_u16().unwrap_or(if tls { 443 } else { 80 });
@@ -155,6 +166,20 @@ impl Inner {
         let stream = TlsConnector::from(config).connect(name, stream).await;
         let stream = stream.map_err(|error| format!("TLS: {error}"))?;
         exchange(stream, fetch).await
+    }
+
+    /// Waits for the turn of a request.
+    async fn turn(&self, fetch: &Fetch) -> Result<Turn<'_>, String> {
+        // SECURITY: a flood of tokens that a slow server is asked about must keep neither the gateway from its keys nor
+        // other addresses from theirs (a_flood_of_opaque_tokens_does_not_keep_the_gateway_from_its_keys,
+        // one_address_does_not_keep_others_from_asking).
+        if let Some(client) = fetch.client {
+            let place = self.for_clients.take(client, 1).await;
+            return place.map(|_place| Turn::OfClient { _place }).map_err(|full| full.to_string());
+        }
+        let turns = if fetch.method == Method::GET { &self.reading } else { &self.asking };
+        let permit = turns.acquire().await.map_err(|_| "the gateway is ending".to_owned())?;
+        Ok(Turn::Own { _permit: permit })
     }
 
     async fn connect(&self, host: &str, port: u16, tls: bool) -> Result<TcpStream, String> {

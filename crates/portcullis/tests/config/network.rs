@@ -7,6 +7,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64ct::{Base64, Base64UrlUnpadded, Encoding};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use portcullis_core::pool::Client;
 use portcullis_core::{
     Count, CountKey, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId, Limit, Now,
     Standing, Step, Wait,
@@ -150,10 +151,13 @@ impl Effects for Network {
     fn first_use(&self, digest: [u8; 32], until: Duration) -> Step<'_, Result<bool, Fault>> {
         self.world.first_use(digest, until)
     }
-    fn password(&self, hash: &str, password: &[u8]) -> Wait<'static, Result<bool, Fault>> {
+    fn unused(&self, digest: [u8; 32]) -> Step<'_, Result<(), Fault>> {
+        self.world.unused(digest)
+    }
+    fn password(&self, client: Client, hash: &str, password: &[u8]) -> Wait<'static, Result<bool, Fault>> {
         // A decision here waits for no thread, so this one does.
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let verified = runtime.block_on(self.world.password(hash, password));
+        let verified = runtime.block_on(self.world.password(client, hash, password));
         self.passwords.lock().unwrap().push(hash.to_owned());
         Box::pin(std::future::ready(verified))
     }

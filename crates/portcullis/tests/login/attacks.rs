@@ -109,6 +109,81 @@ async fn every_part_of_the_way_back_is_checked() {
     site.end().await;
 }
 
+/// Where browsers of this address go.
+fn from(site: &Site, source: &str) -> Browser {
+    let mut browser = Browser::default();
+    browser.from = Some((source.to_owned(), site.gateway()));
+    browser
+}
+
+/// Begins an attempt and comes back with a code that nobody gave out.
+async fn make_up_a_code(site: &Site, source: &str) -> Answer {
+    let mut browser = from(site, source);
+    let sent = browser.go(&site.url("/orders")).await;
+    if sent.status != 303 {
+        return sent;
+    }
+    let location = sent.field("location").to_owned();
+    let state = location.split('&').find(|pair| pair.starts_with("state=")).unwrap();
+    let issuer = site.provider.issuer.replace(':', "%3A").replace('/', "%2F");
+    browser.go(&site.url(&format!("/auth/callback?{state}&iss={issuer}&code=made-up"))).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn made_up_codes_count_as_guesses() {
+    let site = Site::start(json!({})).await;
+    let mut told = Vec::new();
+    for _ in 0..13 {
+        told.push(make_up_a_code(&site, "127.8.3.1").await.status);
+    }
+    assert_eq!(told[..11], [400; 11], "ten are free, and the next one makes the address wait");
+    assert_eq!(told[11..], [429; 2], "{told:?}");
+    assert_eq!(site.provider.count("/token").await, 11, "nobody is asked about the others");
+    // An honest browser there waits too, and its login is not lost.
+    let mut honest = from(&site, "127.8.3.1");
+    let url = honest.log_in_up_to_callback(&site.url("/orders"), "alice").await;
+    let waits = honest.go(&url).await;
+    assert_eq!((waits.status, site.last_denial().0.as_str()), (429, "too_many_failures"));
+    assert!(waits.field("retry-after").parse::<u64>().unwrap() >= 1);
+    site.clock.pass(5);
+    assert_eq!(honest.go(&url).await.status, 303);
+    site.end().await;
+}
+
+/// Loops of made-up codes from one address took all slots, while the provider was asked about them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn made_up_codes_of_one_address_keep_nobody_out() {
+    let site = std::sync::Arc::new(Site::start(json!({})).await);
+    let mut honest = Vec::new();
+    for number in 0..8 {
+        let mut browser = from(&site, &format!("127.8.5.{}", number + 1));
+        let url = browser.log_in_up_to_callback(&site.url("/orders"), "alice").await;
+        honest.push((browser, url));
+    }
+    site.provider.fault("/token", "slow", json!({ "ms": 1000 })).await;
+    let flood: Vec<_> = (0..24)
+        .map(|_| {
+            let site = std::sync::Arc::clone(&site);
+            tokio::spawn(async move { make_up_a_code(&site, "127.8.4.1").await.status })
+        })
+        .collect();
+    // The flood holds what it can get.
+    while site.provider.count("/token").await < 4 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let logins: Vec<_> = honest
+        .into_iter()
+        .map(|(mut browser, url)| tokio::spawn(async move { browser.go(&url).await.status }))
+        .collect();
+    for login in logins {
+        assert_eq!(login.await.unwrap(), 303);
+    }
+    for guess in flood {
+        assert!(matches!(guess.await.unwrap(), 400 | 429 | 503));
+    }
+    std::sync::Arc::into_inner(site).unwrap().end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_browser_that_keeps_no_cookie_goes_round_no_more_than_once() {
     let site = Site::start(json!({})).await;

@@ -2,6 +2,7 @@
 
 use crate::support::{Answer, Client};
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 
 /// What a browser sends when a person goes to a page.
 const NAVIGATION: &str = "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Site: none\r\n\
@@ -17,6 +18,8 @@ pub struct Browser {
     pub history: Vec<String>,
     /// The site whose cookies it does not keep.
     pub blocks: Option<String>,
+    /// The address from which it goes to a site, and where that site listens.
+    pub from: Option<(String, SocketAddr)>,
 }
 
 /// Origin and target of a URL.
@@ -43,7 +46,13 @@ impl Browser {
         };
         let request =
             format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{cookies}{fields}{length}\r\n{body}");
-        let answer = Client::connect(host.parse().unwrap()).await.ask(&request).await;
+        let mut client = match &self.from {
+            Some((source, site)) if target.starts_with("/orders") || target.starts_with("/auth/callback") => {
+                Client::connect_from(source, *site).await
+            }
+            _ => Client::connect(host.parse().unwrap()).await,
+        };
+        let answer = client.ask(&request).await;
         if self.blocks.as_ref().is_none_or(|origin| split(origin).0 != host) {
             for set in answer.fields("set-cookie") {
                 let (name, rest) = set.split_once('=').unwrap();

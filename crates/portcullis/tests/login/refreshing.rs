@@ -113,6 +113,13 @@ async fn a_provider_that_is_down_takes_nobodys_session() {
     let failed = other.go(&url).await;
     assert_eq!((failed.status, site.last_denial().0.as_str()), (503, "fault"));
     assert_eq!(failed.field("content-type"), "application/problem+json");
+    // The page is loaded again, and the login is not lost.
+    assert!(failed.fields("set-cookie").is_empty());
+    assert_eq!(other.go(&url).await.status, 503);
+    site.provider.heal("/token").await;
+    assert_eq!(other.go(&url).await.status, 303, "{:?}", site.last_denial());
+    assert_eq!(other.go(&site.url("/orders")).await.status, 200);
+    assert_eq!(other.go(&url).await.status, 400, "once, all the same");
     site.end().await;
 }
 

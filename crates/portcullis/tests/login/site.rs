@@ -142,6 +142,11 @@ impl Site {
         Site { origin, provider, backend, records, clock, running }
     }
 
+    /// Where the gateway itself listens.
+    pub fn gateway(&self) -> SocketAddr {
+        self.running.addresses()[0]
+    }
+
     /// A URL of the site.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.origin)

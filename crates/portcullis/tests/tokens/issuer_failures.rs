@@ -234,6 +234,49 @@ async fn a_thousand_unknown_keys_cost_the_issuer_one_fetch() {
     assert_eq!(backend.seen().len(), 2);
 }
 
+/// A server that is slow, and one address that brings a made-up token after the other: whoever comes from another one is served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_address_does_not_keep_others_from_asking() {
+    let provider = OidcProvider::start().await;
+    let backend = Backend::start().await;
+    let secret = OidcProvider::SECRET;
+    let method = oauth2(&provider, &format!("client_id: gateway, client_secret: {secret}"));
+    let world = World::start(&document(&backend, &[("/data", &method)]));
+    assert_eq!(
+        get_as("127.2.9.1", world.address, "/data", &["Authorization: Bearer first"]).await.status,
+        401
+    );
+    provider.fault("/token/introspection", "slow", json!({ "ms": 1500 })).await;
+    let before = provider.count("/token/introspection").await;
+    let mut flood = JoinSet::new();
+    for number in 0..200 {
+        let address = world.address;
+        flood.spawn(async move {
+            let field = format!("Authorization: Bearer made-up-{number}");
+            get_as("127.2.4.1", address, "/data", &[&field]).await.status
+        });
+    }
+    while provider.count("/token/introspection").await < before + 32 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(provider.count("/token/introspection").await, before + 32, "its share, and no more");
+    let mut others = JoinSet::new();
+    for number in 0..8 {
+        let address = world.address;
+        others.spawn(async move {
+            let source = format!("127.2.5.{}", number + 1);
+            let field = format!("Authorization: Bearer other-{number}");
+            get_as(&source, address, "/data", &[&field]).await.status
+        });
+    }
+    // The answer, and not that there was no time to ask.
+    while let Some(status) = others.join_next().await {
+        assert_eq!(status.unwrap(), 401);
+    }
+    flood.abort_all();
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_opaque_tokens_does_not_keep_the_gateway_from_its_keys() {
     let provider = OidcProvider::start().await;
@@ -266,8 +309,11 @@ async fn a_flood_of_opaque_tokens_does_not_keep_the_gateway_from_its_keys() {
     let mut flood = JoinSet::new();
     for number in 0..150 {
         let address = world.address;
+        // One address alone gets no more than half.
+        let source = format!("127.2.3.{}", number % 3 + 1);
         flood.spawn(async move {
-            get_from(address, "/data", &[&format!("Authorization: Bearer made-up-{number}")]).await.status
+            let field = format!("Authorization: Bearer made-up-{number}");
+            get_as(&source, address, "/data", &[&field]).await.status
         });
     }
     while provider.count("/token/introspection").await < asked + 60 {

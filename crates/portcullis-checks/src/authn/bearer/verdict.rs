@@ -7,9 +7,11 @@
 
 use super::{Bearer, Trust};
 use crate::token::cache::{self, TokenDigest, Verified};
+use crate::token::introspection::Question;
 use crate::token::issuer::Loaded;
 use crate::token::jws::{self, Jws};
 use crate::token::rules::Purpose;
+use portcullis_core::pool::Client;
 use portcullis_core::{Claim, Code, Denial, Effects, Facts};
 use std::sync::Arc;
 
@@ -198,8 +200,12 @@ impl Bearer {
             return Err(Denial::new(Code::TokenMalformed, "nobody can be asked about it"));
         };
         self.may_ask(&token.digest, facts, effects)?;
-        let outcome =
-            introspector.ask(url, &loaded.issuer, &trust.rules, token.text, token.digest, effects).await?;
+        let address = facts.head.client();
+        let digest = token.digest;
+        let client = Client { address, known: effects.is_known(address, cache::fingerprint(&digest)) };
+        let (issuer, rules) = (loaded.issuer.as_str(), &trust.rules);
+        let question = Question { url, issuer, rules, token: token.text, digest, client };
+        let outcome = introspector.ask(&question, effects).await?;
         Ok(Verified {
             subject: outcome.subject,
             until: outcome.until,

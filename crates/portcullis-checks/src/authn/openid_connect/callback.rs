@@ -2,8 +2,10 @@
 //!
 //! The browser must bring the cookie of the very attempt, within its time and for the first time; the provider must name
 //! itself if it said that it would; the code must be good; the ID token must be of this login. Anything else is refused
-//! with 400, and nobody is sent on from here: so there is no way round and round. If the provider does not answer, that is
-//! 503. The attempt is over either way.
+//! with 400, and nobody is sent on from here: so there is no way round and round. The attempt is over then, and a code that
+//! the provider does not know counts as a wrong credential. If the provider does not answer, or too many are
+//! logging in, that is 503; if the address must wait, 429. The attempt stays open in both cases, so that the page can be
+//! loaded again.
 
 use super::Login;
 use super::attempt::{self, Attempt, Attempts, Slot};
@@ -12,15 +14,17 @@ use super::id_token::Nonce;
 use super::provider::{self, NoTokens, Tokens};
 use super::renew::renewal_of;
 use super::session::Session;
+use crate::token::issuer::Loaded;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use portcullis_core::endpoint::{Endpoint, refused};
 use portcullis_core::head::query;
-use portcullis_core::{Code, Denial, Effects, Once, Step};
+use portcullis_core::pool::{Bounds, Client, Place};
+use portcullis_core::{Advice, ClientAddress, Code, Denial, Effects, Once, Standing, Step};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Answers browsers that come back.
@@ -44,27 +48,58 @@ impl Endpoint for Callback {
     }
 }
 
-/// The most codes of one login that are exchanged at once.
-const MAX_EXCHANGES: usize = 16;
+/// The codes of one login that are exchanged at once, and those that wait.
+// SECURITY: anybody can begin an attempt and bring a made-up code; what that costs the gateway and the provider is bounded,
+// and one address keeps nobody else from logging in (made_up_codes_of_one_address_keep_nobody_out).
+pub(super) const EXCHANGES: Bounds = Bounds { units: 16, share: 4, waiting: 64 };
 
-/// One of the exchanges that may run at once.
-// SECURITY: anybody can begin an attempt and bring a made-up code; what that costs the gateway and the provider is bounded
-// (no_more_exchanges_at_once_than_there_may_be).
-struct Turn<'a>(&'a AtomicUsize);
+/// How long a browser waits for its turn.
+const TURN: Duration = Duration::from_secs(5);
 
-impl<'a> Turn<'a> {
-    fn take(running: &'a AtomicUsize) -> Result<Turn<'a>, Denial> {
-        let turn = Turn(running);
-        if running.fetch_add(1, Ordering::AcqRel) >= MAX_EXCHANGES {
-            return Err(Denial::new(Code::Fault, "too many logins at once"));
-        }
-        Ok(turn)
+/// Why nobody has logged in.
+enum Failed {
+    /// The attempt is over.
+    Over(Denial),
+    /// The same request can be sent again.
+    Again(Denial),
+}
+
+impl From<Denial> for Failed {
+    fn from(denial: Denial) -> Failed {
+        Failed::Over(denial)
     }
 }
 
-impl Drop for Turn<'_> {
+/// A code of which nobody waits to hear whether it is good: it counts as a wrong one.
+struct Undecided<'a> {
+    /// `None` when it was answered.
+    effects: Option<&'a dyn Effects>,
+    address: IpAddr,
+}
+
+impl Drop for Undecided<'_> {
+    // SECURITY: whoever breaks off before the answer has had the provider asked all the same
+    // (made_up_codes_count_as_guesses).
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        if let Some(effects) = self.effects {
+            effects.credential_failed(self.address);
+        }
+    }
+}
+
+fn again(detail: impl Into<std::borrow::Cow<'static, str>>) -> Failed {
+    Failed::Again(Denial::new(Code::Fault, detail))
+}
+
+/// A refusal where a source must wait because of its wrong credentials.
+fn may_go_on(effects: &dyn Effects, address: IpAddr) -> Result<(), Failed> {
+    match effects.standing(address) {
+        Standing::Free | Standing::Observed { .. } => Ok(()),
+        Standing::Blocked { wait } => {
+            let seconds = (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1);
+            let denial = Denial::new(Code::TooManyFailures, "too many wrong credentials from this address");
+            Err(Failed::Again(denial.advising(Advice::RetryAfter { seconds })))
+        }
     }
 }
 
@@ -101,8 +136,10 @@ impl Login {
             return Err(failed("its state is of another attempt"));
         }
         let done = self.complete(request, &attempt, now, effects).await;
-        let (session, kept) =
-            done.map_err(|denial| denial.telling(header::SET_COOKIE, self.cookies.clear(name)))?;
+        let (session, kept) = done.map_err(|failed| match failed {
+            Failed::Over(denial) => denial.telling(header::SET_COOKIE, self.cookies.clear(name)),
+            Failed::Again(denial) => denial,
+        })?;
         drop(session);
         let mark = self.keep_attempt(name, attempt.mark(now), attempt::MARK_LIFETIME, effects)?;
         let mut response = Response::new(Bytes::new());
@@ -124,40 +161,26 @@ impl Login {
         attempt: &Attempt,
         now: Duration,
         effects: &dyn Effects,
-    ) -> Result<(Session, HeaderValue), Denial> {
+    ) -> Result<(Session, HeaderValue), Failed> {
         if now >= attempt.until {
-            return Err(failed("the attempt took too long"));
+            return Err(failed("the attempt took too long").into());
         }
-        let loaded = self.loaded(effects).await?;
+        let loaded = self.loaded(effects).await.map_err(Failed::Again)?;
         // SECURITY: the answer of one provider must not be taken for another's (every_part_of_the_way_back_is_checked).
         match parameter(request, "iss")? {
             Some(issuer) if issuer != loaded.issuer => {
-                return Err(failed("it is the answer of another provider"));
+                return Err(failed("it is the answer of another provider").into());
             }
-            None if loaded.metadata.names_itself => return Err(failed("the provider does not name itself")),
+            None if loaded.metadata.names_itself => {
+                return Err(failed("the provider does not name itself").into());
+            }
             Some(_) | None => {}
         }
         if let Some(error) = parameter(request, "error")? {
-            return Err(failed(format!("the provider says {}", provider::error_word(&error))));
+            return Err(failed(format!("the provider says {}", provider::error_word(&error))).into());
         }
         let code = parameter(request, "code")?.ok_or_else(|| failed("it brings no code"))?;
-        let _turn = Turn::take(&self.exchanges)?;
-        let fingerprint = digest(&SHA256, &[b"login ", attempt.state.as_bytes()].concat());
-        let fingerprint: [u8; 32] =
-            fingerprint.as_ref().try_into().map_err(|_| Denial::new(Code::Fault, "no digest"))?;
-        // SECURITY: a code is exchanged once, whatever copies of the cookie there are
-        // (a_callback_is_worth_something_once_and_in_one_browser).
-        match effects.first_use(fingerprint, attempt.until).resolve().await {
-            Ok(true) => {}
-            Ok(false) => return Err(failed("the attempt was used before")),
-            Err(fault) => return Err(Denial::new(Code::Fault, fault.detail)),
-        }
-        let endpoint = Self::token_endpoint(&loaded)?;
-        let answer = effects.fetch(self.client.exchange(endpoint, &code, &attempt.verifier)).await;
-        let tokens = provider::tokens(&answer).map_err(|why| match why {
-            NoTokens::Refused => failed("the provider does not take its code"),
-            NoTokens::Fault(detail) => Denial::new(Code::Fault, detail),
-        })?;
+        let tokens = self.exchange(request, attempt, &code, &loaded, effects).await?;
         let token = tokens.id.as_deref().ok_or_else(|| failed("the provider gave no ID token"))?;
         let said = self.verify(token, &tokens, Nonce::Is(&attempt.nonce), &loaded, effects).await;
         let said = said.map_err(|denial| {
@@ -169,6 +192,57 @@ impl Login {
         let mut session = self.new_session(&tokens, attempt, said, now);
         let kept = self.keep_what_fits(&mut session, now, effects).map_err(failed)?;
         Ok((session, kept))
+    }
+
+    /// The tokens of a code.
+    async fn exchange(
+        &self,
+        request: &Request<Bytes>,
+        attempt: &Attempt,
+        code: &str,
+        loaded: &Loaded,
+        effects: &dyn Effects,
+    ) -> Result<Tokens, Failed> {
+        let endpoint = Self::token_endpoint(loaded).map_err(Failed::Again)?;
+        let address = request.extensions().get::<ClientAddress>();
+        let client = Client::unknown(address.map_or(Ipv4Addr::UNSPECIFIED.into(), |address| address.0));
+        may_go_on(effects, client.address)?;
+        let _turn = self.turn(client, effects).await?;
+        // Others of this address may have failed while it waited.
+        may_go_on(effects, client.address)?;
+        let used = digest(&SHA256, &[b"login ", attempt.state.as_bytes()].concat());
+        let used: [u8; 32] = used.as_ref().try_into().map_err(|_| again("no digest"))?;
+        // SECURITY: a code is exchanged once, whatever copies of the cookie there are
+        // (a_callback_is_worth_something_once_and_in_one_browser).
+        match effects.first_use(used, attempt.until).resolve().await {
+            Ok(true) => {}
+            Ok(false) => return Err(failed("the attempt was used before").into()),
+            Err(fault) => return Err(again(fault.detail)),
+        }
+        let mut question = self.client.exchange(endpoint, code, &attempt.verifier);
+        question.client = Some(client);
+        let mut undecided = Undecided { effects: Some(effects), address: client.address };
+        let answer = effects.fetch(question).await;
+        undecided.effects = None;
+        match provider::tokens(&answer) {
+            Ok(tokens) => Ok(tokens),
+            Err(NoTokens::Refused) => {
+                effects.credential_failed(client.address);
+                Err(failed("the provider does not take its code").into())
+            }
+            Err(NoTokens::Fault(detail)) => {
+                // Nothing came of it. A provider that took the code after all refuses it the next time.
+                match effects.unused(used).resolve().await {
+                    Ok(()) => Err(again(detail)),
+                    Err(fault) => Err(Denial::new(Code::Fault, fault.detail).into()),
+                }
+            }
+        }
+    }
+
+    async fn turn(&self, client: Client, effects: &dyn Effects) -> Result<Place, Failed> {
+        let turn = self.exchanges.take(client, 1).within(effects.sleep(TURN)).await;
+        turn.map_err(|full| again(format!("too many logins at once: {full}")))
     }
 
     fn new_session(
@@ -191,21 +265,5 @@ impl Login {
             renewal: tokens.refresh.as_ref().map(renewal),
             subject: said.subject,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_more_exchanges_at_once_than_there_may_be() {
-        let running = AtomicUsize::new(0);
-        let turns: Vec<_> = (0..MAX_EXCHANGES).map(|_| Turn::take(&running).unwrap()).collect();
-        assert_eq!(Turn::take(&running).map(|_| ()).unwrap_err().code(), Code::Fault);
-        assert_eq!(running.load(Ordering::Relaxed), MAX_EXCHANGES, "who was refused holds nothing");
-        drop(turns);
-        assert!(Turn::take(&running).is_ok());
-        assert_eq!(running.load(Ordering::Relaxed), 0);
     }
 }

@@ -1,6 +1,6 @@
 //! What can be written of a login, and what it means.
 
-use super::callback::Callback;
+use super::callback::{Callback, EXCHANGES};
 use super::cookie::{Cookies, Protection};
 use super::ended::Ended;
 use super::logout::Logout;
@@ -22,10 +22,10 @@ use aws_lc_rs::digest::{Context as Digest, SHA256};
 use portcullis_config::{Context, OneOrMany, Secret, Span, Spanned, object};
 use portcullis_core::endpoint::{Endpoint, Served};
 use portcullis_core::head::{host, path};
+use portcullis_core::pool::Pool;
 use portcullis_core::route::pattern;
 use portcullis_core::{Job, MethodSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 /// How far the provider's clock may be off.
@@ -177,7 +177,7 @@ impl OpenIdConnectConfig {
             refreshes: Refreshes::default(),
             ended: Ended::default(),
             opened: OpenedSessions::default(),
-            exchanges: AtomicUsize::new(0),
+            exchanges: Pool::new(EXCHANGES),
         });
         login.serve(&public.host, build)?;
         build.logins.push(BuiltLogin { fingerprint, login: Arc::clone(&login), at: self.at });

@@ -50,6 +50,7 @@ use ended::Ended;
 use http::{HeaderValue, header};
 use opened::{Opened, OpenedSessions};
 use portcullis_core::check::Check;
+use portcullis_core::pool::Pool;
 use portcullis_core::{
     AnswerFields, Answers, Authenticate, Authn, CheckId, Code, CredentialLocation, Denial, Effects, Evidence,
     Facts, MethodId, Once, SecurityScheme, Step,
@@ -59,7 +60,6 @@ use refresh::Refreshes;
 use seal::{Purpose, Sealer};
 use session::{Session, SessionRules, Standing};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 const ID: CheckId = CheckId::new("authn.openid_connect");
@@ -81,8 +81,8 @@ pub struct Login {
     refreshes: Refreshes,
     ended: Ended,
     opened: OpenedSessions,
-    /// How many codes are being exchanged.
-    exchanges: AtomicUsize,
+    /// The codes that are being exchanged.
+    exchanges: Pool,
 }
 
 /// The paths that the gateway itself answers, and the one to which it sends after a logout.

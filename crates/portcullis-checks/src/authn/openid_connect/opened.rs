@@ -1,18 +1,17 @@
 //! Sessions that were opened a moment ago, so that the next request with the same cookie need not open it again.
 //!
-//! Each thread has a table of its own: nothing is shared, nothing waits. An entry is found by the SHA-256 of the whole cookie.
+//! Each thread has a table of its own, bounded in bytes: nothing is shared, nothing waits. An entry is found by the SHA-256 of the whole cookie.
 //! It says what was sealed and nothing else: whether the session is still good is judged anew for each request.
 
 use super::session::{Session, SessionRules};
+use crate::byte_cache::ByteCache;
 use crate::token::cache::{TokenDigest, digest};
 use portcullis_core::Subject;
-use quick_cache::unsync::Cache;
-use std::cell::RefCell;
 use std::sync::Arc;
-use thread_local::ThreadLocal;
 
-/// How many sessions each thread remembers: about 2 MiB.
+/// How many sessions each thread remembers, and how many bytes of them.
 const ENTRIES: usize = 1024;
+const BYTES: usize = 4 * 1024 * 1024;
 
 /// A session, and whom it stands for.
 pub struct Opened {
@@ -31,19 +30,25 @@ impl Opened {
 }
 
 /// The sessions that were opened.
-#[derive(Default)]
-pub struct OpenedSessions(ThreadLocal<RefCell<Cache<TokenDigest, Arc<Opened>>>>);
+pub struct OpenedSessions(ByteCache<TokenDigest, Arc<Opened>>);
+
+impl Default for OpenedSessions {
+    fn default() -> OpenedSessions {
+        OpenedSessions(ByteCache::new(ENTRIES, BYTES))
+    }
+}
 
 impl OpenedSessions {
     /// What is in this cookie; `open` opens it where nobody remembers. `None` where it does not open.
     pub fn find(&self, cookie: &str, open: impl FnOnce() -> Option<Opened>) -> Option<Arc<Opened>> {
         let digest = digest(cookie);
-        let cache = self.0.get_or(|| RefCell::new(Cache::new(ENTRIES)));
-        if let Some(found) = cache.borrow().get(&digest) {
-            return Some(Arc::clone(found));
+        if let Some(found) = self.0.find(&digest, |found| Some(Arc::clone(found))) {
+            return Some(found);
         }
         let opened = Arc::new(open()?);
-        cache.borrow_mut().insert(digest, Arc::clone(&opened));
+        // A session holds about as much as the subject that is made of it.
+        let bytes = size_of::<Opened>() + 2 * opened.subject.bytes() + cookie.len();
+        self.0.insert(digest, Arc::clone(&opened), bytes);
         Some(opened)
     }
 }

@@ -7,7 +7,7 @@
 //! other's answers.
 
 use event_listener::Event;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use portcullis_core::{Effects, Fault, Fetched, Wait};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -24,6 +24,8 @@ const ABANDONED: Duration = Duration::from_secs(600);
 const SWEEP: Duration = Duration::from_secs(10);
 /// The most refresh tokens that are remembered at once.
 const MAX_FLIGHTS: usize = 16_384;
+/// The most bytes of answers that are remembered at once. An answer is at most 64 KiB.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// What a token endpoint answered.
 pub type Answer = Result<Fetched, Fault>;
@@ -55,6 +57,15 @@ struct Flights {
     all: HashMap<[u8; 32], Arc<Flight>>,
     /// When those that no longer serve were last looked for.
     swept: Duration,
+    /// The bytes of answers that have come in since they were counted, and of those that were there then.
+    bytes: usize,
+}
+
+impl Flight {
+    fn bytes(&self) -> usize {
+        let answer = self.landed.get().and_then(|landed| landed.answer.as_ref().ok());
+        answer.map_or(0, |fetched| fetched.body.len())
+    }
 }
 
 /// Has the question in hand, and puts it back if the one that waits goes away.
@@ -106,19 +117,45 @@ impl Refreshes {
             };
             let mut waiting = Waiting { flight: &flight, question: Some(question) };
             if let Some(question) = &mut waiting.question {
-                let answer = question.await;
+                let mut answer = question.await;
+                if let Ok(fetched) = &mut answer {
+                    // Nobody reads them, and they are not bounded here.
+                    fetched.headers = HeaderMap::new();
+                }
                 let serves = if is_final(&answer) { GRACE } else { PAUSE };
                 let until = effects.monotonic().saturating_add(serves);
-                let _ = flight.landed.set(Landed { answer, until });
+                let bytes = answer.as_ref().map_or(0, |fetched| fetched.body.len());
+                if flight.landed.set(Landed { answer, until }).is_ok() {
+                    self.make_room(digest, bytes);
+                }
             }
             // SECURITY: a question that was answered is not asked again (a_refresh_token_is_used_once).
             waiting.question = None;
         }
     }
 
+    /// Forgets the oldest answers while all of them together, with one more of this token, are too large.
+    fn make_room(&self, newest: [u8; 32], bytes: usize) {
+        let mut guard = lock(&self.flights);
+        let Flights { all: flights, bytes: held, .. } = &mut *guard;
+        *held += bytes;
+        if *held <= MAX_BYTES {
+            return;
+        }
+        // What was forgotten otherwise is no longer counted.
+        *held = flights.values().map(|flight| flight.bytes()).sum();
+        while *held > MAX_BYTES {
+            let until = |flight: &Flight| flight.landed.get().map(|landed| landed.until);
+            let others = flights.iter().filter(|(digest, _)| **digest != newest);
+            let oldest = others.filter_map(|(digest, flight)| Some((until(flight)?, *digest))).min();
+            let Some(gone) = oldest.and_then(|(_, digest)| flights.remove(&digest)) else { return };
+            *held = held.saturating_sub(gone.bytes());
+        }
+    }
+
     fn flight(&self, digest: [u8; 32], now: Duration, ask: impl FnOnce() -> Question) -> Option<Arc<Flight>> {
         let mut guard = lock(&self.flights);
-        let Flights { all: flights, swept } = &mut *guard;
+        let Flights { all: flights, swept, .. } = &mut *guard;
         let serves = |flight: &Flight| match flight.landed.get() {
             Some(landed) => now < landed.until,
             None => now < flight.begun.saturating_add(ABANDONED),
@@ -148,7 +185,6 @@ impl Refreshes {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use http::HeaderMap;
     use portcullis_core::{
         Count, CountKey, Fingerprint, KeyDigest, KeyRecord, KeySetId, Limit, Now, Standing, Step,
     };
@@ -281,5 +317,24 @@ mod tests {
         world.0.store(600, Ordering::Relaxed);
         assert!(at_once(ask(MAX_FLIGHTS + 2)).is_ok());
         assert_eq!(remembered(), 1, "nothing is kept longer than it serves");
+    }
+
+    #[test]
+    fn large_answers_are_bounded_in_bytes() {
+        let (refreshes, world) = (Refreshes::default(), World::default());
+        let digest = |number: usize| {
+            let mut digest = [0; 32];
+            digest[..8].copy_from_slice(&(number as u64).to_le_bytes());
+            digest
+        };
+        for number in 0..2000 {
+            let body = Bytes::from(vec![b' '; 64 * 1024]);
+            let answer = Ok(Fetched { status: StatusCode::OK, headers: HeaderMap::new(), body });
+            assert!(at_once(refreshes.answer(digest(number), &world, || Box::pin(async { answer }))).is_ok());
+        }
+        let guard = lock(&refreshes.flights);
+        let held: usize = guard.all.values().map(|flight| flight.bytes()).sum();
+        assert!((MAX_BYTES / 2..=MAX_BYTES).contains(&held), "{held}");
+        assert!(guard.all.contains_key(&digest(1999)), "the newest one is there");
     }
 }

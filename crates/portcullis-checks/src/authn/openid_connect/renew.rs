@@ -11,7 +11,9 @@ use super::{ID, Login, private};
 use crate::token::issuer::Loaded;
 use aws_lc_rs::digest::{SHA256, digest};
 use http::header;
-use portcullis_core::{Authn, Code, Denial, Effects, Evidence, Facts};
+use portcullis_core::pool::Client;
+use portcullis_core::{Authn, Code, Denial, Effects, Evidence, Facts, Fetch};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -31,7 +33,7 @@ impl Login {
         effects: &dyn Effects,
     ) -> Authn {
         let now = effects.now().unix;
-        match self.refresh(&opened.session, now, effects).await {
+        match self.refresh(&opened.session, now, facts.head.client(), effects).await {
             Ok(mut fresh) => match self.keep_what_fits(&mut fresh, now, effects) {
                 Ok(kept) => {
                     let evidence = Evidence::subject(fresh.to_subject(&self.session), self.method, ID);
@@ -54,6 +56,7 @@ impl Login {
         &self,
         session: &Session,
         now: Duration,
+        address: IpAddr,
         effects: &dyn Effects,
     ) -> Result<Session, Denial> {
         let Some(renewal) = &session.renewal else {
@@ -63,7 +66,12 @@ impl Login {
         let endpoint = Self::token_endpoint(&loaded)?;
         let asked: [u8; 32] =
             digest(&SHA256, renewal.token.as_bytes()).as_ref().try_into().unwrap_or([0; 32]);
-        let question = || effects.fetch(self.client.refresh(endpoint, &renewal.token));
+        // A session that opens is one that the gateway made.
+        let client = Client { address, known: true };
+        let question = || {
+            let refresh = self.client.refresh(endpoint, &renewal.token);
+            effects.fetch(Fetch { client: Some(client), ..refresh })
+        };
         let answer = self.refreshes.answer(asked, effects, question).await;
         let tokens = provider::tokens(&answer).map_err(|failed| match failed {
             NoTokens::Refused => {

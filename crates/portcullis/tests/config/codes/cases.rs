@@ -160,7 +160,10 @@ fn token_cases() -> Vec<(&'static str, String)> {
         ("config.condition", beside("authorization: { condition: §\"size(principal.name)\" }")),
         // What could not be evaluated for anybody does not load.
         ("config.condition", beside("authorization: { condition: §\"claims.name.matches('(')\" }")),
-        ("config.condition", beside("authorization: { condition: §\"claims.name.matches(claims.pattern)\" }")),
+        (
+            "config.condition",
+            beside("authorization: { condition: §\"claims.name.matches(claims.pattern)\" }"),
+        ),
         ("config.condition", beside("authorization: { condition: §\"request.pth == '/'\" }")),
         ("config.empty_section", beside("authorization: §{ path_parameters_equal: {} }")),
         ("config.path_parameter", beside("authorization: { path_parameters_equal: { id: §sub } }")),
