@@ -27,6 +27,7 @@ mod drain;
 mod exchange;
 mod front;
 mod listener;
+mod output;
 mod reload;
 mod running;
 mod stream;

@@ -14,8 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// The most bytes of a body that may be left unread on a connection that is used again: hyper skips them if they have
-/// come in already, and closes the connection if not.
+/// The most bytes of a body that may be left unread on a connection that is used again; they are skipped.
 pub(crate) const SPARE_BODY: u64 = 8 * 1024;
 
 /// The body of a request, under the route's cap and the client's deadlines. Trailer fields are dropped.

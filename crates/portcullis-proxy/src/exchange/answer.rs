@@ -10,10 +10,9 @@ use super::hygiene;
 use super::life::Life;
 use super::shares::Share;
 use crate::upload::Upload;
-use crate::upstream::Lease;
+use crate::upstream::AnswerBody;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use portcullis_core::{Code, Denial, Outcome, Recording};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -40,9 +39,7 @@ pub(crate) enum Source {
     /// An upstream; its connection can be used again after the last part.
     Upstream {
         /// The parts.
-        body: Incoming,
-        /// Where they come from.
-        lease: Lease,
+        body: AnswerBody,
         /// How long to wait for each.
         idle: Duration,
     },
@@ -129,7 +126,7 @@ impl Source {
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self {
-            Source::Upstream { body, .. } => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Source::Upstream { body, .. } => Pin::new(body).poll_frame(cx),
             Source::Local { body, pump } => {
                 if pump.as_mut().is_some_and(|pump| pump.as_mut().poll(cx).is_ready()) {
                     *pump = None;
@@ -232,8 +229,8 @@ impl Relayed {
     }
 
     fn served(&mut self) {
-        if let Some(Source::Upstream { lease, .. }) = self.source.take() {
-            lease.give_back();
+        if let Some(Source::Upstream { body, .. }) = self.source.take() {
+            body.finish();
         }
         if let Some(recording) = self.recording.take() {
             recording.close(Outcome::Served);

@@ -4,9 +4,9 @@
 
 use super::handler::ResponseBody;
 use super::life::Life;
+use crate::upstream::AnswerBody;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use portcullis_core::{Code, Denial};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -15,18 +15,18 @@ use std::time::{Duration, Instant};
 
 /// The body of an upstream's answer, under the deadline for each of its parts.
 pub(crate) struct AnswerReader {
-    body: Incoming,
+    body: AnswerBody,
     idle: Duration,
     life: Rc<Life>,
     waiting: Option<Instant>,
 }
 
 impl AnswerReader {
-    pub(crate) fn new(body: Incoming, idle: Duration, life: &Rc<Life>) -> AnswerReader {
+    pub(crate) fn new(body: AnswerBody, idle: Duration, life: &Rc<Life>) -> AnswerReader {
         AnswerReader { body, idle, life: Rc::clone(life), waiting: None }
     }
 
-    pub(crate) fn into_body(self) -> Incoming {
+    pub(crate) fn into_body(self) -> AnswerBody {
         self.body
     }
 }
@@ -53,8 +53,7 @@ impl Body for AnswerReader {
         this.life.upstream_moved();
         Poll::Ready(frame.map(|frame| {
             frame.map_err(|error| {
-                let cause =
-                    std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
+                let cause = error.source().map_or(String::new(), |source| format!(": {source}"));
                 Denial::new(Code::UpstreamClosed, format!("the answer broke off: {error}{cause}"))
             })
         }))

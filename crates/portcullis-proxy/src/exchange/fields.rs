@@ -6,5 +6,3 @@ use http::HeaderValue;
 pub(crate) const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// Names the `Upgrade` field as one of this connection.
 pub(crate) const UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
-/// The only transfer coding that is spoken here.
-pub(crate) const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");

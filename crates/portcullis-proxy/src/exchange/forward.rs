@@ -5,7 +5,7 @@
 
 use super::answer::{Answer, Source};
 use super::examined::AnswerReader;
-use super::fields::{CHUNKED, UPGRADE};
+use super::fields::UPGRADE;
 use super::hygiene;
 use super::life::Life;
 use super::location;
@@ -14,18 +14,20 @@ use super::streams;
 use super::tunnel::Tunnel;
 use crate::body::ClientBody;
 use crate::upload::{ForwardedBody, Upload};
-use crate::upstream::{Lease, Pool};
+use crate::upstream::{AnswerBody, Failure, Head, Http1Lease, Http2Lease, Lease, Pool, Switched};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
+use http::response::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use portcullis_core::answer::Told;
 use portcullis_core::permit::Shaped;
 use portcullis_core::record::UpstreamAccount;
 use portcullis_core::{Code, Denial, Examined, Examiner, Recording};
+use portcullis_http1::{BodyLength, ResponseBody};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -63,14 +65,9 @@ pub(crate) async fn forward(
         );
     };
     let begun = life.now();
-    let unsized_body = !body.is_end_stream() && body.size_hint().exact().is_none();
     let (body, upload) = ForwardedBody::new(body, begun, streams::is_call(&headers).then_some(streams::IDLE));
     life.watch(upload.as_ref());
     headers.insert(header::HOST, pool.host.clone());
-    if unsized_body {
-        // Said in words, because hyper sends no body with GET and HEAD otherwise.
-        headers.insert(header::TRANSFER_ENCODING, CHUNKED);
-    }
     if let Some(wish) = &upgrade {
         headers.insert(header::CONNECTION, UPGRADE);
         headers.insert(header::UPGRADE, wish.clone());
@@ -87,12 +84,15 @@ pub(crate) async fn forward(
     let sent = send(pool, life, request, upload.as_deref()).await;
     if let Some(account) = &mut recording.record_mut().upstream {
         account.elapsed = life.now().saturating_duration_since(begun);
-        account.status = sent.as_ref().ok().map(|(response, _)| response.status());
+        account.status = sent.as_ref().ok().map(Got::status);
     }
     match sent {
-        Ok((response, lease)) => {
+        Ok(got) => {
             let passed = Passed { method, upgrade, told, examiner, upload, recording, pool, life };
-            passed.answer(response, lease).await
+            match got {
+                Got::Answer(parts, body) => passed.answer(parts, body).await,
+                Got::Switched(headers, switched) => passed.switch(headers, switched),
+            }
         }
         // SECURITY: if the client's body failed, that is what the client is told, not what came of it
         // (a_body_that_grows_beyond_the_cap_is_413).
@@ -113,64 +113,53 @@ fn target(base: &str, path_and_query: PathAndQuery) -> Option<Uri> {
     format!("{base}{path_and_query}").parse::<PathAndQuery>().ok().map(Into::into)
 }
 
+/// What an upstream has answered.
+enum Got {
+    Answer(Parts, AnswerBody),
+    /// It has switched protocols, with these fields.
+    Switched(HeaderMap, Switched),
+}
+
+impl Got {
+    fn status(&self) -> StatusCode {
+        match self {
+            Got::Answer(parts, _) => parts.status,
+            Got::Switched(..) => StatusCode::SWITCHING_PROTOCOLS,
+        }
+    }
+}
+
 /// Sends a request on an idle connection, or a new one, and waits for the head of the answer.
 async fn send(
     pool: &Rc<Pool>,
     life: &Rc<Life>,
     mut request: Request<ForwardedBody>,
     upload: Option<&Upload>,
-) -> Result<(Response<Incoming>, Lease), Denial> {
-    if let Some(mut lease) = pool.take() {
-        let spare = Spare::of(&request);
-        match exchange(pool, life, &mut lease, request, upload).await {
-            Ok(response) => return Ok((response, lease)),
+) -> Result<Got, Denial> {
+    if let Some(lease) = pool.take() {
+        match exchange(pool, life, lease, request, upload).await {
+            Ok(got) => return Ok(got),
             Err(Unsent::Back(returned)) => request = *returned,
-            Err(Unsent::Closed(denial)) => match spare {
-                Some(spare) => request = spare.into_request(),
-                None => return Err(denial),
-            },
             Err(Unsent::Failed(denial)) => return Err(denial),
         }
     }
     let deadline = Instant::now().checked_add(pool.upstream.connect_timeout);
-    let mut lease = life.within(|| deadline, pool.connect()).await.ok_or_else(|| {
+    let lease = life.within(|| deadline, pool.connect()).await.ok_or_else(|| {
         Denial::new(Code::UpstreamUnreachable, "the upstream did not accept a connection in time")
     })??;
-    match exchange(pool, life, &mut lease, request, upload).await {
-        Ok(response) => Ok((response, lease)),
+    match exchange(pool, life, lease, request, upload).await {
+        Ok(got) => Ok(got),
         Err(Unsent::Back(_)) => {
             Err(Denial::new(Code::UpstreamClosed, "the upstream closed a new connection at once"))
         }
-        Err(Unsent::Closed(denial) | Unsent::Failed(denial)) => Err(denial),
-    }
-}
-
-/// What it takes to send a request again.
-struct Spare(Method, Uri, HeaderMap);
-
-impl Spare {
-    /// A copy of a request that may be repeated: safe, and without a body. `PUT` and `DELETE` are idempotent too (RFC
-    /// 9110, section 9.2.2), but the answer to the second one can be another (a deleted thing is 404), so they are not
-    /// repeated behind the client's back.
-    fn of(request: &Request<ForwardedBody>) -> Option<Spare> {
-        let repeatable = request.body().is_end_stream()
-            && matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-        repeatable.then(|| Spare(request.method().clone(), request.uri().clone(), request.headers().clone()))
-    }
-
-    fn into_request(self) -> Request<ForwardedBody> {
-        let mut request = Request::new(ForwardedBody::empty());
-        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (self.0, self.1, self.2);
-        request
+        Err(Unsent::Failed(denial)) => Err(denial),
     }
 }
 
 /// Why there is no answer.
 enum Unsent {
-    /// Not a byte of the request was sent; here it is.
+    /// Not a byte of the request was sent, or a reused connection was dead and the request may be repeated; here it is.
     Back(Box<Request<ForwardedBody>>),
-    /// The connection was closed before the answer.
-    Closed(Denial),
     /// Anything else.
     Failed(Denial),
 }
@@ -178,37 +167,129 @@ enum Unsent {
 async fn exchange(
     pool: &Pool,
     life: &Life,
-    lease: &mut Lease,
+    lease: Lease,
     request: Request<ForwardedBody>,
     upload: Option<&Upload>,
-) -> Result<Response<Incoming>, Unsent> {
-    if request.headers().contains_key(header::UPGRADE) {
-        lease.may_switch();
-    }
+) -> Result<Got, Unsent> {
     let begun = Instant::now();
     let limit = pool.upstream.response_timeout;
     // The upstream's time begins when it has the request; while the client still sends it, it is the client's.
     let deadline = || upload.map_or(Some(begun), Upload::active).and_then(|since| since.checked_add(limit));
-    let Some(sent) = life.within(deadline, lease.sender().send(request)).await else {
-        return Err(Unsent::Failed(Denial::new(
-            Code::UpstreamTimeout,
-            "the upstream did not answer in time",
-        )));
-    };
-    sent.map_err(|mut error| match error.take_message() {
-        Some(request) => Unsent::Back(Box::new(request)),
-        None => {
-            let error = error.into_error();
-            let cause =
-                std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
-            let detail = format!("{error}{cause}");
-            if error.is_parse() {
-                Unsent::Failed(Denial::new(Code::UpstreamMalformed, detail))
-            } else {
-                Unsent::Closed(Denial::new(Code::UpstreamClosed, detail))
-            }
+    match lease {
+        Lease::Http1(lease) => exchange_http1(life, lease, request, deadline).await,
+        Lease::Http2(lease) => exchange_http2(life, lease, request, deadline).await,
+    }
+}
+
+fn late() -> Unsent {
+    Unsent::Failed(Denial::new(Code::UpstreamTimeout, "the upstream did not answer in time"))
+}
+
+/// Whether a request may be repeated: safe, and without a body. `PUT` and `DELETE` are idempotent too (RFC 9110, section
+/// 9.2.2), but the answer to the second one can be another (a deleted thing is 404), so they are not repeated behind the
+/// client's back.
+fn is_repeatable(request: &Request<ForwardedBody>) -> bool {
+    request.body().is_end_stream()
+        && matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Sends a request in this very task, and keeps it until it is known that it need not be repeated.
+async fn exchange_http1(
+    life: &Life,
+    lease: Http1Lease,
+    request: Request<ForwardedBody>,
+    deadline: impl Fn() -> Option<Instant>,
+) -> Result<Got, Unsent> {
+    let Http1Lease { mut connection, pool, reused } = lease;
+    let bodiless = request.body().is_end_stream();
+    let repeatable = reused && is_repeatable(&request);
+    let (parts, mut body) = request.into_parts();
+    if !connection.begin(&parts, &body) {
+        return Err(Unsent::Failed(Denial::new(Code::Fault, "the request has no form in HTTP/1.1")));
+    }
+    let answered = poll_fn(|cx| {
+        let answered = connection.poll_answer(parts.method.as_str(), &mut body, cx);
+        for mut interim in connection.take_interim() {
+            hygiene::clean_interim(&mut interim.headers);
+            life.interim(interim);
         }
-    })
+        answered
+    });
+    let failed = |code, detail: String| Err(Unsent::Failed(Denial::new(code, detail)));
+    let Head { parts: head, follows, persists } = match life.within(deadline, answered).await {
+        None => return Err(late()),
+        Some(Ok(head)) => head,
+        Some(Err(Failure::Unsent)) if reused && bodiless => {
+            return Err(Unsent::Back(Box::new(Request::from_parts(parts, body))));
+        }
+        Some(Err(Failure::Closed(_))) if repeatable => {
+            return Err(Unsent::Back(Box::new(Request::from_parts(parts, body))));
+        }
+        Some(Err(Failure::Unsent)) => {
+            return failed(Code::UpstreamClosed, "the upstream closed the connection at once".to_owned());
+        }
+        Some(Err(Failure::Closed(detail))) => return failed(Code::UpstreamClosed, detail.to_owned()),
+        Some(Err(Failure::Malformed(refusal))) => {
+            return failed(Code::UpstreamMalformed, refusal.to_string());
+        }
+        Some(Err(Failure::Upload)) => {
+            return failed(Code::UpstreamClosed, "the body of the request broke off".to_owned());
+        }
+    };
+    let length = match follows {
+        ResponseBody::AnotherProtocol => {
+            return Ok(Got::Switched(head.headers, connection.into_stream()));
+        }
+        ResponseBody::Body(length) => length,
+        ResponseBody::Nothing | ResponseBody::AnotherHead => BodyLength::Exact(0),
+    };
+    let rest = (!connection.has_sent()).then_some(body);
+    Ok(Got::Answer(head, AnswerBody::http1(connection, pool, length, rest, persists)))
+}
+
+async fn exchange_http2(
+    life: &Life,
+    mut lease: Http2Lease,
+    request: Request<ForwardedBody>,
+    deadline: impl Fn() -> Option<Instant>,
+) -> Result<Got, Unsent> {
+    let spare = is_repeatable(&request).then(|| Spare::of(&request));
+    let sent = life.within(deadline, lease.sender().send(request)).await.ok_or_else(late)?;
+    match sent {
+        Ok(response) => {
+            let (parts, body) = response.into_parts();
+            Ok(Got::Answer(parts, AnswerBody::http2(body, lease)))
+        }
+        Err(mut error) => Err(match error.take_message() {
+            Some(request) => Unsent::Back(Box::new(request)),
+            None => {
+                let error = error.into_error();
+                let cause =
+                    std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
+                let detail = format!("{error}{cause}");
+                match spare {
+                    _ if error.is_parse() => Unsent::Failed(Denial::new(Code::UpstreamMalformed, detail)),
+                    Some(spare) => Unsent::Back(Box::new(spare.into_request())),
+                    None => Unsent::Failed(Denial::new(Code::UpstreamClosed, detail)),
+                }
+            }
+        }),
+    }
+}
+
+/// What it takes to send a request again.
+struct Spare(Method, Uri, HeaderMap);
+
+impl Spare {
+    fn of(request: &Request<ForwardedBody>) -> Spare {
+        Spare(request.method().clone(), request.uri().clone(), request.headers().clone())
+    }
+
+    fn into_request(self) -> Request<ForwardedBody> {
+        let mut request = Request::new(ForwardedBody::empty());
+        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (self.0, self.1, self.2);
+        request
+    }
 }
 
 /// A request that an upstream has answered.
@@ -224,17 +305,13 @@ struct Passed<'a> {
 }
 
 impl Passed<'_> {
-    async fn answer(mut self, response: Response<Incoming>, lease: Lease) -> Response<Answer> {
-        let (mut parts, body) = response.into_parts();
+    async fn answer(mut self, mut parts: Parts, body: AnswerBody) -> Response<Answer> {
         let status = parts.status;
-        if status == StatusCode::SWITCHING_PROTOCOLS {
-            return self.switch(parts.headers, lease);
-        }
         if let Err(denial) = hygiene::judge(status, parts.version, &parts.headers) {
             return fail(self.recording, denial, self.told.as_ref(), self.life);
         }
         if status.is_server_error() {
-            tokio::task::spawn_local(discard(body, lease));
+            tokio::task::spawn_local(discard(body));
             let denial = Denial::new(
                 Code::UpstreamFailed,
                 format!("the upstream answered with status {}", status.as_u16()),
@@ -253,19 +330,18 @@ impl Passed<'_> {
         location::hide(&mut parts.headers, &self.pool.upstream.authority, &self.pool.upstream.base_path);
         let idle = idle_time(self.pool.upstream.idle_body_timeout, &parts.headers);
         let (read, source) = match self.examiner.take() {
-            None => (Bytes::new(), Source::Upstream { body, lease, idle }),
+            None => (Bytes::new(), Source::Upstream { body, idle }),
             Some(examiner) => {
                 let reader = AnswerReader::new(body, idle, self.life);
                 let headers = &mut parts.headers;
                 match examiner.examine(&mut self.recording, status, headers, reader).await {
                     Ok(Examined::Unread(reader)) => {
-                        (Bytes::new(), Source::Upstream { body: reader.into_body(), lease, idle })
+                        (Bytes::new(), Source::Upstream { body: reader.into_body(), idle })
                     }
                     Ok(Examined::Beyond { read, rest }) => {
-                        (read, Source::Upstream { body: rest.into_body(), lease, idle })
+                        (read, Source::Upstream { body: rest.into_body(), idle })
                     }
                     Ok(Examined::Whole(bytes)) => {
-                        lease.give_back();
                         (Bytes::new(), Source::Local { body: bytes.into(), pump: None })
                     }
                     // If the request's body broke first, that is why.
@@ -281,7 +357,7 @@ impl Passed<'_> {
     }
 
     /// The upstream switches protocols.
-    fn switch(mut self, mut headers: HeaderMap, lease: Lease) -> Response<Answer> {
+    fn switch(mut self, mut headers: HeaderMap, switched: Switched) -> Response<Answer> {
         // SECURITY: a switch that nobody asked for would carry unjudged requests (an_unasked_upgrade_is_refused).
         let accepted =
             headers.get(header::UPGRADE).filter(|_| headers.get_all(header::UPGRADE).iter().count() == 1);
@@ -291,7 +367,7 @@ impl Passed<'_> {
             }
             (Some(_) | None, Some(_) | None) => None,
         };
-        let (Some(protocol), Some(switched)) = (agreed, lease.take_over()) else {
+        let Some(protocol) = agreed else {
             let denial = Denial::new(
                 Code::UpstreamMalformed,
                 "the upstream switched to a protocol that was not asked for",
@@ -313,7 +389,7 @@ fn idle_time(configured: Duration, headers: &HeaderMap) -> Duration {
 }
 
 /// Reads a little of a body that nobody wants, so that its connection can be used again.
-async fn discard(mut body: Incoming, lease: Lease) {
+async fn discard(mut body: AnswerBody) {
     let read = async {
         let mut size = 0;
         while let Some(frame) = body.frame().await {
@@ -324,7 +400,8 @@ async fn discard(mut body: Incoming, lease: Lease) {
         }
         Some(())
     };
+    // At its end the connection goes back; before it, the connection is closed.
     if let Ok(Some(())) = tokio::time::timeout(DRAIN_TIME, read).await {
-        lease.give_back();
+        body.finish();
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn judge(status: StatusCode, version: Version, headers: &HeaderMap) -
     }
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     let Some(coding) = codings.next() else { return Ok(()) };
-    // SECURITY: hyper reads any other coding up to the end of the connection, and the client would get its bytes without
+    // SECURITY: any other coding would be read up to the end of the connection, and the client would get its bytes without
     // the field that explains them (an_unknown_transfer_coding_is_refused).
     if codings.next().is_some()
         || !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
@@ -117,6 +117,15 @@ fn belongs_to_heads(name: &str) -> bool {
         || HEADS.contains(&name)
         || name.starts_with("access-control-")
         || (name.starts_with("content-") && name != "content-digest")
+}
+
+/// Leaves in an informational answer what it is for: `Link` in a 103 (RFC 8297, section 2).
+pub(crate) fn clean_interim(headers: &mut HeaderMap) {
+    let links: Vec<HeaderValue> = headers.get_all(header::LINK).iter().cloned().collect();
+    headers.clear();
+    for link in links {
+        headers.append(header::LINK, link);
+    }
 }
 
 /// The fields with which an upstream accepts an upgrade, and no others (RFC 9110, section 7.8; RFC 6455, section 4.2.2).

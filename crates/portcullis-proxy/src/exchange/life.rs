@@ -7,6 +7,7 @@
 use super::tunnel::Tunnel;
 use crate::timeouts::Timeouts;
 use crate::upload::{SPARE_BODY, Upload};
+use crate::upstream::Interim;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::pin;
@@ -58,6 +59,8 @@ pub(crate) struct Life {
     /// Bytes of the body that nobody will read, at most.
     unread: Cell<u64>,
     tunnel: RefCell<Option<Tunnel>>,
+    /// Informational answers that the client has not been sent.
+    interim: RefCell<Vec<Interim>>,
     /// Whether it is a stream of a connection, which is asked for more of its answer only when the client takes some.
     stream: bool,
     answered: Cell<bool>,
@@ -76,6 +79,7 @@ impl Life {
             upload: RefCell::new(None),
             unread: Cell::new(0),
             tunnel: RefCell::new(None),
+            interim: RefCell::new(Vec::new()),
             stream: false,
             answered: Cell::new(false),
         }
@@ -200,6 +204,16 @@ impl Life {
     /// Keeps what begins when this connection has switched protocols.
     pub(crate) fn keep_tunnel(&self, tunnel: Tunnel) {
         *self.tunnel.borrow_mut() = Some(tunnel);
+    }
+
+    /// Keeps an informational answer for the client.
+    pub(crate) fn interim(&self, interim: Interim) {
+        self.interim.borrow_mut().push(interim);
+    }
+
+    /// The informational answers that have come since the last call.
+    pub(crate) fn take_interim(&self) -> Vec<Interim> {
+        std::mem::take(&mut *self.interim.borrow_mut())
     }
 
     /// What begins now that the connection has switched protocols.

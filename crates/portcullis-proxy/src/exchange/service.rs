@@ -166,8 +166,8 @@ async fn pass(
 
 /// The answer to a refusal. `remaining` of the body were announced and not read; `None` where nobody knows.
 fn refuse(refused: Refused, remaining: Option<u64>, life: &Rc<Life>) -> Response<Answer> {
-    // SECURITY: what remains of a refused request must never be read as the next one. hyper skips a body that has come
-    // in already and otherwise closes; a larger one is not waited for (an_unread_body_is_never_a_request).
+    // SECURITY: what remains of a refused request must never be read as the next one. A little is skipped; for more, the
+    // connection ends with the answer (an_unread_body_is_never_a_request).
     life.leave_unread(remaining);
     refused.answer().map(|bytes| Answer::whole(bytes, life))
 }

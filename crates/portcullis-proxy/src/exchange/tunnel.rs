@@ -31,7 +31,7 @@ impl Tunnel {
     /// Copies until one side ends it, it is idle for too long, or `drain` is done. `early` are bytes that the client
     /// sent before it had the answer.
     pub(crate) async fn run(mut self, client: Stream, early: Bytes, drain: impl Future<Output = ()>) {
-        let Ok((upstream, first)) = self.upstream.await else { return };
+        let (upstream, first) = self.upstream;
         let active = Rc::new(Cell::new(Instant::now()));
         let mut client = Metered::new(client, early, &active);
         let mut upstream = Metered::new(upstream, first, &active);

@@ -6,14 +6,12 @@
 
 use super::config::Upstream;
 use super::dial::dial_name;
-use super::sender::{Http2Connection, Sender, begin_http2, for_http2};
+use super::http1::Connection;
+use super::http2::{self, Http2Connection, Sender};
 use crate::stream::{Socket, Stream};
 use crate::upload::ForwardedBody;
-use bytes::Bytes;
 use http::uri::Authority;
 use http::{HeaderValue, Request};
-use hyper::client::conn::http1::{self, Connection};
-use hyper_util::rt::TokioIo;
 use portcullis_core::{Code, Denial};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -23,12 +21,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_rustls::{TlsConnector, TlsStream};
 
-/// How long a connection may take, after an answer's end, to be ready for the next request.
+/// How long a connection of HTTP/2 may take, after an answer's end, to be ready for the next request.
 const SETTLE: Duration = Duration::from_secs(1);
+/// How often it is looked after idle connections that the upstream has closed.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// An upstream and this worker's connections to it.
 pub(crate) struct Pool {
@@ -40,7 +39,6 @@ pub(crate) struct Pool {
     /// The same, for HTTP/2.
     authority: Authority,
     address: Address,
-    http: http1::Builder,
     idle: RefCell<VecDeque<Idle>>,
     sweeping: Cell<bool>,
     closed: Cell<bool>,
@@ -52,85 +50,78 @@ enum Address {
 }
 
 struct Idle {
-    lease: Inner,
+    link: Link,
     since: Instant,
 }
 
-struct Inner {
-    sender: Sender,
-    handover: Rc<Handover>,
-    driver: Driver,
+/// A connection in either version of HTTP.
+enum Link {
+    Http1(Box<Connection>),
+    Http2(Sender, Driver),
 }
 
-/// The task of a connection; ended when this is dropped.
-struct Driver(Option<JoinHandle<()>>);
-
-impl Driver {
-    fn of(task: impl Future<Output = ()> + 'static) -> Driver {
-        Driver(Some(tokio::task::spawn_local(task)))
-    }
-
-    /// Lets it go on: it hands the connection over.
-    fn detach(&mut self) {
-        self.0 = None;
-    }
-}
+/// The task of a connection of HTTP/2; ended when this is dropped.
+struct Driver(JoinHandle<()>);
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        if let Some(task) = &self.0 {
-            // SECURITY: an upstream that answers early and then neither reads nor closes would keep its connection, the
-            // body and the client's connection for ever (an_upstream_that_stops_reading_keeps_nothing).
-            task.abort();
-        }
+        // SECURITY: an upstream that answers early and then neither reads nor closes would keep its connection, the
+        // body and the client's connection for ever (an_upstream_that_stops_reading_keeps_nothing).
+        self.0.abort();
     }
 }
 
-/// Where the driver of a connection leaves it after an upgrade.
-type Handover = RefCell<Option<oneshot::Sender<(Stream, Bytes)>>>;
-
 /// A connection in use. Dropped, it is closed.
-pub(crate) struct Lease {
-    inner: Inner,
+pub(crate) enum Lease {
+    Http1(Http1Lease),
+    Http2(Http2Lease),
+}
+
+/// A connection of HTTP/1.1 in use.
+pub(crate) struct Http1Lease {
+    pub(crate) connection: Box<Connection>,
+    pub(crate) pool: Rc<Pool>,
+    /// Whether it has carried a request before.
+    pub(crate) reused: bool,
+}
+
+/// A connection of HTTP/2 in use.
+pub(crate) struct Http2Lease {
+    sender: Sender,
+    driver: Driver,
     pool: Rc<Pool>,
-    switched: Option<Switched>,
 }
 
 /// A connection that has left HTTP behind, and the bytes that have come in since.
-pub(crate) type Switched = oneshot::Receiver<(Stream, Bytes)>;
+pub(crate) type Switched = (Stream, bytes::Bytes);
 
-impl Lease {
+impl Http2Lease {
     pub(crate) fn sender(&mut self) -> &mut Sender {
-        &mut self.inner.sender
-    }
-
-    /// Says before a request that the upstream may switch protocols: afterwards the connection is gone before its
-    /// answer is seen.
-    pub(crate) fn may_switch(&mut self) {
-        let (sender, receiver) = oneshot::channel();
-        *self.inner.handover.borrow_mut() = Some(sender);
-        self.switched = Some(receiver);
-    }
-
-    /// The connection itself, now that the upstream has switched protocols. `None` if that was not foreseen.
-    pub(crate) fn take_over(mut self) -> Option<Switched> {
-        self.inner.driver.detach();
-        self.switched
+        &mut self.sender
     }
 
     /// Returns the connection after the end of an answer.
     pub(crate) fn give_back(self) {
-        let Lease { mut inner, pool, .. } = self;
-        inner.handover.take();
-        if inner.sender.is_ready() {
-            pool.keep(inner);
-        } else if !inner.sender.is_closed() {
+        let Http2Lease { mut sender, driver, pool } = self;
+        if sender.is_ready() {
+            pool.keep(Link::Http2(sender, driver));
+        } else if !sender.is_closed() {
             // The upstream has answered, but has not read the whole request.
             tokio::task::spawn_local(async move {
-                if let Ok(Ok(())) = tokio::time::timeout(SETTLE, inner.sender.ready()).await {
-                    pool.keep(inner);
+                if let Ok(Ok(())) = tokio::time::timeout(SETTLE, sender.ready()).await {
+                    pool.keep(Link::Http2(sender, driver));
                 }
             });
+        }
+    }
+}
+
+impl Link {
+    /// Whether a request can be sent on it.
+    fn is_usable(&mut self) -> bool {
+        match self {
+            Link::Http1(connection) => connection.is_quiet(),
+            Link::Http2(sender, _) => sender.is_ready(),
         }
     }
 }
@@ -151,17 +142,12 @@ impl Pool {
         {
             return Err("the base path is neither empty nor a path without a slash at its end");
         }
-        let mut http = http1::Builder::new();
-        // hyper takes no smaller buffer.
-        let head = upstream.max_head_bytes.max(8192);
-        http.max_buf_size(head).max_header_size(head).max_headers(upstream.max_head_fields);
         Ok(Pool {
             name: Arc::from(&*upstream.name),
             upstream,
             host,
             authority,
             address,
-            http,
             idle: RefCell::default(),
             sweeping: Cell::new(false),
             closed: Cell::new(false),
@@ -171,10 +157,15 @@ impl Pool {
     /// An idle connection that can be used.
     pub(crate) fn take(self: &Rc<Self>) -> Option<Lease> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { lease, since }) = idle.pop_back() {
-            if lease.sender.is_ready() && since.elapsed() < self.upstream.idle_timeout {
-                return Some(Lease { inner: lease, pool: Rc::clone(self), switched: None });
+        while let Some(Idle { mut link, since }) = idle.pop_back() {
+            if since.elapsed() >= self.upstream.idle_timeout || !link.is_usable() {
+                continue;
             }
+            let pool = Rc::clone(self);
+            return Some(match link {
+                Link::Http1(connection) => Lease::Http1(Http1Lease { connection, pool, reused: true }),
+                Link::Http2(sender, driver) => Lease::Http2(Http2Lease { sender, driver, pool }),
+            });
         }
         None
     }
@@ -208,43 +199,38 @@ impl Pool {
         };
         if self.upstream.http2 {
             let failed = |error: hyper::Error| Denial::new(Code::UpstreamUnreachable, error.to_string());
-            let (sender, connection) =
-                begin_http2(stream, u32::try_from(self.upstream.max_head_bytes).unwrap_or(u32::MAX))
-                    .await
-                    .map_err(failed)?;
-            let driver = Driver::of(drive_http2(connection));
-            let inner = Inner { sender: Sender::Http2(sender), handover: Rc::default(), driver };
-            return Ok(Lease { inner, pool: Rc::clone(self), switched: None });
+            let head = u32::try_from(self.upstream.max_head_bytes).unwrap_or(u32::MAX);
+            let (sender, connection) = http2::begin(stream, head).await.map_err(failed)?;
+            let driver = Driver(tokio::task::spawn_local(drive_http2(connection)));
+            return Ok(Lease::Http2(Http2Lease { sender, driver, pool: Rc::clone(self) }));
         }
-        let (sender, connection) = self
-            .http
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| Denial::new(Code::UpstreamUnreachable, error.to_string()))?;
-        let handover = Rc::new(Handover::default());
-        let driver = Driver::of(drive(connection, Rc::clone(&handover)));
-        Ok(Lease {
-            inner: Inner { sender: Sender::Http1(sender), handover, driver },
-            pool: Rc::clone(self),
-            switched: None,
-        })
+        let connection = Box::new(Connection::new(stream, &self.upstream));
+        Ok(Lease::Http1(Http1Lease { connection, pool: Rc::clone(self), reused: false }))
     }
 
     /// A request in the form that the upstream's version of HTTP has. `None` where it has none.
     pub(crate) fn formed(&self, request: Request<ForwardedBody>) -> Option<Request<ForwardedBody>> {
         if self.upstream.http2 {
-            for_http2(request, self.upstream.tls.is_some(), &self.authority)
+            http2::formed(request, self.upstream.tls.is_some(), &self.authority)
         } else {
             Some(request)
         }
     }
 
-    fn keep(self: Rc<Self>, lease: Inner) {
+    /// Keeps a connection of HTTP/1.1 whose answer has ended.
+    pub(crate) fn keep_http1(self: Rc<Self>, mut connection: Box<Connection>) {
+        if connection.is_quiet() {
+            connection.rest();
+            self.keep(Link::Http1(connection));
+        }
+    }
+
+    fn keep(self: Rc<Self>, link: Link) {
         if self.closed.get() || self.upstream.max_idle_connections == 0 {
             return;
         }
         let mut idle = self.idle.borrow_mut();
-        idle.push_back(Idle { lease, since: Instant::now() });
+        idle.push_back(Idle { link, since: Instant::now() });
         if idle.len() > self.upstream.max_idle_connections {
             idle.pop_front();
         }
@@ -254,20 +240,14 @@ impl Pool {
         }
     }
 
-    /// Closes idle connections that have grown too old, until there is none left.
+    /// Closes idle connections that have grown too old, or that the upstream has closed, until there is none left.
     async fn sweep(self: Rc<Self>) {
         let limit = self.upstream.idle_timeout;
         loop {
             let oldest = self.idle.borrow().front().map(|idle| idle.since);
             let Some(oldest) = oldest else { break };
-            tokio::time::sleep(limit.saturating_sub(oldest.elapsed())).await;
-            let mut idle = self.idle.borrow_mut();
-            while idle
-                .front()
-                .is_some_and(|idle| idle.since.elapsed() >= limit || idle.lease.sender.is_closed())
-            {
-                idle.pop_front();
-            }
+            tokio::time::sleep(limit.saturating_sub(oldest.elapsed()).min(SWEEP)).await;
+            self.idle.borrow_mut().retain_mut(|idle| idle.since.elapsed() < limit && idle.link.is_usable());
         }
         self.sweeping.set(false);
     }
@@ -288,18 +268,7 @@ fn untrusted(error: &io::Error) -> Denial {
     Denial::new(code, format!("TLS: {error}"))
 }
 
-/// Runs a connection to its end; its failures are told to whoever waits for the answer.
-async fn drive(mut connection: Connection<TokioIo<Stream>, ForwardedBody>, handover: Rc<Handover>) {
-    if (&mut connection).await.is_ok()
-        && let Some(receiver) = handover.take()
-    {
-        let parts = connection.into_parts();
-        // Nobody is left to receive it when the client has gone away.
-        let _gone = receiver.send((parts.io.into_inner(), parts.read_buf));
-    }
-}
-
-/// The same for HTTP/2.
+/// Runs a connection of HTTP/2 to its end.
 async fn drive_http2(connection: Http2Connection) {
     // Its failures are told to whoever waits for the answer.
     let _told = connection.await;

@@ -48,7 +48,7 @@ fn a_good_body_goes_on_whole_with_its_length() {
     assert_eq!(front.ask(&format!("{chunked}3\r\nabc\r\n2\r\nde\r\n0\r\nX: y\r\n\r\n")).text(), "abcde");
     let seen = backend.seen();
     let lengths: Vec<_> = seen.iter().map(|seen| seen.field("content-length")).collect();
-    assert_eq!(lengths, [Some("65536"), Some("5"), None, None, Some("5")]);
+    assert_eq!(lengths, [Some("65536"), Some("5"), Some("0"), None, Some("5")]);
     assert!(seen.iter().all(|seen| seen.field("transfer-encoding").is_none()));
 }
 
@@ -272,7 +272,7 @@ fn an_answer_that_is_refused_is_502_and_shows_nothing() {
     assert_eq!(front.ask(&post("/examined", "good")).text(), "good");
     let answer = front.ask(&post("/examined", "old"));
     assert_eq!((answer.text(), answer.field("content-length")), ("newer", Some("5")));
-    assert_eq!(backend.connections(), 2, "a judged answer leaves its connection usable");
+    assert_eq!(backend.connections(), 1, "a judged answer leaves its connection usable");
     let records = front.records.wait(3);
     assert_eq!(records[0].code(), Some(Code::AnswerInvalid));
     assert!(matches!(records[0].outcome, Outcome::Failed(_)));

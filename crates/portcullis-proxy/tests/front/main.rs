@@ -14,6 +14,7 @@ mod common;
 mod connection;
 mod deadlines;
 mod draining;
+mod early;
 mod failures;
 mod forwarding;
 mod handlers;

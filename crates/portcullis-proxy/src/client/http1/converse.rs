@@ -146,7 +146,14 @@ impl Conversation<'_> {
         ));
         let answered = poll_fn(|cx| {
             self.io.borrow_mut().enter(cx);
-            if let Poll::Ready(response) = answering.as_mut().poll(cx) {
+            let answered = answering.as_mut().poll(cx);
+            // A client of HTTP/1.0 knows none (RFC 9110, section 15.2).
+            for interim in self.life.take_interim() {
+                if version == Version::Http11 {
+                    reply::write_interim(&mut self.io.borrow_mut(), &interim);
+                }
+            }
+            if let Poll::Ready(response) = answered {
                 return Poll::Ready(Some(response));
             }
             if self.io.borrow_mut().poll_beside(cx) { Poll::Ready(None) } else { Poll::Pending }

@@ -1,18 +1,18 @@
 //! A connection's bytes: what has come in and was not read yet, and what is to go out.
 //!
-//! Both buffers are there only while they hold something, so an idle connection has none. What goes out counts as progress
-//! when the socket has taken it: TLS keeps what it was given, so it is given one record at a time.
+//! Both buffers are there only while they hold something, so an idle connection has none.
 
 use super::incoming::{Incoming, Piece};
 use crate::exchange::life::Life;
+use crate::output::Output;
 use crate::stream::Stream;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use portcullis_http1::Refusal;
-use std::io::{self, IoSlice};
-use std::pin::{Pin, pin};
+use std::io;
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
-use tokio::io::{AsyncReadExt, AsyncWrite};
+use std::task::{Context, Poll, Waker};
+use tokio::io::AsyncReadExt;
 
 /// How much is read at once where a head is expected.
 pub(super) const HEAD_READ: usize = 4 * 1024;
@@ -20,13 +20,6 @@ pub(super) const HEAD_READ: usize = 4 * 1024;
 const BODY_READ: usize = 64 * 1024;
 /// How much may lie here unread while a request is served.
 const MAX_AHEAD: usize = 16 * 1024;
-/// Data up to this size is copied behind what goes out before it; more is written from where it lies.
-const COPIED: usize = 4 * 1024;
-/// How much may wait to go out before more of an answer is asked for.
-const MAX_OUTPUT: usize = 16 * 1024;
-/// What TLS puts into one record (RFC 8446, section 5.1).
-const RECORD: usize = 16 * 1024;
-
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// The stream of a connection with its buffers.
@@ -37,16 +30,11 @@ pub(super) struct Io {
     pub(super) input: BytesMut,
     /// Nothing more comes in.
     pub(super) ended: bool,
-    output: Vec<u8>,
-    /// How much of `output` has gone out.
-    written: usize,
-    /// What goes out after `output`, and what after that.
-    data: Bytes,
-    tail: &'static [u8],
-    /// Whether the stream holds something that has not gone out.
-    unflushed: bool,
+    pub(super) output: Output,
     /// The body of the request that is served, if it has one.
     pub(super) body: Option<Incoming>,
+    /// The number of that body. Who still holds the handle of an earlier one reads and ends nothing of this one.
+    pub(super) number: u64,
     /// Wakes the connection's own task.
     pub(super) task: Option<Waker>,
     /// Wakes another task that reads the body.
@@ -60,12 +48,9 @@ impl Io {
             life,
             input: BytesMut::new(),
             ended: false,
-            output: Vec::new(),
-            written: 0,
-            data: Bytes::new(),
-            tail: b"",
-            unflushed: false,
+            output: Output::default(),
             body: None,
+            number: 0,
             task: None,
             reader: None,
         }
@@ -133,7 +118,7 @@ impl Io {
         loop {
             let Some(body) = &mut self.body else { return Poll::Ready(None) };
             if body.takes_expectation() {
-                self.put(|out| out.extend_from_slice(CONTINUE));
+                self.output.put(|out| out.extend_from_slice(CONTINUE));
                 continue;
             }
             match body.next(&mut self.input) {
@@ -183,117 +168,21 @@ impl Io {
         }
     }
 
-    /// Something that is to go out, behind everything before it.
-    pub(super) fn put(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.join();
-        write(&mut self.output);
-    }
-
-    /// A part of a body that is to go out.
-    pub(super) fn put_data(&mut self, data: Bytes) {
-        self.join();
-        if data.len() <= COPIED {
-            self.output.extend_from_slice(&data);
-        } else {
-            self.data = data;
-        }
-    }
-
-    /// A few bytes that are to go out behind the data.
-    pub(super) fn put_tail(&mut self, tail: &'static [u8]) {
-        if !self.tail.is_empty() {
-            self.join();
-        }
-        if self.data.is_empty() {
-            self.output.extend_from_slice(tail);
-        } else {
-            self.tail = tail;
-        }
-    }
-
-    /// The end of a body in chunks, behind the data.
-    pub(super) fn put_last_chunk(&mut self) {
-        match self.tail {
-            b"\r\n" => self.tail = b"\r\n0\r\n\r\n",
-            _ => self.put_tail(b"0\r\n\r\n"),
-        }
-    }
-
-    /// Makes one of what is to go out, so that something can be put behind it.
-    fn join(&mut self) {
-        if !self.data.is_empty() || !self.tail.is_empty() {
-            let data = std::mem::take(&mut self.data);
-            self.output.extend_from_slice(&data);
-            self.output.extend_from_slice(std::mem::take(&mut self.tail));
-        }
-    }
-
-    /// Whether so much is to go out that more of an answer has to wait.
-    pub(super) fn is_full(&self) -> bool {
-        !self.data.is_empty() || self.output.len() - self.written > MAX_OUTPUT
-    }
-
     /// Writes until everything has gone out.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = self.poll_write_out(cx);
-        match &flushed {
-            Poll::Pending => self.life.write_blocks(),
-            Poll::Ready(_) => {
-                self.output.clear();
-                self.written = 0;
-                self.data = Bytes::new();
-                self.tail = b"";
-            }
+        let Some(stream) = &mut self.stream else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        let flushed = self.output.poll_flush(stream, cx, || self.life.wrote_some());
+        if flushed.is_pending() {
+            self.life.write_blocks();
         }
         flushed
     }
 
-    fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(stream) = &mut self.stream else {
-            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
-        };
-        loop {
-            if self.unflushed {
-                ready!(Pin::new(&mut *stream).poll_flush(cx))?;
-                self.unflushed = false;
-                self.life.wrote_some();
-            }
-            let head = self.output.get(self.written..).unwrap_or_default();
-            if head.is_empty() && self.data.is_empty() && self.tail.is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-            let size = match stream {
-                Stream::Plain(_) => {
-                    let parts = [IoSlice::new(head), IoSlice::new(&self.data), IoSlice::new(self.tail)];
-                    let size = ready!(Pin::new(&mut *stream).poll_write_vectored(cx, &parts))?;
-                    self.life.wrote_some();
-                    size
-                }
-                Stream::Tls(_) => {
-                    // SECURITY: TLS would take megabytes that nobody reads, and each of them would look like progress
-                    // (a_client_that_stops_reading_under_tls_is_cut_off).
-                    let parts = [head, &self.data, self.tail];
-                    let part = parts.into_iter().find(|part| !part.is_empty()).unwrap_or_default();
-                    let part = part.get(..RECORD).unwrap_or(part);
-                    self.unflushed = true;
-                    ready!(Pin::new(&mut *stream).poll_write(cx, part))?
-                }
-            };
-            if size == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            let of_head = size.min(self.output.len() - self.written);
-            self.written += of_head;
-            let of_data = (size - of_head).min(self.data.len());
-            self.data.advance(of_data);
-            self.tail = self.tail.get(size - of_head - of_data..).unwrap_or_default();
-        }
-    }
-
     /// Gives the buffers back, because the connection is idle.
     pub(super) fn rest(&mut self) {
-        self.output = Vec::new();
-        self.written = 0;
+        self.output.rest();
         self.body = None;
         self.reader = None;
         if self.input.is_empty() {

@@ -3,6 +3,7 @@
 use super::incoming::Incoming;
 use super::io::Io;
 use crate::exchange::{Answer, date};
+use crate::upstream::Interim;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
@@ -59,7 +60,7 @@ pub(super) async fn write(
     date(&mut parts.headers);
     let unfinished = {
         let mut io = io.borrow_mut();
-        io.put(|out| write::response_head(out, version.into(), parts.status, &parts.headers, length));
+        io.output.put(|out| write::response_head(out, version.into(), parts.status, &parts.headers, length));
         drop(parts.headers);
         // From here on, a 100 would stand in the middle of this answer.
         io.body.as_mut().is_some_and(Incoming::takes_expectation)
@@ -79,6 +80,13 @@ pub(super) async fn write(
         Written::Whole(_) => Written::Whole(persistence),
         Written::Switched | Written::Gone | Written::Broken => written,
     }
+}
+
+/// Puts an informational answer before the final one.
+pub(super) fn write_interim(io: &mut Io, interim: &Interim) {
+    io.output.put(|out| {
+        write::response_head(out, http::Version::HTTP_11, interim.status, &interim.headers, None);
+    });
 }
 
 /// How the client learns where the body ends; `None` where there is none whatever the fields say (RFC 9112, section 6.3).
@@ -129,7 +137,7 @@ fn poll_body(
         if *ended {
             return poll_out(io, cx);
         }
-        if io.borrow().is_full() {
+        if io.borrow().output.is_full() {
             match io.borrow_mut().poll_flush(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Written::Gone),
@@ -158,23 +166,16 @@ fn poll_body(
 }
 
 fn part(io: &mut Io, data: Bytes, length: BodyLength) {
-    if data.is_empty() {
-        return;
-    }
     match length {
-        BodyLength::Exact(_) | BodyLength::UntilClose => io.put_data(data),
-        BodyLength::Chunked => {
-            io.put(|out| write::chunk_begin(out, data.len()));
-            io.put_data(data);
-            io.put_tail(b"\r\n");
-        }
+        BodyLength::Exact(_) | BodyLength::UntilClose => io.output.put_data(data),
+        BodyLength::Chunked => io.output.put_chunk(data),
     }
 }
 
 fn end(io: &mut Io, length: BodyLength) {
     match length {
         BodyLength::Exact(_) | BodyLength::UntilClose => {}
-        BodyLength::Chunked => io.put_last_chunk(),
+        BodyLength::Chunked => io.output.put_last_chunk(),
     }
 }
 

@@ -1,7 +1,7 @@
-//! The gateway's end of a connection to an upstream, in either version of HTTP.
+//! The gateway's end of a connection of HTTP/2 to an upstream.
 //!
-//! A connection carries one request at a time in both: an upstream that ends a connection of HTTP/2, or a client that stalls
-//! on it, then concerns one request alone.
+//! A connection carries one request at a time: an upstream that ends it, or a client that stalls on it, then concerns one
+//! request alone.
 
 use crate::stream::Stream;
 use crate::upload::ForwardedBody;
@@ -9,7 +9,7 @@ use http::header::{CONTENT_TYPE, HOST, HeaderValue, TE, TRANSFER_ENCODING};
 use http::uri::{Authority, Scheme, Uri};
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1, http2};
+use hyper::client::conn::{TrySendError, http2};
 use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
 
@@ -18,10 +18,7 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// Sends requests on a connection.
-pub(crate) enum Sender {
-    Http1(http1::SendRequest<ForwardedBody>),
-    Http2(http2::SendRequest<ForwardedBody>),
-}
+pub(crate) struct Sender(http2::SendRequest<ForwardedBody>);
 
 /// What drives a connection of HTTP/2.
 pub(crate) type Http2Connection = http2::Connection<TokioIo<Stream>, ForwardedBody, OnThisThread>;
@@ -37,40 +34,29 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for OnThisThread {
 }
 
 /// Begins a connection of HTTP/2, with heads of at most this size.
-pub(crate) async fn begin_http2(
-    stream: Stream,
-    max_head: u32,
-) -> hyper::Result<(http2::SendRequest<ForwardedBody>, Http2Connection)> {
+pub(crate) async fn begin(stream: Stream, max_head: u32) -> hyper::Result<(Sender, Http2Connection)> {
     let mut http = http2::Builder::new(OnThisThread);
     http.max_header_list_size(max_head)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
-    http.handshake(TokioIo::new(stream)).await
+    let (sender, connection) = http.handshake(TokioIo::new(stream)).await?;
+    Ok((Sender(sender), connection))
 }
 
 impl Sender {
     /// Whether a request can be sent now.
     pub(crate) fn is_ready(&self) -> bool {
-        match self {
-            Sender::Http1(sender) => sender.is_ready(),
-            Sender::Http2(sender) => sender.is_ready(),
-        }
+        self.0.is_ready()
     }
 
     /// Whether none ever will.
     pub(crate) fn is_closed(&self) -> bool {
-        match self {
-            Sender::Http1(sender) => sender.is_closed(),
-            Sender::Http2(sender) => sender.is_closed(),
-        }
+        self.0.is_closed()
     }
 
     /// Waits until a request can be sent.
     pub(crate) async fn ready(&mut self) -> hyper::Result<()> {
-        match self {
-            Sender::Http1(sender) => sender.ready().await,
-            Sender::Http2(sender) => sender.ready().await,
-        }
+        self.0.ready().await
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -78,16 +64,13 @@ impl Sender {
         &mut self,
         request: Request<ForwardedBody>,
     ) -> Result<Response<Incoming>, TrySendError<Request<ForwardedBody>>> {
-        match self {
-            Sender::Http1(sender) => sender.try_send_request(request).await,
-            Sender::Http2(sender) => sender.try_send_request(request).await,
-        }
+        self.0.try_send_request(request).await
     }
 }
 
 /// Gives a request the form that it has in HTTP/2 (RFC 9113, section 8.3.1). `None` where it has none, which no canonical
 /// target can bring about.
-pub(crate) fn for_http2(
+pub(crate) fn formed(
     mut request: Request<ForwardedBody>,
     tls: bool,
     authority: &Authority,

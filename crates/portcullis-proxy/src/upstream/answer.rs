@@ -1,0 +1,196 @@
+//! The body of an upstream's answer. At its end the connection that it came by goes back to its pool, if it can be used
+//! again; dropped before that, it is closed.
+
+use super::http1::Connection;
+use super::pool::{Http2Lease, Pool};
+use crate::upload::ForwardedBody;
+use bytes::{Buf, Bytes};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use portcullis_http1::{BodyLength, BodyLimits, BodyReader, ForbiddenTrailers, Part};
+use std::error::Error;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// The most that is read at once of a body.
+const BODY_READ: usize = 64 * 1024;
+
+/// The body of an answer, in either version of HTTP.
+pub(crate) enum AnswerBody {
+    Http1(Http1Body),
+    Http2(Incoming, Option<Http2Lease>),
+}
+
+/// The body of an answer in HTTP/1.1.
+pub(crate) struct Http1Body {
+    /// `None` after its end.
+    open: Option<Box<Open>>,
+}
+
+struct Open {
+    connection: Box<Connection>,
+    pool: Rc<Pool>,
+    reader: BodyReader,
+    /// The rest of the request.
+    upload: Option<ForwardedBody>,
+    persists: bool,
+}
+
+impl AnswerBody {
+    /// The body that comes by this connection of HTTP/1.1. `upload` is what is left of the request.
+    pub(crate) fn http1(
+        connection: Box<Connection>,
+        pool: Rc<Pool>,
+        length: BodyLength,
+        upload: Option<ForwardedBody>,
+        persists: bool,
+    ) -> AnswerBody {
+        let limits = BodyLimits { forbidden_trailers: ForbiddenTrailers::Drop, ..BodyLimits::default() };
+        let reader = BodyReader::new(length, limits);
+        let mut body = Http1Body { open: None };
+        let open = Box::new(Open { connection, pool, reader, upload, persists });
+        if open.reader.is_complete() {
+            open.end()
+        } else {
+            body.open = Some(open)
+        }
+        AnswerBody::Http1(body)
+    }
+}
+
+impl AnswerBody {
+    /// The body that comes by this connection of HTTP/2.
+    pub(crate) fn http2(body: Incoming, lease: Http2Lease) -> AnswerBody {
+        if body.is_end_stream() {
+            lease.give_back();
+            return AnswerBody::Http2(body, None);
+        }
+        AnswerBody::Http2(body, Some(lease))
+    }
+
+    /// All of it has been read that was announced.
+    pub(crate) fn finish(self) {
+        match self {
+            AnswerBody::Http2(_, Some(lease)) => lease.give_back(),
+            AnswerBody::Http1(_) | AnswerBody::Http2(_, None) => {}
+        }
+    }
+}
+
+impl Open {
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Part, BoxError>> {
+        if let Some(upload) = &mut self.upload {
+            match self.connection.poll_upload(upload, cx) {
+                Poll::Ready(Ok(())) => self.upload = None,
+                Poll::Ready(Err(())) => return Poll::Ready(Err("the body of the request broke off".into())),
+                Poll::Pending => {}
+            }
+        }
+        loop {
+            match self.reader.read(&self.connection.input)? {
+                Part::More(size) => self.connection.input.advance(size),
+                part @ (Part::Data(_) | Part::End(_)) => return Poll::Ready(Ok(part)),
+            }
+            if self.connection.ended {
+                self.reader.close()?;
+                // Its end is that of the connection.
+                self.persists = false;
+                return Poll::Ready(Ok(Part::End(0)));
+            }
+            let left =
+                self.reader.left().map_or(BODY_READ, |left| usize::try_from(left).unwrap_or(BODY_READ));
+            if self.connection.poll_fill(cx, left.clamp(1024, BODY_READ)).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// What becomes of the connection at the end of the answer.
+    fn end(self) {
+        let Open { mut connection, pool, upload, persists, .. } = self;
+        match upload {
+            Some(mut upload) if !connection.has_sent() => {
+                tokio::task::spawn_local(async move {
+                    if connection.settle(&mut upload).await && persists {
+                        pool.keep_http1(connection);
+                    }
+                });
+            }
+            Some(_) | None if persists && connection.has_sent() => pool.keep_http1(connection),
+            Some(_) | None => {}
+        }
+    }
+}
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+impl Http1Body {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some(open) = &mut self.open else { return Poll::Ready(None) };
+        match open.poll_data(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(Part::Data(range))) => {
+                open.connection.input.advance(range.start);
+                let data = open.connection.input.split_to(range.len()).freeze();
+                if open.reader.is_complete()
+                    && let Some(open) = self.open.take()
+                {
+                    open.end();
+                }
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
+            Poll::Ready(Ok(Part::End(size) | Part::More(size))) => {
+                open.connection.input.advance(size);
+                let trailers = open.reader.take_trailers();
+                if let Some(open) = self.open.take() {
+                    open.end();
+                }
+                Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+            }
+            Poll::Ready(Err(error)) => {
+                self.open = None;
+                Poll::Ready(Some(Err(error)))
+            }
+        }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut *self {
+            AnswerBody::Http1(body) => body.poll_frame(cx),
+            AnswerBody::Http2(body, lease) => {
+                let frame = Pin::new(&mut *body).poll_frame(cx).map_err(Into::into);
+                let ended = matches!(frame, Poll::Ready(None)) || body.is_end_stream();
+                if ended && let Some(lease) = lease.take() {
+                    lease.give_back();
+                }
+                frame
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            AnswerBody::Http1(body) => body.open.is_none(),
+            AnswerBody::Http2(body, _) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            AnswerBody::Http1(body) => match &body.open {
+                None => SizeHint::with_exact(0),
+                Some(open) => open.reader.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            },
+            AnswerBody::Http2(body, _) => body.size_hint(),
+        }
+    }
+}
