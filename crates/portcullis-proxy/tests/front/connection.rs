@@ -222,3 +222,31 @@ fn large_answers_go_out_whole() {
         }
     }
 }
+
+/// A client that reads slowly gets all of a large answer, with a length and in chunks.
+#[test]
+fn a_slow_reader_gets_its_whole_answer() {
+    let size = 12_000_000;
+    let part = "x".repeat(size);
+    let chunked: &'static str =
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{size:x}\r\n{part}\r\n0\r\n\r\n")
+            .leak();
+    let length: &'static str = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n{part}").leak();
+    for answer in [length, chunked] {
+        let backend = Backend::answering(answer);
+        let front = Front::before(backend.target());
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(8192).unwrap();
+        socket.connect(&front.address.into()).unwrap();
+        let mut client = Client::over(socket.into());
+        for _ in 0..2 {
+            client.send(&get("/a"));
+            // By now nothing more fits into the sockets.
+            sleep(ms(150));
+            let answer = client.answer();
+            assert!(answer.whole);
+            assert_eq!(answer.body.len(), size);
+        }
+        assert!(front.records.wait(2).iter().all(|record| record.outcome == Outcome::Served));
+    }
+}

@@ -138,7 +138,9 @@ fn poll_body(
             return poll_out(io, cx);
         }
         if io.borrow().output.is_full() {
-            match io.borrow_mut().poll_flush(cx) {
+            // The borrow must not last while what is beside is looked at.
+            let flushed = io.borrow_mut().poll_flush(cx);
+            match flushed {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Written::Gone),
                 Poll::Pending => return beside(io, cx),
@@ -180,7 +182,9 @@ fn end(io: &mut Io, length: BodyLength) {
 }
 
 fn poll_out(io: &RefCell<Io>, cx: &mut Context<'_>) -> Poll<Written> {
-    match io.borrow_mut().poll_flush(cx) {
+    // The borrow must not last while what is beside is looked at.
+    let flushed = io.borrow_mut().poll_flush(cx);
+    match flushed {
         Poll::Ready(Ok(())) => Poll::Ready(Written::Whole(Persistence::KeepAlive)),
         Poll::Ready(Err(_)) => Poll::Ready(Written::Gone),
         Poll::Pending => beside(io, cx),
