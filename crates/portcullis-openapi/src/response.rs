@@ -100,6 +100,7 @@ impl Responses {
 
 impl Response {
     fn parse(node: &Node<'_>, compiler: &Compiler<'_>) -> Result<Self, LoadError> {
+        node.spells(&["headers", "content"])?;
         let mut fields = Vec::new();
         if let Some(declared) = node.get("headers")? {
             for (name, header) in declared.each()? {

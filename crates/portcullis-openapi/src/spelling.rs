@@ -95,6 +95,16 @@ pub(crate) fn hides_a_pair(raw: &str, names: &Names, closed: bool) -> bool {
     })
 }
 
+/// The known name that a misspelt one is nearest to, if any is near.
+pub(crate) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    let lower = name.to_lowercase();
+    let ranked =
+        known.iter().map(|known| (strsim::damerau_levenshtein(&lower, &known.to_lowercase()), *known));
+    let (distance, nearest) = ranked.min_by_key(|(distance, _)| *distance)?;
+    let most = if name.len() < 5 { 1 } else { 2 };
+    (distance <= most && distance < name.len()).then_some(nearest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -341,3 +341,37 @@ fn a_misspelt_keyword_does_not_load() {
     assert!(compile(document("3.0.3", fine.clone())).unwrap().warnings().is_empty());
     assert!(compile(document("3.1.0", fine)).unwrap().warnings().is_empty());
 }
+
+#[test]
+fn a_misspelt_control_does_not_load() {
+    let fine = json!({ "openapi": "3.1.0", "info": { "title": "t", "version": "1" }, "security": [], "paths": { "/p": {
+        "parameters": [{ "name": "a", "in": "query", "required": true, "schema": {}, "type": "string", "tag": "x" }],
+        "post": { "tag": "x", "parameters": [], "security": [],
+            "requestBody": { "required": true, "content": { "multipart/form-data": { "schema": {}, "encoding": { "a": { "contentType": "text/plain" } } } } },
+            "responses": { "200": { "description": "d", "content": {} } } } } } });
+    assert!(compile(fine.clone()).is_ok());
+    for (place, name, misspelt) in [
+        ("", "security", "securty"),
+        ("/paths/~1p", "post", "psot"),
+        ("/paths/~1p", "parameters", "parameter"),
+        ("/paths/~1p/parameters/0", "required", "requird"),
+        ("/paths/~1p/parameters/0", "schema", "Schema"),
+        ("/paths/~1p/post", "requestBody", "requestbody"),
+        ("/paths/~1p/post", "security", "secuirty"),
+        ("/paths/~1p/post/requestBody", "required", "requried"),
+        ("/paths/~1p/post/requestBody/content/multipart~1form-data", "schema", "schmea"),
+        ("/paths/~1p/post/requestBody/content/multipart~1form-data", "encoding", "encodings"),
+        ("/paths/~1p/post/requestBody/content/multipart~1form-data/encoding/a", "contentType", "contenttype"),
+        ("/paths/~1p/post/responses/200", "content", "contents"),
+    ] {
+        let mut document = fine.clone();
+        let object = document.pointer_mut(place).unwrap().as_object_mut().unwrap();
+        let value = object.remove(name).unwrap();
+        object.insert(misspelt.into(), value);
+        let error = compile(document).unwrap_err();
+        assert!(
+            error.contains(&format!("#{place}: ")) && error.contains(&format!("did you mean `{name}`")),
+            "{error}"
+        );
+    }
+}

@@ -155,6 +155,7 @@ impl Api {
         let compiler = |files| Compiler::new(files, dialect, options);
         let response_compiler = responses.as_ref().map(compiler).transpose()?;
         let root = Node::root(&requests)?;
+        root.spells(&["paths", "components", "security", "servers"])?;
         let schemes = security::schemes(&root)?;
         let default = security::requirements(&root, &schemes)?.unwrap_or_default();
         let context = operation::Context {
@@ -177,6 +178,7 @@ impl Api {
                     laxest.insert(template, index).map_err(|message| item.error(message))?;
                 }
                 let Some(path) = paths.get_mut(index) else { continue };
+                item.spells(&[&METHODS[..], &["parameters", "servers"]].concat())?;
                 for method in METHODS {
                     let Some(node) = item.get(method)? else { continue };
                     let operation = context.operation(method, template, &variables, &item, &node)?;

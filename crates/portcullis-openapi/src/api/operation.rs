@@ -256,6 +256,7 @@ impl Context<'_> {
         item: &Node<'_>,
         node: &Node<'_>,
     ) -> Result<Operation, LoadError> {
+        node.spells(&["parameters", "requestBody", "responses", "security"])?;
         let security = requirements(node, self.schemes)?.unwrap_or_else(|| self.default_security.to_vec());
         let mut parameters = self.parameters(item, node)?;
         let mut path = Vec::new();

@@ -38,6 +38,7 @@ pub(super) fn encodings(media_type: &Node<'_>, compiler: &Compiler<'_>) -> Resul
     let mut encodings = Encodings::new();
     let Some(declared) = media_type.get("encoding")? else { return Ok(encodings) };
     for (name, node) in declared.each()? {
+        node.spells(&["contentType", "headers", "style", "explode"])?;
         let mut encoding = Encoding { explode: node.flag("explode")?, ..Encoding::default() };
         for range in
             node.text("contentType")?.unwrap_or_default().split(',').filter(|range| !range.trim().is_empty())

@@ -49,6 +49,7 @@ pub(crate) struct Content {
 
 impl Body {
     pub(crate) fn parse(node: &Node<'_>, compiler: &Compiler<'_>) -> Result<Self, LoadError> {
+        node.spells(&["content", "required"])?;
         let contents = Contents::parse(node, compiler)?;
         if contents.0.is_empty() {
             return Err(node.error("a request body needs a `content`"));
@@ -119,6 +120,7 @@ impl Contents {
 
 impl Content {
     fn parse(range: MediaRange, node: &Node<'_>, compiler: &Compiler<'_>) -> Result<Self, LoadError> {
+        node.spells(&["schema", "encoding"])?;
         let schema = node.place("schema");
         let shape = schema.as_ref().map_or_else(Shape::anything, |schema| compiler.shape(schema));
         if range.is_multipart() && range.format() == Some(Format::Bytes) {

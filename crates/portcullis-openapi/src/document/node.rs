@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{Files, LoadError, Target};
+use crate::spelling::nearest;
 
 /// A place and its value. References have been followed.
 #[derive(Clone)]
@@ -69,6 +70,21 @@ impl<'a> Node<'a> {
             Some(Value::Bool(flag)) => Ok(Some(*flag)),
             Some(_) => Err(self.error(format!("`{name}` must be true or false"))),
         }
+    }
+
+    /// Refuses a member whose name is nearly that of one of these, which decide what is judged.
+    // SECURITY: `schmea` is a control that does not run (a_misspelt_control_does_not_load).
+    pub(crate) fn spells(&self, controls: &[&str]) -> Result<(), LoadError> {
+        let Value::Object(members) = self.value else { return Ok(()) };
+        let unknown = members
+            .keys()
+            .filter(|name| name.len() > 3 && !name.starts_with("x-") && !controls.contains(&name.as_str()));
+        for name in unknown {
+            if let Some(meant) = nearest(name, controls) {
+                return Err(self.error(format!("`{name}` does nothing here; did you mean `{meant}`?")));
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn error(&self, message: impl Into<String>) -> LoadError {

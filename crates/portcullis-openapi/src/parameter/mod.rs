@@ -95,6 +95,7 @@ impl Parameter {
         node: &Node<'_>,
         compiler: &Compiler<'_>,
     ) -> Result<Self, LoadError> {
+        node.spells(&["required", "schema", "content", "style", "explode", "allowEmptyValue"])?;
         let required = node.flag("required")?.unwrap_or(false);
         if place == Place::Path && !required {
             return Err(node.error("a path parameter needs `required: true`"));

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::alternatives::is_set_apart;
 use super::discriminator;
 use crate::document::{Files, LoadError, Target};
+use crate::spelling::nearest;
 
 /// OpenAPI 3.0 (Schema Object), and JSON Schema up to 2020-12 (what 3.0 does not have is kept, since it is stricter).
 const KEYWORDS: &[&str] = &[
@@ -177,16 +178,6 @@ fn look(members: &Map<String, Value>, at: &Target, found: &mut Vec<LoadError>, o
             }
         }
     }
-}
-
-/// The known name that a misspelt one is nearest to, if any is near.
-pub(crate) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    let lower = name.to_lowercase();
-    let ranked =
-        known.iter().map(|known| (strsim::damerau_levenshtein(&lower, &known.to_lowercase()), *known));
-    let (distance, nearest) = ranked.min_by_key(|(distance, _)| *distance)?;
-    let most = if name.len() < 5 { 1 } else { 2 };
-    (distance <= most && distance < name.len()).then_some(nearest)
 }
 
 #[cfg(test)]
