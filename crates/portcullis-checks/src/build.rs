@@ -6,13 +6,14 @@ use crate::authn::openid_connect::config::BuiltLogin;
 use crate::authn::users::Users;
 use crate::inspect::openapi::config::CompiledKey;
 use crate::shape::identity_token::PublishedKeys;
+use crate::token::issuer::Issuer;
 use portcullis_config::{Context, Span};
 use portcullis_core::endpoint::Served;
 use portcullis_core::head::FieldRules;
-use portcullis_core::{Consumer, ConsumerId, Consumers, Job, KeyRecord, KeySetId, LimitId, MethodId};
+use portcullis_core::{Consumer, ConsumerId, Consumers, Job, KeyRecord, KeySetId, Limit, LimitId, MethodId};
 use portcullis_openapi::Api;
-use portcullis_store::MemoryKeys;
-use std::collections::BTreeMap;
+use portcullis_store::{Kept, MemoryKeys};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Collects what the checks of a configuration need at run time.
@@ -45,8 +46,16 @@ pub struct Build {
     pub fields: FieldRules,
     /// Where randomness comes from.
     pub random: Random,
-    limits: u32,
     methods: u32,
+    /// What plans before this one have left.
+    pub kept: Kept,
+    /// Where in the configuration limits are declared that are compiled now, by a name that stays: the gateway or a route.
+    pub scope: Arc<str>,
+    limits: Vec<(Arc<str>, Limit)>,
+    /// How many limits have each name.
+    limit_names: HashMap<String, u32>,
+    /// Consumers that are counted under another name than their own.
+    counted_as: HashMap<u32, Arc<str>>,
 }
 
 /// Fills bytes with randomness, or says that there is none.
@@ -65,8 +74,8 @@ pub fn system_random(bytes: &mut [u8]) -> Result<(), NoRandomness> {
 }
 
 impl Build {
-    /// Starts with no consumer, key or limit.
-    pub fn new(hasher: KeyHasher) -> Build {
+    /// Starts with no consumer, key or limit, and with what plans before have left.
+    pub fn new(hasher: KeyHasher, kept: Kept) -> Build {
         let mut keys = MemoryKeys::default();
         let consumer_keys = keys.add_set();
         Build {
@@ -84,8 +93,12 @@ impl Build {
             documents: Vec::new(),
             fields: FieldRules::default(),
             random: system_random,
-            limits: 0,
             methods: 0,
+            kept,
+            scope: Arc::from("gateway"),
+            limits: Vec::new(),
+            limit_names: HashMap::new(),
+            counted_as: HashMap::new(),
         }
     }
 
@@ -103,7 +116,20 @@ impl Build {
 
     /// Adds something that goes on beside requests.
     pub fn add_job(&mut self, job: Arc<dyn Job>) {
-        self.jobs.push(job);
+        let there = |other: &Arc<dyn Job>| std::ptr::addr_eq(Arc::as_ptr(other), Arc::as_ptr(&job));
+        if !self.jobs.iter().any(there) {
+            self.jobs.push(job);
+        }
+    }
+
+    /// An issuer: the one that a plan has already, if it was told the very same. Its job is seen to.
+    pub fn issuer(&mut self, issuer: Issuer) -> Arc<Issuer> {
+        let name = issuer.settings().to_owned();
+        let issuer = self.kept.keep(&name, || issuer);
+        if issuer.is_fetched() {
+            self.add_job(Arc::clone(&issuer) as Arc<dyn Job>);
+        }
+        issuer
     }
 
     /// Adds something that the gateway itself answers. Whoever was first under a path keeps it.
@@ -111,10 +137,19 @@ impl Build {
         self.endpoints.push(served);
     }
 
-    /// A number for a limit that nobody else counts against.
-    pub fn new_limit(&mut self) -> LimitId {
-        self.limits += 1;
-        LimitId(self.limits - 1)
+    /// A number for a limit that nobody else counts against. It is found again in the next plan by `name`, which is what
+    /// its declaration is called where it stands.
+    pub fn new_limit(&mut self, name: &str, limit: impl FnOnce(LimitId) -> Limit) -> Limit {
+        let limit = limit(LimitId(u32::try_from(self.limits.len()).unwrap_or(u32::MAX)));
+        let mut full = format!("{} {name}", self.scope);
+        // Several limits of one name in one place are told apart by their order.
+        let number = self.limit_names.entry(full.clone()).or_insert(0);
+        *number += 1;
+        if *number > 1 {
+            full.push_str(&format!(" #{number}"));
+        }
+        self.limits.push((Arc::from(full), limit));
+        limit
     }
 
     /// A number for a method of authentication that no other one has.
@@ -123,13 +158,25 @@ impl Build {
         MethodId(self.methods - 1)
     }
 
-    /// How many limits there are.
-    pub fn limits(&self) -> usize {
-        self.limits as usize
+    /// The limits, by number, and what they are called.
+    pub fn limits(&self) -> Vec<(Arc<str>, Limit)> {
+        self.limits.clone()
     }
 
-    /// A consumer for a key that the configuration lists without a name.
-    pub fn unnamed_consumer(&mut self) -> ConsumerId {
+    /// What each consumer is counted under, by number.
+    pub fn counted_as(&self) -> Vec<Arc<str>> {
+        (0..)
+            .zip(self.consumers.iter())
+            .map(|(number, consumer)| match self.counted_as.get(&number) {
+                Some(name) => Arc::clone(name),
+                None => Arc::from(format!("consumer {}", consumer.name)),
+            })
+            .collect()
+    }
+
+    /// A consumer for a key that the configuration lists without a name. It is counted under the key, since its number is
+    /// another one when a key before it goes.
+    pub fn unnamed_consumer(&mut self, key: &crate::authn::KeyConfig) -> ConsumerId {
         let mut number = self.consumers.len() + 1;
         loop {
             match self.consumers.add(Consumer {
@@ -137,7 +184,10 @@ impl Build {
                 roles: Vec::new(),
                 scopes: Vec::new(),
             }) {
-                Ok(id) => return id,
+                Ok(id) => {
+                    self.counted_as.insert(id.0, Arc::from(format!("key {}", self.hasher.name_of(key))));
+                    return id;
+                }
                 Err(_) => number += 1,
             }
         }

@@ -2,14 +2,16 @@
 
 use std::process::ExitCode;
 
-/// The exit codes. 2 is clap's, for a command line that it cannot understand.
+/// The exit codes, the same for every command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// All is well.
     Well,
     /// The configuration cannot be used.
     Configuration,
-    /// The gateway could not start, or had to end.
+    /// The command line cannot be understood.
+    Usage,
+    /// The gateway could not start, had to end, or does not answer.
     Failed,
 }
 
@@ -17,8 +19,9 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(match exit {
             Exit::Well => 0,
-            Exit::Configuration => 1,
-            Exit::Failed => 3,
+            Exit::Configuration => 2,
+            Exit::Usage => 3,
+            Exit::Failed => 4,
         })
     }
 }

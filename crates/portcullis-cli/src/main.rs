@@ -1,7 +1,7 @@
 //! The `portcullis` command.
 //!
-//! Exit codes: 0 all is well; 1 the configuration cannot be used; 2 the command line cannot be understood; 3 the gateway
-//! could not start or had to end (an address in use, a log that cannot be opened).
+//! Exit codes, the same for every command: 0 all is well; 1 there are findings, or a test failed; 2 the configuration cannot
+//! be used; 3 the command line cannot be understood; 4 the gateway could not start or had to end, or does not answer.
 
 mod check;
 mod denials;
@@ -12,6 +12,7 @@ mod quickstart;
 mod run;
 mod schema;
 mod screen;
+mod status;
 
 use clap::{Parser, Subcommand};
 use exit::Exit;
@@ -24,8 +25,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// An API gateway whose one purpose is security.
 ///
-/// Exit codes: 0 all is well, 1 the configuration cannot be used, 2 the command line cannot be understood, 3 the gateway
-/// could not start.
+/// Exit codes: 0 all is well, 1 findings or failed tests, 2 the configuration cannot be used, 3 the command line cannot be
+/// understood, 4 the gateway could not start or does not answer.
 #[derive(Parser)]
 #[command(name = "portcullis", version, arg_required_else_help = true)]
 struct Arguments {
@@ -42,14 +43,27 @@ enum Command {
         port: u16,
     },
     /// Run the gateway of a configuration file until it is told to stop (SIGTERM, SIGINT).
+    ///
+    /// SIGHUP reads the file again. A file with an error changes nothing.
     Run {
         /// The configuration file (YAML).
         file: PathBuf,
+        /// Read it again whenever it, or a file that it refers to, has changed.
+        #[arg(long)]
+        watch: bool,
     },
     /// Check a configuration file, and list for each route the controls that will run, in their order.
     Check {
         /// The configuration file (YAML).
         file: PathBuf,
+        /// Print JSON, for machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say which configuration a running gateway has, and whether the last reload failed.
+    Status {
+        /// The configuration file, which names a `state_dir`, or that folder.
+        place: PathBuf,
         /// Print JSON, for machines.
         #[arg(long)]
         json: bool,
@@ -84,9 +98,19 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let exit = match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are asked for; anything else is a mistake.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Well };
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    let exit = match arguments.command {
         Command::Quickstart { port } => quickstart::run(port),
-        Command::Run { file } => run::run(&file),
+        Command::Run { file, watch } => run::run(&file, watch),
+        Command::Status { place, json } => status::run(&place, json),
         Command::Check { file, json } => check::run(&file, json),
         Command::HashPassword => hash::password(),
         Command::HashKey => hash::key(),

@@ -2,19 +2,23 @@
 
 use crate::Outcome;
 use crate::exit::Exit;
-use crate::screen::{BAD, CARE, FAINT, STRONG, count, load, print_error, url};
-use portcullis::{Gateway, Listener, Loaded};
-use std::path::Path;
-use std::time::Duration;
+use crate::screen::{BAD, CARE, FAINT, GOOD, STRONG, count, load, print_error, url};
+use portcullis::reload::ReloadRequests;
+use portcullis::{Gateway, Listener, Loaded, ReloadError, Reloader, Status, visible};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-pub(crate) fn run(file: &Path) -> Outcome {
+pub(crate) fn run(file: &Path, watch: bool) -> Outcome {
+    let begun = SystemTime::now();
     let loaded = load(file)?;
     if loaded.blueprint().is_none() {
         let errors = count(loaded.errors(), "error");
         print_error(format!("{BAD}not started{BAD:#}: {errors} in {}\n", file.display()));
         return Err(Exit::Configuration);
     }
-    serve(loaded, |listeners, addresses| {
+    let source = ConfigFile { path: file, watch: watch.then(|| loaded.files().clone()), begun };
+    serve(loaded, Some(source), |listeners, addresses| {
         for (listener, address) in listeners.iter().zip(addresses) {
             let url = url(listener, *address);
             print_error(format!("{STRONG}portcullis{STRONG:#} is listening on {url}\n"));
@@ -34,8 +38,21 @@ fn how_to_trust(certificate: &str, port: u16) -> String {
     )
 }
 
+/// The file that a gateway was started with.
+pub(crate) struct ConfigFile<'a> {
+    path: &'a Path,
+    /// The files that it refers to, if they are to be looked after.
+    watch: Option<BTreeSet<PathBuf>>,
+    /// When it began to be read.
+    begun: SystemTime,
+}
+
 /// Starts a gateway, says where it is, and serves until the process is told to stop.
-pub(crate) fn serve(loaded: Loaded, started: impl FnOnce(&[Listener], &[std::net::SocketAddr])) -> Outcome {
+pub(crate) fn serve(
+    loaded: Loaded,
+    source: Option<ConfigFile<'_>>,
+    started: impl FnOnce(&[Listener], &[std::net::SocketAddr]),
+) -> Outcome {
     let failed = |error: &dyn std::fmt::Display| {
         print_error(format!("{BAD}error{BAD:#}: {error}\n"));
         Exit::Failed
@@ -50,7 +67,11 @@ pub(crate) fn serve(loaded: Loaded, started: impl FnOnce(&[Listener], &[std::net
     runtime.block_on(async {
         let running = Gateway::new(blueprint).start().map_err(|error| failed(&error))?;
         started(&listeners, running.addresses());
-        running.stop_requested().await.map_err(|error| failed(&error))?;
+        let mut hangups = running.reload_requests().map_err(|error| failed(&error))?;
+        tokio::select! {
+            stop = running.stop_requested() => stop.map_err(|error| failed(&error))?,
+            () = reload(running.reloader(), source, &mut hangups) => {}
+        }
         let drain = if drain < Duration::from_secs(1) {
             format!("{} ms", drain.as_millis())
         } else {
@@ -68,4 +89,35 @@ pub(crate) fn serve(loaded: Loaded, started: impl FnOnce(&[Listener], &[std::net
         let _ = saying.recv_timeout(Duration::from_secs(1));
         Ok(Exit::Well)
     })
+}
+
+/// Takes what the file says whenever it has changed, or the operator wishes so. Never ends.
+async fn reload(reloader: &Reloader, source: Option<ConfigFile<'_>>, hangups: &mut ReloadRequests) {
+    // One that was not started with a file has nothing to read again.
+    let Some(ConfigFile { path, watch, begun }) = source else { return std::future::pending().await };
+    let asked = async {
+        loop {
+            hangups.next().await;
+            tell(reloader.reload_file(path).await.as_ref());
+        }
+    };
+    match watch {
+        None => asked.await,
+        Some(files) => {
+            tokio::join!(asked, reloader.watch(path, files, begun, tell));
+        }
+    }
+}
+
+fn tell(reloaded: Result<&Status, &ReloadError>) {
+    print_error(match reloaded {
+        Ok(status) => {
+            format!("{GOOD}reloaded{GOOD:#}: generation {}, digest {}\n", status.generation, status.digest)
+        }
+        Err(error) => {
+            let lines: Vec<_> =
+                error.to_string().lines().map(|line| format!("{}\n", visible(line))).collect();
+            format!("{BAD}not reloaded{BAD:#}: {}", lines.concat())
+        }
+    });
 }

@@ -87,7 +87,7 @@ fn every_mistake_is_shown_at_once_with_its_line() {
         .replace("127.0.0.1:0", "0.0.0.0:0");
     let file = scratch.file("gateway.yaml", &text);
     let output = portcullis().args(["run", &file]).env_remove("TEST_KEY_OF_ALICE").output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     let shown = String::from_utf8(output.stderr).unwrap();
     for expected in [
         "did you mean `methods`?",
@@ -103,16 +103,16 @@ fn every_mistake_is_shown_at_once_with_its_line() {
 
 #[test]
 fn exit_codes_tell_what_went_wrong() {
-    assert_eq!(run(&["check", "/nowhere/gateway.yaml"]).status.code(), Some(1));
-    assert_eq!(run(&["check"]).status.code(), Some(2));
-    assert_eq!(run(&["chek"]).status.code(), Some(2));
+    assert_eq!(run(&["check", "/nowhere/gateway.yaml"]).status.code(), Some(2));
+    assert_eq!(run(&["check"]).status.code(), Some(3));
+    assert_eq!(run(&["chek"]).status.code(), Some(3));
     assert_eq!(run(&["schema"]).status.code(), Some(0));
     assert_eq!(run(&["--version"]).status.code(), Some(0));
     let scratch = Scratch::new("codes");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let file = scratch.file("taken.yaml", &format!("listeners: [{{ bind: \"{address}\" }}]\nroutes: [{{ path: /, public: \"a test\", upstream: \"http://127.0.0.1:9\" }}]\n"));
-    assert_eq!(run(&["run", &file]).status.code(), Some(3));
+    assert_eq!(run(&["run", &file]).status.code(), Some(4));
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn what_cannot_be_sent_is_not_hashed() {
         ("hash-key", ""),
     ] {
         let output = hash_of(command, secret);
-        assert_eq!(output.status.code(), Some(3), "{command} {secret:?}");
+        assert_eq!(output.status.code(), Some(4), "{command} {secret:?}");
         assert!(output.stdout.is_empty());
     }
 }

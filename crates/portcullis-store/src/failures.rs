@@ -34,6 +34,19 @@ impl FailurePolicy {
     };
 }
 
+impl FailurePolicy {
+    /// How long a source waits after so many failures.
+    fn wait(&self, failures: u32) -> Duration {
+        match failures.checked_sub(self.free.saturating_add(1)) {
+            None => Duration::ZERO,
+            Some(doublings) => {
+                let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+                self.first_wait.saturating_mul(factor).min(self.longest_wait)
+            }
+        }
+    }
+}
+
 impl Default for FailurePolicy {
     fn default() -> Self {
         FailurePolicy::DEFAULT
@@ -51,9 +64,8 @@ struct Entry {
     blocked_until: u64,
 }
 
-/// The sources that failed, and the credentials that were good.
+/// The sources that failed, and the credentials that were good. They outlive plans; what failures cost is each plan's to say.
 pub struct Failures {
-    policy: FailurePolicy,
     sets: Box<[Mutex<[Entry; WAYS]>]>,
     /// The end of the longest wait there is: before it, and only then, a source needs to be looked up.
     busy_until: AtomicU64,
@@ -61,16 +73,21 @@ pub struct Failures {
     hasher: RandomState,
 }
 
+impl Default for Failures {
+    fn default() -> Failures {
+        Failures::new()
+    }
+}
+
 impl Failures {
     /// Room for 32,768 sources and 65,536 credentials: about 1.5 MiB.
-    pub fn new(policy: FailurePolicy) -> Failures {
-        Failures::with_room(policy, 4096, 65_536)
+    pub fn new() -> Failures {
+        Failures::with_room(4096, 65_536)
     }
 
     /// Room for `sets` times eight sources and for `good` credentials, each a power of two.
-    fn with_room(policy: FailurePolicy, sets: usize, good: usize) -> Failures {
+    fn with_room(sets: usize, good: usize) -> Failures {
         Failures {
-            policy,
             sets: (0..sets.next_power_of_two()).map(|_| Mutex::default()).collect(),
             busy_until: AtomicU64::new(0),
             good: (0..good.next_power_of_two()).map(|_| AtomicU64::new(0)).collect(),
@@ -98,11 +115,11 @@ impl Failures {
         }
     }
 
-    /// A credential from this source was wrong.
-    pub fn failed(&self, clock: &dyn Clock, source: IpAddr) {
+    /// A credential from this source was wrong. What it waits for this is by `policy`; what it waits already stays.
+    pub fn failed(&self, policy: &FailurePolicy, clock: &dyn Clock, source: IpAddr) {
         let now = nanos(clock.monotonic());
         let source = self.source(source);
-        let forget = nanos(self.policy.longest_wait).saturating_mul(2);
+        let forget = nanos(policy.longest_wait).saturating_mul(2);
         let blocked_until = self.with_set(source, |set| {
             let place = set.iter().position(|entry| entry.source == source).or_else(|| {
                 let soonest =
@@ -115,7 +132,7 @@ impl Failures {
             }
             entry.last = now;
             entry.failures = entry.failures.saturating_add(1);
-            entry.blocked_until = now.saturating_add(nanos(self.wait(entry.failures)));
+            entry.blocked_until = now.saturating_add(nanos(policy.wait(entry.failures)));
             entry.blocked_until
         });
         if blocked_until > now {
@@ -136,17 +153,6 @@ impl Failures {
             && place.load(Ordering::Relaxed) != mark
         {
             place.store(mark, Ordering::Relaxed);
-        }
-    }
-
-    /// How long a source waits after so many failures.
-    fn wait(&self, failures: u32) -> Duration {
-        match failures.checked_sub(self.policy.free.saturating_add(1)) {
-            None => Duration::ZERO,
-            Some(doublings) => {
-                let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-                self.policy.first_wait.saturating_mul(factor).min(self.policy.longest_wait)
-            }
         }
     }
 
@@ -206,26 +212,26 @@ mod tests {
 
     #[test]
     fn each_failure_beyond_the_free_ones_doubles_the_wait() {
-        let failures = Failures::new(FailurePolicy { free: 3, ..FailurePolicy::default() });
+        let (failures, policy) = (Failures::new(), FailurePolicy { free: 3, ..FailurePolicy::default() });
         for _ in 0..3 {
-            failures.failed(&At(1.0), ONE);
+            failures.failed(&policy, &At(1.0), ONE);
             assert_eq!(wait(&failures, 1.0, ONE), None);
         }
         let mut now = 1.0;
         for expected in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
-            failures.failed(&At(now), ONE);
+            failures.failed(&policy, &At(now), ONE);
             assert_eq!(wait(&failures, now, ONE), Some(expected));
             assert_eq!(wait(&failures, now, OTHER), None, "another source is free");
             now += expected as f64;
             assert_eq!(wait(&failures, now, ONE), None);
         }
-        failures.failed(&At(now + 600.0), ONE);
+        failures.failed(&policy, &At(now + 600.0), ONE);
         assert_eq!(wait(&failures, now + 600.0, ONE), None, "all was forgotten");
     }
 
     #[test]
     fn what_was_good_from_a_source_is_known_there_and_nowhere_else() {
-        let failures = Failures::new(FailurePolicy::default());
+        let failures = Failures::new();
         failures.good(ONE, Fingerprint(7));
         assert!(failures.is_known(ONE, Fingerprint(7)));
         assert!(!failures.is_known(ONE, Fingerprint(8)));
@@ -234,18 +240,18 @@ mod tests {
 
     #[test]
     fn an_ipv6_customer_is_one_source() {
-        let failures = Failures::new(FailurePolicy { free: 0, ..FailurePolicy::default() });
-        failures.failed(&At(1.0), "2001:db8:1:2::1".parse().unwrap());
+        let (failures, policy) = (Failures::new(), FailurePolicy { free: 0, ..FailurePolicy::default() });
+        failures.failed(&policy, &At(1.0), "2001:db8:1:2::1".parse().unwrap());
         assert!(wait(&failures, 1.0, "2001:db8:1:2:ffff::9".parse().unwrap()).is_some());
         assert!(wait(&failures, 1.0, "2001:db8:1:3::1".parse().unwrap()).is_none());
     }
 
     #[test]
     fn failures_at_once_are_all_counted() {
-        let failures = Failures::new(FailurePolicy { free: 795, ..FailurePolicy::default() });
+        let (failures, policy) = (Failures::new(), FailurePolicy { free: 795, ..FailurePolicy::default() });
         std::thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| (0..100).for_each(|_| failures.failed(&At(1.0), ONE)));
+                scope.spawn(|| (0..100).for_each(|_| failures.failed(&policy, &At(1.0), ONE)));
             }
         });
         assert_eq!(wait(&failures, 1.0, ONE), Some(16), "the fifth beyond the free ones");
@@ -260,8 +266,8 @@ mod tests {
                 Now { monotonic: Duration::from_secs(1), unix: Duration::from_secs(self.0) }
             }
         }
-        let failures = Failures::new(FailurePolicy { free: 0, ..FailurePolicy::default() });
-        failures.failed(&Jumps(1_800_000_000), ONE);
+        let (failures, policy) = (Failures::new(), FailurePolicy { free: 0, ..FailurePolicy::default() });
+        failures.failed(&policy, &Jumps(1_800_000_000), ONE);
         for time in [0, 1, 1_000_000_000, 1_800_000_000, 9_999_999_999] {
             assert_ne!(failures.standing(&Jumps(time), ONE), Standing::Free, "{time}");
         }
@@ -271,13 +277,14 @@ mod tests {
     fn the_longest_times_and_counts_do_not_overflow() {
         let longest = Duration::from_secs(u64::MAX);
         let policy = FailurePolicy { free: 0, first_wait: longest, longest_wait: longest };
-        let failures = Failures::new(policy);
+        let failures = Failures::new();
         for _ in 0..100 {
-            failures.failed(&At(1e9), ONE);
+            failures.failed(&policy, &At(1e9), ONE);
         }
-        assert!(failures.wait(u32::MAX) == longest && wait(&failures, 1e9, ONE).is_some());
-        let failures = Failures::new(FailurePolicy { free: u32::MAX, ..FailurePolicy::default() });
-        failures.failed(&At(1.0), ONE);
+        assert!(policy.wait(u32::MAX) == longest && wait(&failures, 1e9, ONE).is_some());
+        let (failures, policy) =
+            (Failures::new(), FailurePolicy { free: u32::MAX, ..FailurePolicy::default() });
+        failures.failed(&policy, &At(1.0), ONE);
         assert_eq!(wait(&failures, 1.0, ONE), None);
     }
 
@@ -285,17 +292,17 @@ mod tests {
     /// what was good stays known, and an address that never failed is free.
     #[test]
     fn a_flood_of_a_hundred_thousand_sources_costs_no_memory_and_locks_nobody_out() {
-        let failures = Failures::new(FailurePolicy::default());
+        let (failures, policy) = (Failures::new(), FailurePolicy::default());
         for credential in 0..100 {
             failures.good(ONE, Fingerprint(credential));
         }
         for _ in 0..20 {
-            failures.failed(&At(1.0), OTHER);
+            failures.failed(&policy, &At(1.0), OTHER);
         }
         let places = failures.sets.len() * WAYS;
         for number in 0..100_000_u32 {
             for _ in 0..11 {
-                failures.failed(&At(1.0), IpAddr::V4((0x0a00_0000 + number).into()));
+                failures.failed(&policy, &At(1.0), IpAddr::V4((0x0a00_0000 + number).into()));
             }
         }
         assert_eq!((failures.sets.len() * WAYS, failures.good.len()), (places, 65_536));
@@ -309,12 +316,13 @@ mod tests {
 
     #[test]
     fn a_flood_of_sources_frees_nobody_who_has_just_begun_to_wait() {
-        let failures = Failures::with_room(FailurePolicy { free: 1, ..FailurePolicy::default() }, 4, 64);
+        let (failures, policy) =
+            (Failures::with_room(4, 64), FailurePolicy { free: 1, ..FailurePolicy::default() });
         for _ in 0..10 {
-            failures.failed(&At(1.0), ONE);
+            failures.failed(&policy, &At(1.0), ONE);
         }
         for number in 0..100_000_u32 {
-            failures.failed(&At(1.0), IpAddr::V4((0x0a00_0000 + number).into()));
+            failures.failed(&policy, &At(1.0), IpAddr::V4((0x0a00_0000 + number).into()));
         }
         assert!(wait(&failures, 1.0, ONE).is_some());
     }

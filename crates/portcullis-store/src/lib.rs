@@ -6,15 +6,18 @@
 //! | [`keys`]     | whose an API key is           | memory              |
 //! | [`replay`]   | what may be used once only    | memory              |
 //! | [`failures`] | who failed to authenticate    | memory              |
+//! | [`kept`]     | what else outlives a plan     | memory              |
 //!
 //! A store answers or fails; it never guesses. A failure is a `Fault`, which refuses the request.
 
 pub mod counters;
 pub mod failures;
+pub mod kept;
 pub mod keys;
 pub mod replay;
 
-pub use counters::{Counters, MemoryCounters};
+pub use counters::{CountNames, CounterStore, Counters, MemoryCounters};
 pub use failures::{FailurePolicy, Failures};
+pub use kept::Kept;
 pub use keys::{Keys, MemoryKeys};
 pub use replay::{MemoryReplay, Replay};

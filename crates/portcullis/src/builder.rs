@@ -9,6 +9,7 @@ use crate::security::{Consumer, Security};
 use http::Request;
 use portcullis_core::RecordSink;
 use portcullis_proxy::{Handler, RequestBody};
+use portcullis_runtime::State;
 use serde_json::{Map, Value, json};
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -213,7 +214,8 @@ impl Builder {
         document.insert("routes".into(), Value::Array(routes));
         document.insert("consumers".into(), Value::Array(consumers));
         document.entry("access_log").or_insert_with(|| json!("insecure_off"));
-        let blueprint: Blueprint = Loaded::code(Value::Object(document), handlers).into_blueprint()?;
+        let blueprint: Blueprint =
+            Loaded::code(Value::Object(document), handlers, &State::new()).into_blueprint()?;
         let gateway = Gateway::new(blueprint);
         Ok(match sink {
             Some(sink) => gateway.with_sink(sink),

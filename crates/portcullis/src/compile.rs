@@ -28,12 +28,14 @@ use portcullis_core::route::RouteConflict;
 use portcullis_core::{
     Control, Controls, CredentialLocation, Job, KeptCredential, Mode, Plan, Route, RouteId, RouteTable,
 };
+use portcullis_proxy::tls::Tls;
 use portcullis_proxy::tls::Watch;
 use portcullis_proxy::tls::acme::Renewal;
 use portcullis_proxy::{FrontConfig, Handler, Target};
-use portcullis_runtime::{OutboundPolicy, World};
-use portcullis_store::{FailurePolicy, MemoryCounters};
+use portcullis_runtime::{OutboundPolicy, State, World};
+use portcullis_store::{CountNames, FailurePolicy};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use targets::Targets;
 
@@ -61,6 +63,14 @@ pub struct Blueprint {
     pub outbound: OutboundPolicy,
     /// What it says of header fields.
     pub headers: HeaderListing,
+    /// Where the gateway answers its owner, if anywhere.
+    pub state_dir: Option<PathBuf>,
+    /// What stands for the text of its configuration; see [`Loaded::digest`](crate::Loaded::digest).
+    pub digest: String,
+    /// What outlives it.
+    pub state: State,
+    /// What its listeners protect their connections with, by what the next plan finds it.
+    pub(crate) protections: Vec<(String, Arc<Tls>)>,
     /// The world, for what the gateway itself answers.
     pub(crate) endpoint_world: LaterWorld,
     targets: Vec<String>,
@@ -87,13 +97,15 @@ impl Blueprint {
     }
 }
 
-/// Compiles a document. `None` means that `cx.diagnostics` says why.
+/// Compiles a document, against what plans before have left in `state`. Changes nothing there that a running plan would
+/// notice. `None` means that `cx.diagnostics` says why.
 pub fn compile(
     config: &GatewayConfig,
     handlers: Vec<Arc<dyn Handler>>,
+    state: &State,
     cx: &mut Context,
 ) -> Option<Blueprint> {
-    compile_with(config, handlers, system_random, cx)
+    compile_with(config, handlers, system_random, state, cx)
 }
 
 /// [`compile`], with another source of randomness for the secrets that are made at the start.
@@ -101,12 +113,12 @@ fn compile_with(
     config: &GatewayConfig,
     handlers: Vec<Arc<dyn Handler>>,
     random: Random,
+    state: &State,
     cx: &mut Context,
 ) -> Option<Blueprint> {
-    let mut build = Build::new(KeyHasher::new(&[0; 32], None));
-    build.random = random;
     let pepper = config.key_pepper.as_ref().map(|pepper| pepper.value.expose().as_bytes());
-    build.hasher = KeyHasher::new(&build.random(config.at, cx)?, pepper);
+    let mut build = Build::new(KeyHasher::new(state.secret(), pepper), state.kept().clone());
+    build.random = random;
     lint::short_pepper(config, cx);
     let headers = headers::configured(config, &mut build, cx);
 
@@ -183,13 +195,11 @@ fn compile_with(
             .map(RequestHeadersConfig::method_override)
             .unwrap_or_default(),
     };
-    let limits = build.limits();
-    let counters = MemoryCounters::new(
-        limits,
-        build.consumers.len(),
-        table.iter().count(),
-        MemoryCounters::DEFAULT_ENTRIES,
-    );
+    let names = CountNames {
+        limits: build.limits(),
+        consumers: build.counted_as(),
+        routes: table.iter().map(name_of).collect(),
+    };
     let keys = build.keys.len();
     let (failures, failures_mode) = brute_force?;
     let mut listeners = listeners?;
@@ -199,16 +209,11 @@ fn compile_with(
         return None;
     }
     warn_of_uncovered_hosts(&listeners, &config.routes, cx);
-    for tls in listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
-        build.add_job(Arc::new(Watch::new(Arc::clone(tls))));
-        if let Some(renewal) = Renewal::of(tls) {
-            build.add_job(Arc::new(renewal));
-        }
-    }
+    let protections = protections(&mut listeners, &mut build);
     Some(Blueprint {
         plan: Arc::new(Plan { head, routes: table, consumers: build.consumers, credentials, max_held_bytes }),
         front: FrontConfig { listeners, workers: workers?, targets: targets.all, drain: config.drain },
-        world: World::new(counters, build.keys).with_failures(failures, failures_mode),
+        world: World::new(state, names, build.keys).with_failures(failures, failures_mode),
         access_log: config.access_log.clone(),
         keys,
         failures,
@@ -216,9 +221,46 @@ fn compile_with(
         jobs: build.jobs,
         outbound: outbound?,
         headers: headers?,
+        state_dir: config.state_dir.clone(),
+        digest: String::new(),
+        state: state.clone(),
+        protections,
         endpoint_world,
         targets: targets.names,
     })
+}
+
+/// What the requests of a route are counted under: what it matches.
+fn name_of(route: &Route) -> Arc<str> {
+    Arc::from(format!("{} {} {}", route.hosts.join(","), route.methods, route.path))
+}
+
+/// Has each listener go on with the TLS that the running plan's has, where it is told the same: its tickets stay good, and
+/// an order for a certificate goes on. Gives what each is found by.
+fn protections(listeners: &mut [portcullis_proxy::Listener], build: &mut Build) -> Vec<(String, Arc<Tls>)> {
+    let mut protections: Vec<(String, Arc<Tls>)> = Vec::new();
+    for listener in listeners {
+        let Some(tls) = &mut listener.tls else { continue };
+        // Several can have port 0.
+        let same =
+            protections.iter().filter(|(name, _)| name.starts_with(&format!("{} ", listener.bind))).count();
+        let name = format!("{} {same}", listener.bind);
+        if let Some(there) =
+            build.kept.find::<Tls>(&name).filter(|there| there.settings().says_as(tls.settings()))
+        {
+            *tls = there;
+        }
+        let watched = Arc::clone(tls);
+        let watch = build.kept.find::<Watch>(&name).filter(|there| there.is_of(&watched));
+        build.add_job(watch.unwrap_or_else(|| build.kept.insert(&name, Arc::new(Watch::new(watched)))));
+        let renewal = build.kept.find::<Renewal>(&name).filter(|there| there.is_of(tls));
+        if let Some(renewal) = renewal.or_else(|| Some(build.kept.insert(&name, Arc::new(Renewal::of(tls)?))))
+        {
+            build.add_job(renewal);
+        }
+        protections.push((name, Arc::clone(tls)));
+    }
+    protections
 }
 
 /// That the largest body of each route that must be held has room.
@@ -352,12 +394,13 @@ impl Routes {
         let hosts = config.canonical_hosts(cx);
         let methods = config.method_set(cx);
         let upgrades = config.upgrades(cx);
+        build.scope = Arc::from(format!("route {}", config.stable_name()));
         let base = self.bases.of(config.security.as_ref(), cx);
         let (fits, controls) = match base {
             None => (None, None),
             Some(base) => (fits_path(config, read, base, cx), controls(config, base, build, cx)),
         };
-        let target = self.targets.add(&config.upstream, cx);
+        let target = self.targets.add(&config.upstream, &build.kept, cx);
         let openapi = match &config.openapi {
             None => Some(self.openapi.clone()),
             Some(own) => cx.at("openapi", |cx| own.compile(build, cx)).map(Some),

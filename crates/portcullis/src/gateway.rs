@@ -1,14 +1,14 @@
 //! A gateway, from a blueprint to its end.
 
 use crate::compile::Blueprint;
-use crate::document::AccessLogConfig;
+use crate::control::Control;
 use crate::load::ConfigError;
-use portcullis_core::{Effects, Plan, Record, RecordSink, Snapshot};
+use crate::reload::{Logs, Plans, Reloader};
+use portcullis_core::RecordSink;
 use portcullis_proxy::{BindError, ShutdownHandle, bind};
-use portcullis_runtime::{Background, Outbound};
-use portcullis_telemetry::AccessLog;
+use portcullis_runtime::Background;
+use portcullis_runtime::stop::ReloadRequests;
 use std::fmt;
-use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -29,6 +29,8 @@ pub enum StartError {
     Background(std::io::Error),
     /// An address cannot be listened on.
     Bind(BindError),
+    /// The socket in the `state_dir` cannot be made.
+    Control(std::io::Error),
     /// The operating system does not let this process listen for signals.
     Signals(std::io::Error),
 }
@@ -40,24 +42,13 @@ impl fmt::Display for StartError {
             StartError::AccessLog(error) => write!(f, "the access log cannot be opened: {error}"),
             StartError::Background(error) => write!(f, "no thread for background work: {error}"),
             StartError::Bind(error) => error.fmt(f),
+            StartError::Control(error) => write!(f, "the socket in the state_dir cannot be made: {error}"),
             StartError::Signals(error) => write!(f, "cannot listen for signals: {error}"),
         }
     }
 }
 
 impl std::error::Error for StartError {}
-
-/// A sink for those who want no records.
-struct Nowhere;
-
-impl RecordSink for Nowhere {
-    fn write(&self, _: &Record, _: &Plan) {}
-
-    fn notice(&self, about: &str, detail: &str) {
-        // Whoever wants no record of requests still wants to know that an issuer is down.
-        let _ = writeln!(std::io::stderr(), "portcullis: {about}: {detail}");
-    }
-}
 
 impl Gateway {
     /// A gateway that is configured in code.
@@ -82,55 +73,44 @@ impl Gateway {
     /// # Errors
     /// The access log cannot be opened or a listener cannot be bound; then nothing was started.
     pub fn start(self) -> Result<Running, StartError> {
-        let Blueprint { plan, front, world, access_log, jobs, outbound, endpoint_world, .. } = self.blueprint;
-        let (sink, log): (Arc<dyn RecordSink>, Option<Arc<AccessLog>>) = match (self.sink, access_log) {
-            (Some(sink), _) => (sink, None),
-            (None, AccessLogConfig::Off) => (Arc::new(Nowhere), None),
-            (None, AccessLogConfig::Stdout { on_full }) => opened(AccessLog::stdout(on_full.into()))?,
-            (None, AccessLogConfig::File { path, on_full }) => {
-                opened(AccessLog::file(&path, on_full.into()))?
-            }
-        };
-        let background = Background::start().map_err(StartError::Background)?;
-        let outbound = Outbound::new(outbound, background.handle().clone());
-        let notices = Arc::clone(&sink);
-        let world = world.with_outbound(outbound).with_notices(Box::new(move |about, detail| {
-            notices.notice(about, detail);
-        }));
-        let world: Arc<dyn Effects> = Arc::new(world);
-        let _ = endpoint_world.set(Arc::clone(&world));
-        for job in jobs {
-            background.run(job, Arc::clone(&world));
-        }
-        let snapshot = Snapshot::new(plan, world, sink);
+        let background = Arc::new(Background::start().map_err(StartError::Background)?);
+        let logs = Logs::new(self.sink);
+        let state_dir = self.blueprint.state_dir.clone();
+        let (snapshot, front, plan) = Plans::first(self.blueprint, &logs, &background)?;
         let handlers = tokio::runtime::Handle::try_current().ok();
         let bound = bind(front, &snapshot, handlers.as_ref()).map_err(StartError::Bind)?;
         let addresses = bound.addresses().to_vec();
         let front = bound.serve().map_err(StartError::Bind)?;
-        Ok(Running { addresses, front, log, _background: background })
+        let reloader = plan.serving(front.reload_handle(), logs, &background, &addresses);
+        let control = match state_dir {
+            None => None,
+            Some(folder) => {
+                Some(Control::bind(&folder, reloader.clone(), &background).map_err(StartError::Control)?)
+            }
+        };
+        Ok(Running { addresses, front, reloader, _control: control, _background: background })
     }
-}
-
-type Log = (Arc<dyn RecordSink>, Option<Arc<AccessLog>>);
-
-fn opened(log: std::io::Result<AccessLog>) -> Result<Log, StartError> {
-    let log = Arc::new(log.map_err(StartError::AccessLog)?);
-    Ok((Arc::clone(&log) as Arc<dyn RecordSink>, Some(log)))
 }
 
 /// A gateway that serves.
 pub struct Running {
     addresses: Vec<SocketAddr>,
     front: portcullis_proxy::Running,
+    reloader: Reloader,
+    _control: Option<Control>,
     /// Ends with the gateway.
-    _background: Background,
-    log: Option<Arc<AccessLog>>,
+    _background: Arc<Background>,
 }
 
 impl Running {
     /// Where it listens, in the order of its listeners, with the ports that were found for port 0.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// What gives it another configuration while it serves.
+    pub fn reloader(&self) -> &Reloader {
+        &self.reloader
     }
 
     /// Begins a graceful end: no new connection is taken, running requests are finished. Does nothing the second time.
@@ -146,9 +126,16 @@ impl Running {
     /// Waits until the last request is finished and its record is written, unless the output of the log takes nothing.
     pub async fn finished(self) {
         self.front.finished().await;
-        if let Some(log) = self.log {
-            log.flush();
-        }
+        self.reloader.flush();
+    }
+
+    /// Listens for the operator's wishes to have the configuration read again (SIGHUP); without it, that signal ends the
+    /// process.
+    ///
+    /// # Errors
+    /// The operating system does not let this process listen for signals.
+    pub fn reload_requests(&self) -> Result<ReloadRequests, StartError> {
+        ReloadRequests::listen().map_err(StartError::Signals)
     }
 
     /// Waits until the process is told to stop (SIGTERM, SIGINT). Does not begin the end.

@@ -35,9 +35,12 @@
 //! | [`password`] | hashes of passwords and keys, for a configuration  |
 //! | [`reference`] | what can be written, as a page for its users    |
 //! | [`gateway`]  | from a blueprint to the last request             |
+//! | [`reload`]   | another configuration for a gateway that serves  |
+//! | [`control`]  | what its owner can ask it while it serves        |
 
 pub mod builder;
 pub mod compile;
+pub mod control;
 pub mod document;
 mod endpoint;
 pub mod gateway;
@@ -47,6 +50,7 @@ pub mod login;
 pub mod openapi;
 pub mod password;
 pub mod reference;
+pub mod reload;
 pub mod security;
 pub mod tokens;
 
@@ -62,6 +66,8 @@ pub use portcullis_core::head::foreign;
 pub use portcullis_core::{Code, Mode, Record, RecordSink};
 pub use portcullis_proxy::raise_descriptor_limit;
 pub use portcullis_proxy::{Listener, RequestBody, ResponseBody, ShutdownHandle};
+pub use portcullis_runtime::State;
 pub use portcullis_store::FailurePolicy;
+pub use reload::{ReloadError, Reloader, Status};
 pub use security::{ApiKey, Authentication, Basic, Consumer, RateLimit, Security};
 pub use tokens::{Jwt, OAuth2, Token};

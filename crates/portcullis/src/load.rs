@@ -1,12 +1,15 @@
 //! Reading a configuration, and what there is to say of it.
 
 use crate::compile::{Blueprint, compile};
-use crate::document::{GatewayConfig, ListenerConfig, RouteConfig};
+use crate::document::{AccessLogConfig, GatewayConfig, ListenerConfig, RouteConfig};
 pub use portcullis_config::Context;
 use portcullis_config::{
     Decode, Diagnostics, Node, Renderer, Source, Span, Style, Value, document_schema, files, from_json,
 };
 use portcullis_proxy::Handler;
+use portcullis_runtime::State;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +23,8 @@ pub struct Loaded {
     diagnostics: Diagnostics,
     sources: Vec<Source>,
     included: Vec<PathBuf>,
+    digest: String,
+    files: BTreeSet<PathBuf>,
 }
 
 impl Loaded {
@@ -28,19 +33,33 @@ impl Loaded {
     /// # Errors
     /// The file cannot be read. What is wrong in it is no error here, but a diagnostic.
     pub fn file(path: &Path) -> std::io::Result<Loaded> {
+        Loaded::file_with(path, &State::new())
+    }
+
+    /// The same for a process in which plans before have left something in `state`, such as counts and an issuer's keys.
+    ///
+    /// # Errors
+    /// The file cannot be read. What is wrong in it is no error here, but a diagnostic.
+    pub fn file_with(path: &Path, state: &State) -> std::io::Result<Loaded> {
         let text = std::fs::read_to_string(path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Ok(Loaded::yaml(&path.display().to_string(), text, Context::for_file(folder)))
+        Ok(Loaded::yaml_with(&path.display().to_string(), text, Context::for_file(folder), state))
     }
 
     /// Reads a configuration from a text called `name`.
-    pub fn yaml(name: &str, text: String, mut cx: Context) -> Loaded {
+    pub fn yaml(name: &str, text: String, cx: Context) -> Loaded {
+        Loaded::yaml_with(name, text, cx, &State::new())
+    }
+
+    /// The same for a process in which plans before have left something in `state`.
+    pub fn yaml_with(name: &str, text: String, mut cx: Context, state: &State) -> Loaded {
         let files::Document { node, sources, included } =
             files::read(&Source::new(name, text), &NAMED, &mut cx);
+        let digest = digest(sources.iter().map(Source::text));
         let config = node.as_ref().and_then(|node| GatewayConfig::decode(node, &mut cx));
         // SECURITY: any error refuses the document, also one that left a readable value (tests/config/codes.rs).
         let blueprint = match config.filter(|_| !cx.diagnostics.has_errors()) {
-            Some(config) => compile(&config, Vec::new(), &mut cx),
+            Some(config) => compile(&config, Vec::new(), state, &mut cx),
             None => {
                 if let Some(node) = &node {
                     look_at_parts(node, &mut cx);
@@ -48,18 +67,36 @@ impl Loaded {
                 None
             }
         };
-        Loaded { blueprint, diagnostics: cx.diagnostics, sources, included }
+        let mut files = cx.files();
+        files.extend(included.iter().cloned());
+        // What the gateway writes itself says nothing new.
+        if let Some(AccessLogConfig::File { path: log, .. }) =
+            blueprint.as_ref().map(|blueprint| &blueprint.access_log)
+        {
+            files.remove(log);
+        }
+        if let Some(state_dir) = blueprint.as_ref().and_then(|blueprint| blueprint.state_dir.as_ref()) {
+            files.remove(state_dir);
+        }
+        for listener in blueprint.iter().flat_map(|blueprint| &blueprint.front.listeners) {
+            if let Some(acme) = listener.tls.as_ref().and_then(|tls| tls.acme()) {
+                files.remove(&acme.storage);
+            }
+        }
+        Loaded { blueprint, diagnostics: cx.diagnostics, sources, included, digest, files }
     }
 
     /// Reads a configuration that a program made.
-    pub(crate) fn code(json: serde_json::Value, handlers: Vec<Arc<dyn Handler>>) -> Loaded {
+    pub(crate) fn code(json: serde_json::Value, handlers: Vec<Arc<dyn Handler>>, state: &State) -> Loaded {
         let mut cx = Context::for_code();
+        let digest = digest([json.to_string().as_str()]);
         let config = from_json::<GatewayConfig>(json, &mut cx);
         if config.as_ref().is_some_and(|config| !config.include.is_empty()) {
             cx.error("config.include", Span::NONE, "a configuration made in code includes no files");
         }
-        let blueprint = config.and_then(|config| compile(&config, handlers, &mut cx));
-        Loaded { blueprint, diagnostics: cx.diagnostics, sources: Vec::new(), included: Vec::new() }
+        let blueprint = config.and_then(|config| compile(&config, handlers, state, &mut cx));
+        let (sources, included, files) = (Vec::new(), Vec::new(), cx.files());
+        Loaded { blueprint, diagnostics: cx.diagnostics, sources, included, digest, files }
     }
 
     /// What is to run; `None` if anything is wrong.
@@ -70,6 +107,22 @@ impl Loaded {
     /// The files that the configuration includes, in the order in which they were read.
     pub fn included(&self) -> &[PathBuf] {
         &self.included
+    }
+
+    /// The first 64 bits of the SHA-256 of the configuration and what it includes, as it is written, in hexadecimal
+    /// digits. Other files that it refers to are not part of it.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Where the gateway would answer its owner; see [`crate::control`].
+    pub fn state_dir(&self) -> Option<&Path> {
+        self.blueprint.as_ref()?.state_dir.as_deref()
+    }
+
+    /// Every file that it refers to, as far as it could be read, but for those that the gateway writes.
+    pub fn files(&self) -> &BTreeSet<PathBuf> {
+        &self.files
     }
 
     /// How many errors there are.
@@ -98,8 +151,20 @@ impl Loaded {
     /// Anything is wrong with the configuration.
     pub fn into_blueprint(self) -> Result<Blueprint, ConfigError> {
         let text = self.text(Style::Plain);
-        self.blueprint.ok_or(ConfigError { text })
+        let mut blueprint = self.blueprint.ok_or(ConfigError { text })?;
+        blueprint.digest = self.digest;
+        Ok(blueprint)
     }
+}
+
+fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut digest = Sha256::new();
+    for text in texts {
+        // With its length, so that nothing moves from one file to the next unnoticed.
+        digest.update((text.len() as u64).to_le_bytes());
+        digest.update(text);
+    }
+    digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Says what is wrong with the listeners and routes that can be read in a document that cannot, so that whoever mends it

@@ -108,7 +108,7 @@ impl ApiKeyConfig {
         let set = build.keys.add_set();
         let mut complete = Some(set);
         for key in keys {
-            let consumer = build.unnamed_consumer();
+            let consumer = build.unnamed_consumer(key);
             if check_pepper(key, &build.hasher, cx)
                 .and_then(|()| build.add_key(set, key, consumer, key.at, cx))
                 .is_none()

@@ -6,12 +6,12 @@ use super::token_config::{TokenConfig, url};
 use super::token_schemes::TokenSchemes;
 use crate::build::Build;
 use crate::token::algorithm::Algorithm;
+use crate::token::cache;
 use crate::token::issuer::{Issuer, KeySource};
 use crate::token::keys::KeySet;
 use portcullis_config::{Context, DecodeFields, Definitions, Fields, ObjectSchema, Secret, Spanned, object};
 use portcullis_core::CheckId;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// The least entropy of a shared secret: as many bytes as the shortest hash (RFC 7518, section 3.2).
 const MIN_SECRET_BYTES: usize = 32;
@@ -85,10 +85,7 @@ impl JwtConfig {
         }
         let options = options?;
         let issuer = self.issuer(&options.algorithms, &options, cx)?;
-        let issuer = Arc::new(issuer);
-        if issuer.is_fetched() {
-            build.add_job(Arc::clone(&issuer) as Arc<dyn portcullis_core::Job>);
-        }
+        let issuer = build.issuer(issuer);
         let resource = options.resource.as_ref();
         let metadata_url =
             super::resource_metadata::serve(resource, &issuer, options.binding_required, build);
@@ -148,13 +145,13 @@ impl JwtConfig {
                 .help("make one with `openssl rand -hex 32`");
                 return None;
             }
-            return Some(Issuer::fixed(
-                name,
-                KeySet::of_secret(secret.value.expose().as_bytes(), algorithms),
-            ));
+            let secret = secret.value.expose().as_bytes();
+            let keys = KeySet::of_secret(secret, algorithms);
+            return Some(Issuer::fixed(name, keys, &format!("{algorithms:?} {}", cache::named(secret))));
         }
         if let Some(file) = &self.issuer.jwks_file {
-            return keys_of_file(file, algorithms, cx).map(|keys| Issuer::fixed(name, keys));
+            let (keys, bytes) = keys_of_file(file, algorithms, cx)?;
+            return Some(Issuer::fixed(name, keys, &format!("{algorithms:?} {}", cache::named(&bytes))));
         }
         let source = match &options.jwks {
             Some(url) => KeySource::Url(url.clone()),
@@ -167,28 +164,33 @@ impl JwtConfig {
     }
 }
 
-fn keys_of_file(file: &Spanned<PathBuf>, algorithms: &[Algorithm], cx: &mut Context) -> Option<KeySet> {
+/// The keys that a file holds, and its content.
+fn keys_of_file(
+    file: &Spanned<PathBuf>,
+    algorithms: &[Algorithm],
+    cx: &mut Context,
+) -> Option<(KeySet, Vec<u8>)> {
     let keys = std::fs::read(&file.value)
         .map_err(|error| format!("the file cannot be read: {error}"))
-        .and_then(|bytes| KeySet::parse(&bytes, algorithms));
+        .and_then(|bytes| KeySet::parse(&bytes, algorithms).map(|keys| (keys, bytes)));
     match keys {
         Err(why) => {
             cx.error("config.key_set", file.span, why)
                 .help("the file holds a JSON Web Key Set, as an issuer publishes it: `{ \"keys\": [...] }`");
             None
         }
-        Ok(keys) if keys.is_empty() => {
+        Ok((keys, _)) if keys.is_empty() => {
             let why = keys.skipped.first().map_or_else(String::new, |why| format!(": {why}"));
             cx.error("config.key_set", file.span, format!("no key in it can be used{why}"))
                 .help("the file holds public keys for signatures");
             None
         }
-        Ok(keys) => {
+        Ok((keys, bytes)) => {
             for why in &keys.skipped {
                 cx.warning("config.key_skipped", file.span, format!("left out {why}"))
                     .help("remove it from the file if nobody needs it");
             }
-            Some(keys)
+            Some((keys, bytes))
         }
     }
 }

@@ -53,6 +53,17 @@ impl KeyHasher {
         }
     }
 
+    /// What a key that the configuration gives is called where its uses are counted: the same in each process, and of no
+    /// use to whoever reads it.
+    pub fn name_of(&self, key: &KeyConfig) -> String {
+        let hash = match &key.source {
+            KeySource::Key(secret) => self.at_rest(secret.expose().as_bytes()),
+            KeySource::Hash { hash, .. } => *hash,
+        };
+        let digest = Sha256::new_with_prefix(b"portcullis name of a key\0").chain_update(hash).finalize();
+        digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The hash of a key at rest.
     fn at_rest(&self, key: &[u8]) -> [u8; 32] {
         match &self.pepper {

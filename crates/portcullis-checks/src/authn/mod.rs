@@ -190,7 +190,7 @@ impl AuthenticationConfig {
         if let Some(place) = place {
             let configs: Vec<_> = self.methods.iter().filter_map(|method| method.token()).collect();
             token_config::agree(&configs, self.at, cx)?;
-            methods.insert(place, Arc::new(token_config::bearer(trusts, &configs)));
+            methods.insert(place, Arc::new(token_config::bearer(trusts, &configs, build)));
         }
         let mode = self.mode.into();
         Some(match self.needed {

@@ -14,7 +14,6 @@ use crate::token::issuer::{Issuer, KeySource};
 use crate::token::rules::Profile;
 use portcullis_config::{Context, DecodeFields, Definitions, Fields, ObjectSchema, Secret, Spanned, object};
 use portcullis_core::CheckId;
-use std::sync::Arc;
 use std::time::Duration;
 
 object! {
@@ -142,8 +141,12 @@ impl OAuth2Config {
         let summary = format!("{kinds} of {whose}");
         let server = Issuer::fetched(name, source, introspection, options.algorithms, options.refresh)
             .with_keys_at(options.jwks);
-        let server = Arc::new(server);
-        build.add_job(Arc::clone(&server) as Arc<dyn portcullis_core::Job>);
+        let server = build.issuer(server);
+        // SECURITY: one that asks for another plan's rules would judge by them (a_changed_audience_forgets_tokens).
+        let introspector = introspector.map(|introspector| {
+            let name = format!("{} {} {:?}", introspector.settings(), server.settings(), options.rules);
+            build.kept.keep(&name, || introspector)
+        });
         let resource = options.resource.as_ref();
         let metadata_url =
             super::resource_metadata::serve(resource, &server, options.binding_required, build);

@@ -4,6 +4,7 @@ use super::bearer::{Bearer, Trust};
 use crate::build::Build;
 use crate::reason::Reason;
 use crate::token::algorithm::{Algorithm, Family};
+use crate::token::cache::TokenCache;
 use crate::token::dpop::Nonces;
 use crate::token::issuer::Refresh;
 use crate::token::keys;
@@ -316,7 +317,8 @@ impl DpopConfig {
     fn nonces(&self, build: &Build, cx: &mut Context) -> Option<Option<Nonces>> {
         match &self.nonce_secret {
             None if !self.nonce => Some(None),
-            None => Some(Some(Nonces::new(&build.random::<MIN_NONCE_SECRET_BYTES>(self.at, cx)?))),
+            // Of this process, so that a nonce that was given out before a reload is good after it.
+            None => Some(Some(Nonces::new(&build.hasher.of_parts(&[b"dpop nonces"]).0))),
             Some(secret) if !self.nonce => {
                 cx.error(
                     "config.nonce_secret",
@@ -357,9 +359,12 @@ pub fn agree(configs: &[&TokenConfig], at: Span, cx: &mut Context) -> Option<()>
 }
 
 /// The one check of all methods of a route that take a token.
-pub fn bearer(trusts: Vec<Trust>, configs: &[&TokenConfig]) -> Bearer {
+pub fn bearer(trusts: Vec<Trust>, configs: &[&TokenConfig], build: &Build) -> Bearer {
     let entries = configs.iter().map(|config| config.cached_tokens).max().unwrap_or(0);
     let size = configs.iter().map(|config| config.max_token_size.0).max().unwrap_or(MAX_TOKEN_BYTES);
     let entries = NonZeroU32::new(entries).map_or(0, NonZeroU32::get) as usize;
-    Bearer::new(trusts, entries, usize::try_from(size).unwrap_or(usize::MAX))
+    // SECURITY: what was verified under other rules is not remembered under these (a_changed_audience_forgets_tokens).
+    let name: Vec<_> = trusts.iter().map(Trust::settings).collect();
+    let cache = build.kept.keep(&format!("{entries} {name:?}"), || TokenCache::new(entries));
+    Bearer::new(trusts, cache, usize::try_from(size).unwrap_or(usize::MAX))
 }

@@ -185,7 +185,12 @@ impl RateLimitConfig {
         }
         let (period, burst, name) = (period?.duration(), burst?, name?);
         let max = self.max_requests.get();
-        let limit = Limit { id: build.new_limit(), max, period, burst: burst.get() };
+        let by = match &self.by {
+            By::Word(word) => word.as_str(),
+            By::Header(field) => field.as_str(),
+        };
+        let limit =
+            build.new_limit(&format!("{name} by {by}"), |id| Limit { id, max, period, burst: burst.get() });
         Some(RateLimit {
             policy: format!("\"{name}\";q={max};w={}", period.as_secs()),
             name: name.to_owned(),

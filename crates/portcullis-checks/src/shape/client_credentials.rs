@@ -7,7 +7,7 @@ use crate::authn::token_config::url;
 use crate::build::Build;
 use crate::section::{Part, Section};
 use crate::token::introspection::{basic, form};
-use crate::token::{json, race};
+use crate::token::{cache, json, race};
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use event_listener::Event;
@@ -73,7 +73,8 @@ impl ClientCredentialsConfig {
         if let Some(resource) = &self.resource {
             body.push_str(&format!("&resource={}", form(&resource.value)));
         }
-        let source = Arc::new(TokenSource {
+        let name = format!("{url} {} {body}", cache::named(authorization.as_bytes()));
+        let source = build.kept.keep(&name, || TokenSource {
             url,
             authorization,
             body: Bytes::from(body),

@@ -82,11 +82,11 @@ impl IdentityTokenConfig {
                 .help(format!("write a path such as `{DEFAULT_PATH}`"));
             complete = false;
         }
-        let pair = self.pair(cx);
+        let pair = self.pair(build, cx);
         if !complete {
             return None;
         }
-        let signer = Arc::new(Signer::new(pair?));
+        let signer = pair?;
         let keys = build.key_sets.entry(path.value.clone()).or_default();
         keys.add(signer.jwk.clone());
         let served = Served {
@@ -130,11 +130,19 @@ impl IdentityTokenConfig {
         Some(field)
     }
 
-    fn pair(&self, cx: &mut Context) -> Option<EcdsaKeyPair> {
+    /// What signs. A key that the gateway makes is the same in the next plan: upstreams remember it.
+    fn pair(&self, build: &Build, cx: &mut Context) -> Option<Arc<Signer>> {
         let made = match &self.key {
-            None => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).ok(),
+            None => {
+                let name = format!("{:?} {:?}", self.issuer.value, self.audience.value);
+                build.kept.find::<Signer>(&name).or_else(|| {
+                    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).ok()?;
+                    Some(build.kept.insert(&name, Arc::new(Signer::new(pair))))
+                })
+            }
             Some(key) => pem(key.value.expose())
-                .and_then(|der| EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der).ok()),
+                .and_then(|der| EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der).ok())
+                .map(|pair| Arc::new(Signer::new(pair))),
         };
         if made.is_none() {
             let at = self.key.as_ref().map_or(self.at, |key| key.span);

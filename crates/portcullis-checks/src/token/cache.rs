@@ -38,6 +38,12 @@ pub fn digest(token: &str) -> TokenDigest {
     bytes
 }
 
+/// A name for something secret or long, which tells it apart from others and says nothing of it.
+pub fn named(content: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A number that stands for the token, made with a secret of this process.
 // SECURITY: a part of the bare digest could be worked towards (two_processes_keep_different_digests is the same for keys);
 // SipHash under a key that the system gave is a keyed code of 64 bits (a_fingerprint_is_no_part_of_the_digest).

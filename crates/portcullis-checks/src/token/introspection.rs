@@ -66,6 +66,7 @@ pub struct Introspector {
     flights: Flights<TokenDigest, Answer>,
     /// Tokens that are not active, and until when that is believed, on the clock that never goes back.
     inactive: Mutex<Cache<TokenDigest, Duration>>,
+    settings: String,
 }
 
 impl Introspector {
@@ -73,7 +74,22 @@ impl Introspector {
     /// `untyped` accepts answers that do not say what kind of token it is.
     pub fn new(client: String, secret: Secret, lifetime: Duration, untyped: bool) -> Introspector {
         let inactive = Mutex::new(Cache::new(MAX_INACTIVE));
-        Introspector { client, secret, lifetime, untyped, flights: Flights::new(MAX_FLIGHTS), inactive }
+        let settings =
+            format!("{client:?} {} {lifetime:?} {untyped}", super::cache::named(secret.expose().as_bytes()));
+        Introspector {
+            settings,
+            client,
+            secret,
+            lifetime,
+            untyped,
+            flights: Flights::new(MAX_FLIGHTS),
+            inactive,
+        }
+    }
+
+    /// Everything that it was told. Holds no secret.
+    pub fn settings(&self) -> &str {
+        &self.settings
     }
 
     fn remembered<T>(&self, work: impl FnOnce(&mut Cache<TokenDigest, Duration>) -> T) -> T {

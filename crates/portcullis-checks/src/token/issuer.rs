@@ -81,12 +81,13 @@ pub struct Issuer {
     attempted: AtomicU64,
     wanted: Event,
     changed: Event,
+    settings: String,
 }
 
 impl Issuer {
-    /// An issuer whose keys are given.
-    pub fn fixed(name: String, keys: KeySet) -> Issuer {
-        let issuer = Issuer::fetched(
+    /// An issuer whose keys are given. `material` stands for the keys, without giving them away.
+    pub fn fixed(name: String, keys: KeySet, material: &str) -> Issuer {
+        let mut issuer = Issuer::fetched(
             Some(name.clone()),
             KeySource::Fixed,
             None,
@@ -103,6 +104,7 @@ impl Issuer {
             generation: 0,
         };
         issuer.loaded.store(Some(Arc::new(loaded)));
+        issuer.settings.push_str(material);
         issuer
     }
 
@@ -114,7 +116,9 @@ impl Issuer {
         algorithms: Vec<Algorithm>,
         refresh: Refresh,
     ) -> Issuer {
+        let settings = format!("{name:?} {source:?} {introspection:?} {algorithms:?} {refresh:?}");
         Issuer {
+            settings,
             name,
             source,
             introspection,
@@ -131,8 +135,14 @@ impl Issuer {
     /// With its keys at this URL, whatever its metadata says.
     #[must_use]
     pub fn with_keys_at(mut self, url: Option<Uri>) -> Issuer {
+        self.settings.push_str(&format!(" {url:?}"));
         self.keys_at = url;
         self
+    }
+
+    /// Everything that it was told, by which the next plan finds it. Holds no secret.
+    pub fn settings(&self) -> &str {
+        &self.settings
     }
 
     /// Whether its job has anything to do.

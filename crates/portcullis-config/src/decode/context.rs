@@ -3,10 +3,11 @@
 //! Decides how the path of a value is kept and what decoding may see of the process: an environment lookup and a folder,
 //! both given by the caller. Reporting cannot fail.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::env::VarError;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::fields::Fields;
 use super::path::ValuePath;
@@ -37,6 +38,8 @@ pub struct Context {
     unknown: HashSet<Span>,
     /// Takes what would be said of such a value.
     unsaid: Diagnostic,
+    /// Every path that was resolved.
+    files: Mutex<BTreeSet<PathBuf>>,
     environment: Environment,
 }
 
@@ -54,6 +57,7 @@ impl Context {
             substituted: HashSet::new(),
             unknown: HashSet::new(),
             unsaid: Diagnostic::new("config.unreadable", Severity::Error, Span::NONE, ""),
+            files: Mutex::default(),
             environment: Box::new(|name| std::env::var(name)),
         }
     }
@@ -89,7 +93,9 @@ impl Context {
         let offset = if at.is_none() { 0 } else { at.start };
         let after = self.folders.partition_point(|(start, _)| *start <= offset);
         let folder = self.folders.get(after.saturating_sub(1)).map_or(Path::new(""), |(_, folder)| folder);
-        folder.join(path)
+        let path = folder.join(path);
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
+        path
     }
 
     /// Adds a file of the document, whose offsets begin at `base`, after those of all files before it.
@@ -110,6 +116,11 @@ impl Context {
     /// Whether a variable of the environment gave the text at a place, or a part of it.
     pub fn is_substituted(&self, at: Span) -> bool {
         self.substituted.contains(&at)
+    }
+
+    /// Every path that the document has named so far, whether or not there is a file.
+    pub fn files(&self) -> BTreeSet<PathBuf> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The value of an environment variable.

@@ -88,6 +88,13 @@ pub struct TlsSettings {
     pub trust: Option<String>,
 }
 
+impl TlsSettings {
+    /// Whether both say the same, but for a certificate that the process made itself.
+    pub fn says_as(&self, other: &TlsSettings) -> bool {
+        TlsSettings { trust: None, ..self.clone() } == TlsSettings { trust: None, ..other.clone() }
+    }
+}
+
 /// What is spoken on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {

@@ -12,6 +12,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls_platform_verifier::Verifier;
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,6 +30,15 @@ pub struct UpstreamTlsSettings {
     pub insecure_skip_verify: bool,
     /// Whether HTTP/2 is spoken.
     pub http2: bool,
+}
+
+impl UpstreamTlsSettings {
+    /// What stands for the content of its files, in their order; nothing where one cannot be read.
+    pub fn contents(&self) -> Vec<[u8; 32]> {
+        let client = self.client.iter().flat_map(|files| [&files.certificate, &files.key]);
+        let files = self.authorities.iter().chain(client);
+        files.filter_map(|file| Some(Sha256::digest(std::fs::read(file).ok()?).into())).collect()
+    }
 }
 
 /// The TLS to an upstream.

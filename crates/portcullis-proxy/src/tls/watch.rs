@@ -24,6 +24,11 @@ pub struct Watch {
 type State = Option<(i64, i64, u64, u64)>;
 
 impl Watch {
+    /// Whether it looks after this TLS.
+    pub fn is_of(&self, tls: &Arc<Tls>) -> bool {
+        Arc::ptr_eq(&self.tls, tls)
+    }
+
     /// Looks after the files of this TLS.
     pub fn new(tls: Arc<Tls>) -> Watch {
         let settings = tls.settings();

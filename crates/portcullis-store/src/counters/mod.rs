@@ -4,16 +4,47 @@
 //! `burst` lets at most `burst` requests through at once and one more for each `period / max` that passes. One number a
 //! key, the theoretical arrival time, holds the whole state, so counting is exact whatever the number of cores.
 
+//!
+//! Counters outlive plans. A plan says once what its limits, consumers and routes are called, and gets a handle in which all
+//! names are resolved: a request is counted by number, and the next plan finds the same counters by the same names.
+
 mod memory;
+mod names;
+mod slots;
 mod table;
 
 pub use memory::MemoryCounters;
 
 use portcullis_core::{Clock, Count, CountKey, Fault, Limit, Step};
+use std::sync::Arc;
 use std::time::Duration;
 
-/// A store of counters.
+/// What the numbers of a plan stand for. Names are stable: the same thing is called the same in the next plan, and in
+/// another gateway with the same configuration.
+#[derive(Clone, Debug, Default)]
+pub struct CountNames {
+    /// The limits, by [`LimitId`](portcullis_core::LimitId): the name, and what is allowed.
+    pub limits: Vec<(Arc<str>, Limit)>,
+    /// The consumers, by [`ConsumerId`](portcullis_core::ConsumerId).
+    pub consumers: Vec<Arc<str>>,
+    /// The routes, by the number in [`CountKey::Route`].
+    pub routes: Vec<Arc<str>>,
+}
+
+/// Where counters are kept while plans come and go.
+pub trait CounterStore: Send + Sync {
+    /// The counters of a plan. What was counted under the same names is found again.
+    fn of_plan(&self, names: CountNames, clock: &dyn Clock) -> Box<dyn Counters>;
+}
+
+/// The counters of a plan.
 pub trait Counters: Send + Sync {
+    /// Requests are judged by this plan from now on. A limit that allows something else than it did keeps as many requests
+    /// as count at this moment, at most what it allows now.
+    fn begin(&self, clock: &dyn Clock) {
+        let _ = clock;
+    }
+
     /// Counts one request of `key` against `limit`.
     ///
     /// `clock` is asked only after the counter was read: a thread that is stopped between the two would otherwise count at
@@ -27,7 +58,7 @@ pub trait Counters: Send + Sync {
 }
 
 /// A limit in nanoseconds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rate {
     /// What one request costs. Rounded up, so that rounding never allows one too many.
     cost: u64,
@@ -40,6 +71,14 @@ impl Rate {
         let period = u64::try_from(limit.period.as_nanos()).unwrap_or(u64::MAX);
         let cost = period.div_ceil(u64::from(limit.max.max(1))).max(1);
         Rate { cost, allowance: cost.saturating_mul(u64::from(limit.burst.max(1))) }
+    }
+
+    /// The arrival time under this rate of a key that had `arrival` under the rate `from`: as many requests count, at most
+    /// what may be owed.
+    fn arrival_of(self, from: Rate, now: u64, arrival: u64) -> u64 {
+        let owed =
+            u128::from(arrival.saturating_sub(now)) * u128::from(self.cost) / u128::from(from.cost.max(1));
+        now.saturating_add(u64::try_from(owed).unwrap_or(u64::MAX).min(self.allowance))
     }
 
     /// The next arrival time if a request at `now` is within the limit, and the count to report either way.

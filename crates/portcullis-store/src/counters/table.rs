@@ -9,8 +9,11 @@ const WAYS: usize = 8;
 
 #[derive(Clone, Copy, Default)]
 struct Entry {
-    /// The key's whole hash; two keys that share it are counted together, which never allows more.
-    hash: u64,
+    /// Whose key it is: the number of the limit.
+    limit: u32,
+    /// Half of the key's hash, of which the other half found the set; two keys that share both are counted together, which
+    /// never allows more.
+    hash: u32,
     /// Its theoretical arrival time; nothing is owed from then on, and the entry is free.
     arrival: u64,
 }
@@ -30,20 +33,33 @@ impl Table {
     /// Works on the arrival time of a key, a fresh one where the key has none. `None` where there is no room.
     pub(super) fn entry<T>(
         &self,
+        limit: u32,
         hash: u64,
         now: impl Fn() -> u64,
         work: impl FnOnce(u64, &mut u64) -> T,
     ) -> Option<T> {
         let place = usize::try_from(hash).unwrap_or_default() & (self.sets.len() - 1);
+        let hash = u32::try_from(hash >> 32).unwrap_or_default();
         // A poisoned lock means that a thread died between two plain writes; either value is a valid state.
         let mut set = self.sets.get(place)?.lock().unwrap_or_else(PoisonError::into_inner);
         let now = now();
-        let there = set.iter().position(|entry| entry.hash == hash && entry.arrival > now);
+        let there =
+            set.iter().position(|entry| entry.hash == hash && entry.limit == limit && entry.arrival > now);
         let place = there.or_else(|| set.iter().position(|entry| entry.arrival <= now))?;
         let entry = set.get_mut(place)?;
         if there.is_none() {
-            *entry = Entry { hash, arrival: 0 };
+            *entry = Entry { limit, hash, arrival: 0 };
         }
         Some(work(now, &mut entry.arrival))
+    }
+
+    /// Works on the arrival time of each key of a limit on which something is owed.
+    pub(super) fn each(&self, limit: u32, now: u64, mut work: impl FnMut(&mut u64)) {
+        for set in &self.sets {
+            let mut set = set.lock().unwrap_or_else(PoisonError::into_inner);
+            set.iter_mut()
+                .filter(|entry| entry.limit == limit && entry.arrival > now)
+                .for_each(|entry| work(&mut entry.arrival));
+        }
     }
 }

@@ -40,6 +40,8 @@ impl Bases {
         let gateway = Base { config: own.cloned(), compiled, ..Base::default() };
         let mut profiles = BTreeMap::new();
         for (name, profile) in &config.security_profiles {
+            // A profile's limits are found again by its name, whatever other profiles there are.
+            build.scope = Arc::from(format!("profile {name}"));
             let compiled = cx.at("security_profiles", |cx| cx.at(name, |cx| profile.compile(build, cx)));
             super::lint::roles(Some(profile), own, build, cx);
             let base = Base {
@@ -49,6 +51,7 @@ impl Bases {
             };
             profiles.insert(name.clone(), base);
         }
+        build.scope = Arc::from("gateway");
         Bases { gateway, profiles }
     }
 

@@ -4,6 +4,7 @@ use crate::document::{UpstreamConfig, UpstreamTarget};
 use portcullis_config::Context;
 use portcullis_core::TargetId;
 use portcullis_proxy::{Handler, Target, Upstream};
+use portcullis_store::Kept;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ impl Targets {
         Targets { all: Vec::new(), names: Vec::new(), handlers, servers: HashMap::new() }
     }
 
-    pub(super) fn add(&mut self, config: &UpstreamConfig, cx: &mut Context) -> Option<TargetId> {
+    pub(super) fn add(&mut self, config: &UpstreamConfig, kept: &Kept, cx: &mut Context) -> Option<TargetId> {
         let at = config.at;
         match &config.target {
             UpstreamTarget::Server(server) => {
@@ -31,7 +32,7 @@ impl Targets {
                     return Some(*id);
                 }
                 let mut server = Upstream::clone(server);
-                server.tls = config.compile_tls(cx)?;
+                server.tls = config.compile_tls(kept, cx)?;
                 let scheme = if server.tls.is_some() { "https" } else { "http" };
                 let name = format!("{scheme}://{}{}", server.authority, server.base_path);
                 let id = self.push(Target::Upstream(server), name);

@@ -46,7 +46,7 @@ object! {
 }
 
 /// Where the access log goes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessLogConfig {
     /// To standard output.
     Stdout {

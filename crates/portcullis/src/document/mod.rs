@@ -26,6 +26,7 @@ pub use outbound::OutboundConfig;
 pub use portcullis_checks::Reason;
 pub use request_headers::{KeptHeader, KeptHeaderConfig, MethodOverrideConfig, RequestHeadersConfig};
 pub use route::{MethodConfig, RouteConfig, RouteSecurityConfig};
+use std::path::PathBuf;
 pub use tls::{
     CertificateConfig, ClientCertificateNeed, ClientCertificatesConfig, TlsConfig, TlsVersion, name_hosts,
     warn_of_uncovered_hosts,
@@ -77,6 +78,9 @@ object! {
         pub outbound: Option<OutboundConfig>,
         /// How many threads serve requests, at most 1024. Default: one per core.
         pub workers: Option<Spanned<NonZeroU32>>,
+        /// A folder for what the gateway keeps there, made if it is missing. A Unix socket in it answers `portcullis status`,
+        /// to the user as whom the gateway runs and to root alone. Default: none.
+        pub state_dir: Option<PathBuf>,
         /// How long running requests may take after the gateway was told to stop. Default: 30s.
         pub drain: Duration = Duration::from_secs(30),
     }

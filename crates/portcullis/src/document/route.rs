@@ -101,6 +101,14 @@ impl RouteConfig {
         self.security.as_ref().map(|security| &security.sections)
     }
 
+    /// What it is called for as long as it matches the same requests.
+    pub(crate) fn stable_name(&self) -> String {
+        let hosts: Vec<_> = self.hosts.iter().map(|host| host.value.as_str()).collect();
+        let methods: Vec<_> =
+            self.methods.iter().flat_map(|methods| &methods.value).map(|method| method.as_str()).collect();
+        format!("{} {} {}", hosts.join(","), methods.join(","), self.path.value)
+    }
+
     /// The path as the router reads it: without the backslashes of `\*`.
     pub fn checked_path(&self, cx: &mut Context) -> Option<String> {
         let path = &self.path.value;

@@ -5,6 +5,7 @@ use http::Uri;
 use portcullis_config::{ByteSize, Context, Decode, Definitions, Node, Origin, Span, Spanned, Value, object};
 use portcullis_proxy::Upstream;
 use portcullis_proxy::tls::{UpstreamTls, UpstreamTlsSettings};
+use portcullis_store::Kept;
 use serde_json::json;
 use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
@@ -96,13 +97,17 @@ pub const HANDLER_SCHEME: &str = "handler:";
 
 impl UpstreamConfig {
     /// The TLS to the server. `Some(None)` where it is spoken to in the clear.
-    pub fn compile_tls(&self, cx: &mut Context) -> Option<Option<UpstreamTls>> {
+    pub fn compile_tls(&self, kept: &Kept, cx: &mut Context) -> Option<Option<UpstreamTls>> {
         let (Some(settings), UpstreamTarget::Server(server)) = (&self.tls, &self.target) else {
             return Some(None);
         };
         let host = server.authority.rsplit_once(':').map_or("", |(host, _)| host);
         match UpstreamTls::new(settings, host) {
-            Ok(tls) => Some(Some(tls)),
+            Ok(tls) => {
+                // Connections are kept as long as whom they believe, and what they show, is the same to the byte.
+                let name = format!("{settings:?} {host:?} {:?}", settings.contents());
+                Some(Some(UpstreamTls::clone(&kept.keep(&name, || tls))))
+            }
             Err(problem) => {
                 cx.error("config.upstream_tls", self.at, problem.to_string())
                     .help("look at `ca`, `client_certificate` and `server_name`, and whether this system has certificates of authorities");

@@ -389,6 +389,7 @@ outbound:
   allow: [10.0.0.0/8]
   ca: ca.pem
 workers: 2
+state_dir: state
 drain: 5s
 ";
 

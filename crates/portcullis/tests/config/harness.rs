@@ -7,7 +7,7 @@ use http::Request;
 use http_body_util::Full;
 use portcullis::compile::Blueprint;
 use portcullis::document::AccessLogConfig;
-use portcullis::{Loaded, Style};
+use portcullis::{Loaded, State, Style};
 use portcullis_config::Context;
 use portcullis_core::permit::Shaped;
 use portcullis_core::{
@@ -41,20 +41,25 @@ pub(crate) const ENVIRONMENT: [(&str, &str); 7] = [
 
 /// Reads a document as `gateway.yaml`; its files are relative to a folder that has `key.txt` in it.
 pub(crate) fn load(text: &str) -> Loaded {
+    load_with(text, &State::new())
+}
+
+fn load_with(text: &str, state: &State) -> Loaded {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/files");
     let cx = Context::for_file(folder).with_environment(|name| {
         let found = ENVIRONMENT.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| (*value).to_owned()).ok_or(VarError::NotPresent)
     });
-    Loaded::yaml("gateway.yaml", certificates::placed(text), cx)
+    Loaded::yaml_with("gateway.yaml", certificates::placed(text), cx, state)
 }
 
 /// What is to run; fails with every diagnostic if there is an error.
 pub(crate) fn gate(text: &str) -> Gate {
-    let loaded = load(text);
+    let clock = TestClock::default();
+    let loaded = load_with(text, &State::with_clock(clock.clone()));
     let printed = loaded.text(Style::Plain);
     match loaded.into_blueprint() {
-        Ok(blueprint) => Gate::new(blueprint),
+        Ok(blueprint) => Gate::new(blueprint, clock),
         Err(_) => panic!("{printed}\n{text}"),
     }
 }
@@ -64,6 +69,7 @@ pub(crate) struct Gate {
     pub(crate) plan: Arc<Plan>,
     pub(crate) front: FrontConfig,
     pub(crate) access_log: AccessLogConfig,
+    pub(crate) state_dir: Option<std::path::PathBuf>,
     /// A line for each route and control, as a listing shows them.
     pub(crate) listing: Vec<String>,
     pub(crate) clock: TestClock,
@@ -79,7 +85,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    fn new(blueprint: Blueprint) -> Gate {
+    fn new(blueprint: Blueprint, clock: TestClock) -> Gate {
         let mut listing = Vec::new();
         for route in blueprint.listing() {
             listing.push(format!("{} -> {}", route.route.path, route.target));
@@ -89,9 +95,8 @@ impl Gate {
                     .map(|control| format!("{} {} {}", control.id, control.mode.as_str(), control.summary)),
             );
         }
-        let clock = TestClock::default();
-        let Blueprint { plan, front, world, access_log, jobs, outbound, .. } = blueprint;
-        let network = Arc::new(Network::new(world.with_clock(clock.clone()), clock.clone()));
+        let Blueprint { plan, front, world, access_log, jobs, outbound, state_dir, .. } = blueprint;
+        let network = Arc::new(Network::new(world, clock.clone()));
         let effects: Arc<dyn Effects> = Arc::<Network>::clone(&network);
         let jobs = jobs.into_iter().map(|job| {
             let effects = Arc::clone(&effects);
@@ -102,6 +107,7 @@ impl Gate {
             plan,
             front,
             access_log,
+            state_dir,
             listing,
             effects,
             clock,

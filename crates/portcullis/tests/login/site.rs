@@ -1,7 +1,7 @@
 //! A gateway with a public address, a provider that knows it, and a backend behind it.
 
 use crate::support::{Backend, OidcProvider, PATIENCE, Records, Reply, Seen};
-use portcullis::{Gateway, Loaded, RecordSink, Running};
+use portcullis::{Gateway, Loaded, RecordSink, Running, State};
 use portcullis_config::Context;
 use portcullis_core::{Clock, Now};
 use portcullis_runtime::SystemClock;
@@ -131,10 +131,10 @@ impl Site {
                 { "path": "/goodbye", "public": "a page for those who left", "upstream": upstream },
             ],
         });
-        let loaded = Loaded::yaml("site.yaml", document.to_string(), Context::for_file("."));
-        let mut blueprint = loaded.into_blueprint().unwrap_or_else(|error| panic!("{error}"));
         let clock = Ahead(Arc::new((SystemClock::start(), AtomicU64::new(0))));
-        blueprint.world = blueprint.world.with_clock(clock.clone());
+        let state = State::with_clock(clock.clone());
+        let loaded = Loaded::yaml_with("site.yaml", document.to_string(), Context::for_file("."), &state);
+        let blueprint = loaded.into_blueprint().unwrap_or_else(|error| panic!("{error}"));
         let records = Arc::new(Records::default());
         let sink = Arc::clone(&records) as Arc<dyn RecordSink>;
         let running = Gateway::new(blueprint).with_sink(sink).start().expect("a free port");

@@ -4,6 +4,7 @@
 //! what was smuggled past the gateway shows up as a request of its own.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -66,6 +67,7 @@ type Answering = dyn Fn(&Seen) -> Reply + Send + Sync;
 pub struct Backend {
     pub address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Backend {
@@ -79,14 +81,21 @@ impl Backend {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let backend = Backend { address, seen: Arc::clone(&seen) };
+        let connections = Arc::new(AtomicUsize::new(0));
+        let backend = Backend { address, seen: Arc::clone(&seen), connections: Arc::clone(&connections) };
         let answer: Arc<Answering> = Arc::new(answer);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                connections.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(serve(stream, Arc::clone(&seen), Arc::clone(&answer)));
             }
         });
         backend
+    }
+
+    /// How many connections were made to it so far.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// Everything so far.

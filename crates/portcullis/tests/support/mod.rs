@@ -14,7 +14,7 @@ pub use clock::TestClock;
 pub use oidc_provider::OidcProvider;
 pub use records::Records;
 
-use portcullis::{Gateway, Loaded, RecordSink, Running};
+use portcullis::{Gateway, Loaded, RecordSink, ReloadError, Reloader, Running, State, Status};
 use portcullis_config::Context;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -55,6 +55,10 @@ consumers:
     )
 }
 
+fn read(document: &str, state: &State) -> Loaded {
+    Loaded::yaml_with("test.yaml", document.to_owned(), Context::for_file("."), state)
+}
+
 /// A gateway that serves, and its records.
 pub struct World {
     /// Its first address.
@@ -75,9 +79,8 @@ impl World {
 
     /// Starts the gateway of this document, whose time is the clock's.
     pub fn start_by(document: &str, clock: TestClock) -> World {
-        let loaded = Loaded::yaml("test.yaml", document.to_owned(), Context::for_file("."));
-        let mut blueprint = loaded.into_blueprint().unwrap_or_else(|error| panic!("{error}"));
-        blueprint.world = blueprint.world.with_clock(clock);
+        let loaded = read(document, &State::with_clock(clock));
+        let blueprint = loaded.into_blueprint().unwrap_or_else(|error| panic!("{error}"));
         let tls = blueprint.front.listeners.iter().find_map(|listener| listener.tls.clone());
         let trust = tls.and_then(|tls| tls.settings().trust.clone());
         let records = Arc::new(Records::default());
@@ -85,6 +88,17 @@ impl World {
         let running = Gateway::new(blueprint).with_sink(sink).start().expect("a free port");
         let addresses = running.addresses().to_vec();
         World { address: addresses[0], addresses, records, running, trust }
+    }
+
+    /// Has it go on with this document.
+    pub fn reload(&self, document: &str) -> Result<Status, ReloadError> {
+        let reloader = self.running.reloader();
+        reloader.reload(read(document, reloader.state()))
+    }
+
+    /// What gives it another configuration.
+    pub fn reloader(&self) -> Reloader {
+        self.running.reloader().clone()
     }
 
     /// The certificate that it made itself, in PEM.

@@ -42,7 +42,7 @@ pub struct Trust {
     /// What its tokens must say.
     pub rules: Rules,
     /// Who asks about opaque tokens; `None` accepts none.
-    pub introspector: Option<Introspector>,
+    pub introspector: Option<Arc<Introspector>>,
     /// Whether a token must be bound to a key or a certificate.
     pub binding_required: bool,
     /// For proofs that must have a nonce of the gateway.
@@ -59,17 +59,25 @@ pub struct Trust {
     pub summary: String,
 }
 
+impl Trust {
+    /// Everything that what is remembered of its tokens depends on. Holds no secret.
+    pub fn settings(&self) -> String {
+        let asks = self.introspector.as_ref().map(|introspector| introspector.settings());
+        format!("{} {:?} {asks:?}", self.issuer.settings(), self.rules)
+    }
+}
+
 /// The check.
 pub struct Bearer {
     trusts: Vec<Trust>,
-    cache: TokenCache,
+    cache: Arc<TokenCache>,
     max_token_bytes: usize,
 }
 
 impl Bearer {
     /// The check for these issuers, at least one.
-    pub fn new(trusts: Vec<Trust>, cache_entries: usize, max_token_bytes: usize) -> Bearer {
-        Bearer { trusts, cache: TokenCache::new(cache_entries), max_token_bytes }
+    pub fn new(trusts: Vec<Trust>, cache: Arc<TokenCache>, max_token_bytes: usize) -> Bearer {
+        Bearer { trusts, cache, max_token_bytes }
     }
 }
 

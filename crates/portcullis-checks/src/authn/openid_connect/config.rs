@@ -17,14 +17,14 @@ use crate::build::Build;
 use crate::token::introspection::basic;
 use crate::token::issuer::{Issuer, KeySource, Refresh};
 use crate::token::rules::{Profile, Rules};
-use crate::token::{keys, metadata};
+use crate::token::{cache, keys, metadata};
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use portcullis_config::{Context, OneOrMany, Secret, Span, Spanned, object};
+use portcullis_core::MethodSet;
 use portcullis_core::endpoint::{Endpoint, Served};
 use portcullis_core::head::{host, path};
 use portcullis_core::pool::Pool;
 use portcullis_core::route::pattern;
-use portcullis_core::{Job, MethodSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,9 +149,12 @@ impl OpenIdConnectConfig {
         }
         let name = self.issuer.value.clone();
         let issuer = Issuer::fetched(Some(name), KeySource::Issuer, None, keys::asymmetric(), REFRESH);
-        let issuer = Arc::new(issuer);
-        build.add_job(Arc::clone(&issuer) as Arc<dyn Job>);
+        let issuer = build.issuer(issuer);
         let client_id = self.client_id.value.clone();
+        // SECURITY: whoever logged out stays so, whatever the next configuration says of sessions
+        // (a_logout_outlives_a_reload).
+        let whose = format!("{:?} at {:?}", client_id, self.issuer.value);
+        let exact = cache::named(&fingerprint);
         let login = Arc::new(Login {
             method: build.new_method(),
             issuer,
@@ -174,10 +177,10 @@ impl OpenIdConnectConfig {
             session,
             origin: public.origin,
             paths,
-            refreshes: Refreshes::default(),
-            ended: Ended::default(),
-            opened: OpenedSessions::default(),
-            exchanges: Pool::new(EXCHANGES),
+            refreshes: build.kept.keep(&whose, Refreshes::default),
+            ended: build.kept.hold::<Ended>(&whose),
+            opened: build.kept.keep(&exact, OpenedSessions::default),
+            exchanges: build.kept.keep(&format!("exchanges {whose}"), || Pool::new(EXCHANGES)),
         });
         login.serve(&public.host, build)?;
         build.logins.push(BuiltLogin { fingerprint, login: Arc::clone(&login), at: self.at });

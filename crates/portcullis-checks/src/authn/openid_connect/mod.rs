@@ -78,11 +78,11 @@ pub struct Login {
     /// Scheme, host and port under which browsers know the gateway.
     origin: String,
     paths: Paths,
-    refreshes: Refreshes,
-    ended: Ended,
-    opened: OpenedSessions,
+    refreshes: Arc<Refreshes>,
+    ended: Arc<Ended>,
+    opened: Arc<OpenedSessions>,
     /// The codes that are being exchanged.
-    exchanges: Pool,
+    exchanges: Arc<Pool>,
 }
 
 /// The paths that the gateway itself answers, and the one to which it sends after a logout.

@@ -112,6 +112,11 @@ struct State {
 }
 
 impl Renewal {
+    /// Whether it renews the certificates of this TLS.
+    pub fn is_of(&self, tls: &Arc<Tls>) -> bool {
+        Arc::ptr_eq(&self.tls, tls)
+    }
+
     /// Keeps the certificate of this TLS, if it is one that is ordered.
     pub fn of(tls: &Arc<Tls>) -> Option<Renewal> {
         let settings = Arc::clone(tls.acme()?);

@@ -145,6 +145,10 @@ pub(crate) const ROWS: &[DocumentRow] = &[
         assert!(matches!(to_stdout, AccessLogConfig::Stdout { on_full: OnFullConfig::Drop }));
     }),
     ("workers", || assert_eq!(open(&json!({ "workers": 3 })).front.workers.get(), 3)),
+    ("state_dir", || {
+        let folder = open(&json!({ "state_dir": "state" })).state_dir.unwrap();
+        assert!(folder.ends_with("tests/config/files/state"), "{}", folder.display());
+    }),
     ("drain", || assert_eq!(open(&json!({ "drain": "7s" })).front.drain, SECONDS(7))),
     ("include", || {
         let gate = open(&json!({ "include": ["included/*.yaml"] }));

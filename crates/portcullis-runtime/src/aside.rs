@@ -1,0 +1,30 @@
+//! Work that may take long and is in no hurry: it must not take the processor from requests.
+
+use std::io;
+use std::thread::JoinHandle;
+
+/// How nice such a thread is to others: the scheduler gives it about a tenth of what a worker gets where both want the same
+/// core.
+const NICENESS: i32 = 10;
+
+/// The user as whom this process runs.
+pub fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Runs `work` on a thread of its own, at a low priority where the operating system has one for threads (Linux).
+///
+/// # Errors
+/// The operating system gives no thread.
+pub fn aside<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        // On Linux this is the thread and not the process. Without it, the work is only less polite.
+        if cfg!(target_os = "linux") {
+            let _ = rustix::process::setpriority_process(None, NICENESS);
+        }
+        work()
+    })
+}

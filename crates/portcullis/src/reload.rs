@@ -1,0 +1,411 @@
+//! Another configuration for a gateway that serves.
+//!
+//! A reload is a transaction. Whatever can fail is done before anything changes: the configuration is read and compiled,
+//! tried, its access log opened and its new listeners bound. Then every worker exchanges what it judges by between two
+//! requests. Anything wrong leaves what runs as it is, says why, and is remembered in the [`Status`]. What outlives a
+//! configuration stands in the [`State`]; see there.
+
+mod logs;
+mod status;
+mod watch;
+
+use crate::compile::Blueprint;
+use crate::gateway::StartError;
+use crate::load::{ConfigError, Loaded};
+pub(crate) use logs::Logs;
+use portcullis_core::{Effects, Job, Plan, Snapshot};
+use portcullis_proxy::tls::Tls;
+use portcullis_proxy::{BindError, Changed, FrontConfig, ReloadHandle};
+pub use portcullis_runtime::stop::ReloadRequests;
+use portcullis_runtime::{Background, CurrentWorld, Outbound, RunningJob, State, World, aside};
+pub use status::{Failure, Status};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+use watch::Watch;
+
+/// How often it is looked whether anybody still has an old plan.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Why a gateway goes on with the configuration that it has.
+#[derive(Debug)]
+pub enum ReloadError {
+    /// The file cannot be read.
+    File(std::io::Error),
+    /// The configuration cannot be used.
+    Config(ConfigError),
+    /// The configuration does not pass its tests.
+    Tests(String),
+    /// The access log cannot be opened.
+    AccessLog(std::io::Error),
+    /// A listener cannot be bound, or a worker did not take the configuration.
+    Bind(BindError),
+    /// The operating system gives no thread to compile on, or compiling ended early.
+    Thread(String),
+}
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReloadError::File(error) => write!(f, "the configuration cannot be read: {error}"),
+            ReloadError::Config(error) => error.fmt(f),
+            ReloadError::Tests(report) => write!(f, "the configuration does not pass its tests\n{report}"),
+            ReloadError::AccessLog(error) => write!(f, "the access log cannot be opened: {error}"),
+            ReloadError::Bind(error) => error.fmt(f),
+            ReloadError::Thread(why) => write!(f, "the configuration was not compiled: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for ReloadError {}
+
+/// Decides on a configuration that compiles, before it is taken. `Err` says why it is not.
+pub type Trial = dyn Fn(&Blueprint) -> Result<(), String> + Send + Sync;
+
+/// Gives a gateway that serves another configuration, and knows which one it has.
+#[derive(Clone)]
+pub struct Reloader(Arc<Shared>);
+
+struct Shared {
+    front: ReloadHandle,
+    background: Arc<Background>,
+    logs: Logs,
+    current: Arc<CurrentWorld>,
+    state: State,
+    /// Held during a reload, so that there is one at a time.
+    running: Mutex<Running>,
+    status: Mutex<Status>,
+    retired: Arc<Mutex<Vec<Retired>>>,
+    trial: Mutex<Option<Arc<Trial>>>,
+    /// What the last configuration that was read refers to, and the running one.
+    files: Mutex<BTreeSet<PathBuf>>,
+}
+
+/// What belongs to the plan that is judged by.
+struct Running {
+    plan: Arc<Plan>,
+    world: Arc<World>,
+    jobs: Vec<(Arc<dyn Job>, RunningJob)>,
+    log: logs::Open,
+    _outbound: Arc<Outbound>,
+}
+
+/// An old plan, kept until nobody judges by it: taking it apart takes long, and must not be done by a worker.
+struct Retired {
+    plan: Arc<Plan>,
+    world: Arc<World>,
+    _log: logs::Open,
+}
+
+impl Retired {
+    fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.plan) > 1 || Arc::strong_count(&self.world) > 1
+    }
+}
+
+/// The first plan of a gateway, before it serves.
+pub(crate) struct Plans {
+    state: State,
+    current: Arc<CurrentWorld>,
+    running: Running,
+    digest: String,
+}
+
+/// A blueprint that has a world and a log.
+struct Furnished {
+    snapshot: Snapshot,
+    front: FrontConfig,
+    plan: Arc<Plan>,
+    world: Arc<World>,
+    log: logs::Open,
+    jobs: Vec<Arc<dyn Job>>,
+    protections: Vec<(String, Arc<Tls>)>,
+    outbound: Arc<Outbound>,
+}
+
+fn furnish(
+    blueprint: Blueprint,
+    logs: &Logs,
+    before: Option<&logs::Open>,
+    background: &Background,
+) -> std::io::Result<Furnished> {
+    let Blueprint {
+        plan, front, world, access_log, jobs, outbound, endpoint_world, protections, state, ..
+    } = blueprint;
+    let log = logs.open(access_log, before)?;
+    // The same way out keeps its turns and the system's authorities, which take long to read.
+    let name = format!("{outbound:?}");
+    let outbound = state.kept().keep(&name, || Outbound::new(outbound, background.handle().clone()));
+    let notices = Arc::clone(&log.sink);
+    let world = world
+        .with_outbound(Outbound::clone(&outbound))
+        .with_notices(Arc::new(move |about, detail| notices.notice(about, detail)));
+    let world = Arc::new(world);
+    let effects: Arc<dyn Effects> = Arc::clone(&world) as Arc<dyn Effects>;
+    let _ = endpoint_world.set(Arc::clone(&effects));
+    let snapshot = Snapshot::new(Arc::clone(&plan), effects, Arc::clone(&log.sink));
+    Ok(Furnished { snapshot, front, plan, world, log, jobs, protections, outbound })
+}
+
+impl Plans {
+    pub(crate) fn first(
+        blueprint: Blueprint,
+        logs: &Logs,
+        background: &Background,
+    ) -> Result<(Snapshot, FrontConfig, Plans), StartError> {
+        let (state, digest) = (blueprint.state.clone(), blueprint.digest.clone());
+        let furnished = furnish(blueprint, logs, None, background).map_err(StartError::AccessLog)?;
+        let Furnished { snapshot, front, plan, world, log, jobs, protections, outbound } = furnished;
+        let current = Arc::new(CurrentWorld::default());
+        world.begin();
+        current.set(Arc::clone(&world));
+        protections.into_iter().for_each(|(name, tls)| drop(state.kept().insert(&name, tls)));
+        let jobs = start(jobs, Vec::new(), background, &current);
+        Ok((
+            snapshot,
+            front,
+            Plans {
+                state,
+                current,
+                running: Running { plan, world, jobs, log, _outbound: outbound },
+                digest,
+            },
+        ))
+    }
+
+    pub(crate) fn serving(
+        self,
+        front: ReloadHandle,
+        logs: Logs,
+        background: &Arc<Background>,
+        addresses: &[SocketAddr],
+    ) -> Reloader {
+        let Plans { state, current, running, digest } = self;
+        let retired: Arc<Mutex<Vec<Retired>>> = Arc::default();
+        let swept = Arc::clone(&retired);
+        background.handle().spawn(async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                let gone: Vec<_> = lock(&swept).extract_if(.., |old| !old.is_in_use()).collect();
+                drop(gone);
+            }
+        });
+        Reloader(Arc::new(Shared {
+            front,
+            background: Arc::clone(background),
+            logs,
+            current,
+            state,
+            running: Mutex::new(running),
+            status: Mutex::new(Status::first(digest, addresses.to_vec())),
+            retired,
+            trial: Mutex::new(None),
+            files: Mutex::default(),
+        }))
+    }
+}
+
+/// Starts the jobs that are new, and ends those that no plan has any more. One that is in both goes on.
+fn start(
+    jobs: Vec<Arc<dyn Job>>,
+    mut before: Vec<(Arc<dyn Job>, RunningJob)>,
+    background: &Background,
+    current: &Arc<CurrentWorld>,
+) -> Vec<(Arc<dyn Job>, RunningJob)> {
+    let mut running = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let there =
+            before.iter().position(|(other, _)| std::ptr::addr_eq(Arc::as_ptr(other), Arc::as_ptr(&job)));
+        running.push(match there {
+            Some(there) => before.swap_remove(there),
+            None => {
+                let handle = background.run(Arc::clone(&job), Arc::clone(current) as Arc<dyn Effects>);
+                (job, handle)
+            }
+        });
+    }
+    running
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A poisoned lock means that a thread died between two plain writes; either value is a valid state.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Reloader {
+    /// What configurations are compiled against, so that they find what the running one has.
+    pub fn state(&self) -> &State {
+        &self.0.state
+    }
+
+    /// Which configuration runs, since when, and what became of the last attempt to change it.
+    pub fn status(&self) -> Status {
+        lock(&self.0.status).clone()
+    }
+
+    /// Has every configuration tried before it is taken.
+    pub fn try_with(&self, trial: Arc<Trial>) {
+        *lock(&self.0.trial) = Some(trial);
+    }
+
+    /// Reads a configuration file and goes on with it. Compiles on a thread of low priority.
+    ///
+    /// # Errors
+    /// Anything is wrong; then nothing has changed.
+    pub async fn reload_file(&self, path: &Path) -> Result<Status, ReloadError> {
+        let (reloader, path) = (self.clone(), path.to_owned());
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let thread = aside("portcullis-reload", move || {
+            let _gone = answer.send(reloader.reload_file_here(&path));
+        });
+        if let Err(error) = thread {
+            return Err(self.failed(ReloadError::Thread(error.to_string())));
+        }
+        match answered.await {
+            Ok(result) => result,
+            Err(_) => Err(self.failed(ReloadError::Thread("it ended early".to_owned()))),
+        }
+    }
+
+    /// The same on this thread.
+    ///
+    /// # Errors
+    /// Anything is wrong; then nothing has changed.
+    pub fn reload_file_here(&self, path: &Path) -> Result<Status, ReloadError> {
+        match Loaded::file_with(path, &self.0.state) {
+            Ok(loaded) => {
+                lock(&self.0.files).extend(loaded.files().iter().cloned());
+                self.reload(loaded)
+            }
+            Err(error) => Err(self.failed(ReloadError::File(error))),
+        }
+    }
+
+    /// Goes on with a configuration that was read with [`Reloader::state`]. Waits until every worker has it.
+    ///
+    /// # Errors
+    /// Anything is wrong; then nothing has changed.
+    pub fn reload(&self, loaded: Loaded) -> Result<Status, ReloadError> {
+        let digest = loaded.digest().to_owned();
+        let taken = match loaded.into_blueprint() {
+            Ok(blueprint) => self.take(blueprint),
+            Err(error) => Err(ReloadError::Config(error)),
+        };
+        match taken {
+            Ok(changed) => Ok(self.succeeded(digest, &changed)),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Goes on with a configuration file whenever it or a file that it refers to has changed, and tells `each` what came of
+    /// it. `files` are those of the running configuration, which was read not before `begun`. Never ends.
+    pub async fn watch(
+        &self,
+        path: &Path,
+        files: BTreeSet<PathBuf>,
+        mut begun: SystemTime,
+        mut each: impl FnMut(Result<&Status, &ReloadError>),
+    ) {
+        let mut files = files;
+        loop {
+            files.insert(path.to_owned());
+            let mut watch = Watch::new(std::mem::take(&mut files), begun);
+            while !watch.look() {
+                tokio::time::sleep(watch::INTERVAL).await;
+            }
+            begun = SystemTime::now();
+            lock(&self.0.files).clear();
+            let reloaded = self.reload_file(path).await;
+            each(reloaded.as_ref());
+            files = lock(&self.0.files).clone();
+            if reloaded.is_err() {
+                // What was wrong may stand in a file that is not read before another one is good.
+                files.extend(watch.into_files());
+            }
+        }
+    }
+
+    fn take(&self, blueprint: Blueprint) -> Result<Changed, ReloadError> {
+        let shared = self.0.as_ref();
+        let trial = lock(&shared.trial).clone();
+        if let Some(trial) = trial {
+            trial(&blueprint).map_err(ReloadError::Tests)?;
+        }
+        let mut running = lock(&shared.running);
+        let furnished = furnish(blueprint, &shared.logs, Some(&running.log), &shared.background);
+        let Furnished { snapshot, front, plan, world, log, jobs, protections, outbound } =
+            furnished.map_err(ReloadError::AccessLog)?;
+        let prepared = shared.front.prepare(front, snapshot).map_err(ReloadError::Bind)?;
+
+        // From here on nothing is expected to fail.
+        for (name, tls) in protections {
+            let goes_on =
+                shared.state.kept().find::<Tls>(&name).is_some_and(|there| Arc::ptr_eq(&there, &tls));
+            let faults = if goes_on { tls.reload().err().unwrap_or_default() } else { Vec::new() };
+            for fault in faults {
+                // It was read a moment ago, by the compilation; the job that looks after it tries again.
+                world.notice(&format!("certificates of {name}"), &fault.to_string());
+            }
+            shared.state.kept().insert(&name, tls);
+        }
+        world.begin();
+        shared.current.set(Arc::clone(&world));
+        let changed = prepared.commit().map_err(ReloadError::Bind);
+        let before = std::mem::take(&mut running.jobs);
+        let jobs = start(jobs, before, &shared.background, &shared.current);
+        let Running { plan, world, log, .. } =
+            std::mem::replace(&mut *running, Running { plan, world, jobs, log, _outbound: outbound });
+        lock(&shared.retired).push(Retired { plan, world, _log: log });
+        changed
+    }
+
+    fn succeeded(&self, digest: String, changed: &Changed) -> Status {
+        let status = {
+            let mut status = lock(&self.0.status);
+            *status = status.next(digest, changed.addresses.clone());
+            status.clone()
+        };
+        let list = |what: &str, addresses: &[SocketAddr]| match addresses {
+            [] => String::new(),
+            some => {
+                let some: Vec<_> = some.iter().map(ToString::to_string).collect();
+                format!(", {what} {}", some.join(" and "))
+            }
+        };
+        let (added, removed) =
+            (list("now listening on", &changed.added), list("no longer on", &changed.removed));
+        self.notice(&format!(
+            "generation {} is running (digest {}){added}{removed}",
+            status.generation, status.digest
+        ));
+        status
+    }
+
+    fn failed(&self, error: ReloadError) -> ReloadError {
+        let text = error.to_string();
+        let generation = {
+            let mut status = lock(&self.0.status);
+            status.last_failure = Some(Failure { at: SystemTime::now(), reason: text.clone() });
+            status.generation
+        };
+        self.notice(&format!("not reloaded, generation {generation} goes on: {text}"));
+        error
+    }
+
+    fn notice(&self, detail: &str) {
+        self.0.current.notice("configuration", detail);
+    }
+
+    /// Brings the access log to its output.
+    pub(crate) fn flush(&self) {
+        lock(&self.0.running).log.flush();
+    }
+
+    /// How many old plans are still in use, by requests that met them.
+    pub fn retiring(&self) -> usize {
+        lock(&self.0.retired).iter().filter(|old| old.is_in_use()).count()
+    }
+}
