@@ -81,7 +81,14 @@ pub(crate) async fn answer(
             let client = permit.head().client();
             // SECURITY: whoever does not read holds connections to upstreams and parts of answers
             // (one_address_holds_no_more_than_its_share_of_requests).
-            match worker.shares().take(client, entry.max_requests_per_address) {
+            // A trusted proxy that does not say whose request it is has no share: it speaks for many.
+            let speaks_for_many =
+                || current.snapshot.head.trusted_proxies.iter().any(|network| network.contains(&client));
+            let shares = worker.shares();
+            let share = shares
+                .take(client, entry.max_requests_per_address)
+                .or_else(|| speaks_for_many().then(|| shares.take(client, usize::MAX)).flatten());
+            match share {
                 Some(share) => {
                     let mut response = pass(&current, &entry, &life, permit).await;
                     response.body_mut().keep(share);

@@ -155,7 +155,7 @@ async fn every_stream_leaves_one_record() {
 /// stream whose client is gone may.
 #[tokio::test(flavor = "multi_thread")]
 async fn steady_readers_of_one_connection_are_not_reset() {
-    let (world, _backend) = gateway("", "body: 300ms").await;
+    let (world, _backend) = gateway("", "body: 1s").await;
     let mut client = connect(world.address).await;
     let turn = Arc::new(tokio::sync::Mutex::new(()));
     let mut readers = Vec::new();
@@ -171,7 +171,7 @@ async fn steady_readers_of_one_connection_are_not_reset() {
                 read += size;
                 // Waiters take turns.
                 let _turn = turn.lock().await;
-                tokio::time::sleep(Duration::from_millis(8)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
                 body.flow_control().release_capacity(size).unwrap();
             }
             read
@@ -280,5 +280,45 @@ async fn the_answer_to_head_has_no_body_although_it_is_a_refusal() {
         assert!(answer.body_mut().data().await.is_none());
     }
     drop(client);
+    world.end().await;
+}
+
+/// A client opens every window, reads nothing, and is gone: what waits for its socket must not wait on.
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_end_with_their_connection() {
+    let large = "x".repeat(4 * 1024 * 1024);
+    let backend = Backend::answering(move |_| Reply::with("200 OK", "", &large)).await;
+    let world = World::start(&format!(
+        "listeners: [{{ bind: \"127.0.0.1:0\", protocols: [h2] }}]\n\
+         routes: [{{ path: \"/{{*rest}}\", public: a test, upstream: \"http://{}\" }}]\n",
+        backend.address
+    ));
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(world.address).await.unwrap();
+    let frame = |kind: u8, flags: u8, id: u8, payload: &[u8]| {
+        [&[0, 0, u8::try_from(payload.len()).unwrap(), kind, flags, 0, 0, 0, id][..], payload].concat()
+    };
+    let get = [&[0x82, 0x86, 0x04, 2][..], b"/a", &[0x41, 1, b'a']].concat();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    // Windows of a gigabyte for each stream and for all.
+    stream.write_all(&frame(4, 0, 0, &[0, 4, 0x40, 0, 0, 0])).await.unwrap();
+    stream.write_all(&frame(8, 0, 0, &[0x3f, 0, 0, 0])).await.unwrap();
+    for number in 0..20 {
+        stream.write_all(&frame(1, 5, 2 * number + 1, &get)).await.unwrap();
+    }
+    let begun = Instant::now();
+    while backend.seen().len() < 20 {
+        assert!(begun.elapsed() < SOON);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(world.records.all().is_empty(), "all of them wait");
+    drop(stream);
+    let begun = Instant::now();
+    while world.records.all().len() < 20 {
+        assert!(begun.elapsed() < SOON, "{} of 20 ended", world.records.all().len());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     world.end().await;
 }

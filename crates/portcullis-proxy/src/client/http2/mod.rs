@@ -113,6 +113,7 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, entry:
             MAX_PENDING_RESETS
         })
         .max_local_error_reset_streams((!proxy).then_some(MAX_ERROR_RESETS));
+    let _closing = Closing(&shared.outbox);
     let ended = match tokio::time::timeout(shared.entry.timeouts.header, builder.handshake(socket)).await {
         Ok(Ok(http)) => drive(&shared, &life, http).await,
         Ok(Err(error)) => Ended::Broken(error),
@@ -128,6 +129,15 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, entry:
     }
     for _ in 0..unaccounted {
         account(&shared, NO_REQUEST);
+    }
+}
+
+/// Tells the streams when the connection is over, however it ends.
+struct Closing<'a>(&'a Outbox);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
@@ -178,12 +188,13 @@ async fn drive(shared: &Rc<Shared>, life: &Life, mut http: Connection<Metered, B
                 Poll::Ready(None) => return Poll::Ready(Ended::Done),
                 Poll::Pending => {}
             }
+            // While something waits to be written, h2 may not have looked at all that was read.
             if life.blocked_since().is_none() {
                 outbox.emptied();
-            }
-            for _ in 0..ledger.unaccounted() {
-                ledger.reject();
-                account(shared, NO_REQUEST);
+                for _ in 0..ledger.unaccounted() {
+                    ledger.reject();
+                    account(shared, NO_REQUEST);
+                }
             }
             // SECURITY: the requests that run have done nothing wrong; only who goes on is cut off at once
             // (what_runs_on_an_abusive_connection_finishes).

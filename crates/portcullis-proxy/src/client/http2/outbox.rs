@@ -13,14 +13,16 @@ const MAX_WAITING: usize = 256 * 1024;
 #[derive(Default)]
 pub(super) struct Outbox {
     waiting: Cell<usize>,
+    /// The connection is over.
+    closed: Cell<bool>,
     streams: RefCell<Vec<Waker>>,
 }
 
 impl Outbox {
-    /// Ready when more may be handed on.
-    pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.waiting.get() < MAX_WAITING {
-            return Poll::Ready(());
+    /// Ready with `true` when more may be handed on, and with `false` when nothing ever will.
+    pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<bool> {
+        if self.closed.get() || self.waiting.get() < MAX_WAITING {
+            return Poll::Ready(!self.closed.get());
         }
         let mut streams = self.streams.borrow_mut();
         if !streams.iter().any(|waker| waker.will_wake(cx.waker())) {
@@ -32,6 +34,15 @@ impl Outbox {
     /// Bytes were handed on.
     pub(super) fn handed_on(&self, size: usize) {
         self.waiting.set(self.waiting.get().saturating_add(size));
+    }
+
+    /// The connection is over.
+    ///
+    /// SECURITY: a stream that waits here hears of it nowhere else, and would keep its connection to the upstream for ever
+    /// (streams_end_with_their_connection).
+    pub(super) fn close(&self) {
+        self.closed.set(true);
+        self.streams.take().into_iter().for_each(Waker::wake);
     }
 
     /// The socket has taken everything.
@@ -60,11 +71,16 @@ mod tests {
         let waker = Waker::from(Arc::new(Nobody));
         let cx = Context::from_waker(&waker);
         outbox.handed_on(MAX_WAITING - 1);
-        assert!(outbox.poll_room(&cx).is_ready());
+        assert_eq!(outbox.poll_room(&cx), Poll::Ready(true));
         outbox.handed_on(1);
         assert!(outbox.poll_room(&cx).is_pending() && outbox.poll_room(&cx).is_pending());
         assert_eq!(outbox.streams.borrow().len(), 1);
         outbox.emptied();
-        assert!(outbox.poll_room(&cx).is_ready() && outbox.streams.borrow().is_empty());
+        assert_eq!(outbox.poll_room(&cx), Poll::Ready(true));
+        assert!(outbox.streams.borrow().is_empty());
+        outbox.handed_on(MAX_WAITING);
+        assert!(outbox.poll_room(&cx).is_pending());
+        outbox.close();
+        assert_eq!(outbox.poll_room(&cx), Poll::Ready(false));
     }
 }

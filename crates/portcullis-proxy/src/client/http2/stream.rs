@@ -140,7 +140,9 @@ async fn exchange(
         if !window(&mut send, life, 1).await {
             return;
         }
-        poll_fn(|cx| shared.outbox.poll_room(cx)).await;
+        if !poll_fn(|cx| shared.outbox.poll_room(cx)).await {
+            return;
+        }
         let frame = poll_fn(|cx| match send.poll_reset(cx) {
             Poll::Ready(_) => Poll::Ready(Err(())),
             Poll::Pending => Pin::new(&mut answer).poll_frame(cx).map(Ok),
@@ -211,7 +213,9 @@ async fn hand_on(
         if data.is_empty() {
             return true;
         }
-        poll_fn(|cx| shared.outbox.poll_room(cx)).await;
+        if !poll_fn(|cx| shared.outbox.poll_room(cx)).await {
+            return false;
+        }
     }
 }
 
