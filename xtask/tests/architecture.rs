@@ -34,6 +34,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "portcullis-runtime",
             "portcullis-config",
             "portcullis-openapi",
+            "portcullis-waf",
             "portcullis-store",
             "portcullis-core",
         ],

@@ -11,6 +11,7 @@ use crate::inspect::body_size::{BodyConfig, DEFAULT_MAX_BYTES};
 use crate::inspect::graphql::GraphqlConfig;
 use crate::inspect::strict_errors::StrictErrorsConfig;
 use crate::inspect::validation::ValidationConfig;
+use crate::inspect::waf::WafConfig;
 use crate::quota::rate_limit::RateLimitConfig;
 use crate::screen::addresses::AddressesConfig;
 use crate::section::{Part, Section};
@@ -105,6 +106,7 @@ sections! {
     body: BodyConfig,
     graphql: GraphqlConfig,
     validation: ValidationConfig,
+    waf: WafConfig,
     strict_errors: StrictErrorsConfig,
     identity_token: IdentityTokenConfig,
     upstream_token: ClientCredentialsConfig,

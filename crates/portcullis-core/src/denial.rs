@@ -150,6 +150,8 @@ codes! {
     MediaTypeRefused = "media_type_refused" => UNSUPPORTED_MEDIA_TYPE;
     /// The body is well-formed, and not what the route's description allows.
     ContentInvalid = "content_invalid" => UNPROCESSABLE_ENTITY;
+    /// The request looks like an attack, by the rules of the route.
+    AttackSuspected = "attack_suspected" => FORBIDDEN;
     /// What clients share is used up, or the client's address has its share of it: memory for held bodies, requests at once.
     Overloaded = "overloaded" => SERVICE_UNAVAILABLE;
     /// The client did not send its body in time.

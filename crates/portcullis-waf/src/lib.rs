@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod builtin;
 mod detect;
 mod error;
 mod operator;

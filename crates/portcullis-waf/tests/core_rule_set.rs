@@ -12,7 +12,9 @@
 
 mod support;
 
+use portcullis_waf::{Loader, Plan, Settings};
 use std::collections::BTreeMap;
+use std::path::Path;
 use support::crs;
 
 /// Of all stages, so many in a thousand pass.
@@ -45,4 +47,25 @@ fn the_core_rule_set_passes_its_own_tests() {
     assert!(overrides.values().all(|reason| !reason.is_empty()), "an override has no reason");
     assert!(stages.len() > 1_000, "the tests are there");
     assert!((passed + overridden) * 1_000 >= stages.len() * PER_MILLE, "too many stages fail");
+}
+
+#[test]
+fn the_core_rule_set_3_of_debian_loads_without_what_is_not_supported() {
+    let directory = Path::new("/usr/share/modsecurity-crs/rules");
+    if !directory.is_dir() {
+        println!("{} is not there: Debian's modsecurity-crs is not loaded here", directory.display());
+        return;
+    }
+    let load = |loader: Loader| {
+        let setup = b"SecAction \"id:900990,phase:1,pass,nolog,setvar:tx.crs_setup_version=334\"\n";
+        Plan::new(loader.text("setup", setup).path(directory), &Settings::default().paranoia(4))
+    };
+    let refused = load(Loader::new()).unwrap_err().0;
+    assert!(refused.iter().all(|error| error.unsupported), "{refused:?}");
+    let plan = load(Loader::new().leave_out_unsupported()).unwrap_or_else(|errors| panic!("{errors}"));
+    println!("{} rules run, {} are left out", plan.rules().len(), plan.left_out().len());
+    for error in plan.left_out() {
+        println!("  {error}");
+    }
+    assert!(plan.rules().len() > 300);
 }

@@ -6,3 +6,4 @@ mod memory;
 pub mod openapi;
 pub mod strict_errors;
 pub mod validation;
+pub mod waf;

@@ -77,6 +77,21 @@ impl Loader {
         self
     }
 
+    /// Adds the folder of a Core Rule Set release, which has a folder `rules`: its `crs-setup.conf`, or the example of it,
+    /// then the rules. Any other path is added as [`path`](Self::path) does.
+    #[must_use]
+    pub fn rule_set(self, path: &Path) -> Self {
+        let rules = path.join("rules");
+        if !rules.is_dir() {
+            return self.path(path);
+        }
+        let setup = ["crs-setup.conf", "crs-setup.conf.example"].map(|name| path.join(name));
+        match setup.iter().find(|file| file.is_file()) {
+            Some(setup) => self.path(setup).path(&rules),
+            None => self.path(&rules),
+        }
+    }
+
     /// The rules that were left out so far, and why.
     #[must_use]
     pub fn left_out(&self) -> &[LoadError] {

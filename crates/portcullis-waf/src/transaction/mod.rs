@@ -134,6 +134,12 @@ impl<'r> Transaction<'r> {
         }
     }
 
+    /// What is wrong with the body, by its media type. Rules see it as `REQBODY_ERROR`.
+    #[must_use]
+    pub fn body_error(&self) -> Option<&str> {
+        self.collections.body_error.as_deref()
+    }
+
     /// Says that the values of an argument are proved harmless, as by a schema that allows only numbers. They are no
     /// longer searched for attacks; counts and lengths still see them. Returns how many values it concerns.
     pub fn prove(&mut self, place: Place, name: &[u8]) -> usize {

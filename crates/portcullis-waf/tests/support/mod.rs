@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 pub(crate) mod crs;
+pub(crate) mod harmless;
 pub(crate) mod yaml;
 
 use std::path::{Path, PathBuf};

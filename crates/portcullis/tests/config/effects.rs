@@ -14,6 +14,7 @@ mod passwords;
 mod protection;
 mod security;
 mod tokens;
+mod waf;
 
 use super::harness::{Gate, gate};
 use super::keys;
@@ -105,6 +106,7 @@ fn security_rows() -> impl Iterator<Item = &'static SecurityRow> {
         .chain(login::ROWS)
         .chain(graphql::ROWS)
         .chain(openapi::ROWS)
+        .chain(waf::ROWS)
 }
 
 #[test]

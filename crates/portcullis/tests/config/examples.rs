@@ -64,6 +64,18 @@ validation:
   content_types: [application/json]
   other_spellings: allow
   mode: observe
+waf:
+  rules:
+    - builtin
+    - file: rules
+  paranoia: 2
+  threshold: 10
+  exclude:
+    - rules: [11010]
+      tags: [attack-xss]
+      targets: [ARGS:comment, /items/0/text]
+      reason: comments are about code
+  mode: observe
 strict_errors: false
 ",
     "

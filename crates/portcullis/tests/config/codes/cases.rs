@@ -379,6 +379,23 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.empty_list", beside("validation: §{ schema: {}, content_types: [] }")),
         ("config.media_type", beside("validation: { schema: {}, content_types: [§json] }")),
         ("config.media_type", beside("validation: { schema: {}, content_types: [§application/*] }")),
+        ("config.empty_list", beside("waf: §{ rules: [] }")),
+        ("config.waf_rules", beside("waf: { rules: [§owasp] }")),
+        ("config.waf_rules", beside("waf: §{ rules: [{ file: not-there }] }")),
+        ("config.waf_rules", beside("waf: §{ rules: [{ file: key.txt }] }")),
+        ("config.waf_paranoia", beside("waf: { paranoia: §5 }")),
+        ("config.waf_paranoia", beside("waf: { paranoia: §0 }")),
+        ("config.waf_threshold", beside("waf: { threshold: §0 }")),
+        ("config.waf_exclusion", beside("waf: { exclude: [§{ reason: it is a test }] }")),
+        ("config.waf_exclusion", beside("waf: { exclude: [{ tags: [§\"a b\"], reason: it is a test }] }")),
+        (
+            "config.waf_exclusion",
+            beside("waf: { exclude: [{ targets: [§\"TX:a\"], reason: it is a test }] }"),
+        ),
+        (
+            "config.waf_exclusion",
+            beside("waf: { exclude: [{ targets: [§\"ARGS:a|B\"], reason: it is a test }] }"),
+        ),
         (
             "config.public_and_not",
             format!(

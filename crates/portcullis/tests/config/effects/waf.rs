@@ -1,0 +1,106 @@
+//! What each key of `waf` does.
+
+use super::super::harness::{Answer, Gate, get, request};
+use super::{Place, SecurityRow};
+use portcullis_core::Code;
+use serde_json::{Value, json};
+
+const ALICE: (&str, &str) = ("x-api-key", "alice-key-0123456789");
+const INJECTION: &str = "1' or '1'='1";
+/// A rule of the second level finds it, and none of the first.
+const SECOND_LEVEL: &str = "<x onclick=a>b</x>";
+
+/// What each key of `waf` does.
+pub(crate) const ROWS: &[SecurityRow] = &[
+    ("security.waf", |place| {
+        let gate = searched(place, json!({}));
+        value(&gate, "O'Brien").permitted();
+        refused(&gate, INJECTION);
+        gate.send(get(&[ALICE])).permitted();
+        let query = request("GET", "/a?q=%3Cscript%3Ealert(1)%3C/script%3E", &[ALICE]);
+        assert_eq!(gate.send(query).refusal(), Some(Code::AttackSuspected));
+        assert_eq!(send(&gate, "application/json", "{").refusal(), Some(Code::ContentMalformed));
+        let form = send(&gate, "application/x-www-form-urlencoded", "a=1%27+or+%271%27%3D%271");
+        assert_eq!(form.refusal(), Some(Code::AttackSuspected));
+    }),
+    ("security.waf.rules", |place| {
+        let gate = searched(place, json!({ "rules": ["builtin", { "file": "rules" }] }));
+        refused(&gate, "a forbidden-word");
+        refused(&gate, INJECTION);
+    }),
+    ("security.waf.rules[].file", |place| {
+        let gate = searched(place, json!({ "rules": [{ "file": "rules/own.conf" }] }));
+        refused(&gate, "a forbidden-word");
+        value(&gate, INJECTION).permitted();
+    }),
+    ("security.waf.paranoia", |place| {
+        value(&searched(place, json!({ "exclude": exclusion("rules", json!([11220])) })), SECOND_LEVEL)
+            .permitted();
+        let keys = json!({ "paranoia": 2, "exclude": exclusion("rules", json!([11220])) });
+        refused(&searched(place, keys), SECOND_LEVEL);
+    }),
+    ("security.waf.threshold", |place| {
+        let rules = json!([{ "file": "rules" }]);
+        refused(&searched(place, json!({ "rules": rules, "threshold": 5 })), "forbidden-word");
+        value(&searched(place, json!({ "rules": rules, "threshold": 6 })), "forbidden-word").permitted();
+    }),
+    ("security.waf.exclude", |place| {
+        let gate = searched(place, json!({ "exclude": exclusion("tags", json!(["attack-sqli"])) }));
+        value(&gate, INJECTION.replace("or", "OR").as_str()).permitted();
+    }),
+    ("security.waf.exclude[].rules", |place| excluded(place, "rules", json!([900_001]))),
+    ("security.waf.exclude[].tags", |place| excluded(place, "tags", json!(["own/word"]))),
+    ("security.waf.exclude[].targets", |place| {
+        for target in ["/value", "ARGS:json.value"] {
+            excluded(place, "targets", json!([target]));
+        }
+        let keys =
+            json!({ "rules": [{ "file": "rules" }], "exclude": exclusion("targets", json!(["/other"])) });
+        refused(&searched(place, keys), "forbidden-word");
+    }),
+    ("security.waf.exclude[].reason", |place| {
+        let gate = searched(place, json!({ "exclude": exclusion("rules", json!([11010])) }));
+        let line = gate.listing.iter().find(|line| line.starts_with("inspect.waf")).unwrap();
+        assert!(line.contains("without 11010 (it is a test)"), "{line}");
+    }),
+    ("security.waf.mode", |place| {
+        let gate = searched(place, json!({ "mode": "observe" }));
+        let answer = value(&gate, INJECTION);
+        answer.permitted();
+        assert_eq!(answer.observed, [Code::AttackSuspected]);
+        let gate = searched(place, json!({ "mode": "off" }));
+        assert!(value(&gate, INJECTION).observed.is_empty());
+        assert!(gate.listing.iter().any(|line| line.starts_with("inspect.waf off")));
+    }),
+];
+
+fn exclusion(key: &str, what: Value) -> Value {
+    let mut exclusion = json!({ "reason": "it is a test" });
+    exclusion[key] = what;
+    json!([exclusion])
+}
+
+fn excluded(place: Place, key: &str, what: Value) {
+    let rules = json!([{ "file": "rules" }]);
+    refused(&searched(place, json!({ "rules": rules })), "forbidden-word");
+    value(&searched(place, json!({ "rules": rules, "exclude": exclusion(key, what) })), "forbidden-word")
+        .permitted();
+}
+
+fn searched(place: Place, waf: Value) -> Gate {
+    place.gate(json!({ "waf": waf, "body": { "max_size": 10_000 } }))
+}
+
+fn value(gate: &Gate, text: &str) -> Answer {
+    send(gate, "application/json", &json!({ "value": text }).to_string())
+}
+
+fn refused(gate: &Gate, text: &str) {
+    assert_eq!(value(gate, text).refusal(), Some(Code::AttackSuspected), "{text}");
+}
+
+fn send(gate: &Gate, media_type: &str, body: &str) -> Answer {
+    let length = body.len().to_string();
+    let headers = [ALICE, ("content-type", media_type), ("content-length", length.as_str())];
+    gate.send_body(request("POST", "/a", &headers), body.to_owned())
+}
