@@ -113,7 +113,8 @@ impl WafConfig {
     /// The check that runs. `None` means that an error was pushed.
     fn check(&self, cx: &mut Context) -> Option<Waf> {
         if !(1..=4).contains(&self.paranoia.value) {
-            cx.error("config.waf_paranoia", self.paranoia.span, "the paranoia level is from 1 to 4");
+            cx.error("config.waf_paranoia", self.paranoia.span, "the paranoia level is from 1 to 4")
+                .help("begin with 1");
             return None;
         }
         if self.threshold.value == 0 {

@@ -6,6 +6,8 @@
 //! not match.
 
 use crate::seclang::Loader;
+use crate::seclang::tree::Item;
+use std::sync::OnceLock;
 
 const SETUP: &str = include_str!("setup.conf");
 const RULES: &str = include_str!("rules.conf");
@@ -15,6 +17,9 @@ impl Loader {
     /// Adds the builtin rules. They belong before all others; [`evaluation`](Self::evaluation) belongs after.
     #[must_use]
     pub fn builtin(self) -> Self {
+        // The expressions live as long as a rule that has them. These are wanted again with each configuration.
+        static KEPT: OnceLock<Vec<Item>> = OnceLock::new();
+        KEPT.get_or_init(|| Loader::new().text("builtin/rules.conf", RULES.as_bytes()).items());
         self.text("builtin/setup.conf", SETUP.as_bytes()).text("builtin/rules.conf", RULES.as_bytes())
     }
 

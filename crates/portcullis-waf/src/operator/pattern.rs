@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// The most bytes that one expression's lazy DFA may use, for each thread that runs it.
-const MOST_DFA_BYTES: usize = 1 << 18;
+const MOST_DFA_BYTES: usize = 1 << 20;
 /// The most bytes that a compiled expression may have.
 const MOST_PROGRAM_BYTES: usize = 16 << 20;
 /// The most steps back that an expression with look-around or backreferences may take on one value.

@@ -98,6 +98,11 @@ impl Loader {
         &self.parsed.left_out
     }
 
+    /// The rules that were read.
+    pub(crate) fn items(self) -> Vec<super::tree::Item> {
+        self.parsed.items
+    }
+
     /// All that was read.
     pub(crate) fn finish(self) -> Result<Parsed, LoadErrors> {
         if self.errors.is_empty() { Ok(self.parsed) } else { Err(LoadErrors(self.errors)) }
