@@ -19,12 +19,22 @@ import urllib.parse
 import libmodsecurity
 
 # Differences that were judged: the id, and why the two need not agree.
+LINES = "libmodsecurity lets ^ and $ match at line ends inside of a value; ModSecurity 2 and this engine do not"
+STEPS = "libmodsecurity's normalizePath takes a segment that ends in two dots, as in `passwd../x`, for a step up"
+BODY = "libmodsecurity has REQUEST_BODY for JSON bodies as well"
 KNOWN = {
-    920180: "libmodsecurity is told of no body where the length is 0",
-    920240: "libmodsecurity sees the body of a form before it is decoded also where it is not read as one",
-    920640: "libmodsecurity counts the body where it is given, and not by its length field",
-    980170: "the report of phase 5 is written for other scores if any rule differs",
+    920273: BODY,
+    930110: LINES,
+    930120: STEPS,
+    930121: STEPS,
+    931100: LINES,
+    932160: STEPS,
+    932206: LINES,
+    933130: STEPS,
+    941170: LINES,
+    942330: LINES,
     949110: "the score differs if any rule differs",
+    980170: "libmodsecurity does not list the matches of phase 5",
 }
 PIECES = [
     "'", '"', "`", ";", "|", "&&", "||", "(", ")", "{{7*7}}", "<script>", "onerror=", "javascript:", "alert(1)", "../", "%00",
