@@ -56,7 +56,7 @@ fn measure(name: &str, load: &dyn Fn() -> Loader) {
         let body = json_body(&text);
         let report = judge(&plan, "/orders", &body);
         let kib = u32::try_from(body.len() / 1024).unwrap().max(1);
-        let each = cost(3, || judge(&plan, "/orders", &body)) / kib;
+        let each = cost(30, || judge(&plan, "/orders", &body)) / kib;
         println!(
             "  {kind}: {each:?} per KiB, {} units of work per byte{}",
             report.work / body.len() as u64,

@@ -49,6 +49,7 @@ pub(super) fn compile(parsed: Parsed, settings: &Settings) -> Result<Plan, LoadE
             chains: this.chains,
             filter,
             use_filter: true,
+            groups: this.groups.len(),
             left_out: this.left_out,
             folded: count,
         }),
@@ -67,6 +68,7 @@ struct Compiler {
     slots: Slots,
     chains: Chains,
     filter: Builder,
+    groups: HashMap<String, usize>,
     errors: Vec<LoadError>,
     left_out: Vec<LoadError>,
 }
@@ -79,6 +81,7 @@ impl Default for Compiler {
             slots: Slots::new(),
             chains: Chains::default(),
             filter: Builder::default(),
+            groups: HashMap::new(),
             errors: Vec::new(),
             left_out: Vec::new(),
         }
@@ -150,8 +153,10 @@ impl Compiler {
                 precondition: self.filter.precondition(&used.operator),
             }
         });
+        let targets = self.targets(rule);
         Link {
-            targets: self.targets(rule),
+            group: self.group(&targets),
+            targets,
             check,
             capture: rule.actions.capture,
             set: rule.actions.set.iter().map(|set| self.set(set, head)).collect(),
@@ -184,6 +189,18 @@ impl Compiler {
             });
         }
         targets
+    }
+
+    /// The number of links that look at these targets, exclusions aside.
+    fn group(&mut self, targets: &[TargetPlan]) -> Option<usize> {
+        let stable = |target: &TargetPlan| !target.count && !target.variable.changes_while_rules_run();
+        if targets.is_empty() || !targets.iter().all(stable) {
+            return None;
+        }
+        let key =
+            targets.iter().map(|target| format!("{:?}:{:?}|", target.variable, target.selector)).collect();
+        let next = self.groups.len();
+        Some(*self.groups.entry(key).or_insert(next))
     }
 
     fn set(&mut self, set: &SetVariable, head: &Actions) -> SetPlan {

@@ -33,6 +33,17 @@ impl Candidates {
         self.0.get((bit.0 >> 6) as usize).is_some_and(|word| word >> (bit.0 & 63) & 1 == 1)
     }
 
+    /// Adds those of another value.
+    pub(crate) fn add(&mut self, other: &Self) {
+        if self.0.is_empty() {
+            self.0 = other.0.clone();
+            return;
+        }
+        for (one, two) in self.0.iter_mut().zip(&other.0) {
+            *one |= two;
+        }
+    }
+
     fn insert(&mut self, bit: FilterBit) {
         if let Some(word) = self.0.get_mut((bit.0 >> 6) as usize) {
             *word |= 1 << (bit.0 & 63);

@@ -75,6 +75,8 @@ pub struct Plan {
     pub(crate) chains: Chains,
     pub(crate) filter: Filter,
     pub(crate) use_filter: bool,
+    /// How many groups of links there are.
+    pub(crate) groups: usize,
     left_out: Vec<LoadError>,
     folded: usize,
 }
@@ -95,6 +97,8 @@ pub(crate) struct Step {
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) targets: Vec<TargetPlan>,
+    /// Links that look at the same things have the same number. `None` where these change while rules run.
+    pub(crate) group: Option<usize>,
     /// `None`: it always matches.
     pub(crate) check: Option<Check>,
     pub(crate) capture: bool,

@@ -138,6 +138,23 @@ variables! {
     Xml "XML" true,
 }
 
+impl Variable {
+    /// Whether its values can change between two rules of one phase.
+    #[must_use]
+    pub fn changes_while_rules_run(self) -> bool {
+        matches!(
+            self,
+            Self::Tx
+                | Self::MatchedVar
+                | Self::MatchedVarName
+                | Self::MatchedVars
+                | Self::MatchedVarsNames
+                | Self::HighestSeverity
+                | Self::ReqbodyProcessor
+        )
+    }
+}
+
 /// What follows a variable's colon.
 #[derive(Debug, Clone)]
 pub enum Selector {

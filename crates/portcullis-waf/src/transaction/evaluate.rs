@@ -6,7 +6,7 @@ use super::values::{NodeId, OutOfWork};
 use super::variables::Subject;
 use super::{Allowed, Transaction};
 use crate::operator::spec::{Captures, integer};
-use crate::plan::{ChangePlan, Check, Link, MacroPlan, NamePlan, PiecePlan, Step};
+use crate::plan::{Candidates, ChangePlan, Check, Link, MacroPlan, NamePlan, PiecePlan, Step};
 use crate::seclang::tree::{Control, Disruption, Engine, Phase, RuleSelector};
 
 /// The most targets that a match reports.
@@ -43,6 +43,7 @@ impl<'r> Transaction<'r> {
     fn steps(&mut self, phase: Phase) -> Result<(), OutOfWork> {
         let plan = self.plan;
         let Some(steps) = plan.phases.get(phase.index()) else { return Ok(()) };
+        self.unions.clear();
         let mut at = 0;
         while let Some(step) = steps.get(at) {
             at += 1;
@@ -116,6 +117,9 @@ impl<'r> Transaction<'r> {
             self.act(link);
             return Ok(true);
         };
+        if self.is_passed_over(link, check)? {
+            return Ok(false);
+        }
         let mut subjects = std::mem::take(&mut self.scratch);
         subjects.clear();
         for target in &link.targets {
@@ -148,6 +152,45 @@ impl<'r> Transaction<'r> {
         }
         self.scratch = subjects;
         result.map(|()| any)
+    }
+
+    /// Whether no value that the link looks at can match. Most rules end here, with one look at a set that they share
+    /// with all rules for the same targets.
+    fn is_passed_over(&mut self, link: &'r Link, check: &'r Check) -> Result<bool, OutOfWork> {
+        let (Some(group), Some(bit)) = (link.group, check.precondition.bit) else { return Ok(false) };
+        if check.negated || !check.steps.is_empty() || !self.plan.use_filter {
+            return Ok(false);
+        }
+        let place = group * self.plan.chains.len() + usize::from(check.chain.0);
+        if let Some(Some(known)) = self.unions.get(place) {
+            return Ok(!known.has(bit));
+        }
+        let mut subjects = std::mem::take(&mut self.scratch);
+        subjects.clear();
+        for target in &link.targets {
+            // Without exclusions, since the other links of the group may have none.
+            self.find(target.variable, &target.selector, target.slot, &mut subjects);
+        }
+        let mut union = Candidates::default();
+        let mut result = Ok(());
+        for subject in &subjects {
+            let node = self.values.apply(subject.value, check.chain);
+            result =
+                node.and_then(|node| self.values.with_candidates(node, |candidates| union.add(candidates)));
+            if result.is_err() {
+                break;
+            }
+        }
+        self.scratch = subjects;
+        result?;
+        let passed = !union.has(bit);
+        if self.unions.is_empty() {
+            self.unions.resize_with(self.plan.groups * self.plan.chains.len(), || None);
+        }
+        if let Some(slot) = self.unions.get_mut(place) {
+            *slot = Some(union);
+        }
+        Ok(passed)
     }
 
     /// Whether one value matches, in any of the forms that the rule looks at.

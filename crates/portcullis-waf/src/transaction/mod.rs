@@ -15,7 +15,7 @@ pub use report::{Interruption, MatchedTarget, Report, RuleMatch};
 pub use request::{Place, Request, Response};
 
 use crate::detect::{Detector, LibInjection};
-use crate::plan::Plan;
+use crate::plan::{Candidates, Plan};
 use crate::seclang::tree::{Engine, Phase, RuleSelector, Target};
 use collections::Collections;
 use state::State;
@@ -49,6 +49,9 @@ pub struct Transaction<'r> {
     exhausted: bool,
     skipped: u64,
     scratch: Vec<variables::Subject>,
+    /// For each group of links and each chain, the expressions that can match any of the group's values. Emptied where
+    /// values are added.
+    unions: Vec<Option<Candidates>>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -92,6 +95,7 @@ impl<'r> Transaction<'r> {
             exhausted: false,
             skipped: 0,
             scratch: Vec::new(),
+            unions: Vec::new(),
         }
     }
 

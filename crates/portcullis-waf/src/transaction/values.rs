@@ -115,15 +115,28 @@ impl<'r> Values<'r> {
                 return Ok(false);
             }
         }
-        let Some(bit) = precondition.bit else { return Ok(true) };
+        match precondition.bit {
+            Some(bit) => self.with_candidates(node, |candidates| candidates.has(bit)),
+            None => Ok(true),
+        }
+    }
+
+    /// Asks for the expressions that can match a value; they are found once.
+    pub(super) fn with_candidates<R: Default>(
+        &mut self,
+        node: NodeId,
+        ask: impl FnOnce(&Candidates) -> R,
+    ) -> Result<R, OutOfWork> {
+        let plan = self.plan;
+        let Some(entry) = self.nodes.get_mut(node.0 as usize) else { return Ok(R::default()) };
         if let Some(candidates) = &entry.candidates {
-            return Ok(candidates.has(bit));
+            return Ok(ask(candidates));
         }
         let candidates = plan.filter.candidates(&entry.bytes);
-        let has = candidates.has(bit);
+        let answer = ask(&candidates);
         let length = entry.bytes.len();
         entry.candidates = Some(candidates);
         self.spend(16 + length)?;
-        Ok(has)
+        Ok(answer)
     }
 }

@@ -70,7 +70,7 @@ impl Transaction<'_> {
         found.first().map(|subject| self.values.bytes(subject.value).to_vec()).unwrap_or_default()
     }
 
-    fn find(
+    pub(super) fn find(
         &mut self,
         variable: Variable,
         selector: &Selector,
