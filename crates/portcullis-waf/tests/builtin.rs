@@ -51,13 +51,14 @@ fn value(plan: &Plan, value: &str) -> Report {
     send(plan, b"/", &[(b"content-type", b"application/json")], &body)
 }
 
-/// Sends a case: `arg VALUE`, `query QUERY`, `json BODY`, `xml BODY` or `agent VALUE`.
+/// Sends a case: `arg VALUE`, `query QUERY`, `json BODY`, `xml BODY`, `path TARGET` or `agent VALUE`.
 fn case(plan: &Plan, kind: &str, text: &str) -> Report {
     match kind {
         "arg" => value(plan, text),
         "query" => send(plan, format!("/?{text}").as_bytes(), &[], b""),
         "json" => send(plan, b"/", &[(b"content-type", b"application/json")], text.as_bytes()),
         "xml" => send(plan, b"/", &[(b"content-type", b"text/xml")], text.as_bytes()),
+        "path" => send(plan, text.as_bytes(), &[], b""),
         "agent" => send(plan, b"/", &[(b"user-agent", text.as_bytes())], b""),
         _ => panic!("there is no kind {kind}"),
     }

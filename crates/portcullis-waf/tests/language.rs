@@ -170,6 +170,44 @@ fn bodies_are_read_by_their_content_type() {
 }
 
 #[test]
+fn xml_in_another_encoding_is_a_fault() {
+    let plan = plan("SecRule REQBODY_ERROR \"@eq 1\" \"id:1,phase:2,pass,log\"\n");
+    for (encoding, fault) in [("UTF-8", false), ("utf-7", true), ("IBM037", true)] {
+        let body = format!("<?xml version=\"1.0\" encoding=\"{encoding}\"?><a>+ADw-</a>");
+        let report = send(&plan, "/", &[(b"Content-Type", b"text/xml")], body.as_bytes());
+        assert_eq!(!report.matches.is_empty(), fault, "{encoding}");
+    }
+}
+
+#[test]
+fn a_file_without_a_name_is_a_field_too() {
+    let plan = plan("SecRule ARGS:q \"@contains evil\" \"id:1,phase:2,pass,log\"\n");
+    let body = |extra: &str| {
+        format!("--b\r\nContent-Disposition: form-data; name=\"q\"{extra}\r\n\r\nevil\r\n--b--\r\n")
+    };
+    let headers: [(&[u8], &[u8]); 1] = [(b"Content-Type", b"multipart/form-data; boundary=b")];
+    for (extra, found) in [("", true), ("; filename=\"\"", true), ("; filename=\"a.txt\"", false)] {
+        let report = send(&plan, "/", &headers, body(extra).as_bytes());
+        assert_eq!(!report.matches.is_empty(), found, "{extra}");
+    }
+}
+
+#[test]
+fn a_body_without_a_media_type_is_searched_where_it_is_wanted() {
+    let plan = plan("SecRule ARGS \"@contains evil\" \"id:1,phase:2,pass,log\"\n");
+    for body in [r#"{"a":"evil"}"#, "so evil", "[not json: evil"] {
+        let judge = |wanted: bool| {
+            let transaction = Transaction::new(&plan, request("/", &[]));
+            let mut transaction = if wanted { transaction.search_unlabelled_bodies() } else { transaction };
+            transaction.request_headers();
+            transaction.request_body(body.as_bytes());
+            !transaction.finish().matches.is_empty()
+        };
+        assert_eq!((judge(true), judge(false)), (true, false), "{body}");
+    }
+}
+
+#[test]
 fn what_is_not_supported_is_refused_by_name_and_line() {
     for (rules, expected) in [
         ("\nSecRule IP:x \"@eq 1\" \"id:1\"", "t.conf:2: the variable IP is not supported"),

@@ -98,6 +98,8 @@ impl Decode for RulesConfig {
 /// The check.
 pub struct Waf {
     plan: Plan,
+    /// Whether bodies whose media type says nothing are searched as arguments: the builtin rules want it.
+    search_unlabelled: bool,
     summary: String,
 }
 
@@ -158,7 +160,10 @@ impl WafConfig {
         loader = loader.text("exclude", exclusions.as_bytes()).evaluation();
         let settings = Settings::default().paranoia(self.paranoia.value).threshold(self.threshold.value);
         match Plan::new(loader, &settings) {
-            Ok(plan) => Some(Waf { plan, summary }),
+            Ok(plan) => {
+                let search_unlabelled = self.rules.iter().any(|rules| matches!(rules, RulesConfig::Builtin));
+                Some(Waf { plan, search_unlabelled, summary })
+            }
             Err(errors) => {
                 let count = errors.0.len();
                 let first: Vec<String> = errors.0.iter().take(5).map(ToString::to_string).collect();
@@ -334,6 +339,9 @@ impl Waf {
             unique_id: unique.as_bytes(),
         };
         let mut transaction = Transaction::new(&self.plan, request).work(MOST_WORK);
+        if self.search_unlabelled {
+            transaction = transaction.search_unlabelled_bodies();
+        }
         transaction.request_headers();
         transaction.request_body(body);
         let unreadable = transaction.body_error().map(str::to_owned);

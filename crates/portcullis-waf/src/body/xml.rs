@@ -64,7 +64,20 @@ fn read(body: &[u8], document: &mut Document) -> Result<(), String> {
                     }
                 }
             }
-            Event::Decl(_) | Event::PI(_) | Event::DocType(_) | Event::Comment(_) => {}
+            Event::Decl(declaration) => {
+                // SECURITY: in another encoding the same bytes are another text (`xml_in_another_encoding_is_a_fault`).
+                let utf8 = match declaration.encoding() {
+                    None => true,
+                    Some(Ok(name)) => {
+                        ["utf-8", "us-ascii"].iter().any(|known| name.eq_ignore_ascii_case(known))
+                    }
+                    Some(Err(_)) => false,
+                };
+                if !utf8 {
+                    document.error = Some("the document is not in UTF-8".to_owned());
+                }
+            }
+            Event::PI(_) | Event::DocType(_) | Event::Comment(_) => {}
         }
     }
     if depth == 0 && rooted { Ok(()) } else { Err("the document is not complete".to_owned()) }

@@ -35,6 +35,7 @@ pub(super) struct Collections {
     pub(super) xml_attributes: Vec<NodeId>,
     pub(super) processor: Option<BodyProcessor>,
     pub(super) force_body: bool,
+    pub(super) search_unlabelled: bool,
     pub(super) body_access: bool,
     pub(super) body_read: bool,
     pub(super) body_bytes: usize,
@@ -119,8 +120,30 @@ impl Collections {
                 }
             }
             Some(BodyProcessor::Multipart) => self.read_multipart(request, body, values),
-            None if self.force_body => self.whole_body = Some(values.borrowed(body)),
-            None => {}
+            None => {
+                if self.force_body {
+                    self.whole_body = Some(values.borrowed(body));
+                }
+                if self.search_unlabelled {
+                    self.read_unlabelled(body, values);
+                }
+            }
+        }
+    }
+
+    /// Reads a body of no media type that is known: as JSON if it is, and else as one value. Bytes that are no text are
+    /// left alone.
+    fn read_unlabelled<'r>(&mut self, body: &'r [u8], values: &mut Values<'r>) {
+        let is_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
+        if let (true, (pairs, None)) = (is_json, if is_json { json::parse(body) } else { (Vec::new(), None) })
+        {
+            for (name, value) in pairs {
+                let entry = entry(values, Cow::Owned(name), Cow::Owned(value));
+                self.body.push(entry);
+            }
+        } else if !body.contains(&0) {
+            let entry = entry(values, Cow::Borrowed(b"body"), Cow::Borrowed(body));
+            self.body.push(entry);
         }
     }
 
@@ -133,9 +156,12 @@ impl Collections {
             for header in part.headers {
                 self.part_headers.push(Entry { name, value: values.owned(header), proved: false });
             }
-            if part.file_names.is_empty() {
+            // SECURITY: to some servers a part with an empty file name is a field (`a_file_without_a_name_is_a_field_too`).
+            if part.file_names.iter().all(Vec::is_empty) {
                 let value = values.borrowed(part.content);
                 self.body.push(Entry { name, value, proved: false });
+            }
+            if part.file_names.is_empty() {
                 continue;
             }
             for file_name in part.file_names {

@@ -120,6 +120,14 @@ impl<'r> Transaction<'r> {
         self
     }
 
+    /// Searches bodies whose media type says nothing, as arguments: the members of JSON, or the whole text as `ARGS:body`.
+    /// ModSecurity does not, and a server that does not look at media types reads them all the same.
+    #[must_use]
+    pub fn search_unlabelled_bodies(mut self) -> Self {
+        self.collections.search_unlabelled = true;
+        self
+    }
+
     /// Runs phase 1.
     pub fn request_headers(&mut self) {
         self.run(Phase::RequestHeaders);

@@ -24,6 +24,9 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         assert_eq!(send(&gate, "application/json", "{").refusal(), Some(Code::ContentMalformed));
         let form = send(&gate, "application/x-www-form-urlencoded", "a=1%27+or+%271%27%3D%271");
         assert_eq!(form.refusal(), Some(Code::AttackSuspected));
+        let unlabelled = send(&gate, "text/plain", &json!({ "value": INJECTION }).to_string());
+        assert_eq!(unlabelled.refusal(), Some(Code::AttackSuspected));
+        send(&gate, "text/plain", "it's a plain text (or two)").permitted();
     }),
     ("security.waf.rules", |place| {
         let gate = searched(place, json!({ "rules": ["builtin", { "file": "rules" }] }));
