@@ -289,8 +289,8 @@ impl Translator<'_> {
             b'H' => format!("[^{HORIZONTAL}]"),
             b'N' => r"[^\n]".to_owned(),
             b'R' => format!(r"(?:\r\n|[{VERTICAL}])"),
-            b'b' => r"(?-u:\b)".to_owned(),
-            b'B' => r"(?-u:\B)".to_owned(),
+            b'b' => r"\b".to_owned(),
+            b'B' => r"\B".to_owned(),
             b'A' => r"\A".to_owned(),
             b'z' => r"\z".to_owned(),
             b'Q' => {
