@@ -282,6 +282,9 @@ fn an_operation_is_not_reached_by_a_laxer_reading() {
         ("GET", "/files/a.JSON"),
         ("GET", "/files/a%2Ejson"),
         ("GET", "/caf%C3%A9"),
+        ("GET", "/items%2Fexport"),
+        ("GET", "/items%5CExport"),
+        ("GET", "/items%252Fexport"),
         ("GET", "/CAF%C3%89"),
     ] {
         let said = found(method, path);
@@ -299,6 +302,7 @@ fn an_operation_is_not_reached_by_a_laxer_reading() {
         ("GET", "/files/a.JSON.txt", "file"),
         ("GET", "/Caf%C3%A9", "cafe"),
         ("GET", "/Tea", "any"),
+        ("GET", "/a%2Fb", "any"),
     ] {
         assert_eq!(found(method, path), id, "{method} {path}");
     }

@@ -223,7 +223,6 @@ impl Api {
 
     /// Whether the laxest reading of a path is that of other paths than the one at `index`, one of which has the method.
     fn leads_elsewhere(&self, method: &str, path: &str, index: usize) -> bool {
-        let others = self.laxest.owners(path);
         let has_method = |other: &usize| {
             let declared = self.paths.get(*other);
             declared.is_some_and(|path| {
@@ -232,7 +231,10 @@ impl Api {
                     .any(|known| known.method() == method || (method == "HEAD" && known.method() == "GET"))
             })
         };
-        !others.contains(&index) && others.iter().any(has_method)
+        segmented(path).iter().any(|reading| {
+            let others = self.laxest.owners(reading);
+            !others.contains(&index) && others.iter().any(has_method)
+        })
     }
 
     /// What is suspicious in the description, though it loads: keywords of schemas that do nothing.
@@ -257,6 +259,23 @@ impl Api {
     pub fn base_paths(&self) -> &[String] {
         &self.base_paths
     }
+}
+
+/// A path as backends cut it into segments: as it is, and where it has escaped slashes or backslashes (which a gateway may
+/// let through), also as those read it that decode once or twice before they cut.
+fn segmented(path: &str) -> Vec<String> {
+    let decoded = |path: &str| {
+        ["%2F", "%2f", "%5C", "%5c", "\\"]
+            .iter()
+            .fold(path.to_owned(), |path, slash| path.replace(slash, "/"))
+    };
+    let mut readings = vec![path.to_owned()];
+    for reading in [decoded(path), decoded(&path.replace("%25", "%"))] {
+        if !readings.contains(&reading) {
+            readings.push(reading);
+        }
+    }
+    readings
 }
 
 fn dialect(root: &Node<'_>) -> Result<Dialect, LoadError> {
