@@ -7,6 +7,8 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// All is well.
     Well,
+    /// There are findings.
+    Findings,
     /// The configuration cannot be used.
     Configuration,
     /// The command line cannot be understood.
@@ -19,6 +21,7 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(match exit {
             Exit::Well => 0,
+            Exit::Findings => 1,
             Exit::Configuration => 2,
             Exit::Usage => 3,
             Exit::Failed => 4,

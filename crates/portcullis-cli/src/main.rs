@@ -3,6 +3,7 @@
 //! Exit codes, the same for every command: 0 all is well; 1 there are findings, or a test failed; 2 the configuration cannot
 //! be used; 3 the command line cannot be understood; 4 the gateway could not start or had to end, or does not answer.
 
+mod audit;
 mod check;
 mod denials;
 mod exit;
@@ -68,6 +69,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look into an audit log.
+    #[command(subcommand)]
+    Audit(audit::Action),
     /// Read a password, and print its hash for a consumer's `password: { hash: ... }`.
     ///
     /// The password is asked for twice, without showing it; or it is what stands on standard input, where that is not a
@@ -112,6 +116,7 @@ fn main() -> ExitCode {
         Command::Run { file, watch } => run::run(&file, watch),
         Command::Status { place, json } => status::run(&place, json),
         Command::Check { file, json } => check::run(&file, json),
+        Command::Audit(action) => audit::run(action),
         Command::HashPassword => hash::password(),
         Command::HashKey => hash::key(),
         Command::Denials { markdown } => denials::run(markdown),

@@ -9,8 +9,8 @@ mod lint;
 mod targets;
 
 use crate::document::{
-    AccessLogConfig, GatewayConfig, Limits, RequestHeadersConfig, RouteConfig, answer_challenges, name_hosts,
-    warn_of_uncovered_hosts,
+    AccessLogConfig, AuditLogConfig, GatewayConfig, Limits, RequestHeadersConfig, RouteConfig,
+    answer_challenges, name_hosts, warn_of_uncovered_hosts,
 };
 use crate::endpoint::{EndpointHandler, LaterWorld, MAX_BODY_BYTES};
 use bases::{Base, Bases};
@@ -51,6 +51,8 @@ pub struct Blueprint {
     pub world: World,
     /// Where the access log goes.
     pub access_log: AccessLogConfig,
+    /// Where the audit log goes, if there is one.
+    pub audit_log: Option<AuditLogConfig>,
     /// How many keys it knows.
     pub keys: usize,
     /// How guessing credentials is slowed down.
@@ -215,6 +217,7 @@ fn compile_with(
         front: FrontConfig { listeners, workers: workers?, targets: targets.all, drain: config.drain },
         world: World::new(state, names, build.keys).with_failures(failures, failures_mode),
         access_log: config.access_log.clone(),
+        audit_log: config.audit_log.clone(),
         keys,
         failures,
         failures_mode,

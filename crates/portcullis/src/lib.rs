@@ -68,6 +68,7 @@ pub use portcullis_proxy::raise_descriptor_limit;
 pub use portcullis_proxy::{Listener, RequestBody, ResponseBody, ShutdownHandle};
 pub use portcullis_runtime::State;
 pub use portcullis_store::FailurePolicy;
+pub use portcullis_telemetry::audit::verify as audit;
 pub use reload::{ReloadError, Reloader, Status};
 pub use security::{ApiKey, Authentication, Basic, Consumer, RateLimit, Security};
 pub use tokens::{Jwt, OAuth2, Token};

@@ -12,7 +12,7 @@ mod watch;
 use crate::compile::Blueprint;
 use crate::gateway::StartError;
 use crate::load::{ConfigError, Loaded};
-pub(crate) use logs::Logs;
+pub(crate) use logs::{Logs, LogsConfig};
 use portcullis_core::{Effects, Job, Plan, Snapshot};
 use portcullis_proxy::tls::Tls;
 use portcullis_proxy::{BindError, Changed, FrontConfig, ReloadHandle};
@@ -133,9 +133,19 @@ fn furnish(
     background: &Background,
 ) -> std::io::Result<Furnished> {
     let Blueprint {
-        plan, front, world, access_log, jobs, outbound, endpoint_world, protections, state, ..
+        plan,
+        front,
+        world,
+        access_log,
+        audit_log,
+        jobs,
+        outbound,
+        endpoint_world,
+        protections,
+        state,
+        ..
     } = blueprint;
-    let log = logs.open(access_log, before)?;
+    let log = logs.open(LogsConfig { access: access_log, audit: audit_log }, before)?;
     // The same way out keeps its turns and the system's authorities, which take long to read.
     let name = format!("{outbound:?}");
     let outbound = state.kept().keep(&name, || Outbound::new(outbound, background.handle().clone()));

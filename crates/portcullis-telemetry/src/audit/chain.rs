@@ -9,7 +9,7 @@
 
 use super::entry::Entry;
 use aws_lc_rs::digest;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -174,8 +174,17 @@ impl Chain {
     }
 }
 
+/// Opens a file, and keeps others from writing it: two chains in one file would be none.
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)
+    let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            format!("{} is written by another gateway", path.display()),
+        )),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 fn identity(file: &File) -> io::Result<(u64, u64)> {

@@ -47,17 +47,25 @@ pub type OnHead = Box<dyn Fn(u64, &str) + Send>;
 
 /// The audit log. Everything is written, and a last checkpoint, when it is dropped.
 pub struct AuditLog {
-    queue: Option<SyncSender<Entry>>,
+    queue: Option<SyncSender<Message>>,
     dropped: Arc<AtomicU64>,
     writer: Option<JoinHandle<()>>,
 }
+
+enum Message {
+    Entry(Entry),
+    /// Everything before this is to be in the file, and signed; the answer says that it is.
+    Flush(SyncSender<()>),
+}
+
+/// How long a flush waits for the file.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
 
 impl AuditLog {
     /// Goes on with a file, or begins it; both it and the key beside it are readable by their owner alone.
     ///
     /// # Errors
-    /// The file cannot be opened or its last entry is not what was written, the key cannot be read or made, or there is no
-    /// thread.
+    /// The file cannot be opened, another process writes it, its last entry is not what was written, or there is no thread.
     pub fn open(path: &Path, key: SigningKey, on_head: OnHead) -> io::Result<AuditLog> {
         let chain = Chain::open(path, now())?;
         let (queue, entries) = sync_channel(QUEUE);
@@ -83,9 +91,18 @@ impl AuditLog {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    /// Waits until everything so far is in the file, with a checkpoint behind it; at most two seconds.
+    pub fn flush(&self) {
+        let Some(queue) = &self.queue else { return };
+        let (done, wait) = sync_channel(1);
+        if queue.try_send(Message::Flush(done)).is_ok() {
+            let _ = wait.recv_timeout(FLUSH_PATIENCE);
+        }
+    }
+
     fn send(&self, entry: Entry) {
         let Some(queue) = &self.queue else { return };
-        match queue.try_send(entry) {
+        match queue.try_send(Message::Entry(entry)) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -133,14 +150,19 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(&mut self, entries: &Receiver<Entry>) {
+    fn run(&mut self, entries: &Receiver<Message>) {
         let mut reported = 0;
         loop {
             let patience = self
                 .unsigned_since
                 .map_or(CHECKPOINT_AFTER, |since| CHECKPOINT_AFTER.saturating_sub(since.elapsed()));
             match entries.recv_timeout(patience) {
-                Ok(entry) => self.add(&entry),
+                Ok(Message::Entry(entry)) => self.add(&entry),
+                Ok(Message::Flush(done)) => {
+                    reported = self.report_dropped(reported);
+                    self.sign();
+                    let _ = done.send(());
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -151,6 +173,11 @@ impl Writer {
             }
         }
         self.report_dropped(reported);
+        self.sign();
+    }
+
+    /// Signs what is not signed yet.
+    fn sign(&mut self) {
         if self.unsigned_since.is_some() {
             self.checkpoint();
         }

@@ -199,3 +199,16 @@ proptest! {
         prop_assert_eq!(check(&changed, None).is_err(), !cut_at_the_end);
     }
 }
+
+#[test]
+fn two_cannot_write_one_file_and_a_flush_signs_what_is_there() {
+    let folder = Folder::new("lock");
+    let log = folder.open();
+    let key = SigningKey::load(&folder.0.join("audit.log.key")).unwrap();
+    let error = AuditLog::open(&folder.log(), key, Box::new(|_, _| {})).err().unwrap();
+    assert!(error.to_string().contains("another gateway"), "{error}");
+    log.notice("a", "b");
+    log.flush();
+    let report = check(&folder.bytes(), None).unwrap();
+    assert_eq!((report.last, report.signed_until), (4, 4));
+}

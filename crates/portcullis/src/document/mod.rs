@@ -5,6 +5,7 @@
 
 mod access_log;
 mod acme;
+mod audit_log;
 mod brute_force;
 mod consumer;
 mod limits;
@@ -17,6 +18,7 @@ mod upstream;
 
 pub use access_log::{AccessLogConfig, OnFullConfig};
 pub use acme::{AcmeChallenge, AcmeConfig, answer_challenges};
+pub use audit_log::AuditLogConfig;
 pub use brute_force::BruteForceConfig;
 pub use consumer::ConsumerConfig;
 pub(crate) use limits::Limits;
@@ -74,6 +76,9 @@ object! {
         pub brute_force: Option<BruteForceConfig>,
         /// Where the access log goes, one JSON line per request. Default: stdout.
         pub access_log: AccessLogConfig = AccessLogConfig::Stdout { on_full: OnFullConfig::Wait },
+        /// Where the audit log goes: refused credentials, roles, scopes and limits, reloads and changes, in a file whose
+        /// every edit shows. Default: nowhere.
+        pub audit_log: Option<AuditLogConfig>,
         /// What the gateway itself may ask of other servers. Default: addresses of the public Internet alone.
         pub outbound: Option<OutboundConfig>,
         /// How many threads serve requests, at most 1024. Default: one per core.

@@ -1,11 +1,12 @@
 //! Where records go, while configurations come and go.
 //!
 //! A configuration that writes to the same place as the one before goes on with the open log, so that no line is lost or
-//! stands between two others.
+//! stands between two others, and the audit log stays one chain.
 
-use crate::document::AccessLogConfig;
+use crate::document::{AccessLogConfig, AuditLogConfig};
 use portcullis_core::{Plan, Record, RecordSink};
-use portcullis_telemetry::AccessLog;
+use portcullis_telemetry::audit::key::SigningKey;
+use portcullis_telemetry::{AccessLog, AuditLog};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -15,12 +16,23 @@ pub(crate) struct Logs {
     given: Option<Arc<dyn RecordSink>>,
 }
 
-/// A log that is open.
+/// What a configuration says of its logs.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct LogsConfig {
+    pub(crate) access: AccessLogConfig,
+    pub(crate) audit: Option<AuditLogConfig>,
+}
+
+/// Logs that are open.
 #[derive(Clone)]
 pub(crate) struct Open {
+    /// Where all records go.
     pub(crate) sink: Arc<dyn RecordSink>,
-    log: Option<Arc<AccessLog>>,
-    config: AccessLogConfig,
+    /// Where those of the access log go.
+    access_sink: Arc<dyn RecordSink>,
+    access: Option<Arc<AccessLog>>,
+    audit: Option<Arc<AuditLog>>,
+    config: LogsConfig,
 }
 
 impl Logs {
@@ -28,27 +40,77 @@ impl Logs {
         Logs { given }
     }
 
-    /// Where records of a configuration go; where they went `before`, if that is the same place.
-    pub(super) fn open(&self, config: AccessLogConfig, before: Option<&Open>) -> io::Result<Open> {
-        if let Some(before) = before.filter(|before| self.given.is_some() || before.config == config) {
-            return Ok(Open { config, ..before.clone() });
+    /// Where records of a configuration go; where they went `before`, as far as that is the same place.
+    pub(super) fn open(&self, config: LogsConfig, before: Option<&Open>) -> io::Result<Open> {
+        let (access_sink, access) = self.open_access(&config.access, before)?;
+        let audit = match &config.audit {
+            None => None,
+            Some(wanted) => match before.filter(|before| before.config.audit.as_ref() == Some(wanted)) {
+                Some(before) => before.audit.clone(),
+                None => Some(Arc::new(open_audit(wanted, &access_sink)?)),
+            },
+        };
+        let sink: Arc<dyn RecordSink> = match &audit {
+            None => Arc::clone(&access_sink),
+            Some(audit) => Arc::new(Both { access: Arc::clone(&access_sink), audit: Arc::clone(audit) }),
+        };
+        Ok(Open { sink, access_sink, access, audit, config })
+    }
+
+    fn open_access(
+        &self,
+        config: &AccessLogConfig,
+        before: Option<&Open>,
+    ) -> io::Result<(Arc<dyn RecordSink>, Option<Arc<AccessLog>>)> {
+        if let Some(before) = before.filter(|before| self.given.is_some() || before.config.access == *config)
+        {
+            return Ok((Arc::clone(&before.access_sink), before.access.clone()));
         }
-        let log = match (&self.given, &config) {
-            (Some(sink), _) => return Ok(Open { sink: Arc::clone(sink), log: None, config }),
-            (None, AccessLogConfig::Off) => return Ok(Open { sink: Arc::new(Nowhere), log: None, config }),
+        let log = match (&self.given, config) {
+            (Some(sink), _) => return Ok((Arc::clone(sink), None)),
+            (None, AccessLogConfig::Off) => return Ok((Arc::new(Nowhere), None)),
             (None, AccessLogConfig::Stdout { on_full }) => AccessLog::stdout((*on_full).into())?,
             (None, AccessLogConfig::File { path, on_full }) => AccessLog::file(path, (*on_full).into())?,
         };
         let log = Arc::new(log);
-        Ok(Open { sink: Arc::clone(&log) as Arc<dyn RecordSink>, log: Some(log), config })
+        Ok((Arc::clone(&log) as Arc<dyn RecordSink>, Some(log)))
     }
+}
+
+fn open_audit(config: &AuditLogConfig, access: &Arc<dyn RecordSink>) -> io::Result<AuditLog> {
+    let key = SigningKey::load(&config.key_file())?;
+    let told = Arc::clone(access);
+    let on_head =
+        move |entry: u64, head: &str| told.notice("audit", &format!("entry {entry} has the hash {head}"));
+    AuditLog::open(&config.file, key, Box::new(on_head))
 }
 
 impl Open {
     pub(super) fn flush(&self) {
-        if let Some(log) = &self.log {
+        if let Some(audit) = &self.audit {
+            audit.flush();
+        }
+        if let Some(log) = &self.access {
             log.flush();
         }
+    }
+}
+
+/// Each record goes to both; which of them an entry of the audit log comes of, that log decides.
+struct Both {
+    access: Arc<dyn RecordSink>,
+    audit: Arc<AuditLog>,
+}
+
+impl RecordSink for Both {
+    fn write(&self, record: &Record, plan: &Plan) {
+        self.access.write(record, plan);
+        self.audit.write(record, plan);
+    }
+
+    fn notice(&self, about: &str, detail: &str) {
+        self.access.notice(about, detail);
+        self.audit.notice(about, detail);
     }
 }
 

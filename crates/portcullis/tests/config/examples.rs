@@ -394,6 +394,9 @@ request_headers:
       reason: our own clients send it, and nothing trusts it
   method_override: apply
 trusted_proxies: [10.0.0.0/8]
+audit_log:
+  file: audit.log
+  key: audit.key
 access_log:
   file: access.log
   on_full: drop

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use portcullis::compile::Blueprint;
-use portcullis::document::AccessLogConfig;
+use portcullis::document::{AccessLogConfig, AuditLogConfig};
 use portcullis::{Loaded, State, Style};
 use portcullis_config::Context;
 use portcullis_core::permit::Shaped;
@@ -69,6 +69,7 @@ pub(crate) struct Gate {
     pub(crate) plan: Arc<Plan>,
     pub(crate) front: FrontConfig,
     pub(crate) access_log: AccessLogConfig,
+    pub(crate) audit_log: Option<AuditLogConfig>,
     pub(crate) state_dir: Option<std::path::PathBuf>,
     /// A line for each route and control, as a listing shows them.
     pub(crate) listing: Vec<String>,
@@ -95,7 +96,8 @@ impl Gate {
                     .map(|control| format!("{} {} {}", control.id, control.mode.as_str(), control.summary)),
             );
         }
-        let Blueprint { plan, front, world, access_log, jobs, outbound, state_dir, .. } = blueprint;
+        let Blueprint { plan, front, world, access_log, audit_log, jobs, outbound, state_dir, .. } =
+            blueprint;
         let network = Arc::new(Network::new(world, clock.clone()));
         let effects: Arc<dyn Effects> = Arc::<Network>::clone(&network);
         let jobs = jobs.into_iter().map(|job| {
@@ -107,6 +109,7 @@ impl Gate {
             plan,
             front,
             access_log,
+            audit_log,
             state_dir,
             listing,
             effects,

@@ -138,6 +138,11 @@ pub(crate) const ROWS: &[DocumentRow] = &[
             panic!("{other:?}")
         }
     }),
+    ("audit_log", || assert_eq!(audit_files(json!({ "file": "audit.log" })), ["audit.log", "audit.log.key"])),
+    ("audit_log.file", || assert_eq!(audit_files(json!({ "file": "a.log" })), ["a.log", "a.log.key"])),
+    ("audit_log.key", || {
+        assert_eq!(audit_files(json!({ "file": "a.log", "key": "b.key" })), ["a.log", "b.key"])
+    }),
     ("access_log.on_full", || {
         let to_file = open(&json!({ "access_log": { "file": "a.log", "on_full": "drop" } })).access_log;
         assert!(matches!(to_file, AccessLogConfig::File { on_full: OnFullConfig::Drop, .. }));
@@ -381,4 +386,12 @@ fn kept_from_everybody() {
     passes(json!({}), "192.0.2.1", "x-user", false);
     passes(kept(), "192.0.2.1", "x-user", true);
     passes(kept(), "192.0.2.1", "remote-user", false);
+}
+
+/// The names of the files of an audit log.
+fn audit_files(config: Value) -> [String; 2] {
+    assert!(open(&json!({})).audit_log.is_none());
+    let config = open(&json!({ "audit_log": config })).audit_log.unwrap();
+    [config.file.clone(), config.key_file()]
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
 }
