@@ -35,6 +35,9 @@ pub(crate) struct Open {
     config: LogsConfig,
 }
 
+/// Where the records of the access log go, and the log itself, if it is one of ours.
+type Access = (Arc<dyn RecordSink>, Option<Arc<AccessLog>>);
+
 impl Logs {
     pub(crate) fn new(given: Option<Arc<dyn RecordSink>>) -> Logs {
         Logs { given }
@@ -57,11 +60,7 @@ impl Logs {
         Ok(Open { sink, access_sink, access, audit, config })
     }
 
-    fn open_access(
-        &self,
-        config: &AccessLogConfig,
-        before: Option<&Open>,
-    ) -> io::Result<(Arc<dyn RecordSink>, Option<Arc<AccessLog>>)> {
+    fn open_access(&self, config: &AccessLogConfig, before: Option<&Open>) -> io::Result<Access> {
         if let Some(before) = before.filter(|before| self.given.is_some() || before.config.access == *config)
         {
             return Ok((Arc::clone(&before.access_sink), before.access.clone()));
