@@ -9,7 +9,7 @@ mod lax;
 pub mod pattern;
 
 use crate::denial::{Advice, Code, Denial};
-use crate::head::Head;
+use crate::head::{Head, Reserved};
 use crate::method::MethodSet;
 use crate::plan::Controls;
 use http::Method;
@@ -38,6 +38,8 @@ pub struct Route {
     pub controls: Arc<Controls>,
     /// Where they go.
     pub target: TargetId,
+    /// What its paths may hold although some servers read it otherwise; usually nothing.
+    pub reserved: Reserved,
     /// The protocols (lower case) to which a client may switch; usually none.
     pub upgrades: Vec<String>,
 }
@@ -176,9 +178,29 @@ impl RouteTable {
     /// # Errors
     /// As [`find`](RouteTable::find).
     pub fn find_with(&self, head: &Head, method: &Method) -> Result<RouteId, Denial> {
-        let leaf = self
-            .leaf(head)
-            .ok_or_else(|| Denial::new(Code::RouteNotFound, "no route has this host and path"))?;
+        let reserved = head.reserved();
+        let Some(leaf) = self.leaf(head) else {
+            // As where no route allows any of it.
+            return Err(match reserved.refused_by(Reserved::NONE) {
+                Some(error) => Denial::new(Code::AmbiguousPath, error.as_str()),
+                None => Denial::new(Code::RouteNotFound, "no route has this host and path"),
+            });
+        };
+        let found = leaf.routes.iter().find(|(methods, _)| methods.contains(method)).map(|(_, id)| *id);
+        if !reserved.is_none() {
+            let allowed = found.and_then(|id| self.route(id)).map_or(Reserved::NONE, |route| route.reserved);
+            if let Some(error) = reserved.refused_by(allowed) {
+                return Err(Denial::new(Code::AmbiguousPath, error.as_str()));
+            }
+            // SECURITY: `/v1/a%2Fexport` is `/v1/a/export` to a backend that decodes first
+            // (what_is_kept_leads_to_no_other_route).
+            if self.lax.may_be_read_as_another(head.host().to_str().ok(), head.path(), leaf.class) {
+                return Err(Denial::new(
+                    Code::RouteNotFound,
+                    "the path is that of another route to who decodes, merges or cuts it",
+                ));
+            }
+        }
         // SECURITY: behind a wildcard route that is open, `/ADMIN` and `/admin/` are `/admin` to many a backend
         // (a_laxer_reading_leads_nowhere_else).
         if leaf.ambiguous && self.lax.leads_elsewhere(head.host().to_str().ok(), head.path(), leaf.class) {
@@ -187,8 +209,8 @@ impl RouteTable {
                 "the path is that of a more specific route but for its case, its escapes or its end",
             ));
         }
-        if let Some((_, id)) = leaf.routes.iter().find(|(methods, _)| methods.contains(method)) {
-            return Ok(*id);
+        if let Some(id) = found {
+            return Ok(id);
         }
         let allowed = leaf.routes.iter().fold(MethodSet::NONE, |all, (methods, _)| all.union(*methods));
         Err(Denial::new(Code::MethodNotAllowed, "the route does not allow this method")

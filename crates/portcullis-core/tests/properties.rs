@@ -35,6 +35,34 @@ fn path_like() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 0..12).prop_map(|pieces| format!("/{}", pieces.concat()))
 }
 
+/// Paths of what a route may allow, and what it may be combined with.
+fn reserved_like() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("/"),
+        Just("//"),
+        Just("%2F"),
+        Just("%2f"),
+        Just("%5C"),
+        Just(";"),
+        Just("%3B"),
+        Just("%252F"),
+        Just("%255c"),
+        Just("%25"),
+        Just("%2e"),
+        Just("%252e"),
+        Just("."),
+        Just(".."),
+        Just("a"),
+        Just("A"),
+        Just("admin"),
+        Just("x=1"),
+        Just("[1]"),
+        Just("|"),
+        Just("%20"),
+    ];
+    proptest::collection::vec(piece, 0..9).prop_map(|pieces| format!("/{}", pieces.concat()))
+}
+
 /// Paths that are nearly nothing but escapes, also of what escapes are made of.
 fn escapes_like() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
@@ -101,6 +129,29 @@ proptest! {
         let Ok(canonical) = path::canonical(&raw) else { return Ok(()) };
         let again = path::canonical(&canonical);
         prop_assert_eq!(again.as_deref(), Ok(&*canonical), "{:?}", raw);
+    }
+
+    /// Whatever a route allows of it.
+    #[test]
+    fn a_spelled_path_is_its_own_spelling(raw in prop_oneof![escapes_like(), path_like(), reserved_like()]) {
+        let Ok(spelled) = path::spelled(&raw) else { return Ok(()) };
+        let again = path::spelled(&spelled.path);
+        prop_assert_eq!(again.as_ref().map(|again| (&*again.path, again.reserved)), Ok((&*spelled.path, spelled.reserved)), "{:?}", raw);
+        prop_assert_eq!(path::canonical(&raw).is_ok(), spelled.reserved.is_none());
+    }
+
+    /// However often it is decoded, and whatever is taken for a slash or cut off.
+    #[test]
+    fn no_reading_of_a_spelled_path_has_a_dot_segment_or_a_host(raw in reserved_like()) {
+        let Ok(spelled) = path::spelled(&raw) else { return Ok(()) };
+        for reading in readings(&spelled.path) {
+            let slashes = reading.replace('\\', "/");
+            prop_assert!(!slashes.starts_with("//"), "{:?} reads as {:?}", raw, reading);
+            for segment in slashes.split('/') {
+                let cut = segment.split(';').next().unwrap_or_default().trim();
+                prop_assert!(!matches!(cut, "." | ".."), "{:?} reads as {:?}", raw, reading);
+            }
+        }
     }
 
     #[test]

@@ -32,6 +32,66 @@ pub fn laxest_segment(segment: &str) -> String {
     text.get(..end).unwrap_or_default().trim().trim_end_matches(['.', ' ']).to_owned()
 }
 
+/// Every reading of a path that has escaped slashes, semicolons and the like in it, for who lets them through: decoded so
+/// many times before it is cut into segments, or only afterwards; with backslashes as slashes or not; cut at `;` or not.
+/// Empty segments are merged, and case, dots and spaces at the end of a segment are ignored, in all of them. A slash that
+/// is decoded after the cut stands as `\u{2044}`.
+///
+/// ```
+/// let readings = portcullis_paths::readings("/v1/7%2Fexport");
+/// assert!(readings.contains(&"/v1/7/export".to_owned()));
+/// ```
+#[must_use]
+pub fn readings(path: &str) -> Vec<String> {
+    let mut layers = vec![path.as_bytes().to_vec()];
+    while let Some(next) = layers.last().and_then(|last| decoded_again(last)) {
+        layers.push(next);
+    }
+    let mut readings = Vec::new();
+    for layer in layers {
+        let text = String::from_utf8_lossy(&layer);
+        for backslash in [false, true] {
+            let is_separator = |c: char| c == '/' || (backslash && c == '\\');
+            for cut in [false, true] {
+                let mut reading = String::with_capacity(text.len());
+                for segment in text.split(is_separator) {
+                    let segment = if cut {
+                        laxest_segment(segment.split(';').next().unwrap_or_default())
+                    } else {
+                        folded(segment).trim().trim_end_matches(['.', ' ']).to_owned()
+                    };
+                    if !segment.is_empty() {
+                        reading.push('/');
+                        reading.push_str(&segment.replace('/', "\u{2044}"));
+                    }
+                }
+                readings.push(if reading.is_empty() { "/".to_owned() } else { reading });
+            }
+        }
+    }
+    readings
+}
+
+/// These bytes decoded once more. `None` where there is no escape in them.
+#[must_use]
+pub fn decoded_again(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut found = false;
+    let mut rest = bytes.iter().copied();
+    while let Some(byte) = rest.next() {
+        let mut ahead = rest.clone();
+        match escape(&mut ahead).filter(|_| byte == b'%') {
+            Some(value) => {
+                found = true;
+                decoded.push(value);
+                rest = ahead;
+            }
+            None => decoded.push(byte),
+        }
+    }
+    found.then_some(decoded)
+}
+
 /// A part of a segment, decoded and without case: what stands beside a variable in a template.
 #[must_use]
 pub fn folded(part: &str) -> String {

@@ -23,7 +23,7 @@ use portcullis_checks::{Build, RouteAuthentication, SecurityConfig};
 use portcullis_config::{Context, Span, Spanned};
 use portcullis_core::Inspection;
 use portcullis_core::endpoint::Served;
-use portcullis_core::head::HeadPolicy;
+use portcullis_core::head::{HeadPolicy, Reserved};
 use portcullis_core::route::RouteConflict;
 use portcullis_core::{
     Control, Controls, CredentialLocation, Job, KeptCredential, Mode, Plan, Route, RouteId, RouteTable,
@@ -191,6 +191,7 @@ fn compile_with(
         max_head_bytes,
         trusted_proxies: trusted_proxies?,
         rules: fields,
+        reserved: config.routes.iter().fold(Reserved::NONE, |all, route| all.with(route.reserved())),
         method_override: config
             .request_headers
             .as_ref()
@@ -323,6 +324,7 @@ fn serve_endpoints(
             methods: served.methods,
             controls: Arc::new(controls),
             target,
+            reserved: Reserved::NONE,
             upgrades: Vec::new(),
         });
     }
@@ -425,7 +427,8 @@ impl Routes {
             Some(target),
         ) = (path, hosts, methods, upgrades, fits, controls, target)
         {
-            self.routes.push(Route { path, hosts, methods, controls, target, upgrades });
+            let reserved = config.reserved();
+            self.routes.push(Route { path, hosts, methods, controls, target, reserved, upgrades });
         }
     }
 }

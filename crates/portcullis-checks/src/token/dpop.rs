@@ -170,7 +170,7 @@ fn is_target(url: &str, facts: &Facts<'_>, resource: Option<&Uri>) -> bool {
     };
     wanted.is_some()
         && origin(&uri) == wanted
-        && path::canonical(uri.path()).is_ok_and(|path| path == facts.head.path())
+        && path::spelled(uri.path()).is_ok_and(|spelled| spelled.path == facts.head.path())
 }
 
 /// Scheme, canonical host, and port where it is not the scheme's own. `None` for a URL that has a user's name, or no host.

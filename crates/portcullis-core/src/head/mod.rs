@@ -15,6 +15,8 @@ pub mod rules;
 
 pub use fields::Framing;
 pub use once::Once;
+pub use path::Reserved;
+use path::Spelled;
 pub use rules::{FieldRules, IDENTITY_PREFIX};
 
 use crate::body::{Coding, forget_body};
@@ -44,6 +46,8 @@ pub struct HeadPolicy {
     pub trusted_proxies: Vec<IpNet>,
     /// Which fields stay, which are removed, and of which an alias (`x_api_key`) is refused.
     pub rules: FieldRules,
+    /// What in a path any route allows. Whether the request's own route does is asked when that is known.
+    pub reserved: Reserved,
     /// What is done where a field such as `X-HTTP-Method-Override` asks for another method.
     pub method_override: MethodOverride,
 }
@@ -67,6 +71,7 @@ impl Default for HeadPolicy {
             max_head_bytes: 32 * 1024,
             trusted_proxies: Vec::new(),
             rules: FieldRules::default(),
+            reserved: Reserved::NONE,
             method_override: MethodOverride::default(),
         }
     }
@@ -88,6 +93,7 @@ pub struct Way {
 pub struct Head {
     method: Method,
     target: PathAndQuery,
+    reserved: Reserved,
     host: HeaderValue,
     port: Option<u16>,
     headers: HeaderMap,
@@ -111,7 +117,7 @@ impl Head {
         if !matches!(version, Version::HTTP_10 | Version::HTTP_11 | Version::HTTP_2) {
             return Err(Denial::new(Code::MalformedRequest, "not a version of HTTP that is spoken here"));
         }
-        let target = target(&uri, policy)?;
+        let (target, reserved) = target(&uri, policy)?;
         let port = port(&uri, &headers);
         let host = host(&uri, &mut headers)?;
         let peer = conn.peer.ip().to_canonical();
@@ -149,6 +155,7 @@ impl Head {
         Ok(Head {
             method,
             target,
+            reserved,
             host,
             port,
             headers,
@@ -168,6 +175,11 @@ impl Head {
     /// The canonical path.
     pub fn path(&self) -> &str {
         self.target.path()
+    }
+
+    /// What in the path some servers read otherwise. The route must allow it.
+    pub fn reserved(&self) -> Reserved {
+        self.reserved
     }
 
     /// The query without its `?`, as the client spelled it.
@@ -357,7 +369,7 @@ fn only<'a>(mut values: impl Iterator<Item = &'a HeaderValue>) -> Option<&'a Hea
 }
 
 /// The canonical path and the query of a request target in origin or absolute form (RFC 9112, section 3.2).
-fn target(uri: &Uri, policy: &HeadPolicy) -> Result<PathAndQuery, Denial> {
+fn target(uri: &Uri, policy: &HeadPolicy) -> Result<(PathAndQuery, Reserved), Denial> {
     if let Some(scheme) = uri.scheme_str()
         && !matches!(scheme, "http" | "https")
     {
@@ -377,17 +389,23 @@ fn target(uri: &Uri, policy: &HeadPolicy) -> Result<PathAndQuery, Denial> {
     if let Some(query) = raw.query() {
         query::well_formed(query).map_err(|detail| Denial::new(Code::MalformedQuery, detail))?;
     }
-    match path::canonical(raw.path()).map_err(|error| Denial::new(Code::AmbiguousPath, error.as_str()))? {
+    let ambiguous = |error: path::PathError| Denial::new(Code::AmbiguousPath, error.as_str());
+    let Spelled { path, reserved } = path::spelled(raw.path()).map_err(ambiguous)?;
+    if let Some(error) = reserved.refused_by(policy.reserved) {
+        return Err(ambiguous(error));
+    }
+    let target = match path {
         // The same bytes: share them. `http://a.example?a=b` has no path, which means `/` (RFC 9110, section 4.2.3).
-        Cow::Borrowed(_) if raw.as_str().starts_with('/') => Ok(raw.clone()),
+        Cow::Borrowed(_) if raw.as_str().starts_with('/') => raw.clone(),
         path @ (Cow::Borrowed(_) | Cow::Owned(_)) => {
             let target = match raw.query() {
                 Some(query) => format!("{path}?{query}"),
                 None => path.into_owned(),
             };
-            target.parse().map_err(|_| Denial::new(Code::AmbiguousPath, "the path has no canonical form"))
+            target.parse().map_err(|_| Denial::new(Code::AmbiguousPath, "the path has no canonical form"))?
         }
-    }
+    };
+    Ok((target, reserved))
 }
 
 /// The port that the client named.

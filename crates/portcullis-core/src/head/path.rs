@@ -3,7 +3,8 @@
 //! A path that a router, a check and a backend could read differently is refused, never repaired: dot segments in any
 //! spelling, empty segments, encoded slashes and backslashes, path parameters (`;`), double encoding, control bytes,
 //! anything that is not UTF-8 after decoding. What is left is spelled in one way (RFC 3986, section 6.2.2): unreserved
-//! characters stand for themselves, all other escapes are upper case.
+//! characters stand for themselves, all other escapes are upper case. A route can allow some of it ([`Reserved`]), which
+//! then keeps its spelling.
 
 use std::borrow::Cow;
 
@@ -32,6 +33,49 @@ pub enum PathError {
     Utf8,
 }
 
+/// What in a path servers read in several ways, and what a route can allow. A set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Reserved(u8);
+
+impl Reserved {
+    /// Nothing.
+    pub const NONE: Reserved = Reserved(0);
+    /// `%2F`: a slash within a segment to some, between two to others.
+    pub const SLASH: Reserved = Reserved(1);
+    /// `%5C`: a slash to some.
+    pub const BACKSLASH: Reserved = Reserved(2);
+    /// `;`: some cut the segment there.
+    pub const SEMICOLON: Reserved = Reserved(4);
+    /// `//`: some merge it.
+    pub const DOUBLE_SLASH: Reserved = Reserved(8);
+    /// `%25` before what is then an escape: some decode it twice.
+    pub const PERCENT: Reserved = Reserved(16);
+
+    /// Both together.
+    #[must_use]
+    pub const fn with(self, other: Reserved) -> Reserved {
+        Reserved(self.0 | other.0)
+    }
+
+    /// Whether it is nothing.
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Why a path with this is refused where `allowed` is allowed. `None` where it is not.
+    pub fn refused_by(self, allowed: Reserved) -> Option<PathError> {
+        let left = self.0 & !allowed.0;
+        let has = |one: Reserved| left & one.0 != 0;
+        match left {
+            0 => None,
+            _ if has(Reserved::DOUBLE_SLASH) => Some(PathError::EmptySegment),
+            _ if has(Reserved::SLASH) || has(Reserved::BACKSLASH) => Some(PathError::Slash),
+            _ if has(Reserved::SEMICOLON) => Some(PathError::Parameter),
+            _ => Some(PathError::DoubleEncoding),
+        }
+    }
+}
+
 impl PathError {
     /// What is wrong, for the record.
     pub fn as_str(self) -> &'static str {
@@ -57,6 +101,9 @@ enum Class {
     Dot,
     Slash,
     Percent,
+    Semicolon,
+    /// Browsers send it raw; it has one reading, and is escaped (WHATWG URL, path percent-encode set).
+    Escaped,
     Bad,
 }
 
@@ -74,6 +121,8 @@ const CLASSES: [Class; 256] = {
                 b'.' => Class::Dot,
                 b'/' => Class::Slash,
                 b'%' => Class::Percent,
+                b';' => Class::Semicolon,
+                b'[' | b']' | b'|' | b'^' => Class::Escaped,
                 _ => Class::Bad,
             };
         }
@@ -86,15 +135,36 @@ fn class(byte: u8) -> Class {
     CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Bad)
 }
 
+/// A path in the one spelling, and what in it servers read in several ways.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spelled<'a> {
+    /// The path. Borrowed where it was spelled so already.
+    pub path: Cow<'a, str>,
+    /// What only a route that says so lets through.
+    pub reserved: Reserved,
+}
+
 /// The one reading of `raw`, which is borrowed where it is spelled canonically already.
 ///
 /// # Errors
 /// Every path that has more than one reading.
 pub fn canonical(raw: &str) -> Result<Cow<'_, str>, PathError> {
+    let Spelled { path, reserved } = spelled(raw)?;
+    reserved.refused_by(Reserved::NONE).map_or(Ok(path), Err)
+}
+
+/// The one spelling of `raw`, with what in it is reserved. That is for a route to allow.
+///
+/// # Errors
+/// Every path that no route may allow: dot segments in any reading, control characters, broken escapes and UTF-8, a raw
+/// backslash, two slashes at the beginning (which name a host elsewhere), more than two layers of escapes.
+pub fn spelled(raw: &str) -> Result<Spelled<'_>, PathError> {
     let Some(rest) = raw.strip_prefix('/') else { return Err(PathError::NotAbsolute) };
-    let mut escaped = false;
+    let mut reserved = Reserved::NONE;
+    let mut other = false;
     // Bytes of the current segment so far, and whether all of them are dots.
     let (mut length, mut dots) = (0_usize, true);
+    let mut first = true;
     for &byte in rest.as_bytes() {
         match class(byte) {
             Class::Plain => {
@@ -102,25 +172,40 @@ pub fn canonical(raw: &str) -> Result<Cow<'_, str>, PathError> {
                 dots = false;
             }
             Class::Dot => length += 1,
-            Class::Percent => {
-                escaped = true;
+            Class::Percent | Class::Escaped => {
+                other = true;
+                length += 1;
+                dots = false;
+            }
+            Class::Semicolon => {
+                other = true;
+                reserved = reserved.with(Reserved::SEMICOLON);
                 length += 1;
                 dots = false;
             }
             Class::Slash => {
-                end_of_segment(length, dots, false)?;
-                (length, dots) = (0, true);
+                if length == 0 {
+                    if first {
+                        return Err(PathError::EmptySegment);
+                    }
+                    reserved = reserved.with(Reserved::DOUBLE_SLASH);
+                }
+                end_of_segment(length, dots)?;
+                (length, dots, first) = (0, true, false);
             }
             Class::Bad => return Err(bad(byte)),
         }
     }
-    end_of_segment(length, dots, true)?;
-    if escaped { respell(rest).map(Cow::Owned) } else { Ok(Cow::Borrowed(raw)) }
+    end_of_segment(length, dots)?;
+    if !other {
+        return Ok(Spelled { path: Cow::Borrowed(raw), reserved });
+    }
+    let (path, escapes) = respell(rest)?;
+    Ok(Spelled { path: Cow::Owned(path), reserved: reserved.with(escapes) })
 }
 
-fn end_of_segment(length: usize, dots: bool, last: bool) -> Result<(), PathError> {
+fn end_of_segment(length: usize, dots: bool) -> Result<(), PathError> {
     match length {
-        0 if !last => Err(PathError::EmptySegment),
         1 | 2 if dots => Err(PathError::DotSegment),
         _ => Ok(()),
     }
@@ -129,62 +214,87 @@ fn end_of_segment(length: usize, dots: bool, last: bool) -> Result<(), PathError
 fn bad(byte: u8) -> PathError {
     match byte {
         b'\\' => PathError::Slash,
-        b';' => PathError::Parameter,
         0..=0x1f | 0x7f => PathError::Control,
         _ => PathError::Character,
     }
 }
 
-/// Spells the escapes of a path (without its first slash) in the one way. Only paths with a `%` come here.
-fn respell(rest: &str) -> Result<String, PathError> {
-    let mut path = String::with_capacity(rest.len() + 1);
-    for segment in rest.split('/') {
-        path.push('/');
-        let start = path.len();
-        let mut decoded = Vec::with_capacity(segment.len());
-        let mut bytes = segment.bytes();
-        while let Some(byte) = bytes.next() {
-            if byte != b'%' {
-                path.push(char::from(byte));
-                decoded.push(byte);
+/// Spells the escapes of a path (without its first slash) in the one way, and says what is reserved among them.
+fn respell(rest: &str) -> Result<(String, Reserved), PathError> {
+    let mut path = String::with_capacity(rest.len() + 8);
+    path.push('/');
+    let mut decoded = Vec::with_capacity(rest.len() + 1);
+    decoded.push(b'/');
+    let mut reserved = Reserved::NONE;
+    let mut bytes = rest.bytes();
+    while let Some(byte) = bytes.next() {
+        let value = match byte {
+            b'%' => escape(&mut bytes).ok_or(PathError::Escape)?,
+            other if class(other) == Class::Escaped => other,
+            other => {
+                path.push(char::from(other));
+                decoded.push(other);
                 continue;
             }
-            let value = escape(&mut bytes).ok_or(PathError::Escape)?;
-            match value {
-                b'/' | b'\\' => return Err(PathError::Slash),
-                0..=0x1f | 0x7f => return Err(PathError::Control),
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                    path.push(char::from(value))
-                }
-                _ => {
-                    path.push('%');
-                    for nibble in [value >> 4, value & 0xf] {
-                        path.push(
-                            char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase(),
-                        );
-                    }
-                }
-            }
-            decoded.push(value);
+        };
+        match value {
+            b'/' => reserved = reserved.with(Reserved::SLASH),
+            b'\\' => reserved = reserved.with(Reserved::BACKSLASH),
+            0..=0x1f | 0x7f => return Err(PathError::Control),
+            _ => {}
         }
-        // SECURITY: `%252e` is `%2e` to whoever decodes once and `.` to whoever decodes twice, however the digits are
-        // spelled: `%25%32e` is it too (a_canonical_path_is_its_own_canonical_form).
-        let twice =
-            |at: usize| decoded.get(at + 1..).is_some_and(|rest| escape(&mut rest.iter().copied()).is_some());
-        if decoded.iter().enumerate().any(|(at, byte)| *byte == b'%' && twice(at)) {
+        if matches!(value, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~') {
+            path.push(char::from(value));
+        } else {
+            path.push('%');
+            for nibble in [value >> 4, value & 0xf] {
+                path.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase());
+            }
+        }
+        decoded.push(value);
+    }
+    one_reading(&decoded)?;
+    // SECURITY: `%252e` is `%2e` to whoever decodes once and `.` to whoever decodes twice, however the digits are
+    // spelled: `%25%32e` is it too (a_canonical_path_is_its_own_canonical_form).
+    if let Some(twice) = decoded_again(&decoded) {
+        reserved = reserved.with(Reserved::PERCENT);
+        one_reading(&twice)?;
+        if decoded_again(&twice).is_some() {
             return Err(PathError::DoubleEncoding);
         }
-        let Ok(decoded) = std::str::from_utf8(&decoded) else { return Err(PathError::Utf8) };
-        // SECURITY: `..%3Bx` and `..%20` are `..` to a backend that decodes before it cuts a parameter or a space off
-        // (paths_with_two_readings_do_not).
-        let name = decoded.split([';', '?', '#']).next().unwrap_or_default().trim();
-        if matches!(path.get(start..), Some("." | "..")) || matches!(name, "." | "..") {
-            return Err(PathError::DotSegment);
-        }
     }
-    Ok(path)
+    Ok((path, reserved))
 }
 
+/// That nobody who reads this decoded path finds a dot segment, a host or a control character in it.
+fn one_reading(decoded: &[u8]) -> Result<(), PathError> {
+    let Ok(text) = std::str::from_utf8(decoded) else { return Err(PathError::Utf8) };
+    if text.bytes().any(|byte| matches!(byte, 0..=0x1f | 0x7f)) {
+        return Err(PathError::Control);
+    }
+    let separates = |c: char| c == '/' || c == '\\';
+    if text.chars().nth(1).is_some_and(separates) {
+        return Err(PathError::EmptySegment);
+    }
+    let mut segments = text.split(separates).skip(1).peekable();
+    let mut first = true;
+    while let Some(segment) = segments.next() {
+        // SECURITY: `..%3Bx` and `..%20` are `..` to a backend that decodes before it cuts a parameter or a space off
+        // (paths_with_two_readings_do_not).
+        let name = segment.split([';', '?', '#']).next().unwrap_or_default().trim();
+        if matches!(segment, "." | "..") || matches!(name, "." | "..") {
+            return Err(PathError::DotSegment);
+        }
+        // `/;x/a.example` is `//a.example` to who cuts it.
+        let cut_away = segment.starts_with(';') && segments.peek().is_some();
+        if std::mem::take(&mut first) && cut_away {
+            return Err(PathError::EmptySegment);
+        }
+    }
+    Ok(())
+}
+
+use portcullis_paths::decoded_again;
 pub(crate) use portcullis_paths::escape;
 
 #[cfg(test)]
@@ -204,6 +314,7 @@ mod tests {
             ("/100%25", "/100%25"),
             ("/100%25zz", "/100%25zz"),
             ("/a%3Bb/...%20/..a%3B", "/a%3Bb/...%20/..a%3B"),
+            ("/a[0]|^", "/a%5B0%5D%7C%5E"),
             ("/a:b@c!$&'()*+,=-_~", "/a:b@c!$&'()*+,=-_~"),
         ] {
             assert_eq!(canonical(raw).as_deref(), Ok(spelled), "{raw}");
@@ -241,15 +352,15 @@ mod tests {
             ("/a%5Cb", Slash),
             ("/a\\b", Slash),
             ("/a;x=1", Parameter),
-            ("/..;/b", Parameter),
+            ("/..;/b", DotSegment),
             ("/a%zz", Escape),
             ("/a%2", Escape),
             ("/a%", Escape),
-            ("/%252e%252e/b", DoubleEncoding),
+            ("/%252e%252e/b", DotSegment),
             ("/%2525", DoubleEncoding),
             ("/%25%37%33ecret", DoubleEncoding),
-            ("/%25%32e%25%32e/b", DoubleEncoding),
-            ("/a%25b%63", DoubleEncoding),
+            ("/%25%32e%25%32e/b", DotSegment),
+            ("/a%25b%63", Utf8),
             ("/%25%34%31", DoubleEncoding),
             ("/%25%32%35", DoubleEncoding),
             ("/a%00", Control),
@@ -258,7 +369,6 @@ mod tests {
             ("/a\u{1}", Control),
             ("/a b", Character),
             ("/a\"b", Character),
-            ("/a|b", Character),
             ("/caf\u{e9}", Character),
             ("/%c0%ae%c0%ae/b", Utf8),
             ("/%c0%af", Utf8),
@@ -267,6 +377,59 @@ mod tests {
             ("/%ed%a0%80", Utf8),
         ] {
             assert_eq!(canonical(raw), Err(error), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_route_may_allow_keeps_its_spelling() {
+        let one = |raw, path, reserved| {
+            let spelled = spelled(raw).unwrap();
+            assert_eq!((&*spelled.path, spelled.reserved), (path, reserved), "{raw}");
+            let again = super::spelled(path).unwrap();
+            assert_eq!(
+                (&*again.path, again.reserved),
+                (path, reserved),
+                "a spelled path stays as it is: {raw}"
+            );
+        };
+        one("/a", "/a", Reserved::NONE);
+        one("/group%2fproject/x", "/group%2Fproject/x", Reserved::SLASH);
+        one("/a%5cb", "/a%5Cb", Reserved::BACKSLASH);
+        one("/map;x=1/y;z", "/map;x=1/y;z", Reserved::SEMICOLON);
+        one("/img/http://a.example/b", "/img/http://a.example/b", Reserved::DOUBLE_SLASH);
+        one("/a//", "/a//", Reserved::DOUBLE_SLASH);
+        one("/job/x%252Fy", "/job/x%252Fy", Reserved::PERCENT);
+        one("/%25%37%33ecret", "/%2573ecret", Reserved::PERCENT);
+        one("/a%2Fb;c//%2525", "/a%2Fb;c//%2525", Reserved(1 | 4 | 8 | 16));
+    }
+
+    #[test]
+    fn what_no_route_may_allow_is_refused() {
+        use PathError::*;
+        for (raw, error) in [
+            ("//evil.example/a", EmptySegment),
+            ("/%2Fevil.example", EmptySegment),
+            ("/%5Cevil.example", EmptySegment),
+            ("/%252Fevil.example", EmptySegment),
+            ("/;x/evil.example", EmptySegment),
+            ("/%3B/evil.example", EmptySegment),
+            ("/a\\b", Slash),
+            ("/a/..;x/b", DotSegment),
+            ("/a/.;/b", DotSegment),
+            ("/a%2F..%2Fb", DotSegment),
+            ("/a%2F%2e%2e", DotSegment),
+            ("/a%5C..%5Cb", DotSegment),
+            ("/%252e%252e/b", DotSegment),
+            ("/a%252F..%252Fb", DotSegment),
+            ("/a%252F%252e%252e", DotSegment),
+            ("/a%2F..;x", DotSegment),
+            ("/a//..//b", DotSegment),
+            ("/a%2500", Control),
+            ("/a%250d%250a", Control),
+            ("/a%25ff", Utf8),
+            ("/a%25252F", DoubleEncoding),
+        ] {
+            assert_eq!(spelled(raw).map(|spelled| spelled.path), Err(error), "{raw}");
         }
     }
 }

@@ -6,7 +6,7 @@
 //! belongs to the route that was found only if its own laxest reading leads to the same controls. Needs nothing that could
 //! fail.
 
-use portcullis_paths::{laxest, laxest_segment};
+use portcullis_paths::{laxest, laxest_segment, readings};
 use std::collections::{BTreeMap, HashMap};
 
 /// What judges the requests of a path; the same number for paths that are judged in the same way.
@@ -86,6 +86,17 @@ impl Lax {
         let reading = laxest(path);
         let of_host = host.and_then(|host| self.by_host.get(host)).and_then(|paths| paths.at(&reading));
         of_host.or_else(|| self.any_host.at(&reading)).is_some_and(|classes| !classes.contains(&class))
+    }
+}
+
+impl Lax {
+    /// Whether any reading of a path with reserved characters leads to other controls than those of `class`.
+    pub(super) fn may_be_read_as_another(&self, host: Option<&str>, path: &str, class: Class) -> bool {
+        let of_host = host.and_then(|host| self.by_host.get(host));
+        readings(path).iter().any(|reading| {
+            let found = of_host.and_then(|paths| paths.at(reading)).or_else(|| self.any_host.at(reading));
+            found.is_some_and(|classes| !classes.contains(&class))
+        })
     }
 }
 

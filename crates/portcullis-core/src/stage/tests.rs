@@ -186,6 +186,7 @@ impl Gate {
     fn new(controls: Controls) -> Gate {
         let controls = Arc::new(controls);
         let route = |path: &str, methods: MethodSet, hosts: &[&str]| Route {
+            reserved: crate::head::Reserved::NONE,
             path: path.into(),
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
             methods,
@@ -446,6 +447,7 @@ fn a_body_beyond_its_cap_is_cut() {
 #[test]
 fn two_routes_for_one_request_are_a_conflict() {
     let route = |path: &str, methods: &str| Route {
+        reserved: crate::head::Reserved::NONE,
         path: path.into(),
         hosts: vec![],
         methods: MethodSet::named(methods).unwrap(),

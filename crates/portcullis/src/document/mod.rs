@@ -27,7 +27,7 @@ pub use listener::{HttpProtocol, ListenerConfig, TimeoutsConfig};
 pub use outbound::OutboundConfig;
 pub use portcullis_checks::Reason;
 pub use request_headers::{KeptHeader, KeptHeaderConfig, MethodOverrideConfig, RequestHeadersConfig};
-pub use route::{MethodConfig, RouteConfig, RouteSecurityConfig};
+pub use route::{EncodedPathConfig, EncodedPathsConfig, MethodConfig, RouteConfig, RouteSecurityConfig};
 use std::path::PathBuf;
 pub use tls::{
     CertificateConfig, ClientCertificateNeed, ClientCertificatesConfig, TlsConfig, TlsVersion, name_hosts,

@@ -7,8 +7,9 @@ use portcullis_checks::SecurityConfig;
 use portcullis_config::{
     Context, Decode, DecodeFields, Definitions, Node, ObjectSchema, Spanned, keyword, object,
 };
+use portcullis_core::MethodSet;
+use portcullis_core::head::{self, Reserved};
 use portcullis_core::route::pattern::{Foreign, foreign, unescaped};
-use portcullis_core::{MethodSet, head};
 
 keyword! {
     /// A request method.
@@ -30,6 +31,34 @@ keyword! {
     }
 }
 
+keyword! {
+    /// What happens to a path that has something which servers read in several ways.
+    pub enum EncodedPathConfig {
+        /// The request is rejected with 400.
+        Refuse = "refuse",
+        /// The path is matched and sent on as it is spelled. If any server could take it for a path of a route with other
+        /// controls, the answer is 404.
+        Keep = "keep",
+    }
+}
+
+object! {
+    /// What paths of a route may hold although servers read it in several ways. Dot segments are rejected in every reading,
+    /// whatever is kept.
+    pub struct EncodedPathsConfig {
+        /// `%2F`, as in `group%2Fproject` (GitLab, npm). Default: refuse.
+        pub slash: EncodedPathConfig = EncodedPathConfig::Refuse,
+        /// `%5C`. A raw backslash is always rejected. Default: refuse.
+        pub backslash: EncodedPathConfig = EncodedPathConfig::Refuse,
+        /// `;`, as in matrix parameters such as `/map;zoom=3`. Default: refuse.
+        pub semicolon: EncodedPathConfig = EncodedPathConfig::Refuse,
+        /// `//` within a path, as in `/image/http://a.example/b.png`. At its beginning it is always rejected. Default: refuse.
+        pub double_slash: EncodedPathConfig = EncodedPathConfig::Refuse,
+        /// An escape that is escaped once more, as in `x%252Fy` (Jenkins). Default: refuse.
+        pub percent: EncodedPathConfig = EncodedPathConfig::Refuse,
+    }
+}
+
 object! {
     /// What is served under a path, and where its requests go.
     pub struct RouteConfig {
@@ -39,6 +68,8 @@ object! {
         /// that only a parameter or a rest matches, and that is another route's but for its case, its escapes or a slash
         /// at its end, is 404 where that route has other controls: many servers would take it for the other's.
         pub path: Spanned<String>,
+        /// What its paths may hold that is rejected otherwise, such as an escaped slash. Default: nothing.
+        pub encoded_paths: Option<EncodedPathsConfig>,
         /// The hosts that it is served for, without ports. Default: any.
         pub hosts: Vec<Spanned<String>> = Vec::new(),
         /// The methods that it allows; others get 405. GET brings HEAD. Default: all of these.
@@ -107,6 +138,21 @@ impl RouteConfig {
         let methods: Vec<_> =
             self.methods.iter().flat_map(|methods| &methods.value).map(|method| method.as_str()).collect();
         format!("{} {} {}", hosts.join(","), methods.join(","), self.path.value)
+    }
+
+    /// What its paths may hold although servers read it in several ways.
+    pub fn reserved(&self) -> Reserved {
+        let Some(config) = &self.encoded_paths else { return Reserved::NONE };
+        [
+            (config.slash, Reserved::SLASH),
+            (config.backslash, Reserved::BACKSLASH),
+            (config.semicolon, Reserved::SEMICOLON),
+            (config.double_slash, Reserved::DOUBLE_SLASH),
+            (config.percent, Reserved::PERCENT),
+        ]
+        .into_iter()
+        .filter(|(said, _)| *said == EncodedPathConfig::Keep)
+        .fold(Reserved::NONE, |all, (_, one)| all.with(one))
     }
 
     /// The path as the router reads it: without the backslashes of `\*`.

@@ -427,6 +427,12 @@ routes:
       max_response_fields: 400
       idle_timeout: 5s
     upgrade: [websocket]
+    encoded_paths:
+      slash: keep
+      backslash: refuse
+      semicolon: keep
+      double_slash: keep
+      percent: keep
     security:
       use: partner
   - path: /health

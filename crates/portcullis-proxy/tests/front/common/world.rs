@@ -235,6 +235,7 @@ fn plan() -> Plan {
     };
     let (examined, observed) = (answers(Mode::Enforce), answers(Mode::Observe));
     let route = |path: &str, controls: &Arc<Controls>, upgrades: &[&str], target| Route {
+        reserved: portcullis_core::head::Reserved::NONE,
         path: path.into(),
         hosts: Vec::new(),
         methods: MethodSet::ALL,

@@ -173,6 +173,12 @@ pub(crate) const ROWS: &[DocumentRow] = &[
         assert_eq!(gate.send(get(&[])).refusal(), Some(Code::RouteNotFound));
         assert_eq!(gate.listing[0], "/files/{*rest} -> http://127.0.0.1:8080");
     }),
+    ("routes[].encoded_paths", || kept("slash", "/a%2Fb")),
+    ("routes[].encoded_paths.slash", || kept("slash", "/a%2Fb")),
+    ("routes[].encoded_paths.backslash", || kept("backslash", "/a%5Cb")),
+    ("routes[].encoded_paths.semicolon", || kept("semicolon", "/a;b")),
+    ("routes[].encoded_paths.double_slash", || kept("double_slash", "/a//b")),
+    ("routes[].encoded_paths.percent", || kept("percent", "/a%252Fb")),
     ("routes[].hosts", || {
         assert_eq!(
             route(json!({ "hosts": ["other.example.com"] })).send(get(&[])).refusal(),
@@ -394,4 +400,17 @@ fn audit_files(config: Value) -> [String; 2] {
     let config = open(&json!({ "audit_log": config })).audit_log.unwrap();
     [config.file.clone(), config.key_file()]
         .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+}
+
+/// That a path goes on where its route keeps this, and is refused where it does not.
+fn kept(key: &str, path: &str) {
+    for (said, refusal) in [("keep", None), ("refuse", Some(Code::AmbiguousPath))] {
+        let mut document = with_headers(json!({}));
+        document["routes"][0]["encoded_paths"] = json!({ key: said });
+        assert_eq!(
+            gate(&document.to_string()).send(request("GET", path, &[])).refusal(),
+            refusal,
+            "{key} {said}"
+        );
+    }
 }
