@@ -127,3 +127,30 @@ fn a_watched_file_and_what_it_refers_to_are_taken_up() {
     served.wait_for("/second", "another-key-0123456789abcd", 502);
     assert!(served.asked()["last_failure"].is_null());
 }
+
+#[test]
+fn only_the_owner_is_answered() {
+    let served = serve("owner", &[]);
+    assert_eq!(served.asked()["generation"], 1);
+    let socket = served.scratch.path("state/portcullis.sock");
+    // Whatever becomes of its mode, the socket asks who connects.
+    for path in [served.scratch.path("."), served.scratch.path("state"), socket] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    assert_eq!(served.asked()["generation"], 1);
+    let root =
+        std::fs::metadata("/proc/self").map(|this| std::os::unix::fs::MetadataExt::uid(&this)).unwrap() == 0;
+    if root {
+        // The command is copied, since another user may not reach the folder in which it was built.
+        let copy = served.scratch.path("portcullis");
+        std::fs::copy(env!("CARGO_BIN_EXE_portcullis"), &copy).unwrap();
+        let output = std::process::Command::new("setpriv")
+            .args(["--reuid", "65534", "--clear-groups", &copy, "status", &served.scratch.path("state")])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(4), "{output:?}");
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("generation"), "{output:?}");
+    } else {
+        eprintln!("not run as root, so no other user was tried");
+    }
+}

@@ -12,7 +12,7 @@ use crate::reason::Reason;
 use crate::section::{Part, Section};
 use bytes::Bytes;
 use http::{HeaderMap, header};
-use portcullis_config::{Context, Decode, Definitions, Node, Span, Spanned, Value, object};
+use portcullis_config::{Context, Decode, Definitions, Node, Span, Spanned, Value, keyword, object};
 use portcullis_core::check::{Check, Inspect, Inspected, Wants};
 use portcullis_core::{CheckId, Code, Denial, Effects, Facts, Principal, Step, Violation};
 use portcullis_waf::{Loader, Plan, Report, Request, RuleMatch, Settings, Transaction};
@@ -37,9 +37,21 @@ object! {
         pub threshold: Spanned<u32> = Spanned::nowhere(5),
         /// What is not searched, or by which rules, and why.
         pub exclude: Vec<ExclusionConfig> = vec![],
+        /// What happens to calls of gRPC, whose messages no rule can read. Default: refuse.
+        pub grpc: GrpcConfig = GrpcConfig::Refuse,
         /// `enforce` refuses the request with 403. `observe` lets it through and records what would have been refused; begin
         /// with it. `off` skips the check. Default: enforce.
         pub mode: ModeConfig = ModeConfig::Enforce,
+    }
+}
+
+keyword! {
+    /// What happens to requests whose media type is that of gRPC.
+    pub enum GrpcConfig {
+        /// They are refused with 415: any client can call a body gRPC, so that nothing would search it.
+        Refuse = "refuse",
+        /// Their heads are searched, their bodies are not. For routes whose back end speaks gRPC alone.
+        Unsearched = "unsearched",
     }
 }
 
@@ -100,6 +112,7 @@ pub struct Waf {
     plan: Plan,
     /// Whether bodies whose media type says nothing are searched as arguments: the builtin rules want it.
     search_unlabelled: bool,
+    grpc: GrpcConfig,
     summary: String,
 }
 
@@ -162,7 +175,7 @@ impl WafConfig {
         match Plan::new(loader, &settings) {
             Ok(plan) => {
                 let search_unlabelled = self.rules.iter().any(|rules| matches!(rules, RulesConfig::Builtin));
-                Some(Waf { plan, search_unlabelled, summary })
+                Some(Waf { plan, search_unlabelled, grpc: self.grpc, summary })
             }
             Err(errors) => {
                 let count = errors.0.len();
@@ -284,19 +297,39 @@ impl Inspect for Waf {
         _: &'a Principal,
         _: &'a dyn Effects,
     ) -> Step<'a, Result<Wants, Denial>> {
-        if is_stream(facts.head.headers()) {
-            // A call of gRPC may go on for as long as it likes, in a form that rules cannot read.
-            return Step::Ready(self.judge(facts, &Bytes::new()).map(|()| Wants::Nothing));
+        let headers = facts.head.headers();
+        let refused = |detail: &'static str, name: &str, word: &'static str| {
+            Step::Ready(Err(
+                Denial::new(Code::MediaTypeRefused, detail).pointing_out([Violation::new(name, word)])
+            ))
+        };
+        // SECURITY: every line of a header counts, since a server may go by another one than the first
+        // (a_body_has_one_media_type).
+        if headers.get_all(header::CONTENT_TYPE).iter().nth(1).is_some() {
+            return refused("several media types", "content-type", "required");
         }
         // SECURITY: what is unpacked only behind the gateway is searched by nobody (a_coded_body_is_not_let_through).
-        let coded = facts.head.headers().get(header::CONTENT_ENCODING);
-        Step::Ready(match coded {
-            Some(coding) if coding.as_bytes() != b"identity" => {
-                Err(Denial::new(Code::MediaTypeRefused, "a content coding hides the body from the rules")
-                    .pointing_out([Violation::new("content-encoding", "undeclared")]))
+        let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+        if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            return refused(
+                "a content coding hides the body from the rules",
+                "content-encoding",
+                "undeclared",
+            );
+        }
+        match (is_grpc(headers), self.grpc) {
+            (false, _) => Step::Ready(Ok(Wants::Body)),
+            // SECURITY: the client alone says that it is gRPC (a_body_is_grpc_only_where_the_route_says_so).
+            (true, GrpcConfig::Refuse) => refused(
+                "the messages of gRPC cannot be searched; `grpc: unsearched` lets them through",
+                "content-type",
+                "content_type",
+            ),
+            // A call may go on for as long as it likes.
+            (true, GrpcConfig::Unsearched) => {
+                Step::Ready(self.judge(facts, &Bytes::new()).map(|()| Wants::Nothing))
             }
-            _ => Ok(Wants::Body),
-        })
+        }
     }
 
     fn inspect<'a>(
@@ -310,7 +343,7 @@ impl Inspect for Waf {
     }
 }
 
-fn is_stream(headers: &HeaderMap) -> bool {
+fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
     content_type.is_some_and(|value| {
         value.get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))

@@ -75,6 +75,7 @@ waf:
       tags: [attack-xss]
       targets: [ARGS:comment, /items/0/text]
       reason: comments are about code
+  grpc: unsearched
   mode: observe
 strict_errors: false
 ",

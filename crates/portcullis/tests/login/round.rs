@@ -110,6 +110,22 @@ async fn somebody_logs_out_here_and_at_the_provider() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_logout_outlives_a_reload() {
+    let site = Site::start(json!({})).await;
+    let mut browser = Browser::default();
+    assert_eq!(browser.log_in(&site.url("/orders"), "alice").await.status, 200);
+    let mut copy = browser.clone();
+    let left = browser.send("POST", &site.url("/auth/logout"), "Sec-Fetch-Site: same-origin\r\n", "").await;
+    assert_eq!(left.status, 303);
+    assert_eq!(copy.fetch("GET", &site.url("/orders")).await.status, 401);
+    // Another setting of the same login: what is remembered of sessions is not the setting's.
+    site.reload("\"logged_out_path\":\"/goodbye\"", "\"logged_out_path\":\"/orders\"");
+    assert_eq!(copy.fetch("GET", &site.url("/orders")).await.status, 401);
+    assert_eq!(site.last_denial(), ("credential_expired".into(), "it was logged out".into()));
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_ends_when_it_is_left_alone_and_when_it_is_old() {
     let site = Site::start(json!({ "idle_timeout": "100s", "session_lifetime": "250s" })).await;
     let mut browser = Browser::default();

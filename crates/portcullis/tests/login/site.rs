@@ -46,6 +46,7 @@ pub struct Site {
     pub records: Arc<Records>,
     pub clock: Ahead,
     running: Running,
+    document: String,
 }
 
 /// A page with a form and a script, as a site has them.
@@ -133,13 +134,23 @@ impl Site {
         });
         let clock = Ahead(Arc::new((SystemClock::start(), AtomicU64::new(0))));
         let state = State::with_clock(clock.clone());
-        let loaded = Loaded::yaml_with("site.yaml", document.to_string(), Context::for_file("."), &state);
+        let document = document.to_string();
+        let loaded = Loaded::yaml_with("site.yaml", document.clone(), Context::for_file("."), &state);
         let blueprint = loaded.into_blueprint().unwrap_or_else(|error| panic!("{error}"));
         let records = Arc::new(Records::default());
         let sink = Arc::clone(&records) as Arc<dyn RecordSink>;
         let running = Gateway::new(blueprint).with_sink(sink).start().expect("a free port");
         tell.set(running.addresses()[0]).unwrap();
-        Site { origin, provider, backend, records, clock, running }
+        Site { origin, provider, backend, records, clock, running, document }
+    }
+
+    /// Gives it the same configuration with another setting of the login.
+    pub fn reload(&self, from: &str, to: &str) {
+        let reloader = self.running.reloader();
+        let document = self.document.replace(from, to);
+        assert_ne!(document, self.document);
+        let loaded = Loaded::yaml_with("site.yaml", document, Context::for_file("."), reloader.state());
+        reloader.reload(loaded).unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Where the gateway itself listens.

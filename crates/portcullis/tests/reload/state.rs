@@ -2,6 +2,8 @@
 
 use crate::support::{Backend, Client, OTHER_KEY, TestClock, USER_KEY, World};
 use crate::{ask, document, get};
+use aws_lc_rs::hmac;
+use base64ct::{Base64UrlUnpadded, Encoding};
 use std::time::Duration;
 
 const LIMITED: &str = "  rate_limiting: { max_requests: 5, per: day }";
@@ -73,5 +75,49 @@ async fn connections_to_upstreams_are_kept() {
         assert_eq!(ask(&mut client, "/data", USER_KEY).await.status, 200);
     }
     assert_eq!(backend.connections(), 1, "twenty configurations, one connection");
+    world.end().await;
+}
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// A token for `audience`, signed with the secret.
+fn token(audience: &str) -> String {
+    let part = |json: String| Base64UrlUnpadded::encode_string(json.as_bytes());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let signed = format!(
+        "{}.{}",
+        part("{\"alg\":\"HS256\",\"typ\":\"at+jwt\"}".to_owned()),
+        part(format!(
+            "{{\"iss\":\"https://issuer.example\",\"sub\":\"alice\",\"aud\":\"{audience}\",\"iat\":{now},\"exp\":{}}}",
+            now + 600
+        )),
+    );
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    format!("{signed}.{}", Base64UrlUnpadded::encode_string(hmac::sign(&key, signed.as_bytes()).as_ref()))
+}
+
+#[tokio::test]
+async fn a_changed_audience_forgets_tokens() {
+    let backend = Backend::start().await;
+    let text = |audience: &str| {
+        let method = format!(
+            "{{ type: jwt, issuer: \"https://issuer.example\", audience: {audience}, algorithms: [HS256], secret: {{ literal: \"{SECRET}\" }} }}"
+        );
+        document(backend.address, "", ROUTES).replace("{ type: api_key, header: x-api-key }", &method)
+    };
+    let world = World::start(&text("orders"));
+    let token = token("orders");
+    let status = async || {
+        let mut client = Client::connect(world.address).await;
+        let request =
+            format!("GET /data HTTP/1.1\r\nHost: a.example\r\nAuthorization: Bearer {token}\r\n\r\n");
+        client.ask(&request).await.status
+    };
+    assert_eq!(status().await, 200);
+    assert_eq!(status().await, 200, "now it is remembered");
+    world.reload(&text("invoices")).unwrap();
+    assert_eq!(status().await, 401, "it was verified under other rules");
+    world.reload(&text("orders")).unwrap();
+    assert_eq!(status().await, 200);
     world.end().await;
 }

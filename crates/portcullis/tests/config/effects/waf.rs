@@ -69,6 +69,18 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         let line = gate.listing.iter().find(|line| line.starts_with("inspect.waf")).unwrap();
         assert!(line.contains("without 11010 (it is a test)"), "{line}");
     }),
+    ("security.waf.grpc", |place| {
+        let call = |gate: &Gate| send(gate, "application/grpc", "\0\0\0\0\x01a");
+        assert_eq!(call(&searched(place, json!({}))).refusal(), Some(Code::MediaTypeRefused));
+        let gate = searched(place, json!({ "grpc": "unsearched" }));
+        call(&gate).permitted();
+        let query = request(
+            "GET",
+            "/a?q=%3Cscript%3Ealert(1)%3C/script%3E",
+            &[ALICE, ("content-type", "application/grpc")],
+        );
+        assert_eq!(gate.send(query).refusal(), Some(Code::AttackSuspected), "the head is searched");
+    }),
     ("security.waf.mode", |place| {
         let gate = searched(place, json!({ "mode": "observe" }));
         let answer = value(&gate, INJECTION);
@@ -109,4 +121,86 @@ fn send(gate: &Gate, media_type: &str, body: &str) -> Answer {
     let length = body.len().to_string();
     let headers = [ALICE, ("content-type", media_type), ("content-length", length.as_str())];
     gate.send_body(request("POST", "/a", &headers), body.to_owned())
+}
+
+fn gate_of_builtin_rules() -> Gate {
+    searched(Place { route: false, list: false }, json!({}))
+}
+
+#[test]
+fn a_coded_body_is_not_let_through() {
+    let gate = gate_of_builtin_rules();
+    let coded = |coding: &str| {
+        let headers = [
+            ALICE,
+            ("content-type", "application/json"),
+            ("content-encoding", coding),
+            ("content-length", "2"),
+        ];
+        gate.send_body(request("POST", "/a", &headers), "{}").refusal()
+    };
+    for coding in ["gzip", "br", "zstd", "deflate", "x-gzip", "identity, gzip", ""] {
+        assert_eq!(coded(coding), Some(Code::MediaTypeRefused), "{coding}");
+    }
+    assert_eq!(coded("identity"), None);
+    // A second line of the header hides nothing.
+    let twice = [
+        ALICE,
+        ("content-type", "application/json"),
+        ("content-encoding", "identity"),
+        ("content-encoding", "gzip"),
+        ("content-length", "2"),
+    ];
+    assert_eq!(gate.send_body(request("POST", "/a", &twice), "{}").refusal(), Some(Code::MediaTypeRefused));
+}
+
+#[test]
+fn an_unreadable_body_is_refused() {
+    let gate = gate_of_builtin_rules();
+    for (media_type, body) in [
+        ("application/json", "{\"a\":"),
+        ("application/json; charset=utf-8", "{'a': 1}"),
+        ("application/merge-patch+json", "[1,"),
+        ("application/xml", "<a><b></a>"),
+        ("multipart/form-data; boundary=x", "--x\r\nno end"),
+        ("multipart/form-data", "--x--"),
+    ] {
+        assert_eq!(
+            send(&gate, media_type, body).refusal(),
+            Some(Code::ContentMalformed),
+            "{media_type} {body}"
+        );
+    }
+    send(&gate, "application/json", "{\"a\": 1}").permitted();
+    send(&gate, "application/xml", "<a><b/></a>").permitted();
+    let form = "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--x--\r\n";
+    send(&gate, "multipart/form-data; boundary=x", form).permitted();
+}
+
+#[test]
+fn a_body_has_one_media_type() {
+    let gate = searched(Place { route: false, list: false }, json!({ "grpc": "unsearched" }));
+    let body = json!({ "value": INJECTION }).to_string();
+    let length = body.len().to_string();
+    for types in [["application/grpc", "application/json"], ["application/json", "application/grpc"]] {
+        let headers = [
+            ALICE,
+            ("content-type", types[0]),
+            ("content-type", types[1]),
+            ("content-length", length.as_str()),
+        ];
+        let answer = gate.send_body(request("POST", "/a", &headers), body.clone());
+        assert_eq!(answer.refusal(), Some(Code::MediaTypeRefused), "{types:?}");
+    }
+}
+
+#[test]
+fn a_body_is_grpc_only_where_the_route_says_so() {
+    let body = json!({ "value": INJECTION }).to_string();
+    for media_type in
+        ["application/grpc", "application/grpc+proto", "Application/GRPC-web", "application/grpc;x"]
+    {
+        let answer = send(&gate_of_builtin_rules(), media_type, &body);
+        assert_eq!(answer.refusal(), Some(Code::MediaTypeRefused), "{media_type}");
+    }
 }
