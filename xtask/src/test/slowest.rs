@@ -2,7 +2,7 @@
 //!
 //! libtest prints a test's time only under an unstable flag, which a stable toolchain allows to a program that is started
 //! with `RUSTC_BOOTSTRAP=1`. Only the test programs are started with it: set for cargo itself, it would build everything
-//! anew. A test program that starts another one hands the variable on, which changes nothing there.
+//! anew. A test that runs cargo itself takes the variable away again.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ExitStatus, Stdio};
