@@ -24,7 +24,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
         step("test", &mut || test::run(&test::Arguments::full()));
     }
     step("gen --check", &mut || generate::run(&generate::Arguments { check: true }));
-    step("fuzz", &mut || fuzz::run(&fuzz::Arguments::minute()));
+    step("fuzz", &mut || fuzz::run(&fuzz::Arguments::four_minutes()));
     step("bench --instructions", &mut instructions::run);
     // Timings on a shared machine say little; the controls in the same run are what counts here.
     step("bench --quick", &mut || bench::run(&bench::Arguments::quick()));

@@ -2,41 +2,86 @@
 
 use crate::Outcome;
 use crate::exit::Exit;
-use crate::screen::{BAD, CARE, FAINT, GOOD, STRONG, count, load, print, url};
+use crate::screen::{BAD, CARE, FAINT, GOOD, STRONG, colours, count, load, print, url};
+use clap::ValueEnum;
 use portcullis::Loaded;
 use portcullis::compile::{Blueprint, HeaderListing, RouteListing};
 use portcullis::document::KeptHeader;
+use portcullis::findings::{Finding, Severity, sarif};
 use portcullis::foreign::PRODUCTS;
 use portcullis::{Mode, visible};
 use serde_json::json;
 use std::fmt::Write;
 use std::path::Path;
 
-pub(crate) fn run(file: &Path, as_json: bool) -> Outcome {
-    if as_json {
+/// How a check is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// SARIF 2.1.0, for code hosts.
+    Sarif,
+}
+
+/// What makes a check fail that would not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Deny {
+    /// Warnings, and findings of medium severity.
+    Warnings,
+}
+
+pub(crate) fn run(file: &Path, format: Format, deny: Option<Deny>) -> Outcome {
+    if format != Format::Text {
         let loaded = Loaded::file(file).map_err(|error| {
             print(format!("{}\n", json!({ "error": format!("cannot read {}: {error}", file.display()) })));
             Exit::Configuration
         })?;
-        print(format!("{:#}\n", document(&loaded)));
-        return verdict(&loaded);
+        let findings = loaded.findings(&today());
+        let printed = match format {
+            Format::Sarif => sarif(&loaded.results(&findings)),
+            Format::Json | Format::Text => document(&loaded, &findings),
+        };
+        print(format!("{printed:#}\n"));
+        return verdict(&loaded, &findings, deny);
     }
     let loaded = load(file)?;
     if let Some(blueprint) = loaded.blueprint() {
         print(listing(blueprint));
     }
+    let findings = loaded.findings(&today());
+    let style = if colours() { portcullis::Style::Colour } else { portcullis::Style::Plain };
+    for finding in &findings {
+        print(format!("\n{}", loaded.finding_text(finding, style)));
+    }
     let (errors, warnings) = (count(loaded.errors(), "error"), count(loaded.warnings(), "warning"));
+    let found = count(findings.len(), "finding");
     let name = file.display();
     match loaded.blueprint() {
         None => print(format!("{BAD}{name} cannot be used{BAD:#}: {errors}, {warnings}\n")),
-        Some(_) if loaded.warnings() > 0 => print(format!("{CARE}{name} can be used{CARE:#}: {warnings}\n")),
+        Some(_) if loaded.warnings() > 0 || !findings.is_empty() => {
+            print(format!("\n{CARE}{name} can be used{CARE:#}: {warnings}, {found}\n"));
+        }
         Some(_) => print(format!("{GOOD}{name} can be used{GOOD:#}\n")),
     }
-    verdict(&loaded)
+    verdict(&loaded, &findings, deny)
 }
 
-fn verdict(loaded: &Loaded) -> Outcome {
-    Ok(if loaded.blueprint().is_some() { Exit::Well } else { Exit::Configuration })
+/// The day on which it is checked, in UTC.
+fn today() -> String {
+    portcullis::findings::today()
+}
+
+fn verdict(loaded: &Loaded, findings: &[Finding], deny: Option<Deny>) -> Outcome {
+    let gravest = findings.iter().map(|finding| finding.rule.severity).max();
+    let least = if deny == Some(Deny::Warnings) { Severity::Medium } else { Severity::High };
+    let warned = deny == Some(Deny::Warnings) && loaded.warnings() > 0;
+    Ok(match loaded.blueprint() {
+        None => Exit::Configuration,
+        Some(_) if warned || gravest >= Some(least) => Exit::Findings,
+        Some(_) => Exit::Well,
+    })
 }
 
 /// Every route with the controls that will run.
@@ -123,7 +168,7 @@ fn mode_of(id: &str, mode: Mode) -> &'static str {
     if id == "authn.public" { "public" } else { mode.as_str() }
 }
 
-fn document(loaded: &Loaded) -> serde_json::Value {
+fn document(loaded: &Loaded, findings: &[Finding]) -> serde_json::Value {
     let routes: Vec<_> = loaded.blueprint().into_iter().flat_map(Blueprint::listing).map(|listed| {
         let controls: Vec<_> = listed.controls.iter().map(|control| {
             json!({ "stage": control.stage, "id": control.id, "mode": mode_of(control.id, control.mode), "summary": control.summary })
@@ -164,8 +209,11 @@ fn document(loaded: &Loaded) -> serde_json::Value {
             .collect();
         json!({ "removed": blueprint.headers.removed, "kept": kept, "always_removed": products })
     });
+    // The diagnostics come first among the results.
+    let found: Vec<_> =
+        loaded.results(findings).into_iter().skip(loaded.errors() + loaded.warnings()).collect();
     json!({
-        "usable": loaded.blueprint().is_some(), "diagnostics": loaded.json(), "routes": routes, "brute_force": guessing,
+        "usable": loaded.blueprint().is_some(), "diagnostics": loaded.json(), "findings": found, "routes": routes, "brute_force": guessing,
         "request_headers": headers,
     })
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// All is well.
     Well,
-    /// There are findings.
+    /// There are findings, or a test failed.
     Findings,
     /// The configuration cannot be used.
     Configuration,

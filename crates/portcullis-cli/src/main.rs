@@ -53,13 +53,23 @@ enum Command {
         #[arg(long)]
         watch: bool,
     },
-    /// Check a configuration file, and list for each route the controls that will run, in their order.
+    /// Check a configuration file: what is wrong, what is weaker than it need be, and for each route the controls that will
+    /// run, in their order.
+    ///
+    /// Ends with 1 where a finding is of high severity, and with `--deny warnings` also where one is of medium severity or
+    /// there is a warning. Findings that are meant to be are listed under `accepted_findings` in the file.
     Check {
         /// The configuration file (YAML).
         file: PathBuf,
-        /// Print JSON, for machines.
-        #[arg(long)]
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = check::Format::Text)]
+        format: check::Format,
+        /// The same as `--format json`.
+        #[arg(long, hide = true)]
         json: bool,
+        /// What else makes the command fail.
+        #[arg(long, value_enum)]
+        deny: Option<check::Deny>,
     },
     /// Say which configuration a running gateway has, and whether the last reload failed.
     Status {
@@ -115,7 +125,9 @@ fn main() -> ExitCode {
         Command::Quickstart { port } => quickstart::run(port),
         Command::Run { file, watch } => run::run(&file, watch),
         Command::Status { place, json } => status::run(&place, json),
-        Command::Check { file, json } => check::run(&file, json),
+        Command::Check { file, format, json, deny } => {
+            check::run(&file, if json { check::Format::Json } else { format }, deny)
+        }
         Command::Audit(action) => audit::run(action),
         Command::HashPassword => hash::password(),
         Command::HashKey => hash::key(),

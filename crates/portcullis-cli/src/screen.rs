@@ -50,6 +50,12 @@ pub(crate) fn load(file: &Path) -> Result<Loaded, Exit> {
     Ok(loaded)
 }
 
+/// Whether standard output shows colours.
+pub(crate) fn colours() -> bool {
+    std::io::stdout().is_terminal()
+        && anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
+}
+
 /// Where a listener can be reached.
 pub(crate) fn url(listener: &Listener, address: SocketAddr) -> String {
     let scheme = if listener.tls.is_some() { "https" } else { "http" };

@@ -164,6 +164,10 @@ fn compile_with(
         None => Some(Limits::default()),
         Some(limits) => cx.at("limits", |cx| limits.compile(cx)),
     };
+    for (index, accepted) in config.accepted_findings.iter().enumerate() {
+        let paths = config.routes.iter().map(|route| &route.path.value);
+        cx.at("accepted_findings", |cx| cx.index(index, |cx| accepted.check(paths, cx)));
+    }
     lint::missing_keys(config, &build, cx);
     lint::open_below(config, cx);
     if cx.diagnostics.has_errors() {

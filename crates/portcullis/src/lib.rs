@@ -32,6 +32,7 @@
 //! | [`document`] | what can be written in a configuration file      |
 //! | [`compile`]  | from a document to what runs                     |
 //! | [`load`]     | reading a configuration, and its diagnostics     |
+//! | [`findings`] | what loads, and is weaker than it need be        |
 //! | [`password`] | hashes of passwords and keys, for a configuration  |
 //! | [`reference`] | what can be written, as a page for its users    |
 //! | [`gateway`]  | from a blueprint to the last request             |
@@ -43,6 +44,7 @@ pub mod compile;
 pub mod control;
 pub mod document;
 mod endpoint;
+pub mod findings;
 pub mod gateway;
 pub mod handler;
 pub mod load;

@@ -2,6 +2,7 @@
 
 use crate::compile::{Blueprint, compile};
 use crate::document::{AccessLogConfig, GatewayConfig, ListenerConfig, RouteConfig};
+use crate::findings::{self, Finding, Rule};
 pub use portcullis_config::Context;
 use portcullis_config::{
     Decode, Diagnostics, Node, Renderer, Source, Span, Style, Value, document_schema, files, from_json,
@@ -20,6 +21,8 @@ const NAMED: [&str; 1] = ["security_profiles"];
 /// A configuration that was read: what is to run, if it can, and everything there is to say of it.
 pub struct Loaded {
     blueprint: Option<Blueprint>,
+    /// What the blueprint was made from; with a configuration made in code, nothing.
+    config: Option<GatewayConfig>,
     diagnostics: Diagnostics,
     sources: Vec<Source>,
     included: Vec<PathBuf>,
@@ -58,8 +61,9 @@ impl Loaded {
         let digest = digest(sources.iter().map(Source::text));
         let config = node.as_ref().and_then(|node| GatewayConfig::decode(node, &mut cx));
         // SECURITY: any error refuses the document, also one that left a readable value (tests/config/codes.rs).
-        let blueprint = match config.filter(|_| !cx.diagnostics.has_errors()) {
-            Some(config) => compile(&config, Vec::new(), state, &mut cx),
+        let config = config.filter(|_| !cx.diagnostics.has_errors());
+        let blueprint = match &config {
+            Some(config) => compile(config, Vec::new(), state, &mut cx),
             None => {
                 if let Some(node) = &node {
                     look_at_parts(node, &mut cx);
@@ -83,7 +87,7 @@ impl Loaded {
                 files.remove(&acme.storage);
             }
         }
-        Loaded { blueprint, diagnostics: cx.diagnostics, sources, included, digest, files }
+        Loaded { blueprint, config, diagnostics: cx.diagnostics, sources, included, digest, files }
     }
 
     /// Reads a configuration that a program made.
@@ -96,7 +100,7 @@ impl Loaded {
         }
         let blueprint = config.and_then(|config| compile(&config, handlers, state, &mut cx));
         let (sources, included, files) = (Vec::new(), Vec::new(), cx.files());
-        Loaded { blueprint, diagnostics: cx.diagnostics, sources, included, digest, files }
+        Loaded { blueprint, config: None, diagnostics: cx.diagnostics, sources, included, digest, files }
     }
 
     /// What is to run; `None` if anything is wrong.
@@ -143,6 +147,44 @@ impl Loaded {
     /// All diagnostics as JSON, an object each.
     pub fn json(&self) -> serde_json::Value {
         Renderer::new(&self.diagnostics, &self.sources, Style::Plain).json()
+    }
+
+    /// What is weaker than it need be, the gravest first; nothing for a configuration that cannot be used. What the file
+    /// accepts is left out. `today` is a day in the form `2027-01-31`.
+    pub fn findings(&self, today: &str) -> Vec<Finding> {
+        let both = self.config.as_ref().zip(self.blueprint.as_ref());
+        both.map_or_else(Vec::new, |(config, blueprint)| findings::of(config, blueprint, today))
+    }
+
+    /// A finding as text, with the line that it is about.
+    pub fn finding_text(&self, finding: &Finding, style: Style) -> String {
+        let renderer = Renderer::new(&self.diagnostics, &self.sources, style);
+        let Rule { why, owasp, severity, .. } = finding.rule;
+        format!(
+            "{}    why: {why}\n    {}, {owasp}\n",
+            renderer.diagnostic(&finding.diagnostic()),
+            severity.as_str()
+        )
+    }
+
+    /// Diagnostics and findings as JSON, an object each: `code`, `severity`, `message`, `file`, `line`, `column` and so on. A
+    /// finding has `why`, `help`, `owasp` and `route` as well.
+    pub fn results(&self, findings: &[Finding]) -> Vec<serde_json::Value> {
+        let renderer = Renderer::new(&self.diagnostics, &self.sources, Style::Plain);
+        let mut results: Vec<_> =
+            self.diagnostics.sorted().into_iter().map(|one| renderer.diagnostic_json(one)).collect();
+        results.extend(findings.iter().map(|finding| {
+            let mut object = renderer.diagnostic_json(&finding.diagnostic());
+            let Rule { why, owasp, severity, .. } = finding.rule;
+            if let Some(object) = object.as_object_mut() {
+                object.insert("severity".into(), severity.as_str().into());
+                object.insert("why".into(), (*why).into());
+                object.insert("owasp".into(), (*owasp).into());
+                object.insert("route".into(), finding.route.clone().into());
+            }
+            object
+        }));
+        results
     }
 
     /// What is to run.

@@ -42,6 +42,8 @@ impl Bases {
         for (name, profile) in &config.security_profiles {
             // A profile's limits are found again by its name, whatever other profiles there are.
             build.scope = Arc::from(format!("profile {name}"));
+            // A profile's limits are found again by its name, whatever other profiles there are.
+            build.scope = Arc::from(format!("profile {name}"));
             let compiled = cx.at("security_profiles", |cx| cx.at(name, |cx| profile.compile(build, cx)));
             super::lint::roles(Some(profile), own, build, cx);
             let base = Base {
@@ -51,6 +53,7 @@ impl Bases {
             };
             profiles.insert(name.clone(), base);
         }
+        build.scope = Arc::from("gateway");
         build.scope = Arc::from("gateway");
         Bases { gateway, profiles }
     }

@@ -16,6 +16,7 @@ mod route;
 mod tls;
 mod upstream;
 
+pub use crate::findings::AcceptedFindingConfig;
 pub use access_log::{AccessLogConfig, OnFullConfig};
 pub use acme::{AcmeChallenge, AcmeConfig, answer_challenges};
 pub use audit_log::AuditLogConfig;
@@ -86,6 +87,8 @@ object! {
         /// A folder for what the gateway keeps there, made if it is missing. A Unix socket in it answers `portcullis status`,
         /// to the user as whom the gateway runs and to root alone. Default: none.
         pub state_dir: Option<PathBuf>,
+        /// Findings of `portcullis check` that are meant to be. Default: none.
+        pub accepted_findings: Vec<AcceptedFindingConfig> = Vec::new(),
         /// How long running requests may take after the gateway was told to stop. Default: 30s.
         pub drain: Duration = Duration::from_secs(30),
     }

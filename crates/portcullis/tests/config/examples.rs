@@ -406,6 +406,11 @@ outbound:
   ca: ca.pem
 workers: 2
 state_dir: state
+accepted_findings:
+  - finding: no_rate_limit
+    route: /orders/{id}
+    reason: the gateway in front limits
+    until: 2027-06-30
 drain: 5s
 ";
 

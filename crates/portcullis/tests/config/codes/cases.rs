@@ -33,6 +33,11 @@ fn top(lines: &str) -> String {
     format!("{lines}\n{LISTENERS}{PUBLIC}")
 }
 
+/// A document that accepts a finding in these words.
+fn accepted(finding: &str) -> String {
+    top(&format!("accepted_findings: [{{ {finding} }}]"))
+}
+
 /// A document whose route has these lines as well.
 fn route(lines: &str) -> String {
     format!("{LISTENERS}{PUBLIC}    {lines}\n")
@@ -246,6 +251,12 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.variable", top("drain: §${DRAIN")),
         ("config.variable", top("drain: §\"${DRAIN-5s}\"")),
         ("config.variable_unset", top("drain: §${DRAIN}")),
+        ("config.unknown_value", accepted("finding: §no_rate_limits, reason: a test, until: 2027-06-30")),
+        (
+            "config.accepted_route",
+            accepted("finding: no_rate_limit, route: §/b, reason: a test, until: 2027-06-30"),
+        ),
+        ("config.accepted_until", accepted("finding: no_rate_limit, reason: a test, until: §2027-02-30")),
         ("config.no_profile", route("security: { use: §partner }")),
         ("config.unused_profile", top("security_profiles: { a: §{ addresses: { deny: [10.0.0.0/8] } } }")),
         ("config.network", top("trusted_proxies: [§10.0.0.1/8]")),

@@ -138,6 +138,19 @@ pub(crate) const ROWS: &[DocumentRow] = &[
             panic!("{other:?}")
         }
     }),
+    ("accepted_findings", || assert_eq!(unlimited(json!({})), ["/other"])),
+    ("accepted_findings[].finding", || {
+        assert_eq!(unlimited(json!({ "finding": "public_write" })), ["/a", "/other"]);
+    }),
+    ("accepted_findings[].route", || assert_eq!(unlimited(json!({ "route": "/other" })), ["/a"])),
+    ("accepted_findings[].reason", || {
+        let loaded = load(&with_findings(json!({ "reason": "" })).to_string());
+        assert!(loaded.blueprint().is_none(), "an acceptance says why");
+    }),
+    ("accepted_findings[].until", || {
+        assert_eq!(unlimited(json!({ "until": "2026-12-31" })), ["/a", "/other"]);
+        assert_eq!(unlimited(json!({ "until": "2027-01-01" })), ["/other"], "the last day counts");
+    }),
     ("audit_log", || assert_eq!(audit_files(json!({ "file": "audit.log" })), ["audit.log", "audit.log.key"])),
     ("audit_log.file", || assert_eq!(audit_files(json!({ "file": "a.log" })), ["a.log", "a.log.key"])),
     ("audit_log.key", || {
@@ -413,4 +426,26 @@ fn kept(key: &str, path: &str) {
             "{key} {said}"
         );
     }
+}
+
+/// Two routes without a limit, of which the first is accepted, except that `changes` says otherwise.
+fn with_findings(changes: Value) -> Value {
+    let accepted = with(
+        json!({ "finding": "no_rate_limit", "route": "/a", "reason": "a test", "until": "2027-06-30" }),
+        changes,
+    );
+    json!({
+        "listeners": [{ "bind": "127.0.0.1:3000" }],
+        "routes": [public_route(), with(public_route(), json!({ "path": "/other" }))],
+        "accepted_findings": [accepted],
+    })
+}
+
+/// The routes that have no limit, on the first day of 2027, as a check shows them.
+fn unlimited(changes: Value) -> Vec<String> {
+    let loaded = load(&with_findings(changes).to_string());
+    assert!(loaded.blueprint().is_some(), "{}", loaded.text(portcullis::Style::Plain));
+    let findings = loaded.findings("2027-01-01");
+    let unlimited = findings.iter().filter(|finding| finding.rule.id == "no_rate_limit");
+    unlimited.map(|finding| finding.route.clone().unwrap()).collect()
 }

@@ -1,0 +1,99 @@
+//! What `portcullis check` finds, in each form, and how it ends.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use serde_json::Value;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use support::{Scratch, run};
+
+/// Open to everybody below a path: a grave finding. And no limit.
+const OPEN: &str = "listeners: [{ bind: \"127.0.0.1:3000\" }]\n\
+    routes:\n  - { path: \"/files/{*rest}\", public: a test, methods: [GET], upstream: \"http://127.0.0.1:8080\" }\n";
+
+/// No grave finding.
+const LIMITED: &str = "listeners: [{ bind: \"127.0.0.1:3000\" }]\n\
+    security: { rate_limiting: { max_requests: 100, per: minute, by: address } }\n\
+    routes:\n  - { path: /health, public: a test, methods: [GET], upstream: \"http://127.0.0.1:8080\" }\n";
+
+fn check(text: &str, options: &[&str]) -> (i32, String) {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let scratch = Scratch::new(&format!("check-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+    let file = scratch.file("gateway.yaml", text);
+    let output = run(&[&["check", &file], options].concat());
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_grave_finding_fails_and_says_why_and_how_to_close_it() {
+    let (code, text) = check(OPEN, &[]);
+    assert_eq!(code, 1, "{text}");
+    for part in [
+        "error[public_wildcard]: everything below this path is public",
+        "gateway.yaml:3:13",
+        "why: ",
+        "help: ",
+        "API5:2023",
+        "[no_rate_limit]",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    let (code, text) = check(LIMITED, &[]);
+    assert_eq!(code, 0, "{text}");
+    let (code, _) = check("listeners: []\n", &[]);
+    assert_eq!(code, 2, "what does not load is no finding");
+    let (code, _) = check(LIMITED, &["--format", "yaml"]);
+    assert_eq!(code, 3);
+}
+
+#[test]
+fn programs_get_json_and_sarif() {
+    let (code, text) = check(OPEN, &["--format", "json"]);
+    assert_eq!(code, 1);
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert!(text.contains("\"public_wildcard\"") && document.is_object(), "{text}");
+
+    let (code, text) = check(OPEN, &["--format", "sarif"]);
+    assert_eq!(code, 1);
+    let sarif: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(sarif["version"], "2.1.0");
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    let found = results.iter().find(|result| result["ruleId"] == "public_wildcard").unwrap();
+    assert_eq!(found["level"], "error");
+    let place = &found["locations"][0]["physicalLocation"];
+    assert_eq!(place["region"]["startLine"], 3);
+    assert!(place["artifactLocation"]["uri"].as_str().unwrap().ends_with("gateway.yaml"));
+    let rules = sarif["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap();
+    assert!(rules.iter().any(|rule| rule["id"] == "public_wildcard"), "{rules:?}");
+}
+
+#[test]
+fn an_accepted_finding_fails_no_more_until_its_day_is_over() {
+    let accepted = |until: &str| {
+        format!(
+            "{OPEN}accepted_findings:\n  - {{ finding: public_wildcard, reason: a mirror of open files, until: {until} }}\n"
+        )
+    };
+    let (code, text) = check(&accepted("9999-12-31"), &[]);
+    assert_eq!(code, 0, "{text}");
+    assert!(!text.contains("[public_wildcard]") && text.contains("[no_rate_limit]"), "{text}");
+    let (code, text) = check(&accepted("2020-12-31"), &[]);
+    assert_eq!(code, 1, "{text}");
+}
+
+#[test]
+fn warnings_can_be_denied() {
+    let (code, text) = check(LIMITED, &["--deny", "warnings"]);
+    let medium = text.contains("warning[");
+    assert_eq!(code, i32::from(medium), "{text}");
+    let unlimited = LIMITED.replace("security:", "x-security:");
+    let (code, text) = check(&unlimited, &["--deny", "warnings"]);
+    assert_eq!(code, 1, "{text}");
+}

@@ -1,0 +1,496 @@
+//! The rules, each with what it means and what to do.
+//!
+//! A rule is one entry in [`RULES`] and one function. Ids are stable: they stand in files, in SARIF and in the documentation.
+
+use super::{Report, RouteSubject, Subject};
+use crate::document::{AccessLogConfig, UpstreamTarget};
+use portcullis_checks::SecurityConfig;
+use portcullis_checks::quota::rate_limit::By;
+use portcullis_config::Span;
+use portcullis_core::Mode;
+use std::fmt;
+
+/// How grave a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Worth knowing.
+    Low,
+    /// Worth closing, or accepting with a reason.
+    Medium,
+    /// A hole, unless something in front of the gateway closes it.
+    High,
+}
+
+impl Severity {
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Low => "low",
+            Severity::Medium => "medium",
+            Severity::High => "high",
+        }
+    }
+}
+
+/// What is looked for.
+pub struct Rule {
+    /// Its stable name.
+    pub id: &'static str,
+    /// How grave it is.
+    pub severity: Severity,
+    /// The item of the OWASP API Security Top 10 (2023).
+    pub owasp: &'static str,
+    /// What it is, in a few words.
+    pub title: &'static str,
+    /// Why it matters.
+    pub why: &'static str,
+    /// What to do.
+    pub fix: &'static str,
+    pub(super) look: fn(&Subject<'_>, &mut Report),
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id)
+    }
+}
+
+impl PartialEq for Rule {
+    fn eq(&self, other: &Rule) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Rule {}
+
+const BROKEN_AUTHENTICATION: &str = "API2:2023 Broken Authentication";
+const BROKEN_PROPERTIES: &str = "API3:2023 Broken Object Property Level Authorization";
+const CONSUMPTION: &str = "API4:2023 Unrestricted Resource Consumption";
+const BROKEN_FUNCTIONS: &str = "API5:2023 Broken Function Level Authorization";
+const SSRF: &str = "API7:2023 Server Side Request Forgery";
+const MISCONFIGURATION: &str = "API8:2023 Security Misconfiguration";
+const UNSAFE_CONSUMPTION: &str = "API10:2023 Unsafe Consumption of APIs";
+
+/// A body of more is worth a question, in bytes.
+const LARGE_BODY: u64 = 16 * 1024 * 1024;
+
+/// Every rule.
+pub static RULES: [Rule; 19] = [
+    Rule {
+        id: "public_wildcard",
+        severity: Severity::High,
+        owasp: BROKEN_FUNCTIONS,
+        title: "everything below a path is public",
+        why: "Whatever the upstream serves below this path, now or later, is open to everybody.",
+        fix: "name the paths that are meant, one route each, or authenticate the route",
+        look: |subject, report| {
+            for route in subject.routes.iter().filter(|route| route.config.public.is_some()) {
+                if route.config.path.value.contains("{*") {
+                    report.route(route, route.config.path.span, "everything below this path is public");
+                }
+            }
+        },
+    },
+    Rule {
+        id: "public_write",
+        severity: Severity::Medium,
+        owasp: BROKEN_AUTHENTICATION,
+        title: "a public route takes requests that change something",
+        why: "Nobody knows who sent such a request, and anybody can send it.",
+        fix: "write `methods: [GET]` if it only reads, or authenticate it",
+        look: |subject, report| {
+            for route in subject.routes.iter().filter(|route| route.config.public.is_some()) {
+                let writes = changes_something(route);
+                if !writes.is_empty() {
+                    let message = format!("this public route takes {}", writes.join(", "));
+                    report.route(route, route.config.path.span, message);
+                }
+            }
+        },
+    },
+    Rule {
+        id: "authentication_observed",
+        severity: Severity::High,
+        owasp: BROKEN_AUTHENTICATION,
+        title: "authentication is only observed",
+        why: "Requests with a wrong credential or none reach the upstream.",
+        fix: "remove `mode: observe` when the log shows what you expect",
+        look: |subject, report| {
+            each_observed(subject, |route, at, stage, _| {
+                if stage == "authn" {
+                    report.route(route, at, "anybody gets in: authentication is only observed");
+                }
+            });
+        },
+    },
+    Rule {
+        id: "control_observed",
+        severity: Severity::Medium,
+        owasp: MISCONFIGURATION,
+        title: "a control is only observed",
+        why: "What it would refuse is recorded, and reaches the upstream.",
+        fix: "remove `mode: observe` when the log shows what you expect",
+        look: |subject, report| {
+            each_observed(subject, |route, at, stage, id| {
+                // Answers are observed by default: the request was served already.
+                if stage != "authn" && stage != "answer" {
+                    report.route(route, at, format!("`{id}` only observes"));
+                }
+            });
+        },
+    },
+    Rule {
+        id: "no_rate_limit",
+        severity: Severity::Medium,
+        owasp: CONSUMPTION,
+        title: "no rate limit",
+        why: "One client can use up what all others need, or try until it succeeds.",
+        fix: "add `rate_limiting: { max_requests: 60, per: minute }` to the route or the gateway",
+        look: |subject, report| {
+            for route in &subject.routes {
+                if !route
+                    .listing
+                    .controls
+                    .iter()
+                    .any(|control| control.stage == "quota" && control.mode != Mode::Off)
+                {
+                    report.route(route, route.config.path.span, "nothing limits how many requests come here");
+                }
+            }
+        },
+    },
+    Rule {
+        id: "limit_by_header",
+        severity: Severity::Low,
+        owasp: CONSUMPTION,
+        title: "the only limit goes by a header that clients choose",
+        why: "Whoever makes values up has an allowance for each.",
+        fix: "add a limit by consumer or address beside it: `rate_limiting` can be a list",
+        look: |subject, report| {
+            for (route, security) in subject.routes.iter().map(|route| (route, effective(subject, route))) {
+                let limits = security.rate_limiting();
+                if !limits.is_empty() && limits.iter().all(|limit| matches!(limit.by, By::Header(_))) {
+                    report.route(
+                        route,
+                        route.config.path.span,
+                        "every limit goes by a header field that clients choose",
+                    );
+                }
+            }
+        },
+    },
+    Rule {
+        id: "no_authorization",
+        severity: Severity::Low,
+        owasp: BROKEN_FUNCTIONS,
+        title: "whoever is known may do everything",
+        why: "The route asks who sends a request, and nothing of what they may do.",
+        fix: "add `authorization`, such as `{ roles_allowed: [admin] }` or `{ scopes_required: [orders.read] }`",
+        look: |subject, report| {
+            for route in subject.routes.iter().filter(|route| route.config.public.is_none()) {
+                if !route
+                    .listing
+                    .controls
+                    .iter()
+                    .any(|control| control.stage == "authz" && control.mode != Mode::Off)
+                {
+                    report.route(
+                        route,
+                        route.config.path.span,
+                        "whoever is known may send every request here",
+                    );
+                }
+            }
+        },
+    },
+    Rule {
+        id: "roles_of_several_issuers",
+        severity: Severity::Medium,
+        owasp: BROKEN_FUNCTIONS,
+        title: "roles of several issuers mean the same",
+        why: "An issuer that is trusted for one thing can give itself the roles that another one's users need.",
+        fix: "give each issuer routes of its own, or add `claims_required: { iss: ... }` where a role is asked for",
+        look: |subject, report| {
+            for (route, security) in subject.routes.iter().map(|route| (route, effective(subject, route))) {
+                let Some(authentication) = security.authentication() else { continue };
+                let issuers = authentication.methods.iter().filter(|method| method.token().is_some()).count();
+                if let Some(roles) = security.roles_allowed()
+                    && route.config.public.is_none()
+                    && issuers > 1
+                {
+                    report.route(route, roles, format!("roles of {issuers} issuers are taken for the same"));
+                }
+            }
+        },
+    },
+    Rule {
+        id: "any_audience",
+        severity: Severity::Medium,
+        owasp: BROKEN_AUTHENTICATION,
+        title: "tokens for any audience are accepted",
+        why: "A token that somebody gave to another API of the same issuer opens this one.",
+        fix: "write `audience`, the name that the issuer knows this API by",
+        look: |subject, report| {
+            let sections = subject.config.security.iter().chain(subject.config.security_profiles.values());
+            let sections = sections.chain(subject.config.routes.iter().filter_map(|route| route.sections()));
+            let methods = sections.filter_map(|security| security.authentication.as_ref());
+            for token in
+                methods.flat_map(|authentication| &authentication.methods).filter_map(|method| method.token())
+            {
+                if token.audience.is_none() {
+                    let at = token.insecure_any_audience.as_ref().map_or(token.at, |reason| reason.span);
+                    report.gateway(at, "tokens that were made for another API are accepted");
+                }
+            }
+        },
+    },
+    Rule {
+        id: "no_schema",
+        severity: Severity::Low,
+        owasp: BROKEN_PROPERTIES,
+        title: "bodies are not looked into",
+        why: "Members that nobody expects, such as `\"role\": \"admin\"`, reach the upstream.",
+        fix: "add `openapi` with the document of the API, or `validation` with a JSON Schema",
+        look: |subject, report| {
+            for route in &subject.routes {
+                let looks = route.listing.controls.iter().any(|control| {
+                    control.stage == "inspect"
+                        && control.id != "inspect.body_size"
+                        && control.mode != Mode::Off
+                });
+                let bodies = ["POST", "PUT", "PATCH"];
+                let takes = changes_something(route).into_iter().any(|method| bodies.contains(&method));
+                if takes && !looks {
+                    report.route(
+                        route,
+                        route.config.path.span,
+                        "nothing looks into the bodies that come here",
+                    );
+                }
+            }
+        },
+    },
+    Rule {
+        id: "large_body",
+        severity: Severity::Low,
+        owasp: CONSUMPTION,
+        title: "very large bodies are accepted",
+        why: "Each request can make the upstream read and keep as much.",
+        fix: "lower `body: { max_size: ... }` to what honest clients send",
+        look: |subject, report| {
+            for route in &subject.routes {
+                let most = route.listing.route.controls.max_body_bytes;
+                if most > LARGE_BODY {
+                    let message = format!("a body of up to {} MiB is accepted", most / (1024 * 1024));
+                    report.route(route, route.config.path.span, message);
+                }
+            }
+        },
+    },
+    Rule {
+        id: "guessing_is_free",
+        severity: Severity::High,
+        owasp: BROKEN_AUTHENTICATION,
+        title: "guessing credentials is not slowed down",
+        why: "Keys and passwords can be tried as fast as the gateway answers.",
+        fix: "remove `brute_force`, or its `mode`",
+        look: |subject, report| {
+            if subject.blueprint.failures_mode != Mode::Enforce {
+                let at =
+                    subject.config.brute_force.as_ref().map_or(subject.config.at, |config| config.mode.span);
+                report.gateway(at, "whoever guesses credentials is not made to wait");
+            }
+        },
+    },
+    Rule {
+        id: "key_without_end",
+        severity: Severity::Low,
+        owasp: BROKEN_AUTHENTICATION,
+        title: "an API key is valid for ever",
+        why: "A key that leaked years ago still works.",
+        fix: "write `expires`, such as `{ env: ALICE_API_KEY, expires: \"2027-06-30T00:00:00Z\" }`, and rotate it",
+        look: |subject, report| {
+            for consumer in &subject.config.consumers {
+                for key in consumer.keys.iter().filter(|key| key.expires.is_none()) {
+                    report.gateway(key.at, format!("a key of `{}` is valid for ever", consumer.name.value));
+                }
+            }
+        },
+    },
+    Rule {
+        id: "consumer_without_credential",
+        severity: Severity::Low,
+        owasp: MISCONFIGURATION,
+        title: "a consumer that nobody can be",
+        why: "It has neither key, password nor certificate, so its roles take no effect.",
+        fix: "give it a credential, or remove it",
+        look: |subject, report| {
+            for consumer in &subject.config.consumers {
+                if consumer.keys.is_empty() && consumer.password.is_none() && consumer.certificates.is_empty()
+                {
+                    report.gateway(consumer.name.span, format!("nobody can be `{}`", consumer.name.value));
+                }
+            }
+        },
+    },
+    Rule {
+        id: "plaintext_listener",
+        severity: Severity::Medium,
+        owasp: MISCONFIGURATION,
+        title: "credentials cross the network in the clear",
+        why: "Whoever is between a client and the gateway reads keys and tokens, and can use them.",
+        fix: "add `tls` to the listener",
+        look: |subject, report| {
+            for listener in &subject.config.listeners {
+                if listener.insecure_plaintext.is_some() {
+                    report
+                        .gateway(listener.bind.span, format!("{} speaks in the clear", listener.bind.value));
+                }
+            }
+        },
+    },
+    Rule {
+        id: "plaintext_upstream",
+        severity: Severity::Medium,
+        owasp: UNSAFE_CONSUMPTION,
+        title: "requests go to another host in the clear",
+        why: "Whoever is between the gateway and the upstream reads and changes requests and answers.",
+        fix: "write an `https://` URL",
+        look: |subject, report| {
+            for route in &subject.routes {
+                if let UpstreamTarget::Server(server) = &route.config.upstream.target
+                    && route.config.upstream.tls.is_none()
+                    && !is_this_machine(&server.authority)
+                {
+                    let message = format!("requests go to {} in the clear", server.authority);
+                    report.route(route, route.config.upstream.at, message);
+                }
+            }
+        },
+    },
+    Rule {
+        id: "unverified_upstream",
+        severity: Severity::High,
+        owasp: UNSAFE_CONSUMPTION,
+        title: "an upstream's certificate is not verified",
+        why: "Whoever can get between the gateway and the upstream can be the upstream.",
+        fix: "remove `insecure_skip_verify`, and give `ca` if the certificate is your own",
+        look: |subject, report| {
+            for route in &subject.routes {
+                if route.config.upstream.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify) {
+                    report.route(
+                        route,
+                        route.config.upstream.at,
+                        "any certificate will do for this upstream",
+                    );
+                }
+            }
+        },
+    },
+    Rule {
+        id: "wide_network",
+        severity: Severity::Medium,
+        owasp: SSRF,
+        title: "a very wide network is trusted",
+        why: "Every host in it can name the client's address, or is reached by the gateway's own requests.",
+        fix: "name the hosts or the small networks that are meant",
+        look: |subject, report| {
+            for network in &subject.config.trusted_proxies {
+                if is_wide(&network.value.0) {
+                    report.gateway(
+                        network.span,
+                        format!("all of {} may say whose request it is", network.value.0),
+                    );
+                }
+            }
+            if let Some(outbound) = &subject.config.outbound {
+                for network in outbound.allow.iter().filter(|network| is_wide(&network.0)) {
+                    report.gateway(
+                        outbound.at,
+                        format!("the gateway itself may connect to all of {}", network.0),
+                    );
+                }
+            }
+        },
+    },
+    Rule {
+        id: "no_access_log",
+        severity: Severity::Medium,
+        owasp: MISCONFIGURATION,
+        title: "there is no access log",
+        why: "Nobody can find out later who did what, or why a request was refused.",
+        fix: "write `access_log: stdout`, or `access_log: { file: access.log }`",
+        look: |subject, report| {
+            if subject.config.access_log == AccessLogConfig::Off {
+                report.gateway(subject.config.at, "no request is recorded");
+            }
+        },
+    },
+];
+
+/// The sections that hold for a route: its own, its profile's, the gateway's.
+struct Effective<'a>([Option<&'a SecurityConfig>; 3]);
+
+fn effective<'a>(subject: &Subject<'a>, route: &RouteSubject<'a>) -> Effective<'a> {
+    let profile = route.config.security.as_ref().and_then(|security| security.profile.as_ref());
+    let profile = profile.and_then(|name| subject.config.security_profiles.get(&name.value));
+    Effective([route.config.sections(), profile, subject.config.security.as_ref()])
+}
+
+impl<'a> Effective<'a> {
+    fn find<T>(&self, section: impl Fn(&'a SecurityConfig) -> Option<T>) -> Option<T> {
+        self.0.iter().flatten().find_map(|security| section(security))
+    }
+
+    fn authentication(&self) -> Option<&'a portcullis_checks::authn::AuthenticationConfig> {
+        self.find(|security| security.authentication.as_ref())
+    }
+
+    fn roles_allowed(&self) -> Option<Span> {
+        self.find(|security| security.authorization.as_ref())?.roles_allowed.as_ref().map(|roles| roles.span)
+    }
+
+    fn rate_limiting(&self) -> &'a [portcullis_checks::quota::rate_limit::RateLimitConfig] {
+        self.find(|security| security.rate_limiting.as_ref()).map_or(&[], |limits| &limits.0)
+    }
+}
+
+/// The methods of a route that are meant to change something.
+fn changes_something(route: &RouteSubject<'_>) -> Vec<&'static str> {
+    let methods = route.listing.route.methods;
+    ["POST", "PUT", "PATCH", "DELETE"]
+        .into_iter()
+        .filter(|name| {
+            http::Method::from_bytes(name.as_bytes()).is_ok_and(|method| methods.contains(&method))
+        })
+        .collect()
+}
+
+/// Every control that only observes: the route, where it is written, its stage and id.
+fn each_observed(
+    subject: &Subject<'_>,
+    mut found: impl FnMut(&RouteSubject<'_>, Span, &'static str, &'static str),
+) {
+    for route in &subject.routes {
+        let own = route.config.sections().map(|security| security.at);
+        for control in route.listing.controls.iter().filter(|control| control.mode == Mode::Observe) {
+            found(route, own.unwrap_or(route.config.path.span), control.stage, control.id);
+        }
+    }
+}
+
+/// Whether `host:port` is an address of this machine.
+fn is_this_machine(authority: &str) -> bool {
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_matches(['[', ']']);
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+/// Whether a network is wider than any that one operator has: more than a private range of IPv4, or more than a provider's of
+/// IPv6.
+fn is_wide(network: &ipnet::IpNet) -> bool {
+    match network {
+        ipnet::IpNet::V4(network) => network.prefix_len() < 8,
+        ipnet::IpNet::V6(network) => network.prefix_len() < 32,
+    }
+}
