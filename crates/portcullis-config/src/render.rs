@@ -52,7 +52,7 @@ impl<'a> Renderer<'a> {
         visible(&self.without_variables(text))
     }
 
-    // SECURITY: a value that a variable gave may be a secret (tests::what_a_variable_gave_is_not_printed).
+    // SECURITY: a value that a variable gave may be a secret (what_a_variable_gave_is_not_printed).
     fn without_variables(&self, text: &str) -> String {
         self.diagnostics.variables().fold(text.to_owned(), |text, (value, name)| text.replace(value, name))
     }

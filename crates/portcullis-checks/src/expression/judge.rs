@@ -247,7 +247,7 @@ impl Judge<'_> {
             return flaw(format!("the function `{name}` does not take ({})", kinds.join(", ")));
         };
         if function.arguments.last() == Some(&Argument::Pattern) {
-            // SECURITY: a pattern is the operator's and never a client's, and compiled once (a_pattern_is_text_of_the_expression).
+            // SECURITY: a pattern is the operator's and never a client's, and compiled once (what_does_not_fit_is_refused_at_load).
             match call.args.last().map(|argument| &argument.expr) {
                 Some(Expr::Literal(LiteralValue::String(pattern))) => {
                     self.patterns.insert(pattern.inner().to_owned());

@@ -144,7 +144,7 @@ fn judge_connection(headers: &HeaderMap) -> Result<Option<HeaderValue>, Denial> 
         return Err(ambiguous("Expect is not 100-continue, once"));
     }
     // SECURITY: an offer that `Connection` does not name is one of another connection, which a proxy did not remove (RFC 9110,
-    // section 7.8; an_upgrade_that_connection_does_not_name_is_none).
+    // section 7.8, an_upgrade_that_connection_does_not_name_is_none).
     if !upgrades {
         return Ok(None);
     }

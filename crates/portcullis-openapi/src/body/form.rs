@@ -262,7 +262,7 @@ impl Form<'_> {
         let malformed = |reason| (Class::Malformed, reason);
         let format = part.content_type.as_ref().map(MediaType::format);
         let types = shape.types;
-        // SECURITY: whoever sends a part does not choose how it is read (a_part_is_read_as_the_document_says).
+        // SECURITY: whoever sends a part does not choose how it is read (tests/cases/forms.yaml).
         let is_json = match encoding {
             Some(encoding) if !encoding.content_types.is_empty() => format == Some(Format::Json),
             Some(_) | None if shape.bytes => false,

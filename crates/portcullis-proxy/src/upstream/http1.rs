@@ -88,7 +88,8 @@ impl Connection {
     /// Whether the upstream keeps silent on a connection without a request. If it does not, it has closed it, or has
     /// answered what nobody asked: the answer to the next request would be another one's.
     pub(crate) fn is_quiet(&mut self) -> bool {
-        // SECURITY: see unsolicited_bytes_close_an_idle_connection.
+        // SECURITY: bytes that nobody asked for would be read as the next answer
+        // (unsolicited_bytes_close_an_idle_connection).
         self.input.is_empty()
             && !self.ended
             && self.output.is_empty()

@@ -176,7 +176,7 @@ fn read_file(
 fn read_below(at: &Location, file: &Path, root: &Path) -> Result<Vec<u8>, LoadError> {
     let fault = |error: std::io::Error| LoadError::new(at, format!("{}: {error}", file.display()));
     let real = file.canonicalize().map_err(fault)?;
-    // SECURITY: a rule set cannot name files elsewhere; `a_file_outside_the_root_is_not_read`.
+    // SECURITY: a rule set cannot name files elsewhere (a_file_outside_the_root_is_not_read).
     if !real.starts_with(root) {
         return Err(LoadError::new(at, format!("{} is outside {}", file.display(), root.display()))
             .help("put it next to the rules"));

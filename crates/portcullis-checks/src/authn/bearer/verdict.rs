@@ -273,7 +273,7 @@ mod tests {
         // A refusal, or silence, of one does not stand in the way of another.
         assert_eq!(signed(vec![refused(TokenSignature), unknown(), accepted(2)]), Ok(2));
         assert_eq!(signed(vec![accepted(0), accepted(1)]), Ok(0));
-        // SECURITY: a token that may be good is not called a bad one, and not a good one either.
+        // A token that may be good is not called a bad one, and not a good one either.
         assert_eq!(signed(vec![unknown(), refused(TokenAudience)]), Err(Fault));
         assert_eq!(signed(vec![refused(TokenSignature), refused(TokenAudience)]), Err(TokenAudience));
         assert_eq!(opaque(vec![refused(TokenInactive), refused(TokenAudience)]), Err(TokenAudience));
