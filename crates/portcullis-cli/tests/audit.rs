@@ -84,3 +84,40 @@ fn the_log_survives_a_kill_and_shows_every_change() {
     assert!(String::from_utf8(found.stdout).unwrap().contains("its hash does not fit"));
     assert_eq!(verify(&scratch.path("gone.log"), &[]).status.code(), Some(4));
 }
+
+#[test]
+fn what_the_gateway_writes_itself_is_no_reason_to_reload() {
+    let scratch = Scratch::new("watched");
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let file = scratch.file(
+        "gateway.yaml",
+        &format!(
+            "listeners: [{{ bind: \"127.0.0.1:{port}\" }}]\nworkers: 1\nstate_dir: state\n\
+             access_log: {{ file: access.log }}\naudit_log: {{ file: audit.log, key: sign.key }}\n\
+             security: {{ authentication: {{ type: api_key, header: x-api-key }} }}\n\
+             consumers: [{{ name: alice, keys: [{{ env: ALICE_API_KEY }}] }}]\n\
+             routes:\n  - {{ path: /data, upstream: \"http://127.0.0.1:9\" }}\n"
+        ),
+    );
+    let mut command = portcullis();
+    command.env("ALICE_API_KEY", "alice-key-0123456789abcdef").args(["run", &file, "--watch"]);
+    let process = Process::start(&mut command, "is listening on");
+    // Files are looked at twice a second, so each round is several looks with writes between them.
+    let generation_after_a_round = || {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(2) {
+            assert_eq!(curl(&format!("http://127.0.0.1:{port}/data"), &[]).status, 401);
+            std::thread::sleep(Duration::from_millis(150));
+        }
+        let status = run(&["status", "--json", &scratch.path("state")]);
+        let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+        status["generation"].as_u64().unwrap()
+    };
+    // The configuration was written a moment ago, so it may be read once more.
+    let first = generation_after_a_round();
+    assert!(first <= 2, "{first}");
+    assert_eq!(generation_after_a_round(), first);
+    signal(process.id(), "TERM");
+    process.wait();
+    assert_eq!(run(&["audit", "verify", &scratch.path("audit.log")]).status.code(), Some(0));
+}

@@ -79,6 +79,10 @@ impl Loaded {
         {
             files.remove(log);
         }
+        if let Some(audit) = blueprint.as_ref().and_then(|blueprint| blueprint.audit_log.as_ref()) {
+            files.remove(&audit.file);
+            files.remove(&audit.key_file());
+        }
         if let Some(state_dir) = blueprint.as_ref().and_then(|blueprint| blueprint.state_dir.as_ref()) {
             files.remove(state_dir);
         }

@@ -323,8 +323,12 @@ impl Reloader {
         loop {
             files.insert(path.to_owned());
             let mut watch = Watch::new(std::mem::take(&mut files), begun);
-            while !watch.look() {
+            // The first look waits as well, so that a file that never rests costs two reloads a second at most.
+            loop {
                 tokio::time::sleep(watch::INTERVAL).await;
+                if watch.look() {
+                    break;
+                }
             }
             begun = SystemTime::now();
             lock(&self.0.files).clear();
