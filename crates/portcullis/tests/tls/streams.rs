@@ -322,3 +322,35 @@ async fn streams_end_with_their_connection() {
     }
     world.end().await;
 }
+
+/// An upstream may say that it has begun, and which files a page will need, before it answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn informational_answers_reach_clients_of_http2() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let backend = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 4096];
+            let _read = stream.read(&mut head).await;
+            let answer = "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\
+                Set-Cookie: a=b\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+            let _gone = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let world = World::start(&format!(
+        "listeners: [{{ bind: \"127.0.0.1:0\", protocols: [h2] }}]\n\
+         routes: [{{ path: /a, public: a test, upstream: \"http://{backend}\" }}]\n"
+    ));
+    let url = format!("http://{}/a", world.address);
+    let curl = std::process::Command::new("curl")
+        .args(["-s", "-i", "--max-time", "10", "--http2-prior-knowledge", &url])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&curl.stdout).into_owned();
+    let (processing, rest) = text.split_once("HTTP/2 103").unwrap_or_else(|| panic!("{text}"));
+    let (hints, last) = rest.split_once("HTTP/2 200").unwrap_or_else(|| panic!("{text}"));
+    assert!(processing.contains("HTTP/2 102"), "{text}");
+    assert!(hints.contains("link: </a.css>; rel=preload") && !hints.contains("set-cookie"), "{text}");
+    assert!(last.ends_with("ok"), "{text}");
+    world.end().await;
+}

@@ -8,6 +8,7 @@ use super::Shared;
 use super::body::body;
 use crate::exchange::life::{Due, Life};
 use crate::exchange::{date, service};
+use crate::upstream::Interim;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
@@ -108,9 +109,16 @@ async fn exchange(
         Ok(()) => {
             join_cookies(&mut parts.headers);
             let mut answering = pin!(service::answer(worker, entry, Rc::clone(life), conn, parts, body));
-            let answered = poll_fn(|cx| match respond.poll_reset(cx) {
-                Poll::Ready(_) => Poll::Ready(None),
-                Poll::Pending => answering.as_mut().poll(cx).map(Some),
+            let answered = poll_fn(|cx| {
+                if respond.poll_reset(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
+                let answered = answering.as_mut().poll(cx).map(Some);
+                // What the upstream says before its answer goes first, also when both have come at once.
+                for interim in life.take_interim() {
+                    tell_before(&mut respond, interim);
+                }
+                answered
             });
             // The client has given it up, or is gone.
             let Some(response) = answered.await else { return };
@@ -179,6 +187,14 @@ async fn exchange(
             return;
         }
     }
+}
+
+/// Sends an informational answer (RFC 9113, section 8.1). One that cannot be sent is left out: nobody waits for it.
+fn tell_before(respond: &mut SendResponse<Bytes>, interim: Interim) {
+    let mut response = Response::new(());
+    *response.status_mut() = interim.status;
+    *response.headers_mut() = interim.headers;
+    let _gone = respond.send_informational(response);
 }
 
 /// Hands a part of an answer on as far as the stream's window goes. `false` if nobody takes it any more.
