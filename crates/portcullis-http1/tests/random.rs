@@ -125,6 +125,13 @@ fn what_is_written_is_what_was_read() {
     hold(RESPONSES, FIELDS, http1::round_trip);
 }
 
+/// A head at its bounds gets a field more when it is written, for its framing.
+#[test]
+fn a_head_at_its_bounds_is_written_and_read() {
+    let fields: String = (0..99).map(|number| format!("a{number}:b\r\n")).collect();
+    assert!(http1::round_trip(format!("POST /a HTTP/1.1\r\nHost: a\r\n{fields}\r\n").as_bytes()));
+}
+
 /// Every byte in every place of a head and of a body, so that no class of bytes is left out.
 #[test]
 fn every_byte_in_every_place() {
