@@ -4,7 +4,7 @@ use portcullis_config::keyword;
 use portcullis_core::Mode;
 
 keyword! {
-    /// What a check's refusal does.
+    /// Whether a check rejects requests.
     pub enum ModeConfig {
         /// It refuses the request.
         Enforce = "enforce",

@@ -26,7 +26,7 @@ use portcullis_core::{Authentication, Controls, Inspection, KeptCredential};
 /// Declares [`SecurityConfig`] with a key for each section, and all that is done with every section.
 macro_rules! sections {
     ($($name:ident: $section:ty,)+) => {
-        /// What judges requests, in the order in which it runs.
+        /// Security controls, in the order in which they run.
         #[derive(Clone, Debug)]
         pub struct SecurityConfig {
             $(
@@ -148,7 +148,7 @@ impl Decode for SecurityConfig {
 
     fn schema(definitions: &mut Definitions) -> serde_json::Value {
         definitions.define::<Self>("SecurityConfig", |definitions| {
-            let mut schema = ObjectSchema::new("What judges requests, in the order in which it runs.");
+            let mut schema = ObjectSchema::new("Security controls, in the order in which they run.");
             SecurityConfig::describe(&mut schema, definitions);
             schema.into_json()
         })

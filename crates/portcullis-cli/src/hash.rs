@@ -31,7 +31,7 @@ pub(crate) fn password() -> Outcome {
 pub(crate) fn key() -> Outcome {
     let secret = read("Key")?;
     if !secret.bytes().all(|byte| matches!(byte, b'!'..=b'~')) {
-        return Err(failed("a key is made of visible ASCII characters, without spaces"));
+        return Err(failed("a key must consist of visible ASCII characters without spaces"));
     }
     print(format!("{}\n", portcullis::password::hash_of_key(secret.as_bytes())));
     hint("keys: [{ hash: \"sha256:...\" }]");

@@ -113,7 +113,7 @@ impl Reader<'_> {
                 cx.diagnostics.conceal_values(&Node { value, span: entry.value.span });
                 cx.error("config.duplicate_key", entry.key_span, format!("{key} is given in two files"))
                     .label("given again here")
-                    .help("only lists and named things can be spread over files; no file overrides another")
+                    .help("only lists and named items can be split over several files; no file overrides another")
                     .related(known.key_span, "first given here");
             }
         }

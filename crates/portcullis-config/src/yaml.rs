@@ -122,7 +122,7 @@ impl<'a> Builder<'a> {
                 if self.documents > 1 {
                     self.error("config.many_documents", span, "a configuration is a single document")
                         .label("a second document starts here")
-                        .help("remove the `---`, or put the second document into a file of its own");
+                        .help("remove the `---`, or move the second document to a separate file");
                     return Err(Stop { offset: span.start });
                 }
             }
@@ -186,7 +186,7 @@ impl<'a> Builder<'a> {
 
     fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Stop> {
         let Some(anchored) = self.anchors.get(&anchor) else {
-            self.error("config.recursive_alias", span, "this alias stands inside of what it repeats");
+            self.error("config.recursive_alias", span, "this alias is inside the value that it repeats");
             return Err(Stop { offset: span.start });
         };
         let (size, height) = (anchored.size, anchored.height);
@@ -242,7 +242,7 @@ impl<'a> Builder<'a> {
     fn refuse_key(&mut self, value: &Value, span: Span, merge_key: bool) {
         if merge_key {
             self.error("config.merge_key", span, "merge keys are not supported")
-                .label("what this would add cannot be seen here")
+                .label("merge keys hide which keys are set")
                 .help("write the keys out, or give the whole value an anchor (`&name`) and repeat it with `*name`");
         } else {
             let found = value.kind();
@@ -323,9 +323,9 @@ impl<'a> Builder<'a> {
         self.error(
             "config.too_large",
             span,
-            "the document holds too many values once its aliases are written out",
+            "the document has too many values after its aliases are expanded",
         )
-        .label(format!("the limit of {NODE_LIMIT} values or {ALIAS_TEXT_LIMIT} bytes is passed here"));
+        .label(format!("the limit of {NODE_LIMIT} values or {ALIAS_TEXT_LIMIT} bytes is exceeded here"));
         Stop { offset: span.start }
     }
 

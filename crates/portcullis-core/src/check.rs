@@ -42,7 +42,7 @@ impl fmt::Display for CheckId {
     }
 }
 
-/// What a check's refusal does.
+/// Whether a check rejects requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Mode {
     /// It refuses the request.

@@ -94,7 +94,7 @@ pub struct Limit {
     pub burst: u32,
 }
 
-/// Whose requests are counted together.
+/// What requests are counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CountKey<'a> {
     /// A consumer of the plan.

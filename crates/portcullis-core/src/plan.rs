@@ -46,7 +46,7 @@ pub struct Controls {
     pub cross_origin: Option<Arc<dyn CrossOrigin>>,
     /// Who sends the request; every route has a statement on it.
     pub authentication: Authentication,
-    /// Whether they may.
+    /// What the principal must be allowed to do: roles, scopes, claims, conditions.
     pub authorize: Vec<Guarded<dyn Authorize>>,
     /// How much of it.
     pub quotas: Vec<Guarded<dyn Quota>>,

@@ -24,7 +24,7 @@ pub struct FrontConfig {
     pub drain: Duration,
 }
 
-/// A listening address, and the bounds of its connections.
+/// An address to listen on, with the limits of its connections.
 #[derive(Clone, Debug)]
 pub struct Listener {
     /// The address. Port 0 takes a free one; [`Bound::addresses`](crate::Bound::addresses) says which.
@@ -36,7 +36,7 @@ pub struct Listener {
     /// The most requests at once of one address, in each worker, that were let through and whose answers are not over; one more
     /// is refused with 503. Behind a trusted proxy the forwarded address counts.
     pub max_requests_per_address: usize,
-    /// How long a client may take.
+    /// Timeouts of client connections.
     pub timeouts: Timeouts,
     /// The TLS that it speaks; `None` for none.
     pub tls: Option<Arc<Tls>>,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How long a client may take.
+/// Timeouts of client connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// From the first byte of a request head to its last; also from the beginning of a connection to its first byte.

@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How long the end waits for an output that takes nothing.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// What happens to lines for which the output is too slow.
+/// What happens to log lines if the output is too slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum OnFull {
     /// Workers wait, so that a slow output slows the gateway down. If it takes nothing for one second, lines are dropped

@@ -82,7 +82,7 @@ impl RouteOptions {
 }
 
 impl Builder {
-    /// What judges the requests of every route, unless the route says otherwise.
+    /// The security controls of every route. A route can replace each section.
     #[must_use]
     pub fn security(self, security: Security) -> Builder {
         self.configure_security(Value::Object(security.0))
@@ -95,7 +95,7 @@ impl Builder {
         self
     }
 
-    /// Somebody who may use the API.
+    /// A client or person who uses the API.
     #[must_use]
     pub fn consumer(mut self, consumer: Consumer) -> Builder {
         self.consumers.push(Value::Object(consumer.0));

@@ -82,7 +82,7 @@ pub struct Blueprint {
 pub struct RouteListing<'a> {
     /// The route.
     pub route: &'a Route,
-    /// Where its requests go.
+    /// The upstream server.
     pub target: &'a str,
     /// The controls in the order in which they run, then those that are off.
     pub controls: Vec<Control>,
@@ -142,7 +142,7 @@ fn compile_with(
     };
     let mut routes = Routes { bases, openapi, targets: Targets::new(handlers), routes: Vec::new() };
     if config.routes.is_empty() {
-        cx.error("config.empty_list", config.at, "a gateway without routes serves nothing")
+        cx.error("config.empty_list", config.at, "there are no routes")
             .help("add a route, with `path` and `upstream`");
     }
     for (index, route) in config.routes.iter().enumerate() {
@@ -279,7 +279,7 @@ fn hold_fits(routes: &[Route], held: usize, configs: &[RouteConfig], cx: &mut Co
             cx.error(
                 "config.limit",
                 config.path.span,
-                format!("a body of this route must be held to be judged, and may be larger than the {held} bytes for that"),
+                format!("this route holds bodies to validate them, and its maximum body size is larger than the {held} bytes of memory for that"),
             )
             .help("raise `limits.max_held_size`, or lower the route's `body.max_size`");
             return None;
@@ -336,7 +336,7 @@ fn serve_endpoints(
 
 fn listeners(config: &GatewayConfig, cx: &mut Context) -> Option<Vec<portcullis_proxy::Listener>> {
     if config.listeners.is_empty() {
-        cx.error("config.empty_list", config.at, "a gateway that listens nowhere serves nobody")
+        cx.error("config.empty_list", config.at, "there are no listeners")
             .help("add `listeners: [{ bind: \"127.0.0.1:3000\" }]`");
         return None;
     }
@@ -363,7 +363,7 @@ fn trusted_proxies(config: &GatewayConfig, cx: &mut Context) -> Option<Vec<IpNet
         cx.error(
             "config.trusts_everybody",
             network.span,
-            "everybody is a proxy here, and could pretend to be anybody",
+            "this trusts every client as a proxy, so every client could forge its address",
         )
         .help("name the networks of the proxies themselves, such as `10.1.0.0/16`");
         networks = None;
@@ -458,7 +458,7 @@ fn controls(
             cx.error(
                 "config.public_and_not",
                 public.span,
-                "the route is public, and yet its own section asks who sends a request",
+                "the route is public, but also has authentication or authorization",
             )
             .help("remove `public`, or the route's `authentication` and `authorization`");
             return None;
@@ -484,7 +484,7 @@ fn controls(
         None if base.config.as_ref().is_some_and(|base| base.authentication.is_some()) => None,
         None => {
             // SECURITY: a route without a statement does not load (a_route_without_a_statement_is_refused).
-            cx.error("config.no_authentication", config.path.span, "nothing says how requests to this route are authenticated")
+            cx.error("config.no_authentication", config.path.span, "this route has no authentication")
                 .help("add `security: { authentication: { type: api_key } }` here or for the whole gateway, or open the route with `public: \"why\"`");
             None
         }

@@ -100,7 +100,7 @@ impl Loaded {
         let digest = digest([json.to_string().as_str()]);
         let config = from_json::<GatewayConfig>(json, &mut cx);
         if config.as_ref().is_some_and(|config| !config.include.is_empty()) {
-            cx.error("config.include", Span::NONE, "a configuration made in code includes no files");
+            cx.error("config.include", Span::NONE, "a configuration made in code cannot include files");
         }
         let blueprint = config.and_then(|config| compile(&config, handlers, state, &mut cx));
         let (sources, included, files) = (Vec::new(), Vec::new(), cx.files());

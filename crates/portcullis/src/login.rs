@@ -14,7 +14,7 @@ use std::time::Duration;
 pub struct OpenIdConnect(Map<String, Value>);
 
 impl OpenIdConnect {
-    /// The provider: its issuer URL, from which its metadata is found.
+    /// The provider's issuer URL. Its metadata is found from it.
     pub fn issuer(url: impl Into<String>) -> OpenIdConnect {
         OpenIdConnect(Map::new()).with("type", json!("openid_connect")).with("issuer", json!(url.into()))
     }
@@ -50,7 +50,7 @@ impl OpenIdConnect {
         self.add("claims", &path.into())
     }
 
-    /// The claim that holds the roles, a path such as `realm_access.roles`, or a URL. Default: roles.
+    /// The claim with the roles: a name, a path such as `realm_access.roles`, or a URL. Default: roles.
     #[must_use]
     pub fn roles_claim(self, path: impl Into<String>) -> OpenIdConnect {
         self.with("roles_claim", json!(path.into()))

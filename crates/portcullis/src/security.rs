@@ -246,7 +246,7 @@ impl RateLimit {
     }
 }
 
-/// Somebody who may use the API.
+/// A client or person who uses the API.
 #[derive(Clone, Debug)]
 pub struct Consumer(pub(crate) Map<String, Value>);
 

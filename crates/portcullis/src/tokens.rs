@@ -47,7 +47,8 @@ impl Token {
         self
     }
 
-    /// Why a token for anybody is accepted, also one that another API of the same issuer was sent.
+    /// Why tokens with any audience are accepted. A token that a client sent to another API of this issuer is then valid
+    /// here too.
     #[must_use]
     pub fn insecure_any_audience(self, reason: impl Into<String>) -> Token {
         self.with("insecure_any_audience", json!(reason.into()))
@@ -60,7 +61,7 @@ impl Token {
         self.with("client_id", json!(id.into())).with("client_secret", json!(secret.into()))
     }
 
-    /// Where the issuer's keys are, if not where its metadata says.
+    /// URL of the issuer's JSON Web Key Set, if its metadata does not name it.
     #[must_use]
     pub fn jwks_url(self, url: impl Into<String>) -> Token {
         self.with("jwks_url", json!(url.into()))
@@ -79,13 +80,13 @@ impl Token {
         self.with("profile", json!("access_token"))
     }
 
-    /// The claim that holds the roles, a path such as `realm_access.roles`, or a URL. Default: roles.
+    /// The claim with the roles: a name, a path such as `realm_access.roles`, or a URL. Default: roles.
     #[must_use]
     pub fn roles_claim(self, path: impl Into<String>) -> Token {
         self.with("roles_claim", json!(path.into()))
     }
 
-    /// The claim that holds the scopes. Default: scope, or else scp.
+    /// The claim with the scopes. Default: scope, or else scp.
     #[must_use]
     pub fn scopes_claim(self, path: impl Into<String>) -> Token {
         self.with("scopes_claim", json!(path.into()))

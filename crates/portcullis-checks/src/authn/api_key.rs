@@ -22,18 +22,18 @@ use std::time::Duration;
 const DEFAULT_FIELD: &str = "x-api-key";
 
 object! {
-    /// An API key.
+    /// Authentication by API key.
     pub struct ApiKeyConfig {
-        /// The header field that holds the key. Default: x-api-key, unless `query` or `cookie` is given.
+        /// The header that holds the key. Default: x-api-key, unless `query` or `cookie` is given.
         #[alias("header_name")]
         pub header: Option<Spanned<String>>,
-        /// The query parameter that holds the key, instead of a header field. URLs end up in logs and histories.
+        /// The query parameter that holds the key, instead of a header. URLs end up in logs and browser histories.
         pub query: Option<Spanned<String>>,
-        /// The cookie that holds the key, instead of a header field. Browsers send cookies along with requests that other
-        /// sites make.
+        /// The cookie that holds the key, instead of a header. Browsers also send cookies with requests that other sites
+        /// make (CSRF).
         pub cookie: Option<Spanned<String>>,
-        /// The keys that are valid here. Default: those of all `consumers`. Each key listed here is a consumer of its own,
-        /// without a name and without roles.
+        /// The valid keys. Each key listed here is a separate consumer without a name and without roles. Default: the
+        /// keys of all `consumers`.
         #[alias("valid_keys")]
         pub keys: Option<Vec<KeyConfig>>,
     }
@@ -41,7 +41,7 @@ object! {
 
 impl Declared for ApiKeyConfig {
     const WORDS: &'static [&'static str] = &["api_key", "APIKey", "apiKey"];
-    const ABOUT: &'static str = "An API key.";
+    const ABOUT: &'static str = "Authentication by API key.";
 }
 
 impl Method for ApiKeyConfig {
@@ -78,7 +78,7 @@ impl ApiKeyConfig {
         let places = [&self.header, &self.query, &self.cookie].map(Option::as_ref);
         let given: Vec<_> = places.iter().flatten().collect();
         if let [first, second, ..] = given.as_slice() {
-            cx.error("config.key_location", second.span, "a key has one place")
+            cx.error("config.key_location", second.span, "give only one of `header`, `query` and `cookie`")
                 .related(first.span, "the other place")
                 .help("to accept several places, list several methods under `any`");
             return None;
@@ -90,7 +90,7 @@ impl ApiKeyConfig {
                 cx.warning(
                     "config.key_in_query",
                     name.span,
-                    "a key in a URL ends up in logs, histories and referrers",
+                    "a key in a URL ends up in logs, browser histories and `Referer` headers",
                 )
                 .help("prefer `header`");
                 parameter_name(name, cx).map(CredentialLocation::Query)
@@ -101,7 +101,7 @@ impl ApiKeyConfig {
 
     fn own_keys(&self, keys: &[KeyConfig], build: &mut Build, cx: &mut Context) -> Option<KeySetId> {
         if keys.is_empty() {
-            cx.error("config.empty_list", self.at, "no key is valid here, so nobody could pass")
+            cx.error("config.empty_list", self.at, "the list of keys is empty, so every request is rejected")
                 .help("list at least one key, or leave the list out to accept those of all `consumers`");
             return None;
         }
@@ -134,7 +134,7 @@ pub fn check_pepper(key: &KeyConfig, hasher: &KeyHasher, cx: &mut Context) -> Op
             cx.error(
                 "config.key_pepper",
                 key.at,
-                "this hash was made without the pepper, so its key would never match",
+                "this hash was made without the pepper, so its key never matches",
             )
             .help("write `hmac-sha256:` and the key's HMAC-SHA-256 under `key_pepper`");
             None
@@ -145,8 +145,12 @@ pub fn check_pepper(key: &KeyConfig, hasher: &KeyHasher, cx: &mut Context) -> Op
 pub(super) fn parameter_name(name: &Spanned<String>, cx: &mut Context) -> Option<String> {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if name.value.is_empty() || !name.value.bytes().all(token) {
-        cx.error("config.parameter_name", name.span, "the name is made of letters, digits, `-`, `_` and `.`")
-            .help("write a name such as `api_key`");
+        cx.error(
+            "config.parameter_name",
+            name.span,
+            "the name must consist of letters, digits, `-`, `_` and `.`",
+        )
+        .help("write a name such as `api_key`");
         return None;
     }
     Some(name.value.clone())

@@ -37,17 +37,17 @@ const DEFAULT_REALM: &str = "api";
 object! {
     /// A name and a password (RFC 7617): those of the `consumers` that have a `password`.
     pub struct BasicConfig {
-        /// What the password is for, as browsers show it when they ask for it. Default: api.
+        /// The realm that browsers show when they ask for the password. Default: api.
         pub realm: Option<Spanned<String>>,
-        /// How long a password that was right is remembered before it is verified again. 0s verifies it with each request,
-        /// at a cost of tens of milliseconds. Default: 60s.
+        /// How long a correct password is cached. `0s` verifies it with each request, which takes tens of milliseconds of
+        /// CPU time. Default: 60s.
         pub cached_for: Duration = Duration::from_secs(60),
     }
 }
 
 impl Declared for BasicConfig {
     const WORDS: &'static [&'static str] = &["basic", "Basic"];
-    const ABOUT: &'static str = "A name and a password (RFC 7617).";
+    const ABOUT: &'static str = "HTTP Basic authentication, with name and password (RFC 7617).";
 }
 
 impl Method for BasicConfig {
@@ -75,7 +75,7 @@ impl BasicConfig {
                     cx.error(
                         "config.realm",
                         realm.span,
-                        "a realm is made of visible ASCII characters without quotes and backslashes",
+                        "a realm must consist of visible ASCII characters without quotes and backslashes",
                     )
                     .help("write a name such as `orders`");
                     return None;
@@ -84,7 +84,7 @@ impl BasicConfig {
             }
         };
         if build.users.is_empty() {
-            cx.warning("config.no_passwords", self.at, "no consumer has a password, so nobody can be authenticated by one")
+            cx.warning("config.no_passwords", self.at, "no consumer has a password, so every request is rejected")
                 .help("add `consumers: [{ name: alice, password: { env: ALICE_PASSWORD_HASH } }]`; `portcullis hash-password` makes the hash");
         }
         Some(Basic {

@@ -19,12 +19,13 @@ const MIN_SECRET_BYTES: usize = 32;
 object! {
     /// Whose tokens they are.
     pub struct JwtIssuerConfig {
-        /// The issuer: exactly what the tokens have as `iss`. Its keys are found by its metadata unless `jwks_url`,
-        /// `jwks_file` or `secret` says where they are.
+        /// The issuer, exactly as in the tokens' `iss`. Its keys are found through its metadata, unless `jwks_url`,
+        /// `jwks_file` or `secret` is given.
         pub issuer: Spanned<String>,
-        /// A file that holds the issuer's keys (RFC 7517), for an issuer that the gateway cannot reach.
+        /// A file with the issuer's JSON Web Key Set (RFC 7517), for an issuer that the gateway cannot reach.
         pub jwks_file: Option<Spanned<PathBuf>>,
-        /// A secret that the issuer shares with the gateway, of at least 32 characters. Whoever has it can make tokens.
+        /// The secret that the issuer shares with the gateway, of at least 32 characters (HS256 and its relatives).
+        /// Everyone who has it can make valid tokens.
         pub secret: Option<Spanned<Secret>>,
     }
 }
@@ -53,7 +54,7 @@ impl DecodeFields for JwtConfig {
 
 impl Declared for JwtConfig {
     const WORDS: &'static [&'static str] = &["jwt", "JWT"];
-    const ABOUT: &'static str = "A token that an issuer signed (RFC 7519).";
+    const ABOUT: &'static str = "A signed JSON Web Token (RFC 7519).";
 }
 
 impl Method for JwtConfig {
@@ -79,8 +80,12 @@ impl JwtConfig {
     fn trust(&self, build: &mut Build, cx: &mut Context) -> Option<Trust> {
         let options = self.token.compile(self.issuer.secret.is_some(), build, cx);
         if self.token.audience.is_none() && self.token.insecure_any_audience.is_none() {
-            cx.error("config.no_audience", self.issuer.at, "a token that was made for another API would be accepted")
-                .help("write `audience`, the name that the issuer knows this API by, or `insecure_any_audience: \"why\"`");
+            cx.error(
+                "config.no_audience",
+                self.issuer.at,
+                "tokens that were issued for other APIs would be accepted",
+            )
+            .help("write `audience`, the issuer's name for this API, or `insecure_any_audience: \"why\"`");
             return None;
         }
         let options = options?;
@@ -117,8 +122,8 @@ impl JwtConfig {
     ) -> Option<Issuer> {
         let name = self.issuer.issuer.value.clone();
         if name.trim().is_empty() {
-            cx.error("config.issuer_url", self.issuer.issuer.span, "an issuer has a name")
-                .help("write exactly what its tokens have as `iss`");
+            cx.error("config.issuer_url", self.issuer.issuer.span, "the issuer is empty")
+                .help("write it exactly as in the tokens' `iss`");
             return None;
         }
         let sources = [
@@ -128,7 +133,7 @@ impl JwtConfig {
         ];
         let mut given = sources.iter().flatten();
         if let (Some(first), Some(second)) = (given.next(), given.next()) {
-            cx.error("config.key_source", *second, "an issuer's keys come from one place")
+            cx.error("config.key_source", *second, "give only one source of the issuer's keys")
                 .related(*first, "the other place")
                 .help("remove one of the two");
             return None;

@@ -79,7 +79,7 @@ impl Decode for KeyConfig {
             let hash = json!({ "type": "string", "pattern": "^(sha256|hmac-sha256):[0-9a-fA-F]{64}$" });
             schema.property("hash", "The key's SHA-256, or its HMAC-SHA-256 under `key_pepper`, in hexadecimal digits.", hash, None, false);
             let expires = json!({ "type": "string", "examples": ["2027-01-31T00:00:00Z"] });
-            schema.property("expires", "When the key stops being valid (RFC 3339). Default: never.", expires, None, false);
+            schema.property("expires", "When the key expires (RFC 3339). Default: never.", expires, None, false);
             json!({ "anyOf": [schema.into_json(), { "type": "string", "minLength": 1, "description": "The key itself. Prefer `env`, `file` or `hash`." }] })
         })
     }
@@ -99,12 +99,16 @@ fn key(secret: Secret, at: Span, cx: &mut Context) -> Option<KeySource> {
     let text = secret.expose();
     // What stands around a field's value is not part of it, and what is not visible ASCII has no one spelling in it.
     if text.is_empty() || !text.bytes().all(|byte| matches!(byte, b'!'..=b'~')) {
-        cx.error("config.key_characters", at, "a key is made of visible ASCII characters, without spaces")
-            .help("make one with `openssl rand -hex 32`");
+        cx.error(
+            "config.key_characters",
+            at,
+            "a key must consist of visible ASCII characters without spaces",
+        )
+        .help("make one with `openssl rand -hex 32`");
         return None;
     }
     if text.len() > MAX_KEY_BYTES {
-        cx.error("config.key_length", at, format!("a key has at most {MAX_KEY_BYTES} characters"))
+        cx.error("config.key_length", at, format!("a key can have at most {MAX_KEY_BYTES} characters"))
             .help("make one with `openssl rand -hex 32`");
         return None;
     }
@@ -164,7 +168,7 @@ impl Decode for Expiry {
             .ok()
             .and_then(|at| Duration::try_from(at.duration_since(Timestamp::UNIX_EPOCH)).ok());
         if parsed.is_none() {
-            cx.error("config.time", node.span, "this is not a moment")
+            cx.error("config.time", node.span, "this is not a date and time")
                 .help("write it in RFC 3339, such as `2027-01-31T00:00:00Z`");
         }
         parsed.map(Expiry)

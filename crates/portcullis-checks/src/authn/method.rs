@@ -136,7 +136,7 @@ impl MethodConfig {
             return (method.decode)(fields, cx);
         }
         let names = METHODS.iter().map(Registered::name);
-        let unknown = cx.error("config.unknown_value", given.span, "there is no such type of authentication");
+        let unknown = cx.error("config.unknown_value", given.span, "unknown type of authentication");
         match suggest::closest(&given.value, names.clone()) {
             Some(closest) => unknown.label(format!("did you mean `{closest}`?")),
             None => {

@@ -81,7 +81,7 @@ impl Decode for AuthenticationConfig {
         let mut needed = Needed::Any;
         let methods = match (fields.has(ANY), fields.has(ALL)) {
             (true, true) => {
-                cx.error("config.any_and_all", at, "either one of the methods is enough or all are needed")
+                cx.error("config.any_and_all", at, "`any` and `all` exclude each other")
                     .help("write one of `any` and `all`");
                 fields.abandon(cx);
                 return None;
@@ -98,15 +98,15 @@ impl Decode for AuthenticationConfig {
         fields.finish(cx)?;
         let (mode, methods) = (mode?, methods?);
         if methods.is_empty() {
-            cx.error("config.empty_list", at, "nobody can authenticate by none of these")
-                .help("list at least one method, or open the route with `public: \"why\"`");
+            cx.error("config.empty_list", at, "the list of methods is empty")
+                .help("list at least one method, or make the route public with `public: \"why\"`");
             return None;
         }
         if needed == Needed::All && methods.iter().filter(|method| method.is_authorization()).count() > 1 {
             cx.error(
                 "config.several_tokens",
                 at,
-                "a request carries one token or password, so two cannot both be asked for",
+                "a request has only one `Authorization` header, so these methods cannot both be required",
             )
             .help("list the issuers under `any`, and leave one method that takes a token under `all`");
             return None;
@@ -117,9 +117,9 @@ impl Decode for AuthenticationConfig {
                 cx.warning(
                     "config.authentication_observed",
                     mode.span,
-                    "anybody gets in: a failed authentication is only recorded",
+                    "failed authentication is only recorded, so every request is accepted",
                 )
-                .help("remove the key when the records show what you expect");
+                .help("remove the key when the log shows what you expect");
             }
             ModeConfig::Off => {
                 cx.error(
@@ -127,7 +127,7 @@ impl Decode for AuthenticationConfig {
                     mode.span,
                     "authentication cannot be switched off by a mode",
                 )
-                .help("open a route with `public: \"why\"`, so that the reason stands beside it");
+                .help("make the route public with `public: \"why\"`, so that the reason is documented");
                 return None;
             }
         }
@@ -139,7 +139,7 @@ impl Decode for AuthenticationConfig {
             let with_mode = |mut schema: serde_json::Value, definitions: &mut Definitions| {
                 let mut mode = ModeConfig::schema(definitions);
                 if let Some(mode) = mode.as_object_mut() {
-                    mode.insert("description".into(), json!("What a refusal does. `off` is refused here: an open route says why, with `public`. Default: enforce."));
+                    mode.insert("description".into(), json!("`enforce` rejects the request. `observe` lets it through and records what would have been rejected. `off` does not load here: an open route says `public: \"why\"`. Default: enforce."));
                     mode.insert("default".into(), json!(ModeConfig::Enforce.as_str()));
                 }
                 if let Some(properties) = schema.pointer_mut("/properties").and_then(|found| found.as_object_mut()) {
@@ -150,9 +150,9 @@ impl Decode for AuthenticationConfig {
             let mut forms = MethodConfig::schemas(definitions);
             let mut any = ObjectSchema::new("One of several methods must succeed.");
             let methods = Vec::<MethodConfig>::schema(definitions);
-            any.property(ANY, "The methods, asked in this order.", methods.clone(), None, true);
-            let mut all = ObjectSchema::new("All of several methods must succeed; the first one says who sends the request.");
-            all.property(ALL, "The methods, asked in this order. No two may name different consumers.", methods, None, true);
+            any.property(ANY, "The methods, in this order.", methods.clone(), None, true);
+            let mut all = ObjectSchema::new("All of several methods must succeed. The first one determines the principal.");
+            all.property(ALL, "The methods, in this order. No two may identify different consumers.", methods, None, true);
             forms.extend([any.into_json(), all.into_json()]);
             let forms: Vec<_> = forms.into_iter().map(|form| with_mode(form, definitions)).collect();
             json!({ "oneOf": forms })
@@ -161,7 +161,7 @@ impl Decode for AuthenticationConfig {
 }
 
 impl Section for AuthenticationConfig {
-    const ABOUT: &'static str = "Who sends the request.";
+    const ABOUT: &'static str = "How the principal is authenticated.";
     const ASKS_WHO: bool = true;
 
     fn compile(&self, _: Span, build: &mut Build, cx: &mut Context) -> Option<Part> {
@@ -232,9 +232,9 @@ pub(crate) fn counted_field_name(name: &Spanned<String>, cx: &mut Context) -> Op
         cx.error(
             "config.reserved_field",
             name.span,
-            format!("the field `{field}` is removed from every request"),
+            format!("the header `{field}` is removed from every request"),
         )
-        .help("use a field that only clients set, such as `x-api-key`");
+        .help("use a header that only clients set, such as `x-api-key`");
         return None;
     }
     Some(field)
@@ -244,15 +244,21 @@ pub(crate) fn counted_field_name(name: &Spanned<String>, cx: &mut Context) -> Op
 pub(crate) fn field_name(name: &Spanned<String>, cx: &mut Context) -> Option<HeaderName> {
     match HeaderName::from_bytes(name.value.to_ascii_lowercase().as_bytes()) {
         Ok(field) if FieldRules::is_fixed(field.as_str()) => {
-            cx.error("config.reserved_field", name.span, format!("the field `{field}` is the gateway's own"))
-                .help("use a field that only clients set, such as `x-api-key`");
+            cx.error(
+                "config.reserved_field",
+                name.span,
+                format!("the header `{field}` is set or used by the gateway itself"),
+            )
+            .help("use a header that only clients set, such as `x-api-key`");
             None
         }
         Ok(field) if field.as_str().contains(|mark: char| !mark.is_ascii_alphanumeric() && mark != '-') => {
             cx.error(
                 "config.field_name",
                 name.span,
-                format!("the name `{field}` has a mark such as `_` or `.`, which backends confuse with `-`"),
+                format!(
+                    "the name `{field}` has a character such as `_` or `.`, which backends confuse with `-`"
+                ),
             )
             .help(format!(
                 "use `{}`",
@@ -262,7 +268,7 @@ pub(crate) fn field_name(name: &Spanned<String>, cx: &mut Context) -> Option<Hea
         }
         Ok(field) => Some(field),
         Err(_) => {
-            cx.error("config.field_name", name.span, "this is not the name of a header field")
+            cx.error("config.field_name", name.span, "this is not a header name")
                 .help("write a name such as `x-api-key`");
             None
         }

@@ -23,24 +23,25 @@ object! {
 }
 
 object! {
-    /// A client certificate that is a consumer's. Give one of these keys.
+    /// A client certificate of the consumer. Give one of these keys.
     pub struct CertificateIdentityConfig {
-        /// A name in its subjectAltName extension, of the kind that its form says: an IP address, a URI (it has a `:`), an
-        /// e-mail address (it has an `@`), or else a DNS name. A name of another kind does not match, even with the same text;
-        /// `portcullis check` prints the kind. `dns:`, `uri:`, `email:` or `ip:` before the name says the kind as well.
+        /// A name in the subjectAltName extension. Its form determines its kind: an IP address, a URI (with `:`), an
+        /// e-mail address (with `@`), or else a DNS name. A name of another kind does not match, even if the text is the
+        /// same. `portcullis check` prints the kind. You can also put `dns:`, `uri:`, `email:` or `ip:` before the name.
         pub name: Option<Spanned<String>>,
-        /// A DNS name in its subjectAltName extension. Case makes no difference.
+        /// A DNS name in the subjectAltName extension, in any case.
         pub dns: Option<Spanned<String>>,
-        /// A URI in its subjectAltName extension, such as a SPIFFE ID.
+        /// A URI in the subjectAltName extension, such as a SPIFFE ID.
         pub uri: Option<Spanned<String>>,
-        /// An e-mail address in its subjectAltName extension.
+        /// An e-mail address in the subjectAltName extension.
         pub email: Option<Spanned<String>>,
-        /// An IP address in its subjectAltName extension.
+        /// An IP address in the subjectAltName extension.
         pub ip: Option<Spanned<String>>,
-        /// Its subject as RFC 4514 writes it, such as `CN=alice,O=Example`:
-        /// `openssl x509 -noout -subject -nameopt RFC2253,utf8,-esc_msb -in alice.pem`.
+        /// The subject in the form of RFC 4514, such as `CN=alice,O=Example`. To print it: `openssl x509 -noout -subject
+        /// -nameopt RFC2253,utf8,-esc_msb -in alice.pem`.
         pub subject: Option<Spanned<String>>,
-        /// The SHA-256 of the certificate, in hexadecimal digits: `openssl x509 -noout -fingerprint -sha256 -in alice.pem`.
+        /// The SHA-256 fingerprint of the certificate, in hexadecimal digits. To print it: `openssl x509 -noout
+        /// -fingerprint -sha256 -in alice.pem`.
         pub fingerprint: Option<Spanned<String>>,
     }
 }
@@ -99,7 +100,7 @@ impl CertificateIdentityConfig {
             _ => (None, "give one of `name`, `dns`, `uri`, `email`, `ip`, `subject` and `fingerprint`"),
         };
         if mark.is_none() {
-            cx.error("config.certificate_identity", self.at, "this does not tell which certificate is meant")
+            cx.error("config.certificate_identity", self.at, "this does not identify a certificate")
                 .help(form);
         }
         mark
@@ -195,7 +196,7 @@ fn fingerprint(text: &str) -> Option<[u8; 32]> {
 
 impl Declared for MtlsConfig {
     const WORDS: &'static [&'static str] = &["mtls"];
-    const ABOUT: &'static str = "The certificate that the client showed to the listener.";
+    const ABOUT: &'static str = "The client certificate of the connection.";
 }
 
 impl Method for MtlsConfig {
@@ -219,7 +220,7 @@ impl MtlsConfig {
             cx.error(
                 "config.mtls_without_certificates",
                 self.at,
-                "no listener asks clients for certificates, so nobody could pass",
+                "no listener requests client certificates, so every request is rejected",
             )
             .help("add `client_certificates: { ca: clients.pem }` to the `tls` of a listener");
             return None;
@@ -228,7 +229,7 @@ impl MtlsConfig {
             cx.error(
                 "config.no_certificates",
                 self.at,
-                "no consumer has a certificate, so nobody could pass",
+                "no consumer has a certificate, so every request is rejected",
             )
             .help("add `certificates: [{ name: alice.example.com }]` to a consumer");
             return None;

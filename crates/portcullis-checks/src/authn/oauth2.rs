@@ -19,22 +19,21 @@ use std::time::Duration;
 object! {
     /// The authorization server.
     pub struct OAuth2ServerConfig {
-        /// The token endpoint of the authorization server, from whose metadata the rest is found.
+        /// The token endpoint of the authorization server. The gateway finds everything else in the server's metadata.
         pub token_url: Option<Spanned<String>>,
-        /// The issuer, where the metadata is not found from the token endpoint, or where there is none.
+        /// The issuer, if its metadata cannot be found from `token_url`.
         pub issuer: Option<Spanned<String>>,
-        /// Where opaque tokens are introspected, if not where the metadata says.
+        /// The introspection endpoint, if the metadata does not name it.
         pub introspection_url: Option<Spanned<String>>,
-        /// The gateway's own name at the authorization server. Opaque tokens are accepted only with it, since the server
-        /// tells nobody else of them.
+        /// The gateway's client id at the authorization server. Opaque tokens need it, because introspection requires
+        /// authentication.
         pub client_id: Option<Spanned<String>>,
-        /// The gateway's own secret at the authorization server.
+        /// The gateway's client secret at the authorization server.
         pub client_secret: Option<Spanned<Secret>>,
-        /// How long what the server said of an opaque token is believed, and so how long a revoked one still passes at
-        /// most. Default: 30s.
+        /// How long an introspection result is cached. A revoked token can still pass for this long. Default: 30s.
         pub introspection_lifetime: Duration = Duration::from_secs(30),
-        /// Why an answer about an opaque token is accepted that does not say what kind of token it is (`token_type`, RFC
-        /// 7662, section 2.2). A refresh token may then pass as an access token. Default: such an answer is refused.
+        /// Why introspection responses without `token_type` are accepted (RFC 7662, section 2.2). A refresh token can
+        /// then pass as an access token. Default: such a response is rejected.
         pub untyped_introspection: Option<Spanned<Reason>>,
     }
 }
@@ -95,8 +94,12 @@ impl OAuth2Config {
         let options = self.token.compile(false, build, cx);
         let OAuth2ServerConfig { token_url, issuer, introspection_url, .. } = &self.server;
         if self.token.audience.is_none() && self.token.insecure_any_audience.is_none() {
-            cx.warning("config.any_audience", self.server.at, "a token that the server made for another API is accepted")
-                .help("write `audience`, the name that the server knows this API by, or `insecure_any_audience: \"why\"`");
+            cx.warning(
+                "config.any_audience",
+                self.server.at,
+                "tokens that the server issued for other APIs are accepted",
+            )
+            .help("write `audience`, the server's name for this API, or `insecure_any_audience: \"why\"`");
         }
         let mut parse = |text: &Option<Spanned<String>>| match text {
             None => Some(None),
@@ -113,7 +116,7 @@ impl OAuth2Config {
             cx.error(
                 "config.client_id",
                 self.server.at,
-                "nobody is told of opaque tokens without a name and a secret",
+                "introspection of opaque tokens needs a client id and a secret",
             )
             .help("write `client_id` and `client_secret`, which the authorization server gave you");
             return None;
@@ -127,7 +130,7 @@ impl OAuth2Config {
                 KeySource::Issuer
             }
             (_, None, None) => {
-                cx.error("config.no_issuer", self.server.at, "nothing says whose tokens these are")
+                cx.error("config.no_issuer", self.server.at, "the issuer of the tokens is missing")
                     .help("write `token_url`, where clients get their tokens, or `issuer`");
                 return None;
             }
@@ -180,7 +183,7 @@ impl OAuth2Config {
                 self.server.untyped_introspection.is_some(),
             ))),
             (Some(Spanned { span, .. }), None) | (None, Some(Spanned { span, .. })) => {
-                cx.error("config.client_id", *span, "a client has both a name and a secret")
+                cx.error("config.client_id", *span, "`client_id` and `client_secret` belong together")
                     .help("write `client_id` and `client_secret`, which the authorization server gave you");
                 None
             }

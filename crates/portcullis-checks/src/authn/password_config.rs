@@ -68,7 +68,7 @@ impl Decode for PasswordConfig {
         let Value::Mapping(entries) = &node.value else {
             // SECURITY: a password may stand here (a_password_is_not_shown).
             cx.diagnostics.conceal_values(node);
-            cx.error("config.password_hash", node.span, "this does not say where the hash of the password is")
+            cx.error("config.password_hash", node.span, "the source of the password hash is missing")
                 .help("write `{ hash: ... }`, `{ env: NAME }` or `{ file: PATH }`; make a hash with `portcullis hash-password`");
             return None;
         };
@@ -83,7 +83,7 @@ impl Decode for PasswordConfig {
         let (hash, env, file) = (hash?, env?, file?);
         let given = [&hash, &env, &file].into_iter().flatten().count();
         if given != 1 {
-            cx.error("config.password_hash", node.span, "the hash of a password comes from one place")
+            cx.error("config.password_hash", node.span, "give only one source of the password hash")
                 .help("write `{ hash: ... }`, `{ env: NAME }` or `{ file: PATH }`; make a hash with `portcullis hash-password`");
             return None;
         }
@@ -103,7 +103,7 @@ impl Decode for PasswordConfig {
             let hash = json!({ "type": "string", "pattern": r"^\$argon2id\$" });
             schema.property(
                 "hash",
-                "The hash, as a PHC string of argon2id, as `portcullis hash-password` prints it.",
+                "The argon2id hash as a PHC string, as `portcullis hash-password` prints it.",
                 hash,
                 None,
                 false,
@@ -117,7 +117,7 @@ impl Decode for PasswordConfig {
             );
             schema.property(
                 "file",
-                "The file that holds the hash, relative to the document's folder.",
+                "The file that holds the hash, relative to the configuration's folder.",
                 text,
                 None,
                 false,
@@ -173,7 +173,7 @@ fn cost(text: &str, at: Span, cx: &mut Context) -> Option<Cost> {
             "this hash is too cheap: {memory} KiB of memory and {passes} passes let whoever gets hold of it try too many passwords"
         );
         cx.error("config.weak_password_hash", at, message)
-            .help("make one with at least 19456 KiB and two passes, as `portcullis hash-password` does");
+            .help("use at least 19456 KiB and two passes, as `portcullis hash-password` does");
         return None;
     }
     if memory > MOST_MEMORY || cost.work() > MOST_WORK || lanes > MOST_LANES {

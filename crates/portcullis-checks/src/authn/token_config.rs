@@ -24,7 +24,7 @@ const MAX_LEEWAY: Duration = Duration::from_secs(300);
 const CACHE_ENTRIES: u32 = 10_000;
 
 keyword! {
-    /// For what purpose a token must have been made.
+    /// The accepted kinds of token.
     pub enum ProfileConfig {
         /// Any token that does not say another purpose.
         Any = "any",
@@ -34,15 +34,15 @@ keyword! {
 }
 
 object! {
-    /// Proof that the sender has the key to which a token is bound (RFC 9449).
+    /// Proof of possession of the key to which a token is bound (DPoP, RFC 9449).
     pub struct DpopConfig {
-        /// Whether every token must be bound to a key or a client certificate. Default: no; a token that is bound always
-        /// needs its proof.
+        /// Whether every token must be bound to a key or a client certificate. A bound token always needs its proof.
+        /// Default: no.
         pub required: bool = false,
-        /// Whether a proof must have a nonce that the gateway gave out in the last four minutes. Default: no.
+        /// Whether a proof must contain a nonce that the gateway issued in the last four minutes. Default: no.
         pub nonce: bool = false,
-        /// A secret of at least 32 bytes from which nonces are made. Gateways that serve one API together need the same.
-        /// Default: a random one for each start.
+        /// The secret from which nonces are made, of at least 32 bytes. Gateways that serve the same API need the same
+        /// secret. Default: a random one at each start.
         pub nonce_secret: Option<Spanned<Secret>>,
     }
 }
@@ -50,51 +50,55 @@ object! {
 object! {
     /// What is asked of tokens.
     pub struct TokenConfig {
-        /// For whom a token must be: its `aud` holds one of these.
+        /// The accepted audiences. The token's `aud` must contain one of them.
         #[alias("audiences")]
         pub audience: Option<Spanned<OneOrMany<String>>>,
-        /// Why a token for anybody is accepted, also one that another API of the same issuer was sent.
+        /// Why tokens with any audience are accepted. A token that a client sent to another API of this issuer is then
+        /// valid here too.
         pub insecure_any_audience: Option<Spanned<Reason>>,
-        /// Where the issuer's keys are, if not where its metadata says.
+        /// URL of the issuer's JSON Web Key Set, if its metadata does not name it.
         #[alias("jwks_uri")]
         pub jwks_url: Option<Spanned<String>>,
-        /// The signature algorithms that are accepted, of those that the issuer's keys are for. Default: all with public
-        /// keys.
+        /// The accepted signature algorithms. The key must also be meant for the algorithm. Default: all public-key
+        /// algorithms.
         pub algorithms: Option<Spanned<Vec<String>>>,
-        /// For what purpose a token must have been made. With OAuth2, `any` leaves out what only a client should have:
-        /// identity, refresh and logout tokens. Default: any.
+        /// The accepted kinds of token. With OAuth2, `any` still rejects ID tokens, refresh tokens and logout tokens.
+        /// Default: any.
         pub profile: ProfileConfig = ProfileConfig::Any,
-        /// How far the issuer's clock may be off, at most 5m. Default: 30s.
+        /// The accepted clock difference to the issuer, at most 5m. Default: 30s.
         pub leeway: Spanned<Duration> = Spanned::nowhere(Duration::from_secs(30)),
-        /// How long ago a token may have been issued, whatever its `exp`. Default: any time.
+        /// The maximum age of a token since its `iat`, in addition to `exp`. Default: no maximum.
         pub max_age: Option<Duration>,
-        /// The claim that holds the roles, a path such as `realm_access.roles`, or a URL. Default: roles.
+        /// The claim with the roles: a name, a path such as `realm_access.roles`, or a URL. Default: roles.
         pub roles_claim: Spanned<String> = Spanned::nowhere("roles".to_owned()),
-        /// What separates several roles in a claim that is one string, such as `,`. Default: a string is one role.
+        /// The separator of roles in a claim that is one string, such as `,`. Default: a string is one role.
         pub roles_separator: Option<Spanned<String>>,
-        /// What is put before each role of this issuer, such as `partner:`. If a route accepts several issuers, each can give the
-        /// other's roles unless they have different prefixes: `roles_allowed: [admin, "partner:admin"]`. Default: nothing.
+        /// A prefix for each role of this issuer, such as `partner:`. If a route accepts several issuers, each of them
+        /// can grant the roles of the others unless they have different prefixes: `roles_allowed: [admin,
+        /// "partner:admin"]`. Default: none.
         pub roles_prefix: Option<Spanned<String>>,
-        /// The claim that holds the scopes. Default: scope, or else scp.
+        /// The claim with the scopes. Default: scope, or else scp.
         pub scopes_claim: Option<Spanned<String>>,
-        /// The longest token; a longer one is refused unread. Default: 8KiB.
+        /// The maximum size of a token. A longer one is rejected without reading it. Default: 8KiB.
         pub max_token_size: ByteSize = ByteSize(MAX_TOKEN_BYTES),
-        /// How many verified tokens each worker remembers, within 16 MiB; 0 verifies every token anew. Default: 10000.
+        /// How many verified tokens each worker caches, within 16 MiB. `0` verifies each token again with every request.
+        /// Default: 10000.
         pub cached_tokens: u32 = CACHE_ENTRIES,
-        /// Proof that the sender has the key to which a token is bound.
+        /// Proof of possession of the key to which a token is bound (DPoP).
         pub dpop: Option<DpopConfig>,
-        /// How long the issuer's last good keys serve while it does not answer; then its tokens are refused. Default: 24h.
+        /// How long the last known keys are used while the issuer cannot be reached. After that, its tokens are rejected.
+        /// Default: 24h.
         pub stale_keys: Duration = Duration::from_secs(24 * 3600),
-        /// The shortest time between two fetches that unknown keys cause. Default: 10s.
+        /// The shortest time between two fetches of the keys that unknown key ids cause. Default: 10s.
         pub min_refresh: Spanned<Duration> = Spanned::nowhere(Duration::from_secs(10)),
-        /// The URL of this API, as its clients know it; the gateway then tells clients where to get tokens (RFC 9728), and a
-        /// proof that a client made for another host is refused.
+        /// The URL of this API as clients use it. The gateway then publishes where to get tokens (RFC 9728), and rejects
+        /// DPoP proofs made for another host.
         pub resource: Option<Spanned<String>>,
-        /// The security schemes of an OpenAPI document that mean these tokens, by their names in it. Needed where the
-        /// document has several schemes for tokens, the route accepts several issuers, and no URL of a scheme names one
-        /// of them. Default: the schemes whose URL is the issuer's; else every scheme for tokens.
+        /// The names of the OpenAPI security schemes that these tokens satisfy. Required if the document has several
+        /// schemes for tokens, the route accepts several issuers, and no scheme's URL names the issuer. Default: the
+        /// schemes whose URL names the issuer, else every scheme for tokens.
         pub openapi_schemes: Option<Spanned<OneOrMany<String>>>,
-        /// Why the token goes on to the upstream, which could use it elsewhere.
+        /// Why the token is forwarded to the upstream. The upstream could use it elsewhere.
         pub insecure_forward_credential: Option<Spanned<Reason>>,
     }
 }
@@ -127,8 +131,8 @@ pub(crate) fn url(text: &Spanned<String>, cx: &mut Context) -> Option<Uri> {
     match metadata::endpoint(&text.value) {
         Ok(uri) => Some(uri),
         Err(why) => {
-            cx.error("config.issuer_url", text.span, format!("nothing can be sent to this URL: {why}"))
-                .help("write an `https://` URL; `http://` is for addresses of this machine alone");
+            cx.error("config.issuer_url", text.span, format!("this URL cannot be used: {why}"))
+                .help("write an `https://` URL; `http://` is allowed for loopback addresses only");
             None
         }
     }
@@ -153,7 +157,7 @@ pub(super) fn role_rules(
     let claim = claim_path(claim, cx);
     let mut complete = true;
     if let Some(separator) = separator.filter(|separator| separator.value.is_empty()) {
-        cx.error("config.roles_separator", separator.span, "nothing separates roles here")
+        cx.error("config.roles_separator", separator.span, "the separator is empty")
             .help("write what stands between two roles, such as `,`, or leave the key out");
         complete = false;
     }
@@ -162,7 +166,7 @@ pub(super) fn role_rules(
         cx.error(
             "config.role_name",
             prefix.span,
-            "a role is made of visible ASCII characters without commas, and so is what stands before one",
+            "a role and its prefix must consist of visible ASCII characters without commas",
         )
         .help("write a prefix such as `partner:`, or leave the key out");
         complete = false;
@@ -207,19 +211,15 @@ impl TokenConfig {
         };
         let mut complete = true;
         if self.leeway.value > MAX_LEEWAY {
-            cx.error(
-                "config.leeway",
-                self.leeway.span,
-                "clocks that differ by more than five minutes are wrong",
-            )
-            .help("keep both clocks right, with NTP for instance, and write at most `5m`");
+            cx.error("config.leeway", self.leeway.span, "the leeway is more than five minutes")
+                .help("synchronize both clocks, for example with NTP, and write at most `5m`");
             complete = false;
         }
         if self.min_refresh.value < Duration::from_millis(100) {
             cx.error(
                 "config.min_refresh",
                 self.min_refresh.span,
-                "with this, every made-up token causes a request to the issuer",
+                "every invented token would cause a request to the issuer",
             )
             .help("write a duration such as `10s`");
             complete = false;
@@ -259,16 +259,20 @@ impl TokenConfig {
         match (&self.audience, &self.insecure_any_audience) {
             (Some(audience), None) => {
                 if audience.value.0.is_empty() || audience.value.0.iter().any(|name| name.trim().is_empty()) {
-                    cx.error("config.empty_list", audience.span, "no token can be for nobody")
-                        .help("write the name that the issuer knows this API by");
+                    cx.error("config.empty_list", audience.span, "the audience is empty")
+                        .help("write the issuer's name for this API");
                     return None;
                 }
                 Some(Some(audience.value.0.clone()))
             }
             (Some(audience), Some(reason)) => {
-                cx.error("config.audience_and_any", reason.span, "tokens are for one audience or for any")
-                    .related(audience.span, "the audience")
-                    .help("remove one of the two");
+                cx.error(
+                    "config.audience_and_any",
+                    reason.span,
+                    "`audience` and `insecure_any_audience` exclude each other",
+                )
+                .related(audience.span, "the audience")
+                .help("remove one of the two");
                 None
             }
             (None, _) => Some(None),
@@ -301,7 +305,7 @@ impl TokenConfig {
             }
         }
         if algorithms.is_empty() {
-            cx.error("config.empty_list", names.span, "with no algorithm no token can be verified")
+            cx.error("config.empty_list", names.span, "the list of algorithms is empty")
                 .help("name at least one, or leave the key out");
             return None;
         }
@@ -323,7 +327,7 @@ impl DpopConfig {
                 cx.error(
                     "config.nonce_secret",
                     secret.span,
-                    "no nonce is made with it, since `nonce` is not on",
+                    "`nonce_secret` has no effect without `nonce: true`",
                 )
                 .help("add `nonce: true`, or remove the secret");
                 None
@@ -353,8 +357,8 @@ pub fn agree(configs: &[&TokenConfig], at: Span, cx: &mut Context) -> Option<()>
     if all.all(|other| Some(other) == first) {
         return Some(());
     }
-    cx.error("config.tokens_differ", at, "methods that take a token share one place and one memory for it")
-        .help("write `cached_tokens`, `max_token_size` and `insecure_forward_credential` alike for all of them, or put them on routes of their own");
+    cx.error("config.tokens_differ", at, "methods that accept tokens share one header and one cache")
+        .help("use the same `cached_tokens`, `max_token_size` and `insecure_forward_credential` for all of them, or use separate routes");
     None
 }
 

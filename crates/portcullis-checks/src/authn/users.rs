@@ -30,10 +30,10 @@ impl Users {
                 cx.warning(
                     "config.password_costs_differ",
                     password.at,
-                    "this hash costs another time to verify than another one, so the time of an answer can tell which names exist",
+                    "this hash takes a different time to verify than another one, so response times reveal which names exist",
                 )
                 .related(at, "another one")
-                .help("make all hashes with the same parameters, as `portcullis hash-password` does");
+                .help("make all hashes with the same parameters, for example with `portcullis hash-password`");
                 if password.cost.work() > cost.work() {
                     self.costliest = Some((password.cost, password.at));
                 }

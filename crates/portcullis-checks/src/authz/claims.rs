@@ -70,7 +70,7 @@ impl Decode for ClaimsConfig {
                 "type": "object",
                 "minProperties": 1,
                 "additionalProperties": { "anyOf": [scalar.clone(), { "type": "array", "items": scalar, "minItems": 1 }] },
-                "description": "Claims, each with the value or values that it may have. A path such as `tenant.id` leads into an object.",
+                "description": "Claims, each with its accepted value or values. A path such as `tenant.id` names a member of an object.",
             })
         })
     }

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 object! {
-    /// Who may, of those who are authenticated. Every key given here must be satisfied.
+    /// Which authenticated principals are allowed. Every key given here must be satisfied.
     pub struct AuthorizationConfig {
         /// The principal must have at least one of these roles.
         #[alias("roles")]
@@ -28,19 +28,21 @@ object! {
         /// The credential must have every one of these scopes.
         #[alias("scopes")]
         pub scopes_required: Option<Spanned<Vec<String>>>,
-        /// What the issuer must say of the principal: claims, each with the values that it may have.
+        /// Required claims, each with the values that are accepted.
         pub claims_required: Option<ClaimsConfig>,
-        /// Path parameters, each with the claim that it must equal, such as `{ id: sub }` for `/users/{id}`.
+        /// Path parameters and the claims that they must equal, such as `{ id: sub }` for `/users/{id}`.
         pub path_parameters_equal: Option<BTreeMap<String, Spanned<String>>>,
         /// An expression in CEL that must be true.
         pub condition: Option<Spanned<String>>,
-        /// What a refusal does. Default: enforce.
+        /// `enforce` rejects the request. `observe` lets it through and records what would have been rejected. `off`
+        /// skips the check. Default: enforce.
         pub mode: ModeConfig = ModeConfig::Enforce,
     }
 }
 
 impl Section for AuthorizationConfig {
-    const ABOUT: &'static str = "Whether they may.";
+    const ABOUT: &'static str =
+        "What the principal must be allowed to do: roles, scopes, claims, conditions.";
     const ASKS_WHO: bool = true;
 
     fn compile(&self, _: Span, _: &mut Build, cx: &mut Context) -> Option<Part> {

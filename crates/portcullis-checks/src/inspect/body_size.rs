@@ -11,15 +11,15 @@ use portcullis_config::{ByteSize, Context, Span, object};
 pub const DEFAULT_MAX_BYTES: u64 = 1024 * 1024;
 
 object! {
-    /// What a request's body may be.
+    /// Limits of request bodies.
     pub struct BodyConfig {
-        /// The largest body; a larger one is refused with 413. Default: 1MiB.
+        /// The maximum size of a body. A larger one is rejected with 413. Default: 1MiB.
         pub max_size: ByteSize = ByteSize(DEFAULT_MAX_BYTES),
     }
 }
 
 impl Section for BodyConfig {
-    const ABOUT: &'static str = "What a body may be.";
+    const ABOUT: &'static str = "Limits of request bodies.";
 
     fn compile(&self, _: Span, _: &mut Build, _: &mut Context) -> Option<Part> {
         Some(Part::new().max_body_bytes(self.max_size.0))

@@ -25,18 +25,20 @@ use std::sync::Arc;
 const JSON: &str = "application/json";
 
 object! {
-    /// What a JSON body must be.
+    /// Validation of JSON bodies.
     pub struct ValidationConfig {
-        /// The schema itself: JSON Schema 2020-12, or what its `$schema` says (draft 7, 2019-09).
+        /// The schema: JSON Schema 2020-12, or the version in its `$schema` (draft 7, 2019-09).
         pub schema: Option<SchemaConfig>,
-        /// A file with the schema, in JSON or YAML, instead of `schema`. What it refers to must lie in its folder or below.
+        /// A file with the schema, in JSON or YAML, instead of `schema`. Files that it references must be in its folder
+        /// or below.
         pub file: Option<Spanned<PathBuf>>,
-        /// The media types that a body may have; others are refused with 415. Each is JSON. Default: application/json.
+        /// The accepted media types, all of them JSON. Others are rejected with 415. Default: application/json.
         pub content_types: Vec<Spanned<String>> = vec![Spanned::nowhere(JSON.to_owned())],
-        /// What happens to a member whose name is another spelling of one that the schema names, such as `ROLE` for `role`. A
-        /// backend may read it for the declared one. Default: refuse.
+        /// What happens to a member whose name is another spelling of a declared one, such as `ROLE` for `role`. A
+        /// backend could read it as the declared one. Default: refuse.
         pub other_spellings: OtherSpellingsConfig = OtherSpellingsConfig::Refuse,
-        /// What a refusal does. Default: enforce.
+        /// `enforce` rejects the request. `observe` lets it through and records what would have been rejected. `off`
+        /// skips the check. Default: enforce.
         pub mode: ModeConfig = ModeConfig::Enforce,
     }
 }
@@ -54,8 +56,12 @@ impl Decode for SchemaConfig {
         match to_json(node) {
             Some(value) => Some(SchemaConfig { value, at: node.span }),
             None => {
-                cx.error("config.schema", node.span, "the schema holds a number that JSON cannot say")
-                    .help("write whole numbers of at most 64 bits, and no `.inf` or `.nan`");
+                cx.error(
+                    "config.schema",
+                    node.span,
+                    "the schema contains a number that JSON cannot represent",
+                )
+                .help("write whole numbers of at most 64 bits, and no `.inf` or `.nan`");
                 None
             }
         }
@@ -95,7 +101,7 @@ pub struct Validation {
 
 impl Section for ValidationConfig {
     const ABOUT: &'static str =
-        "What a JSON body must be, by a JSON Schema, for an API without an OpenAPI document.";
+        "Validation of JSON bodies by a JSON Schema, for an API without an OpenAPI document.";
 
     fn compile(&self, _: Span, _: &mut Build, cx: &mut Context) -> Option<Part> {
         Some(Part::new().inspect(self.mode, Arc::new(self.check(cx)?)))
@@ -109,7 +115,7 @@ impl ValidationConfig {
             (Some(schema), None) => (Ok(Files::from_value("schema.json", schema.value.clone())), schema.at),
             (None, Some(file)) => (Files::load(&file.value), file.span),
             (Some(_), Some(_)) | (None, None) => {
-                cx.error("config.schema_source", self.at, "the schema stands in one place")
+                cx.error("config.schema_source", self.at, "give only one of `schema` and `file`")
                     .help("give either `schema` or `file`");
                 return None;
             }
@@ -124,7 +130,7 @@ impl ValidationConfig {
             }
         };
         if self.content_types.is_empty() {
-            cx.error("config.empty_list", self.at, "no body has none of no media types")
+            cx.error("config.empty_list", self.at, "the list of media types is empty")
                 .help("name a media type, or leave the key out for application/json");
             return None;
         }

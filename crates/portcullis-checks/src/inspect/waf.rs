@@ -27,26 +27,27 @@ const MOST_WORK: u64 = 60_000_000;
 const MOST_NAMED: usize = 12;
 
 object! {
-    /// Rules that search requests for attacks.
+    /// The web application firewall.
     pub struct WafConfig {
         /// The rules, in order: `builtin`, and files or folders with rules in SecLang. Default: `[builtin]`.
         pub rules: Vec<RulesConfig> = vec![RulesConfig::Builtin],
-        /// The paranoia level, from 1 to 4. Each level adds rules that find more and refuse more honest requests. Default: 1.
+        /// The paranoia level, from 1 to 4. Each level adds rules that find more attacks and cause more false alarms.
+        /// Default: 1.
         pub paranoia: Spanned<u8> = Spanned::nowhere(1),
-        /// The anomaly score from which a request is refused. A rule adds 5 (critical), 4, 3 or 2. Default: 5.
+        /// The anomaly score from which a request is rejected. A matching rule adds 5 (critical), 4, 3 or 2. Default: 5.
         pub threshold: Spanned<u32> = Spanned::nowhere(5),
-        /// What is not searched, or by which rules, and why.
+        /// Exclusions: what is not searched, or not by which rules, each with a reason.
         pub exclude: Vec<ExclusionConfig> = vec![],
-        /// What happens to calls of gRPC, whose messages no rule can read. Default: refuse.
+        /// What happens to gRPC calls. The rules cannot read their messages. Default: refuse.
         pub grpc: GrpcConfig = GrpcConfig::Refuse,
-        /// `enforce` refuses the request with 403. `observe` lets it through and records what would have been refused; begin
-        /// with it. `off` skips the check. Default: enforce.
+        /// `enforce` rejects the request with 403. `observe` lets it through and records what would have been rejected;
+        /// start with it. `off` skips the check. Default: enforce.
         pub mode: ModeConfig = ModeConfig::Enforce,
     }
 }
 
 keyword! {
-    /// What happens to requests whose media type is that of gRPC.
+    /// What happens to gRPC requests.
     pub enum GrpcConfig {
         /// They are refused with 415: any client can call a body gRPC, so that nothing would search it.
         Refuse = "refuse",
@@ -58,21 +59,21 @@ keyword! {
 object! {
     /// Rules in files.
     pub struct RuleFilesConfig {
-        /// A file with rules, a folder with `*.conf` files, or the folder of a Core Rule Set release. What they include must lie
-        /// below it.
+        /// A file with rules, a folder with `*.conf` files, or the folder of a Core Rule Set release. Included files must
+        /// be below it.
         pub file: Spanned<PathBuf>,
     }
 }
 
 object! {
-    /// What is not searched. Without `rules` and `tags` it holds for all rules, without `targets` for all of a request.
+    /// What is not searched. Without `rules` and `tags` it applies to all rules, without `targets` to the whole request.
     pub struct ExclusionConfig {
         /// Ids of rules.
         pub rules: Vec<Spanned<u64>> = vec![],
-        /// Tags of rules: those in which one of these texts is found, such as `attack-sqli`.
+        /// Tags of rules, such as `attack-sqli`. A rule is excluded if one of its tags contains the text.
         pub tags: Vec<Spanned<String>> = vec![],
-        /// What the rules do not look at: a target such as `ARGS:comment` or `REQUEST_COOKIES:session`, or a JSON Pointer into
-        /// the body such as `/items/0/text`.
+        /// What the rules do not search: a target such as `ARGS:comment` or `REQUEST_COOKIES:session`, or a JSON Pointer
+        /// into the body such as `/items/0/text`.
         pub targets: Vec<Spanned<String>> = vec![],
         /// Why.
         pub reason: Reason,
@@ -96,7 +97,7 @@ impl Decode for RulesConfig {
         if cx.text(node)? == "builtin" {
             return Some(Self::Builtin);
         }
-        cx.error("config.waf_rules", node.span, "there are no rules of this name")
+        cx.error("config.waf_rules", node.span, "unknown rules")
             .help("write `builtin`, or `{ file: DIR }` for rules in files");
         None
     }
@@ -117,7 +118,7 @@ pub struct Waf {
 }
 
 impl Section for WafConfig {
-    const ABOUT: &'static str = "Rules that search requests for attacks, such as the OWASP Core Rule Set.";
+    const ABOUT: &'static str = "The web application firewall: rules that search requests for attacks, such as the OWASP Core Rule Set.";
 
     fn compile(&self, _: Span, _: &mut Build, cx: &mut Context) -> Option<Part> {
         Some(Part::new().inspect(self.mode, Arc::new(self.check(cx)?)))
@@ -133,12 +134,16 @@ impl WafConfig {
             return None;
         }
         if self.threshold.value == 0 {
-            cx.error("config.waf_threshold", self.threshold.span, "a threshold of 0 refuses every request")
-                .help("write 5 for a refusal by one critical rule");
+            cx.error(
+                "config.waf_threshold",
+                self.threshold.span,
+                "a threshold of 0 would reject every request",
+            )
+            .help("write 5 to reject on one critical rule");
             return None;
         }
         if self.rules.is_empty() {
-            cx.error("config.empty_list", self.at, "no rules search nothing")
+            cx.error("config.empty_list", self.at, "the list of rules is empty")
                 .help("write `[builtin]`, or `mode: off`");
             return None;
         }
@@ -182,7 +187,7 @@ impl WafConfig {
                 let first: Vec<String> = errors.0.iter().take(5).map(ToString::to_string).collect();
                 let more = if count > 5 { format!("; and {} more", count - 5) } else { String::new() };
                 cx.error("config.waf_rules", self.at, format!("{}{more}", first.join("; ")))
-                    .help("what a rule file has and the engine does not is refused by name");
+                    .help("the engine names each unsupported feature of a rule file");
                 None
             }
         }

@@ -46,7 +46,7 @@ impl Per {
 }
 
 keyword! {
-    /// Whose requests are counted together.
+    /// What requests are counted by.
     pub enum ByWord {
         /// Each consumer's; where nobody is authenticated, each address's.
         Consumer = "consumer",
@@ -57,7 +57,7 @@ keyword! {
     }
 }
 
-/// Whose requests are counted together.
+/// What requests are counted by.
 #[derive(Clone, Debug)]
 pub enum By {
     /// A consumer's, an address's or a route's.
@@ -67,10 +67,10 @@ pub enum By {
 }
 
 object! {
-    /// Requests are counted by a header field, before anybody is authenticated: whoever knows a value can use up what it
-    /// is allowed, and whoever makes values up has an allowance for each.
+    /// Counts requests by the value of a header, before authentication. Everyone who knows a value can use up its limit,
+    /// and everyone who invents values gets a limit for each.
     struct ByHeader {
-        /// The name of the header field.
+        /// The name of the header.
         pub header: Spanned<String>,
     }
 }
@@ -97,10 +97,9 @@ impl Decode for By {
 }
 
 object! {
-    /// How many requests may come. `max_requests` may come at once; after that, one more for each
-    /// `period / max_requests` that passes.
+    /// A rate limit. `max_requests` can arrive at once; after that, one more each `period / max_requests`.
     pub struct RateLimitConfig {
-        /// The most requests in a period.
+        /// The maximum number of requests in a period.
         #[alias("max")]
         pub max_requests: NonZeroU32,
         /// The period.
@@ -113,24 +112,25 @@ object! {
         pub per_hour: Option<Spanned<bool>>,
         /// Another way to write `per: day`.
         pub per_day: Option<Spanned<bool>>,
-        /// Whose requests are counted together. Default: consumer.
+        /// What requests are counted by. Default: consumer.
         pub by: By = By::Word(ByWord::Consumer),
-        /// How many may come at once, at most `max_requests`. Default: `max_requests`.
+        /// How many requests can arrive at once, at most `max_requests`. Default: `max_requests`.
         pub burst: Option<Spanned<NonZeroU32>>,
-        /// What clients see the limit called, in the `RateLimit` fields. Default: default.
+        /// The name of the limit in the `RateLimit` headers. Default: default.
         pub name: Option<Spanned<String>>,
-        /// What a refusal does. Default: enforce.
+        /// `enforce` rejects the request. `observe` lets it through and records what would have been rejected. `off`
+        /// skips the check. Default: enforce.
         pub mode: ModeConfig = ModeConfig::Enforce,
     }
 }
 
 impl Section for OneOrMany<RateLimitConfig> {
-    const ABOUT: &'static str = "How many requests; one limit or a list of them.";
+    const ABOUT: &'static str = "Rate limits: one, or a list.";
     const ALIASES: &'static [&'static str] = &["rate_limit"];
 
     fn compile(&self, security: Span, build: &mut Build, cx: &mut Context) -> Option<Part> {
         if self.0.is_empty() {
-            cx.error("config.empty_list", security, "this list of limits is empty, so it says nothing")
+            cx.error("config.empty_list", security, "the list of limits is empty")
                 .help("give at least one limit, or leave the section out");
             return None;
         }
@@ -151,7 +151,7 @@ impl RateLimitConfig {
                 cx.error(
                     "config.burst",
                     burst.span,
-                    format!("a burst of {} is more than the limit of {}", burst.value, self.max_requests),
+                    format!("a burst of {} exceeds the limit of {}", burst.value, self.max_requests),
                 )
                 .help("a burst is how many of `max_requests` may come at once");
                 None
@@ -166,7 +166,7 @@ impl RateLimitConfig {
                 cx.error(
                     "config.limit_name",
                     name.span,
-                    "the name of a limit is made of letters, digits, `-`, `_` and `.`",
+                    "the name of a limit must consist of letters, digits, `-`, `_` and `.`",
                 )
                 .help("write a name such as `per-client`");
                 None
@@ -213,8 +213,8 @@ impl RateLimitConfig {
             match switch {
                 Some(switch) if switch.value => given.push((switch.span, per)),
                 Some(switch) => {
-                    cx.error("config.period", switch.span, "a period that is switched off says nothing")
-                        .help("remove the key, and say the period with `per`");
+                    cx.error("config.period", switch.span, "`false` is not a period")
+                        .help("remove the key, and write the period with `per`");
                     return None;
                 }
                 None => {}

@@ -13,19 +13,20 @@ use portcullis_core::{CheckId, Code, Denial, Effects, Facts, Screen, Step};
 use std::sync::Arc;
 
 object! {
-    /// From which addresses requests may come.
+    /// Allowed and denied client addresses.
     pub struct AddressesConfig {
-        /// Only these may; without this list, everybody may who is not denied.
+        /// Only these addresses are allowed. Without this list, every address is allowed that is not denied.
         pub allow: Option<Vec<Cidr>>,
-        /// These may not, even where they are allowed as well.
+        /// These addresses are denied, also if they are in `allow`.
         pub deny: Option<Vec<Cidr>>,
-        /// What a refusal does. Default: enforce.
+        /// `enforce` rejects the request. `observe` lets it through and records what would have been rejected. `off`
+        /// skips the check. Default: enforce.
         pub mode: ModeConfig = ModeConfig::Enforce,
     }
 }
 
 impl Section for AddressesConfig {
-    const ABOUT: &'static str = "From which addresses requests may come.";
+    const ABOUT: &'static str = "Allowed and denied client addresses.";
 
     fn compile(&self, _: Span, _: &mut Build, cx: &mut Context) -> Option<Part> {
         Some(Part::new().screen(self.mode, Arc::new(self.check(cx)?)))
@@ -37,7 +38,7 @@ impl AddressesConfig {
     fn check(&self, cx: &mut Context) -> Option<Addresses> {
         let nothing = |list: &Option<Vec<Cidr>>| list.as_ref().is_some_and(Vec::is_empty);
         if nothing(&self.allow) || nothing(&self.deny) || (self.allow.is_none() && self.deny.is_none()) {
-            cx.error("config.empty_list", self.at, "this list of addresses is empty, so it says nothing")
+            cx.error("config.empty_list", self.at, "the list of addresses is empty")
                 .help("name at least one address or network, or leave the list out");
             return None;
         }

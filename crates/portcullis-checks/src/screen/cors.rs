@@ -43,7 +43,7 @@ impl CorsConfig {
                     cx.error(
                         "config.cors_origin",
                         self.origins.span,
-                        "`*` is every origin, so the others say nothing",
+                        "`*` includes every origin, so the others have no effect",
                     )
                     .help("write `\"*\"` alone, or the origins that you mean");
                     None
@@ -51,12 +51,12 @@ impl CorsConfig {
             };
         }
         if origins.is_empty() {
-            cx.error("config.empty_list", self.origins.span, "pages of no origin could read answers")
+            cx.error("config.empty_list", self.origins.span, "the list of origins is empty")
                 .help("name an origin such as `https://app.example.com`, or leave the section out");
             return None;
         }
         if let Some(origin) = origins.iter().find(|origin| !is_origin(origin)) {
-            cx.error("config.cors_origin", self.origins.span, format!("no browser has `{origin}` as an origin"))
+            cx.error("config.cors_origin", self.origins.span, format!("`{origin}` is not an origin as browsers send it"))
                 .help("write it as browsers send it: scheme, host in lower case, and the port if it is not the scheme's own, such as `https://app.example.com`");
             return None;
         }

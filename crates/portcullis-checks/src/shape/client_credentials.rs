@@ -29,23 +29,23 @@ const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 object! {
-    /// The gateway's own access token for the upstream, in place of the client's.
+    /// An access token for the upstream that the gateway gets with its own credentials. It replaces the client's.
     pub struct ClientCredentialsConfig {
-        /// Where the gateway gets it.
+        /// The token endpoint.
         pub token_url: Spanned<String>,
-        /// The gateway's name there.
+        /// The gateway's client id there.
         pub client_id: Spanned<String>,
-        /// The gateway's secret there.
+        /// The gateway's client secret there.
         pub client_secret: Secret,
-        /// What the token is to be used for. Default: what the server gives.
+        /// The requested scopes. Default: the server decides.
         pub scopes: Spanned<Vec<String>> = Spanned::nowhere(Vec::new()),
-        /// The API that the token is for (RFC 8707). Default: what the server gives.
+        /// The API for which the token is requested (RFC 8707). Default: the server decides.
         pub resource: Option<Spanned<String>>,
     }
 }
 
 impl Section for ClientCredentialsConfig {
-    const ABOUT: &'static str = "The gateway's own access token for the upstream, in place of the client's.";
+    const ABOUT: &'static str = "An access token for the upstream that the gateway gets with its own credentials. It replaces the client's.";
 
     fn compile(&self, _: Span, build: &mut Build, cx: &mut Context) -> Option<Part> {
         Some(Part::new().shape(Arc::new(self.check(build, cx)?)))

@@ -33,26 +33,27 @@ const CACHE_ENTRIES: usize = 4096;
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
 object! {
-    /// A token, signed by the gateway, that tells upstreams who sends the request.
+    /// A token for upstreams, signed by the gateway, that identifies the principal.
     pub struct IdentityTokenConfig {
-        /// The gateway's name, in the token as `iss`.
+        /// The issuer of the token (`iss`).
         pub issuer: Spanned<String>,
-        /// For whom the token is, in it as `aud`.
+        /// The audience of the token (`aud`).
         pub audience: Spanned<String>,
-        /// How long a token lives, at most 1h. Default: 1m.
+        /// The lifetime of a token, at most 1h. Default: 1m.
         pub lifetime: Spanned<Duration> = Spanned::nowhere(Duration::from_secs(60)),
-        /// The field that holds the token. It is removed from every client, on every route. Default: x-consumer-token.
+        /// The header that holds the token. It is removed from client requests on every route. Default: x-consumer-token.
         pub header: Spanned<String> = Spanned::nowhere(DEFAULT_FIELD.to_owned()),
-        /// Where the gateway publishes the key, for everybody to read. Default: /.well-known/jwks.json.
+        /// The path at which the gateway publishes the public key. Default: /.well-known/jwks.json.
         pub key_set_path: Spanned<String> = Spanned::nowhere(DEFAULT_PATH.to_owned()),
-        /// The private key, in PEM (PKCS #8, P-256). Gateways that serve one API together need the same. Default: a new one
-        /// for each start.
+        /// The private key, in PEM (PKCS #8, P-256). Gateways that serve the same API need the same key. Default: a new
+        /// key at each start.
         pub key: Option<Spanned<Secret>>,
     }
 }
 
 impl Section for IdentityTokenConfig {
-    const ABOUT: &'static str = "A token, signed by the gateway, that tells upstreams who sends the request.";
+    const ABOUT: &'static str =
+        "A token for upstreams, signed by the gateway, that identifies the principal.";
 
     fn compile(&self, _: Span, build: &mut Build, cx: &mut Context) -> Option<Part> {
         Some(Part::new().shape(Arc::new(self.check(build, cx)?)))

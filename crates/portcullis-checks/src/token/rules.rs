@@ -3,7 +3,7 @@
 use portcullis_core::{Claim, ClaimPath, Code, Denial, Subject};
 use std::time::Duration;
 
-/// For what purpose a token must have been made.
+/// The accepted kinds of token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
     /// Any token that does not say another purpose.

@@ -210,7 +210,7 @@ impl<'n> Fields<'n> {
             }
             cx.error("config.duplicate_key", entry.key_span, message)
                 .label("given again here")
-                .help(format!("keep one of them; we print `{}`", key.name()))
+                .help(format!("keep one of them; the preferred spelling is `{}`", key.name()))
                 .related(first.key_span, "first given here");
         }
         taken

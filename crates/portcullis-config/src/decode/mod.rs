@@ -75,7 +75,7 @@ fn from_node<T: Decode>(node: &Node, cx: &mut Context) -> Option<T> {
     let value = T::decode(node, cx);
     if value.is_none() && !cx.diagnostics.has_errors() {
         // A decoder that broke its promise must not look like a document without faults.
-        cx.error("config.unreadable", node.span, "this could not be read, and its reader did not say why");
+        cx.error("config.unreadable", node.span, "this value could not be read");
     }
     value.filter(|_| !cx.diagnostics.has_errors())
 }

@@ -165,7 +165,7 @@ impl Decode for SocketAddr {
         if let Value::Integer(port @ 0..=65535) = node.value {
             cx.wrong_type(node, "an IP address and a port")
                 .label(format!("did you mean `127.0.0.1:{port}`?"))
-                .help("the address is not left out, so that nobody opens a port to the world by accident");
+                .help("the address is required, so that no port is opened to the world by accident");
             return None;
         }
         let text = cx.text(node)?;

@@ -98,7 +98,7 @@ impl DecodeFields for Secret {
         match given.as_slice() {
             [(name, entry, read)] => cx.at(name, |cx| read(&entry.value, cx)),
             [] => {
-                cx.error("config.secret_source", fields.span(), "this does not say where the secret is")
+                cx.error("config.secret_source", fields.span(), "the source of the secret is missing")
                     .help("write `{ env: NAME }` or `{ file: PATH }`");
                 None
             }
@@ -116,7 +116,7 @@ impl DecodeFields for Secret {
         schema.property("env", "The environment variable that holds the secret.", text.clone(), None, false);
         schema.property(
             "file",
-            "The file that holds the secret, relative to the document's folder. One line break at its end does not count.",
+            "The file that holds the secret, relative to the configuration's folder. A line break at its end is ignored.",
             text.clone(),
             None,
             false,
@@ -136,8 +136,8 @@ fn from_literal(node: &Node, cx: &mut Context) -> Option<Secret> {
     let text = Zeroizing::new(cx.text(node)?.to_owned());
     let secret = not_empty(text, "the secret", node.span, cx)?;
     if cx.origin() == Origin::File && !cx.is_substituted(node.span) {
-        cx.warning("config.literal_secret", node.span, "a secret stands in the configuration itself")
-            .label("whoever can read this file has it")
+        cx.warning("config.literal_secret", node.span, "the configuration file contains a secret")
+            .label("everyone who can read this file can read the secret")
             .help("use `{ env: NAME }` or `{ file: PATH }`");
     }
     Some(secret)

@@ -53,8 +53,8 @@ pub(super) fn rules(
         let CredentialLocation::Header(field) = location else { continue };
         let removed = removes.clone().find(|name| name.value.eq_ignore_ascii_case(field.as_str()));
         if let Some(name) = removed {
-            cx.error("config.reserved_field", name.span, format!("a credential is looked for in `{field}`"))
-                .help("remove it here: no credential reaches an upstream anyway");
+            cx.error("config.reserved_field", name.span, format!("an authentication method reads `{field}`"))
+                .help("remove it here: credentials are never forwarded to upstreams");
             complete = false;
         }
         rules.credential(field.as_str());

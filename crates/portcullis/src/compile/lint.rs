@@ -21,7 +21,7 @@ pub(super) fn roles(
             cx.warning(
                 "config.keys_without_roles",
                 authorization.at,
-                "nobody can pass: keys that the authentication itself lists have no roles",
+                "every request is rejected: keys listed under `authentication` have no roles",
             )
             .help("list the keys under `consumers`, each with its roles");
         }
@@ -48,7 +48,7 @@ fn shared_roles(own: Option<&SecurityConfig>, under: Option<&SecurityConfig>, cx
         cx.warning(
             "config.shared_roles",
             asked.span,
-            format!("`{one}` and `{other}` can both give these roles, each to its own users"),
+            format!("both `{one}` and `{other}` can grant these roles to their users"),
         )
         .help("give one of the two methods a `roles_prefix`, such as `partner:`, and list the roles that you mean, such as `partner:admin`");
     }
@@ -80,7 +80,7 @@ pub(super) fn missing_keys(config: &GatewayConfig, build: &Build, cx: &mut Conte
         && build.certificates.is_empty()
         && relies_on_consumers.into_iter().any(|security| security.knows_consumers() == Some(true))
     {
-        cx.warning("config.no_keys", config.at, "no consumer has a key, so nobody can be authenticated")
+        cx.warning("config.no_keys", config.at, "no consumer has a key, so every request is rejected")
             .help("add `consumers: [{ name: alice, keys: [{ env: ALICE_API_KEY }] }]`");
     }
 }
@@ -118,7 +118,7 @@ pub(super) fn open_below(config: &GatewayConfig, cx: &mut Context) {
                 && (other.hosts.is_empty() || route.hosts.is_empty() || shares_host(other, route))
         });
         if let Some(open) = open.filter(|_| !is_closed) {
-            cx.warning("config.open_below", route.path.span, format!("only `{path}` itself is protected: what is below it is open"))
+            cx.warning("config.open_below", route.path.span, format!("only `{path}` itself is protected: the paths below it are public"))
                 .related(open.path.span, "by this route")
                 .help(format!("add a route for `{path}{{*rest}}`, or write the path without its slash if nothing is below it"));
         }

@@ -42,8 +42,8 @@ impl Targets {
             UpstreamTarget::Handler(number) => match self.handlers.get(*number) {
                 Some(handler) => Some(self.push(Target::Handler(Arc::clone(handler)), "handler".to_owned())),
                 None => {
-                    cx.error("config.upstream", at, "there is no such handler")
-                        .help("a program names the handlers that it gave to the gateway");
+                    cx.error("config.upstream", at, "unknown handler")
+                        .help("use the name of a handler that the program registered");
                     None
                 }
             },

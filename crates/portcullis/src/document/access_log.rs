@@ -16,7 +16,7 @@ keyword! {
 }
 
 keyword! {
-    /// What happens to lines for which the output is too slow.
+    /// What happens to log lines if the output is too slow.
     pub enum OnFullConfig {
         /// Requests wait for the output. If it takes nothing for one second, lines are dropped and counted until it does.
         Wait = "wait",
@@ -35,12 +35,12 @@ impl From<OnFullConfig> for OnFull {
 }
 
 object! {
-    /// An output, and what happens when it is too slow.
+    /// A log output.
     struct OutputConfig {
-        /// The file, relative to the document's folder. Lines are appended. Default: standard output.
+        /// The file, relative to the configuration's folder. Lines are appended. Default: standard output.
         pub file: Option<PathBuf>,
-        /// What happens when lines come faster than the output takes them, or it takes none. What was lost is counted, and
-        /// told in the log when it goes on. Default: wait.
+        /// What happens if the output is too slow or blocked. Lost lines are counted, and the log reports the count when
+        /// the output works again. Default: wait.
         pub on_full: OnFullConfig = OnFullConfig::Wait,
     }
 }

@@ -20,7 +20,7 @@ const STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
 const MAX_DOMAINS: usize = 100;
 
 keyword! {
-    /// How hosts are proven to be ours.
+    /// The ACME challenge that proves control of a host.
     pub enum AcmeChallenge {
         /// By a handshake on port 443, which is this listener (TLS-ALPN-01, RFC 8737).
         TlsAlpn = "tls_alpn",
@@ -30,32 +30,32 @@ keyword! {
 }
 
 object! {
-    /// How a listener gets its certificate by itself.
+    /// Automatic certificates by ACME (RFC 8555).
     pub struct AcmeConfig {
-        /// The hosts that the certificate is for, such as api.example.com. Names with `*` cannot be had this way.
+        /// The hosts of the certificate, such as api.example.com. Wildcard names are not supported.
         pub domains: Vec<Spanned<String>>,
-        /// Whether you agree to the authority's terms of service; without that it issues nothing.
+        /// Whether you agree to the CA's terms of service. Most CAs issue nothing without it.
         pub agree_to_terms: bool = false,
-        /// The folder for the account and the certificates. It is made if it is not there, and is its owner's alone. Several
-        /// gateways can have one folder: one of them orders, and all serve what it gets.
+        /// The folder for the account key and the certificates. It is created if missing, with access for its owner only.
+        /// Several gateways can share it: one of them orders, and all use the certificates.
         pub storage: Spanned<PathBuf>,
-        /// Whom the authority may write to, such as `mailto:operator@example.com`. Default: nobody.
+        /// Contact addresses for the CA, such as `mailto:operator@example.com`. Default: none.
         pub contact: Vec<Spanned<String>> = Vec::new(),
-        /// The authority's directory. Default: Let's Encrypt. One that is not on the public Internet has to be listed under
-        /// `outbound.allow` as well.
+        /// URL of the ACME directory. A server outside the public Internet must also be listed under `outbound.allow`.
+        /// Default: Let's Encrypt.
         pub directory: Option<Spanned<String>>,
-        /// Uses Let's Encrypt's server for trying, whose certificates nobody trusts and whose limits are high. Default: false.
+        /// Uses Let's Encrypt's staging server, for tests. Clients do not trust its certificates. Default: false.
         pub staging: Option<Spanned<bool>>,
-        /// How the authority sees that the hosts are yours. Default: tls_alpn.
+        /// How the CA verifies that you control the hosts. Default: tls_alpn.
         pub challenge: Spanned<AcmeChallenge> = Spanned::nowhere(AcmeChallenge::TlsAlpn),
-        /// A file with the only authorities, in PEM, that the authority's own server is believed by. Default: the system's,
-        /// and those of `outbound.ca`.
+        /// PEM file with the CAs that verify the ACME server. If set, no others are trusted for it. Default: the system's
+        /// CAs and those of `outbound.ca`.
         pub ca: Option<Spanned<PathBuf>>,
-        /// How long before its end a certificate is renewed at the latest; the authority may wish it earlier. Default: a
-        /// third of its life, or when the authority wishes (RFC 9773).
+        /// How long before it expires a certificate is renewed, at the latest. The CA may suggest an earlier time (RFC
+        /// 9773). Default: a third of its lifetime.
         pub renew_before: Option<Spanned<Duration>>,
-        /// How long after a failure it is tried again; the pause doubles up to 6h, and is as long as the authority says. Also
-        /// the least time between two orders. Default: 1m.
+        /// How long to wait before a failed order is retried. The wait doubles after each failure, up to 6h, and a
+        /// `Retry-After` of the CA is respected. It is also the shortest time between two orders. Default: 1m.
         pub retry_interval: Duration = Duration::from_secs(60),
     }
 }
@@ -77,20 +77,20 @@ impl AcmeConfig {
             cx.error(
                 "config.acme_terms",
                 self.at,
-                "the authority issues nothing to whoever does not agree to its terms",
+                "the CA issues no certificates without agreement to its terms",
             )
             .help("read its terms of service, and write `agree_to_terms: true`");
         }
         if let Err(why) = judge_folder(&self.storage.value) {
             good = false;
             cx.error("config.acme_storage", self.storage.span, format!("the folder cannot be used: {why}"))
-                .help("keys are kept here: give a folder of its own, with `chmod 700`");
+                .help("the folder holds private keys: use a separate folder with `chmod 700`");
         }
         let before = self.renew_before.as_ref().map(|before| before.value);
         for (name, value) in [("renew_before", before), ("retry_interval", Some(self.retry_interval))] {
             if value.is_some_and(|value| value.is_zero()) {
                 good = false;
-                cx.error("config.timeout", self.at, format!("a `{name}` of nothing cannot be kept"))
+                cx.error("config.timeout", self.at, format!("`{name}` must be greater than zero"))
                     .help("write a duration such as `30d`, or leave the key out");
             }
         }
@@ -131,8 +131,12 @@ impl AcmeConfig {
         }
         if self.domains.is_empty() || domains.len() > MAX_DOMAINS {
             good = false;
-            cx.error("config.acme_domain", self.at, format!("a certificate is for 1 to {MAX_DOMAINS} hosts"))
-                .help("list the hosts that clients use: `domains: [api.example.com]`");
+            cx.error(
+                "config.acme_domain",
+                self.at,
+                format!("a certificate can have 1 to {MAX_DOMAINS} hosts"),
+            )
+            .help("list the hosts that clients use: `domains: [api.example.com]`");
         }
         good.then_some(domains)
     }
@@ -146,7 +150,7 @@ impl AcmeConfig {
             };
             if !address.split_once('@').is_some_and(|(name, host)| plain(name) && plain(host)) {
                 good = false;
-                cx.error("config.acme_contact", contact.span, "the authority cannot write there")
+                cx.error("config.acme_contact", contact.span, "this is not a contact address")
                     .help("write an address such as `mailto:operator@example.com`");
             }
         }
@@ -159,8 +163,8 @@ impl AcmeConfig {
             return Some(if staging.is_some() { STAGING } else { PRODUCTION }.to_owned());
         };
         if let Some(staging) = staging {
-            cx.error("config.acme_directory", staging.span, "there are two directories")
-                .help("`staging` is Let's Encrypt's own; leave it out where you name a `directory`");
+            cx.error("config.acme_directory", staging.span, "`staging` and `directory` exclude each other")
+                .help("`staging` is for Let's Encrypt only; remove it if you name a `directory`");
             return None;
         }
         let parsed = directory.value.parse::<Uri>().ok();
@@ -169,12 +173,8 @@ impl AcmeConfig {
                 && url.authority().is_some_and(|authority| !authority.as_str().contains('@'))
         });
         if !good {
-            cx.error(
-                "config.acme_directory",
-                directory.span,
-                "this is no URL of a server that can be trusted",
-            )
-            .help("write a URL that begins with `https://` and has no password in it");
+            cx.error("config.acme_directory", directory.span, "this is not an HTTPS URL")
+                .help("write a URL that begins with `https://` and has no password in it");
             return None;
         }
         Some(directory.value.clone())
@@ -210,7 +210,7 @@ pub fn answer_challenges(listeners: &mut [Listener], config: &GatewayConfig, cx:
             let at = challenge_span(written);
             cx.at("listeners", |cx| {
                 cx.index(index, |cx| {
-                    cx.error("config.acme_without_http", at, "no listener is there to answer in the clear")
+                    cx.error("config.acme_without_http", at, "the `http` challenge needs a listener without TLS")
                         .help("add a listener for port 80: `{ bind: \"0.0.0.0:80\", redirect_to_https: 443 }`, or use `tls_alpn`");
                 });
             });

@@ -4,15 +4,15 @@ use portcullis_config::object;
 use std::path::PathBuf;
 
 object! {
-    /// The audit log: refused credentials, refused roles and scopes, limits that were passed, reloads and changes, each an
-    /// entry that carries the hash of the entry before it. `portcullis audit verify FILE` finds every edit.
+    /// The audit log: rejected credentials, missing roles and scopes, exceeded limits, reloads and changes. Each entry
+    /// carries the hash of the previous one, so `portcullis audit verify FILE` detects every edit.
     #[derive(PartialEq, Eq)]
     pub struct AuditLogConfig {
-        /// The file, relative to the folder of the file that names it, readable by its owner alone. Log rotation may move
-        /// it away: the chain goes on in a new file.
+        /// The file. A relative path is relative to the file that names it. Only its owner can read it. Log rotation may
+        /// move it: the chain continues in a new file.
         pub file: PathBuf,
-        /// The file with the key that signs checkpoints, made at the first start, mode 0600. Default: the log's name with
-        /// `.key`. Its public half stands beside it, with `.pub`.
+        /// The file with the key that signs checkpoints, created at the first start with mode 0600. The public key is
+        /// written beside it with the suffix `.pub`. Default: the log's name with `.key`.
         pub key: Option<PathBuf>,
     }
 }

@@ -10,16 +10,18 @@ use std::time::Duration;
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 object! {
-    /// How guessing credentials is slowed down: an address from which too many wrong ones came must wait, each time twice as
-    /// long. What was good from there before is still accepted.
+    /// Protection against guessing of credentials. After too many wrong credentials, an address must wait, each time
+    /// twice as long. Credentials that were accepted from there before still work.
     pub struct BruteForceConfig {
-        /// What a refusal does. Default: enforce.
+        /// `enforce` rejects the request. `observe` lets it through and records what would have been rejected. `off`
+        /// skips the check. Default: enforce.
         pub mode: Spanned<ModeConfig> = Spanned::nowhere(ModeConfig::Enforce),
-        /// Wrong credentials from one address, or one IPv6 /64, that have no consequence. Default: 10.
+        /// How many wrong credentials from one address (or IPv6 /64) have no consequence. Default: 10.
         pub free_failures: u32 = FailurePolicy::DEFAULT.free,
-        /// How long the first one beyond makes the address wait; each further one doubles it. Default: 1s.
+        /// The first wait after `free_failures` is exceeded. Each further failure doubles it. Default: 1s.
         pub first_wait: Spanned<Duration> = Spanned::nowhere(FailurePolicy::DEFAULT.first_wait),
-        /// The longest wait, at most 24h. After twice as long without a wrong one, all is forgotten. Default: 5m.
+        /// The longest wait, at most 24h. After twice this time without a failure, the count starts again at zero.
+        /// Default: 5m.
         pub longest_wait: Spanned<Duration> = Spanned::nowhere(FailurePolicy::DEFAULT.longest_wait),
     }
 }
@@ -29,15 +31,15 @@ impl BruteForceConfig {
     pub fn compile(&self, cx: &mut Context) -> Option<(FailurePolicy, Mode)> {
         let (first, longest) = (self.first_wait.value, self.longest_wait.value);
         if first.is_zero() {
-            cx.error("config.wait", self.first_wait.span, "a wait of no time slows nobody down")
-                .help("write a time such as `1s`, or `mode: off` to let everybody guess on");
+            cx.error("config.wait", self.first_wait.span, "the wait must be greater than zero")
+                .help("write a time such as `1s`, or `mode: off` to disable the protection");
             return None;
         }
         if longest < first || longest > LONGEST {
             cx.error(
                 "config.wait",
                 self.longest_wait.span,
-                "the longest wait is at least the first one, and at most 24h",
+                "`longest_wait` must be at least `first_wait`, and at most 24h",
             )
             .help("write a time such as `5m`");
             return None;
@@ -46,9 +48,9 @@ impl BruteForceConfig {
             cx.warning(
                 "config.brute_force_off",
                 self.mode.span,
-                "anybody may guess credentials as fast as the gateway answers",
+                "clients can guess credentials without being slowed down",
             )
-            .help("remove the key, or write `observe` to see whom it would slow down");
+            .help("remove the key, or write `observe` to see which clients would be slowed down");
         }
         let policy = FailurePolicy { free: self.free_failures, first_wait: first, longest_wait: longest };
         Some((policy, self.mode.value.into()))

@@ -9,19 +9,19 @@ use portcullis_core::Consumer;
 use std::sync::Arc;
 
 object! {
-    /// Somebody who may use the API.
+    /// A client or person who uses the API.
     pub struct ConsumerConfig {
-        /// The name, in records and in the `X-Consumer-Name` field that upstreams get. Unique.
+        /// Its name, in the logs and in the `X-Consumer-Name` header that upstreams get. It must be unique.
         pub name: Spanned<String>,
-        /// The roles that it has. Default: none.
+        /// Its roles. Default: none.
         pub roles: Spanned<Vec<String>> = Spanned::nowhere(Vec::new()),
-        /// What its keys may be used for, as the scopes of a token say it. Default: nothing.
+        /// The scopes of its keys, like the scopes of a token. Default: none.
         pub scopes: Spanned<Vec<String>> = Spanned::nowhere(Vec::new()),
-        /// Its API keys; several, so that one can be replaced while the other still works.
+        /// Its API keys. With several, you can replace one while another still works.
         pub keys: Vec<KeyConfig> = Vec::new(),
-        /// The hash of its password, for `type: basic`; its name is the user name. `portcullis hash-password` makes one.
+        /// The hash of its password, for `type: basic`. The user name is `name`. `portcullis hash-password` makes a hash.
         pub password: Option<PasswordConfig>,
-        /// The client certificates by which it is known where the authentication is by `mtls`.
+        /// Its client certificates, for `type: mtls`.
         pub certificates: Vec<CertificateIdentityConfig> = Vec::new(),
     }
 }
@@ -36,18 +36,18 @@ impl ConsumerConfig {
             cx.error(
                 "config.consumer_name",
                 self.name.span,
-                "a name is made of visible ASCII characters, since upstreams get it in a header field",
+                "a name must consist of visible ASCII characters, because upstreams get it in a header",
             )
             .help("write a name such as `alice` or `billing-service`");
             return None;
         }
         if self.roles.value.iter().any(|role| !visible(role) || role.contains(',')) {
-            cx.error("config.role_name", self.roles.span, "a role is made of visible ASCII characters without commas, since upstreams get them in a header field")
+            cx.error("config.role_name", self.roles.span, "a role must consist of visible ASCII characters without commas, because upstreams get it in a header")
                 .help("write names such as `[user, admin]`");
             return None;
         }
         if self.scopes.value.iter().any(|scope| !is_scope(scope)) {
-            cx.error("config.scope_name", self.scopes.span, "a scope is made of visible ASCII characters without spaces, quotes and backslashes (RFC 6749, section 3.3)")
+            cx.error("config.scope_name", self.scopes.span, "a scope must consist of visible ASCII characters without spaces, quotes and backslashes (RFC 6749, section 3.3)")
                 .help("write names such as `[orders.read]`");
             return None;
         }
@@ -58,7 +58,7 @@ impl ConsumerConfig {
         };
         let Ok(id) = build.consumers.add(consumer) else {
             cx.error("config.duplicate_consumer", self.name.span, "another consumer has this name")
-                .help("give each a name of its own; one consumer can have several keys");
+                .help("use different names; one consumer can have several keys");
             return None;
         };
         let set = build.consumer_keys;
@@ -69,7 +69,7 @@ impl ConsumerConfig {
         }
         if let Some(password) = &self.password {
             if self.name.value.contains(':') {
-                cx.error("config.user_name", self.name.span, "the name of somebody with a password has no colon, since a colon ends it when it is sent")
+                cx.error("config.user_name", self.name.span, "a consumer with a password cannot have a colon in its name, because a colon separates name and password (RFC 7617)")
                     .help("give it another name, or remove its password");
                 return None;
             }

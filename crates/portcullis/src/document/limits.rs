@@ -10,21 +10,22 @@ const MOST_FIELDS: u32 = 1000;
 const MOST_HEAD: ByteSize = ByteSize::kib(1024);
 
 object! {
-    /// How large a request's head may be, and how much of bodies may be kept in memory. How large a body may be is said
-    /// under `security`, for each route if need be.
+    /// Limits of request heads, and of the memory for bodies. The maximum size of a body is set under `security.body`,
+    /// also per route.
     pub struct LimitsConfig {
-        /// The longest request target, which is the path and the query together; a longer one is refused with 414. At most
-        /// 60KiB. Default: 8KiB.
+        /// The maximum length of the request target (path and query), up to 60KiB. A longer one is rejected with 414.
+        /// Default: 8KiB.
         pub max_target_size: Option<Spanned<ByteSize>>,
-        /// The most header fields; more are refused with 431. At most 1000. Default: 100.
+        /// The maximum number of headers, up to 1000. More are rejected with 431. Default: 100.
         pub max_headers: Option<Spanned<NonZeroU32>>,
-        /// The largest header field, name and value together; a larger one is refused with 431. Default: 8KiB.
+        /// The maximum size of a header, name and value together. A larger one is rejected with 431. Default: 8KiB.
         pub max_header_size: Option<Spanned<ByteSize>>,
-        /// The largest sum of all header fields; a larger one is refused with 431. At most 1MiB. Default: 32KiB.
+        /// The maximum size of all headers together, up to 1MiB. More is rejected with 431. Default: 32KiB.
         pub max_headers_size: Option<Spanned<ByteSize>>,
-        /// The most bytes of bodies, and of what is needed to judge them, that each worker keeps in memory at once. When it
-        /// is short, bodies that make no progress are refused first. One client address holds at most as much as is still
-        /// free, except with a single body. A request that finds no room is refused with 503. Default: 64MiB.
+        /// The memory of each worker for bodies that are held until they are validated, including the memory to validate
+        /// them. One client address gets at most as much as is still free, except for a single body. When memory runs
+        /// short, bodies that make no progress are rejected first. A request that finds no memory is rejected with 503.
+        /// Default: 64MiB.
         pub max_held_size: Option<Spanned<ByteSize>>,
     }
 }
@@ -69,7 +70,7 @@ impl LimitsConfig {
             None => Some(default.max_fields),
             Some(most) if most.value.get() <= MOST_FIELDS => usize::try_from(most.value.get()).ok(),
             Some(most) => {
-                cx.error("config.limit", most.span, "more header fields than the gateway reads")
+                cx.error("config.limit", most.span, "this is more headers than the gateway supports")
                     .help(format!("write a number up to {MOST_FIELDS}"));
                 None
             }
@@ -78,12 +79,8 @@ impl LimitsConfig {
         if let Some(field) = self.max_header_size
             && max_field_bytes > max_head_bytes
         {
-            cx.error(
-                "config.limit",
-                field.span,
-                "one header field could be larger than all of them together",
-            )
-            .help("raise `max_headers_size` as well, or lower this");
+            cx.error("config.limit", field.span, "one header could be larger than all headers together")
+                .help("raise `max_headers_size` as well, or lower this");
             return None;
         }
         Some(Limits {
@@ -105,12 +102,16 @@ fn bytes(
 ) -> Option<usize> {
     let Some(said) = said else { return Some(default) };
     if said.value.bytes() == 0 {
-        cx.error("config.limit", said.span, format!("a {what} of nothing lets nobody through"))
-            .help("write a size such as `8KiB`, or leave the key out");
+        cx.error(
+            "config.limit",
+            said.span,
+            format!("the maximum size of a {what} must be greater than zero"),
+        )
+        .help("write a size such as `8KiB`, or leave the key out");
         return None;
     }
     if said.value > most {
-        cx.error("config.limit", said.span, format!("a larger {what} than the gateway reads"))
+        cx.error("config.limit", said.span, format!("this {what} is larger than the gateway supports"))
             .help(format!("write a size up to {}KiB", most.bytes() / 1024));
         return None;
     }

@@ -10,46 +10,48 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 object! {
-    /// A listening address, and the bounds of its connections.
+    /// An address to listen on, with the limits of its connections.
     pub struct ListenerConfig {
-        /// The address and port, such as 127.0.0.1:3000. Without TLS only a loopback address, unless
-        /// `insecure_plaintext` says why not.
+        /// The address and port, such as 127.0.0.1:3000. Without TLS it must be a loopback address, unless
+        /// `insecure_plaintext` gives a reason.
         pub bind: Spanned<SocketAddr>,
-        /// How its connections are protected. Default: not at all.
+        /// TLS. Default: off.
         pub tls: Option<TlsConfig>,
-        /// What is spoken. Under TLS the client chooses one of these; in the clear there is one, and `h2` must be spoken from
-        /// the first byte on. Default: both under TLS, http/1.1 in the clear.
+        /// The HTTP versions. With TLS the client chooses one of them (ALPN). Without TLS give one; `h2` then means prior
+        /// knowledge. Default: both with TLS, http/1.1 without.
         pub protocols: Option<Spanned<Vec<HttpProtocol>>>,
-        /// The load balancers that say whose connection it is, by the PROXY protocol (version 1 or 2), before anything else.
-        /// They must; from anybody else it is not read. Default: none.
+        /// Load balancers that send the client's address with the PROXY protocol (version 1 or 2). Every connection from
+        /// them must begin with it. From other addresses it is not accepted. Default: none.
         pub proxy_protocol_from: Vec<Cidr> = Vec::new(),
-        /// The port of HTTPS to which every request is sent (308), which is all that this listener does. Only hosts of the
-        /// routes and certificates are named; others get 404.
+        /// Redirects every request to this HTTPS port (308). The listener then does nothing else. Only hosts of routes
+        /// and certificates are redirected; others get 404.
         pub redirect_to_https: Option<Spanned<NonZeroU16>>,
-        /// Why requests, with their keys, may cross a network in the clear.
+        /// Why requests and their credentials may cross a network unencrypted.
         pub insecure_plaintext: Option<Reason>,
-        /// The most connections at once. One more is closed at once. Default: 10000.
+        /// The maximum number of open connections. Further ones are closed at once. Default: 10000.
         pub max_connections: NonZeroU32 = NonZeroU32::new(10_000).unwrap_or(NonZeroU32::MIN),
-        /// The most connections at once of one address; an IPv6 /64 counts as one. Trusted proxies are exempt. Default: 1000.
+        /// The maximum number of open connections from one address or IPv6 /64. Trusted proxies are exempt. Default:
+        /// 1000.
         pub max_connections_per_address: NonZeroU32 = NonZeroU32::new(1_000).unwrap_or(NonZeroU32::MIN),
-        /// The most requests at once of one address, in each worker thread, that were let through and whose answers are not over.
-        /// One more is refused with 503. Behind a trusted proxy the forwarded address counts. Default: 500.
+        /// The maximum number of running requests from one address, in each worker thread. Further ones are rejected with
+        /// 503. Behind a trusted proxy, the forwarded address counts. Default: 500.
         pub max_requests_per_address: NonZeroU32 = NonZeroU32::new(500).unwrap_or(NonZeroU32::MIN),
-        /// How long a client may take.
+        /// Timeouts of client connections.
         pub timeouts: TimeoutsConfig = TimeoutsConfig::default(),
     }
 }
 
 object! {
-    /// How long a client may take.
+    /// Timeouts of client connections.
     pub struct TimeoutsConfig {
-        /// From the first byte of a request's head to its last. Default: 10s.
+        /// The maximum time from the first byte of a request to the end of its headers. Default: 10s.
         pub header: Duration = Timeouts::default().header,
-        /// Between two requests on a connection. Default: 60s.
+        /// Idle timeout of a connection between two requests. Default: 60s.
         pub idle: Duration = Timeouts::default().idle,
-        /// Between two pieces of a body, in either direction. The messages of a gRPC call may pause for an hour. Default: 30s.
+        /// Idle timeout of request and response bodies. For gRPC calls it is at least an hour. Default: 30s.
         pub body: Duration = Timeouts::default().body,
-        /// From the end of a request's head to the end of its body; not for gRPC calls. Default: 5m.
+        /// The maximum time from the end of the headers to the end of the request body. It does not apply to gRPC calls.
+        /// Default: 5m.
         pub request: Duration = Duration::from_secs(300),
     }
 }
@@ -89,7 +91,7 @@ impl ListenerConfig {
             .collect();
         match protocols.as_slice() {
             [] => {
-                cx.error("config.empty_list", given.span, "a listener that speaks nothing serves nobody")
+                cx.error("config.empty_list", given.span, "the list of protocols is empty")
                     .help("name `h2`, `http/1.1` or both, or leave the key out");
                 None
             }
@@ -99,7 +101,7 @@ impl ListenerConfig {
                 cx.error(
                     "config.protocols",
                     given.span,
-                    "in the clear there is no way to agree on one of several",
+                    "without TLS, a client and the gateway cannot negotiate the protocol",
                 )
                 .help("name one, or add `tls`");
                 None
@@ -117,19 +119,23 @@ impl ListenerConfig {
             && self.tls.is_none()
             && self.redirect_to_https.is_none()
         {
-            cx.error("config.plaintext", self.bind.span, "requests and their keys would cross the network in the clear")
+            cx.error("config.plaintext", self.bind.span, "requests and their credentials would cross the network unencrypted")
                 .label("not a loopback address, and TLS is off")
                 .help("add `tls`, bind to 127.0.0.1, or say why it is safe here: `insecure_plaintext: \"TLS ends at the load balancer\"`");
             return None;
         }
         if let (Some(_), Some(redirect)) = (&self.tls, &self.redirect_to_https) {
-            cx.error("config.redirect_under_tls", redirect.span, "whoever is here has come by HTTPS already")
-                .help("give the redirect a listener of its own, without `tls`");
+            cx.error("config.redirect_under_tls", redirect.span, "this listener already uses HTTPS")
+                .help("add a separate listener for the redirect, without `tls`");
             return None;
         }
         if let (Some(tls), Some(_)) = (&self.tls, &self.insecure_plaintext) {
-            cx.error("config.tls_and_plaintext", tls.at, "nothing crosses the network in the clear here")
-                .help("remove `insecure_plaintext`");
+            cx.error(
+                "config.tls_and_plaintext",
+                tls.at,
+                "this listener uses TLS, so nothing is sent unencrypted",
+            )
+            .help("remove `insecure_plaintext`");
             return None;
         }
         let TimeoutsConfig { header, idle, body, request, at: _ } = self.timeouts;
@@ -138,7 +144,7 @@ impl ListenerConfig {
                 cx.error(
                     "config.timeout",
                     self.timeouts.at,
-                    format!("a `{name}` timeout of nothing lets nobody through"),
+                    format!("the `{name}` timeout must be greater than zero"),
                 )
                 .help("write a duration such as `10s`, or leave the key out");
                 return None;

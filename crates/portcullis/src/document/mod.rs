@@ -45,51 +45,52 @@ use std::time::Duration;
 object! {
     /// The configuration of a Portcullis gateway.
     pub struct GatewayConfig {
-        /// More files of this configuration, as paths or patterns such as `routes/*.yaml`, relative to the file that
-        /// names them. Lists are joined in the order of the files; a pattern's files are taken by name. Anything else may
-        /// stand in one file only: no file overrides another. Included files may include others. Keys at the top of a
-        /// file that begin with `x-` are ignored, for anchors.
+        /// More files of this configuration: paths or patterns such as `routes/*.yaml`, relative to the file that names
+        /// them. Lists are joined in the order of the files; the files of a pattern are sorted by name. Every other key
+        /// may be in one file only: no file overrides another. Included files can include others. Top-level keys that
+        /// begin with `x-` are ignored, so that you can use them for YAML anchors.
         pub include: OneOrMany<String> = OneOrMany(Vec::new()),
-        /// Where the gateway listens. At least one.
+        /// The addresses on which the gateway listens. At least one.
         pub listeners: Vec<ListenerConfig>,
-        /// What judges the requests of every route, unless the route says otherwise.
+        /// The security controls of every route. A route can replace each section.
         pub security: Option<SecurityConfig>,
-        /// Named sets of `security` sections. A route takes one by `security: { use: NAME }`: its own sections come first,
-        /// then the profile's, then the gateway's, each section as a whole. A profile's limit is one limit for all
-        /// routes that use it.
+        /// Named sets of `security` sections. A route uses one by `security: { use: NAME }`. The route's own sections
+        /// override the profile's, and the profile's override the gateway's, each section as a whole. A rate limit of a
+        /// profile is shared by all routes that use it.
         pub security_profiles: BTreeMap<String, SecurityConfig> = BTreeMap::new(),
-        /// The OpenAPI document of every route, unless the route has one of its own: the name of a file, or that and how it
-        /// is enforced.
+        /// The OpenAPI document of every route that does not name another: a file name, or a mapping with its settings.
         pub openapi: Option<OpenapiConfig>,
-        /// Who may use the API.
+        /// The clients and people who use the API.
         pub consumers: Vec<ConsumerConfig> = Vec::new(),
-        /// What is served, and where it goes. A request that no route describes is answered with 404.
+        /// The routes. A request that matches no route gets 404.
         pub routes: Vec<RouteConfig>,
-        /// How large a request's head may be, and how much of bodies may be kept in memory.
+        /// Limits of request heads, and of the memory for bodies.
         pub limits: Option<LimitsConfig>,
-        /// The proxies in front of the gateway, whose word on a client's address is believed; not everybody. Default: none.
+        /// Proxies whose `X-Forwarded-For` and `Forwarded` headers are trusted. Do not list everyone. Default: none.
         pub trusted_proxies: Vec<Spanned<Cidr>> = Vec::new(),
-        /// Which request headers are removed, besides those that always are.
+        /// Additional request headers to remove.
         pub request_headers: Option<RequestHeadersConfig>,
-        /// A secret under which API keys are hashed, so that hashes in this file are of no use to who finds it.
+        /// A secret for hashing API keys (HMAC-SHA-256). Without it, the hashes in this file are worthless to a thief.
         pub key_pepper: Option<Spanned<Secret>>,
-        /// How guessing credentials is slowed down. Default: an address may fail ten times, and then waits ever longer.
+        /// Protection against guessing of credentials. Default: after ten failures, an address must wait, each time twice
+        /// as long.
         pub brute_force: Option<BruteForceConfig>,
-        /// Where the access log goes, one JSON line per request. Default: stdout.
+        /// The output of the access log, which has one JSON line per request. Default: stdout.
         pub access_log: AccessLogConfig = AccessLogConfig::Stdout { on_full: OnFullConfig::Wait },
-        /// Where the audit log goes: refused credentials, roles, scopes and limits, reloads and changes, in a file whose
-        /// every edit shows. Default: nowhere.
+        /// The audit log: a tamper-evident file of rejected credentials, missing roles and scopes, exceeded limits,
+        /// reloads and changes. Default: none.
         pub audit_log: Option<AuditLogConfig>,
-        /// What the gateway itself may ask of other servers. Default: addresses of the public Internet alone.
+        /// Which servers the gateway itself may connect to, for example to fetch an issuer's keys. Default: the public
+        /// Internet only.
         pub outbound: Option<OutboundConfig>,
         /// How many threads serve requests, at most 1024. Default: one per core.
         pub workers: Option<Spanned<NonZeroU32>>,
-        /// A folder for what the gateway keeps there, made if it is missing. A Unix socket in it answers `portcullis status`,
-        /// to the user as whom the gateway runs and to root alone. Default: none.
+        /// The folder for the gateway's state, created if missing. A Unix socket in it answers `portcullis status`, for
+        /// root and the gateway's own user only. Default: none.
         pub state_dir: Option<PathBuf>,
         /// Findings of `portcullis check` that are meant to be. Default: none.
         pub accepted_findings: Vec<AcceptedFindingConfig> = Vec::new(),
-        /// How long running requests may take after the gateway was told to stop. Default: 30s.
+        /// How long running requests may take to finish after the gateway receives SIGTERM. Default: 30s.
         pub drain: Duration = Duration::from_secs(30),
     }
 }

@@ -8,12 +8,12 @@ use rustls_pki_types::pem::PemObject;
 use std::path::PathBuf;
 
 object! {
-    /// What the gateway itself may ask of other servers, such as an issuer's keys.
+    /// Which servers the gateway itself may connect to, for example to fetch an issuer's keys. Upstreams are not
+    /// affected.
     pub struct OutboundConfig {
-        /// Networks that are not of the public Internet and that the gateway may connect to all the same, such as the one
-        /// in which the issuer is. Default: none.
+        /// Private networks that the gateway itself may connect to, such as the network of the issuer. Default: none.
         pub allow: Vec<Cidr> = Vec::new(),
-        /// A file with certificates, in PEM, of authorities that the gateway believes besides the system's.
+        /// PEM file with additional CAs that the gateway trusts for its own connections.
         pub ca: Option<Spanned<PathBuf>>,
     }
 }

@@ -10,7 +10,7 @@ use portcullis_core::head::rules::SHORTEST_PREFIX;
 use portcullis_core::head::{FieldRules, MethodOverride};
 
 keyword! {
-    /// What happens to a POST whose `X-HTTP-Method-Override`, `X-HTTP-Method` or `X-Method-Override` asks for another method.
+    /// What happens to a POST with `X-HTTP-Method-Override`, `X-HTTP-Method` or `X-Method-Override`.
     pub enum MethodOverrideConfig {
         /// The header is removed. The request stays a POST.
         Remove = "remove",
@@ -31,18 +31,20 @@ object! {
 }
 
 object! {
-    /// Which request headers are removed on every route. Headers with which other products tell a backend who the client is
-    /// or what was decided already, such as `Remote-User` or `X-Original-URL`, are always removed;
-    /// `docs/security/request-headers.md` lists them.
+    /// Request headers to remove on every route. Headers that other products use to pass an identity or a decision to a
+    /// backend, such as `Remote-User` or `X-Original-URL`, are always removed. `docs/security/request-headers.md` lists
+    /// them.
     pub struct RequestHeadersConfig {
-        /// More headers to remove from every request: names, or prefixes such as `x-acme-*`. Other spellings of a name, such
-        /// as `x_acme_role`, are removed too.
+        /// Additional headers to remove: names, or prefixes such as `x-acme-*`. Other spellings, such as `x_acme_role`,
+        /// are removed too.
         pub remove: Vec<Spanned<String>> = Vec::new(),
-        /// Headers of other products that pass if one of `trusted_proxies` sends them. Everybody else's are removed.
+        /// Headers of other products that are forwarded if one of `trusted_proxies` sends them. From other clients they
+        /// are removed.
         pub keep_from_trusted_proxies: Vec<KeptHeaderConfig> = Vec::new(),
-        /// Headers of other products that pass whoever sends them. Any client can then say what they say.
+        /// Headers of other products that are forwarded from every client. Any client can then forge them.
         pub insecure_keep: Vec<KeptHeaderConfig> = Vec::new(),
-        /// What happens to a POST that asks for another method by a header such as `X-HTTP-Method-Override`. Default: remove.
+        /// What happens to a POST that requests another method by a header such as `X-HTTP-Method-Override`. Default:
+        /// remove.
         pub method_override: MethodOverrideConfig = MethodOverrideConfig::Remove,
     }
 }
@@ -74,8 +76,12 @@ impl RequestHeadersConfig {
             }
         }
         if let Some(first) = self.keep_from_trusted_proxies.first().filter(|_| !has_proxies) {
-            cx.error("config.kept_header", first.at, "no proxy is trusted, so nobody may send it")
-                .help("list the proxies under `trusted_proxies`, or remove this");
+            cx.error(
+                "config.kept_header",
+                first.at,
+                "`trusted_proxies` is empty, so no client may send this header",
+            )
+            .help("list the proxies under `trusted_proxies`, or remove this");
             complete = false;
         }
         let mut kept = Vec::new();
@@ -114,7 +120,7 @@ impl KeptHeaderConfig {
             cx.error(
                 "config.kept_header",
                 self.name.span,
-                format!("the header `{name}` is not removed, so there is nothing to keep"),
+                format!("the header `{name}` is not removed anyway"),
             )
             .help("`portcullis headers` lists what is removed");
             return None;
@@ -142,13 +148,17 @@ fn removed(name: &Spanned<String>, cx: &mut Context) -> Option<String> {
 fn field_name(at: &Spanned<String>, name: &str, cx: &mut Context) -> Option<String> {
     let lower = name.to_ascii_lowercase();
     if lower.contains('*') || HeaderName::from_bytes(lower.as_bytes()).is_err() {
-        cx.error("config.field_name", at.span, "this is not the name of a header field")
+        cx.error("config.field_name", at.span, "this is not a header name")
             .help("write a name such as `x-debug`");
         return None;
     }
     if FieldRules::is_fixed(&lower) {
-        cx.error("config.reserved_field", at.span, format!("the field `{lower}` is the gateway's own"))
-            .help("remove it here: the gateway sets it, or reads it to know where a request ends");
+        cx.error(
+            "config.reserved_field",
+            at.span,
+            format!("the header `{lower}` is set or used by the gateway itself"),
+        )
+        .help("remove it here: the gateway sets it, or reads it to know where a request ends");
         return None;
     }
     Some(lower)

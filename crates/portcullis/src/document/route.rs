@@ -32,7 +32,7 @@ keyword! {
 }
 
 keyword! {
-    /// What happens to a path that has something which servers read in several ways.
+    /// What happens to a path that servers can read in several ways.
     pub enum EncodedPathConfig {
         /// The request is rejected with 400.
         Refuse = "refuse",
@@ -43,8 +43,8 @@ keyword! {
 }
 
 object! {
-    /// What paths of a route may hold although servers read it in several ways. Dot segments are rejected in every reading,
-    /// whatever is kept.
+    /// What the paths of a route may contain although servers read it in several ways. Dot segments are always rejected,
+    /// in every reading.
     pub struct EncodedPathsConfig {
         /// `%2F`, as in `group%2Fproject` (GitLab, npm). Default: refuse.
         pub slash: EncodedPathConfig = EncodedPathConfig::Refuse,
@@ -52,39 +52,41 @@ object! {
         pub backslash: EncodedPathConfig = EncodedPathConfig::Refuse,
         /// `;`, as in matrix parameters such as `/map;zoom=3`. Default: refuse.
         pub semicolon: EncodedPathConfig = EncodedPathConfig::Refuse,
-        /// `//` within a path, as in `/image/http://a.example/b.png`. At its beginning it is always rejected. Default: refuse.
+        /// `//` within a path, as in `/image/http://a.example/b.png`. At the beginning of a path it is always rejected.
+        /// Default: refuse.
         pub double_slash: EncodedPathConfig = EncodedPathConfig::Refuse,
-        /// An escape that is escaped once more, as in `x%252Fy` (Jenkins). Default: refuse.
+        /// A doubly encoded character, as in `x%252Fy` (Jenkins). Default: refuse.
         pub percent: EncodedPathConfig = EncodedPathConfig::Refuse,
     }
 }
 
 object! {
-    /// What is served under a path, and where its requests go.
+    /// A route: which requests it matches, and where they go.
     pub struct RouteConfig {
-        /// The path: `/orders`, `/orders/{id}` for one segment of any content, `/files/{*rest}` for the whole rest. Patterns of
-        /// other products, such as `/files/*`, `/orders/:id` or `^/a$`, do not load; a backslash makes a mark a literal one:
-        /// `/a\*b`. `/items:batch`, `/@scope/name`, `/a+b` and `/Products(7)/$count` need none. A path
-        /// that only a parameter or a rest matches, and that is another route's but for its case, its escapes or a slash
-        /// at its end, is 404 where that route has other controls: many servers would take it for the other's.
+        /// The path: `/orders`, `/orders/{id}` for any one segment, `/files/{*rest}` for everything below. Patterns of
+        /// other products, such as `/files/*`, `/orders/:id` or `^/a$`, do not load. For a literal special character
+        /// write a backslash before it: `/a\*b`. `/items:batch`, `/@scope/name`, `/a+b` and `/Products(7)/$count` need no
+        /// backslash. If only a wildcard matches, and the path differs from another route's merely in case,
+        /// percent-encoding or a trailing slash, and that route has different controls, the answer is 404, because many
+        /// servers would treat the two paths as the same.
         pub path: Spanned<String>,
-        /// What its paths may hold that is rejected otherwise, such as an escaped slash. Default: nothing.
+        /// What its paths may contain that is rejected by default, such as an encoded slash. Default: nothing.
         pub encoded_paths: Option<EncodedPathsConfig>,
-        /// The hosts that it is served for, without ports. Default: any.
+        /// The hosts that it matches, without ports. Default: any.
         pub hosts: Vec<Spanned<String>> = Vec::new(),
-        /// The methods that it allows; others get 405. GET brings HEAD. Default: all of these.
+        /// The allowed methods; others get 405. GET includes HEAD. Default: all of these.
         pub methods: Option<Spanned<Vec<MethodConfig>>>,
-        /// Where its requests go.
+        /// The upstream server.
         pub upstream: UpstreamConfig,
-        /// Why nobody is asked who they are. Without it, the route needs authentication, here or for the whole gateway.
+        /// Why the route needs no authentication. Without it, the route needs authentication, here or for the whole
+        /// gateway.
         pub public: Option<Spanned<Reason>>,
-        /// What judges its requests, section by section in place of the gateway's.
+        /// The route's own security sections. Each replaces the gateway's section of the same name.
         pub security: Option<RouteSecurityConfig>,
-        /// The protocols to which a client may switch, such as websocket. Default: none.
+        /// The protocols that clients may upgrade to, such as websocket. Default: none.
         pub upgrade: Vec<Spanned<String>> = Vec::new(),
-        /// The OpenAPI document of its requests, in place of the gateway's: the name of a file, or that and how it is
-        /// enforced. A path of the route that it does not declare is 404, a method 405, and what is not as declared is
-        /// refused.
+        /// The OpenAPI document of the route, instead of the gateway's: a file name, or a mapping with its settings.
+        /// Undeclared paths get 404, undeclared methods 405, and requests that do not fit the document are rejected.
         pub openapi: Option<OpenapiConfig>,
     }
 }
@@ -111,11 +113,11 @@ impl Decode for RouteSecurityConfig {
 
     fn schema(definitions: &mut Definitions) -> serde_json::Value {
         definitions.define::<Self>("RouteSecurityConfig", |definitions| {
-            let mut schema = ObjectSchema::new("What judges a route's requests, in the order in which it runs.");
+            let mut schema = ObjectSchema::new("The security controls of a route, in the order in which they run.");
             let name = <Spanned<String>>::schema(definitions);
             schema.property(
                 USE,
-                "The name of a profile, of those under `security_profiles`: its sections hold where the route has none of its own. Where neither has one, the gateway's holds.",
+                "The name of a profile under `security_profiles`. Its sections apply where the route has none. Where neither has one, the gateway's applies.",
                 name,
                 None,
                 false,
@@ -243,7 +245,7 @@ impl RouteConfig {
     pub fn method_set(&self, cx: &mut Context) -> Option<MethodSet> {
         let Some(methods) = &self.methods else { return Some(MethodSet::ALL) };
         if methods.value.is_empty() {
-            cx.error("config.empty_list", methods.span, "a route that allows no method serves nothing")
+            cx.error("config.empty_list", methods.span, "the list of methods is empty")
                 .help("name a method, or leave the key out to allow all");
             return None;
         }
@@ -260,7 +262,7 @@ impl RouteConfig {
                     hosts.push(canonical)
                 }
                 Ok(canonical) => {
-                    cx.error("config.host", host.span, "a host is given without its port")
+                    cx.error("config.host", host.span, "a host is written without a port")
                         .help(format!("write `{canonical}`"));
                     return None;
                 }
@@ -284,7 +286,7 @@ impl RouteConfig {
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'/'))
             {
-                cx.error("config.upgrade", protocol.span, "clients cannot switch to this protocol")
+                cx.error("config.upgrade", protocol.span, "upgrades to this protocol are not supported")
                     .help("write `websocket`");
                 return None;
             }

@@ -24,9 +24,9 @@ keyword! {
 keyword! {
     /// Whether a client must have a certificate.
     pub enum ClientCertificateNeed {
-        /// A client without a good certificate is turned away.
+        /// A client without a valid certificate gets no connection.
         Required = "required",
-        /// A client may do without; one that shows a certificate must have a good one.
+        /// A client may connect without a certificate. If it sends one, it must be valid.
         Optional = "optional",
     }
 }
@@ -34,9 +34,9 @@ keyword! {
 object! {
     /// A certificate and its key.
     pub struct CertificateConfig {
-        /// A file with the certificate and then those that lead to its authority, in PEM.
+        /// PEM file with the certificate, followed by the intermediate certificates.
         pub certificate: Spanned<PathBuf>,
-        /// A file with the private key, in PEM, that nobody but its owner can read.
+        /// PEM file with the private key. Only its owner may be able to read it.
         pub key: Spanned<PathBuf>,
     }
 }
@@ -49,41 +49,43 @@ impl CertificateConfig {
 }
 
 object! {
-    /// Which client certificates are asked for.
+    /// Client certificates (mutual TLS).
     pub struct ClientCertificatesConfig {
         /// Whether a client must have one. Default: required.
         pub need: ClientCertificateNeed = ClientCertificateNeed::Required,
-        /// A file with the certificates of the authorities whose client certificates are believed, in PEM.
+        /// PEM file with the CAs whose client certificates are trusted.
         pub ca: Spanned<PathBuf>,
-        /// Files with lists of revoked certificates (RFC 5280), in PEM. If there is any, each authority needs one, and one
-        /// that is out of date refuses every certificate of its authority. Default: none.
+        /// PEM files with certificate revocation lists (RFC 5280). If you give any, every CA needs one. An expired list
+        /// rejects all certificates of its CA. Default: none.
         pub crls: Vec<Spanned<PathBuf>> = Vec::new(),
     }
 }
 
 object! {
-    /// How a listener protects its connections.
+    /// The TLS settings of a listener.
     pub struct TlsConfig {
-        /// The certificates; a client gets the one for the host that it asks for, and the first if it names none. One that
-        /// asks for a host that none of them is for is turned away.
+        /// The certificates. A client gets the one for the host that it requests (SNI), or the first one if it names no
+        /// host. A host without a certificate gets no connection.
         pub certificates: Vec<CertificateConfig> = Vec::new(),
-        /// Makes a certificate at the start, for `localhost` and on loopback addresses alone. For development. Default: false.
+        /// Makes a self-signed certificate for `localhost` at the start. For development, on loopback addresses only.
+        /// Default: false.
         pub self_signed: bool = false,
-        /// Gets a certificate from an authority, such as Let's Encrypt, and renews it. Default: none.
+        /// Automatic certificates from a CA such as Let's Encrypt (ACME). Default: none.
         pub acme: Option<AcmeConfig>,
-        /// Which client certificates are asked for. Default: none.
+        /// Client certificates (mutual TLS). Default: not requested.
         pub client_certificates: Option<ClientCertificatesConfig>,
-        /// The oldest version of TLS that is spoken. Default: 1.2.
+        /// The minimum TLS version. Default: 1.2.
         pub min_version: TlsVersion = TlsVersion::V12,
-        /// For how long browsers shall use HTTPS alone after an answer (`Strict-Transport-Security`, RFC 6797); `0s` takes
-        /// that back. Not sent with a certificate that the gateway made itself. Default: 365d.
+        /// How long browsers must use HTTPS for this host (`Strict-Transport-Security`, RFC 6797). `0s` cancels it. It is
+        /// not sent with a self-signed certificate. Default: 365d.
         pub hsts: Duration = Duration::from_secs(365 * 24 * 3600),
-        /// How long a handshake may take. Default: 10s.
+        /// The maximum time of a TLS handshake. Default: 10s.
         pub handshake_timeout: Duration = Duration::from_secs(10),
-        /// The most handshakes at once, of which one address has half; others wait for their turn. Trusted proxies have no
-        /// share. Default: 1000.
+        /// The maximum number of concurrent handshakes. One address gets at most half of them; further ones wait. Trusted
+        /// proxies are exempt. Default: 1000.
         pub max_handshakes: NonZeroU32 = NonZeroU32::new(1_000).unwrap_or(NonZeroU32::MIN),
-        /// How often the files are looked at; new connections get what has changed, running ones go on. Default: 10s.
+        /// How often the certificate files are checked for changes. New connections use the new files; existing ones
+        /// continue. Default: 10s.
         pub reload_interval: Duration = Duration::from_secs(10),
     }
 }
@@ -103,7 +105,7 @@ impl TlsConfig {
             [("handshake_timeout", self.handshake_timeout), ("reload_interval", self.reload_interval)]
         {
             if value.is_zero() {
-                cx.error("config.timeout", self.at, format!("a `{name}` of nothing cannot be kept"))
+                cx.error("config.timeout", self.at, format!("`{name}` must be greater than zero"))
                     .help("write a duration such as `10s`, or leave the key out");
                 return None;
             }
@@ -141,7 +143,7 @@ impl TlsConfig {
     fn pairs(&self, loopback: bool, cx: &mut Context) -> Option<(Source, Vec<Pair>, Option<String>)> {
         let sources = [!self.certificates.is_empty(), self.self_signed, self.acme.is_some()];
         if sources.into_iter().filter(|given| *given).count() != 1 {
-            cx.error("config.tls_source", self.at, "TLS needs certificates from one source: files, an authority, or the gateway itself")
+            cx.error("config.tls_source", self.at, "give exactly one source of certificates: files, ACME or self-signed")
                 .help("write `certificates: [{ certificate: api.pem, key: api.key }]`, `acme: { .. }`, or `self_signed: true` for development");
             return None;
         }
@@ -158,7 +160,7 @@ impl TlsConfig {
                 cx.error(
                     "config.self_signed",
                     self.at,
-                    "a certificate that the gateway makes itself proves nothing to others",
+                    "clients on other machines do not trust a self-signed certificate",
                 )
                 .help("bind to 127.0.0.1, or give `certificates`");
                 return None;
@@ -256,7 +258,7 @@ pub fn warn_of_uncovered_hosts(listeners: &[Listener], routes: &[RouteConfig], c
     for host in routes.iter().flat_map(|route| &route.hosts) {
         let name = host.value.to_ascii_lowercase();
         if !all.iter().any(|tls| tls.covers(&name)) {
-            cx.warning("config.host_not_covered", host.span, "no certificate is for this host")
+            cx.warning("config.host_not_covered", host.span, "no certificate has this host")
                 .help("give a listener a certificate for it, or remove the host");
         }
     }
@@ -277,7 +279,7 @@ pub fn name_hosts(listeners: &mut [Listener], config: &GatewayConfig, cx: &mut C
             continue;
         };
         if !protected {
-            cx.error("config.redirect_to_nowhere", port.span, "no listener speaks HTTPS")
+            cx.error("config.redirect_to_nowhere", port.span, "no listener uses HTTPS")
                 .help("add `tls` to another listener");
         }
         redirect.hosts.clone_from(&hosts);

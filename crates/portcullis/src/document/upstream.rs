@@ -17,44 +17,44 @@ const RESPONSE_HEADS: RangeInclusive<usize> = 8 * 1024..=4 * 1024 * 1024;
 const MOST_RESPONSE_FIELDS: u16 = 10_000;
 
 object! {
-    /// A server behind the gateway.
+    /// An upstream server.
     struct UpstreamObject {
-        /// Its URL, such as http://127.0.0.1:8080; a path in it is put before the path of every request.
+        /// Its URL, such as http://127.0.0.1:8080. A path in it is prepended to the path of every request.
         pub url: Spanned<String>,
-        /// What is spoken with it; `h2` without TLS from the first byte on. gRPC needs `h2`. Default: http/1.1.
+        /// The HTTP version. `h2` without TLS means prior knowledge. gRPC needs `h2`. Default: http/1.1.
         pub protocol: HttpProtocol = HttpProtocol::Http1,
-        /// How its certificate is verified, and what it is shown; for a URL that begins with https://. Default: the system's
-        /// authorities, and nothing.
+        /// TLS settings for an `https://` URL. Default: the system's CAs, and no client certificate.
         pub tls: Option<UpstreamTlsConfig>,
-        /// How long the look-up of its name and the connection may take together. Default: 5s.
+        /// The maximum time for the DNS lookup and the connection together. Default: 5s.
         pub connect_timeout: Duration = Duration::from_secs(5),
-        /// From the end of a request to the head of its answer; beyond it the client gets 504. Default: 30s.
+        /// The maximum time from the end of a request to the response headers. Beyond it the client gets 504. Default:
+        /// 30s.
         pub response_timeout: Duration = Duration::from_secs(30),
-        /// The largest head of an answer, from 8KiB to 4MiB: its status line and header fields. Beyond it the client gets 502.
-        /// Default: 128KiB.
+        /// The maximum size of the status line and the response headers together, from 8KiB to 4MiB. Beyond it the client
+        /// gets 502. Default: 128KiB.
         pub max_response_head: Option<Spanned<ByteSize>>,
-        /// The most header fields of an answer, up to 10000. Beyond it the client gets 502. Default: 200.
+        /// The maximum number of response headers, up to 10000. Beyond it the client gets 502. Default: 200.
         pub max_response_fields: Option<Spanned<NonZeroU16>>,
-        /// Between two pieces of an answer's body; beyond it the answer is broken off. An hour at least for streams of events
-        /// (`text/event-stream`) and gRPC. Default: 30s.
+        /// Idle timeout of response bodies. Beyond it the response is aborted. For event streams (`text/event-stream`)
+        /// and gRPC it is at least an hour. Default: 30s.
         pub body_timeout: Duration = Duration::from_secs(30),
-        /// How long nothing may be said after an upgrade. Default: 5m.
+        /// Idle timeout of upgraded (WebSocket) connections. Default: 5m.
         pub tunnel_timeout: Duration = Duration::from_secs(300),
-        /// How long an idle connection is kept. Must be less than the server keeps it. Default: 4s.
+        /// How long an idle connection is kept. Set it below the server's own idle timeout. Default: 4s.
         pub idle_timeout: Duration = Duration::from_secs(4),
     }
 }
 
 object! {
-    /// How the TLS to an upstream is.
+    /// The TLS settings of an upstream.
     pub struct UpstreamTlsConfig {
-        /// A file with the certificates of the authorities that are believed for it, in PEM. Default: those of the system.
+        /// PEM file with the CAs that verify its certificate. Default: the system's CAs.
         pub ca: Option<Spanned<PathBuf>>,
-        /// The certificate with which the gateway proves to the upstream who it is. Default: none.
+        /// The client certificate that the gateway sends to the upstream. Default: none.
         pub client_certificate: Option<CertificateConfig>,
-        /// The name that its certificate must be for, if that is not the host of the URL.
+        /// The host name in its certificate, if it differs from the host of the URL.
         pub server_name: Option<Spanned<String>>,
-        /// Why any certificate will do. Whoever can get between the gateway and the upstream then reads and changes
+        /// Why the certificate is not verified. Anyone between the gateway and the upstream can then read and change
         /// everything.
         pub insecure_skip_verify: Option<Reason>,
     }
@@ -110,7 +110,7 @@ impl UpstreamConfig {
             }
             Err(problem) => {
                 cx.error("config.upstream_tls", self.at, problem.to_string())
-                    .help("look at `ca`, `client_certificate` and `server_name`, and whether this system has certificates of authorities");
+                    .help("check `ca`, `client_certificate` and `server_name`, and that the system's CA certificates are installed");
                 None
             }
         }
@@ -128,7 +128,7 @@ impl Decode for UpstreamConfig {
                     cx.error(
                         "config.upstream_tls",
                         config.at,
-                        "nothing protects the way to a URL that begins with `http://`",
+                        "`tls` has no effect on a URL that begins with `http://`",
                     )
                     .help("write `https://`, or remove `tls`");
                     return None;
@@ -139,7 +139,7 @@ impl Decode for UpstreamConfig {
                     cx.error(
                         "config.upstream_tls",
                         config.at,
-                        "either the certificate is verified or it is not",
+                        "`insecure_skip_verify` excludes `ca` and `server_name`",
                     )
                     .help("remove `insecure_skip_verify`, or `ca` and `server_name`");
                     return None;
@@ -153,26 +153,22 @@ impl Decode for UpstreamConfig {
             let timeouts =
                 [object.connect_timeout, object.response_timeout, object.body_timeout, object.tunnel_timeout];
             if timeouts.iter().any(Duration::is_zero) {
-                cx.error("config.timeout", object.at, "a timeout of nothing lets no answer through")
+                cx.error("config.timeout", object.at, "the timeout must be greater than zero")
                     .help("write a duration such as `30s`, or leave the key out");
                 return None;
             }
             if let Some(head) = object.max_response_head {
                 let size = usize::try_from(head.value.0).ok();
                 let Some(size) = size.filter(|size| RESPONSE_HEADS.contains(size)) else {
-                    cx.error(
-                        "config.limit",
-                        head.span,
-                        "not a size that the head of an answer can be held to",
-                    )
-                    .help("write a size from `8KiB` to `4MiB`");
+                    cx.error("config.limit", head.span, "the size is out of range")
+                        .help("write a size from `8KiB` to `4MiB`");
                     return None;
                 };
                 upstream.max_head_bytes = size;
             }
             if let Some(fields) = object.max_response_fields {
                 if fields.value.get() > MOST_RESPONSE_FIELDS {
-                    cx.error("config.limit", fields.span, "more header fields than the gateway reads")
+                    cx.error("config.limit", fields.span, "this is more headers than the gateway supports")
                         .help(format!("write a number up to {MOST_RESPONSE_FIELDS}"));
                     return None;
                 }

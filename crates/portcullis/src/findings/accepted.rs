@@ -5,15 +5,15 @@ use portcullis_checks::Reason;
 use portcullis_config::{Context, Spanned, object, suggest};
 
 object! {
-    /// A finding of `portcullis check` that is meant to be, until a day on which somebody looks at it again.
+    /// A finding of `portcullis check` that you accept until a given day.
     pub struct AcceptedFindingConfig {
         /// The finding, such as `no_rate_limit`.
         pub finding: Spanned<String>,
-        /// The path of the route that it is about, as it is written there. Default: every route, and the gateway.
+        /// The path of the route, as written under `routes`. Default: every route, and the gateway itself.
         pub route: Option<Spanned<String>>,
         /// Why it is accepted.
         pub reason: Reason,
-        /// The last day on which it is, such as `"2027-06-30"`; then it is shown again.
+        /// The last day on which the finding is accepted, such as `"2027-06-30"`. After that it is shown again.
         pub until: Spanned<String>,
     }
 }

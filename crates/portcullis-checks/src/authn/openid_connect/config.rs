@@ -37,44 +37,47 @@ const REFRESH: Refresh =
     Refresh { min_interval: Duration::from_secs(10), stale_for: Duration::from_secs(24 * 3600) };
 
 object! {
-    /// A login with an OpenID provider, for people in browsers. The session stands in a sealed cookie.
+    /// Login in a browser with an OpenID provider. The session is kept in an encrypted cookie.
     pub struct OpenIdConnectConfig {
-        /// The provider: its issuer URL, from which its metadata is found.
+        /// The provider's issuer URL. Its metadata is found from it.
         pub issuer: Spanned<String>,
-        /// The gateway's own name at the provider.
+        /// The gateway's client id at the provider.
         pub client_id: Spanned<String>,
-        /// The gateway's own secret at the provider.
+        /// The gateway's client secret at the provider.
         pub client_secret: Secret,
-        /// The URL under which browsers know the gateway, such as https://app.example.com. The provider must send browsers
-        /// back to this URL with `callback_path`. With `http`, which is for addresses of this machine alone, cookies are
-        /// not kept to TLS.
+        /// The URL of the gateway in browsers, such as https://app.example.com. Register this URL with `callback_path` as
+        /// the redirect URI at the provider. `http` is allowed for loopback addresses only, and cookies are then sent
+        /// without TLS.
         pub public_url: Spanned<String>,
-        /// Secrets of at least 32 bytes with which cookies are sealed; one, or a list to replace one without ending
-        /// sessions: the first one seals, all of them open. Gateways that serve one site together need the same.
+        /// The secret that encrypts session cookies, of at least 32 bytes. To rotate it without ending sessions, give a
+        /// list: the first one encrypts, all of them decrypt. Gateways that serve the same site need the same secrets.
         pub session_secret: Spanned<OneOrMany<Secret>>,
-        /// What the provider is asked for; `openid` always is. A refresh token often needs `offline_access`. Default: openid.
+        /// The requested scopes. `openid` is always requested. Refresh tokens often need `offline_access`. Default:
+        /// openid.
         pub scopes: Spanned<Vec<String>> = Spanned::nowhere(Vec::new()),
-        /// The claim of the ID token that holds the roles, a path such as `realm_access.roles`, or a URL. Default: roles.
+        /// The claim of the ID token with the roles: a name, a path such as `realm_access.roles`, or a URL. Default:
+        /// roles.
         pub roles_claim: Spanned<String> = Spanned::nowhere("roles".to_owned()),
-        /// What separates several roles in a claim that is one string, such as `,`. Default: a string is one role.
+        /// The separator of roles in a claim that is one string, such as `,`. Default: a string is one role.
         pub roles_separator: Option<Spanned<String>>,
-        /// What is put before each role of this issuer, such as `partner:`. If a route accepts several issuers, each can give the
-        /// other's roles unless they have different prefixes: `roles_allowed: [admin, "partner:admin"]`. Default: nothing.
+        /// A prefix for each role of this issuer, such as `partner:`. If a route accepts several issuers, each of them
+        /// can grant the roles of the others unless they have different prefixes: `roles_allowed: [admin,
+        /// "partner:admin"]`. Default: none.
         pub roles_prefix: Option<Spanned<String>>,
-        /// More claims of the ID token that are kept, for conditions and upstreams. Each takes room in the cookie, which
-        /// holds about 2900 characters in all. Default: none.
+        /// Additional claims of the ID token to keep, for conditions and upstreams. They take space in the cookie, which
+        /// holds about 2900 characters. Default: none.
         pub claims: Vec<Spanned<String>> = Vec::new(),
-        /// How long a session lasts, however much it is used, at most 30d. Default: 12h.
+        /// The maximum lifetime of a session, at most 30d. Default: 12h.
         pub session_lifetime: Spanned<Duration> = Spanned::nowhere(Duration::from_secs(12 * 3600)),
-        /// How long a session lasts without being used, to within a tenth of it. Default: 1h.
+        /// How long an unused session lasts. The accuracy is a tenth of this time. Default: 1h.
         pub idle_timeout: Spanned<Duration> = Spanned::nowhere(Duration::from_secs(3600)),
-        /// The name of the session's cookie, to which `__Host-` is added. Default: gateway-session.
+        /// The name of the session cookie, without the prefix `__Host-` that the gateway adds. Default: gateway-session.
         pub cookie_name: Spanned<String> = Spanned::nowhere("gateway-session".to_owned()),
-        /// The path to which the provider sends browsers back. Default: /auth/callback.
+        /// The path of the redirect URI, to which the provider sends the browser back. Default: /auth/callback.
         pub callback_path: Spanned<String> = Spanned::nowhere("/auth/callback".to_owned()),
-        /// The path to which a page of the site posts a form to log out. Default: /auth/logout.
+        /// The path to which a page posts a form to log out. Default: /auth/logout.
         pub logout_path: Spanned<String> = Spanned::nowhere("/auth/logout".to_owned()),
-        /// The path to which browsers come after they logged out. Default: /.
+        /// The path to which browsers are redirected after logout. Default: /.
         pub logged_out_path: Spanned<String> = Spanned::nowhere("/".to_owned()),
     }
 }
@@ -89,7 +92,7 @@ struct PublicUrl {
 impl Declared for OpenIdConnectConfig {
     const WORDS: &'static [&'static str] = &["openid_connect", "openIdConnect", "oidc"];
     const ABOUT: &'static str =
-        "A login with an OpenID provider, for people in browsers. The session stands in a sealed cookie.";
+        "Login in a browser with an OpenID provider. The session is kept in an encrypted cookie.";
 }
 
 impl Method for OpenIdConnectConfig {
@@ -122,8 +125,12 @@ impl OpenIdConnectConfig {
         let paths = self.paths(cx);
         let authorization = basic(&self.client_id.value, self.client_secret.expose());
         if self.client_id.value.trim().is_empty() || authorization.is_none() {
-            cx.error("config.client_id", self.client_id.span, "a client has both a name and a secret")
-                .help("write `client_id` and `client_secret`, which the provider gave you");
+            cx.error(
+                "config.client_id",
+                self.client_id.span,
+                "`client_id` and `client_secret` belong together",
+            )
+            .help("write `client_id` and `client_secret`, which the provider gave you");
             return None;
         }
         let (_, public, sealer, scope) = (issuer?, public?, sealer?, scope?);
@@ -139,11 +146,11 @@ impl OpenIdConnectConfig {
             cx.error(
                 "config.login_conflict",
                 self.at,
-                "another login has the same callback path, logout path or cookie",
+                "another login uses the same callback path, logout path or cookie name",
             )
             .related(there.at, "the other one")
             .help(
-                "write a `callback_path`, `logout_path` and `cookie_name` of its own, or the very same login",
+                "use different values for `callback_path`, `logout_path` and `cookie_name`, or exactly the same login",
             );
             return None;
         }
@@ -202,17 +209,17 @@ impl OpenIdConnectConfig {
             Some((scheme == "https", host, origin))
         });
         let Some((tls, host, origin)) = parts else {
-            cx.error("config.public_url", text.span, "browsers cannot find a gateway by this URL")
-                .help("write scheme and host, such as `https://app.example.com`; `http://` is for addresses of this machine alone");
+            cx.error("config.public_url", text.span, "this is not a URL that browsers can use")
+                .help("write scheme and host, such as `https://app.example.com`; `http://` is allowed for loopback addresses only");
             return None;
         };
         if !tls {
             cx.warning(
                 "config.login_without_tls",
                 text.span,
-                "cookies are not kept to TLS, nor to this host",
+                "cookies are sent without TLS, and to other ports of this host",
             )
-            .help("use `https://` anywhere but on a machine on which you develop");
+            .help("use `https://`, except for development on your own machine");
         }
         let protection = if tls { Protection::Tls } else { Protection::LoopbackOnly };
         Some(PublicUrl { origin, host, protection })
@@ -226,7 +233,7 @@ impl OpenIdConnectConfig {
             cx.error(
                 "config.session_secret",
                 self.session_secret.span,
-                format!("sealing takes one to {MAX_SECRETS} secrets of at least {MIN_SECRET_BYTES} bytes"),
+                format!("give one to {MAX_SECRETS} secrets of at least {MIN_SECRET_BYTES} bytes"),
             )
             .help("make one with `openssl rand -hex 32`");
         }
@@ -254,7 +261,7 @@ impl OpenIdConnectConfig {
                 cx.error(
                     "config.session_lifetime",
                     time.span,
-                    "a session lasts for at least 1s and at most 30d",
+                    "the lifetime of a session must be from 1s to 30d",
                 )
                 .help("write a duration such as `8h`");
                 complete = false;
@@ -283,8 +290,12 @@ impl OpenIdConnectConfig {
             }
         }
         if self.callback_path.value == self.logout_path.value {
-            cx.error("config.login_conflict", self.logout_path.span, "one path cannot log in and log out")
-                .help("write two different paths");
+            cx.error(
+                "config.login_conflict",
+                self.logout_path.span,
+                "`callback_path` and `logout_path` must differ",
+            )
+            .help("write two different paths");
             complete = false;
         }
         complete.then(|| Paths {

@@ -23,7 +23,7 @@ const NEWS: u32 = 10;
 pub struct SessionRules {
     /// Who vouches for its subject.
     pub issuer: String,
-    /// The gateway's name there.
+    /// The gateway's client id there.
     pub client: String,
     /// What the roles are, among the claims.
     pub roles: RoleRules,

@@ -25,16 +25,16 @@ const DEFAULT_LENGTH: NonZeroU32 = match NonZeroU32::new(10) {
 };
 
 object! {
-    /// What an operation may cost. A field of an object type costs 1, a value costs nothing, and a list costs as much as
-    /// it is long; the directives `@cost` and `@listSize` in the schema say otherwise.
+    /// The maximum cost of an operation. A field of an object type costs 1, a scalar costs 0, and a list multiplies the
+    /// cost by its length. The directives `@cost` and `@listSize` in the schema change this.
     pub struct GraphqlCostConfig {
-        /// The schema, as a file in the schema definition language. A field that it does not have is refused.
+        /// The schema, as a file in the schema definition language (SDL). Fields that it does not define are rejected.
         pub schema: Spanned<PathBuf>,
-        /// The most that the operations of a request may cost together. Default: 1000.
+        /// The maximum cost of all operations of a request together. Default: 1000.
         pub max: NonZeroU32 = DEFAULT_MOST,
-        /// How long a list is taken to be where nothing else says it. Default: 10.
+        /// The assumed length of a list if nothing else gives it. Default: 10.
         pub list_size: NonZeroU32 = DEFAULT_LENGTH,
-        /// The arguments that say how long a list is, of fields without `@listSize`. Default: first, last and limit.
+        /// The arguments that give the length of a list, for fields without `@listSize`. Default: first, last and limit.
         pub list_arguments: Vec<String> = vec!["first".into(), "last".into(), "limit".into()],
     }
 }

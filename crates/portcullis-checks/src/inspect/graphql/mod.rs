@@ -47,32 +47,34 @@ const fn number(value: u32) -> NonZeroU32 {
 }
 
 object! {
-    /// What a GraphQL request may ask for. Everything is counted with fragments put in where they are spread; a request
-    /// that asks for more is refused with 400 before any of it reaches the upstream.
+    /// Limits of GraphQL requests. Fragments are expanded before anything is counted. A request beyond a limit is
+    /// rejected with 400 and does not reach the upstream.
     pub struct GraphqlConfig {
-        /// The most tokens of a request's documents: names, numbers, strings, brackets. Default: 2000.
+        /// The maximum number of tokens (names, numbers, strings, brackets). Default: 2000.
         pub max_tokens: NonZeroU32 = number(2000),
-        /// The most fields that stand in each other. Default: 10.
+        /// The maximum nesting depth of fields. Default: 10.
         pub max_depth: NonZeroU32 = number(10),
-        /// The most fields in all. Default: 1000.
+        /// The maximum number of fields. Default: 1000.
         pub max_fields: NonZeroU32 = number(1000),
-        /// The most fields that stand in no other. Default: 20.
+        /// The maximum number of top-level fields. Default: 20.
         pub max_root_fields: NonZeroU32 = number(20),
-        /// The most fields that the answer has under another name. Default: 15.
+        /// The maximum number of aliases. Default: 15.
         pub max_aliases: u32 = 15,
-        /// The most directives. Default: 50.
+        /// The maximum number of directives. Default: 50.
         pub max_directives: u32 = 50,
-        /// The most operations in the list of one request. Default: 1.
+        /// The maximum number of operations in a batch. Default: 1.
         pub max_batch: NonZeroU32 = number(1),
-        /// Whether a request may ask for the schema. Default: false.
+        /// Whether introspection queries are allowed. Default: false.
         pub introspection: bool = false,
-        /// Whether a request may subscribe. Default: false.
+        /// Whether subscriptions are allowed. Default: false.
         pub subscriptions: bool = false,
-        /// What a request may cost, by a schema. Default: nothing is estimated.
+        /// The maximum cost of a request, estimated from the schema. Default: no estimate.
         pub cost: Option<GraphqlCostConfig>,
-        /// The operations that are taken, and no others. They are not measured, since they are your own. Default: any.
+        /// The only allowed operations (persisted queries). The other limits do not apply to them. Default: every
+        /// operation is allowed.
         pub safelist: Option<GraphqlSafelistConfig>,
-        /// What a refusal does. Default: enforce.
+        /// `enforce` rejects the request. `observe` lets it through and records what would have been rejected. `off`
+        /// skips the check. Default: enforce.
         pub mode: ModeConfig = ModeConfig::Enforce,
     }
 }
@@ -89,8 +91,7 @@ pub struct Graphql {
 }
 
 impl Section for GraphqlConfig {
-    const ABOUT: &'static str =
-        "What a GraphQL request may ask for. A route that has this takes GraphQL and nothing else.";
+    const ABOUT: &'static str = "Limits of GraphQL requests. A route with this section accepts GraphQL only.";
 
     fn compile(&self, _: Span, _: &mut Build, cx: &mut Context) -> Option<Part> {
         Some(Part::new().inspect(self.mode, Arc::new(self.check(cx)?)))

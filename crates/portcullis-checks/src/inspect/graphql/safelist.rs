@@ -13,13 +13,14 @@ const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 const MAX_TOKENS: usize = 1_000_000;
 
 object! {
-    /// The operations that are taken, and no others.
+    /// The only allowed operations (persisted queries).
     pub struct GraphqlSafelistConfig {
-        /// The SHA-256 hashes of their documents, as 64 hexadecimal digits. A request may carry the document, or its hash as
-        /// `extensions.persistedQuery.sha256Hash`; by a hash alone, only with POST, since nobody here knows what it does.
+        /// The SHA-256 hashes of the documents, as 64 hexadecimal digits. A request can contain the document, or its hash
+        /// as `extensions.persistedQuery.sha256Hash`. A hash alone is accepted with POST only, because it could be a
+        /// mutation.
         pub hashes: Vec<Spanned<String>> = Vec::new(),
-        /// A JSON file that maps ids to documents, as client compilers write it. A request may carry a document of the
-        /// file, its hash, or its id as the member or parameter `id` or `documentId`.
+        /// A JSON file that maps ids to documents, as client compilers write it. A request can contain the document, its
+        /// hash, or its id as `id` or `documentId`.
         pub file: Option<Spanned<PathBuf>>,
     }
 }
@@ -78,7 +79,7 @@ impl GraphqlSafelistConfig {
             cx.error(
                 "config.empty_list",
                 self.at,
-                "this list of operations is empty, so no request could pass",
+                "the list of operations is empty, so every request is rejected",
             )
             .help("give `hashes` or a `file`, or leave the section out");
             return None;

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 keyword! {
-    /// What happens to query parameters that are not declared.
+    /// What happens to undeclared query parameters.
     pub enum UnknownParametersConfig {
         /// The request is refused.
         Refuse = "refuse",
@@ -47,7 +47,7 @@ impl From<OtherSpellingsConfig> for OtherSpellings {
 }
 
 keyword! {
-    /// What an encoded comma (`%2C`) is in a list in one value, such as `ids=a%2Cb`.
+    /// How an encoded comma (`%2C`) in a comma-separated list is read, such as in `ids=a%2Cb`.
     pub enum EncodedCommasConfig {
         /// Backends differ, so the schema must allow both readings. A reading in which an item has no value of its type, such
         /// as the number `1,2`, does not count.
@@ -60,27 +60,31 @@ keyword! {
 }
 
 object! {
-    /// An OpenAPI document and how it is enforced.
+    /// An OpenAPI document and its settings.
     struct OpenapiObject {
-        /// The document: OpenAPI 3.0 or 3.1, JSON or YAML. What it refers to must lie in its folder or below.
+        /// The document: OpenAPI 3.0 or 3.1, in JSON or YAML. Files that it references must be in its folder or below.
         pub file: Spanned<PathBuf>,
-        /// The path under which the API is served, such as `/v1`; `/` is none. Default: the paths of the document's `servers`.
+        /// The path prefix of the API, such as `/v1`. `/` means no prefix. Default: the paths of the document's
+        /// `servers`.
         pub base_path: Option<Spanned<String>>,
-        /// What happens to query parameters that are not declared. Default: refuse.
+        /// What happens to undeclared query parameters. Default: refuse.
         pub unknown_parameters: UnknownParametersConfig = UnknownParametersConfig::Refuse,
-        /// What happens to another spelling of a declared name, in headers, cookies, queries, forms and JSON: `Limit`, `limit[]`,
-        /// `x_tenant`, or a pair behind a `;`. A backend may read it for the declared one. Default: refuse.
+        /// What happens to another spelling of a declared name, such as `Limit`, `limit[]`, `x_tenant`, or a pair after a
+        /// `;`. A backend could read it as the declared one. It applies to headers, cookies, queries, forms and JSON.
+        /// Default: refuse.
         pub other_spellings: OtherSpellingsConfig = OtherSpellingsConfig::Refuse,
-        /// What an encoded comma (`%2C`) is in a list in one value. Default: both.
+        /// How an encoded comma (`%2C`) in a comma-separated list is read. Default: both.
         pub encoded_commas: EncodedCommasConfig = EncodedCommasConfig::Both,
-        /// What happens where an answer is not as declared: with `enforce` the client gets 502 and none of it. An answer that
-        /// is judged is held in memory until it is complete. Default: off.
+        /// What happens if a response does not fit the document. With `enforce` the client gets 502 instead. Responses
+        /// are held in memory until they are validated. Default: off.
         pub responses: ModeConfig = ModeConfig::Off,
-        /// Whether members of JSON answers that no schema names are taken away. Needs `responses: enforce`. Default: false.
+        /// Whether members of JSON responses that no schema declares are removed. Needs `responses: enforce`. Default:
+        /// false.
         pub remove_undeclared: bool = false,
-        /// The largest answer that is judged; a larger one is refused with 502. Default: 1MiB.
+        /// The maximum size of a response that is validated. A larger one is replaced by 502. Default: 1MiB.
         pub max_response_size: ByteSize = ByteSize(1024 * 1024),
-        /// What the refusal of a request does. `off` switches the judgement of answers off as well. Default: enforce.
+        /// `enforce` rejects requests that do not fit the document. `observe` lets them through and records what would
+        /// have been rejected. `off` skips the check, for responses as well. Default: enforce.
         pub mode: ModeConfig = ModeConfig::Enforce,
     }
 }
@@ -151,7 +155,7 @@ impl OpenapiConfig {
             cx.error(
                 "config.openapi_responses",
                 config.at,
-                "nothing is taken out of answers that are not judged, or only observed",
+                "`remove_undeclared` has no effect on responses that are not enforced",
             )
             .help("add `responses: enforce`, or remove `remove_undeclared`");
             return None;
@@ -227,7 +231,7 @@ impl CompiledOpenapi {
             cx.error(
                 "config.openapi_route",
                 self.file.span,
-                format!("the document declares nothing that this route serves; its API is under {}", bases.join(", ")),
+                format!("the document has no operation under this route; its API is under {}", bases.join(", ")),
             )
             .related(path.span, "the route")
             .help("declare the route's path and methods in the document, or say with `base_path` where its API is served");
@@ -294,7 +298,7 @@ fn base_path(base: &Spanned<String>, cx: &mut Context) -> Option<String> {
     {
         return Some(path.to_owned());
     }
-    cx.error("config.openapi_base_path", base.span, "no request has a path that begins like this")
+    cx.error("config.openapi_base_path", base.span, "no request path can begin like this")
         .help("write a path such as `/v1`, or `/` where the document's paths are the requests'");
     None
 }

@@ -253,7 +253,7 @@ pub fn covered(
             let name = format!("{} {}", operation.method(), operation.path());
             cx.error("config.openapi_security", file.span, format!("{name} {missing}"))
                 .related(path.span, "the route")
-                .help("add the method to the route's authentication, say with its `openapi_schemes` which schemes mean its tokens, or take the requirement out of the document");
+                .help("add the method to the route's authentication, set its `openapi_schemes`, or remove the requirement from the document");
             return None;
         }
     }

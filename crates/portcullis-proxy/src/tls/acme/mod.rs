@@ -68,7 +68,7 @@ pub struct AcmeSettings {
     pub authorities: Option<Arc<[Bytes]>>,
     /// The folder for the account and the certificates.
     pub storage: PathBuf,
-    /// How hosts are proven to be ours.
+    /// The ACME challenge that proves control of a host.
     pub proof: Proof,
     /// How long before its end a certificate is renewed at the latest; `None` for a third of its life.
     pub renew_before: Option<Duration>,
