@@ -183,8 +183,9 @@ pub trait CrossOrigin: Check {
     /// removed.
     fn fields(&self, head: &Head) -> AnswerFields;
 
-    /// Further fields of the answer to a preflight, which asks whether a page may send a request with this method.
-    fn preflight(&self, head: &Head, wanted: &Method) -> AnswerFields;
+    /// Further fields of the answer to a preflight, which asks whether a page may send a request with the method `wanted`.
+    /// `None` where no route allows that method here.
+    fn preflight(&self, head: &Head, wanted: Option<&Method>) -> AnswerFields;
 }
 
 /// Decides whether the principal may.

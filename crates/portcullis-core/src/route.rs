@@ -217,6 +217,13 @@ impl RouteTable {
             .advising(Advice::Allow(allowed)))
     }
 
+    /// The first route of the request's host and path, whatever its method, that pages of other origins may read.
+    pub fn cross_origin_at(&self, head: &Head) -> Option<RouteId> {
+        let routes = self.leaf(head)?.routes.iter().map(|(_, id)| *id);
+        let reads = |id: &RouteId| self.route(*id).is_some_and(|route| route.controls.cross_origin.is_some());
+        routes.into_iter().find(reads)
+    }
+
     fn leaf(&self, head: &Head) -> Option<&Leaf> {
         if !self.by_host.is_empty() {
             let host = head.host().to_str().unwrap_or_default();

@@ -158,12 +158,16 @@ impl Admitted {
         let Admitted(mut case) = self;
         let (id, preflight) = match find(&case) {
             Ok(found) => found,
-            Err(denial) => return Err(case.refuse(denial)),
+            Err(denial) => {
+                // A page must be able to read that its method is not allowed.
+                let readable = (denial.code() == Code::MethodNotAllowed)
+                    .then(|| case.recording.snapshot().routes.cross_origin_at(&case.head));
+                case.answer_fields = cross_origin_fields(&case, readable.flatten());
+                return Err(case.refuse(denial));
+            }
         };
         case.recording.record_mut().route = Some(id);
-        let cross_origin = route_of(&case, id).ok().and_then(|route| route.controls.cross_origin.as_ref());
-        let fields = cross_origin.map(|check| check.fields(&case.head)).unwrap_or_default();
-        case.answer_fields = fields;
+        case.answer_fields = cross_origin_fields(&case, Some(id));
         let routed = Routed { case, route: id, preflight };
         match routed.upgrade_refused() {
             Some(denial) => Err(routed.case.refuse(denial)),
@@ -175,21 +179,44 @@ impl Admitted {
 struct Routed {
     case: Box<Case>,
     route: RouteId,
-    /// The method that a page of another origin asks for, where the route answers such questions.
-    preflight: Option<Method>,
+    /// What a page of another origin asks, where the route answers such questions.
+    preflight: Option<Preflight>,
+}
+
+/// What a page of another origin asks before it sends a request.
+enum Preflight {
+    /// Whether it may use this method, which the route allows.
+    Allowed(Method),
+    /// Whether it may use a method that no route of this path allows.
+    NotAllowed,
 }
 
 /// The route of a request. A preflight belongs to the route of the request that it asks about, if that one answers
-/// preflights; otherwise it is a request like any other.
-fn find(case: &Case) -> Result<(RouteId, Option<Method>), Denial> {
+/// preflights; otherwise it is a request like any other. Where no route allows the method, one that answers preflights says
+/// so, since a page cannot read a 405 to a preflight.
+fn find(case: &Case) -> Result<(RouteId, Option<Preflight>), Denial> {
     let routes = &case.recording.snapshot().routes;
-    if let Some(wanted) = case.head.preflight()
-        && let Ok(id) = routes.find_with(&case.head, &wanted)
-        && routes.route(id).is_some_and(|route| route.controls.cross_origin.is_some())
-    {
-        return Ok((id, Some(wanted)));
+    if let Some(wanted) = case.head.preflight() {
+        match routes.find_with(&case.head, &wanted) {
+            Ok(id) if routes.route(id).is_some_and(|route| route.controls.cross_origin.is_some()) => {
+                return Ok((id, Some(Preflight::Allowed(wanted))));
+            }
+            Err(denial) if denial.code() == Code::MethodNotAllowed => {
+                if let Some(id) = routes.cross_origin_at(&case.head) {
+                    return Ok((id, Some(Preflight::NotAllowed)));
+                }
+            }
+            Ok(_) | Err(_) => {}
+        }
     }
     routes.find(&case.head).map(|id| (id, None))
+}
+
+/// What every answer of this route tells pages of other origins.
+fn cross_origin_fields(case: &Case, route: Option<RouteId>) -> AnswerFields {
+    let route = route.and_then(|id| route_of(case, id).ok());
+    let check = route.and_then(|route| route.controls.cross_origin.as_ref());
+    check.map(|check| check.fields(&case.head)).unwrap_or_default()
 }
 
 /// The route of a stage. The number comes from this very plan's table, so it is there; if it were not, the request is
@@ -288,8 +315,8 @@ impl Routed {
             (Some(denial), _) => Err(Refused { told, ..case.refuse(denial) }),
             // SECURITY: nobody is authenticated, so nothing but the route's own fields is told, and nothing goes upstream
             // (a_preflight_is_answered_by_the_gateway).
-            (None, Some(wanted)) => {
-                let denial = answer_preflight(&case, route, &wanted);
+            (None, Some(asked)) => {
+                let denial = answer_preflight(&case, route, &asked);
                 Err(Refused { told, ..case.refuse(denial) })
             }
             (None, None) => Ok(Screened { case, route, told }),
@@ -297,7 +324,11 @@ impl Routed {
     }
 }
 
-fn answer_preflight(case: &Case, route: RouteId, wanted: &Method) -> Denial {
+fn answer_preflight(case: &Case, route: RouteId, asked: &Preflight) -> Denial {
+    let wanted = match asked {
+        Preflight::Allowed(method) => Some(method),
+        Preflight::NotAllowed => None,
+    };
     match route_of(case, route).map(|route| route.controls.cross_origin.as_ref()) {
         Ok(Some(check)) => {
             let denial = Denial::new(Code::Preflight, "a page asked whether it may").by(check.id());

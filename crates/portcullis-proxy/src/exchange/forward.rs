@@ -47,12 +47,13 @@ pub(crate) async fn forward(
     if upgrade.is_some() && !body.is_end_stream() {
         // Where the body ends and the new protocol begins is more than one server's opinion.
         life.leave_unread(body.size_hint().exact());
-        return refuse(recording, Denial::new(Code::UpgradeRefused, "an upgrade with a body"), life);
+        let denial = Denial::new(Code::UpgradeRefused, "an upgrade with a body");
+        return refuse(recording, denial, told.as_ref(), life);
     }
     if upgrade.is_some() && pool.upstream.http2 {
         let denial =
             Denial::new(Code::UpgradeRefused, "the upstream speaks HTTP/2, which switches to nothing");
-        return refuse(recording, denial, life);
+        return refuse(recording, denial, told.as_ref(), life);
     }
     let account = UpstreamAccount { name: Arc::clone(&pool.name), status: None, elapsed: Duration::ZERO };
     recording.record_mut().upstream = Some(account);

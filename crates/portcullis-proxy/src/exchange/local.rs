@@ -46,7 +46,7 @@ impl Local {
     pub(crate) async fn answer(&self, life: &Rc<Life>, shaped: Shaped<ClientBody>) -> Response<Answer> {
         if shaped.upgrade.is_some() {
             let denial = Denial::new(Code::UpgradeRefused, "a handler does not switch protocols");
-            return refuse(shaped.recording, denial, life);
+            return refuse(shaped.recording, denial, shaped.told.as_ref(), life);
         }
         let Shaped {
             route,
@@ -95,7 +95,7 @@ impl Local {
         };
         let (mut parts, mut body) = response.into_parts();
         if let Some(denial) = parts.extensions.remove::<Denial>() {
-            return refuse_with_fields(recording, denial, life);
+            return refuse_with_fields(recording, denial, told.as_ref(), life);
         }
         let status = parts.status;
         if !(200..600).contains(&status.as_u16()) {

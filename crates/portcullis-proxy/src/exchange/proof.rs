@@ -41,7 +41,7 @@ pub(crate) fn answer(
     let found = admitted.and_then(|head| find(pending, &head).map(|proof| (head, proof)));
     let (head, proof) = match found {
         Ok(found) => found,
-        Err(denial) => return refuse(recording, denial, life),
+        Err(denial) => return refuse(recording, denial, None, life),
     };
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));

@@ -40,7 +40,7 @@ impl Redirect {
         let located = admitted.and_then(|head| self.locate(&head).map(|location| (head, location)));
         let (head, location) = match located {
             Ok(located) => located,
-            Err(denial) => return refuse(recording, denial, life),
+            Err(denial) => return refuse(recording, denial, None, life),
         };
         let mut headers = HeaderMap::new();
         headers.insert(LOCATION, location);

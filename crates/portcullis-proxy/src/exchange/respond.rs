@@ -68,18 +68,27 @@ pub(crate) fn fail(
 }
 
 /// The answer to a request that the front refuses before it forwards anything.
-pub(crate) fn refuse(recording: Recording, denial: Denial, life: &Rc<Life>) -> Response<Answer> {
+pub(crate) fn refuse(
+    recording: Recording,
+    denial: Denial,
+    told: Option<&Told>,
+    life: &Rc<Life>,
+) -> Response<Answer> {
     let status = denial.status();
-    end(recording, Outcome::Refused(denial), status, None, life)
+    end(recording, Outcome::Refused(denial), status, told, life)
 }
 
 /// The answer to a request that the gateway itself refuses after it was judged, with what the refusal tells the client.
 pub(crate) fn refuse_with_fields(
     mut recording: Recording,
     denial: Denial,
+    told: Option<&Told>,
     life: &Rc<Life>,
 ) -> Response<Answer> {
-    let response = refusal(&denial, &recording.record().id, None);
+    let mut response = refusal(&denial, &recording.record().id, None);
+    if let Some(told) = told {
+        told.write(response.headers_mut());
+    }
     let record = recording.record_mut();
     record.status = Some(response.status());
     record.bytes_sent = response.body().len() as u64;

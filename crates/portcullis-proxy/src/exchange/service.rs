@@ -57,7 +57,7 @@ pub(crate) async fn answer(
     }
     if let Err(denial) = entry.loop_name.judge(&parts.headers) {
         life.leave_unread(remaining);
-        let mut response = respond::refuse(recording, denial, &life);
+        let mut response = respond::refuse(recording, denial, None, &life);
         if entry.drain.since().is_some() || life.left_unread() {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
@@ -127,7 +127,7 @@ fn overloaded(permit: Permit<ClientBody>, life: &Rc<Life>) -> Response<Answer> {
 /// The answer to what is no request, with its account.
 pub(crate) fn reject(worker: &Worker, life: &Rc<Life>, conn: &Conn, denial: Denial) -> Response<Answer> {
     life.begin_request();
-    respond::refuse(Recording::open(worker.current().snapshot.clone(), conn), denial, life)
+    respond::refuse(Recording::open(worker.current().snapshot.clone(), conn), denial, None, life)
 }
 
 /// Answers and records what came as a request and is none. `named` are its method and target, as far as it has them.
@@ -143,7 +143,7 @@ pub(crate) fn refuse_head(
     let mut recording = Recording::open(worker.current().snapshot.clone(), conn);
     let record = recording.record_mut();
     (record.method, record.target) = named;
-    let mut response = refuse_with_fields(recording, denial, life);
+    let mut response = refuse_with_fields(recording, denial, None, life);
     response.headers_mut().insert(CONNECTION, CLOSE);
     if let Some(hsts) = &entry.hsts {
         response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());

@@ -4,6 +4,7 @@
 //! method or limit alone and in a list of them.
 
 mod acme;
+mod cors;
 mod document;
 mod graphql;
 mod guessing;
@@ -101,6 +102,7 @@ fn document_rows() -> impl Iterator<Item = &'static DocumentRow> {
 fn security_rows() -> impl Iterator<Item = &'static SecurityRow> {
     security::ROWS
         .iter()
+        .chain(cors::ROWS)
         .chain(passwords::ROWS)
         .chain(tokens::ROWS)
         .chain(login::ROWS)

@@ -12,7 +12,13 @@ use std::collections::BTreeSet;
 const SECURITY: [&str; 3] = [
     "
 cors:
-  origins: ['https://app.example.com']
+  origins: ['https://app.example.com', 'https://*.example.org', 'http://localhost:*']
+  methods: [GET, PUT]
+  headers: [content-type, x-api-key]
+  exposed_headers: [x-total-count]
+  credentials: true
+  max_age: 10m
+  private_network: true
 addresses:
   allow: [10.0.0.0/8, 192.0.2.1]
   deny: [10.6.6.6]

@@ -106,7 +106,19 @@ fn token_cases() -> Vec<(&'static str, String)> {
         ),
         ("config.cors_origin", beside("cors: { origins: §[\"https://app.example.com/\"] }")),
         ("config.cors_origin", beside("cors: { origins: §[\"*\", \"https://app.example.com\"] }")),
+        ("config.cors_origin", beside("cors: { origins: §\"https://*.com\" }")),
+        ("config.cors_origin", beside("cors: { origins: §\"null\" }")),
         ("config.empty_list", beside("cors: { origins: §[] }")),
+        ("config.cors_credentials", beside("cors: { origins: §\"*\", credentials: true }")),
+        (
+            "config.cors_credentials",
+            beside("cors: { origins: \"https://a.example\", credentials: true, exposed_headers: [§\"*\"] }"),
+        ),
+        ("config.cors_method", beside("cors: { origins: \"*\", methods: [§put] }")),
+        ("config.cors_method", beside("cors: { origins: \"*\", methods: [§TRACE] }")),
+        ("config.cors_header", beside("cors: { origins: \"*\", headers: [§\"x total\"] }")),
+        ("config.cors_header", beside("cors: { origins: \"*\", exposed_headers: [x-total, §\"*\"] }")),
+        ("config.cors_max_age", beside("cors: { origins: \"*\", max_age: §25h }")),
         (
             "config.shared_roles",
             security(

@@ -159,8 +159,6 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         assert!(observed(&gate.send(get(&[ALICE]))).is_empty());
         lists(&gate, "quota.rate_limit off");
     }),
-    ("security.cors", |place| preflight(place)),
-    ("security.cors.origins", |place| preflight(place)),
     ("security.body", |place| body(place)),
     ("security.body.max_size", |place| body(place)),
 ];
@@ -234,15 +232,4 @@ fn body(place: Place) {
         gate.send(request("POST", "/a", &[ALICE, ("content-length", "10001")])).refusal(),
         Some(Code::BodyTooLarge)
     );
-}
-
-/// A page of the listed origin may, and no other.
-fn preflight(place: Place) {
-    let gate = place.gate(json!({ "cors": { "origins": ["https://app.example.com"] } }));
-    for (origin, named) in [("https://app.example.com", true), ("https://evil.example", false)] {
-        let fields = [("origin", origin), ("access-control-request-method", "GET")];
-        let answer = gate.send(request("OPTIONS", "/a", &fields));
-        assert_eq!(answer.refusal(), Some(Code::Preflight));
-        assert_eq!(answer.headers.contains_key("access-control-allow-origin"), named, "{origin}");
-    }
 }
