@@ -67,6 +67,9 @@ pub(crate) fn serve(
     runtime.block_on(async {
         let running = Gateway::new(blueprint).start().map_err(|error| failed(&error))?;
         started(&listeners, running.addresses());
+        if let Some(address) = running.reloader().metrics_address() {
+            print_error(format!("{FAINT}metrics at{FAINT:#} http://{address}/metrics\n"));
+        }
         let mut hangups = running.reload_requests().map_err(|error| failed(&error))?;
         tokio::select! {
             stop = running.stop_requested() => stop.map_err(|error| failed(&error))?,

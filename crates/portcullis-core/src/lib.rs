@@ -67,7 +67,7 @@ pub use effects::{
 };
 pub use examine::{Examined, Examiner};
 pub use head::{Head, HeadPolicy, Once};
-pub use held::{HeldMemory, Holding, Taken};
+pub use held::{HeldAccounts, HeldMemory, Holding, Taken};
 pub use method::MethodSet;
 pub use permit::Permit;
 pub use plan::{Controls, CredentialLocation, ErrorDetail, Inspection, KeptCredential, Plan, Snapshot};

@@ -9,7 +9,7 @@ use crate::check::{
 };
 use crate::effects::Effects;
 use crate::head::HeadPolicy;
-use crate::held::HeldMemory;
+use crate::held::{HeldAccounts, HeldMemory};
 use crate::principal::{Consumers, MethodId, Principal};
 use crate::record::RecordSink;
 use crate::route::RouteTable;
@@ -232,32 +232,53 @@ struct Inner {
     effects: Arc<dyn Effects>,
     sink: Arc<dyn RecordSink>,
     held: HeldMemory,
+    accounts: HeldAccounts,
 }
 
 impl Snapshot {
     /// A snapshot for one worker.
     pub fn new(plan: Arc<Plan>, effects: Arc<dyn Effects>, sink: Arc<dyn RecordSink>) -> Snapshot {
         let held = HeldMemory::new(plan.max_held_bytes);
-        Snapshot(Arc::new(Inner { plan, effects, sink, held }))
+        Snapshot::with(plan, effects, sink, held, HeldAccounts::default())
+    }
+
+    fn with(
+        plan: Arc<Plan>,
+        effects: Arc<dyn Effects>,
+        sink: Arc<dyn RecordSink>,
+        held: HeldMemory,
+        accounts: HeldAccounts,
+    ) -> Snapshot {
+        accounts.add(&held);
+        Snapshot(Arc::new(Inner { plan, effects, sink, held, accounts }))
+    }
+
+    /// This one with other memory for bodies.
+    fn with_memory(&self, held: HeldMemory) -> Snapshot {
+        let Inner { plan, effects, sink, accounts, .. } = self.0.as_ref();
+        Snapshot::with(Arc::clone(plan), Arc::clone(effects), Arc::clone(sink), held, accounts.clone())
     }
 
     /// The same for another worker.
     #[must_use]
     pub fn for_another_worker(&self) -> Snapshot {
-        Snapshot::new(Arc::clone(&self.0.plan), Arc::clone(&self.0.effects), Arc::clone(&self.0.sink))
+        self.with_memory(HeldMemory::new(self.0.plan.max_held_bytes))
     }
 
     /// This one for a worker that has `before`: what is held now is still counted, where the bound is the same.
     #[must_use]
     pub fn following(&self, before: &Snapshot) -> Snapshot {
-        let (plan, effects, sink) = (&self.0.plan, &self.0.effects, &self.0.sink);
-        let (plan, effects, sink) = (Arc::clone(plan), Arc::clone(effects), Arc::clone(sink));
-        let held = if plan.max_held_bytes == before.max_held_bytes {
+        let same = self.0.plan.max_held_bytes == before.max_held_bytes;
+        self.with_memory(if same {
             before.0.held.clone()
         } else {
-            HeldMemory::new(plan.max_held_bytes)
-        };
-        Snapshot(Arc::new(Inner { plan, effects, sink, held }))
+            HeldMemory::new(self.0.plan.max_held_bytes)
+        })
+    }
+
+    /// The memory of all workers that have this plan.
+    pub fn held_accounts(&self) -> &HeldAccounts {
+        &self.0.accounts
     }
 
     /// The world.

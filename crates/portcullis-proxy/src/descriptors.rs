@@ -49,8 +49,13 @@ impl Descriptors {
         Arc::new(Descriptors { limit, clients: AtomicUsize::new(0), told: AtomicU64::new(0) })
     }
 
+    /// Files that clients have now.
+    pub(crate) fn taken(&self) -> usize {
+        self.clients.load(Ordering::Relaxed)
+    }
+
     /// How many clients may have in all.
-    fn most(&self) -> usize {
+    pub(crate) fn most(&self) -> usize {
         (self.limit.saturating_sub(OTHERS) / 2).max(1)
     }
 

@@ -42,6 +42,6 @@ pub use descriptors::raise_descriptor_limit;
 pub use exchange::{BoxError, Handler, Redirect, RequestBody, ResponseBody, Target};
 pub use front::{BindError, Bound, bind};
 pub use reload::{Changed, Prepared};
-pub use running::{ReloadHandle, Running, ShutdownHandle};
+pub use running::{ReloadHandle, Running, ShutdownHandle, Usage};
 pub use timeouts::Timeouts;
 pub use upstream::Upstream;

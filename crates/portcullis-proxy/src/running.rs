@@ -10,6 +10,7 @@ use crate::listener::{self, Update};
 use crate::reload::{Fleet, Prepared, prepare};
 use portcullis_core::Snapshot;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, Mutex};
@@ -39,6 +40,15 @@ impl ShutdownHandle {
     }
 }
 
+/// What clients have at a moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Connections of each listener, by its address.
+    pub connections: Vec<(SocketAddr, usize)>,
+    /// Files of this process that clients have, and the most that they may have.
+    pub client_descriptors: (usize, usize),
+}
+
 /// Gives a front that serves another configuration.
 #[derive(Clone)]
 pub struct ReloadHandle {
@@ -54,6 +64,16 @@ impl ReloadHandle {
     /// An address that is taken or not there, a target that makes no sense. Nothing is bound or changed then.
     pub fn prepare(&self, config: FrontConfig, snapshot: Snapshot) -> Result<Prepared, BindError> {
         prepare(&self.fleet, config, snapshot, self.handlers.as_ref())
+    }
+
+    /// What clients have of each listener, and of the files of this process, at this moment.
+    pub fn usage(&self) -> Usage {
+        let live = self.fleet.live();
+        let descriptors = live.first().map(|live| (live.descriptors.taken(), live.descriptors.most()));
+        Usage {
+            connections: live.iter().map(|live| (live.address, live.caps.taken())).collect(),
+            client_descriptors: descriptors.unwrap_or_default(),
+        }
     }
 
     /// How many workers there are.

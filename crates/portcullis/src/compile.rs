@@ -13,6 +13,7 @@ use crate::document::{
     answer_challenges, name_hosts, warn_of_uncovered_hosts,
 };
 use crate::endpoint::{EndpointHandler, LaterWorld, MAX_BODY_BYTES};
+use crate::observe::ObserveConfig;
 use bases::{Base, Bases};
 use ipnet::IpNet;
 use portcullis_checks::authn::key_digest::KeyHasher;
@@ -53,6 +54,8 @@ pub struct Blueprint {
     pub access_log: AccessLogConfig,
     /// Where the audit log goes, if there is one.
     pub audit_log: Option<AuditLogConfig>,
+    /// Who watches it.
+    pub observe: ObserveConfig,
     /// How many keys it knows.
     pub keys: usize,
     /// How guessing credentials is slowed down.
@@ -160,6 +163,10 @@ fn compile_with(
         None => Some((FailurePolicy::DEFAULT, Mode::Enforce)),
         Some(brute_force) => cx.at("brute_force", |cx| brute_force.compile(cx)),
     };
+    let metrics = match &config.metrics {
+        None => Some(None),
+        Some(metrics) => cx.at("metrics", |cx| metrics.compile(cx)).map(Some),
+    };
     let limits = match &config.limits {
         None => Some(Limits::default()),
         Some(limits) => cx.at("limits", |cx| limits.compile(cx)),
@@ -223,6 +230,7 @@ fn compile_with(
         world: World::new(state, names, build.keys).with_failures(failures, failures_mode),
         access_log: config.access_log.clone(),
         audit_log: config.audit_log.clone(),
+        observe: ObserveConfig { metrics: metrics? },
         keys,
         failures,
         failures_mode,

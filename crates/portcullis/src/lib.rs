@@ -36,6 +36,7 @@
 //! | [`password`] | hashes of passwords and keys, for a configuration  |
 //! | [`reference`] | what can be written, as a page for its users    |
 //! | [`gateway`]  | from a blueprint to the last request             |
+//! | [`observe`]  | metrics, and the listeners on which operators ask |
 //! | [`reload`]   | another configuration for a gateway that serves  |
 //! | [`control`]  | what its owner can ask it while it serves        |
 
@@ -49,6 +50,7 @@ pub mod gateway;
 pub mod handler;
 pub mod load;
 pub mod login;
+pub mod observe;
 pub mod openapi;
 pub mod password;
 pub mod reference;

@@ -12,6 +12,7 @@ mod watch;
 use crate::compile::Blueprint;
 use crate::gateway::StartError;
 use crate::load::{ConfigError, Loaded};
+use crate::observe::{Observers, Seen, View};
 pub(crate) use logs::{Logs, LogsConfig};
 use portcullis_core::{Effects, Job, Plan, Snapshot};
 use portcullis_proxy::tls::Tls;
@@ -23,7 +24,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 use watch::Watch;
 
@@ -41,6 +42,8 @@ pub enum ReloadError {
     Tests(String),
     /// The access log cannot be opened.
     AccessLog(std::io::Error),
+    /// The listener for metrics cannot be bound.
+    Observe(std::io::Error),
     /// A listener cannot be bound, or a worker did not take the configuration.
     Bind(BindError),
     /// The operating system gives no thread to compile on, or compiling ended early.
@@ -54,6 +57,7 @@ impl fmt::Display for ReloadError {
             ReloadError::Config(error) => error.fmt(f),
             ReloadError::Tests(report) => write!(f, "the configuration does not pass its tests\n{report}"),
             ReloadError::AccessLog(error) => write!(f, "the access log cannot be opened: {error}"),
+            ReloadError::Observe(error) => write!(f, "nobody could watch: {error}"),
             ReloadError::Bind(error) => error.fmt(f),
             ReloadError::Thread(why) => write!(f, "the configuration was not compiled: {why}"),
         }
@@ -69,6 +73,15 @@ pub type Trial = dyn Fn(&Blueprint) -> Result<(), String> + Send + Sync;
 #[derive(Clone)]
 pub struct Reloader(Arc<Shared>);
 
+/// A [`Reloader`] that does not keep its gateway.
+pub(crate) struct WeakReloader(Weak<Shared>);
+
+impl WeakReloader {
+    pub(crate) fn upgrade(&self) -> Option<Reloader> {
+        self.0.upgrade().map(Reloader)
+    }
+}
+
 struct Shared {
     front: ReloadHandle,
     background: Arc<Background>,
@@ -78,6 +91,9 @@ struct Shared {
     /// Held during a reload, so that there is one at a time.
     running: Mutex<Running>,
     status: Mutex<Status>,
+    /// What operators see of the running configuration. No reload holds it for long.
+    seen: Mutex<Seen>,
+    view: View,
     retired: Arc<Mutex<Vec<Retired>>>,
     trial: Mutex<Option<Arc<Trial>>>,
     /// What the last configuration that was read refers to, and the running one.
@@ -90,6 +106,7 @@ struct Running {
     world: Arc<World>,
     jobs: Vec<(Arc<dyn Job>, RunningJob)>,
     log: logs::Open,
+    observers: Observers,
     _outbound: Arc<Outbound>,
 }
 
@@ -111,6 +128,8 @@ pub(crate) struct Plans {
     state: State,
     current: Arc<CurrentWorld>,
     running: Running,
+    seen: Seen,
+    view: View,
     digest: String,
 }
 
@@ -121,23 +140,33 @@ struct Furnished {
     plan: Arc<Plan>,
     world: Arc<World>,
     log: logs::Open,
+    observers: Observers,
+    seen: Seen,
     jobs: Vec<Arc<dyn Job>>,
     protections: Vec<(String, Arc<Tls>)>,
     outbound: Arc<Outbound>,
 }
 
+/// Why a blueprint has neither world nor log.
+enum Unfurnished {
+    Log(std::io::Error),
+    Observers(std::io::Error),
+}
+
 fn furnish(
     blueprint: Blueprint,
     logs: &Logs,
-    before: Option<&logs::Open>,
+    before: Option<(&logs::Open, &Observers)>,
+    view: &View,
     background: &Background,
-) -> std::io::Result<Furnished> {
+) -> Result<Furnished, Unfurnished> {
     let Blueprint {
         plan,
         front,
         world,
         access_log,
         audit_log,
+        observe,
         jobs,
         outbound,
         endpoint_world,
@@ -145,7 +174,11 @@ fn furnish(
         state,
         ..
     } = blueprint;
-    let log = logs.open(LogsConfig { access: access_log, audit: audit_log }, before)?;
+    let (log_before, observers_before) = before.unzip();
+    let log = logs
+        .open(LogsConfig { access: access_log, audit: audit_log }, log_before)
+        .map_err(Unfurnished::Log)?;
+    let observers = Observers::open(observe, view, observers_before).map_err(Unfurnished::Observers)?;
     // The same way out keeps its turns and the system's authorities, which take long to read.
     let name = format!("{outbound:?}");
     let outbound = state.kept().keep(&name, || Outbound::new(outbound, background.handle().clone()));
@@ -156,8 +189,16 @@ fn furnish(
     let world = Arc::new(world);
     let effects: Arc<dyn Effects> = Arc::clone(&world) as Arc<dyn Effects>;
     let _ = endpoint_world.set(Arc::clone(&effects));
-    let snapshot = Snapshot::new(Arc::clone(&plan), effects, Arc::clone(&log.sink));
-    Ok(Furnished { snapshot, front, plan, world, log, jobs, protections, outbound })
+    let sink = observers.sink(Arc::clone(&log.sink), &plan);
+    let snapshot = Snapshot::new(Arc::clone(&plan), effects, sink);
+    let seen = Seen {
+        plan: Arc::clone(&plan),
+        protections: protections.clone(),
+        held: snapshot.held_accounts().clone(),
+        access: log.access().cloned(),
+        audit: log.audit().cloned(),
+    };
+    Ok(Furnished { snapshot, front, plan, world, log, observers, seen, jobs, protections, outbound })
 }
 
 impl Plans {
@@ -167,8 +208,13 @@ impl Plans {
         background: &Background,
     ) -> Result<(Snapshot, FrontConfig, Plans), StartError> {
         let (state, digest) = (blueprint.state.clone(), blueprint.digest.clone());
-        let furnished = furnish(blueprint, logs, None, background).map_err(StartError::AccessLog)?;
-        let Furnished { snapshot, front, plan, world, log, jobs, protections, outbound } = furnished;
+        let view = View::default();
+        let furnished = furnish(blueprint, logs, None, &view, background).map_err(|why| match why {
+            Unfurnished::Log(error) => StartError::AccessLog(error),
+            Unfurnished::Observers(error) => StartError::Observe(error),
+        })?;
+        let Furnished { snapshot, front, plan, world, log, observers, seen, jobs, protections, outbound } =
+            furnished;
         let current = Arc::new(CurrentWorld::default());
         world.begin();
         current.set(Arc::clone(&world));
@@ -180,7 +226,9 @@ impl Plans {
             Plans {
                 state,
                 current,
-                running: Running { plan, world, jobs, log, _outbound: outbound },
+                running: Running { plan, world, jobs, log, observers, _outbound: outbound },
+                seen,
+                view,
                 digest,
             },
         ))
@@ -193,7 +241,7 @@ impl Plans {
         background: &Arc<Background>,
         addresses: &[SocketAddr],
     ) -> Reloader {
-        let Plans { state, current, running, digest } = self;
+        let Plans { state, current, running, seen, view, digest } = self;
         let retired: Arc<Mutex<Vec<Retired>>> = Arc::default();
         let swept = Arc::clone(&retired);
         background.handle().spawn(async move {
@@ -203,7 +251,7 @@ impl Plans {
                 drop(gone);
             }
         });
-        Reloader(Arc::new(Shared {
+        let reloader = Reloader(Arc::new(Shared {
             front,
             background: Arc::clone(background),
             logs,
@@ -211,10 +259,14 @@ impl Plans {
             state,
             running: Mutex::new(running),
             status: Mutex::new(Status::first(digest, addresses.to_vec())),
+            seen: Mutex::new(seen),
+            view: view.clone(),
             retired,
             trial: Mutex::new(None),
             files: Mutex::default(),
-        }))
+        }));
+        view.set(&reloader);
+        reloader
     }
 }
 
@@ -349,9 +401,13 @@ impl Reloader {
             trial(&blueprint).map_err(ReloadError::Tests)?;
         }
         let mut running = lock(&shared.running);
-        let furnished = furnish(blueprint, &shared.logs, Some(&running.log), &shared.background);
-        let Furnished { snapshot, front, plan, world, log, jobs, protections, outbound } =
-            furnished.map_err(ReloadError::AccessLog)?;
+        let before = Some((&running.log, &running.observers));
+        let furnished = furnish(blueprint, &shared.logs, before, &shared.view, &shared.background);
+        let Furnished { snapshot, front, plan, world, log, observers, seen, jobs, protections, outbound } =
+            furnished.map_err(|why| match why {
+                Unfurnished::Log(error) => ReloadError::AccessLog(error),
+                Unfurnished::Observers(error) => ReloadError::Observe(error),
+            })?;
         let prepared = shared.front.prepare(front, snapshot).map_err(ReloadError::Bind)?;
 
         // From here on nothing is expected to fail.
@@ -370,8 +426,9 @@ impl Reloader {
         let changed = prepared.commit().map_err(ReloadError::Bind);
         let before = std::mem::take(&mut running.jobs);
         let jobs = start(jobs, before, &shared.background, &shared.current);
-        let Running { plan, world, log, .. } =
-            std::mem::replace(&mut *running, Running { plan, world, jobs, log, _outbound: outbound });
+        *lock(&shared.seen) = seen;
+        let next = Running { plan, world, jobs, log, observers, _outbound: outbound };
+        let Running { plan, world, log, .. } = std::mem::replace(&mut *running, next);
         lock(&shared.retired).push(Retired { plan, world, _log: log });
         changed
     }
@@ -402,6 +459,7 @@ impl Reloader {
         let text = error.to_string();
         let generation = {
             let mut status = lock(&self.0.status);
+            status.failures += 1;
             status.last_failure = Some(Failure { at: SystemTime::now(), reason: text.clone() });
             status.generation
         };
@@ -416,6 +474,31 @@ impl Reloader {
     /// Brings the access log to its output.
     pub(crate) fn flush(&self) {
         lock(&self.0.running).log.flush();
+    }
+
+    /// What operators see of the running configuration.
+    pub(crate) fn seen(&self) -> Seen {
+        lock(&self.0.seen).clone()
+    }
+
+    /// What clients have of the listeners now.
+    pub(crate) fn usage(&self) -> portcullis_proxy::Usage {
+        self.0.front.usage()
+    }
+
+    /// How many threads serve requests.
+    pub(crate) fn workers(&self) -> usize {
+        self.0.front.workers()
+    }
+
+    /// Where metrics alone are scraped, if anywhere, with the port that was found for port 0.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        lock(&self.0.running).observers.metrics_address()
+    }
+
+    /// What does not keep the gateway.
+    pub(crate) fn downgrade(&self) -> WeakReloader {
+        WeakReloader(Arc::downgrade(&self.0))
     }
 
     /// How many old plans are still in use, by requests that met them.

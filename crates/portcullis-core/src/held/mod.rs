@@ -14,7 +14,7 @@ use http_body::Body;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -42,8 +42,36 @@ impl HeldMemory {
         Holding(Arc::new(Opened { memory: self.clone(), id }))
     }
 
+    /// What finds it for as long as it is there.
+    fn downgrade(&self) -> Weak<Mutex<State>> {
+        Arc::downgrade(&self.0)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The accounts of all workers, for a sum of what is held. Requests never take its lock. Its clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct HeldAccounts(Arc<Mutex<Vec<Weak<Mutex<State>>>>>);
+
+impl HeldAccounts {
+    /// Counts this account as well, for as long as somebody has it.
+    pub(crate) fn add(&self, account: &HeldMemory) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|account| account.strong_count() > 0);
+        all.push(account.downgrade());
+    }
+
+    /// Bytes that are held now, in all workers.
+    pub fn used(&self) -> usize {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The same account may stand here twice, for two configurations of one worker.
+        let mut accounts: Vec<_> = all.iter().filter_map(Weak::upgrade).collect();
+        accounts.sort_by_key(Arc::as_ptr);
+        accounts.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        accounts.into_iter().map(|account| HeldMemory(account).used()).sum()
     }
 }
 

@@ -45,6 +45,11 @@ impl Caps {
         self.max_per_address.store(max_per_address, Ordering::Relaxed);
     }
 
+    /// Connections that have a place now.
+    pub(crate) fn taken(&self) -> usize {
+        self.total.load(Ordering::Relaxed)
+    }
+
     /// A place for a connection from `peer`; `None` over a cap. An exempt peer counts towards the total only.
     pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr, exempt: bool) -> Option<Slot> {
         let mut slot = Slot { caps: Arc::clone(self), address: None };

@@ -14,6 +14,7 @@ use rustls::{AlertDescription, CertificateError, Error};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{LazyConfigAcceptor, TlsStream};
@@ -95,6 +96,7 @@ pub(crate) async fn shake(
     let shown = session.peer_certificates().and_then(|chain| chain.first());
     let ends = shown.and_then(clients::end);
     let stream = Stream::Tls(Box::new(TlsStream::from(stream)));
+    tls.completed.fetch_add(1, Ordering::Relaxed);
     Ok(Protected { stream, protocol, certificate, ends })
 }
 

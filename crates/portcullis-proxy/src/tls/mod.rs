@@ -123,6 +123,7 @@ pub struct Tls {
     /// Seconds since 1970 at which the first of its certificates ends.
     expires: AtomicU64,
     handshakes: Pool,
+    completed: AtomicU64,
     challenges: Arc<Challenges>,
 }
 
@@ -142,6 +143,7 @@ impl Tls {
             config: ArcSwap::from_pointee(config),
             expires: AtomicU64::new(first_end(pairs)),
             handshakes,
+            completed: AtomicU64::new(0),
             challenges: Arc::default(),
         }))
     }
@@ -155,6 +157,16 @@ impl Tls {
     pub fn expires(&self) -> Option<Duration> {
         let expires = self.expires.load(Ordering::Relaxed);
         (expires > 0).then_some(Duration::from_secs(expires))
+    }
+
+    /// Handshakes that were completed so far.
+    pub fn handshakes_completed(&self) -> u64 {
+        self.completed.load(Ordering::Relaxed)
+    }
+
+    /// Its certificates.
+    pub fn pairs(&self) -> Arc<Vec<Pair>> {
+        self.pairs.load_full()
     }
 
     /// The first of its certificates.

@@ -10,6 +10,7 @@ mod brute_force;
 mod consumer;
 mod limits;
 mod listener;
+mod metrics;
 mod outbound;
 mod request_headers;
 mod route;
@@ -25,6 +26,7 @@ pub use consumer::ConsumerConfig;
 pub(crate) use limits::Limits;
 pub use limits::LimitsConfig;
 pub use listener::{HttpProtocol, ListenerConfig, TimeoutsConfig};
+pub use metrics::MetricsConfig;
 pub use outbound::OutboundConfig;
 pub use portcullis_checks::Reason;
 pub use request_headers::{KeptHeader, KeptHeaderConfig, MethodOverrideConfig, RequestHeadersConfig};
@@ -80,6 +82,8 @@ object! {
         /// The audit log: a tamper-evident file of rejected credentials, missing roles and scopes, exceeded limits,
         /// reloads and changes. Default: none.
         pub audit_log: Option<AuditLogConfig>,
+        /// A separate listener for Prometheus metrics. Default: none.
+        pub metrics: Option<MetricsConfig>,
         /// Which servers the gateway itself may connect to, for example to fetch an issuer's keys. Default: the public
         /// Internet only.
         pub outbound: Option<OutboundConfig>,

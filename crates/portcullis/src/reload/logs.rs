@@ -6,7 +6,7 @@
 use crate::document::{AccessLogConfig, AuditLogConfig};
 use portcullis_core::{Plan, Record, RecordSink};
 use portcullis_telemetry::audit::key::SigningKey;
-use portcullis_telemetry::{AccessLog, AuditLog};
+use portcullis_telemetry::{AccessLog, AuditLog, Fan};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -53,10 +53,8 @@ impl Logs {
                 None => Some(Arc::new(open_audit(wanted, &access_sink)?)),
             },
         };
-        let sink: Arc<dyn RecordSink> = match &audit {
-            None => Arc::clone(&access_sink),
-            Some(audit) => Arc::new(Both { access: Arc::clone(&access_sink), audit: Arc::clone(audit) }),
-        };
+        let audit_sink = audit.as_ref().map(|audit| Arc::clone(audit) as Arc<dyn RecordSink>);
+        let sink = Fan::of(Arc::clone(&access_sink), audit_sink);
         Ok(Open { sink, access_sink, access, audit, config })
     }
 
@@ -85,6 +83,16 @@ fn open_audit(config: &AuditLogConfig, access: &Arc<dyn RecordSink>) -> io::Resu
 }
 
 impl Open {
+    /// The access log, if it is one of ours.
+    pub(super) fn access(&self) -> Option<&Arc<AccessLog>> {
+        self.access.as_ref()
+    }
+
+    /// The audit log.
+    pub(super) fn audit(&self) -> Option<&Arc<AuditLog>> {
+        self.audit.as_ref()
+    }
+
     pub(super) fn flush(&self) {
         if let Some(audit) = &self.audit {
             audit.flush();
@@ -92,24 +100,6 @@ impl Open {
         if let Some(log) = &self.access {
             log.flush();
         }
-    }
-}
-
-/// Each record goes to both; which of them an entry of the audit log comes of, that log decides.
-struct Both {
-    access: Arc<dyn RecordSink>,
-    audit: Arc<AuditLog>,
-}
-
-impl RecordSink for Both {
-    fn write(&self, record: &Record, plan: &Plan) {
-        self.access.write(record, plan);
-        self.audit.write(record, plan);
-    }
-
-    fn notice(&self, about: &str, detail: &str) {
-        self.access.notice(about, detail);
-        self.audit.notice(about, detail);
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Status {
     pub addresses: Vec<SocketAddr>,
     /// The last attempt to change it, if that failed. Forgotten when one succeeds.
     pub last_failure: Option<Failure>,
+    /// How many attempts have failed since the process started.
+    pub failures: u64,
 }
 
 /// An attempt that failed.
@@ -30,11 +32,15 @@ pub struct Failure {
 
 impl Status {
     pub(super) fn first(digest: String, addresses: Vec<SocketAddr>) -> Status {
-        Status { generation: 1, since: SystemTime::now(), digest, addresses, last_failure: None }
+        Status { generation: 1, since: SystemTime::now(), digest, addresses, last_failure: None, failures: 0 }
     }
 
     pub(super) fn next(&self, digest: String, addresses: Vec<SocketAddr>) -> Status {
-        Status { generation: self.generation + 1, ..Status::first(digest, addresses) }
+        Status {
+            generation: self.generation + 1,
+            failures: self.failures,
+            ..Status::first(digest, addresses)
+        }
     }
 
     /// As JSON. Times are seconds since 1970.

@@ -407,6 +407,9 @@ audit_log:
 access_log:
   file: access.log
   on_full: drop
+metrics:
+  bind: 0.0.0.0:9464
+  insecure_plaintext: only the scraper reaches this network
 outbound:
   allow: [10.0.0.0/8]
   ca: ca.pem

@@ -7,6 +7,7 @@ use http::Request;
 use http_body_util::Full;
 use portcullis::compile::Blueprint;
 use portcullis::document::{AccessLogConfig, AuditLogConfig};
+use portcullis::observe::ObserveConfig;
 use portcullis::{Loaded, State, Style};
 use portcullis_config::Context;
 use portcullis_core::permit::Shaped;
@@ -71,6 +72,7 @@ pub(crate) struct Gate {
     pub(crate) access_log: AccessLogConfig,
     pub(crate) audit_log: Option<AuditLogConfig>,
     pub(crate) state_dir: Option<std::path::PathBuf>,
+    pub(crate) observe: ObserveConfig,
     /// A line for each route and control, as a listing shows them.
     pub(crate) listing: Vec<String>,
     pub(crate) clock: TestClock,
@@ -96,8 +98,9 @@ impl Gate {
                     .map(|control| format!("{} {} {}", control.id, control.mode.as_str(), control.summary)),
             );
         }
-        let Blueprint { plan, front, world, access_log, audit_log, jobs, outbound, state_dir, .. } =
-            blueprint;
+        let Blueprint {
+            plan, front, world, access_log, audit_log, jobs, outbound, state_dir, observe, ..
+        } = blueprint;
         let network = Arc::new(Network::new(world, clock.clone()));
         let effects: Arc<dyn Effects> = Arc::<Network>::clone(&network);
         let jobs = jobs.into_iter().map(|job| {
@@ -111,6 +114,7 @@ impl Gate {
             access_log,
             audit_log,
             state_dir,
+            observe,
             listing,
             effects,
             clock,

@@ -335,6 +335,7 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.secret_empty", top("key_pepper: { env: §EMPTY }")),
         // Listeners.
         ("config.plaintext", format!("listeners:\n  - bind: §0.0.0.0:3000\n{PUBLIC}")),
+        ("config.plaintext", top("metrics: { bind: §0.0.0.0:9464 }")),
         ("config.duplicate_listener", format!("{LISTENERS}  - bind: §127.0.0.1:3000\n{PUBLIC}")),
         ("config.timeout", format!("{LISTENERS}    timeouts: §{{ header: 0s }}\n{PUBLIC}")),
         ("config.empty_list", format!("§listeners: []\n{PUBLIC}")),

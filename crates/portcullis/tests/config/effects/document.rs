@@ -156,6 +156,23 @@ pub(crate) const ROWS: &[DocumentRow] = &[
     ("audit_log.key", || {
         assert_eq!(audit_files(json!({ "file": "a.log", "key": "b.key" })), ["a.log", "b.key"])
     }),
+    ("metrics", || assert_eq!(open(&json!({})).observe.metrics, None)),
+    ("metrics.bind", || {
+        let metrics = open(&json!({ "metrics": { "bind": "127.0.0.1:9464" } })).observe.metrics;
+        assert_eq!(metrics.unwrap().to_string(), "127.0.0.1:9464");
+    }),
+    ("metrics.insecure_plaintext", || {
+        let metrics = |metrics: Value| {
+            let document = json!({
+                "listeners": [{ "bind": "127.0.0.1:3000" }],
+                "routes": [{ "path": "/a", "public": "a test", "upstream": "http://127.0.0.1:8080" }],
+                "metrics": metrics,
+            });
+            load(&document.to_string()).blueprint().is_some()
+        };
+        assert!(!metrics(json!({ "bind": "0.0.0.0:9464" })));
+        assert!(metrics(json!({ "bind": "0.0.0.0:9464", "insecure_plaintext": "a network of its own" })));
+    }),
     ("access_log.on_full", || {
         let to_file = open(&json!({ "access_log": { "file": "a.log", "on_full": "drop" } })).access_log;
         assert!(matches!(to_file, AccessLogConfig::File { on_full: OnFullConfig::Drop, .. }));

@@ -1,0 +1,254 @@
+//! What is counted of a record.
+
+use super::exposition::Exposition;
+use super::families;
+use super::histogram::Histogram;
+use super::{Metrics, number};
+use portcullis_core::principal::Identity;
+use portcullis_core::record::UpstreamAccount;
+use portcullis_core::{Code, ConsumerId, Denial, Outcome, Record};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
+use std::sync::Arc;
+
+/// The route of a request that belongs to none.
+pub const NO_ROUTE: &str = "(none)";
+/// The consumer of a request that nobody was identified for.
+pub const ANONYMOUS: &str = "(anonymous)";
+/// The consumer of a request of somebody whom only an issuer knows: there are as many as the issuer likes.
+pub const SUBJECT: &str = "(subject)";
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Ending {
+    /// The client has its whole answer.
+    Served,
+    /// Refused.
+    Refused,
+    /// The upstream or the gateway failed.
+    Failed,
+    /// The client went away.
+    Aborted,
+}
+
+impl Ending {
+    /// Every one.
+    pub const ALL: [Ending; 4] = [Ending::Served, Ending::Refused, Ending::Failed, Ending::Aborted];
+
+    /// How a record ended, and why.
+    pub fn of(outcome: &Outcome) -> (Ending, Option<&Denial>) {
+        match outcome {
+            Outcome::Served => (Ending::Served, None),
+            Outcome::Refused(denial) => (Ending::Refused, Some(denial)),
+            Outcome::Failed(denial) => (Ending::Failed, Some(denial)),
+            Outcome::Aborted => (Ending::Aborted, None),
+        }
+    }
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Ending::Served => "served",
+            Ending::Refused => "refused",
+            Ending::Failed => "failed",
+            Ending::Aborted => "aborted",
+        }
+    }
+}
+
+/// What requests are told apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestKey {
+    /// The number of the route's name.
+    pub route: u32,
+    /// The status; 0 for none.
+    pub status: u16,
+    /// How it ended.
+    pub ending: Ending,
+    /// Why it was refused or failed.
+    pub code: Option<Code>,
+}
+
+/// What refusals of checks are told apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct CheckKey {
+    check: &'static str,
+    code: Code,
+    observed: bool,
+}
+
+/// Who sent a request, as far as it is told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// A consumer of the plan.
+    Consumer(ConsumerId),
+    /// Somebody for whom an issuer vouches.
+    Subject,
+}
+
+/// Who sent it; `None` where nobody was identified.
+pub fn caller(record: &Record) -> Option<Caller> {
+    match record.principal.as_ref()?.identity() {
+        Identity::Anonymous => None,
+        Identity::Consumer(id) => Some(Caller::Consumer(*id)),
+        Identity::Subject(_) => Some(Caller::Subject),
+    }
+}
+
+/// What is measured of a route.
+#[derive(Clone, Debug, Default)]
+pub struct RouteTimes {
+    /// From the arrival to the end.
+    pub whole: Histogram,
+    /// Without the upstream.
+    pub gateway: Histogram,
+    /// The upstream alone.
+    pub upstream: Histogram,
+    received: u64,
+    sent: u64,
+}
+
+/// Counts of one worker, or their sum.
+#[derive(Clone, Debug, Default)]
+pub struct Counted {
+    /// Requests.
+    pub requests: HashMap<RequestKey, u64>,
+    /// Requests by the number of the consumer's name.
+    pub consumers: HashMap<(u32, Ending), u64>,
+    /// By the number of the route's name.
+    pub routes: HashMap<u32, RouteTimes>,
+    checks: HashMap<CheckKey, u64>,
+    upstreams: HashMap<(u32, u16), u64>,
+    /// Numbers of upstreams' names that this worker has met.
+    known_upstreams: HashMap<Arc<str>, u32>,
+}
+
+impl Counted {
+    pub(super) fn count(&mut self, record: &Record, route: u32, consumer: u32) {
+        let (ending, denial) = Ending::of(&record.outcome);
+        let status = record.status.map_or(0, |status| status.as_u16());
+        let code = denial.map(Denial::code);
+        add(&mut self.requests, RequestKey { route, status, ending, code }, 1);
+        add(&mut self.consumers, (consumer, ending), 1);
+        denial.into_iter().for_each(|denial| self.count_check(denial, false));
+        record.observed.iter().for_each(|denial| self.count_check(denial, true));
+        let times = self.routes.entry(route).or_default();
+        times.whole.observe(record.elapsed);
+        let waited = record.upstream.as_ref().map(|upstream| upstream.elapsed);
+        times.gateway.observe(record.elapsed.saturating_sub(waited.unwrap_or_default()));
+        if let Some(waited) = waited {
+            times.upstream.observe(waited);
+        }
+        times.received = times.received.saturating_add(record.bytes_received());
+        times.sent = times.sent.saturating_add(record.bytes_sent);
+    }
+
+    fn count_check(&mut self, denial: &Denial, observed: bool) {
+        if let Some(check) = denial.check() {
+            add(&mut self.checks, CheckKey { check: check.as_str(), code: denial.code(), observed }, 1);
+        }
+    }
+
+    pub(super) fn count_upstream(&mut self, upstream: &UpstreamAccount, number: impl Fn(&str) -> u32) {
+        let known = match self.known_upstreams.get(&*upstream.name) {
+            Some(known) => *known,
+            None => {
+                let known = number(&upstream.name);
+                // An upstream beyond the bound is asked for again, so that this table is bounded as well.
+                if known != crate::names::OTHER {
+                    self.known_upstreams.insert(Arc::clone(&upstream.name), known);
+                }
+                known
+            }
+        };
+        add(&mut self.upstreams, (known, upstream.status.map_or(0, |status| status.as_u16())), 1);
+    }
+
+    /// Adds what another one counted.
+    pub(super) fn add(&mut self, other: &Counted) {
+        add_all(&mut self.requests, &other.requests);
+        add_all(&mut self.consumers, &other.consumers);
+        add_all(&mut self.checks, &other.checks);
+        add_all(&mut self.upstreams, &other.upstreams);
+        for (route, theirs) in &other.routes {
+            let mine = self.routes.entry(*route).or_default();
+            mine.whole.add(&theirs.whole);
+            mine.gateway.add(&theirs.gateway);
+            mine.upstream.add(&theirs.upstream);
+            mine.received = mine.received.saturating_add(theirs.received);
+            mine.sent = mine.sent.saturating_add(theirs.sent);
+        }
+    }
+
+    pub(super) fn write(&self, metrics: &Metrics, to: &mut Exposition) {
+        to.family(&families::REQUESTS);
+        for (key, count) in
+            sorted(&self.requests, |key| (key.route, key.status, key.ending, key.code.map(Code::as_str)))
+        {
+            let labels = [
+                ("route", &*metrics.route(key.route)),
+                ("status", &status(key.status)),
+                ("outcome", key.ending.as_str()),
+                ("code", key.code.map_or("", Code::as_str)),
+            ];
+            to.sample(&labels, number(*count));
+        }
+        to.family(&families::CONSUMER_REQUESTS);
+        for ((consumer, ending), count) in sorted(&self.consumers, |key| *key) {
+            to.sample(
+                &[("consumer", &*metrics.consumer(*consumer)), ("outcome", ending.as_str())],
+                number(*count),
+            );
+        }
+        to.family(&families::CHECK_REFUSALS);
+        for (key, count) in sorted(&self.checks, |key| (key.check, key.code.as_str(), key.observed)) {
+            let mode = if key.observed { "observe" } else { "enforce" };
+            to.sample(&[("check", key.check), ("code", key.code.as_str()), ("mode", mode)], number(*count));
+        }
+        let routes: BTreeMap<u32, &RouteTimes> =
+            self.routes.iter().map(|(route, times)| (*route, times)).collect();
+        let named: Vec<_> = routes.into_iter().map(|(route, times)| (metrics.route(route), times)).collect();
+        for (family, of) in [
+            (&families::REQUEST_SECONDS, (|times| &times.whole) as fn(&RouteTimes) -> &Histogram),
+            (&families::GATEWAY_SECONDS, |times| &times.gateway),
+            (&families::UPSTREAM_SECONDS, |times| &times.upstream),
+        ] {
+            to.family(family);
+            for (route, times) in &named {
+                to.histogram(&[("route", route)], of(times));
+            }
+        }
+        to.family(&families::UPSTREAM_RESPONSES);
+        for ((upstream, code), count) in sorted(&self.upstreams, |key| *key) {
+            let labels = [("upstream", &*metrics.upstream(*upstream)), ("status", &status(*code))];
+            to.sample(&labels, number(*count));
+        }
+        to.family(&families::RECEIVED_BYTES);
+        for (route, times) in &named {
+            to.sample(&[("route", route)], number(times.received));
+        }
+        to.family(&families::SENT_BYTES);
+        for (route, times) in &named {
+            to.sample(&[("route", route)], number(times.sent));
+        }
+    }
+}
+
+fn status(status: u16) -> String {
+    if status == 0 { "none".to_owned() } else { status.to_string() }
+}
+
+fn add<K: Eq + Hash>(counts: &mut HashMap<K, u64>, key: K, more: u64) {
+    *counts.entry(key).or_insert(0) += more;
+}
+
+fn add_all<K: Eq + Hash + Copy>(counts: &mut HashMap<K, u64>, more: &HashMap<K, u64>) {
+    more.iter().for_each(|(key, count)| add(counts, *key, *count));
+}
+
+/// In an order that stays, so that two readings can be compared.
+fn sorted<K, O: Ord>(counts: &HashMap<K, u64>, order: impl Fn(&K) -> O) -> impl Iterator<Item = (&K, &u64)> {
+    let mut all: Vec<_> = counts.iter().collect();
+    all.sort_by_key(|(key, _)| order(key));
+    all.into_iter()
+}

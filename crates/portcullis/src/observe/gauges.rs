@@ -1,0 +1,69 @@
+//! What is not counted from records: connections, memory, certificates, the configuration, the logs.
+
+use super::{Seen, View};
+use crate::reload::Reloader;
+use portcullis_telemetry::metrics::exposition::Exposition;
+use portcullis_telemetry::metrics::families::{self, Family};
+use portcullis_telemetry::metrics::number;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// Writes what there is to say now.
+pub(crate) fn write(view: &View, to: &mut Exposition) {
+    let Some(gateway) = view.gateway() else { return };
+    let seen = gateway.seen();
+    front(&gateway, to);
+    memory(&seen, to);
+    tls(&seen, to);
+    configuration(&gateway, to);
+    to.family(&families::LOG_LINES_DROPPED);
+    if let Some(access) = &seen.access {
+        to.sample(&[("log", "access")], number(access.lost()));
+    }
+    if let Some(audit) = &seen.audit {
+        to.sample(&[("log", "audit")], number(audit.dropped()));
+    }
+}
+
+fn gauge(to: &mut Exposition, family: &Family, value: u64) {
+    to.family(family).sample(&[], number(value));
+}
+
+fn front(gateway: &Reloader, to: &mut Exposition) {
+    let usage = gateway.usage();
+    to.family(&families::CONNECTIONS);
+    for (listener, connections) in &usage.connections {
+        to.sample(&[("listener", &listener.to_string())], number(*connections as u64));
+    }
+    let (taken, most) = usage.client_descriptors;
+    gauge(to, &families::CLIENT_DESCRIPTORS, taken as u64);
+    gauge(to, &families::CLIENT_DESCRIPTORS_LIMIT, most as u64);
+    gauge(to, &families::WORKERS, gateway.workers() as u64);
+}
+
+fn memory(seen: &Seen, to: &mut Exposition) {
+    gauge(to, &families::HELD_BYTES, seen.held.used() as u64);
+    gauge(to, &families::HELD_BYTES_LIMIT, seen.plan.max_held_bytes as u64);
+}
+
+fn tls(seen: &Seen, to: &mut Exposition) {
+    to.family(&families::TLS_HANDSHAKES);
+    for (listener, tls) in &seen.protections {
+        to.sample(&[("listener", listener)], number(tls.handshakes_completed()));
+    }
+    to.family(&families::CERTIFICATE_EXPIRY);
+    for (listener, tls) in &seen.protections {
+        to.sample(&[("listener", listener)], number(tls.expires().map_or(0, |end| end.as_secs())));
+    }
+}
+
+fn configuration(gateway: &Reloader, to: &mut Exposition) {
+    let status = gateway.status();
+    let since = status.since.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    gauge(to, &families::GENERATION, status.generation);
+    gauge(to, &families::GENERATION_SINCE, since.as_secs());
+    to.family(&families::RELOADS)
+        .sample(&[("result", "success")], number(status.generation.saturating_sub(1)))
+        .sample(&[("result", "failure")], number(status.failures));
+    gauge(to, &families::RELOAD_SUCCESS, u64::from(status.last_failure.is_none()));
+    gauge(to, &families::OLD_CONFIGURATIONS, gateway.retiring() as u64);
+}
