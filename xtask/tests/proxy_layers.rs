@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules of the proxy from the top. A module uses only those further down. One that is not named fails the test, so that
 /// a new one is placed with thought.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "running",
     "reload",
     "front",
@@ -30,6 +30,7 @@ const ORDER: [&str; 17] = [
     "output",
     "stream",
     "descriptors",
+    "network",
     "drain",
     "timeouts",
     "lib",

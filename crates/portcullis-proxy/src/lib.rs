@@ -27,6 +27,7 @@ mod drain;
 mod exchange;
 mod front;
 mod listener;
+mod network;
 mod output;
 mod reload;
 mod running;

@@ -9,6 +9,7 @@ use crate::timeouts::Timeouts;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use portcullis_core::{BodyRefused, Capped, Code, Denial};
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -22,6 +23,8 @@ pub(crate) struct ForwardedBody(Option<Streamed>);
 
 struct Streamed {
     body: Capped<ClientBody>,
+    /// Parts that were read before and are to be read again.
+    before: VecDeque<Bytes>,
     /// `None` for a body that is here already.
     upload: Option<Arc<Upload>>,
 }
@@ -39,12 +42,15 @@ impl ForwardedBody {
             return (ForwardedBody(None), None);
         }
         let upload = (!body.is_held()).then(|| Arc::new(Upload::new(now, pause)));
-        (ForwardedBody(Some(Streamed { body, upload: upload.clone() })), upload)
+        (ForwardedBody(Some(Streamed { body, before: VecDeque::new(), upload: upload.clone() })), upload)
     }
 
-    /// A body without a byte.
-    pub(crate) fn empty() -> ForwardedBody {
-        ForwardedBody(None)
+    /// Puts back what was read of it so far: it is read again, from its beginning.
+    pub(crate) fn put_back(&mut self, parts: VecDeque<Bytes>) {
+        if let Some(streamed) = &mut self.0 {
+            let later = std::mem::replace(&mut streamed.before, parts);
+            streamed.before.extend(later);
+        }
     }
 }
 
@@ -56,7 +62,10 @@ impl Body for ForwardedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let Some(Streamed { body, upload }) = &mut self.0 else { return Poll::Ready(None) };
+        let Some(Streamed { body, before, upload }) = &mut self.0 else { return Poll::Ready(None) };
+        if let Some(part) = before.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(part))));
+        }
         let polled = Pin::new(&mut *body).poll_frame(cx);
         let Some(upload) = upload else { return polled };
         let mut state = upload.state();
@@ -89,17 +98,22 @@ impl Body for ForwardedBody {
 
     fn is_end_stream(&self) -> bool {
         let broken = |upload: &Option<Arc<Upload>>| upload.as_deref().is_some_and(Upload::is_broken);
-        self.0.as_ref().is_none_or(|streamed| streamed.body.is_end_stream() && !broken(&streamed.upload))
+        self.0.as_ref().is_none_or(|streamed| {
+            streamed.before.is_empty() && streamed.body.is_end_stream() && !broken(&streamed.upload)
+        })
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or(SizeHint::with_exact(0), |streamed| streamed.body.size_hint())
+        let Some(Streamed { body, before, .. }) = &self.0 else { return SizeHint::with_exact(0) };
+        let again: u64 = before.iter().map(|part| part.len() as u64).sum();
+        let hint = body.size_hint();
+        hint.exact().map_or(hint, |rest| SizeHint::with_exact(rest.saturating_add(again)))
     }
 }
 
 impl Drop for ForwardedBody {
     fn drop(&mut self) {
-        let Some(Streamed { body, upload: Some(upload) }) = &self.0 else { return };
+        let Some(Streamed { body, upload: Some(upload), .. }) = &self.0 else { return };
         let rest = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
         let mut state = upload.state();
         if !state.ended {

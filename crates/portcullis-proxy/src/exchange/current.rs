@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 
 /// Where a request goes.
 #[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each route, and most are servers")]
 pub enum Target {
     /// To a server.
     Upstream(Upstream),

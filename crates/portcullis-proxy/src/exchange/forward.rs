@@ -1,7 +1,6 @@
 //! Sends what the engine lets through to an upstream, and the upstream's answer back.
 //!
-//! A request goes out at most twice: once more on a fresh connection, if a reused one turned out to be dead and the
-//! request either never left or is one that may be repeated. Every failure is a problem answer and a failed outcome.
+//! Every failure is a problem answer and a failed outcome. How often a request is tried is for `send` to say.
 
 use super::answer::{Answer, Source};
 use super::examined::AnswerReader;
@@ -10,11 +9,12 @@ use super::hygiene;
 use super::life::Life;
 use super::location;
 use super::respond::{answer_with, end_with_server_error, fail, refuse, respond};
+use super::send::{Got, send};
 use super::streams;
 use super::tunnel::Tunnel;
 use crate::body::ClientBody;
 use crate::upload::{ForwardedBody, Upload};
-use crate::upstream::{AnswerBody, Failure, Head, Http1Lease, Http2Lease, Lease, Pool, Switched};
+use crate::upstream::{AnswerBody, Pool, Switched};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::response::Parts;
@@ -26,11 +26,9 @@ use portcullis_core::answer::Told;
 use portcullis_core::permit::Shaped;
 use portcullis_core::record::UpstreamAccount;
 use portcullis_core::{Code, Denial, Examined, Examiner, Recording};
-use portcullis_http1::{BodyLength, ResponseBody};
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How much of a body that nobody wants is read so that its connection can be used again.
 const DRAIN_BYTES: usize = 64 * 1024;
@@ -112,185 +110,6 @@ fn target(base: &str, path_and_query: PathAndQuery) -> Option<Uri> {
         return Some(path_and_query.into());
     }
     format!("{base}{path_and_query}").parse::<PathAndQuery>().ok().map(Into::into)
-}
-
-/// What an upstream has answered.
-enum Got {
-    Answer(Parts, AnswerBody),
-    /// It has switched protocols, with these fields.
-    Switched(HeaderMap, Switched),
-}
-
-impl Got {
-    fn status(&self) -> StatusCode {
-        match self {
-            Got::Answer(parts, _) => parts.status,
-            Got::Switched(..) => StatusCode::SWITCHING_PROTOCOLS,
-        }
-    }
-}
-
-/// Sends a request on an idle connection, or a new one, and waits for the head of the answer.
-async fn send(
-    pool: &Rc<Pool>,
-    life: &Rc<Life>,
-    mut request: Request<ForwardedBody>,
-    upload: Option<&Upload>,
-) -> Result<Got, Denial> {
-    if let Some(lease) = pool.take() {
-        match exchange(pool, life, lease, request, upload).await {
-            Ok(got) => return Ok(got),
-            Err(Unsent::Back(returned)) => request = *returned,
-            Err(Unsent::Failed(denial)) => return Err(denial),
-        }
-    }
-    let deadline = Instant::now().checked_add(pool.upstream.connect_timeout);
-    let lease = life.within(|| deadline, pool.connect()).await.ok_or_else(|| {
-        Denial::new(Code::UpstreamUnreachable, "the upstream did not accept a connection in time")
-    })??;
-    match exchange(pool, life, lease, request, upload).await {
-        Ok(got) => Ok(got),
-        Err(Unsent::Back(_)) => {
-            Err(Denial::new(Code::UpstreamClosed, "the upstream closed a new connection at once"))
-        }
-        Err(Unsent::Failed(denial)) => Err(denial),
-    }
-}
-
-/// Why there is no answer.
-enum Unsent {
-    /// Not a byte of the request was sent, or a reused connection was dead and the request may be repeated; here it is.
-    Back(Box<Request<ForwardedBody>>),
-    /// Anything else.
-    Failed(Denial),
-}
-
-async fn exchange(
-    pool: &Pool,
-    life: &Life,
-    lease: Lease,
-    request: Request<ForwardedBody>,
-    upload: Option<&Upload>,
-) -> Result<Got, Unsent> {
-    let begun = Instant::now();
-    let limit = pool.upstream.response_timeout;
-    // The upstream's time begins when it has the request; while the client still sends it, it is the client's.
-    let deadline = || upload.map_or(Some(begun), Upload::active).and_then(|since| since.checked_add(limit));
-    match lease {
-        Lease::Http1(lease) => exchange_http1(life, lease, request, deadline).await,
-        Lease::Http2(lease) => exchange_http2(life, lease, request, deadline).await,
-    }
-}
-
-fn late() -> Unsent {
-    Unsent::Failed(Denial::new(Code::UpstreamTimeout, "the upstream did not answer in time"))
-}
-
-/// Whether a request may be repeated: safe, and without a body. `PUT` and `DELETE` are idempotent too (RFC 9110, section
-/// 9.2.2), but the answer to the second one can be another (a deleted thing is 404), so they are not repeated behind the
-/// client's back.
-fn is_repeatable(request: &Request<ForwardedBody>) -> bool {
-    request.body().is_end_stream()
-        && matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
-}
-
-/// Sends a request in this very task, and keeps it until it is known that it need not be repeated.
-async fn exchange_http1(
-    life: &Life,
-    lease: Http1Lease,
-    request: Request<ForwardedBody>,
-    deadline: impl Fn() -> Option<Instant>,
-) -> Result<Got, Unsent> {
-    let Http1Lease { mut connection, pool, reused } = lease;
-    let bodiless = request.body().is_end_stream();
-    let repeatable = reused && is_repeatable(&request);
-    let (parts, mut body) = request.into_parts();
-    if !connection.begin(&parts, &body) {
-        return Err(Unsent::Failed(Denial::new(Code::Fault, "the request has no form in HTTP/1.1")));
-    }
-    let answered = poll_fn(|cx| {
-        let answered = connection.poll_answer(parts.method.as_str(), &mut body, cx);
-        for mut interim in connection.take_interim() {
-            hygiene::clean_interim(&mut interim.headers);
-            life.interim(interim);
-        }
-        answered
-    });
-    let failed = |code, detail: String| Err(Unsent::Failed(Denial::new(code, detail)));
-    let Head { parts: head, follows, persists } = match life.within(deadline, answered).await {
-        None => return Err(late()),
-        Some(Ok(head)) => head,
-        Some(Err(Failure::Unsent)) if reused && bodiless => {
-            return Err(Unsent::Back(Box::new(Request::from_parts(parts, body))));
-        }
-        Some(Err(Failure::Closed(_))) if repeatable => {
-            return Err(Unsent::Back(Box::new(Request::from_parts(parts, body))));
-        }
-        Some(Err(Failure::Unsent)) => {
-            return failed(Code::UpstreamClosed, "the upstream closed the connection at once".to_owned());
-        }
-        Some(Err(Failure::Closed(detail))) => return failed(Code::UpstreamClosed, detail.to_owned()),
-        Some(Err(Failure::Malformed(refusal))) => {
-            return failed(Code::UpstreamMalformed, refusal.to_string());
-        }
-        Some(Err(Failure::Upload)) => {
-            return failed(Code::UpstreamClosed, "the body of the request broke off".to_owned());
-        }
-    };
-    let length = match follows {
-        ResponseBody::AnotherProtocol => {
-            return Ok(Got::Switched(head.headers, connection.into_stream()));
-        }
-        ResponseBody::Body(length) => length,
-        ResponseBody::Nothing | ResponseBody::AnotherHead => BodyLength::Exact(0),
-    };
-    let rest = (!connection.has_sent()).then_some(body);
-    Ok(Got::Answer(head, AnswerBody::http1(connection, pool, length, rest, persists)))
-}
-
-async fn exchange_http2(
-    life: &Life,
-    mut lease: Http2Lease,
-    request: Request<ForwardedBody>,
-    deadline: impl Fn() -> Option<Instant>,
-) -> Result<Got, Unsent> {
-    let spare = is_repeatable(&request).then(|| Spare::of(&request));
-    let sent = life.within(deadline, lease.sender().send(request)).await.ok_or_else(late)?;
-    match sent {
-        Ok(response) => {
-            let (parts, body) = response.into_parts();
-            Ok(Got::Answer(parts, AnswerBody::http2(body, lease)))
-        }
-        Err(mut error) => Err(match error.take_message() {
-            Some(request) => Unsent::Back(Box::new(request)),
-            None => {
-                let error = error.into_error();
-                let cause =
-                    std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
-                let detail = format!("{error}{cause}");
-                match spare {
-                    _ if error.is_parse() => Unsent::Failed(Denial::new(Code::UpstreamMalformed, detail)),
-                    Some(spare) => Unsent::Back(Box::new(spare.into_request())),
-                    None => Unsent::Failed(Denial::new(Code::UpstreamClosed, detail)),
-                }
-            }
-        }),
-    }
-}
-
-/// What it takes to send a request again.
-struct Spare(Method, Uri, HeaderMap);
-
-impl Spare {
-    fn of(request: &Request<ForwardedBody>) -> Spare {
-        Spare(request.method().clone(), request.uri().clone(), request.headers().clone())
-    }
-
-    fn into_request(self) -> Request<ForwardedBody> {
-        let mut request = Request::new(ForwardedBody::empty());
-        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (self.0, self.1, self.2);
-        request
-    }
 }
 
 /// A request that an upstream has answered.

@@ -21,6 +21,7 @@ mod loops;
 mod proof;
 mod redirect;
 mod respond;
+mod send;
 pub(crate) mod service;
 mod shares;
 mod streams;

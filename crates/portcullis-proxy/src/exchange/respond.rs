@@ -19,9 +19,6 @@ pub(crate) fn respond(status: StatusCode, headers: HeaderMap, body: Answer) -> R
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
-    if status.canonical_reason().is_none() {
-        response.extensions_mut().insert(hyper::ext::ReasonPhrase::from_static(b""));
-    }
     response
 }
 

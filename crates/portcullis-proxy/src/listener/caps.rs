@@ -3,7 +3,7 @@
 //! The counts are shared by all workers and touched only when a connection begins or ends. A connection over a cap is
 //! closed at once: an answer would cost more than the attacker's attempt.
 
-use portcullis_core::head::client::fold;
+use crate::network::Network;
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
 use std::hash::BuildHasher;
@@ -18,14 +18,15 @@ pub(crate) struct Caps {
     total: AtomicUsize,
     max: AtomicUsize,
     max_per_address: AtomicUsize,
-    shards: [Mutex<HashMap<IpAddr, usize>>; SHARDS],
+    shards: [Mutex<HashMap<Network, usize>>; SHARDS],
     hasher: RandomState,
 }
 
 /// A place under the caps; given back when dropped.
 pub(crate) struct Slot {
     caps: Arc<Caps>,
-    address: Option<IpAddr>,
+    /// Where it counts beside the total.
+    networks: [Option<Network>; 2],
 }
 
 impl Caps {
@@ -52,31 +53,38 @@ impl Caps {
 
     /// A place for a connection from `peer`; `None` over a cap. An exempt peer counts towards the total only.
     pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr, exempt: bool) -> Option<Slot> {
-        let mut slot = Slot { caps: Arc::clone(self), address: None };
+        let mut slot = Slot { caps: Arc::clone(self), networks: [None, None] };
         // Counted before it is compared, so that two workers cannot both take the last place.
         if self.total.fetch_add(1, Ordering::Relaxed) >= self.max.load(Ordering::Relaxed) {
             return None;
         }
         if !exempt {
-            // SECURITY: an IPv6 client owns a /64 and walks through it at will (one_address_has_so_many_connections).
-            let address = fold(peer);
-            let mut shard = self.shard(&address)?;
-            let count = shard.entry(address).or_insert(0);
-            if *count >= self.max_per_address.load(Ordering::Relaxed) {
-                if *count == 0 {
-                    shard.remove(&address);
+            // SECURITY: an IPv6 client owns a /64, and may own a /48, and walks through it at will
+            // (one_address_has_so_many_connections, a_site_has_so_many_connections).
+            let most = self.max_per_address.load(Ordering::Relaxed);
+            for (place, (network, most)) in slot.networks.iter_mut().zip(Network::all_of(peer, most)) {
+                if !self.count(network, most) {
+                    return None;
                 }
-                return None;
+                *place = Some(network);
             }
-            *count += 1;
-            drop(shard);
-            slot.address = Some(address);
         }
         Some(slot)
     }
 
-    fn shard(&self, address: &IpAddr) -> Option<MutexGuard<'_, HashMap<IpAddr, usize>>> {
-        let index = usize::try_from(self.hasher.hash_one(address) % SHARDS as u64).unwrap_or(0);
+    /// Counts a connection of a network. `false` where it has as many as it may.
+    fn count(&self, network: Network, most: usize) -> bool {
+        let Some(mut shard) = self.shard(&network) else { return false };
+        let count = shard.entry(network).or_insert(0);
+        if *count >= most {
+            return false;
+        }
+        *count += 1;
+        true
+    }
+
+    fn shard(&self, network: &Network) -> Option<MutexGuard<'_, HashMap<Network, usize>>> {
+        let index = usize::try_from(self.hasher.hash_one(network) % SHARDS as u64).unwrap_or(0);
         self.shards.get(index).map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -84,13 +92,14 @@ impl Caps {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.caps.total.fetch_sub(1, Ordering::Relaxed);
-        let Some(address) = self.address else { return };
-        let Some(mut shard) = self.caps.shard(&address) else { return };
-        if let Entry::Occupied(mut entry) = shard.entry(address) {
-            *entry.get_mut() -= 1;
-            // An address without connections takes no memory.
-            if *entry.get() == 0 {
-                entry.remove();
+        for network in self.networks.into_iter().flatten() {
+            let Some(mut shard) = self.caps.shard(&network) else { continue };
+            if let Entry::Occupied(mut entry) = shard.entry(network) {
+                *entry.get_mut() -= 1;
+                // A network without connections takes no memory.
+                if *entry.get() == 0 {
+                    entry.remove();
+                }
             }
         }
     }
@@ -115,6 +124,20 @@ mod tests {
         drop(first);
         assert!(caps.admit(address("2001:db8::3"), false).is_some());
         assert!(caps.admit(address("::ffff:10.0.0.1"), false).is_some());
+    }
+
+    #[test]
+    fn a_site_has_so_many_connections() {
+        let caps = Arc::new(Caps::new(100, 2));
+        let from = |network: u32| caps.admit(address(&format!("2001:db8:1:{network:x}::1")), false);
+        let mut held: Vec<_> = (0..8).map(|network| from(network).unwrap()).collect();
+        assert!(from(8).is_none());
+        assert!(caps.admit(address("2001:db8:2::1"), false).is_some());
+        // What was refused counts nowhere.
+        held.pop();
+        assert!(from(9).is_some());
+        drop(held);
+        assert!(caps.shards.iter().all(|shard| shard.lock().unwrap().is_empty()));
     }
 
     #[test]

@@ -2,11 +2,11 @@
 //! again; dropped before that, it is closed.
 
 use super::http1::Connection;
-use super::pool::{Http2Lease, Pool};
+use super::http2::Http2Body;
+use super::pool::Pool;
 use crate::upload::ForwardedBody;
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use portcullis_http1::{BodyLength, BodyLimits, BodyReader, ForbiddenTrailers, Part};
 use std::error::Error;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ const BODY_READ: usize = 64 * 1024;
 /// The body of an answer, in either version of HTTP.
 pub(crate) enum AnswerBody {
     Http1(Http1Body),
-    Http2(Incoming, Option<Http2Lease>),
+    Http2(Box<Http2Body>),
 }
 
 /// The body of an answer in HTTP/1.1.
@@ -60,20 +60,16 @@ impl AnswerBody {
 }
 
 impl AnswerBody {
-    /// The body that comes by this connection of HTTP/2.
-    pub(crate) fn http2(body: Incoming, lease: Http2Lease) -> AnswerBody {
-        if body.is_end_stream() {
-            lease.give_back();
-            return AnswerBody::Http2(body, None);
-        }
-        AnswerBody::Http2(body, Some(lease))
+    /// The body that comes by a stream of HTTP/2.
+    pub(crate) fn http2(body: Http2Body) -> AnswerBody {
+        AnswerBody::Http2(Box::new(body))
     }
 
     /// All of it has been read that was announced.
     pub(crate) fn finish(self) {
         match self {
-            AnswerBody::Http2(_, Some(lease)) => lease.give_back(),
-            AnswerBody::Http1(_) | AnswerBody::Http2(_, None) => {}
+            AnswerBody::Http2(mut body) => body.finish(),
+            AnswerBody::Http1(_) => {}
         }
     }
 }
@@ -166,21 +162,14 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut *self {
             AnswerBody::Http1(body) => body.poll_frame(cx),
-            AnswerBody::Http2(body, lease) => {
-                let frame = Pin::new(&mut *body).poll_frame(cx).map_err(Into::into);
-                let ended = matches!(frame, Poll::Ready(None)) || body.is_end_stream();
-                if ended && let Some(lease) = lease.take() {
-                    lease.give_back();
-                }
-                frame
-            }
+            AnswerBody::Http2(body) => body.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             AnswerBody::Http1(body) => body.open.is_none(),
-            AnswerBody::Http2(body, _) => body.is_end_stream(),
+            AnswerBody::Http2(body) => body.is_end_stream(),
         }
     }
 
@@ -190,7 +179,7 @@ impl Body for AnswerBody {
                 None => SizeHint::with_exact(0),
                 Some(open) => open.reader.left().map_or_else(SizeHint::default, SizeHint::with_exact),
             },
-            AnswerBody::Http2(body, _) => body.size_hint(),
+            AnswerBody::Http2(body) => body.size_hint(),
         }
     }
 }

@@ -10,7 +10,7 @@ pub struct Upstream {
     /// What records call it.
     pub name: Arc<str>,
     /// `host:port`. The host is a name, an IPv4 address, or an IPv6 address in brackets. It is also the `Host` field
-    /// that the upstream sees. A name is looked up for every new connection.
+    /// that the upstream sees. A name is resolved again when a connection is needed and its addresses are older than 10 s.
     pub authority: String,
     /// How it is spoken to under TLS; `None` for in the clear.
     pub tls: Option<UpstreamTls>,
@@ -35,6 +35,10 @@ pub struct Upstream {
     /// How long an idle connection is kept. The default, 4 s, is less than the 5 s after which Node.js closes one, so
     /// that a request is not sent into a connection that is just being closed.
     pub idle_timeout: Duration,
+    /// How old a connection may be that is given another request. Default: 5 min.
+    pub max_age: Duration,
+    /// The most requests of a connection. Default: 10,000.
+    pub max_requests: u64,
 }
 
 impl Upstream {
@@ -55,6 +59,8 @@ impl Upstream {
             tunnel_idle_timeout: Duration::from_secs(300),
             max_idle_connections: 64,
             idle_timeout: Duration::from_secs(4),
+            max_age: Duration::from_secs(300),
+            max_requests: 10_000,
         }
     }
 }

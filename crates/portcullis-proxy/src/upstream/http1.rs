@@ -5,7 +5,7 @@
 //! `portcullis-http1`, as strictly as requests: one with two framings is one that somebody has split.
 
 use super::config::Upstream;
-use super::interim::Interim;
+use super::interim::{Interim, MAX_INTERIM};
 use crate::output::Output;
 use crate::stream::Stream;
 use crate::upload::ForwardedBody;
@@ -16,18 +16,22 @@ use portcullis_http1::{BodyLength, HeadLimits, Refusal, ResponseBody, ResponseRe
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 
 /// How much is read at once where a head is expected.
 const HEAD_READ: usize = 8 * 1024;
-/// The most informational answers before the final one; further ones are dropped.
-const MAX_INTERIM: usize = 16;
 /// How long an upstream that has answered may take no more of the request.
 const SETTLE: Duration = Duration::from_secs(1);
+/// For how many times that its client may send no more of it.
+const SETTLE_CLIENT: u32 = 30;
+
 /// A connection.
 pub(crate) struct Connection {
     stream: Stream,
+    opened: Instant,
+    /// How many requests it was given.
+    begun: u64,
     /// Those of an answer's head.
     limits: HeadLimits,
     pub(super) input: BytesMut,
@@ -73,6 +77,8 @@ impl Connection {
         };
         Connection {
             stream,
+            opened: Instant::now(),
+            begun: 0,
             limits,
             input: BytesMut::new(),
             output: Output::default(),
@@ -96,6 +102,11 @@ impl Connection {
             && self.poll_fill(&mut Context::from_waker(Waker::noop()), 1).is_pending()
     }
 
+    /// Whether it may carry another request, by its age and how many it has carried.
+    pub(crate) fn is_fresh(&self, upstream: &Upstream) -> bool {
+        self.begun < upstream.max_requests && self.opened.elapsed() < upstream.max_age
+    }
+
     /// Gives the memory back, because there is no request.
     pub(crate) fn rest(&mut self) {
         self.output.rest();
@@ -105,6 +116,7 @@ impl Connection {
 
     /// Begins a request. `false` where it has no form in HTTP/1.1, which no canonical target brings about.
     pub(crate) fn begin(&mut self, parts: &Parts, body: &ForwardedBody) -> bool {
+        self.begun = self.begun.saturating_add(1);
         let length = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
         self.framing = length.map_or(BodyLength::Chunked, BodyLength::Exact);
         self.complete = length == Some(0);
@@ -254,6 +266,7 @@ impl Connection {
 
     /// Sends the rest of a request that has been answered already, as long as the upstream takes it. Whether it took all.
     pub(super) async fn settle(&mut self, body: &mut ForwardedBody) -> bool {
+        let mut idle = 0;
         loop {
             let before = self.output.taken();
             let sent = poll_fn(|cx| self.poll_upload(body, cx));
@@ -261,9 +274,15 @@ impl Connection {
                 Ok(Ok(())) => return self.has_sent(),
                 Ok(Err(())) => return false,
                 // SECURITY: who neither reads nor closes would keep the connection for ever
-                // (an_upstream_that_answers_early_and_stops_keeps_no_connection). For the client there are its own deadlines.
-                Err(_) if !self.output.is_empty() && self.output.taken() == before => return false,
-                Err(_) => {}
+                // (an_upstream_that_answers_early_and_stops_keeps_no_connection). A client of HTTP/1.1 has deadlines of its
+                // own; a stream of HTTP/2 that has its answer has none.
+                Err(_) if self.output.taken() == before => {
+                    idle += 1;
+                    if !self.output.is_empty() || idle >= SETTLE_CLIENT {
+                        return false;
+                    }
+                }
+                Err(_) => idle = 0,
             }
         }
     }

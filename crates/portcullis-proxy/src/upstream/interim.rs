@@ -2,6 +2,9 @@
 
 use http::{HeaderMap, StatusCode};
 
+/// The most informational answers before the final one that are passed on at a time; further ones are dropped.
+pub(super) const MAX_INTERIM: usize = 16;
+
 /// An answer such as 102 or 103.
 pub(crate) struct Interim {
     pub(crate) status: StatusCode,

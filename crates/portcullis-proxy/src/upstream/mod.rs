@@ -1,17 +1,29 @@
 //! Connections to upstreams: made, protected, kept while they are idle, and used.
 //!
-//! It knows nothing of clients or of how a request was judged.
+//! | file                | decides                                                              |
+//! |---------------------|----------------------------------------------------------------------|
+//! | `config`              | what is known of a server                                             |
+//! | `pool`                | which connection a request gets, and how long connections are kept      |
+//! | `name`, `dial`, `connect` | which addresses are tried, and whom the gateway trusts there             |
+//! | `http1`, `http2`        | how a request is sent, and when a server has not processed it            |
+//! | `answer`              | how the body of an answer comes                                       |
+//!
+//! The one way in is [`Pool::lease`]: a place for a request, on a connection of HTTP/1.1 or a stream of HTTP/2. It knows nothing of
+//! clients or of how a request was judged, and tries one server once: what to do next is for `exchange/send.rs`.
 
 mod answer;
 mod config;
+mod connect;
 mod dial;
 mod http1;
 mod http2;
 mod interim;
+mod name;
 mod pool;
 
 pub(crate) use answer::AnswerBody;
 pub use config::Upstream;
 pub(crate) use http1::{Failure, Head};
+pub(crate) use http2::{Call, Stream as Http2Stream, Unanswered};
 pub(crate) use interim::Interim;
-pub(crate) use pool::{Http1Lease, Http2Lease, Lease, Pool, Switched};
+pub(crate) use pool::{Fresh, Http1Lease, Lease, Pool, Switched};

@@ -1,33 +1,29 @@
 //! The connections of one worker to one upstream.
 //!
-//! The most recently used idle connection is taken first, so that the others can age and go. A connection that the
-//! upstream has closed, that has grown too old, or that is still busy is not handed out. Nothing here is shared with
-//! another worker. Where no connection can be made, the request is refused with 502.
+//! HTTP/1.1: the most recently used idle connection is taken first, so that the others can age and go. HTTP/2: requests share
+//! a connection; the first one with room is taken, and a further one is made where all are full. A connection that the upstream
+//! has closed or is about to close, or that is too old, is not handed out. Nothing here is shared with another worker. Where no
+//! connection can be made, the request is refused with 502.
 
 use super::config::Upstream;
-use super::dial::dial_name;
+use super::connect::{Address, connect};
 use super::http1::Connection;
-use super::http2::{self, Http2Connection, Sender};
-use crate::stream::{Socket, Stream};
+use super::http2::{self, Http2Connection};
+use crate::stream::Stream;
 use crate::upload::ForwardedBody;
 use http::uri::Authority;
 use http::{HeaderValue, Request};
 use portcullis_core::{Code, Denial};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
-use tokio_rustls::{TlsConnector, TlsStream};
+use tokio::sync::Notify;
 
-/// How long a connection of HTTP/2 may take, after an answer's end, to be ready for the next request.
-const SETTLE: Duration = Duration::from_secs(1);
 /// How often it is looked after idle connections that the upstream has closed.
 const SWEEP: Duration = Duration::from_secs(1);
+const GRAIN: Duration = Duration::from_millis(10);
 
 /// An upstream and this worker's connections to it.
 pub(crate) struct Pool {
@@ -40,44 +36,71 @@ pub(crate) struct Pool {
     authority: Authority,
     address: Address,
     idle: RefCell<VecDeque<Idle>>,
+    shared: RefCell<Vec<Rc<Http2Connection>>>,
+    making: Making,
     sweeping: Cell<bool>,
     closed: Cell<bool>,
 }
 
-enum Address {
-    Known(SocketAddr),
-    Named(String, u16),
-}
-
+/// An idle connection of HTTP/1.1.
 struct Idle {
-    link: Link,
+    connection: Box<Connection>,
     since: Instant,
 }
 
-/// A connection in either version of HTTP.
-enum Link {
-    Http1(Box<Connection>),
-    Http2(Sender, Driver),
+/// Connections of HTTP/2 that are being made, and the requests that wait for them instead of making one each.
+struct Making {
+    /// How many are being made.
+    connections: Cell<usize>,
+    waiting: Cell<usize>,
+    /// How many streams a new connection will have, by what the last one had.
+    expected: Cell<usize>,
+    /// Counts those that could not be made, and why the last one could not.
+    failed: RefCell<(u64, Option<Denial>)>,
+    changed: Notify,
 }
 
-/// The task of a connection of HTTP/2; ended when this is dropped.
-struct Driver(JoinHandle<()>);
+/// A request that waits for a connection to be made.
+struct Waiting<'a>(&'a Making);
 
-impl Drop for Driver {
-    fn drop(&mut self) {
-        // SECURITY: an upstream that answers early and then neither reads nor closes would keep its connection, the
-        // body and the client's connection for ever (an_upstream_that_stops_reading_keeps_nothing).
-        self.0.abort();
+impl<'a> Waiting<'a> {
+    fn new(making: &'a Making) -> Waiting<'a> {
+        making.waiting.set(making.waiting.get() + 1);
+        Waiting(making)
     }
 }
 
-/// A connection in use. Dropped, it is closed.
-pub(crate) enum Lease {
-    Http1(Http1Lease),
-    Http2(Http2Lease),
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.set(self.0.waiting.get().saturating_sub(1));
+    }
 }
 
-/// A connection of HTTP/1.1 in use.
+/// A connection that is being made, until it is known how many requests it takes. Whoever waits for it hears of its end.
+struct BeingMade(Rc<Pool>);
+
+impl BeingMade {
+    fn new(pool: &Rc<Pool>) -> BeingMade {
+        pool.making.connections.set(pool.making.connections.get() + 1);
+        BeingMade(Rc::clone(pool))
+    }
+}
+
+impl Drop for BeingMade {
+    fn drop(&mut self) {
+        let making = &self.0.making;
+        making.connections.set(making.connections.get().saturating_sub(1));
+        making.changed.notify_waiters();
+    }
+}
+
+/// A place for one request. Dropped, it is given up.
+pub(crate) enum Lease {
+    Http1(Http1Lease),
+    Http2(http2::Stream),
+}
+
+/// A connection of HTTP/1.1 in use. Dropped, it is closed.
 pub(crate) struct Http1Lease {
     pub(crate) connection: Box<Connection>,
     pub(crate) pool: Rc<Pool>,
@@ -85,52 +108,14 @@ pub(crate) struct Http1Lease {
     pub(crate) reused: bool,
 }
 
-/// A connection of HTTP/2 in use.
-pub(crate) struct Http2Lease {
-    sender: Sender,
-    driver: Driver,
-    pool: Rc<Pool>,
-}
-
 /// A connection that has left HTTP behind, and the bytes that have come in since.
 pub(crate) type Switched = (Stream, bytes::Bytes);
-
-impl Http2Lease {
-    pub(crate) fn sender(&mut self) -> &mut Sender {
-        &mut self.sender
-    }
-
-    /// Returns the connection after the end of an answer.
-    pub(crate) fn give_back(self) {
-        let Http2Lease { mut sender, driver, pool } = self;
-        if sender.is_ready() {
-            pool.keep(Link::Http2(sender, driver));
-        } else if !sender.is_closed() {
-            // The upstream has answered, but has not read the whole request.
-            tokio::task::spawn_local(async move {
-                if let Ok(Ok(())) = tokio::time::timeout(SETTLE, sender.ready()).await {
-                    pool.keep(Link::Http2(sender, driver));
-                }
-            });
-        }
-    }
-}
-
-impl Link {
-    /// Whether a request can be sent on it.
-    fn is_usable(&mut self) -> bool {
-        match self {
-            Link::Http1(connection) => connection.is_quiet(),
-            Link::Http2(sender, _) => sender.is_ready(),
-        }
-    }
-}
 
 impl Pool {
     /// # Errors
     /// What is wrong with the upstream's authority or base path.
     pub(crate) fn new(upstream: Upstream) -> Result<Pool, &'static str> {
-        let address = address(&upstream.authority)?;
+        let address = Address::parse(&upstream.authority)?;
         let host = HeaderValue::from_str(&upstream.authority).map_err(|_| "the authority is not text")?;
         let authority =
             Authority::try_from(upstream.authority.as_str()).map_err(|_| "the authority is not one")?;
@@ -149,63 +134,114 @@ impl Pool {
             authority,
             address,
             idle: RefCell::default(),
+            shared: RefCell::default(),
+            making: Making {
+                connections: Cell::new(0),
+                waiting: Cell::new(0),
+                expected: Cell::new(Http2Connection::MAX_STREAMS),
+                failed: RefCell::default(),
+                changed: Notify::new(),
+            },
             sweeping: Cell::new(false),
             closed: Cell::new(false),
         })
     }
 
-    /// An idle connection that can be used.
+    /// A place on a connection that is there.
     pub(crate) fn take(self: &Rc<Self>) -> Option<Lease> {
+        if self.upstream.http2 { self.take_stream() } else { self.take_idle() }
+    }
+
+    fn take_idle(self: &Rc<Self>) -> Option<Lease> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { mut link, since }) = idle.pop_back() {
-            if since.elapsed() >= self.upstream.idle_timeout || !link.is_usable() {
-                continue;
+        while let Some(Idle { mut connection, since }) = idle.pop_back() {
+            let usable = since.elapsed() < self.upstream.idle_timeout
+                && connection.is_fresh(&self.upstream)
+                && connection.is_quiet();
+            if usable {
+                return Some(Lease::Http1(Http1Lease { connection, pool: Rc::clone(self), reused: true }));
             }
-            let pool = Rc::clone(self);
-            return Some(match link {
-                Link::Http1(connection) => Lease::Http1(Http1Lease { connection, pool, reused: true }),
-                Link::Http2(sender, driver) => Lease::Http2(Http2Lease { sender, driver, pool }),
-            });
         }
         None
     }
 
-    /// A new connection.
+    fn take_stream(&self) -> Option<Lease> {
+        let mut shared = self.shared.borrow_mut();
+        // Those that take no more live on as long as their streams.
+        shared.retain(|connection| connection.is_open(&self.upstream));
+        let free = shared.iter().find(|connection| connection.has_room())?;
+        self.making.expected.set(free.most_streams().max(1));
+        Some(Lease::Http2(http2::Stream::of(free)))
+    }
+
+    /// A place for a request: on a connection that is there, or on a new one. How long that may take is for the caller to say.
     ///
     /// # Errors
-    /// No address, or none that answers.
-    pub(crate) async fn connect(self: &Rc<Self>) -> Result<Lease, Denial> {
-        let unreachable = |error: io::Error| Denial::new(Code::UpstreamUnreachable, error.to_string());
-        let stream = match &self.address {
-            Address::Known(address) => TcpStream::connect(address).await,
-            Address::Named(host, port) => dial_name(host, *port).await,
+    /// No address, or none that answers, or one that cannot prove who it is.
+    pub(crate) async fn lease(self: &Rc<Self>, fresh: Fresh) -> Result<Lease, Denial> {
+        if fresh == Fresh::IfNeedBe
+            && let Some(lease) = self.take()
+        {
+            return Ok(lease);
         }
-        .map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
-        let stream = Socket::new(stream);
-        let stream = match &self.upstream.tls {
-            None => Stream::Plain(stream),
-            Some(tls) => {
-                let connector = TlsConnector::from(Arc::clone(&tls.config));
-                // SECURITY: not a byte of a request goes to whom it is not known (an_upstream_that_cannot_prove_itself_gets_nothing).
-                let protected = Box::pin(connector.connect(tls.name.clone(), stream))
-                    .await
-                    .map_err(|error| untrusted(&error))?;
-                if self.upstream.http2 && protected.get_ref().1.alpn_protocol() != Some(b"h2") {
-                    return Err(Denial::new(Code::UpstreamMalformed, "the upstream does not speak HTTP/2"));
-                }
-                Stream::Tls(Box::new(TlsStream::from(protected)))
+        if !self.upstream.http2 {
+            let stream = connect(&self.upstream, &self.address).await?;
+            let connection = Box::new(Connection::new(stream, &self.upstream));
+            return Ok(Lease::Http1(Http1Lease { connection, pool: Rc::clone(self), reused: false }));
+        }
+        let making = &self.making;
+        let failures = making.failed.borrow().0;
+        loop {
+            let room = making.connections.get().saturating_mul(making.expected.get());
+            if room <= making.waiting.get().saturating_add(making.connections.get()) {
+                return self.make_shared().await;
             }
-        };
-        if self.upstream.http2 {
-            let failed = |error: hyper::Error| Denial::new(Code::UpstreamUnreachable, error.to_string());
-            let head = u32::try_from(self.upstream.max_head_bytes).unwrap_or(u32::MAX);
-            let (sender, connection) = http2::begin(stream, head).await.map_err(failed)?;
-            let driver = Driver(tokio::task::spawn_local(drive_http2(connection)));
-            return Ok(Lease::Http2(Http2Lease { sender, driver, pool: Rc::clone(self) }));
+            let changed = making.changed.notified();
+            {
+                let _waiting = Waiting::new(making);
+                changed.await;
+            }
+            if let Some(lease) = self.take_stream() {
+                return Ok(lease);
+            }
+            if let (count, Some(denial)) = &*making.failed.borrow()
+                && *count > failures
+            {
+                return Err(denial.clone());
+            }
         }
-        let connection = Box::new(Connection::new(stream, &self.upstream));
-        Ok(Lease::Http1(Http1Lease { connection, pool: Rc::clone(self), reused: false }))
+    }
+
+    /// A new connection of HTTP/2, with a place on it.
+    async fn make_shared(self: &Rc<Self>) -> Result<Lease, Denial> {
+        let being_made = BeingMade::new(self);
+        let made = async {
+            let stream = connect(&self.upstream, &self.address).await?;
+            Http2Connection::begin(stream, &self.upstream)
+                .await
+                .map_err(|error| Denial::new(Code::UpstreamUnreachable, error.to_string()))
+        };
+        match made.await {
+            Ok(connection) => {
+                let connection = Rc::new(connection);
+                let stream = http2::Stream::of(&connection);
+                let signals = connection.signals();
+                tokio::task::spawn_local(async move {
+                    signals.settled().await;
+                    drop(being_made);
+                });
+                if !self.closed.get() {
+                    self.shared.borrow_mut().push(connection);
+                    self.watch();
+                }
+                Ok(Lease::Http2(stream))
+            }
+            Err(denial) => {
+                let mut failed = self.making.failed.borrow_mut();
+                *failed = (failed.0.wrapping_add(1), Some(denial.clone()));
+                Err(denial)
+            }
+        }
     }
 
     /// A request in the form that the upstream's version of HTTP has. `None` where it has none.
@@ -219,24 +255,27 @@ impl Pool {
 
     /// Keeps a connection of HTTP/1.1 whose answer has ended.
     pub(crate) fn keep_http1(self: Rc<Self>, mut connection: Box<Connection>) {
-        if connection.is_quiet() {
-            connection.rest();
-            self.keep(Link::Http1(connection));
-        }
-    }
-
-    fn keep(self: Rc<Self>, link: Link) {
-        if self.closed.get() || self.upstream.max_idle_connections == 0 {
+        if !connection.is_quiet()
+            || !connection.is_fresh(&self.upstream)
+            || self.closed.get()
+            || self.upstream.max_idle_connections == 0
+        {
             return;
         }
+        connection.rest();
         let mut idle = self.idle.borrow_mut();
-        idle.push_back(Idle { link, since: Instant::now() });
+        idle.push_back(Idle { connection, since: Instant::now() });
         if idle.len() > self.upstream.max_idle_connections {
             idle.pop_front();
         }
         drop(idle);
+        self.watch();
+    }
+
+    /// Looks after connections until there is none left.
+    fn watch(self: &Rc<Self>) {
         if !self.sweeping.replace(true) {
-            tokio::task::spawn_local(self.sweep());
+            tokio::task::spawn_local(Rc::clone(self).sweep());
         }
     }
 
@@ -245,9 +284,18 @@ impl Pool {
         let limit = self.upstream.idle_timeout;
         loop {
             let oldest = self.idle.borrow().front().map(|idle| idle.since);
-            let Some(oldest) = oldest else { break };
-            tokio::time::sleep(limit.saturating_sub(oldest.elapsed()).min(SWEEP)).await;
-            self.idle.borrow_mut().retain_mut(|idle| idle.since.elapsed() < limit && idle.link.is_usable());
+            if oldest.is_none() && self.shared.borrow().is_empty() {
+                break;
+            }
+            let left = oldest.map_or(SWEEP, |oldest| limit.saturating_sub(oldest.elapsed()));
+            tokio::time::sleep(left.clamp(GRAIN, SWEEP)).await;
+            self.idle
+                .borrow_mut()
+                .retain_mut(|idle| idle.since.elapsed() < limit && idle.connection.is_quiet());
+            self.shared.borrow_mut().retain(|connection| {
+                connection.is_open(&self.upstream)
+                    && connection.idle_since().is_none_or(|since| since.elapsed() < limit)
+            });
         }
         self.sweeping.set(false);
     }
@@ -256,38 +304,17 @@ impl Pool {
     pub(crate) fn close(&self) {
         self.closed.set(true);
         self.idle.borrow_mut().clear();
+        self.shared.borrow_mut().clear();
     }
 }
 
-/// Why a connection could not be protected.
-fn untrusted(error: &io::Error) -> Denial {
-    let code = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(_) => Code::UpstreamUntrusted,
-        None => Code::UpstreamUnreachable,
-    };
-    Denial::new(code, format!("TLS: {error}"))
-}
-
-/// Runs a connection of HTTP/2 to its end.
-async fn drive_http2(connection: Http2Connection) {
-    // Its failures are told to whoever waits for the answer.
-    let _told = connection.await;
-}
-
-fn address(authority: &str) -> Result<Address, &'static str> {
-    if let Ok(address) = authority.parse() {
-        return Ok(Address::Known(address));
-    }
-    let (host, port) = authority.rsplit_once(':').ok_or("the authority has no port")?;
-    let port =
-        port.parse().ok().filter(|port| *port != 0).ok_or("the port is not a number from 1 to 65535")?;
-    let named = !host.is_empty()
-        && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
-    if named {
-        Ok(Address::Named(host.to_owned(), port))
-    } else {
-        Err("the host is not a name or an address")
-    }
+/// Whether a request needs a connection of its own making.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fresh {
+    /// One that is there will do.
+    IfNeedBe,
+    /// It was just sent on one that was dead.
+    Always,
 }
 
 #[cfg(test)]

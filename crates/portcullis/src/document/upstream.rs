@@ -7,7 +7,7 @@ use portcullis_proxy::Upstream;
 use portcullis_proxy::tls::{UpstreamTls, UpstreamTlsSettings};
 use portcullis_store::Kept;
 use serde_json::json;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,11 +21,13 @@ object! {
     struct UpstreamObject {
         /// Its URL, such as http://127.0.0.1:8080. A path in it is prepended to the path of every request.
         pub url: Spanned<String>,
-        /// The HTTP version. `h2` without TLS means prior knowledge. gRPC needs `h2`. Default: http/1.1.
+        /// The HTTP version. `h2` without TLS means prior knowledge. Requests share HTTP/2 connections. gRPC needs `h2`. Default:
+        /// http/1.1.
         pub protocol: HttpProtocol = HttpProtocol::Http1,
         /// TLS settings for an `https://` URL. Default: the system's CAs, and no client certificate.
         pub tls: Option<UpstreamTlsConfig>,
-        /// The maximum time for the DNS lookup and the connection together. Default: 5s.
+        /// The maximum time for the DNS lookup and the connection together. All addresses of the name are tried (RFC 8305). The
+        /// name is resolved again after 10 seconds. Default: 5s.
         pub connect_timeout: Duration = Duration::from_secs(5),
         /// The maximum time from the end of a request to the response headers. Beyond it the client gets 504. Default:
         /// 30s.
@@ -42,8 +44,25 @@ object! {
         pub tunnel_timeout: Duration = Duration::from_secs(300),
         /// How long an idle connection is kept. Set it below the server's own idle timeout. Default: 4s.
         pub idle_timeout: Duration = Duration::from_secs(4),
+        /// How long connections are used. Default: 5 minutes or 10000 requests, whichever comes first.
+        pub connections: Option<ConnectionsConfig>,
     }
 }
+
+object! {
+    /// How long connections to an upstream are used. Running requests always finish.
+    pub struct ConnectionsConfig {
+        /// The maximum age of a connection. Older connections get no new requests. Default: 5m.
+        pub max_age: Duration = Duration::from_secs(300),
+        /// The maximum number of requests on a connection. Default: 10000.
+        pub max_requests: NonZeroU32 = DEFAULT_MAX_REQUESTS,
+    }
+}
+
+const DEFAULT_MAX_REQUESTS: NonZeroU32 = match NonZeroU32::new(10_000) {
+    Some(most) => most,
+    None => NonZeroU32::MIN,
+};
 
 object! {
     /// The TLS settings of an upstream.
@@ -152,7 +171,8 @@ impl Decode for UpstreamConfig {
             }
             let timeouts =
                 [object.connect_timeout, object.response_timeout, object.body_timeout, object.tunnel_timeout];
-            if timeouts.iter().any(Duration::is_zero) {
+            let max_age = object.connections.as_ref().map(|connections| connections.max_age);
+            if timeouts.iter().chain(&max_age).any(Duration::is_zero) {
                 cx.error("config.timeout", object.at, "the timeout must be greater than zero")
                     .help("write a duration such as `30s`, or leave the key out");
                 return None;
@@ -179,6 +199,10 @@ impl Decode for UpstreamConfig {
             upstream.idle_body_timeout = object.body_timeout;
             upstream.tunnel_idle_timeout = object.tunnel_timeout;
             upstream.idle_timeout = object.idle_timeout;
+            if let Some(connections) = &object.connections {
+                upstream.max_age = connections.max_age;
+                upstream.max_requests = u64::from(connections.max_requests.get());
+            }
             return Some(UpstreamConfig { target: UpstreamTarget::Server(Box::new(upstream)), tls, at });
         }
         let text = cx.text(node)?;

@@ -441,6 +441,9 @@ routes:
       max_response_head: 256KiB
       max_response_fields: 400
       idle_timeout: 5s
+      connections:
+        max_age: 10m
+        max_requests: 1000
     upgrade: [websocket]
     encoded_paths:
       slash: keep

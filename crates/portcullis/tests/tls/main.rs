@@ -25,6 +25,7 @@ mod clients;
 mod commands;
 mod handshakes;
 mod http2;
+mod multiplexed;
 mod redirects;
 mod streams;
 mod tunnels;

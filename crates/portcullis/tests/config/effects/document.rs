@@ -246,6 +246,19 @@ pub(crate) const ROWS: &[DocumentRow] = &[
     ("routes[].upstream.tunnel_timeout", || {
         assert_eq!(timeout("tunnel_timeout").tunnel_idle_timeout, SECONDS(9))
     }),
+    ("routes[].upstream.connections", || {
+        let upstream = upstream(json!("http://127.0.0.1:9999"));
+        assert_eq!((upstream.max_age, upstream.max_requests), (SECONDS(300), 10_000));
+    }),
+    ("routes[].upstream.connections.max_age", || {
+        let with = |age: &str| json!({ "url": "http://127.0.0.1:9999", "connections": { "max_age": age } });
+        assert_eq!(upstream(with("9s")).max_age, SECONDS(9));
+    }),
+    ("routes[].upstream.connections.max_requests", || {
+        let with =
+            |most: u32| json!({ "url": "http://127.0.0.1:9999", "connections": { "max_requests": most } });
+        assert_eq!(upstream(with(7)).max_requests, 7);
+    }),
     ("routes[].upstream.idle_timeout", || assert_eq!(timeout("idle_timeout").idle_timeout, SECONDS(9))),
     ("routes[].public", || {
         let gate = route(json!({ "public": "liveness probe, no data" }));
