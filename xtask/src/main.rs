@@ -11,6 +11,7 @@ mod debian;
 mod failure;
 mod fuzz;
 mod generate;
+mod package;
 mod process;
 mod python;
 mod schema_suite;
@@ -46,6 +47,8 @@ enum Command {
     Fuzz(fuzz::Arguments),
     /// Write the generated files, or check that they are up to date.
     Gen(generate::Arguments),
+    /// Build the Debian package, and check everything under `packaging/`.
+    Package(package::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Counterparts => counterparts::install(),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Gen(arguments) => generate::run(&arguments),
+        Command::Package(arguments) => package::run(&arguments),
     };
     finish(outcome)
 }

@@ -22,8 +22,8 @@ pub(crate) const HTTP1_READERS: Environment = Environment {
 
 /// Several packages that are used together.
 pub(crate) struct Environment {
-    name: &'static str,
-    packages: &'static [&'static str],
+    pub(crate) name: &'static str,
+    pub(crate) packages: &'static [&'static str],
 }
 
 /// A package with a program of the same name.

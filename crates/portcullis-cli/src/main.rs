@@ -9,13 +9,14 @@ mod denials;
 mod exit;
 mod hash;
 mod headers;
+mod manual;
 mod quickstart;
 mod run;
 mod schema;
 mod screen;
 mod status;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use exit::Exit;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -109,6 +110,17 @@ enum Command {
         #[arg(long)]
         markdown: bool,
     },
+    /// Print what a shell needs to complete this command: `portcullis completions bash`.
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages of all commands into a folder, for packages.
+    Manual {
+        /// The folder, made if it is missing.
+        folder: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -134,6 +146,8 @@ fn main() -> ExitCode {
         Command::Denials { markdown } => denials::run(markdown),
         Command::Headers { markdown } => headers::run(markdown),
         Command::Schema { markdown } => schema::run(markdown),
+        Command::Completions { shell } => manual::completions(shell, &mut Arguments::command()),
+        Command::Manual { folder } => manual::pages(&folder, Arguments::command()),
     };
     exit.unwrap_or_else(|exit| exit).into()
 }

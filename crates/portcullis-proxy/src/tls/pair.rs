@@ -11,7 +11,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -156,7 +156,26 @@ fn facts(certificate: &CertificateDer<'_>) -> Result<(Vec<String>, [Duration; 2]
 pub(super) fn judge_permissions(key: &Path) -> Result<(), Problem> {
     let metadata = std::fs::metadata(key).map_err(|error| Problem::Key(error.to_string()))?;
     let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(Problem::KeyPermissions { mode }) }
+    let gateway = rustix::process::geteuid().as_raw();
+    let member = |group: u32| {
+        rustix::process::getegid().as_raw() == group
+            || rustix::process::getgroups().is_ok_and(|groups| groups.iter().any(|id| id.as_raw() == group))
+    };
+    let private = is_private(mode, metadata.uid(), gateway, || member(metadata.gid()));
+    if private { Ok(()) } else { Err(Problem::KeyPermissions { mode }) }
+}
+
+/// Whether nobody but the gateway and root can read a file with this mode and owner.
+///
+/// A file of root may also be readable by a group that the gateway is in: that is how Kubernetes mounts a secret with
+/// `fsGroup`. A file of the gateway's own user needs no group.
+fn is_private(mode: u32, owner: u32, gateway: u32, is_member: impl FnOnce() -> bool) -> bool {
+    const GROUP_READ: u32 = 0o040;
+    match mode & 0o077 {
+        0 => true,
+        GROUP_READ => owner == 0 && gateway != 0 && is_member(),
+        _ => false,
+    }
 }
 
 pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
@@ -172,6 +191,24 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_of_root_may_be_readable_by_the_gateways_group() {
+        const ROOT: u32 = 0;
+        const GATEWAY: u32 = 65532;
+        for mode in [0o600, 0o400, 0o700] {
+            assert!(is_private(mode, GATEWAY, GATEWAY, || false), "{mode:o}");
+        }
+        for mode in [0o440, 0o640] {
+            assert!(is_private(mode, ROOT, GATEWAY, || true), "{mode:o}: as Kubernetes mounts it");
+            assert!(!is_private(mode, ROOT, GATEWAY, || false), "{mode:o}: another group");
+            assert!(!is_private(mode, GATEWAY, GATEWAY, || true), "{mode:o}: it could be 0600");
+            assert!(!is_private(mode, ROOT, ROOT, || true), "{mode:o}: root needs no group");
+        }
+        for mode in [0o644, 0o660, 0o604, 0o450, 0o777] {
+            assert!(!is_private(mode, ROOT, GATEWAY, || true), "{mode:o}");
+        }
+    }
 
     #[test]
     fn a_star_is_one_label() {

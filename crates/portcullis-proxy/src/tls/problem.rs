@@ -51,7 +51,7 @@ impl fmt::Display for Problem {
             Problem::Certificate(detail) => write!(f, "the certificate cannot be used: {detail}"),
             Problem::Key(detail) => write!(f, "the key cannot be used: {detail}"),
             Problem::KeyPermissions { mode } => {
-                write!(f, "others than its owner can use the key's file (its permissions are {mode:04o})")
+                write!(f, "other users can read the key's file (its permissions are {mode:04o})")
             }
             Problem::Mismatch => f.write_str("the key is another certificate's"),
             Problem::Expired { since } => write!(f, "the certificate expired {} h ago", hours(since)),

@@ -36,7 +36,8 @@ object! {
     pub struct CertificateConfig {
         /// PEM file with the certificate, followed by the intermediate certificates.
         pub certificate: Spanned<PathBuf>,
-        /// PEM file with the private key. Only its owner may be able to read it.
+        /// PEM file with the private key, with mode 0600. If root owns the file, the gateway's group may read it too (0440), as
+        /// Kubernetes mounts secrets with `fsGroup`.
         pub key: Spanned<PathBuf>,
     }
 }
@@ -205,7 +206,7 @@ impl TlsConfig {
             Problem::KeyPermissions { .. } => (
                 "config.tls_key_permissions",
                 key,
-                "take the others' permissions away with `chmod 600`; under Kubernetes, `defaultMode: 0400`",
+                "run `chmod 600` on the file; in Kubernetes use `defaultMode: 0440` and `fsGroup`",
             ),
             Problem::Mismatch => (
                 "config.tls_mismatch",

@@ -19,6 +19,7 @@
 //! | `guessing`    | whoever guesses credentials waits, and nobody else does                    |
 //! | `headers`     | no header that speaks for the gateway or another product gets to a backend  |
 //! | `paths`       | a pattern of another product is no path                                     |
+//! | `pages`       | what the pages of the documentation show loads                              |
 //! | `conformance` | what every check must do, for all checks of a document                      |
 //! | `reference`   | the page in `docs/` is what the code says                                   |
 #![allow(
@@ -48,6 +49,7 @@ mod login;
 mod misspelt;
 mod network;
 mod openapi;
+mod pages;
 mod passwords;
 mod paths;
 mod reference;
