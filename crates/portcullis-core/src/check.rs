@@ -115,6 +115,19 @@ pub trait Authenticate: Check {
     /// Who it is, by this method.
     fn authenticate<'a>(&'a self, facts: &'a Facts<'a>, effects: &'a dyn Effects) -> Step<'a, Authn>;
 
+    /// Whether it would accept now, without the request's fields, what it or a method of an earlier plan accepted before. Asked
+    /// from time to time while a request runs for long; its head here has no fields. Another method's evidence is
+    /// [`Authn::NotMine`], which is also the answer of a method that cannot tell: the request ends then.
+    fn uphold<'a>(
+        &'a self,
+        evidence: &'a Evidence,
+        facts: &'a Facts<'a>,
+        effects: &'a dyn Effects,
+    ) -> Step<'a, Authn> {
+        let _ = (evidence, facts, effects);
+        Step::Ready(Authn::NotMine)
+    }
+
     /// The challenges of an answer that refuses (RFC 9110, section 11.6.1), such as `Bearer`. `refused` is why, where this
     /// very method refused; nothing but what the method's standard wants told of it may be told.
     fn challenges(&self, refused: Option<&Denial>) -> Vec<String>;

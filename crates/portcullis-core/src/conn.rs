@@ -5,6 +5,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How the bytes of a connection travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +84,8 @@ pub struct ClientCertificate {
     pub subject: String,
     /// The names in its subjectAltName extension.
     pub names: Vec<CertificateName>,
+    /// Time since 1970 at which it ends.
+    pub not_after: Duration,
 }
 
 /// One accepted connection.

@@ -72,8 +72,9 @@ pub use method::MethodSet;
 pub use permit::Permit;
 pub use plan::{Controls, CredentialLocation, ErrorDetail, Inspection, KeptCredential, Plan, Snapshot};
 pub use principal::{
-    Consumer, ConsumerId, Consumers, Evidence, Fingerprint, Identity, MethodId, Principal, Subject,
+    Consumer, ConsumerId, Consumers, CredentialName, Evidence, Fingerprint, Ground, Identity, MethodId,
+    Principal, Subject,
 };
 pub use record::{Outcome, Record, RecordSink, Recording, RequestId};
 pub use route::{Route, RouteId, RouteTable, TargetId};
-pub use stage::{Cleared, Facts, Refused, judge};
+pub use stage::{Admission, Cleared, Facts, Refused, judge};

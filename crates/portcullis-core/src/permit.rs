@@ -13,6 +13,7 @@ use crate::plan::Snapshot;
 use crate::principal::{Consumers, Principal};
 use crate::record::Recording;
 use crate::route::{RouteId, TargetId};
+use crate::stage::Admission;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
@@ -59,6 +60,8 @@ pub struct Shaped<B> {
     pub told: Option<Told>,
     /// What the answer must pass before the client sees any of it; `None` where nothing looks into answers.
     pub examiner: Option<Box<Examiner>>,
+    /// What let it in, by which it can be judged again while it runs.
+    pub admission: Admission,
     /// The account, still open.
     pub recording: Recording,
 }
@@ -98,6 +101,7 @@ impl<B> Permit<B> {
         }
         let examiner =
             examined.then(|| Box::new(Examiner::new(head.clone(), conn.clone(), route, principal.clone())));
+        let admission = Admission::new(head.without_fields(), conn.clone(), principal.clone());
         let upgrade = head.upgrade().cloned();
         let host = head.host().clone();
         let way = head.way().clone();
@@ -131,6 +135,7 @@ impl<B> Permit<B> {
             principal,
             told,
             examiner,
+            admission,
             recording,
         }
     }

@@ -6,8 +6,11 @@
 
 use crate::check::CheckId;
 use crate::claims::Claim;
+use crate::denial::{Code, Denial};
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A consumer that the configuration names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +133,51 @@ pub struct Fingerprint(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MethodId(pub u32);
 
+/// What a credential is called, so that its method finds it again without it. Says nothing of the credential itself.
+#[derive(Clone, PartialEq, Eq)]
+pub enum CredentialName {
+    /// A digest: of a key, a token, a password or a certificate.
+    Digest([u8; 32]),
+    /// The number of a session, or the name of somebody with a password.
+    Text(Arc<str>),
+}
+
+// SECURITY: a session's number is told to nobody (what_evidence_rests_on_is_not_shown).
+impl fmt::Debug for CredentialName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CredentialName::Digest(_) => "Digest(•••)",
+            CredentialName::Text(_) => "Text(•••)",
+        })
+    }
+}
+
+/// What evidence rests on. While a request runs for long, its method is asked whether that still holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ground {
+    /// The credential.
+    pub credential: CredentialName,
+    /// A number for the rules that it was accepted by. Methods with the same number accept the same credentials.
+    pub rules: u64,
+    /// Time since 1970 from which on it is no longer good. `None` where it has no end.
+    pub until: Option<Duration>,
+}
+
+impl Ground {
+    /// That it is good at `now`, time since 1970.
+    ///
+    /// # Errors
+    /// It has expired.
+    pub fn holds_at(&self, now: Duration) -> Result<(), Denial> {
+        match self.until {
+            Some(until) if now >= until => {
+                Err(Denial::new(Code::CredentialExpired, "the credential expired while the request ran"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
 /// What one method established of a request: who sends it, and by which method that is known.
 ///
 /// A scope, a role, a consumer or an issuer is always that of a piece of evidence, and never of the request as a whole, so
@@ -142,18 +190,20 @@ pub struct Evidence {
     pub check: CheckId,
     /// Its credential, where there is one that could be guessed.
     pub fingerprint: Option<Fingerprint>,
+    /// What it rests on. Evidence without it is good for short requests alone: a long one ends at its first review.
+    pub ground: Option<Ground>,
     identity: Identity,
 }
 
 impl Evidence {
     /// The consumer `id`, established by `method` of `check`.
     pub fn consumer(id: ConsumerId, method: MethodId, check: CheckId) -> Evidence {
-        Evidence { method, check, fingerprint: None, identity: Identity::Consumer(id) }
+        Evidence { method, check, fingerprint: None, ground: None, identity: Identity::Consumer(id) }
     }
 
     /// A subject, established by `method` of `check`.
     pub fn subject(subject: Arc<Subject>, method: MethodId, check: CheckId) -> Evidence {
-        Evidence { method, check, fingerprint: None, identity: Identity::Subject(subject) }
+        Evidence { method, check, fingerprint: None, ground: None, identity: Identity::Subject(subject) }
     }
 
     /// With the credential that established it.
@@ -161,6 +211,19 @@ impl Evidence {
     pub fn by_credential(mut self, fingerprint: Fingerprint) -> Evidence {
         self.fingerprint = Some(fingerprint);
         self
+    }
+
+    /// With what it rests on.
+    #[must_use]
+    pub fn resting_on(mut self, ground: Ground) -> Evidence {
+        self.ground = Some(ground);
+        self
+    }
+
+    /// The same, established by `method`.
+    #[must_use]
+    pub fn now_by(&self, method: MethodId) -> Evidence {
+        Evidence { method, ..self.clone() }
     }
 
     /// Whom it speaks of. Never anonymous.
@@ -299,5 +362,25 @@ impl Principal {
     /// What its credential may be used for; nothing for an anonymous one.
     pub fn scopes<'a>(&'a self, consumers: &'a Consumers) -> &'a [String] {
         self.identity().scopes(consumers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_evidence_rests_on_is_not_shown() {
+        let shown = format!("{:?}", CredentialName::Text("nonce".into()));
+        assert!(!shown.contains("nonce"), "{shown}");
+        assert!(!format!("{:?}", CredentialName::Digest([7; 32])).contains('7'));
+    }
+
+    #[test]
+    fn a_ground_holds_until_its_end() {
+        let until = Some(Duration::from_secs(10));
+        let ground = Ground { credential: CredentialName::Digest([0; 32]), rules: 0, until };
+        assert!(ground.holds_at(Duration::from_millis(9_999)).is_ok());
+        assert!(ground.holds_at(Duration::from_secs(10)).is_err());
     }
 }

@@ -3,8 +3,11 @@
 //! Each stage is a value that only the stage before it can become. So the order cannot be configured, forgotten or got
 //! wrong: authorization needs a principal, and only authentication makes one.
 
+mod again;
 mod identify;
 mod inspect;
+
+pub use again::Admission;
 
 use crate::answer::LimitState;
 use crate::check::{AnswerFields, Charge, CheckId, Guarded, Mode, Quota};

@@ -205,11 +205,16 @@ impl Upload {
 
     /// Ends the body: the client's time is up.
     pub(crate) fn expire(&self) {
+        self.refuse(Denial::new(Code::BodyTimeout, "the client did not send its body in time"));
+    }
+
+    /// Ends the body for this reason. Does nothing where it has ended.
+    pub(crate) fn refuse(&self, denial: Denial) {
         let mut state = self.state();
         if state.ended || state.broken.is_some() {
             return;
         }
-        state.broken = Some(Denial::new(Code::BodyTimeout, "the client did not send its body in time"));
+        state.broken = Some(denial);
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {

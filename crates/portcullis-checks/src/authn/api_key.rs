@@ -13,8 +13,9 @@ use http::HeaderName;
 use portcullis_config::{Context, Spanned, object};
 use portcullis_core::check::Check;
 use portcullis_core::{
-    Answers, Authenticate, Authn, CheckId, Code, CredentialLocation, Denial, Effects, Evidence, Facts, Fault,
-    Fingerprint, KeyRecord, KeySetId, MethodId, Once, SchemeKind, SecurityScheme, Step,
+    Answers, Authenticate, Authn, CheckId, Code, CredentialLocation, CredentialName, Denial, Effects,
+    Evidence, Facts, Fault, Ground, KeyDigest, KeyRecord, KeySetId, MethodId, Once, SchemeKind,
+    SecurityScheme, Step,
 };
 use std::time::Duration;
 
@@ -199,8 +200,23 @@ impl Authenticate for ApiKey {
             Once::One(key) => {
                 let now = facts.now.unix;
                 let digest = self.hasher.of_key(key.as_bytes());
-                effects.key(self.set, digest).map(move |found| self.judge(found, now, digest.fingerprint()))
+                effects.key(self.set, digest).map(move |found| self.judge(found, now, digest))
             }
+        }
+    }
+
+    fn uphold<'a>(
+        &'a self,
+        evidence: &'a Evidence,
+        facts: &'a Facts<'a>,
+        effects: &'a dyn Effects,
+    ) -> Step<'a, Authn> {
+        match &evidence.ground {
+            Some(Ground { credential: CredentialName::Digest(digest), .. }) if evidence.check == ID => {
+                let (digest, now) = (KeyDigest(*digest), facts.now.unix);
+                effects.key(self.set, digest).map(move |found| self.judge(found, now, digest))
+            }
+            Some(_) | None => Step::Ready(Authn::NotMine),
         }
     }
 
@@ -227,12 +243,7 @@ impl Authenticate for ApiKey {
 }
 
 impl ApiKey {
-    fn judge(
-        &self,
-        found: Result<Option<KeyRecord>, Fault>,
-        now: Duration,
-        fingerprint: Fingerprint,
-    ) -> Authn {
+    fn judge(&self, found: Result<Option<KeyRecord>, Fault>, now: Duration, digest: KeyDigest) -> Authn {
         match found {
             Err(fault) => Authn::Deny(Denial::new(Code::Fault, fault.detail)),
             Ok(None) => Authn::Deny(Denial::new(Code::CredentialUnknown, "nobody has this key")),
@@ -240,7 +251,10 @@ impl ApiKey {
                 Authn::Deny(Denial::new(Code::CredentialExpired, "the key has expired"))
             }
             Ok(Some(record)) => {
-                Authn::Claim(Evidence::consumer(record.consumer, self.method, ID).by_credential(fingerprint))
+                let credential = CredentialName::Digest(digest.0);
+                let ground = Ground { credential, rules: 0, until: record.expires };
+                let evidence = Evidence::consumer(record.consumer, self.method, ID);
+                Authn::Claim(evidence.by_credential(digest.fingerprint()).resting_on(ground))
             }
         }
     }

@@ -9,7 +9,7 @@
 use super::key_digest::KeyHasher;
 use super::method::{Compiled, Declared, Establishes, Method};
 use super::right::{Known, RightPasswords};
-use super::users::Users;
+use super::users::{User, Users};
 use crate::build::Build;
 use crate::flights::Flights;
 use base64ct::{Base64, Encoding};
@@ -18,8 +18,8 @@ use portcullis_config::{Context, Secret, Spanned, object};
 use portcullis_core::check::Check;
 use portcullis_core::pool::Client;
 use portcullis_core::{
-    Answers, Authenticate, Authn, CheckId, Code, ConsumerId, CredentialLocation, Denial, Effects, Evidence,
-    Facts, Fault, KeyDigest, MethodId, Once, SchemeKind, SecurityScheme, Step,
+    Answers, Authenticate, Authn, CheckId, Code, CredentialLocation, CredentialName, Denial, Effects,
+    Evidence, Facts, Fault, Ground, KeyDigest, MethodId, Once, SchemeKind, SecurityScheme, Step,
 };
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -93,7 +93,9 @@ impl BasicConfig {
             users: Arc::clone(&build.users),
             hasher: build.hasher.clone(),
             realm,
-            right: RightPasswords::new(self.cached_for),
+            right: build
+                .kept
+                .keep(&format!("passwords, {:?}", self.cached_for), || RightPasswords::new(self.cached_for)),
             flights: Flights::new(MAX_FLIGHTS),
         })
     }
@@ -107,7 +109,7 @@ pub struct Basic {
     stand_in: Secret,
     hasher: KeyHasher,
     realm: String,
-    right: RightPasswords,
+    right: Arc<RightPasswords>,
     flights: Flights<KeyDigest, Result<bool, Fault>>,
 }
 
@@ -190,11 +192,11 @@ impl Authenticate for Basic {
             Err(denial) => return Step::Ready(Authn::Deny(denial)),
         };
         let user = self.users.find(credentials.name());
-        let (consumer, hash) = match user {
-            Some(user) => (Some(user.consumer), &user.hash),
+        let hash = match user {
+            Some(user) => &user.hash,
             // SECURITY: a name that nobody has costs what one costs that somebody has
             // (an_unknown_name_costs_as_much_as_a_known_one).
-            None => (None, &self.stand_in),
+            None => &self.stand_in,
         };
         // With the hash, so that a new one is not believed what the old one was.
         let digest = self.hasher.of_parts(&[
@@ -204,8 +206,8 @@ impl Authenticate for Basic {
             hash.expose().as_bytes(),
         ]);
         let right = self.right.find(&digest, facts.now.monotonic);
-        if let Known::Right(consumer) = right {
-            return Step::Ready(self.claim(consumer, &digest));
+        if let (Known::Right, Some(user)) = (right, user) {
+            return Step::Ready(self.claim(user, &digest));
         }
         let address = facts.head.client();
         let known_here = effects.is_known(address, digest.fingerprint());
@@ -223,11 +225,11 @@ impl Authenticate for Basic {
                 .join(digest, verify)
                 .await
                 .unwrap_or_else(|| Err(Fault { detail: "too many passwords to verify at once".into() }));
-            match (outcome, consumer) {
+            match (outcome, user) {
                 (Err(fault), _) => Authn::Deny(Denial::new(Code::Fault, fault.detail)),
-                (Ok(true), Some(consumer)) => {
-                    self.right.insert(digest, consumer, facts.now.monotonic);
-                    self.claim(consumer, &digest)
+                (Ok(true), Some(user)) => {
+                    self.right.insert(digest, facts.now.monotonic);
+                    self.claim(user, &digest)
                 }
                 (Ok(false), Some(_)) => {
                     Authn::Deny(Denial::new(Code::CredentialUnknown, "the password is another one"))
@@ -235,6 +237,22 @@ impl Authenticate for Basic {
                 (Ok(_), None) => Authn::Deny(Denial::new(Code::CredentialUnknown, "nobody has this name")),
             }
         }))
+    }
+
+    fn uphold<'a>(&'a self, evidence: &'a Evidence, _: &'a Facts<'a>, _: &'a dyn Effects) -> Step<'a, Authn> {
+        let Some(Ground { credential: CredentialName::Text(name), rules, .. }) = &evidence.ground else {
+            return Step::Ready(Authn::NotMine);
+        };
+        if evidence.check != ID {
+            return Step::Ready(Authn::NotMine);
+        }
+        Step::Ready(match self.users.find(name) {
+            // SECURITY: with another password, the name alone is worth nothing (a_stream_ends_with_its_password).
+            Some(user) if user.rules == *rules => Authn::Claim(self.evidence(user)),
+            Some(_) | None => {
+                Authn::Deny(Denial::new(Code::CredentialUnknown, "nobody has this name and password"))
+            }
+        })
     }
 
     fn challenges(&self, _: Option<&Denial>) -> Vec<String> {
@@ -258,7 +276,13 @@ impl Authenticate for Basic {
 }
 
 impl Basic {
-    fn claim(&self, consumer: ConsumerId, digest: &KeyDigest) -> Authn {
-        Authn::Claim(Evidence::consumer(consumer, self.method, ID).by_credential(digest.fingerprint()))
+    fn claim(&self, user: &User, digest: &KeyDigest) -> Authn {
+        Authn::Claim(self.evidence(user).by_credential(digest.fingerprint()))
+    }
+
+    fn evidence(&self, user: &User) -> Evidence {
+        let credential = CredentialName::Text(Arc::clone(&user.name));
+        let ground = Ground { credential, rules: user.rules, until: None };
+        Evidence::consumer(user.consumer, self.method, ID).resting_on(ground)
     }
 }

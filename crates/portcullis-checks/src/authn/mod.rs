@@ -37,7 +37,15 @@ use portcullis_config::{
 use portcullis_core::head::FieldRules;
 use portcullis_core::{Authenticate, Authentication};
 use serde_json::json;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+
+/// A number for the rules that a credential is accepted by, from their texts: the same for the same texts.
+pub(crate) fn rules_of(texts: &[&str]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    texts.hash(&mut hasher);
+    hasher.finish()
+}
 
 /// How many of several methods must succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,8 @@ use portcullis_config::{Context, Spanned, object};
 use portcullis_core::check::Check;
 use portcullis_core::{
     Answers, Authenticate, Authn, CertificateName, CheckId, ClientCertificate, Code, ConsumerId,
-    CredentialLocation, Denial, Effects, Evidence, Facts, MethodId, SchemeKind, SecurityScheme, Step,
+    CredentialLocation, CredentialName, Denial, Effects, Evidence, Facts, Ground, MethodId, SchemeKind,
+    SecurityScheme, Step,
 };
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -263,7 +264,11 @@ impl Mtls {
             }
         }
         match found {
-            Some(consumer) => Authn::Claim(Evidence::consumer(consumer, self.method, ID)),
+            Some(consumer) => {
+                let credential = CredentialName::Digest(certificate.thumbprint);
+                let ground = Ground { credential, rules: 0, until: Some(certificate.not_after) };
+                Authn::Claim(Evidence::consumer(consumer, self.method, ID).resting_on(ground))
+            }
             None => {
                 let detail = format!("no consumer has the client's certificate, of {}", certificate.subject);
                 Authn::Deny(Denial::new(Code::CredentialUnknown, detail))
@@ -305,6 +310,15 @@ impl Authenticate for Mtls {
         })
     }
 
+    fn uphold<'a>(
+        &'a self,
+        evidence: &'a Evidence,
+        facts: &'a Facts<'a>,
+        effects: &'a dyn Effects,
+    ) -> Step<'a, Authn> {
+        if evidence.check == ID { self.authenticate(facts, effects) } else { Step::Ready(Authn::NotMine) }
+    }
+
     fn challenges(&self, _: Option<&Denial>) -> Vec<String> {
         // A certificate is asked for in the handshake; there is no scheme for it (RFC 9110, section 11.6.1, wants one).
         vec!["Certificate".to_owned()]
@@ -328,10 +342,12 @@ impl Authenticate for Mtls {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn shown(names: &[&str], subject: &str, thumbprint: u8) -> ClientCertificate {
         let names = names.iter().map(|name| CertificateName::dns(name)).collect();
-        ClientCertificate { thumbprint: [thumbprint; 32], subject: subject.to_owned(), names }
+        let subject = subject.to_owned();
+        ClientCertificate { thumbprint: [thumbprint; 32], subject, names, not_after: Duration::MAX }
     }
 
     fn check() -> Mtls {

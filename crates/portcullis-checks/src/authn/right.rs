@@ -2,10 +2,11 @@
 //!
 //! Each thread has a small table of its own, which no other touches. Behind it stands a larger one that all share, in
 //! shards: it is asked where the thread's own knows nothing, so a client that comes to another thread is known there.
+//! They outlive a configuration: the digest holds the hash that they were verified with, so another password is not among them.
 //! What is no longer right for a request stays in it for a while, as a client that goes first where many wait to be verified.
 //! Only what was verified enters either table, so guesses push nobody out.
 
-use portcullis_core::{ConsumerId, KeyDigest};
+use portcullis_core::KeyDigest;
 use quick_cache::{sync, unsync};
 use std::cell::RefCell;
 use std::time::Duration;
@@ -17,18 +18,14 @@ const NEAR: usize = 1024;
 /// How many all threads share: 2 MiB.
 const SHARED: usize = 16_384;
 
-/// Who it is, and until when that may be believed, on the clock that never goes back.
-#[derive(Clone, Copy)]
-struct Right {
-    consumer: ConsumerId,
-    until: Duration,
-}
+/// Until when they may be believed, on the clock that never goes back.
+type Until = Duration;
 
 /// What is known of a name and a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
-    /// They were right a moment ago, and are those of this consumer.
-    Right(ConsumerId),
+    /// They were right a moment ago.
+    Right,
     /// They were right a while ago.
     Before,
     /// Nothing.
@@ -38,8 +35,8 @@ pub enum Known {
 /// The passwords that were right.
 pub struct RightPasswords {
     lifetime: Duration,
-    near: ThreadLocal<RefCell<unsync::Cache<KeyDigest, Right>>>,
-    shared: sync::Cache<KeyDigest, Right>,
+    near: ThreadLocal<RefCell<unsync::Cache<KeyDigest, Until>>>,
+    shared: sync::Cache<KeyDigest, Until>,
 }
 
 impl RightPasswords {
@@ -52,13 +49,15 @@ impl RightPasswords {
     pub fn find(&self, digest: &KeyDigest, now: Duration) -> Known {
         let near = self.near.get_or(|| RefCell::new(unsync::Cache::new(NEAR)));
         let own = near.borrow().get(digest).copied();
-        if let Some(right) = own.filter(|right| now < right.until) {
-            return Known::Right(right.consumer);
+        if let Some(right) = own
+            && now < right
+        {
+            return Known::Right;
         }
         match self.shared.get(digest) {
-            Some(right) if now < right.until => {
+            Some(right) if now < right => {
                 near.borrow_mut().insert(*digest, right);
-                Known::Right(right.consumer)
+                Known::Right
             }
             Some(_) => Known::Before,
             None => Known::Nothing,
@@ -66,8 +65,8 @@ impl RightPasswords {
     }
 
     /// These were verified at `now`.
-    pub fn insert(&self, digest: KeyDigest, consumer: ConsumerId, now: Duration) {
-        self.shared.insert(digest, Right { consumer, until: now.saturating_add(self.lifetime) });
+    pub fn insert(&self, digest: KeyDigest, now: Duration) {
+        self.shared.insert(digest, now.saturating_add(self.lifetime));
     }
 }
 
@@ -86,11 +85,10 @@ mod tests {
     #[test]
     fn what_one_thread_verified_all_know() {
         let passwords = RightPasswords::new(MINUTE);
-        let alice = ConsumerId(7);
         std::thread::scope(|scope| {
-            scope.spawn(|| passwords.insert(digest(1), alice, MINUTE)).join().unwrap();
+            scope.spawn(|| passwords.insert(digest(1), MINUTE)).join().unwrap();
         });
-        assert_eq!(passwords.find(&digest(1), MINUTE * 2 - Duration::from_secs(1)), Known::Right(alice));
+        assert_eq!(passwords.find(&digest(1), MINUTE * 2 - Duration::from_secs(1)), Known::Right);
         assert_eq!(
             passwords.find(&digest(1), MINUTE * 2),
             Known::Before,
@@ -98,7 +96,7 @@ mod tests {
         );
         assert_eq!(passwords.find(&digest(2), MINUTE), Known::Nothing);
         let never = RightPasswords::new(Duration::ZERO);
-        never.insert(digest(1), alice, MINUTE);
+        never.insert(digest(1), MINUTE);
         assert_eq!(never.find(&digest(1), MINUTE), Known::Before);
     }
 
@@ -106,7 +104,7 @@ mod tests {
     fn what_is_kept_is_bounded() {
         let passwords = RightPasswords::new(MINUTE);
         for number in 0..100_000 {
-            passwords.insert(digest(number), ConsumerId(1), MINUTE);
+            passwords.insert(digest(number), MINUTE);
             passwords.find(&digest(number), MINUTE);
         }
         assert!(passwords.shared.len() <= SHARED);

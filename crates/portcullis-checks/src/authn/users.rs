@@ -1,10 +1,12 @@
 //! The consumers that have a password, by name.
 
 use super::password_config::{Cost, PasswordConfig};
+use super::rules_of;
 use base64ct::{Base64Unpadded, Encoding};
 use portcullis_config::{Context, Secret, Span};
 use portcullis_core::ConsumerId;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Somebody with a password.
 #[derive(Clone, Debug)]
@@ -13,6 +15,10 @@ pub struct User {
     pub consumer: ConsumerId,
     /// The hash of the password.
     pub hash: Secret,
+    /// Its name.
+    pub name: Arc<str>,
+    /// A number for the hash: with another password it is another one.
+    pub rules: u64,
 }
 
 /// Everybody with a password.
@@ -41,7 +47,8 @@ impl Users {
             Some(_) => {}
             None => self.costliest = Some((password.cost, password.at)),
         }
-        self.by_name.insert(name.to_owned(), User { consumer, hash: password.hash.clone() });
+        let (hash, rules) = (password.hash.clone(), rules_of(&[password.hash.expose()]));
+        self.by_name.insert(name.to_owned(), User { consumer, hash, name: name.into(), rules });
     }
 
     /// Whoever has this name.

@@ -17,6 +17,8 @@ pub struct Verified {
     pub subject: Arc<Subject>,
     /// Time since 1970 from which on it must be verified anew.
     pub until: Duration,
+    /// Time since 1970 at which the token itself ends, as far as anybody said.
+    pub expires: Option<Duration>,
     /// To whom it is bound.
     pub binding: Binding,
     /// Which issuer of the check it is from.
@@ -105,6 +107,7 @@ mod tests {
         let verified = Verified {
             subject: Arc::new(Subject::new("i", "s", Claim::Null)),
             until: Duration::from_secs(10),
+            expires: None,
             binding: Binding::default(),
             issuer: 0,
             generation: 1,
@@ -136,6 +139,7 @@ mod tests {
             let verified = Verified {
                 subject: Arc::new(Subject::new("i", "s", claims)),
                 until: Duration::from_secs(10),
+                expires: None,
                 binding: Binding::default(),
                 issuer: 0,
                 generation: 1,

@@ -33,6 +33,8 @@ pub struct Outcome {
     pub subject: Arc<Subject>,
     /// Until when the answer may be used, time since 1970.
     pub until: Duration,
+    /// When the token ends, if the server said so; time since 1970.
+    pub expires: Option<Duration>,
     /// To whom it is bound.
     pub binding: Binding,
 }
@@ -141,10 +143,12 @@ impl Introspector {
         }
         let purpose = self.purpose(&claims)?;
         let now = effects.now().unix;
+        let ends = claims.member("exp").is_some();
         let judged = rules.judge(issuer, self.completed(claims, issuer, now), purpose, now)?;
         Ok(Outcome {
             subject: Arc::new(judged.subject),
             until: judged.expires.min(now.saturating_add(self.lifetime)),
+            expires: ends.then_some(judged.expires),
             binding: judged.binding,
         })
     }

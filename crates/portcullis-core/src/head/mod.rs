@@ -299,6 +299,23 @@ impl Head {
         forget_body(&mut self.headers, coding);
     }
 
+    /// What is left of it without header fields: where it goes, and who sent it. Holds no credential that stood in a field.
+    pub(crate) fn without_fields(&self) -> Head {
+        Head {
+            method: self.method.clone(),
+            target: self.target.clone(),
+            reserved: self.reserved,
+            host: self.host.clone(),
+            port: self.port,
+            headers: HeaderMap::new(),
+            framing: Framing::None,
+            upgrade: self.upgrade.clone(),
+            client: self.client,
+            way: Way { before: None, scheme: self.way.scheme, host: self.way.host.clone() },
+            extensions: Extensions::new(),
+        }
+    }
+
     /// Asks the upstream for an answer that can be judged: not compressed, and not a part of one.
     pub(crate) fn ask_for_a_whole_answer(&mut self) {
         for name in [header::RANGE, header::IF_RANGE] {

@@ -4,6 +4,7 @@
 //! as failed when what it comes from breaks off, and as aborted when the connection drops it before its end. An answer
 //! that breaks off ends with an error, upon which the client's connection is cut: it must not look complete.
 
+use super::grpc;
 use super::handler::{BoxError, ResponseBody};
 use super::handler_body::Pump;
 use super::hygiene;
@@ -160,6 +161,10 @@ impl Relayed {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Some(source) = &mut self.source else { return Poll::Ready(None) };
+        // SECURITY: before anything more is sent (a_stream_ends_with_its_token).
+        if let Some(denial) = life.revoked() {
+            return Poll::Ready(Some(self.revoked(denial)));
+        }
         if !self.read.is_empty() {
             let read = std::mem::take(&mut self.read);
             self.sent(read.len());
@@ -235,6 +240,13 @@ impl Relayed {
         if let Some(recording) = self.recording.take() {
             recording.close(Outcome::Served);
         }
+    }
+
+    /// What let the request in is gone. A call is told so by its status; another answer breaks off.
+    fn revoked(&mut self, denial: Denial) -> Result<Frame<Bytes>, BoxError> {
+        let trailers = self.trailers.then(|| grpc::trailers(denial.status()));
+        let error = self.failed(denial);
+        trailers.map(Frame::trailers).ok_or(error)
     }
 
     /// The answer is broken. If the request's body broke first, that is why.

@@ -45,8 +45,9 @@ impl Body for AnswerReader {
             if !this.life.has_passed(since.checked_add(this.idle)) {
                 return Poll::Pending;
             }
-            let denial =
-                Denial::new(Code::UpstreamTimeout, "the upstream stopped in the middle of its answer");
+            let denial = this.life.revoked().unwrap_or_else(|| {
+                Denial::new(Code::UpstreamTimeout, "the upstream stopped in the middle of its answer")
+            });
             return Poll::Ready(Some(Err(denial)));
         };
         this.waiting = None;

@@ -196,7 +196,10 @@ impl Passed<'_> {
         };
         hygiene::clean_upgrade(&mut headers, protocol, &self.recording.record().id);
         self.recording.record_mut().status = Some(StatusCode::SWITCHING_PROTOCOLS);
-        let tunnel = Tunnel::new(switched, self.pool.upstream.tunnel_idle_timeout, self.recording);
+        let websocket = headers
+            .get(header::UPGRADE)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        let tunnel = Tunnel::new(switched, self.pool.upstream.tunnel_idle_timeout, websocket, self.recording);
         self.life.keep_tunnel(tunnel);
         respond(StatusCode::SWITCHING_PROTOCOLS, headers, Answer::whole(Bytes::new(), self.life))
     }

@@ -4,7 +4,7 @@
 //! the gRPC project), by that project's mapping of HTTP statuses. The record keeps the HTTP status.
 
 use super::answer::Answer;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -27,6 +27,15 @@ pub(super) fn translate(response: &mut Response<Answer>) {
     // Fixed, and without a character that needs an escape.
     let reason = status.canonical_reason().unwrap_or("Refused");
     headers.insert(MESSAGE, HeaderValue::from_static(reason));
+}
+
+/// The end of a call that had begun, for an HTTP status of the gateway's own.
+pub(super) fn trailers(status: StatusCode) -> HeaderMap {
+    let reason = status.canonical_reason().unwrap_or("Refused");
+    HeaderMap::from_iter([
+        (STATUS, HeaderValue::from(code(status))),
+        (MESSAGE, HeaderValue::from_static(reason)),
+    ])
 }
 
 /// The status of a call for an HTTP status ("HTTP to gRPC Status Code Mapping").

@@ -8,11 +8,12 @@ use super::tunnel::Tunnel;
 use crate::timeouts::Timeouts;
 use crate::upload::{SPARE_BODY, Upload};
 use crate::upstream::Interim;
+use portcullis_core::{Admission, Denial};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// How long a connection without a request may stay once the drain has begun. A client that sends requests without
@@ -45,6 +46,27 @@ pub(crate) enum Due {
     Upload,
     /// The upstream keeps us waiting; whoever waits for it sees that on its next turn.
     Upstream,
+    /// What let the request in is gone, and the request did not end by itself.
+    Revoked,
+}
+
+/// How long a request has to end by itself once what let it in is gone.
+const LAST_TURN: Duration = Duration::from_secs(1);
+
+/// What let the running request in.
+#[derive(Default)]
+struct Admitted {
+    admission: RefCell<Option<Box<Admission>>>,
+    /// A number for the request, among those of the connection.
+    number: Cell<u64>,
+    /// When it was last found that it would still be let in.
+    held_at: Cell<Option<Instant>>,
+    /// Why it would not be let in any more, and when that was found.
+    revoked: RefCell<Option<(Denial, Instant)>>,
+    /// Whether the connection has switched protocols.
+    switched: Cell<bool>,
+    /// What drives the connection.
+    waker: RefCell<Option<Waker>>,
 }
 
 /// What a connection is doing, and since when.
@@ -64,6 +86,7 @@ pub(crate) struct Life {
     /// Whether it is a stream of a connection, which is asked for more of its answer only when the client takes some.
     stream: bool,
     answered: Cell<bool>,
+    admitted: Admitted,
 }
 
 impl Life {
@@ -82,6 +105,7 @@ impl Life {
             interim: RefCell::new(Vec::new()),
             stream: false,
             answered: Cell::new(false),
+            admitted: Admitted::default(),
         }
     }
 
@@ -163,6 +187,9 @@ impl Life {
     /// A request head is complete.
     pub(crate) fn begin_request(&self) {
         self.watch(None);
+        self.admitted.admission.take();
+        self.admitted.revoked.take();
+        self.admitted.number.set(self.admitted.number.get().wrapping_add(1));
         self.unread.set(0);
         self.enter(Phase::Serving);
     }
@@ -172,6 +199,71 @@ impl Life {
         self.answered.set(answered);
         self.upstream.set(None);
         self.enter(Phase::Idle);
+    }
+
+    /// Keeps what let the request in.
+    pub(crate) fn admit(&self, admission: Admission) {
+        self.admitted.held_at.set(Some(self.now.get()));
+        *self.admitted.admission.borrow_mut() = Some(Box::new(admission));
+    }
+
+    /// The request that runs, with its number, if it was not found since `before` that it would still be let in.
+    pub(crate) fn to_review(&self, before: Instant) -> Option<(u64, Admission)> {
+        let Admitted { admission, number, held_at, revoked, switched, .. } = &self.admitted;
+        let runs = self.phase.get() == Phase::Serving || switched.get() || self.is_uploading();
+        if !runs || revoked.borrow().is_some() || held_at.get().is_some_and(|held| held > before) {
+            return None;
+        }
+        Some((number.get(), Admission::clone(admission.borrow().as_deref()?)))
+    }
+
+    /// The request with this number would be let in at `now`.
+    pub(crate) fn holds(&self, number: u64, now: Instant) {
+        if self.admitted.number.get() == number {
+            self.admitted.held_at.set(Some(now));
+        }
+    }
+
+    /// Since when nobody could tell whether the request would be let in.
+    pub(crate) fn held_at(&self) -> Option<Instant> {
+        self.admitted.held_at.get()
+    }
+
+    /// The request with this number would not be let in any more: it ends.
+    pub(crate) fn revoke(&self, number: u64, denial: Denial, now: Instant) {
+        if self.admitted.number.get() != number {
+            return;
+        }
+        if let Some(upload) = self.upload.borrow().as_deref() {
+            upload.refuse(denial.clone());
+        }
+        *self.admitted.revoked.borrow_mut() = Some((denial, now));
+        if let Some(waker) = self.admitted.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Why the request would not be let in any more. `None` while it would.
+    pub(crate) fn revoked(&self) -> Option<Denial> {
+        self.admitted.revoked.borrow().as_ref().map(|(denial, _)| denial.clone())
+    }
+
+    /// Notes what drives the connection, so that it can be told that its request must end.
+    pub(crate) fn driven_by(&self, cx: &Context<'_>) {
+        let mut waker = self.admitted.waker.borrow_mut();
+        match &mut *waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => *waker = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Done when the request must end, and says why.
+    pub(crate) async fn is_revoked(&self) -> Denial {
+        poll_fn(|cx| {
+            self.driven_by(cx);
+            self.revoked().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
     }
 
     /// Watches the body of the request.
@@ -203,6 +295,7 @@ impl Life {
 
     /// Keeps what begins when this connection has switched protocols.
     pub(crate) fn keep_tunnel(&self, tunnel: Tunnel) {
+        self.admitted.switched.set(true);
         *self.tunnel.borrow_mut() = Some(tunnel);
     }
 
@@ -250,6 +343,11 @@ impl Life {
             Phase::Head => note(since.checked_add(self.timeouts.header), Due::Head),
             Phase::Idle | Phase::Serving => {}
         }
+        if let Some((_, since)) = &*self.admitted.revoked.borrow()
+            && self.phase.get() == Phase::Serving
+        {
+            note(since.checked_add(LAST_TURN), Due::Revoked);
+        }
         note(self.blocked_until(), Due::Answer);
         note(self.upstream.get(), Due::Upstream);
         if let Some(upload) = self.upload.borrow().as_deref() {
@@ -258,7 +356,8 @@ impl Life {
         first
     }
 
-    /// Waits for the upstream until `deadline`, which is asked for anew on each turn. `None` where it has passed.
+    /// Waits for the upstream until `deadline`, which is asked for anew on each turn. `None` where it has passed, or the
+    /// request must end.
     pub(crate) async fn within<F: Future>(
         &self,
         deadline: impl Fn() -> Option<Instant>,
@@ -276,9 +375,10 @@ impl Life {
         .await
     }
 
-    /// Notes by when the upstream must do something. `true` if that has passed.
+    /// Notes by when the upstream must do something. `true` if that has passed, or the request must end.
     pub(crate) fn has_passed(&self, deadline: Option<Instant>) -> bool {
-        let passed = deadline.is_some_and(|deadline| deadline <= self.now.get());
+        let revoked = self.admitted.revoked.borrow().is_some();
+        let passed = revoked || deadline.is_some_and(|deadline| deadline <= self.now.get());
         self.upstream.set(deadline.filter(|_| !passed));
         passed
     }

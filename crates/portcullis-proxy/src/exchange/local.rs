@@ -82,7 +82,7 @@ impl Local {
 
         let handler = Arc::clone(&self.handler);
         let task = Task(self.runtime.spawn(async move { handler.call(request).await }));
-        let answered = beside(&mut pump, task).await;
+        let answered = beside(&mut pump, task, life).await;
         account.elapsed = life.now().saturating_duration_since(begun);
         account.status = answered.as_ref().ok().map(Response::status);
         recording.record_mut().upstream = Some(account);
@@ -90,7 +90,9 @@ impl Local {
             return fail(recording, denial, told.as_ref(), life);
         }
         let Ok(response) = answered else {
-            let denial = Denial::new(Code::HandlerFailed, "the handler panicked, or its runtime is gone");
+            let denial = life.revoked().unwrap_or_else(|| {
+                Denial::new(Code::HandlerFailed, "the handler panicked, or its runtime is gone")
+            });
             return fail(recording, denial, told.as_ref(), life);
         };
         let (mut parts, mut body) = response.into_parts();
@@ -139,11 +141,14 @@ impl Local {
     }
 }
 
-/// Waits for a handler, and passes the request's body over meanwhile.
-async fn beside<T>(pump: &mut Option<Pump>, task: Task<T>) -> Result<T, tokio::task::JoinError> {
+/// Waits for a handler, and passes the request's body over meanwhile. `Err` where it panicked, or the request must end.
+async fn beside<T>(pump: &mut Option<Pump>, task: Task<T>, life: &Life) -> Result<T, ()> {
     let mut task = pin!(task);
     poll_fn(|cx| {
-        let answered = task.as_mut().poll(cx);
+        let answered = task.as_mut().poll(cx).map_err(|_| ());
+        if answered.is_pending() && life.revoked().is_some() {
+            return Poll::Ready(Err(()));
+        }
         // After the handler, so that a body that it has let go is dropped before anybody asks what is left of it.
         if pump.as_mut().is_some_and(|pump| pump.as_mut().poll(cx).is_ready()) {
             *pump = None;

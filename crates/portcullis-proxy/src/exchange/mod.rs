@@ -21,11 +21,13 @@ mod loops;
 mod proof;
 mod redirect;
 mod respond;
+pub(crate) mod review;
 mod send;
 pub(crate) mod service;
 mod shares;
 mod streams;
 mod tunnel;
+mod websocket;
 mod worker;
 
 pub(crate) use answer::Answer;

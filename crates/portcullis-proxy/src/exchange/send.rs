@@ -68,7 +68,7 @@ pub(super) async fn send(
                 let deadline = Instant::now().checked_add(pool.upstream.connect_timeout);
                 life.within(|| deadline, pool.lease(fresh)).await.ok_or_else(|| {
                     let late = "the upstream did not accept a connection in time";
-                    Denial::new(Code::UpstreamUnreachable, late)
+                    life.revoked().unwrap_or_else(|| Denial::new(Code::UpstreamUnreachable, late))
                 })??
             }
         };
@@ -104,7 +104,12 @@ fn failed<T>(code: Code, detail: impl Into<std::borrow::Cow<'static, str>>) -> R
     Err(Unsent::Failed(Denial::new(code, detail)))
 }
 
-const LATE: &str = "the upstream did not answer in time";
+/// Why nobody waits any longer: what let the request in is gone, or the time is over.
+fn late(life: &Life) -> Unsent {
+    let late = || Denial::new(Code::UpstreamTimeout, "the upstream did not answer in time");
+    Unsent::Failed(life.revoked().unwrap_or_else(late))
+}
+
 const BROKE_OFF: &str = "the body of the request broke off";
 const CLOSED_AT_ONCE: &str = "the upstream closed the connection at once";
 
@@ -141,7 +146,7 @@ async fn exchange_http1(
         Err(Unsent::Back(Box::new(Request::from_parts(parts, body)), Fresh::Always, CLOSED_AT_ONCE))
     };
     let Head { parts: head, follows, persists } = match life.within(deadline, answered).await {
-        None => return failed(Code::UpstreamTimeout, LATE),
+        None => return Err(late(life)),
         Some(Ok(head)) => head,
         Some(Err(Failure::Unsent)) if reused && bodiless => return again(parts, body),
         Some(Err(Failure::Closed(_))) if repeatable => return again(parts, body),
@@ -186,8 +191,10 @@ async fn exchange_http2(
     });
     match life.within(deadline, answered).await {
         None => {
-            call.doubt();
-            failed(Code::UpstreamTimeout, LATE)
+            if life.revoked().is_none() {
+                call.doubt();
+            }
+            Err(late(life))
         }
         Some(Ok(response)) => {
             let answered = call.answered(response);

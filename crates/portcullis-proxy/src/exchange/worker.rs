@@ -4,10 +4,11 @@
 //! it serves: see [`Current`].
 
 use super::current::Current;
+use super::life::Life;
 use super::shares::Shares;
 use portcullis_core::{Conn, Denial, Outcome, Recording, RequestId};
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use tokio::sync::Notify;
 
 /// What the connections of a worker have in common.
@@ -16,7 +17,18 @@ pub(crate) struct Worker {
     shares: Rc<Shares>,
     connections: Cell<usize>,
     last_closed: Notify,
+    lives: RefCell<Lives>,
 }
+
+/// Whatever has requests, so that those that run for long can be judged again.
+#[derive(Default)]
+struct Lives {
+    places: Vec<Option<Weak<Life>>>,
+    free: Vec<usize>,
+}
+
+/// A place among the lives of a worker.
+pub(crate) struct Enrolled(Rc<Worker>, usize);
 
 /// A connection that the worker has; counted as long as it exists.
 pub(crate) struct Counted(Rc<Worker>);
@@ -29,7 +41,25 @@ impl Worker {
             shares: Rc::default(),
             connections: Cell::new(0),
             last_closed: Notify::new(),
+            lives: RefCell::default(),
         }
+    }
+
+    /// Has the requests of this life judged again while they run.
+    pub(crate) fn enroll(self: &Rc<Self>, life: &Rc<Life>) -> Enrolled {
+        let mut lives = self.lives.borrow_mut();
+        let entry = Some(Rc::downgrade(life));
+        let place = lives.free.pop().unwrap_or(lives.places.len());
+        match lives.places.get_mut(place) {
+            Some(there) => *there = entry,
+            None => lives.places.push(entry),
+        }
+        Enrolled(Rc::clone(self), place)
+    }
+
+    /// Every life that there is.
+    pub(super) fn lives(&self) -> Vec<Rc<Life>> {
+        self.lives.borrow().places.iter().flatten().filter_map(Weak::upgrade).collect()
     }
 
     /// What requests are judged and forwarded by from now on.
@@ -72,6 +102,16 @@ impl Worker {
                 return;
             }
             closed.await;
+        }
+    }
+}
+
+impl Drop for Enrolled {
+    fn drop(&mut self) {
+        let mut lives = self.0.lives.borrow_mut();
+        if let Some(there) = lives.places.get_mut(self.1) {
+            *there = None;
+            lives.free.push(self.1);
         }
     }
 }

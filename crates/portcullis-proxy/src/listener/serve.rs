@@ -2,7 +2,7 @@
 
 use super::accept::{self, Door};
 use super::port::Port;
-use crate::exchange::{Current, Target, Worker};
+use crate::exchange::{Current, Target, Worker, review};
 use portcullis_core::Snapshot;
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -50,6 +50,7 @@ pub(crate) async fn run(
     mut shutdown: watch::Receiver<bool>,
     drain: Arc<Mutex<Duration>>,
 ) {
+    let review = tokio::task::spawn_local(review::run(Rc::clone(&worker)));
     let mut serving = Serving { worker: Rc::clone(&worker), handlers, accepting: Vec::new() };
     for (id, socket, port) in sockets {
         serving.accept(id, socket, port);
@@ -73,6 +74,7 @@ pub(crate) async fn run(
     }
     let drain = *drain.lock().unwrap_or_else(PoisonError::into_inner);
     let _late = tokio::time::timeout(drain, worker.all_closed()).await;
+    review.abort();
     worker.current().pools().for_each(|pool| pool.close());
 }
 

@@ -82,6 +82,7 @@ pub(super) fn identity(certificate: &CertificateDer<'_>) -> Option<ClientCertifi
         thumbprint: Sha256::digest(certificate).into(),
         subject: subject::text(parsed.subject()),
         names: names.collect(),
+        not_after: Duration::from_secs(u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0)),
     })
 }
 

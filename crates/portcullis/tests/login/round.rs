@@ -2,6 +2,7 @@
 
 use crate::browser::Browser;
 use crate::site::{API_KEY, Site};
+use crate::support::Client;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -147,5 +148,38 @@ async fn a_session_ends_when_it_is_left_alone_and_when_it_is_old() {
     site.clock.pass(101);
     let left = browser.fetch("GET", &site.url("/orders")).await;
     assert_eq!((left.status, site.last_denial().1.contains("not used")), (401, true));
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_ends_with_its_session() {
+    let site = Site::start(json!({})).await;
+    let (mut browser, mut other) = (Browser::default(), Browser::default());
+    assert_eq!(browser.log_in(&site.url("/orders"), "alice").await.status, 200);
+    assert_eq!(other.log_in(&site.url("/orders"), "root").await.status, 200);
+    let mut uploads = Vec::new();
+    for browser in [&mut browser, &mut other] {
+        let cookies: Vec<String> =
+            browser.cookies(&site.origin).iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut client = Client::connect(site.gateway()).await;
+        let origin = &site.origin;
+        let host = origin.trim_start_matches("http://");
+        let head = format!(
+            "POST /orders HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nCookie: {}\r\nContent-Length: 100000\r\n\r\nsome",
+            cookies.join("; ")
+        );
+        client.send(head.as_bytes()).await;
+        uploads.push(client);
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    let left = browser.send("POST", &site.url("/auth/logout"), "Sec-Fetch-Site: same-origin\r\n", "").await;
+    assert_eq!(left.status, 303);
+    let begun = std::time::Instant::now();
+    let mut others = uploads.pop().unwrap();
+    let ended = uploads.pop().unwrap().answer(false).await.expect("an answer");
+    assert_eq!(ended.status, 401);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5));
+    others.send("x".repeat(100_000 - 4).as_bytes()).await;
+    assert_eq!(others.answer(false).await.expect("an answer").status, 200, "another one's session");
     site.end().await;
 }

@@ -11,6 +11,7 @@
 
 mod load;
 mod state;
+mod streams;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 mod support;

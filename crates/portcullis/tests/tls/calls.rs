@@ -230,3 +230,46 @@ async fn a_stream_of_events_may_be_silent() {
     }
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_let_in_no_longer_is_told_so_by_its_status() {
+    let folder = folder();
+    let authority = Authority::new("a test's authority");
+    let ca = folder.join("ca.pem");
+    write(&ca, &authority.pem);
+    authority.issue(&folder, "api", &Wanted::server(&["api.example"]));
+    let server = server().await;
+    let text = format!(
+        "listeners:\n  - bind: 127.0.0.1:0\n    tls: {{ certificates: [{{ certificate: {0}/api.pem, key: {0}/api.key }}] }}\n{1}\n\
+         routes: [{{ path: \"/{{*rest}}\", security: {{ authentication: {{ type: api_key }} }}, upstream: {{ url: \"http://{server}\", protocol: h2 }} }}]\n",
+        folder.display(),
+        crate::support::consumers()
+    );
+    let world = World::start(&text);
+    let mut client = client(world.address, &ca).await;
+    let mut calls = Vec::new();
+    for key in [crate::support::USER_KEY, crate::support::OTHER_KEY] {
+        let request =
+            Request::post("https://api.example/grpc").header("te", "trailers").header("x-api-key", key);
+        let request = request.header("content-type", "application/grpc").body(()).unwrap();
+        let (response, mut body) = client.send_request(request, false).unwrap();
+        body.send_data(Bytes::from_static(b"message"), false).unwrap();
+        let mut answer = response.await.unwrap().into_body();
+        assert_eq!(answer.data().await.unwrap().unwrap(), "message");
+        calls.push((answer, body));
+    }
+    let (mut others, mut their_body) = calls.pop().unwrap();
+    let (mut answer, _body) = calls.pop().unwrap();
+    let begun = std::time::Instant::now();
+    world.reload(&text.replace(crate::support::USER_KEY, "new-0123456789abcdef0123")).unwrap();
+    assert!(answer.data().await.is_none());
+    let trailers = answer.trailers().await.unwrap().expect("a status");
+    assert_eq!(trailers["grpc-status"], "16", "UNAUTHENTICATED");
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    // Another one's goes on.
+    their_body.send_data(Bytes::from_static(b"more"), true).unwrap();
+    assert_eq!(others.data().await.unwrap().unwrap(), "more");
+    assert!(others.data().await.is_none());
+    assert_eq!(others.trailers().await.unwrap().unwrap()["grpc-status"], "0");
+    world.end().await;
+}

@@ -16,6 +16,7 @@ mod binding;
 mod carriage;
 mod verdict;
 
+use super::rules_of;
 use super::token_schemes::TokenSchemes;
 use crate::token::cache::{self, TokenCache, TokenDigest, Verified};
 use crate::token::dpop::{self, Nonces};
@@ -26,8 +27,8 @@ use carriage::{Scheme, is_token, token};
 use http::{Uri, header};
 use portcullis_core::check::Check;
 use portcullis_core::{
-    Answers, Authenticate, Authn, CheckId, Code, CredentialLocation, Denial, Effects, Evidence, Facts,
-    MethodId, SecurityScheme, Step,
+    Answers, Authenticate, Authn, CheckId, Code, CredentialLocation, CredentialName, Denial, Effects,
+    Evidence, Facts, Ground, MethodId, SecurityScheme, Step,
 };
 use std::sync::Arc;
 
@@ -65,11 +66,18 @@ impl Trust {
         let asks = self.introspector.as_ref().map(|introspector| introspector.settings());
         format!("{} {:?} {asks:?}", self.issuer.settings(), self.rules)
     }
+
+    /// A number for them, and for whether a token must be bound.
+    fn number(&self) -> u64 {
+        rules_of(&[&self.settings(), if self.binding_required { "bound" } else { "bearer" }])
+    }
 }
 
 /// The check.
 pub struct Bearer {
     trusts: Vec<Trust>,
+    /// A number for the rules of each.
+    numbers: Vec<u64>,
     cache: Arc<TokenCache>,
     max_token_bytes: usize,
 }
@@ -77,7 +85,8 @@ pub struct Bearer {
 impl Bearer {
     /// The check for these issuers, at least one.
     pub fn new(trusts: Vec<Trust>, cache: Arc<TokenCache>, max_token_bytes: usize) -> Bearer {
-        Bearer { trusts, cache, max_token_bytes }
+        let numbers = trusts.iter().map(Trust::number).collect();
+        Bearer { trusts, numbers, cache, max_token_bytes }
     }
 }
 
@@ -129,6 +138,22 @@ impl Authenticate for Bearer {
         }))
     }
 
+    // SECURITY: a token is good while its issuer is trusted by the rules that it was verified by, until its end
+    // (a_stream_ends_with_its_token).
+    fn uphold<'a>(&'a self, evidence: &'a Evidence, _: &'a Facts<'a>, _: &'a dyn Effects) -> Step<'a, Authn> {
+        let rules = evidence.ground.as_ref().map(|ground| ground.rules);
+        let mut trusts = self.trusts.iter().zip(&self.numbers);
+        let found = trusts.find(|(trust, number)| trust.id == evidence.check && rules == Some(**number));
+        let of_tokens = self.trusts.iter().any(|trust| trust.id == evidence.check);
+        Step::Ready(match found {
+            Some((trust, _)) => Authn::Claim(evidence.now_by(trust.method)),
+            None if of_tokens => {
+                Authn::Deny(Denial::new(Code::TokenIssuer, "the rules that accepted the token have changed"))
+            }
+            None => Authn::NotMine,
+        })
+    }
+
     fn challenges(&self, refused: Option<&Denial>) -> Vec<String> {
         let error = match refused.map(Denial::code) {
             // Whoever sent nothing did nothing wrong (RFC 6750, section 3.1).
@@ -177,7 +202,10 @@ impl Bearer {
         let Some(trust) = self.trusts.get(verified.issuer) else {
             return Authn::Deny(Denial::new(Code::Fault, "a token of an issuer of another check"));
         };
-        let evidence = Evidence::subject(Arc::clone(&verified.subject), trust.method, trust.id);
+        let rules = self.numbers.get(verified.issuer).copied().unwrap_or_default();
+        let ground = Ground { credential: CredentialName::Digest(*digest), rules, until: verified.expires };
+        let evidence =
+            Evidence::subject(Arc::clone(&verified.subject), trust.method, trust.id).resting_on(ground);
         // A signature cannot be guessed, so a new token of an old user is welcome from wherever it comes.
         Authn::Claim(match verified.guessable {
             true => evidence.by_credential(cache::fingerprint(digest)),

@@ -158,6 +158,7 @@ impl Bearer {
         Ok(Verified {
             subject: Arc::new(judged.subject),
             until: judged.expires,
+            expires: Some(judged.expires),
             binding: judged.binding,
             issuer: number,
             generation: loaded.generation,
@@ -209,6 +210,7 @@ impl Bearer {
         Ok(Verified {
             subject: outcome.subject,
             until: outcome.until,
+            expires: outcome.expires,
             binding: outcome.binding,
             issuer: number,
             generation: loaded.generation,
@@ -236,6 +238,7 @@ mod tests {
         Verdict::Accepted(Verified {
             subject: Arc::new(Subject::new("i", "s", Claim::Null)),
             until: Duration::ZERO,
+            expires: None,
             binding: Default::default(),
             issuer,
             generation: 0,

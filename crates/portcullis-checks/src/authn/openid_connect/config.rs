@@ -12,6 +12,7 @@ use super::session::SessionRules;
 use super::{Login, OpenIdConnect, Paths};
 use crate::authn::api_key::parameter_name;
 use crate::authn::method::{Compiled, Declared, Establishes, Method};
+use crate::authn::rules_of;
 use crate::authn::token_config::{claim_path, role_rules, url};
 use crate::build::Build;
 use crate::token::introspection::basic;
@@ -187,6 +188,7 @@ impl OpenIdConnectConfig {
             refreshes: build.kept.keep(&whose, Refreshes::default),
             ended: build.kept.hold::<Ended>(&whose),
             opened: build.kept.keep(&exact, OpenedSessions::default),
+            rules: rules_of(&[&exact]),
             exchanges: build.kept.keep(&format!("exchanges {whose}"), || Pool::new(EXCHANGES)),
         });
         login.serve(&public.host, build)?;

@@ -52,8 +52,8 @@ use opened::{Opened, OpenedSessions};
 use portcullis_core::check::Check;
 use portcullis_core::pool::Pool;
 use portcullis_core::{
-    AnswerFields, Answers, Authenticate, Authn, CheckId, Code, CredentialLocation, Denial, Effects, Evidence,
-    Facts, MethodId, Once, SecurityScheme, Step,
+    AnswerFields, Answers, Authenticate, Authn, CheckId, Code, CredentialLocation, CredentialName, Denial,
+    Effects, Evidence, Facts, Ground, MethodId, Once, SecurityScheme, Step,
 };
 use provider::Client;
 use refresh::Refreshes;
@@ -83,6 +83,8 @@ pub struct Login {
     opened: Arc<OpenedSessions>,
     /// The codes that are being exchanged.
     exchanges: Arc<Pool>,
+    /// A number for everything that is configured of it.
+    rules: u64,
 }
 
 /// The paths that the gateway itself answers, and the one to which it sends after a logout.
@@ -141,6 +143,22 @@ impl Authenticate for OpenIdConnect {
                     async move { self.0.refreshed(&opened, standing, facts, effects).await },
                 ))
             }
+        }
+    }
+
+    // SECURITY: whoever logs out leaves no stream behind (a_stream_ends_with_its_session).
+    fn uphold<'a>(&'a self, evidence: &'a Evidence, _: &'a Facts<'a>, _: &'a dyn Effects) -> Step<'a, Authn> {
+        let Some(Ground { credential: CredentialName::Text(id), rules, .. }) = &evidence.ground else {
+            return Step::Ready(Authn::NotMine);
+        };
+        if evidence.check != ID {
+            return Step::Ready(Authn::NotMine);
+        }
+        let ended = |why| Step::Ready(Authn::Deny(Denial::new(Code::CredentialExpired, why)));
+        match *rules == self.0.rules {
+            true if self.0.ended.contains(id) => ended("it was logged out"),
+            true => Step::Ready(Authn::Claim(evidence.now_by(self.0.method))),
+            false => ended("the login that let it in has changed"),
         }
     }
 
@@ -205,9 +223,21 @@ impl Login {
         }
     }
 
+    /// What a session's principal rests on. Between two uses of the cookie, the session ends when it must be refreshed.
+    fn ground(&self, session: &Session, id: Arc<str>) -> Ground {
+        let rules = &self.session;
+        let mut until =
+            session.started.saturating_add(rules.lifetime).min(session.seen.saturating_add(rules.idle));
+        if let Some(renewal) = &session.renewal {
+            until = until.min(renewal.over);
+        }
+        Ground { credential: CredentialName::Text(id), rules: self.rules, until: Some(until) }
+    }
+
     /// The session's principal. The answer tells the browser that the session was used, now and then.
     fn claim(&self, opened: &Opened, now: Duration, effects: &dyn Effects) -> Authn {
-        let evidence = Evidence::subject(Arc::clone(&opened.subject), self.method, ID);
+        let ground = self.ground(&opened.session, Arc::clone(&opened.id));
+        let evidence = Evidence::subject(Arc::clone(&opened.subject), self.method, ID).resting_on(ground);
         let mut tell: AnswerFields = Vec::new();
         if opened.session.is_news(now, &self.session) {
             let seen = Duration::from_secs(now.as_secs());

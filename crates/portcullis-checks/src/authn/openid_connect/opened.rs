@@ -19,13 +19,15 @@ pub struct Opened {
     pub session: Session,
     /// Whom it stands for.
     pub subject: Arc<Subject>,
+    /// Its number.
+    pub id: Arc<str>,
 }
 
 impl Opened {
     /// The session with its subject.
     pub fn new(session: Session, rules: &SessionRules) -> Opened {
-        let subject = session.to_subject(rules);
-        Opened { session, subject }
+        let (subject, id) = (session.to_subject(rules), session.id.as_str().into());
+        Opened { session, subject, id }
     }
 }
 

@@ -36,7 +36,9 @@ impl Login {
         match self.refresh(&opened.session, now, facts.head.client(), effects).await {
             Ok(mut fresh) => match self.keep_what_fits(&mut fresh, now, effects) {
                 Ok(kept) => {
+                    let ground = self.ground(&fresh, fresh.id.as_str().into());
                     let evidence = Evidence::subject(fresh.to_subject(&self.session), self.method, ID);
+                    let evidence = evidence.resting_on(ground);
                     Authn::ClaimAndTell(evidence, vec![(header::SET_COOKIE, kept), private(true)])
                 }
                 Err(why) => Authn::Deny(Denial::new(Code::CredentialExpired, why)),

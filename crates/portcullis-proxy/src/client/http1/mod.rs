@@ -57,6 +57,7 @@ enum Turn {
 /// Serves a connection.
 pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, entry: Arc<Entry>) {
     let life = Rc::new(Life::new(entry.timeouts));
+    let _enrolled = worker.enroll(&life);
     let io = Rc::new(RefCell::new(Io::new(stream, Rc::clone(&life))));
     let closing = Cell::new(false);
     let turn = {
@@ -79,7 +80,9 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, entry:
             let _gone = tokio::time::timeout(GOODBYE, stream.shutdown()).await;
         }
         Turn::Ended(End::Linger) => linger(&entry.drain, stream).await,
-        Turn::Ended(End::Tunnel(tunnel)) => tunnel.run(stream, read, entry.drain.begins()).await,
+        Turn::Ended(End::Tunnel(tunnel)) => {
+            tunnel.run(stream, read, entry.drain.begins(), life.is_revoked()).await
+        }
         Turn::HeadTimeout => {
             let denial = Denial::new(Code::HeadTimeout, "the request head was not complete in time");
             worker.account(&conn, denial, false);
@@ -108,6 +111,7 @@ async fn drive(
             }
             loop {
                 life.tick();
+                life.driven_by(cx);
                 if let Poll::Ready(end) = conversation.as_mut().poll(cx) {
                     return Poll::Ready(Turn::Ended(end));
                 }
@@ -115,7 +119,7 @@ async fn drive(
                 if when <= life.now() {
                     match due {
                         Due::Head => return Poll::Ready(Turn::HeadTimeout),
-                        Due::Answer => return Poll::Ready(Turn::Stalled),
+                        Due::Answer | Due::Revoked => return Poll::Ready(Turn::Stalled),
                         Due::Quiet if !closing.get() => return Poll::Ready(Turn::Quiet),
                         Due::Upload => {
                             life.expire_upload();

@@ -47,6 +47,7 @@ impl Drop for Over<'_> {
 pub(super) async fn serve(shared: Rc<Shared>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
     let life = Rc::new(Life::of_stream(shared.entry.timeouts));
     let _over = Over(&shared, &life);
+    let _enrolled = shared.worker.enroll(&life);
     // Boxed, since it is large and the task would be moved with it.
     let mut serving = Box::pin(exchange(&shared, &life, request, respond));
     let mut timer = pin!(tokio::time::sleep(GRAIN));
@@ -54,6 +55,7 @@ pub(super) async fn serve(shared: Rc<Shared>, request: Request<RecvStream>, resp
     poll_fn(|cx| {
         loop {
             life.tick();
+            life.driven_by(cx);
             if serving.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
@@ -70,6 +72,7 @@ pub(super) async fn serve(shared: Rc<Shared>, request: Request<RecvStream>, resp
                         life.expire_upload();
                         continue;
                     }
+                    Due::Revoked => return Poll::Ready(()),
                     Due::Head | Due::Quiet | Due::Upstream => {}
                 }
             }

@@ -221,8 +221,14 @@ fn known(certificate: Value) {
             CertificateName::email("alice@example.com"),
             CertificateName::Ip("192.0.2.7".parse().unwrap()),
         ],
+        not_after: Duration::MAX,
     };
-    let other = ClientCertificate { thumbprint: [8; 32], subject: "CN=bob".to_owned(), names: Vec::new() };
+    let other = ClientCertificate {
+        thumbprint: [8; 32],
+        subject: "CN=bob".to_owned(),
+        names: Vec::new(),
+        not_after: Duration::MAX,
+    };
     assert_eq!(gate(Some(alice)).send(get(&[])).permitted().headers["x-consumer-name"], "alice");
     assert_eq!(gate(Some(other)).send(get(&[])).refusal(), Some(Code::CredentialUnknown));
     assert_eq!(gate(None).send(get(&[])).refusal(), Some(Code::CredentialMissing));
