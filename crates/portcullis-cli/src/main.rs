@@ -6,6 +6,7 @@
 mod audit;
 mod check;
 mod denials;
+mod diff;
 mod exit;
 mod hash;
 mod headers;
@@ -80,6 +81,21 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say what the change from one configuration to another means for security, loosened things first.
+    ///
+    /// Ends with 1 where `--fail-on` finds something, and with 2 where one of them cannot be used. Secrets are never shown.
+    Diff {
+        /// The configuration file as it was.
+        old: PathBuf,
+        /// The configuration file as it is to be.
+        new: PathBuf,
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = diff::Format::Text)]
+        format: diff::Format,
+        /// What makes the command fail: `changed` includes what nobody can judge.
+        #[arg(long, value_enum)]
+        fail_on: Option<diff::FailOn>,
+    },
     /// Look into an audit log.
     #[command(subcommand)]
     Audit(audit::Action),
@@ -140,6 +156,7 @@ fn main() -> ExitCode {
         Command::Check { file, format, json, deny } => {
             check::run(&file, if json { check::Format::Json } else { format }, deny)
         }
+        Command::Diff { old, new, format, fail_on } => diff::run(&old, &new, format, fail_on),
         Command::Audit(action) => audit::run(action),
         Command::HashPassword => hash::password(),
         Command::HashKey => hash::key(),

@@ -33,6 +33,7 @@
 //! | [`compile`]  | from a document to what runs                     |
 //! | [`load`]     | reading a configuration, and its diagnostics     |
 //! | [`findings`] | what loads, and is weaker than it need be        |
+//! | [`difference`] | what a change of a configuration means for security |
 //! | [`password`] | hashes of passwords and keys, for a configuration  |
 //! | [`reference`] | what can be written, as a page for its users    |
 //! | [`gateway`]  | from a blueprint to the last request             |
@@ -43,6 +44,7 @@
 pub mod builder;
 pub mod compile;
 pub mod control;
+pub mod difference;
 pub mod document;
 mod endpoint;
 pub mod findings;

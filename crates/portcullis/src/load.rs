@@ -1,6 +1,7 @@
 //! Reading a configuration, and what there is to say of it.
 
 use crate::compile::{Blueprint, compile};
+use crate::difference::{self, Change, Side};
 use crate::document::{AccessLogConfig, GatewayConfig, ListenerConfig, RouteConfig};
 use crate::findings::{self, Finding, Rule};
 pub use portcullis_config::Context;
@@ -23,6 +24,10 @@ pub struct Loaded {
     blueprint: Option<Blueprint>,
     /// What the blueprint was made from; with a configuration made in code, nothing.
     config: Option<GatewayConfig>,
+    /// What is written, for comparisons.
+    document: Option<Node>,
+    /// Where the files are that it names.
+    folder: PathBuf,
     diagnostics: Diagnostics,
     sources: Vec<Source>,
     included: Vec<PathBuf>,
@@ -46,7 +51,8 @@ impl Loaded {
     pub fn file_with(path: &Path, state: &State) -> std::io::Result<Loaded> {
         let text = std::fs::read_to_string(path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Ok(Loaded::yaml_with(&path.display().to_string(), text, Context::for_file(folder), state))
+        let loaded = Loaded::yaml_with(&path.display().to_string(), text, Context::for_file(folder), state);
+        Ok(Loaded { folder: folder.to_owned(), ..loaded })
     }
 
     /// Reads a configuration from a text called `name`.
@@ -91,7 +97,18 @@ impl Loaded {
                 files.remove(&acme.storage);
             }
         }
-        Loaded { blueprint, config, diagnostics: cx.diagnostics, sources, included, digest, files }
+        let (document, folder, diagnostics) = (node, PathBuf::new(), cx.diagnostics);
+        Loaded { blueprint, config, document, folder, diagnostics, sources, included, digest, files }
+    }
+
+    /// What the change from `old` to this one means for security, loosened things first.
+    pub fn changes_from(&self, old: &Loaded) -> Vec<Change> {
+        let written = |loaded: &Loaded| loaded.document.as_ref().map(plain).unwrap_or_default();
+        let (before, after) = (written(old), written(self));
+        difference::between(
+            &Side { document: &before, folder: &old.folder },
+            &Side { document: &after, folder: &self.folder },
+        )
     }
 
     /// Reads a configuration that a program made.
@@ -104,7 +121,8 @@ impl Loaded {
         }
         let blueprint = config.and_then(|config| compile(&config, handlers, state, &mut cx));
         let (sources, included, files) = (Vec::new(), Vec::new(), cx.files());
-        Loaded { blueprint, config: None, diagnostics: cx.diagnostics, sources, included, digest, files }
+        let (config, document, folder, diagnostics) = (None, None, PathBuf::new(), cx.diagnostics);
+        Loaded { blueprint, config, document, folder, diagnostics, sources, included, digest, files }
     }
 
     /// What is to run; `None` if anything is wrong.
@@ -200,6 +218,26 @@ impl Loaded {
         let mut blueprint = self.blueprint.ok_or(ConfigError { text })?;
         blueprint.digest = self.digest;
         Ok(blueprint)
+    }
+}
+
+/// A tree without places.
+fn plain(node: &Node) -> serde_json::Value {
+    match &node.value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(value) => (*value).into(),
+        Value::Integer(number) => match i64::try_from(*number) {
+            Ok(number) => number.into(),
+            Err(_) => number.to_string().into(),
+        },
+        Value::Float(number) => (*number).into(),
+        Value::String(text) => text.as_str().into(),
+        Value::Sequence(items) => items.iter().map(plain).collect(),
+        Value::Mapping(entries) => entries
+            .iter()
+            .map(|entry| (entry.key.clone(), plain(&entry.value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
     }
 }
 

@@ -4,7 +4,7 @@
 //! as failed when what it comes from breaks off, and as aborted when the connection drops it before its end. An answer
 //! that breaks off ends with an error, upon which the client's connection is cut: it must not look complete.
 
-use super::grpc;
+use super::grpc_status;
 use super::handler::{BoxError, ResponseBody};
 use super::handler_body::Pump;
 use super::hygiene;
@@ -244,7 +244,7 @@ impl Relayed {
 
     /// What let the request in is gone. A call is told so by its status; another answer breaks off.
     fn revoked(&mut self, denial: Denial) -> Result<Frame<Bytes>, BoxError> {
-        let trailers = self.trailers.then(|| grpc::trailers(denial.status()));
+        let trailers = self.trailers.then(|| grpc_status::trailers(denial.status()));
         let error = self.failed(denial);
         trailers.map(Frame::trailers).ok_or(error)
     }

@@ -11,6 +11,7 @@ mod examined;
 mod fields;
 mod forward;
 mod grpc;
+mod grpc_status;
 mod handler;
 mod handler_body;
 mod hygiene;

@@ -28,9 +28,18 @@ use portcullis_core::head::query;
 use portcullis_core::{
     Advice, CheckId, Code, CredentialLocation, Denial, Effects, Facts, Head, MethodSet, Principal, Step,
 };
-use portcullis_openapi::{Api, Found, Match, RequestView};
+use portcullis_openapi::{Api, Files, Found, Match, RequestView};
 use std::borrow::Cow;
 use std::sync::Arc;
+
+/// A document in JSON or YAML as it is written, under the bounds that hold for any.
+///
+/// # Errors
+/// It cannot be read, or is too large.
+pub fn read_document(name: &str, text: &[u8]) -> Result<serde_json::Value, String> {
+    let files = Files::new(name, text).map_err(|error| error.to_string())?;
+    files.document().cloned().ok_or_else(|| "it is empty".to_owned())
+}
 
 /// The document that a route has, compiled.
 #[derive(Clone)]

@@ -1,0 +1,154 @@
+//! How a difference is printed.
+
+use super::{Change, Direction};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// How many routes are named in one line.
+const NAMED: usize = 6;
+
+/// Changes that are the same for several routes, in one; loosened ones first, then in the order in which they were found.
+pub(super) fn gathered(changes: Vec<Change>) -> Vec<Change> {
+    let mut order: Vec<(Direction, String)> = Vec::new();
+    let mut subjects: BTreeMap<(Direction, String), Vec<String>> = BTreeMap::new();
+    for change in changes {
+        let key = (change.direction, change.words);
+        let list = subjects.entry(key.clone()).or_insert_with(|| {
+            order.push(key);
+            Vec::new()
+        });
+        if !list.contains(&change.subject) {
+            list.push(change.subject);
+        }
+    }
+    order.sort_by_key(|(direction, _)| *direction);
+    let mut gathered = Vec::new();
+    for (direction, words) in order {
+        let list = subjects.remove(&(direction, words.clone())).unwrap_or_default();
+        for subject in together(list) {
+            gathered.push(Change { direction, subject, words: words.clone() });
+        }
+    }
+    gathered
+}
+
+/// Routes as one subject; anything else by itself.
+fn together(subjects: Vec<String>) -> Vec<String> {
+    let mut routes: Vec<(String, Vec<String>, String)> = Vec::new();
+    let mut others = Vec::new();
+    for subject in subjects {
+        let route = subject.strip_prefix("route ").and_then(|route| route.split_once(' '));
+        let Some((method, rest)) = route else {
+            others.push(subject);
+            continue;
+        };
+        // What is said of a part of a route (a method, a limit) is the same for its methods.
+        let (path, part) =
+            rest.split_once(", ").map_or((rest, String::new()), |(path, part)| (path, format!(", {part}")));
+        match routes.iter_mut().find(|(there, _, other)| there == path && *other == part) {
+            Some((_, methods, _)) => methods.push(method.to_owned()),
+            None => routes.push((path.to_owned(), vec![method.to_owned()], part)),
+        }
+    }
+    if routes.is_empty() {
+        return others;
+    }
+    let part = routes.first().map(|(_, _, part)| part.clone()).unwrap_or_default();
+    if routes.iter().any(|(_, _, other)| *other != part) {
+        others
+            .extend(routes.iter().map(|(path, methods, part)| format!("route {}{part}", one(path, methods))));
+        return others;
+    }
+    let count = routes.len();
+    let mut text: Vec<String> =
+        routes.iter().take(NAMED).map(|(path, methods, _)| one(path, methods)).collect();
+    if count > NAMED {
+        text.push(format!("{} more", count - NAMED));
+    }
+    others.push(format!("{} {}{part}", if count == 1 { "route" } else { "routes" }, text.join(", ")));
+    others
+}
+
+fn one(path: &str, methods: &[String]) -> String {
+    let mut methods: Vec<&str> = methods.iter().map(String::as_str).collect();
+    if methods.len() >= 7 {
+        return path.to_owned();
+    }
+    if methods.contains(&"GET") {
+        methods.retain(|method| *method != "HEAD");
+    }
+    format!("{} {path}", methods.join("/"))
+}
+
+fn count(changes: &[Change], direction: Direction) -> usize {
+    changes.iter().filter(|change| change.direction == direction).count()
+}
+
+fn totals(changes: &[Change]) -> String {
+    format!(
+        "{} loosened, {} changed, {} tightened",
+        count(changes, Direction::Loosened),
+        count(changes, Direction::Changed),
+        count(changes, Direction::Tightened)
+    )
+}
+
+/// For people.
+pub fn text(changes: &[Change]) -> String {
+    let mut text = String::new();
+    for Change { direction, subject, words } in changes {
+        let _ = writeln!(text, "{:<9}  {subject}: {words}", direction.as_str());
+    }
+    let _ =
+        writeln!(text, "{}", if changes.is_empty() { "no difference".to_owned() } else { totals(changes) });
+    text
+}
+
+/// For a pull request.
+pub fn markdown(changes: &[Change]) -> String {
+    if changes.is_empty() {
+        return "**Security:** no difference.\n".to_owned();
+    }
+    let mut text = format!("**Security:** {}\n\n| | what | change |\n|---|---|---|\n", totals(changes));
+    for Change { direction, subject, words } in changes {
+        let mark = match direction {
+            Direction::Loosened => "⚠️ loosened",
+            Direction::Changed => "changed",
+            Direction::Tightened => "tightened",
+        };
+        let _ = writeln!(text, "| {mark} | {} | {} |", cell(subject), cell(words));
+    }
+    text
+}
+
+/// Text as a cell of a table: nothing in it is markup.
+fn cell(text: &str) -> String {
+    let mut cell = String::new();
+    for character in text.chars() {
+        if matches!(
+            character,
+            '|' | '\\' | '`' | '*' | '_' | '<' | '>' | '[' | ']' | '&' | '#' | '~' | '@' | '!'
+        ) {
+            cell.push('\\');
+        }
+        cell.push(character);
+    }
+    cell.replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;").replace("\\`", "`")
+}
+
+/// For programs.
+pub fn json(changes: &[Change]) -> Value {
+    let list: Vec<Value> = changes
+        .iter()
+        .map(|change| {
+            json!({ "direction": change.direction.as_str(), "subject": change.subject, "change": change.words })
+        })
+        .collect();
+    json!({
+        "loosened": count(changes, Direction::Loosened),
+        "changed": count(changes, Direction::Changed),
+        "tightened": count(changes, Direction::Tightened),
+        "changes": list,
+    })
+}
