@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks on the terminal")]
 
 mod bench;
+mod book;
 mod ci;
 mod counterparts;
 mod debian;
@@ -45,6 +46,8 @@ enum Command {
     Counterparts,
     /// Run the fuzz targets, guided by coverage.
     Fuzz(fuzz::Arguments),
+    /// Build the documentation as a book, into `target/book`.
+    Docs,
     /// Write the generated files, or check that they are up to date.
     Gen(generate::Arguments),
     /// Build the Debian package, and check everything under `packaging/`.
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Counterparts => counterparts::install(),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Docs => book::run(),
         Command::Gen(arguments) => generate::run(&arguments),
         Command::Package(arguments) => package::run(&arguments),
     };

@@ -27,7 +27,7 @@ fn table() -> String {
         "# Request headers that are removed\n\n\
          A backend that was set up for another product trusts the headers with which that product's proxy says who the client\n\
          is, or what was decided already. A client can send them too. So they are removed from every request, on every route,\n\
-         whoever sends them, together with other spellings such as `remote_user` and `remote.user`, which many backends take\n\
+         together with other spellings such as `remote_user` and `remote.user`, which many backends take\n\
          for the same name. `X-Consumer-*` and `X-Request-ID` are the gateway's own, and `X-Forwarded-For`, `-Proto` and\n\
          `-Host` are set anew for each request.\n\n\
          - **One more, or all that begin alike:** `request_headers: { remove: [x-debug, \"x-acme-*\"] }`.\n\
@@ -42,10 +42,10 @@ fn table() -> String {
          Passed on, they would make it do what the gateway did not judge: a route that allows POST alone would take a DELETE.\n\
          By default they are removed and the request stays a POST. For clients that cannot send PUT, PATCH or DELETE, write\n\
          `request_headers: { method_override: apply }`: the POST becomes that method, is routed and judged as it, and goes\n\
-         upstream as it. A field `_method` in a form or query is not looked at; restrict such parameters with an OpenAPI\n\
+         upstream as it. A field `_method` in a form or query is not removed; restrict such parameters with an OpenAPI\n\
          document, or switch the feature off in the framework.\n\n\
          ## What stays\n\n\
-         What clients send as a credential of their own (`X-Auth-Token`, `X-Access-Token`, `X-Vault-Token`), for signatures\n\
+         What clients send as a credential (`X-Auth-Token`, `X-Access-Token`, `X-Vault-Token`), for signatures\n\
          (`X-Amz-*`), for tracing (`Traceparent`, `X-B3-*`, `X-Amzn-Trace-Id`) or as a parameter (`X-Tenant-ID`, `X-User-Id`)\n\
          is not removed. If your backend trusts such a header without proof, add it under `request_headers.remove`.\n\n\
          ## The list\n\n\

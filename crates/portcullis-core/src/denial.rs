@@ -60,9 +60,9 @@ codes! {
     AmbiguousHost = "ambiguous_host" => BAD_REQUEST;
     /// The request says in more than one way where its body ends.
     AmbiguousFraming = "ambiguous_framing" => BAD_REQUEST;
-    /// A header field that another server could read as a different one, or that must not be taken away.
+    /// A header field that another server could read as a different one, or that must not be removed.
     AmbiguousHeader = "ambiguous_header" => BAD_REQUEST;
-    /// A trusted proxy sent a client address that is none.
+    /// A trusted proxy sent a client address that is not an address.
     ForwardedAddress = "forwarded_address" => BAD_REQUEST;
     /// The request target is longer than the limit.
     TargetTooLong = "target_too_long" => URI_TOO_LONG;
@@ -146,7 +146,7 @@ codes! {
     ContentMalformed = "content_malformed" => BAD_REQUEST;
     /// The GraphQL operation asks for more than the route allows, or is of a kind that it does not take.
     GraphqlRefused = "graphql_refused" => BAD_REQUEST;
-    /// The body's media type or content coding is none that the route takes.
+    /// The body's media type or content coding is not accepted by the route.
     MediaTypeRefused = "media_type_refused" => UNSUPPORTED_MEDIA_TYPE;
     /// The body is well-formed, and not what the route's description allows.
     ContentInvalid = "content_invalid" => UNPROCESSABLE_ENTITY;

@@ -41,7 +41,7 @@ const RULES: &str = "
 - Keys are printed in snake_case; the camelCase spelling of each (`maxRequests`) is accepted as well.
 - A *duration* is a whole number and a unit: `500ms`, `10s`, `5m`, `1h`, `1d`. A *size* is bytes, or a whole number and a
   unit: `10kB`, `64KiB`, `1MiB`.
-- A *mapping* has keys of its own; the link leads to them. Where a list of mappings is asked for, each has these keys.
+- A *mapping* has its own keys; the link leads to them. Where a list of mappings is asked for, each has these keys.
 - What a route says under `security` takes the place of the gateway's section of the same name; what it does not mention,
   it inherits.
 - `${NAME}` in a value is replaced by an environment variable, `${NAME:-default}` where it may be unset or empty; `$$` is a
