@@ -122,6 +122,8 @@ struct Case {
     answer_fields: AnswerFields,
     /// Fields for the upstream.
     additions: AnswerFields,
+    /// The state of the limit that leaves the least, for the client.
+    told: Option<LimitState>,
 }
 
 impl Case {
@@ -129,6 +131,12 @@ impl Case {
         let denial =
             self.answer_fields.into_iter().fold(denial, |denial, (name, value)| denial.telling(name, value));
         Refused { denial, told: None, recording: self.recording }
+    }
+
+    /// The same, and the client is told how much of a limit is left.
+    fn refuse_and_tell(mut self: Box<Self>, denial: Denial) -> Refused {
+        let told = self.told.take();
+        Refused { told, ..self.refuse(denial) }
     }
 }
 
@@ -151,6 +159,7 @@ impl Admitted {
                     recording,
                     answer_fields: Vec::new(),
                     additions: Vec::new(),
+                    told: None,
                 })))
             }
             Err(denial) => Err(Refused { denial, told: None, recording }),
@@ -313,16 +322,17 @@ impl Routed {
                 }
             }
         }
+        case.told = told;
         case.recording.record_mut().observed.append(&mut findings.observed);
         match (findings.refused, preflight) {
-            (Some(denial), _) => Err(Refused { told, ..case.refuse(denial) }),
+            (Some(denial), _) => Err(case.refuse_and_tell(denial)),
             // SECURITY: nobody is authenticated, so nothing but the route's own fields is told, and nothing goes upstream
             // (a_preflight_is_answered_by_the_gateway).
             (None, Some(asked)) => {
                 let denial = answer_preflight(&case, route, &asked);
-                Err(Refused { told, ..case.refuse(denial) })
+                Err(case.refuse_and_tell(denial))
             }
-            (None, None) => Ok(Screened { case, route, told }),
+            (None, None) => Ok(Screened { case, route }),
         }
     }
 }
@@ -388,12 +398,11 @@ fn tell(check: &Arc<dyn Quota>, count: crate::effects::Count) -> LimitState {
 struct Screened {
     case: Box<Case>,
     route: RouteId,
-    told: Option<LimitState>,
 }
 
 impl Screened {
     async fn authenticate(self) -> Result<Authenticated, Refused> {
-        let Screened { mut case, route, told } = self;
+        let Screened { mut case, route } = self;
         let mut findings = Findings::default();
         let identified = match facts(&case, route) {
             Err(denial) => {
@@ -409,7 +418,7 @@ impl Screened {
             None => {
                 record.principal = Some(identified.principal.clone());
                 case.answer_fields.extend(identified.tell);
-                Ok(Authenticated { case, route, principal: identified.principal, told })
+                Ok(Authenticated { case, route, principal: identified.principal })
             }
         }
     }
@@ -419,12 +428,11 @@ struct Authenticated {
     case: Box<Case>,
     route: RouteId,
     principal: Principal,
-    told: Option<LimitState>,
 }
 
 impl Authenticated {
     async fn authorize(self) -> Result<Authorized, Refused> {
-        let Authenticated { mut case, route, principal, told } = self;
+        let Authenticated { mut case, route, principal } = self;
         let mut findings = Findings::default();
         match facts(&case, route) {
             Err(denial) => findings.refused = Some(denial),
@@ -445,7 +453,7 @@ impl Authenticated {
         case.recording.record_mut().observed.append(&mut findings.observed);
         match findings.refused {
             Some(denial) => Err(case.refuse(denial)),
-            None => Ok(Authorized { case, route, principal, told }),
+            None => Ok(Authorized { case, route, principal }),
         }
     }
 }
@@ -454,12 +462,12 @@ struct Authorized {
     case: Box<Case>,
     route: RouteId,
     principal: Principal,
-    told: Option<LimitState>,
 }
 
 impl Authorized {
     async fn charge(self) -> Result<Charged, Refused> {
-        let Authorized { mut case, route, principal, mut told } = self;
+        let Authorized { mut case, route, principal } = self;
+        let mut told = case.told.take();
         let mut findings = Findings::default();
         match facts(&case, route) {
             Err(denial) => findings.refused = Some(denial),
@@ -469,10 +477,11 @@ impl Authorized {
                     .await;
             }
         }
+        case.told = told;
         case.recording.record_mut().observed.append(&mut findings.observed);
         match findings.refused {
-            Some(denial) => Err(Refused { told, ..case.refuse(denial) }),
-            None => Ok(Charged { case, route, principal, told }),
+            Some(denial) => Err(case.refuse_and_tell(denial)),
+            None => Ok(Charged { case, route, principal }),
         }
     }
 }
@@ -481,12 +490,11 @@ struct Charged {
     case: Box<Case>,
     route: RouteId,
     principal: Principal,
-    told: Option<LimitState>,
 }
 
 impl Charged {
     async fn shape(self) -> Result<Cleared, Refused> {
-        let Charged { mut case, route, principal, told } = self;
+        let Charged { mut case, route, principal } = self;
         let mut additions = Vec::new();
         let mut refused = None;
         match facts(&case, route) {
@@ -506,8 +514,8 @@ impl Charged {
         }
         case.additions = additions;
         match refused {
-            Some(denial) => Err(Refused { told, ..case.refuse(denial) }),
-            None => Ok(Cleared { case, route, principal, told }),
+            Some(denial) => Err(case.refuse_and_tell(denial)),
+            None => Ok(Cleared { case, route, principal }),
         }
     }
 }
@@ -518,7 +526,6 @@ pub struct Cleared {
     case: Box<Case>,
     route: RouteId,
     principal: Principal,
-    told: Option<LimitState>,
 }
 
 #[cfg(test)]

@@ -5,22 +5,21 @@
 //! so that nobody outside can work towards a place in a table.
 
 use super::key_config::{KeyConfig, KeySource};
-use hmac::{Hmac, KeyInit, Mac};
+use aws_lc_rs::digest::{self, SHA256};
+use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use portcullis_core::KeyDigest;
-use sha2::{Digest, Sha256};
-
-type HmacSha256 = Hmac<Sha256>;
 
 /// Makes digests of keys.
 #[derive(Clone)]
 pub struct KeyHasher {
-    process: HmacSha256,
-    pepper: Option<HmacSha256>,
+    process: hmac::Key,
+    pepper: Option<hmac::Key>,
 }
 
 impl KeyHasher {
     /// `secret` is random and of this process alone; `pepper` is the operator's, if there is one.
     pub fn new(secret: &[u8; 32], pepper: Option<&[u8]>) -> KeyHasher {
+        let keyed = |secret: &[u8]| hmac::Key::new(HMAC_SHA256, secret);
         KeyHasher { process: keyed(secret), pepper: pepper.map(keyed) }
     }
 
@@ -36,13 +35,13 @@ impl KeyHasher {
 
     /// The digest of several things together, each of which may be anything.
     pub fn of_parts(&self, parts: &[&[u8]]) -> KeyDigest {
-        let mut mac = self.process.clone();
+        let mut mac = hmac::Context::with_key(&self.process);
         for part in parts {
             // With its length, so that nothing can move from one to the next.
             mac.update(&(part.len() as u64).to_le_bytes());
             mac.update(part);
         }
-        KeyDigest(mac.finalize().into_bytes().into())
+        KeyDigest(bytes(mac.sign().as_ref()))
     }
 
     /// The digest of a key that the configuration gives.
@@ -60,35 +59,38 @@ impl KeyHasher {
             KeySource::Key(secret) => self.at_rest(secret.expose().as_bytes()),
             KeySource::Hash { hash, .. } => *hash,
         };
-        let digest = Sha256::new_with_prefix(b"portcullis name of a key\0").chain_update(hash).finalize();
+        let digest = sha256(&[b"portcullis name of a key\0", hash.as_slice()].concat());
         digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The hash of a key at rest.
     fn at_rest(&self, key: &[u8]) -> [u8; 32] {
         match &self.pepper {
-            None => Sha256::digest(key).into(),
-            Some(pepper) => pepper.clone().chain_update(key).finalize().into_bytes().into(),
+            None => sha256(key),
+            Some(pepper) => bytes(hmac::sign(pepper, key).as_ref()),
         }
     }
 
     fn of_hash(&self, hash: &[u8; 32]) -> KeyDigest {
-        KeyDigest(self.process.clone().chain_update(hash).finalize().into_bytes().into())
+        KeyDigest(bytes(hmac::sign(&self.process, hash).as_ref()))
     }
 }
 
 /// The hash of a key at rest, without a pepper, as a configuration gives it.
 pub fn written_hash(key: &[u8]) -> String {
-    let digits: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits: String = sha256(key).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{digits}")
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "HMAC takes keys of any length (RFC 2104, section 2); runs at load, not per request"
-)]
-fn keyed(key: &[u8]) -> HmacSha256 {
-    HmacSha256::new_from_slice(key).expect("HMAC takes keys of any length")
+fn sha256(message: &[u8]) -> [u8; 32] {
+    bytes(digest::digest(&SHA256, message).as_ref())
+}
+
+/// The 32 bytes of a SHA-256, or of an HMAC with it.
+fn bytes(digest: &[u8]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.iter_mut().zip(digest).for_each(|(byte, of)| *byte = *of);
+    bytes
 }
 
 #[cfg(test)]

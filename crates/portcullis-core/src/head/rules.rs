@@ -43,17 +43,45 @@ pub struct FieldRules {
 /// The rules whose names begin with the same letter. See [`place_of`].
 #[derive(Clone, Default)]
 struct Place {
+    /// In the order of their heads.
     exact: Vec<Entry>,
     prefixes: Vec<Entry>,
 }
 
 #[derive(Clone)]
 struct Entry {
+    /// The first bytes of the name, by which nearly every other name is told apart.
+    head: Head,
     /// Folded: lower case, with `-` for whatever is no letter or digit. Of a prefix, without its `*`.
     name: Box<str>,
     /// As it was written, where that is not the folded name.
     written: Option<Box<str>>,
     rule: Rule,
+}
+
+/// The first eight bytes of a name, with zeros where it is shorter, and which of them it has.
+#[derive(Clone, Copy)]
+struct Head {
+    bytes: u64,
+    mask: u64,
+}
+
+impl Head {
+    fn of(name: &str) -> Head {
+        let name = name.as_bytes();
+        if let Some(first) = name.first_chunk::<8>() {
+            return Head { bytes: u64::from_le_bytes(*first), mask: u64::MAX };
+        }
+        let (bytes, mask) = name.iter().rev().fold((0, 0), |(bytes, mask): (u64, u64), byte| {
+            (bytes << 8 | u64::from(*byte), mask << 8 | 0xff)
+        });
+        Head { bytes, mask }
+    }
+
+    /// Whether a name that begins so may begin with what this is the head of.
+    fn begins(self, name: Head) -> bool {
+        (self.bytes ^ name.bytes) & self.mask == 0
+    }
 }
 
 const PLACES: usize = 64;
@@ -71,9 +99,25 @@ fn place_of(name: &str) -> usize {
     half + usize::from(letter) % (PLACES / 2)
 }
 
+/// The characters of a folded name, a bit for each: lower-case letters, digits and `-`.
+const FOLDED: u128 = {
+    let (mut set, mut byte) = (0, 0_u8);
+    while byte < 128 {
+        if byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' {
+            set |= 1 << byte;
+        }
+        byte += 1;
+    }
+    set
+};
+
+fn is_folded(name: &str) -> bool {
+    name.bytes().all(|byte| byte < 128 && FOLDED >> byte & 1 == 1)
+}
+
 /// The name that a backend may see: `-` for whatever is no letter or digit.
 pub(super) fn folded(name: &str) -> Cow<'_, str> {
-    if name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
+    if is_folded(name) {
         return Cow::Borrowed(name);
     }
     let fold = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
@@ -201,10 +245,13 @@ impl FieldRules {
 
     fn find(&self, plain: &str) -> Option<&Entry> {
         let Place { exact, prefixes } = self.places.get(place_of(plain))?;
-        if let Some(entry) = exact.iter().find(|entry| *entry.name == *plain) {
+        let head = Head::of(plain);
+        let first = exact.partition_point(|entry| entry.head.bytes < head.bytes);
+        let alike = exact.iter().skip(first).take_while(|entry| entry.head.bytes == head.bytes);
+        if let Some(entry) = alike.into_iter().find(|entry| *entry.name == *plain) {
             return Some(entry);
         }
-        prefixes.iter().find(|entry| plain.starts_with(&*entry.name))
+        prefixes.iter().find(|entry| entry.head.begins(head) && plain.starts_with(&*entry.name))
     }
 
     /// Whether there is a rule for this very name or prefix.
@@ -240,7 +287,9 @@ impl FieldRules {
         let Some(place) = self.places.get_mut(place_of(&plain)) else { return };
         let entries = if prefix { &mut place.prefixes } else { &mut place.exact };
         entries.retain(|entry| entry.name != plain);
-        entries.push(Entry { name: plain, written, rule });
+        let head = Head::of(&plain);
+        let place = entries.partition_point(|entry| entry.head.bytes < head.bytes);
+        entries.insert(place, Entry { head, name: plain, written, rule });
     }
 }
 

@@ -71,7 +71,7 @@ impl Cleared {
     }
 
     fn refuse(self, denial: Denial) -> Refused {
-        let Cleared { case, route, told, .. } = self;
+        let Cleared { case, route, .. } = self;
         let pointed = route_of(&case, route)
             .is_ok_and(|route| route.controls.inspection.error_detail == ErrorDetail::Pointers);
         let tells = matches!(
@@ -79,17 +79,17 @@ impl Cleared {
             StatusCode::BAD_REQUEST | StatusCode::UNSUPPORTED_MEDIA_TYPE | StatusCode::UNPROCESSABLE_ENTITY
         );
         let denial = if pointed && tells { denial.told_to_the_client() } else { denial };
-        Refused { told, ..case.refuse(denial) }
+        case.refuse_and_tell(denial)
     }
 
     fn permit<B>(self, body: Capped<B>) -> Result<Permit<B>, Refused> {
-        let Cleared { case, route, principal, told } = self;
+        let Cleared { case, route, principal } = self;
         let target = match route_of(&case, route) {
             Ok(found) => found.target,
-            Err(denial) => return Err(Refused { told, ..case.refuse(denial) }),
+            Err(denial) => return Err(case.refuse_and_tell(denial)),
         };
         let cross_origin = route_of(&case, route).is_ok_and(|route| route.controls.cross_origin.is_some());
-        let Case { head, conn, recording, answer_fields, additions } = *case;
+        let Case { head, conn, recording, answer_fields, additions, told } = *case;
         let told = (told.is_some() || !answer_fields.is_empty() || cross_origin).then_some(Told {
             limit: told,
             fields: answer_fields,
