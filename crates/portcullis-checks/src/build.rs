@@ -7,13 +7,14 @@ use crate::authn::users::Users;
 use crate::inspect::openapi::config::CompiledKey;
 use crate::shape::identity_token::PublishedKeys;
 use crate::token::issuer::Issuer;
-use portcullis_config::{Context, Span};
+use http::HeaderName;
+use portcullis_config::{Context, Span, Spanned};
 use portcullis_core::endpoint::Served;
 use portcullis_core::head::FieldRules;
 use portcullis_core::{Consumer, ConsumerId, Consumers, Job, KeyRecord, KeySetId, Limit, LimitId, MethodId};
 use portcullis_openapi::Api;
 use portcullis_store::{Kept, MemoryKeys};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Collects what the checks of a configuration need at run time.
@@ -44,6 +45,12 @@ pub struct Build {
     pub(crate) documents: Vec<(CompiledKey, Arc<Api>)>,
     /// What becomes of header fields, as far as it is known before the routes are.
     pub fields: FieldRules,
+    /// What stands before the roles of any issuer, each once and none empty.
+    pub role_prefixes: BTreeSet<String>,
+    /// The header fields that OpenAPI documents declare, in lower case.
+    pub declared_fields: BTreeSet<String>,
+    /// The header fields that checks before authentication read, and where the configuration says so.
+    pub read_fields: Vec<Spanned<HeaderName>>,
     /// Where randomness comes from.
     pub random: Random,
     methods: u32,
@@ -92,6 +99,9 @@ impl Build {
             logins: Vec::new(),
             documents: Vec::new(),
             fields: FieldRules::default(),
+            role_prefixes: BTreeSet::new(),
+            declared_fields: BTreeSet::new(),
+            read_fields: Vec::new(),
             random: system_random,
             methods: 0,
             kept,

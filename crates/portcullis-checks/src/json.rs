@@ -1,6 +1,7 @@
 //! JSON with one reading: no name twice in an object, no more than so deep and so many values.
 
 use portcullis_core::Claim;
+use portcullis_openapi::Memory;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::cell::Cell;
 use std::fmt;
@@ -20,16 +21,44 @@ pub struct Bounds {
 /// It is no JSON (RFC 8259), something follows it, a name repeats, or it is too deep or too large. The text says which,
 /// and nothing of the content.
 pub fn read(bytes: &[u8], bounds: Bounds) -> Result<Claim, &'static str> {
-    let values = Cell::new(0);
+    read_within(bytes, bounds, &()).map_err(|unread| match unread {
+        Unread::Malformed(detail) => detail,
+        // Nobody counts here.
+        Unread::NoMemory => "no memory is left",
+    })
+}
+
+/// Why a value was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It is no JSON, has several readings, or is too deep or too large.
+    Malformed(&'static str),
+    /// No memory is left for it. This is not the sender's fault.
+    NoMemory,
+}
+
+/// What a value takes at most, beside its texts: a member of an object, while the list of them grows.
+const BYTES_OF_A_VALUE: usize = 3 * size_of::<(String, Claim)>() / 2;
+
+/// [`read`], and the memory for it is taken from `memory`.
+///
+/// # Errors
+/// Those of [`read`], or no memory is left.
+pub fn read_within(bytes: &[u8], bounds: Bounds, memory: &dyn Memory) -> Result<Claim, Unread> {
+    let (values, starved) = (Cell::new(0), Cell::new(false));
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict { depth: 0, bounds, values: &values }.deserialize(&mut reader);
+    let value =
+        Strict { depth: 0, bounds, values: &values, memory, starved: &starved }.deserialize(&mut reader);
     let value = value.map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => "a name repeats, or it is too deep or too large",
+        _ if starved.get() => Unread::NoMemory,
+        serde_json::error::Category::Data => {
+            Unread::Malformed("a name repeats, or it is too deep or too large")
+        }
         serde_json::error::Category::Io
         | serde_json::error::Category::Syntax
-        | serde_json::error::Category::Eof => "it is not JSON",
+        | serde_json::error::Category::Eof => Unread::Malformed("it is not JSON"),
     })?;
-    reader.end().map_err(|_| "something follows the JSON value")?;
+    reader.end().map_err(|_| Unread::Malformed("something follows the JSON value"))?;
     Ok(value)
 }
 
@@ -57,6 +86,8 @@ struct Strict<'a> {
     depth: usize,
     bounds: Bounds,
     values: &'a Cell<usize>,
+    memory: &'a dyn Memory,
+    starved: &'a Cell<bool>,
 }
 
 impl Strict<'_> {
@@ -65,6 +96,14 @@ impl Strict<'_> {
             return Err(E::custom("too deep"));
         }
         Ok(Strict { depth: self.depth + 1, ..self })
+    }
+
+    fn take<E: Error>(self, bytes: usize) -> Result<(), E> {
+        if self.memory.take(bytes) {
+            return Ok(());
+        }
+        self.starved.set(true);
+        Err(E::custom("no memory is left"))
     }
 }
 
@@ -76,6 +115,7 @@ impl<'de> DeserializeSeed<'de> for Strict<'_> {
         if self.values.get() > self.bounds.values {
             return Err(D::Error::custom("too many values"));
         }
+        self.take(BYTES_OF_A_VALUE)?;
         deserializer.deserialize_any(self)
     }
 }
@@ -108,6 +148,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Claim, E> {
+        self.take(value.len())?;
         Ok(Claim::Text(value.to_owned()))
     }
 
@@ -129,6 +170,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
             if !seen.is_new(&name, &members) {
                 return Err(A::Error::custom("a name repeats"));
             }
+            self.take(name.len())?;
             let value = entries.next_value_seed(inner)?;
             members.push((name, value));
         }

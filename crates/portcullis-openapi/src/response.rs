@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use crate::body::{Contents, Format, decoded};
 use crate::document::{LoadError, Node};
-use crate::json::{self, Document};
+use crate::json::{Document, Fault};
 use crate::limits::Limits;
+use crate::memory::Memory;
 use crate::message::Fields;
 use crate::parameter::Parameter;
 use crate::schema::{Checker, Compiler};
@@ -81,20 +82,39 @@ impl Responses {
         }
     }
 
-    /// See [`crate::Operation::remove_undeclared`].
+    /// See [`crate::Operation::remove_undeclared_within`]. `Err`: it cannot be done, for want of memory or
+    /// since it would take too long.
     pub(crate) fn remove_undeclared(
         &self,
         status: u16,
         fields: &dyn Fields,
         body: &[u8],
         limits: &Limits,
-    ) -> Option<Vec<u8>> {
-        let (content, media_type) = self.of(status)?.contents.select(fields).ok()?;
-        let checker = content.checker.as_ref().filter(|_| content.format(&media_type) == Format::Json)?;
-        let unpacked = decoded(fields, body, limits).ok()?;
-        let mut value = json::read(unpacked.as_deref().unwrap_or(body), limits).ok()?;
+        memory: &dyn Memory,
+    ) -> Result<Option<Vec<u8>>, Fault> {
+        let selected = self.of(status).and_then(|response| response.contents.select(fields).ok());
+        let Some((content, media_type)) = selected else { return Ok(None) };
+        let is_json = content.format(&media_type) == Format::Json;
+        let Some(checker) = content.checker.as_ref().filter(|_| is_json) else { return Ok(None) };
+        let Ok(unpacked) = decoded(fields, body, limits) else { return Ok(None) };
+        // SECURITY: an answer costs what it is unpacked to, its tree and what is written anew
+        // (hostile_bodies_stay_within_their_memory).
+        take(memory, unpacked.as_ref().map_or(0, Vec::capacity))?;
+        let body = unpacked.as_deref().unwrap_or(body);
+        let mut value = match Document::read(body, limits, memory) {
+            Ok(document) => {
+                take(memory, document.tree_bytes())?;
+                document.to_value()
+            }
+            Err(Fault::Memory) => return Err(Fault::Memory),
+            Err(_) => return Ok(None),
+        };
         // SECURITY: a backend that compresses would otherwise keep what is to be removed (undeclared_fields_are_removed).
-        if without_undeclared(checker, &mut value) { serde_json::to_vec(&value).ok() } else { None }
+        if !without_undeclared(checker, &mut value, memory)? {
+            return Ok(None);
+        }
+        take(memory, body.len())?;
+        Ok(serde_json::to_vec(&value).ok())
     }
 }
 
@@ -114,15 +134,24 @@ impl Response {
     }
 }
 
+fn take(memory: &dyn Memory, bytes: usize) -> Result<(), Fault> {
+    if memory.take(bytes) { Ok(()) } else { Err(Fault::Memory) }
+}
+
+/// The value as a flat list. Its memory is that of the list which was read first and is gone. `None`: it is too large.
+fn flat(value: &Value) -> Option<Document<'_>> {
+    Document::of(value).ok()
+}
+
 /// How often members are removed that a schema names as too many, since one may hide another.
 const MOST_ROUNDS: usize = 4;
 
 /// Removes the members that no part of the schema has judged. Whether any was removed, and what is left is valid: of a
 /// value that is wrong in other ways it cannot be said what is declared.
-fn without_undeclared(checker: &Checker, value: &mut Value) -> bool {
+fn without_undeclared(checker: &Checker, value: &mut Value, memory: &dyn Memory) -> Result<bool, Fault> {
     let mut removed = false;
     for _ in 0..MOST_ROUNDS {
-        let Ok(document) = Document::of(value) else { return false };
+        let Some(document) = flat(value) else { return Ok(false) };
         let unexpected = checker.unexpected(&document);
         for (pointer, names) in &unexpected {
             if let Some(Value::Object(members)) = value.pointer_mut(pointer) {
@@ -134,14 +163,18 @@ fn without_undeclared(checker: &Checker, value: &mut Value) -> bool {
             break;
         }
     }
-    Document::of(value).is_ok_and(|document| checker.is_valid(&document))
-        && (remove_unjudged(checker, value) || removed)
+    let is_valid = flat(value).is_some_and(|document| checker.is_valid(&document));
+    Ok(is_valid && (remove_unjudged(checker, value, memory)? || removed))
 }
 
+/// Bytes that telling which members are declared takes for each of them, and for each object.
+const BYTES_OF_A_NAME: usize = 96;
+const BYTES_OF_AN_OBJECT: usize = 256;
+
 /// Removes what an open schema lets through without a word.
-fn remove_unjudged(checker: &Checker, value: &mut Value) -> bool {
-    let evaluation = Document::of(value).ok().and_then(|document| checker.evaluate(&document));
-    let Some(evaluation) = evaluation else { return false };
+fn remove_unjudged(checker: &Checker, value: &mut Value, memory: &dyn Memory) -> Result<bool, Fault> {
+    let Some(document) = flat(value) else { return Ok(false) };
+    let evaluation = checker.evaluate(&document, memory)?;
     // For each object, by its pointer: the members that a keyword names.
     let mut declared: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for entry in evaluation.iter_annotations() {
@@ -153,12 +186,14 @@ fn remove_unjudged(checker: &Checker, value: &mut Value) -> bool {
         ) {
             continue;
         }
+        take(memory, BYTES_OF_AN_OBJECT)?;
         let names = declared.entry(entry.instance_location.to_string()).or_default();
         if let Value::Array(list) = entry.annotations.value() {
+            take(memory, list.len().saturating_mul(BYTES_OF_A_NAME))?;
             names.extend(list.iter().filter_map(Value::as_str).map(str::to_owned));
         }
     }
-    prune(value, &mut String::new(), &declared)
+    Ok(prune(value, &mut String::new(), &declared))
 }
 
 fn prune(value: &mut Value, pointer: &mut String, declared: &BTreeMap<String, BTreeSet<String>>) -> bool {

@@ -182,6 +182,10 @@ impl<'m> Report<'m> {
         self.found.is_empty()
     }
 
+    pub(crate) fn into_violations(self) -> Violations {
+        Violations(self.found)
+    }
+
     pub(crate) fn finish(self) -> Result<(), Violations> {
         if self.found.is_empty() { Ok(()) } else { Err(Violations(self.found)) }
     }

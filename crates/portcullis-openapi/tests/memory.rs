@@ -231,6 +231,64 @@ fn hostile_bodies_stay_within_their_memory() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     typical();
     uploads();
+    what_removing_takes_is_counted();
+}
+
+/// Answers from which undeclared members are removed: what that takes beside the answer is counted.
+fn what_removing_takes_is_counted() {
+    // A schema of alternatives is asked about each of them when it is asked what is declared.
+    let open = json!({ "type": "array", "items": { "type": "object", "properties": { "id": { "type": "integer" }, "tags": { "type": "array" } } } });
+    let nested = json!({ "type": "object", "properties": { "id": {}, "of": { "$ref": "#/components/schemas/Node" } } });
+    let of_any = json!({ "anyOf": [nested, { "type": "array", "items": { "$ref": "#/components/schemas/Node" } }, { "type": "integer" }] });
+    let repeat = |item: &str, count: usize| format!("[{}]", vec![item; count].join(","));
+    let deep = format!("{}{{\"id\":1,\"x\":2}}{}", "{\"id\":1,\"of\":".repeat(20), "}".repeat(20));
+    let bodies = [
+        ("orders", repeat("{\"id\":1,\"tags\":[1,2],\"secret\":\"x\"}", 2000)),
+        ("small objects", repeat("{\"id\":1,\"x\":1}", 4000)),
+        ("empty objects", repeat("{}", 8000)),
+        ("deep objects", repeat(&deep, 60)),
+        ("numbers", repeat("{\"id\":1,\"tags\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0],\"x\":1}", 800)),
+    ];
+    for (about, schema) in [("a list", open), ("a tree", json!({ "$ref": "#/components/schemas/Node" }))] {
+        let document = json!({ "openapi": "3.1.0", "info": { "title": "t", "version": "1" },
+            "paths": { "/": { "get": { "responses": { "200": { "description": "", "content": { "application/json": { "schema": schema } } } } } } },
+            "components": { "schemas": { "Node": of_any } } });
+        let options = Options { responses: true, ..Options::default() };
+        let api = Api::compile(&Files::from_value("api.yaml", document), &options).unwrap();
+        let Match::Operation(found) = api.operation("GET", "/") else { panic!("it is declared") };
+        let fields =
+            http::HeaderMap::from_iter([(http::header::CONTENT_TYPE, "application/json".parse().unwrap())]);
+        for (shape, body) in &bodies {
+            let counted = Counted::default();
+            ALLOCATOR.reset_peak_usage();
+            let before = ALLOCATOR.current_usage();
+            let left = found.operation().remove_undeclared_within(200, &fields, body.as_bytes(), &counted);
+            let peak = ALLOCATOR.peak_usage() - before;
+            let said = match &left {
+                Ok(Some(left)) => format!("{} bytes are left", left.len()),
+                Ok(None) => "nothing is removed".to_owned(),
+                Err(violations) => violations.to_string(),
+            };
+            println!("{about}, {shape}: {} bytes, {peak} ({} counted): {said}", body.len(), counted.0.get());
+            assert!(
+                peak <= 2 * counted.0.get() + 256 * 1024,
+                "{about}, {shape}: {peak} for {}",
+                counted.0.get()
+            );
+        }
+        let none = Full;
+        let refused = found.operation().remove_undeclared_within(200, &fields, bodies[0].1.as_bytes(), &none);
+        assert!(refused.unwrap_err().to_string().contains("memory"));
+    }
+}
+
+/// No memory is left.
+struct Full;
+
+impl Memory for Full {
+    fn take(&self, _: usize) -> bool {
+        false
+    }
 }
 
 /// Files are judged where they are: no copy of them is made.

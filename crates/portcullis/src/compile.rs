@@ -16,6 +16,7 @@ use crate::endpoint::{EndpointHandler, LaterWorld, MAX_BODY_BYTES};
 use crate::observe::ObserveConfig;
 use bases::{Base, Bases};
 use ipnet::IpNet;
+use portcullis_checks::authn::AuthenticationConfig;
 use portcullis_checks::authn::key_digest::KeyHasher;
 use portcullis_checks::build::{Random, system_random};
 use portcullis_checks::inspect::openapi::CompiledOpenapi;
@@ -125,6 +126,12 @@ fn compile_with(
     let mut build = Build::new(KeyHasher::new(state.secret(), pepper), state.kept().clone());
     build.random = random;
     lint::short_pepper(config, cx);
+    // SECURITY: of the whole configuration, since a role that is asked for on one route may be given by an issuer of another
+    // (a_role_of_one_issuer_is_not_spelled_by_another).
+    build.role_prefixes = sections(config)
+        .filter_map(|security| security.authentication.as_ref())
+        .flat_map(AuthenticationConfig::role_prefixes)
+        .collect();
     let headers = headers::configured(config, &mut build, cx);
 
     let listeners = listeners(config, cx);
@@ -175,6 +182,8 @@ fn compile_with(
         let paths = config.routes.iter().map(|route| &route.path.value);
         cx.at("accepted_findings", |cx| cx.index(index, |cx| accepted.check(paths, cx)));
     }
+    let identity_fields = headers::of_identity(&routes);
+    headers::readable(&identity_fields, &build, cx);
     lint::missing_keys(config, &build, cx);
     lint::open_below(config, cx);
     if cx.diagnostics.has_errors() {
@@ -185,7 +194,6 @@ fn compile_with(
         hold_fits(&routes, limits.max_held_bytes, &config.routes, cx)?;
     }
     let credentials = credentials(&routes);
-    let identity_fields = headers::of_identity(&routes);
     let table = match RouteTable::build(routes) {
         Ok(table) => table,
         Err(conflicts) => {
@@ -201,6 +209,7 @@ fn compile_with(
         max_field_bytes,
         max_head_bytes,
         trusted_proxies: trusted_proxies?,
+        judged_first: headers::judged_first(&fields, &build),
         rules: fields,
         reserved: config.routes.iter().fold(Reserved::NONE, |all, route| all.with(route.reserved())),
         method_override: config
@@ -244,6 +253,12 @@ fn compile_with(
         endpoint_world,
         targets: targets.names,
     })
+}
+
+/// Every section `security` that is written.
+fn sections(config: &GatewayConfig) -> impl Iterator<Item = &SecurityConfig> {
+    let shared = config.security.iter().chain(config.security_profiles.values());
+    shared.chain(config.routes.iter().filter_map(RouteConfig::sections))
 }
 
 /// What the requests of a route are counted under: what it matches.

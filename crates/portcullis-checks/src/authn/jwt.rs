@@ -94,6 +94,7 @@ impl JwtConfig {
         let resource = options.resource.as_ref();
         let metadata_url =
             super::resource_metadata::serve(resource, &issuer, options.binding_required, build);
+        let told = options.rules.roles.told();
         Some(Trust {
             method: build.new_method(),
             schemes: TokenSchemes {
@@ -110,7 +111,7 @@ impl JwtConfig {
             resource: options.resource.clone(),
             metadata_url,
             forward: options.forward,
-            summary: format!("a token signed by {}", self.issuer.issuer.value),
+            summary: format!("a token signed by {}{told}", self.issuer.issuer.value),
         })
     }
 

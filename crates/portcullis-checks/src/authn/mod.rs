@@ -216,6 +216,16 @@ impl AuthenticationConfig {
         })
     }
 
+    /// What stands before the roles of each issuer that has such a prefix.
+    pub fn role_prefixes(&self) -> impl Iterator<Item = String> {
+        self.methods.iter().filter_map(|method| match method.establishes() {
+            Establishes::Subjects { roles_prefix, .. } => {
+                Some(roles_prefix).filter(|prefix| !prefix.is_empty())
+            }
+            Establishes::Consumers | Establishes::Unnamed => None,
+        })
+    }
+
     /// Two issuers of which either is enough and each can give the roles of the other.
     pub fn shared_roles(&self) -> Option<(String, String)> {
         let mut before: Vec<(String, String)> = Vec::new();

@@ -141,7 +141,7 @@ impl OAuth2Config {
             (None, None) => return None,
         };
         let kinds = if introspector.is_some() { "a signed or opaque token" } else { "a signed token" };
-        let summary = format!("{kinds} of {whose}");
+        let summary = format!("{kinds} of {whose}{}", options.rules.roles.told());
         let server = Issuer::fetched(name, source, introspection, options.algorithms, options.refresh)
             .with_keys_at(options.jwks);
         let server = build.issuer(server);

@@ -9,7 +9,7 @@ use crate::token::dpop::Nonces;
 use crate::token::issuer::Refresh;
 use crate::token::keys;
 use crate::token::metadata;
-use crate::token::rules::{Profile, RoleRules, Rules};
+use crate::token::rules::{Profile, RoleRules, Rules, reserved};
 use http::Uri;
 use portcullis_config::{ByteSize, Context, OneOrMany, Secret, Span, Spanned, keyword, object};
 use portcullis_core::ClaimPath;
@@ -152,6 +152,7 @@ pub(super) fn role_rules(
     claim: &Spanned<String>,
     separator: Option<&Spanned<String>>,
     prefix: Option<&Spanned<String>>,
+    build: &Build,
     cx: &mut Context,
 ) -> Option<RoleRules> {
     let claim = claim_path(claim, cx);
@@ -173,11 +174,9 @@ pub(super) fn role_rules(
     }
     let text = |given: Option<&Spanned<String>>| given.map(|given| given.value.clone());
     let claim = claim?;
-    complete.then(|| RoleRules {
-        claim,
-        separator: text(separator),
-        prefix: text(prefix).unwrap_or_default(),
-    })
+    let prefix = text(prefix).unwrap_or_default();
+    let reserved = reserved(&prefix, &build.role_prefixes);
+    complete.then(|| RoleRules { claim, separator: text(separator), prefix, reserved })
 }
 
 impl TokenConfig {
@@ -195,8 +194,13 @@ impl TokenConfig {
     pub fn compile(&self, secret: bool, build: &Build, cx: &mut Context) -> Option<TokenOptions> {
         let audience = self.audience(cx);
         let algorithms = self.algorithms(secret, cx);
-        let roles =
-            role_rules(&self.roles_claim, self.roles_separator.as_ref(), self.roles_prefix.as_ref(), cx);
+        let roles = role_rules(
+            &self.roles_claim,
+            self.roles_separator.as_ref(),
+            self.roles_prefix.as_ref(),
+            build,
+            cx,
+        );
         let scopes = match &self.scopes_claim {
             None => Some(None),
             Some(path) => claim_path(path, cx).map(Some),

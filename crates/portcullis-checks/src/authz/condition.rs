@@ -86,14 +86,15 @@ impl Authorize for Condition {
         _: &'a dyn Effects,
     ) -> Step<'a, Result<(), Denial>> {
         let refused = |detail: String| Err(Denial::new(Code::ExpressionRefused, detail));
-        let mut world = World { facts, principal, size: 0 };
+        let mut world = World { facts, principal, converter: Converter::default() };
         let variables = world.variables(&self.expression);
         let largest = self.expression.largest();
         // SECURITY: what an expression costs is bounded by the size of what it sees (a_costly_condition_is_refused).
-        if world.size > usize::try_from(largest).unwrap_or(usize::MAX) {
+        let size = world.converter.size;
+        if size > usize::try_from(largest).unwrap_or(usize::MAX) {
             return Step::Ready(refused(format!(
                 "what the condition names has a size of {}, and it can judge {largest} at a bounded cost",
-                world.size
+                size
             )));
         }
         // SECURITY: only what is true lets a request on; what cannot be evaluated is not
@@ -112,8 +113,7 @@ type Value<'v> = Box<dyn Val + 'v>;
 struct World<'a> {
     facts: &'a Facts<'a>,
     principal: &'a Principal,
-    /// Elements, members and 32 bytes of text count 1 each.
-    size: usize,
+    converter: Converter,
 }
 
 impl<'a> World<'a> {
@@ -129,7 +129,7 @@ impl<'a> World<'a> {
         if let Some(reads) = expression.reads("claims")
             && let Some(subject) = self.principal.as_subject()
         {
-            found.push(("claims", self.claims(&subject.claims, reads)));
+            found.push(("claims", self.converter.claims(&subject.claims, reads)));
         }
         found
     }
@@ -140,10 +140,10 @@ impl<'a> World<'a> {
         let mut members = HashMap::new();
         for (name, _) in REQUEST.iter().filter(|(name, _)| reads.includes(name)) {
             let value = match *name {
-                "method" => self.text(head.method().as_str()),
-                "path" => self.text(head.path()),
-                "host" => self.text(head.host().to_str().unwrap_or_default()),
-                "client" => self.owned(head.client().to_string()),
+                "method" => self.converter.text(head.method().as_str()),
+                "path" => self.converter.text(head.path()),
+                "host" => self.converter.text(head.host().to_str().unwrap_or_default()),
+                "client" => self.converter.owned(head.client().to_string()),
                 "parameters" => self.parameters(),
                 _ => continue,
             };
@@ -159,11 +159,13 @@ impl<'a> World<'a> {
         let mut members = HashMap::new();
         for (name, _) in PRINCIPAL.iter().filter(|(name, _)| reads.includes(name)) {
             let value = match *name {
-                "name" => principal.name(consumers).map(|name| self.text(name)),
-                "issuer" => subject.map(|subject| self.text(&subject.issuer)),
-                "client" => subject.and_then(|subject| subject.client.as_deref()).map(|name| self.text(name)),
-                "roles" => Some(self.texts(principal.roles(consumers))),
-                "scopes" => Some(self.texts(principal.scopes(consumers))),
+                "name" => principal.name(consumers).map(|name| self.converter.text(name)),
+                "issuer" => subject.map(|subject| self.converter.text(&subject.issuer)),
+                "client" => subject
+                    .and_then(|subject| subject.client.as_deref())
+                    .map(|name| self.converter.text(name)),
+                "roles" => Some(self.converter.texts(principal.roles(consumers))),
+                "scopes" => Some(self.converter.texts(principal.scopes(consumers))),
                 _ => None,
             };
             if let Some(value) = value {
@@ -173,7 +175,33 @@ impl<'a> World<'a> {
         Box::new(CelMap::from(members))
     }
 
-    fn claims(&mut self, claims: &'a Claim, reads: &Reads) -> Value<'a> {
+    fn parameters(&mut self) -> Value<'a> {
+        let facts = self.facts;
+        let names = facts.route.path.split('/').filter_map(|segment| {
+            let inner = segment.strip_prefix('{')?.strip_suffix('}')?;
+            Some(inner.strip_prefix('*').unwrap_or(inner))
+        });
+        let mut members = HashMap::new();
+        for name in names {
+            let raw = facts.route.parameter(facts.head.path(), name);
+            if let Some(decoded) = raw.and_then(|raw| percent_decode_str(raw).decode_utf8().ok()) {
+                let value = self.converter.owned(decoded.into_owned());
+                members.insert(CelMapKey::from(name), value);
+            }
+        }
+        Box::new(CelMap::from(members))
+    }
+}
+
+/// Makes values of an expression, and counts what it makes: each is made once for a request.
+#[derive(Default)]
+struct Converter {
+    /// Elements, members and 32 bytes of text count 1 each.
+    size: usize,
+}
+
+impl Converter {
+    fn claims<'a>(&mut self, claims: &'a Claim, reads: &Reads) -> Value<'a> {
         match claims {
             // Only what the expression names is converted.
             Claim::Object(members) => {
@@ -190,7 +218,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn claim(&mut self, claim: &'a Claim) -> Value<'a> {
+    fn claim<'a>(&mut self, claim: &'a Claim) -> Value<'a> {
         self.size += 1;
         match claim {
             Claim::Null => Box::new(CelNull),
@@ -212,35 +240,54 @@ impl<'a> World<'a> {
         }
     }
 
-    fn parameters(&mut self) -> Value<'a> {
-        let facts = self.facts;
-        let names = facts.route.path.split('/').filter_map(|segment| {
-            let inner = segment.strip_prefix('{')?.strip_suffix('}')?;
-            Some(inner.strip_prefix('*').unwrap_or(inner))
-        });
-        let mut members = HashMap::new();
-        for name in names {
-            let raw = facts.route.parameter(facts.head.path(), name);
-            if let Some(decoded) = raw.and_then(|raw| percent_decode_str(raw).decode_utf8().ok()) {
-                let value = self.owned(decoded.into_owned());
-                members.insert(CelMapKey::from(name), value);
-            }
-        }
-        Box::new(CelMap::from(members))
-    }
-
-    fn text(&mut self, text: &'a str) -> Value<'a> {
+    fn text<'a>(&mut self, text: &'a str) -> Value<'a> {
         self.size += 1 + text.len() / TEXT_UNIT;
         Box::new(CelString::from(text))
     }
 
-    fn owned(&mut self, text: String) -> Value<'a> {
+    fn owned<'a>(&mut self, text: String) -> Value<'a> {
         self.size += 1 + text.len() / TEXT_UNIT;
         Box::new(CelString::from(text))
     }
 
-    fn texts(&mut self, texts: &'a [String]) -> Value<'a> {
+    fn texts<'a>(&mut self, texts: &'a [String]) -> Value<'a> {
         let texts: Vec<_> = texts.iter().map(|text| self.text(text)).collect();
         Box::new(CelList::from(texts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However often a loop turns, and whatever else a token says.
+    #[test]
+    fn claims_are_converted_once() {
+        let text = |text: String| Claim::Text(text);
+        for count in [10, 500] {
+            let groups = (0..count).map(|number| text(format!("group-{number}"))).collect();
+            let others = (0..10_000).map(Claim::Integer).collect();
+            let claims = Claim::Object(vec![
+                ("groups".to_owned(), Claim::List(groups)),
+                ("others".to_owned(), Claim::List(others)),
+            ]);
+            for (condition, holds) in [
+                (format!("claims.groups.exists(g, g == 'group-{}')", count - 1), true),
+                ("claims.groups.exists(g, g == 'another')".to_owned(), false),
+                ("claims.groups.all(g, g.startsWith('group-'))".to_owned(), true),
+                (
+                    "claims.groups.exists(g, g == claims.groups[0] + 'x') || size(claims.groups) > 1"
+                        .to_owned(),
+                    true,
+                ),
+            ] {
+                let expression = Expression::compile(&condition, VARIABLES.as_slice()).unwrap();
+                let mut converter = Converter::default();
+                let value = converter.claims(&claims, expression.reads("claims").unwrap());
+                // The list, and each element with its text.
+                assert_eq!(converter.size, 1 + 2 * count, "{condition}");
+                assert_eq!(expression.holds(vec![("claims", value)]).unwrap(), holds, "{condition}");
+            }
+        }
     }
 }

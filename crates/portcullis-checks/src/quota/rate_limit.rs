@@ -63,7 +63,7 @@ pub enum By {
     /// A consumer's, an address's or a route's.
     Word(ByWord),
     /// Those with the same value of this header field; requests without it are counted by address.
-    Header(HeaderName),
+    Header(Spanned<HeaderName>),
 }
 
 object! {
@@ -81,7 +81,8 @@ impl Decode for By {
             return ByWord::decode(node, cx).map(By::Word);
         }
         let by = ByHeader::decode(node, cx)?;
-        crate::authn::counted_field_name(&by.header, cx).map(By::Header)
+        let at = by.header.span;
+        crate::authn::counted_field_name(&by.header, cx).map(|value| By::Header(Spanned { value, span: at }))
     }
 
     fn schema(definitions: &mut Definitions) -> serde_json::Value {
@@ -91,7 +92,7 @@ impl Decode for By {
     fn written(&self) -> Option<serde_json::Value> {
         Some(match self {
             By::Word(word) => json!(word.as_str()),
-            By::Header(name) => json!({ "header": name.as_str() }),
+            By::Header(name) => json!({ "header": name.value.as_str() }),
         })
     }
 }
@@ -172,22 +173,14 @@ impl RateLimitConfig {
                 None
             }
         };
-        if let By::Header(field) = &self.by
-            && build.fields.removes(field.as_str())
-        {
-            cx.error(
-                "config.reserved_field",
-                self.at,
-                format!("`request_headers` removes the field `{field}` before it is counted"),
-            )
-            .help("count by another field, or do not remove this one");
-            return None;
+        if let By::Header(field) = &self.by {
+            build.read_fields.push(field.clone());
         }
         let (period, burst, name) = (period?.duration(), burst?, name?);
         let max = self.max_requests.get();
         let by = match &self.by {
             By::Word(word) => word.as_str(),
-            By::Header(field) => field.as_str(),
+            By::Header(field) => field.value.as_str(),
         };
         let limit =
             build.new_limit(&format!("{name} by {by}"), |id| Limit { id, max, period, burst: burst.get() });
@@ -260,7 +253,7 @@ impl Check for RateLimit {
             By::Word(ByWord::Consumer) => "each consumer".to_owned(),
             By::Word(ByWord::Address) => "each address".to_owned(),
             By::Word(ByWord::Route) => "all clients together".to_owned(),
-            By::Header(name) => format!("each value of {name}"),
+            By::Header(name) => format!("each value of {}", name.value),
         };
         format!(
             "{by}: {} requests in {} s, at most {} at once",
@@ -282,10 +275,12 @@ impl RateLimit {
                 Identity::Subject(subject) => CountKey::Subject(&subject.key),
                 Identity::Anonymous => address,
             },
-            By::Header(name) => match facts.head.once(name.as_str()) {
-                Once::One(_) => {
-                    facts.head.headers().get(name).map_or(address, |value| CountKey::Value(value.as_bytes()))
-                }
+            By::Header(name) => match facts.head.once(name.value.as_str()) {
+                Once::One(_) => facts
+                    .head
+                    .headers()
+                    .get(&name.value)
+                    .map_or(address, |value| CountKey::Value(value.as_bytes())),
                 Once::Absent => address,
                 // SECURITY: a repeated field must not choose among several counters (a_repeated_key_field_is_refused).
                 Once::Repeated | Once::Unreadable => {

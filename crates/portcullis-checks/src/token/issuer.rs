@@ -355,15 +355,44 @@ pub(super) async fn get(url: Uri, effects: &dyn Effects) -> Result<Fetched, Stri
     Ok(fetched)
 }
 
-/// How long a document may be used (`max-age`, RFC 9111, section 5.2.2.1), within bounds.
+/// How long a document may be used (`max-age`, RFC 9111, section 5.2.2.1), within bounds. Of several the shortest counts.
 fn lifetime(fetched: &Fetched) -> Duration {
-    let directives = fetched.headers.get(http::header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
-    let seconds = directives.and_then(|text| {
-        text.split(',').find_map(|part| part.trim().strip_prefix("max-age=")?.parse::<u64>().ok())
+    let lines = fetched.headers.get_all(http::header::CACHE_CONTROL).iter();
+    let directives = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+    let ages = directives.filter_map(|directive| {
+        let (name, age) = directive.trim().split_once('=')?;
+        // An age in quotes means the same (RFC 9111, section 5.2).
+        let age = age.trim_matches('"').parse::<u64>().ok();
+        age.filter(|_| name.eq_ignore_ascii_case("max-age"))
     });
+    let seconds = ages.min();
     seconds.map_or(DEFAULT_LIFETIME, |seconds| Duration::from_secs(seconds).clamp(LIFETIME.0, LIFETIME.1))
 }
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderMap, StatusCode};
+
+    #[test]
+    fn the_shortest_age_of_all_lines_counts() {
+        let of = |lines: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("cache-control", http::HeaderValue::from_static(line));
+            }
+            lifetime(&Fetched { status: StatusCode::OK, headers, body: bytes::Bytes::new() }).as_secs()
+        };
+        assert_eq!(of(&[]), DEFAULT_LIFETIME.as_secs());
+        assert_eq!(of(&["public, max-age=600"]), 600);
+        assert_eq!(of(&["Public, Max-Age=600"]), 600);
+        assert_eq!(of(&["max-age=\"600\""]), 600);
+        assert_eq!(of(&["max-age=3000", "must-revalidate, max-age=120"]), 120);
+        assert_eq!(of(&["max-age=1"]), 60);
+        assert_eq!(of(&["max-age=soon"]), DEFAULT_LIFETIME.as_secs());
+    }
 }

@@ -40,12 +40,20 @@ pub struct RoleRules {
     pub separator: Option<String>,
     /// What stands before each of them here, so that those of another issuer are not the same. May be empty.
     pub prefix: String,
+    /// Beginnings that are other issuers' alone: a role that is spelled so is not given. See [`reserved`].
+    pub reserved: Vec<String>,
+}
+
+/// Which of all prefixes in a configuration are not for an issuer with this one: those of others, as far as its roles could
+/// be spelled so.
+pub fn reserved<'a>(prefix: &str, all: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    all.into_iter().filter(|other| other.starts_with(prefix) && *other != prefix).cloned().collect()
 }
 
 impl RoleRules {
     /// The roles that stand in this claim, as they are.
     pub fn plain(claim: ClaimPath) -> RoleRules {
-        RoleRules { claim, separator: None, prefix: String::new() }
+        RoleRules { claim, separator: None, prefix: String::new(), reserved: Vec::new() }
     }
 
     /// The roles of somebody of whom the issuer says this.
@@ -63,7 +71,19 @@ impl RoleRules {
         if !self.prefix.is_empty() {
             names.iter_mut().for_each(|name| name.insert_str(0, &self.prefix));
         }
+        // SECURITY: an issuer whose roles have no prefix, or a shorter one, can write another's before them
+        // (a_role_that_is_spelled_as_anothers_is_not_given).
+        names.retain(|name| !self.reserved.iter().any(|other| name.starts_with(other.as_str())));
         names
+    }
+
+    /// What is left out, for a listing; empty where nothing is.
+    pub fn told(&self) -> String {
+        if self.reserved.is_empty() {
+            return String::new();
+        }
+        let reserved: Vec<String> = self.reserved.iter().map(|other| format!("`{other}`")).collect();
+        format!(", without roles that begin with {}", reserved.join(" or "))
     }
 }
 
@@ -437,6 +457,24 @@ mod tests {
         assert_eq!(by(",").of(&claims(r#"["a,b"]"#)), ["a,b"], "what is a list is not split");
         let prefixed = RoleRules { prefix: "partner:".into(), ..plain };
         assert_eq!(prefixed.of(&claims(r#"["admin"]"#)), ["partner:admin"]);
+    }
+
+    #[test]
+    fn a_role_that_is_spelled_as_anothers_is_not_given() {
+        let all = ["partner:".to_owned(), "partner:eu:".to_owned(), "staff/".to_owned()];
+        let of = |prefix: &str, roles: &str| {
+            let plain = RoleRules::plain(ClaimPath::parse("roles").unwrap());
+            let rules = RoleRules { prefix: prefix.into(), reserved: reserved(prefix, &all), ..plain };
+            rules.of(&json::object(format!("{{\"roles\":{roles}}}").as_bytes()).unwrap())
+        };
+        let none: [&str; 0] = [];
+        assert_eq!(
+            of("", r#"["admin","partner:admin","partner:","staff/x","Partner:x"]"#),
+            ["admin", "Partner:x"]
+        );
+        assert_eq!(of("", r#""partner:admin""#), none);
+        assert_eq!(of("partner:", r#"["admin","eu:admin","staff/x"]"#), ["partner:admin", "partner:staff/x"]);
+        assert_eq!(of("partner:eu:", r#"["admin"]"#), ["partner:eu:admin"]);
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(super) struct Scan {
     pub(super) forwarded: Vec<(HeaderName, HeaderValue)>,
     /// The methods that fields ask for in place of the request's.
     pub(super) methods: Vec<HeaderValue>,
+    /// Those that the policy wants to be judged all the same.
+    pub(super) removed: Option<Box<HeaderMap>>,
 }
 
 /// Runs over `headers`, and leaves the end-to-end fields in it.
@@ -50,8 +52,14 @@ pub(super) fn scan(
     }
     let mut total = "host".len() + host.len();
     let mut leaving: Vec<HeaderName> = Vec::new();
-    let mut scan = Scan { framing: Framing::None, upgrade: None, forwarded: Vec::new(), methods: Vec::new() };
-    let (mut connection, mut framing) = (false, false);
+    let mut scan = Scan {
+        framing: Framing::None,
+        upgrade: None,
+        forwarded: Vec::new(),
+        methods: Vec::new(),
+        removed: None,
+    };
+    let (mut connection, mut framing, mut media_type) = (false, false, false);
     for (name, value) in headers.iter() {
         let text = name.as_str();
         let size = text.len() + value.len();
@@ -69,13 +77,23 @@ pub(super) fn scan(
                     format!("the field {text} is an alias of one that matters"),
                 ));
             }
-            Rule::Guarded => continue,
+            Rule::Guarded => {
+                // SECURITY: one server goes by the first media type and another by the last, so that the body which was
+                // judged as one thing is read as another (a_body_has_one_media_type_or_none).
+                if *name == header::CONTENT_TYPE && std::mem::replace(&mut media_type, true) {
+                    return Err(Denial::new(Code::AmbiguousHeader, "several Content-Type fields"));
+                }
+                continue;
+            }
             Rule::FromTrusted if peer_is_trusted => continue,
             Rule::Connection => connection = true,
             Rule::Framing => framing = true,
             Rule::Forwarding if peer_is_trusted => scan.forwarded.push((name.clone(), value.clone())),
             Rule::Method => scan.methods.push(value.clone()),
             Rule::Forwarding | Rule::FromTrusted | Rule::Removed => {}
+        }
+        if policy.judged_first.contains(name) {
+            scan.removed.get_or_insert_default().append(name.clone(), value.clone());
         }
         leaving.push(name.clone());
     }
@@ -244,6 +262,18 @@ mod tests {
             assert_eq!(run(bad, false).map(|_| ()), Err(Code::AmbiguousFraming), "{bad:?}");
         }
         assert_eq!(run(&[("transfer-encoding", "Chunked")], false).unwrap().1.framing, Framing::Chunked);
+    }
+
+    #[test]
+    fn a_body_has_one_media_type_or_none() {
+        for second in ["text/plain", "application/json", ""] {
+            let fields = [("content-type", "application/json"), ("accept", "*/*"), ("content-type", second)];
+            assert_eq!(run(&fields, false).map(|_| ()), Err(Code::AmbiguousHeader), "{second}");
+        }
+        assert!(run(&[("content-type", "application/json")], false).is_ok());
+        // A list, of which each line is a part (RFC 9110, section 8.4).
+        assert!(run(&[("content-encoding", "gzip"), ("content-encoding", "gzip")], false).is_ok());
+        assert!(run(&[("cookie", "a=1"), ("cookie", "b=2")], false).is_ok());
     }
 
     #[test]

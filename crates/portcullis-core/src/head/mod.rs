@@ -22,7 +22,7 @@ pub use rules::{FieldRules, IDENTITY_PREFIX};
 use crate::body::{Coding, forget_body};
 use crate::conn::Conn;
 use crate::denial::{Code, Denial};
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
 use http::{Extensions, Method, Version};
@@ -50,6 +50,8 @@ pub struct HeadPolicy {
     pub reserved: Reserved,
     /// What is done where a field such as `X-HTTP-Method-Override` asks for another method.
     pub method_override: MethodOverride,
+    /// Fields that are removed, and yet judged as the client sent them, since the description of an API declares them.
+    pub judged_first: Vec<HeaderName>,
 }
 
 /// What is done where a field such as `X-HTTP-Method-Override` asks for another method. The field never goes on.
@@ -73,6 +75,7 @@ impl Default for HeadPolicy {
             rules: FieldRules::default(),
             reserved: Reserved::NONE,
             method_override: MethodOverride::default(),
+            judged_first: Vec::new(),
         }
     }
 }
@@ -97,6 +100,8 @@ pub struct Head {
     host: HeaderValue,
     port: Option<u16>,
     headers: HeaderMap,
+    /// What was removed and is judged nevertheless.
+    removed: Option<Box<HeaderMap>>,
     framing: Framing,
     upgrade: Option<HeaderValue>,
     client: IpAddr,
@@ -159,6 +164,7 @@ impl Head {
             host,
             port,
             headers,
+            removed: scan.removed,
             framing: scan.framing,
             upgrade: scan.upgrade,
             client,
@@ -223,6 +229,13 @@ impl Head {
     /// The end-to-end fields, without `Host`.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// The values of a field as the client sent them, in order, also of one that was removed and that
+    /// [`HeadPolicy::judged_first`] names. A name in lower case.
+    pub fn sent(&self, name: &str) -> impl Iterator<Item = &HeaderValue> {
+        let removed = self.removed.iter().flat_map(move |removed| removed.get_all(name));
+        self.headers.get_all(name).into_iter().chain(removed)
     }
 
     /// Where the body ends.
@@ -308,6 +321,7 @@ impl Head {
             host: self.host.clone(),
             port: self.port,
             headers: HeaderMap::new(),
+            removed: None,
             framing: Framing::None,
             upgrade: self.upgrade.clone(),
             client: self.client,

@@ -62,6 +62,11 @@ impl Operation {
         &self.security
     }
 
+    /// The header fields that it declares, in lower case.
+    pub fn header_fields(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|field| field.name.as_str())
+    }
+
     /// Whether it declares a body, so that the caller must hold one to judge it.
     #[must_use]
     pub fn declares_body(&self) -> bool {
@@ -200,7 +205,27 @@ impl Operation {
     /// is no JSON. An object whose schema names no member keeps all.
     #[must_use]
     pub fn remove_undeclared(&self, status: u16, fields: &dyn Fields, body: &[u8]) -> Option<Vec<u8>> {
-        self.responses.as_ref()?.remove_undeclared(status, fields, body, &self.response_limits)
+        self.remove_undeclared_within(status, fields, body, &()).ok().flatten()
+    }
+
+    /// The same, and memory is taken from `memory`.
+    ///
+    /// # Errors
+    /// No memory is left, or it would take too long to say what is declared.
+    pub fn remove_undeclared_within(
+        &self,
+        status: u16,
+        fields: &dyn Fields,
+        body: &[u8],
+        memory: &dyn Memory,
+    ) -> Result<Option<Vec<u8>>, Violations> {
+        let Some(responses) = &self.responses else { return Ok(None) };
+        let left = responses.remove_undeclared(status, fields, body, &self.response_limits, memory);
+        left.map_err(|fault| {
+            let mut report = Report::new(memory);
+            report.fault(Place::Body, "", fault);
+            report.into_violations()
+        })
     }
 }
 

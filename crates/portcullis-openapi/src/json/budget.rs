@@ -36,11 +36,21 @@ impl Budget {
         self.errors.set(usize::MAX);
     }
 
+    /// Looks that were taken since it was last said how many are allowed.
+    pub(crate) fn spent(&self) -> usize {
+        self.allowed.get().saturating_sub(self.left.get())
+    }
+
     /// Allows as much again as judging has taken, and to find so many errors.
     pub(crate) fn tell(&self, values: usize, errors: usize) {
-        let spent = self.allowed.get().saturating_sub(self.left.get());
-        self.allow(spent.saturating_add(TELLING), values);
+        self.allow(self.spent().saturating_add(TELLING), values);
         self.errors.set(errors);
+    }
+
+    /// Allows so many looks for saying of each value which part of a schema has judged it.
+    pub(crate) fn evaluate(&self, values: usize, looks: usize) {
+        self.allow(looks, values);
+        self.errors.set(usize::MAX);
     }
 
     fn allow(&self, looks: usize, values: usize) {

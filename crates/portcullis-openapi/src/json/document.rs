@@ -110,6 +110,24 @@ impl<'a> Document<'a> {
         Ok(document)
     }
 
+    /// At most so many bytes the same value takes as a tree of maps.
+    pub(crate) fn tree_bytes(&self) -> usize {
+        /// A node of a map has room for eleven members, and of several each is at least half full.
+        const NODE: usize = 11 * (size_of::<String>() + size_of::<Value>()) + 16;
+        let bytes = self.entries.iter().map(|entry| match entry {
+            Entry::Null | Entry::Bool(_) | Entry::Number(_) => 0,
+            Entry::Text(text) => text.len(),
+            Entry::Kept { start, end } => end.saturating_sub(*start) as usize,
+            Entry::Bytes(bytes) => bytes.len().saturating_mul(2),
+            // Lists double their room.
+            Entry::Array { len, .. } => (*len as usize).max(2).saturating_mul(2 * size_of::<Value>()),
+            Entry::Object { len: 0, .. } => 0,
+            Entry::Object { len: 1..=11, .. } => NODE,
+            Entry::Object { len, .. } => (*len as usize / 4).saturating_mul(NODE),
+        });
+        bytes.sum()
+    }
+
     pub(super) fn add(&mut self, value: &'a Value, memory: &dyn Memory) -> Result<(), Fault> {
         match value {
             Value::Null => self.push(Entry::Null, memory),

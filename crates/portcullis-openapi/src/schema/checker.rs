@@ -12,8 +12,15 @@ use jsonschema::error::ValidationErrorKind;
 
 use super::keywords;
 use crate::document::escape;
-use crate::json::{Document, FOUND, Flat};
+use crate::json::{Document, FOUND, Fault, Flat};
+use crate::memory::Memory;
 use crate::violation::{Class, MOST_VIOLATIONS, Place, Report};
+
+/// How many times as many looks as judging a value it may take to say which parts of a schema judge it.
+const MORE_LOOKS: usize = 16;
+
+/// Bytes that saying so takes for each look of judging.
+const BYTES_OF_A_LOOK: usize = 200;
 
 /// The most objects of an answer from which members are removed in one round.
 const MOST_UNEXPECTED: usize = 10_000;
@@ -75,10 +82,28 @@ impl Checker {
     }
 
     /// Which parts of the schema have judged which parts of a value. `None` where telling takes too long.
-    pub(crate) fn evaluate(&self, document: &Document<'_>) -> Option<jsonschema::Evaluation> {
-        document.budget().judge(document.size());
+    ///
+    /// What it says grows with the looks that judging the value takes: the memory for it is taken from `memory` before, and
+    /// it may take no more looks than a small multiple of them.
+    ///
+    /// # Errors
+    /// No memory is left for it, or it takes more looks.
+    pub(crate) fn evaluate(
+        &self,
+        document: &Document<'_>,
+        memory: &dyn Memory,
+    ) -> Result<jsonschema::Evaluation, Fault> {
+        self.is_valid(document);
+        let looks = document.budget().spent();
+        if !memory.take(looks.saturating_mul(BYTES_OF_A_LOOK)) {
+            return Err(Fault::Memory);
+        }
+        let looks = looks.saturating_mul(MORE_LOOKS).saturating_add(1000);
+        document.budget().evaluate(document.size(), looks);
         let evaluation = self.0.evaluate(document.root());
-        (!document.budget().is_spent()).then_some(evaluation)
+        // SECURITY: what is not said of a value would be taken for undeclared, or would stay where it must go
+        // (hostile_bodies_stay_within_their_memory).
+        if document.budget().is_spent() { Err(Fault::Nodes) } else { Ok(evaluation) }
     }
 
     /// The members that a closed schema refuses: pointers to objects, and the names in each.

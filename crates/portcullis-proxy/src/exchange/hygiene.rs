@@ -13,11 +13,19 @@ use portcullis_core::{Code, Denial, RequestId};
 /// Whether an answer with this head can be passed on at all.
 ///
 /// # Errors
-/// A status outside 200 to 599, or a transfer coding other than `chunked` (RFC 9112, section 6.1).
+/// A status outside 200 to 599, two different media types, or a transfer coding other than `chunked` (RFC 9112, section 6.1).
 pub(crate) fn judge(status: StatusCode, version: Version, headers: &HeaderMap) -> Result<(), Denial> {
     let malformed = |detail: String| Err(Denial::new(Code::UpstreamMalformed, detail));
     if !(200..600).contains(&status.as_u16()) {
         return malformed(format!("the upstream answered with status {}", status.as_u16()));
+    }
+    // SECURITY: an answer is judged by its media type, and a browser may go by another line than the gateway
+    // (an_answer_with_two_media_types_is_refused).
+    let mut media_types = headers.get_all(header::CONTENT_TYPE).iter();
+    if let Some(first) = media_types.next()
+        && media_types.any(|other| other != first)
+    {
+        return malformed("the upstream says two media types".to_owned());
     }
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     let Some(coding) = codings.next() else { return Ok(()) };
@@ -59,6 +67,13 @@ pub(crate) fn clean(
     }
     for name in leaving {
         headers.remove(name);
+    }
+    // The lines of one media type are the same, or the answer would have been refused. One says it as well.
+    if let header::Entry::Occupied(mut media_type) = headers.entry(header::CONTENT_TYPE)
+        && media_type.iter().nth(1).is_some()
+    {
+        let said = media_type.get().clone();
+        media_type.insert(said);
     }
     headers.insert(REQUEST_ID, id.to_value());
     secure(headers);
@@ -331,6 +346,30 @@ mod tests {
                 .contains_key("content-length")
         );
         assert!(!cleaned(&Method::GET, true, &[("content-length", "5")]).contains_key("content-length"));
+    }
+
+    #[test]
+    fn an_answer_with_two_media_types_is_refused() {
+        let answer = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("content-type", HeaderValue::from_static(value));
+            }
+            let judged = judge(StatusCode::OK, Version::HTTP_11, &headers).map_err(|denial| denial.code());
+            clean(&mut headers, &Method::GET, false, &RequestId::new([7; 16]), None);
+            (judged, headers.get_all("content-type").iter().count())
+        };
+        assert_eq!(answer(&[]), (Ok(()), 0));
+        assert_eq!(answer(&["text/html"]), (Ok(()), 1));
+        assert_eq!(answer(&["text/html", "text/html"]), (Ok(()), 1));
+        for bad in [
+            &["application/json", "text/html"][..],
+            &["text/html", "text/event-stream"],
+            &["text/html", ""],
+            &["text/html", "text/html", "text/html; charset=utf-7"],
+        ] {
+            assert_eq!(answer(bad).0, Err(Code::UpstreamMalformed), "{bad:?}");
+        }
     }
 
     #[test]

@@ -194,3 +194,36 @@ fn a_body_that_the_head_does_not_announce_is_judged() {
         assert_eq!(untyped.refusal(), Some(Code::MediaTypeRefused), "{method}");
     }
 }
+
+/// A declared field that the gateway removes, or sets anew, is judged as the client sent it, and does not go on.
+#[test]
+fn a_declared_field_that_the_gateway_removes_is_judged_before() {
+    let document = json!({
+        "listeners": [{ "bind": "127.0.0.1:3000" }],
+        "security": { "identity_token": {
+            "issuer": "https://gateway.example.com", "audience": "inside", "header": "X-Internal-Identity",
+        } },
+        "routes": [{
+            "path": "/fields", "public": "a test", "upstream": "http://127.0.0.1:8080",
+            "openapi": { "file": "fields.yaml", "base_path": "/" },
+        }],
+    });
+    let gate = gate(&document.to_string());
+    let id = ("x-request-id", "0123abcd");
+    let answer =
+        gate.send(request("GET", "/fields", &[id, ("remote-user", "bob"), ("x-internal-identity", "7")]));
+    let headers = &answer.permitted().headers;
+    assert_ne!(headers["x-request-id"], "0123abcd");
+    assert!(!headers.contains_key("remote-user"));
+    assert!(headers.values().all(|value| value != "7"));
+    for bad in [
+        &[][..],
+        &[("x-request-id", "x")],
+        &[id, ("x-request-id", "0123abcd")],
+        &[id, ("x-forwarded-for", "unknown")],
+        &[id, ("remote-user", "alice")],
+        &[id, ("x-internal-identity", "seven")],
+    ] {
+        assert_eq!(refusal(&gate, "/fields", bad), Some(Code::RequestInvalid), "{bad:?}");
+    }
+}

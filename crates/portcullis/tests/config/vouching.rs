@@ -227,6 +227,35 @@ fn a_role_of_one_issuer_is_not_the_others_role_without_a_word() {
     assert_eq!(roles(PARTNER, "reader"), None);
 }
 
+/// The prefix is the partner's wherever in the configuration it is named.
+#[test]
+fn a_role_of_one_issuer_is_not_spelled_by_another() {
+    let prefixed = jwt(PARTNER, json!({ "roles_prefix": "partner/" }));
+    let allowed = json!({ "roles_allowed": ["admin", "partner/admin"] });
+    let one_route = document(json!({
+        "security": { "authentication": { "any": [jwt(ISSUER, json!({})), prefixed] }, "authorization": allowed },
+    }));
+    // The route of the one inherits roles that are the other's.
+    let mut two_routes = document(json!({
+        "security": { "authentication": jwt(ISSUER, json!({})) },
+    }));
+    two_routes["security"] = json!({ "authentication": prefixed, "authorization": allowed });
+    for document in [one_route, two_routes] {
+        let gate = gate(&document.to_string());
+        let refusal = |roles: Value| {
+            let token = bearer(json!({ "iss": ISSUER, "roles": roles }));
+            gate.send(request("GET", "/a", &[("authorization", &token)])).refusal()
+        };
+        assert_eq!(refusal(json!(["admin"])), None);
+        assert_eq!(refusal(json!(["partner/admin"])), Some(Code::RoleMissing));
+        assert_eq!(refusal(json!(["reader", "partner/admin"])), Some(Code::RoleMissing));
+        assert_eq!(refusal(json!("partner/admin")), Some(Code::RoleMissing));
+        let listed =
+            gate.listing.iter().any(|line| line.contains("without roles that begin with `partner/`"));
+        assert!(listed, "{:?}", gate.listing);
+    }
+}
+
 /// The forms of well-known guides, in every combination and under every spelling, load with warnings at most.
 #[test]
 fn every_combination_of_the_pasted_forms_loads() {

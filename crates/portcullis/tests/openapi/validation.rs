@@ -42,7 +42,7 @@ async fn a_body_is_judged_by_a_schema() {
         (400, "PUT /inline", &[json], b"", " required"),
         (415, "PATCH /inline", &[patch], good, "content-type content_type"),
         (415, "POST /inline", &[], good, "content-type required"),
-        (415, "POST /inline", &[json, json], good, ""),
+        (400, "POST /inline", &[json, json], good, ""),
         (415, "POST /inline", &[json, "Content-Encoding: gzip"], &zipped, "content-encoding undeclared"),
     ];
     for (status, line, fields, body, wrong) in refused {

@@ -314,3 +314,48 @@ async fn a_drain_finishes_what_runs() {
     let records = tokio::time::timeout(Duration::from_secs(5), ending).await.expect("it ends").unwrap();
     assert_eq!(records.all().len(), 1);
 }
+
+/// The `h2` crate cuts a fragment off before a request can be seen. What is left is what is judged, and what goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fragment_is_neither_judged_nor_forwarded() {
+    let backend = Backend::start().await;
+    let world = World::start(&format!(
+        "listeners: [{{ bind: \"127.0.0.1:0\", protocols: [h2] }}]\n\
+         security: {{ authentication: {{ type: api_key, keys: [\"0123456789abcdef0123\"] }} }}\n\
+         routes:\n  \
+           - {{ path: /admin, upstream: \"http://{0}\" }}\n  \
+           - {{ path: \"/open/{{*rest}}\", public: a test, upstream: \"http://{0}\" }}\n",
+        backend.address
+    ));
+    let mut raw = Raw::connect(world.address, &[]).await;
+    let cases = [
+        ("/open/a#b", 200, "/open/a"),
+        ("/open/a?x=1#y?z", 200, "/open/a?x=1"),
+        ("/open/a#/../admin", 200, "/open/a"),
+        ("/open/a%23b", 200, "/open/a%23b"),
+        ("/admin#/open/a", 401, ""),
+        ("/admin?#", 401, ""),
+        ("/#/open/a", 404, ""),
+        ("#/open/a", 400, ""),
+        ("#", 400, ""),
+    ];
+    for (number, (path, ..)) in (0_u32..).zip(cases) {
+        // `:method: GET`, `:scheme: http`, `:path` as it is, `:authority: a`.
+        let head =
+            [&[0x82, 0x86, 0x04, u8::try_from(path.len()).unwrap()], path.as_bytes(), &[0x41, 1, b'a']];
+        let stream = 2 * number + 1;
+        raw.stream.write_all(&frame(HEADERS, 5, stream, &head.concat())).await.unwrap();
+        let begun = Instant::now();
+        while world.records.lines().len() <= number as usize {
+            assert!(begun.elapsed() < Duration::from_secs(10), "{path} is answered");
+            let _ = tokio::time::timeout(Duration::from_millis(20), raw.stream.read(&mut [0; 4096])).await;
+        }
+    }
+    let records = world.end().await.all();
+    let statuses: Vec<_> = records.iter().map(|record| record["status"].clone()).collect();
+    assert_eq!(statuses, cases.map(|(_, status, _)| status), "{records:#?}");
+    let forwarded: Vec<String> = backend.seen().iter().map(|seen| seen.target.clone()).collect();
+    let expected: Vec<&str> =
+        cases.iter().map(|(.., target)| *target).filter(|target| !target.is_empty()).collect();
+    assert_eq!(forwarded, expected);
+}

@@ -121,7 +121,7 @@ impl OpenIdConnectConfig {
         let public = self.public_url(cx);
         let sealer = self.sealer(cx);
         let scope = self.scope(cx);
-        let session = self.session_rules(cx);
+        let session = self.session_rules(build, cx);
         let name = parameter_name(&self.cookie_name, cx);
         let paths = self.paths(cx);
         let authorization = basic(&self.client_id.value, self.client_secret.expose());
@@ -252,9 +252,14 @@ impl OpenIdConnectConfig {
         Some(std::iter::once("openid").chain(more).collect::<Vec<_>>().join(" "))
     }
 
-    fn session_rules(&self, cx: &mut Context) -> Option<SessionRules> {
-        let roles =
-            role_rules(&self.roles_claim, self.roles_separator.as_ref(), self.roles_prefix.as_ref(), cx);
+    fn session_rules(&self, build: &Build, cx: &mut Context) -> Option<SessionRules> {
+        let roles = role_rules(
+            &self.roles_claim,
+            self.roles_separator.as_ref(),
+            self.roles_prefix.as_ref(),
+            build,
+            cx,
+        );
         let claims: Vec<_> = self.claims.iter().map(|path| claim_path(path, cx)).collect();
         let (lifetime, idle) = (self.session_lifetime, self.idle_timeout);
         let mut complete = true;

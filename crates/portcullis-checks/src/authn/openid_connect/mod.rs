@@ -105,7 +105,11 @@ impl Check for OpenIdConnect {
 
     fn describe(&self) -> String {
         let Login { session, origin, .. } = self.0.as_ref();
-        format!("a browser session of {}, at {origin}; people without one are sent to log in", session.issuer)
+        let told = session.roles.told();
+        format!(
+            "a browser session of {}{told}, at {origin}; people without one are sent to log in",
+            session.issuer
+        )
     }
 }
 

@@ -46,6 +46,7 @@ impl GraphqlCostConfig {
         let schema = read.and_then(|text| {
             Schema::read(&text).map_err(|flaw| match flaw {
                 Flaw::Malformed(why) | Flaw::Refused(why) => why.to_owned(),
+                Flaw::NoMemory => "no memory is left".to_owned(),
             })
         });
         match schema {

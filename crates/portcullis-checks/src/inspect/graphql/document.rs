@@ -4,6 +4,7 @@
 //! written, each with where its own selections end; so whoever measures a document runs over a list.
 
 use super::lexer::{Flaw, Lexer, Token};
+use portcullis_openapi::Memory;
 use std::collections::HashSet;
 
 /// The deepest nesting of selections, lists, objects or list types, whatever the configuration allows.
@@ -116,9 +117,9 @@ pub struct Document<'a> {
 /// Reads a document of at most so many tokens. Answers with how many are left as well.
 ///
 /// # Errors
-/// It is none, or has more tokens.
-pub fn read(text: &str, tokens: usize) -> Result<(Document<'_>, usize), Flaw> {
-    let mut reader = Reader::new(text, tokens);
+/// It is none, or has more tokens, or no memory is left.
+pub fn read<'a>(text: &'a str, tokens: usize, memory: &'a dyn Memory) -> Result<(Document<'a>, usize), Flaw> {
+    let mut reader = Reader::new(text, tokens, memory);
     while let Some(token) = reader.peek()? {
         reader.definition(token)?;
     }
@@ -140,8 +141,8 @@ const CLOSE: Token<'_> = Token::Punctuator(b'}');
 pub(super) const UNEXPECTED: Flaw = Flaw::Malformed("there is a token where it means nothing");
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(text: &'a str, tokens: usize) -> Reader<'a> {
-        Reader { lexer: Lexer::new(text, tokens), ahead: None, document: Document::default() }
+    pub(super) fn new(text: &'a str, tokens: usize, memory: &'a dyn Memory) -> Reader<'a> {
+        Reader { lexer: Lexer::new(text, tokens, memory), ahead: None, document: Document::default() }
     }
 
     pub(super) fn peek(&mut self) -> Result<Option<Token<'a>>, Flaw> {

@@ -1,7 +1,10 @@
 //! The tokens of a GraphQL document (GraphQL specification, October 2021, section 2.1).
 //!
 //! Stricter than the specification in two places: a byte order mark is refused, since servers disagree about it, and so
-//! are control characters. Every token is counted against a limit, so work is bounded before anything is built.
+//! are control characters. Every token is counted against a limit, so work is bounded before anything is built, and memory is
+//! taken for it.
+
+use portcullis_openapi::Memory;
 
 /// Why a document is refused, in words fixed at compile time: they may be told to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +13,8 @@ pub enum Flaw {
     Malformed(&'static str),
     /// It is one, and more than is allowed.
     Refused(&'static str),
+    /// No memory is left to judge it. This is not the sender's fault.
+    NoMemory,
 }
 
 /// A token.
@@ -34,14 +39,18 @@ pub struct Lexer<'a> {
     text: &'a str,
     at: usize,
     left: usize,
+    memory: &'a dyn Memory,
 }
+
+/// What is kept for each token of a document while it is judged, at most.
+const BYTES_OF_A_TOKEN: usize = 256;
 
 const MANY: Flaw = Flaw::Refused("the document has more tokens than allowed");
 
 impl<'a> Lexer<'a> {
     /// At the beginning of `text`, with so many tokens to give.
-    pub fn new(text: &'a str, tokens: usize) -> Lexer<'a> {
-        Lexer { text, at: 0, left: tokens }
+    pub fn new(text: &'a str, tokens: usize, memory: &'a dyn Memory) -> Lexer<'a> {
+        Lexer { text, at: 0, left: tokens, memory }
     }
 
     /// Tokens that may still come.
@@ -61,6 +70,9 @@ impl<'a> Lexer<'a> {
         self.skip_ignored()?;
         let Some(first) = self.byte(0) else { return Ok(None) };
         self.left = self.left.checked_sub(1).ok_or(MANY)?;
+        if !self.memory.take(BYTES_OF_A_TOKEN) {
+            return Err(Flaw::NoMemory);
+        }
         let token = match first {
             b'!' | b'$' | b'&' | b'(' | b')' | b':' | b'=' | b'@' | b'[' | b']' | b'{' | b'|' | b'}' => {
                 self.at += 1;

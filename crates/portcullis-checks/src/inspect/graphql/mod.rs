@@ -23,6 +23,7 @@ pub mod safelist;
 pub mod schema;
 
 use crate::build::Build;
+use crate::inspect::memory::Lent;
 use crate::mode::ModeConfig;
 use crate::section::{Part, Section};
 use bytes::Bytes;
@@ -34,6 +35,7 @@ use measure::Measures;
 use portcullis_config::{Context, Span, object};
 use portcullis_core::check::{Check, Inspect, Inspected, Wants};
 use portcullis_core::{Advice, CheckId, Code, Denial, Effects, Facts, Principal, Step};
+use portcullis_openapi::Memory;
 use request::{Asked, Place};
 use safelist::{GraphqlSafelistConfig, Safelist, hash_of};
 use std::num::NonZeroU32;
@@ -163,10 +165,13 @@ impl Inspect for Graphql {
         facts: &'a Facts<'a>,
         _: &'a Principal,
         body: &'a Bytes,
-        _: &'a dyn Effects,
+        effects: &'a dyn Effects,
     ) -> Step<'a, Result<Inspected, Denial>> {
         let reads = *facts.head.method() != Method::POST;
-        let judged = request::read(facts.head, body, self.batch).and_then(|asked| self.judge(asked, reads));
+        // SECURITY: what is read of a request is counted like a body (what_is_read_of_a_request_is_counted).
+        let memory = Lent::new(facts, effects);
+        let judged = request::read(facts.head, body, self.batch, &memory)
+            .and_then(|asked| self.judge(asked, reads, &memory));
         Step::Ready(judged.map(|()| Inspected::AsItIs))
     }
 }
@@ -185,18 +190,20 @@ impl From<Flaw> for Refusal {
 }
 
 impl Graphql {
-    fn judge(&self, all: Vec<(Place, Asked<'_>)>, reads: bool) -> Result<(), Denial> {
+    fn judge(&self, all: Vec<(Place, Asked<'_>)>, reads: bool, memory: &dyn Memory) -> Result<(), Denial> {
         let mut tokens = self.tokens;
         let mut cost = 0;
         for (place, asked) in all {
-            self.judge_one(&asked, reads, &mut tokens, &mut cost).map_err(|refusal| match refusal {
-                Refusal::Flaw(flaw) => place.refuse(flaw),
-                Refusal::Method => {
-                    let detail = "what changes something is asked for with POST";
-                    Denial::new(Code::MethodNotAllowed, detail)
-                        .advising(Advice::Allow(request::allowed(&["POST"])))
-                }
-            })?;
+            self.judge_one(&asked, reads, &mut tokens, &mut cost, memory).map_err(
+                |refusal| match refusal {
+                    Refusal::Flaw(flaw) => place.refuse(flaw),
+                    Refusal::Method => {
+                        let detail = "what changes something is asked for with POST";
+                        Denial::new(Code::MethodNotAllowed, detail)
+                            .advising(Advice::Allow(request::allowed(&["POST"])))
+                    }
+                },
+            )?;
         }
         Ok(())
     }
@@ -207,9 +214,10 @@ impl Graphql {
         reads: bool,
         tokens: &mut usize,
         cost: &mut u64,
+        memory: &dyn Memory,
     ) -> Result<(), Refusal> {
         if let Some(safelist) = &self.safelist {
-            return self.judge_registered(safelist, asked, reads);
+            return self.judge_registered(safelist, asked, reads, memory);
         }
         let Some(text) = &asked.document else {
             return Err(Flaw::Refused("there is no document, and none is registered here").into());
@@ -220,7 +228,7 @@ impl Graphql {
         if asked.id.is_some() {
             return Err(Flaw::Malformed("the document is named twice").into());
         }
-        let (document, left) = document::read(text, *tokens)?;
+        let (document, left) = document::read(text, *tokens, memory)?;
         *tokens = left;
         let measured = measure::measure(&document)?;
         let named = asked.operation.as_deref().filter(|name| !name.is_empty());
@@ -250,7 +258,13 @@ impl Graphql {
     }
 
     /// Judges what must be one of the operator's own operations.
-    fn judge_registered(&self, safelist: &Safelist, asked: &Asked<'_>, reads: bool) -> Result<(), Refusal> {
+    fn judge_registered(
+        &self,
+        safelist: &Safelist,
+        asked: &Asked<'_>,
+        reads: bool,
+        memory: &dyn Memory,
+    ) -> Result<(), Refusal> {
         const UNKNOWN: Flaw = Flaw::Refused("the operation is not one of those that are taken here");
         let mut named = asked.hash;
         if let Some(id) = &asked.id {
@@ -278,7 +292,7 @@ impl Graphql {
         match (safelist.known(&hash), &asked.document) {
             (Some(known), _) => self.judge_kind(known.mutates, known.subscribes, reads),
             (None, Some(text)) => {
-                let (document, _) = document::read(text, usize::MAX)?;
+                let (document, _) = document::read(text, usize::MAX, memory)?;
                 for operation in measure::measure(&document)?.operations {
                     self.judge_kind(
                         operation.kind == Kind::Mutation,

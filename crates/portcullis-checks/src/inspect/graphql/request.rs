@@ -5,11 +5,12 @@
 
 use super::lexer::Flaw;
 use super::safelist::parse_hash;
-use crate::json::{self, Bounds};
+use crate::json::{self, Bounds, Unread};
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use portcullis_core::head::query;
 use portcullis_core::{Advice, Claim, Code, Denial, Head, MethodSet, Once, Violation};
+use portcullis_openapi::Memory;
 use std::borrow::Cow;
 
 /// A request's variables are no deeper than this, and hold no more values.
@@ -50,6 +51,7 @@ impl Place {
         let (code, detail) = match flaw {
             Flaw::Malformed(detail) => (Code::ContentMalformed, detail),
             Flaw::Refused(detail) => (Code::GraphqlRefused, detail),
+            Flaw::NoMemory => return no_memory(),
         };
         let pointer = match self {
             Place::Url => "query".to_owned(),
@@ -58,6 +60,12 @@ impl Place {
         };
         Denial::new(code, detail).pointing_out([Violation::new(pointer, detail)])
     }
+}
+
+/// Nothing is wrong with the request; there was no memory to judge it.
+fn no_memory() -> Denial {
+    Denial::new(Code::Overloaded, "no memory for judging a GraphQL request is left")
+        .advising(Advice::RetryAfter { seconds: 1 })
 }
 
 /// Judges what can be told from the head: the method, the media type, and where the document stands.
@@ -151,14 +159,21 @@ fn media_type(headers: &HeaderMap) -> Result<MediaType, Denial> {
 /// The operations that a request asks for, at most so many.
 ///
 /// # Errors
-/// It has another reading, or none, or asks for more.
-pub fn read<'a>(head: &'a Head, body: &'a Bytes, most: usize) -> Result<Vec<(Place, Asked<'a>)>, Denial> {
+/// It has another reading, or none, or asks for more, or no memory is left.
+pub fn read<'a>(
+    head: &'a Head,
+    body: &'a Bytes,
+    most: usize,
+    memory: &dyn Memory,
+) -> Result<Vec<(Place, Asked<'a>)>, Denial> {
     if *head.method() != Method::POST {
         if !body.is_empty() {
             let detail = "a request that reads has no body";
             return Err(Denial::new(Code::RequestInvalid, detail).pointing_out([Violation::new("", detail)]));
         }
-        return from_url(head).map(|asked| vec![(Place::Url, asked)]).map_err(|flaw| Place::Url.refuse(flaw));
+        return from_url(head, memory)
+            .map(|asked| vec![(Place::Url, asked)])
+            .map_err(|flaw| Place::Url.refuse(flaw));
     }
     match media_type(head.headers())? {
         MediaType::Document => match std::str::from_utf8(body) {
@@ -166,8 +181,11 @@ pub fn read<'a>(head: &'a Head, body: &'a Bytes, most: usize) -> Result<Vec<(Pla
             Err(_) => Err(Place::Body.refuse(Flaw::Malformed("the document is not UTF-8"))),
         },
         MediaType::Json => {
-            let value = json::read(body, BOUNDS).map_err(|detail| {
-                Denial::new(Code::ContentMalformed, detail).pointing_out([Violation::new("", detail)])
+            let value = json::read_within(body, BOUNDS, memory).map_err(|unread| match unread {
+                Unread::NoMemory => no_memory(),
+                Unread::Malformed(detail) => {
+                    Denial::new(Code::ContentMalformed, detail).pointing_out([Violation::new("", detail)])
+                }
             })?;
             from_json(value, most)
         }
@@ -226,7 +244,7 @@ fn of_object<'a>(value: Claim) -> Result<Asked<'a>, Flaw> {
     Ok(asked)
 }
 
-fn from_url(head: &Head) -> Result<Asked<'_>, Flaw> {
+fn from_url<'a>(head: &'a Head, memory: &dyn Memory) -> Result<Asked<'a>, Flaw> {
     let parameter = |name: &str| match head.query_once(name) {
         Once::Absent => Ok(None),
         Once::One(text) => Ok(Some(text)),
@@ -235,10 +253,13 @@ fn from_url(head: &Head) -> Result<Asked<'_>, Flaw> {
     };
     let object = |name: &str| match parameter(name)? {
         None => Ok(None),
-        Some(text) => match json::read(text.as_bytes(), BOUNDS) {
+        Some(text) => match json::read_within(text.as_bytes(), BOUNDS, memory) {
             Ok(value @ Claim::Object(_)) => Ok(Some(value)),
             Ok(Claim::Null) => Ok(None),
-            Ok(_) | Err(_) => Err(Flaw::Malformed("a parameter is not the JSON object that it must be")),
+            Err(Unread::NoMemory) => Err(Flaw::NoMemory),
+            Ok(_) | Err(Unread::Malformed(_)) => {
+                Err(Flaw::Malformed("a parameter is not the JSON object that it must be"))
+            }
         },
     };
     let mut asked = Asked {

@@ -100,7 +100,7 @@ fn read_documents(path: &std::path::Path) -> Result<BTreeMap<String, String>, St
 impl Safelist {
     fn add(&mut self, documents: BTreeMap<String, String>) -> Result<(), String> {
         for (id, text) in documents {
-            let read = document::read(&text, MAX_TOKENS);
+            let read = document::read(&text, MAX_TOKENS, &());
             let (document, _) = read.map_err(|flaw| format!("the document `{id}` is none: {flaw:?}"))?;
             let measured = measure(&document);
             let measured = measured.map_err(|flaw| format!("the document `{id}` is none: {flaw:?}"))?;

@@ -68,7 +68,7 @@ impl Schema {
         for leaf in ["Int", "Float", "String", "Boolean", "ID"] {
             schema.leaves.insert(leaf.to_owned());
         }
-        let mut reader = Reader::new(text, usize::MAX);
+        let mut reader = Reader::new(text, usize::MAX, &());
         while reader.peek()?.is_some() {
             schema.definition(&mut reader)?;
         }

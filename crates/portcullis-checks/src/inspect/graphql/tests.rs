@@ -89,6 +89,17 @@ fn judge(
     fields: &[(&str, &str)],
     body: &[u8],
 ) -> Result<(), Denial> {
+    judge_within(check, method, target, fields, body, &())
+}
+
+fn judge_within(
+    check: &Graphql,
+    method: &str,
+    target: &str,
+    fields: &[(&str, &str)],
+    body: &[u8],
+    memory: &dyn Memory,
+) -> Result<(), Denial> {
     let mut request = Request::builder().method(method).uri(target).header("host", "a.example");
     for (name, value) in fields {
         request = request.header(*name, *value);
@@ -103,8 +114,8 @@ fn judge(
     let head = Head::admit(parts, &conn, &HeadPolicy::default())?;
     request::judge_head(&head)?;
     let body = Bytes::copy_from_slice(body);
-    let asked = request::read(&head, &body, check.batch)?;
-    check.judge(asked, *head.method() != Method::POST)
+    let asked = request::read(&head, &body, check.batch, memory)?;
+    check.judge(asked, *head.method() != Method::POST, memory)
 }
 
 fn document(check: &Graphql, text: &str) -> Result<(), Denial> {
@@ -143,6 +154,42 @@ fn what_is_refused() {
         assert_eq!(Some(said.as_str()), case.refusal, "{}", case.title);
     }
     assert!(cases.len() >= 100, "{}", cases.len());
+}
+
+/// So many bytes, and no more.
+struct Left(std::cell::Cell<usize>);
+
+impl Memory for Left {
+    fn take(&self, bytes: usize) -> bool {
+        self.0.get().checked_sub(bytes).map(|left| self.0.set(left)).is_some()
+    }
+}
+
+#[test]
+fn what_is_read_of_a_request_is_counted() {
+    let check = check(json!({ "max_tokens": 10_000, "max_fields": 10_000, "max_root_fields": 10_000 }));
+    let json = [("content-type", "application/json")];
+    let plain = [("content-type", "application/graphql")];
+    let variables = format!(r#"{{"query":"{{a}}","variables":{{"a":[{}]}}}}"#, ["0"; 5000].join(","));
+    let many = format!("{{{}}}", "a ".repeat(2000));
+    for (method, target, fields, body) in [
+        ("POST", "/", &json[..], variables.as_str()),
+        ("POST", "/", &plain, &many),
+        ("GET", &format!("/?query=%7B{}%7D", "a%20".repeat(1500)), &[], ""),
+    ] {
+        let taken = |bytes: usize| {
+            let left = Left(std::cell::Cell::new(bytes));
+            let judged = judge_within(&check, method, target, fields, body.as_bytes(), &left);
+            (judged.map_err(|denial| denial.code()), bytes - left.0.get())
+        };
+        let size = body.len().max(target.len());
+        let (judged, used) = taken(8 << 20);
+        assert_eq!(judged, Ok(()));
+        assert!(used >= size && used < 200 * size + 16_384, "{used} for {size}");
+        assert_eq!(taken(used).0, Ok(()));
+        assert_eq!(taken(used - 1).0, Err(Code::Overloaded), "{method} {target:.20}");
+        assert_eq!(taken(0).0, Err(Code::Overloaded));
+    }
 }
 
 /// What a refusal tells is fixed, and points to the operation.

@@ -64,9 +64,13 @@ impl InspectAnswer for OpenapiAnswer {
         let memory = Lent::new(facts, effects);
         Step::Ready(self.operation(facts).and_then(|found| {
             let operation = found.operation();
-            if self.removes
-                && let Some(left) = operation.remove_undeclared(status.as_u16(), headers, body)
-            {
+            let left = match self.removes {
+                true => operation
+                    .remove_undeclared_within(status.as_u16(), headers, body, &memory)
+                    .map_err(|violations| refusal::of_answer(&violations))?,
+                false => None,
+            };
+            if let Some(left) = left {
                 // What is left has been found to be as declared; its status and fields have not.
                 let judged =
                     operation.judge_response_within(status.as_u16(), &Uncoded(headers), &left, &memory);

@@ -185,6 +185,10 @@ impl OpenapiConfig {
                 api
             }
         };
+        if config.mode != ModeConfig::Off {
+            let fields = api.operations().flat_map(|operation| operation.header_fields());
+            build.declared_fields.extend(fields.map(str::to_owned));
+        }
         let name = config.file.value.file_name().map_or_else(String::new, |name| name.display().to_string());
         let document = Document { api: Arc::clone(&api), name };
         let answers = key.responses.then(|| {

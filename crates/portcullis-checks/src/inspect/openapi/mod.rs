@@ -23,12 +23,13 @@ pub use config::{CompiledOpenapi, OpenapiConfig};
 use crate::inspect::memory::Lent;
 use bytes::Bytes;
 use http::Method;
+use http::header::HOST;
 use portcullis_core::check::{Check, Inspect, Inspected, Wants};
 use portcullis_core::head::query;
 use portcullis_core::{
     Advice, CheckId, Code, CredentialLocation, Denial, Effects, Facts, Head, MethodSet, Principal, Step,
 };
-use portcullis_openapi::{Api, Files, Found, Match, RequestView};
+use portcullis_openapi::{Api, Fields, Files, Found, Match, RequestView};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -132,8 +133,27 @@ fn judge(
     memory: &Lent<'_>,
 ) -> Result<(), Denial> {
     let query = without_credentials(facts, principal);
-    let request = RequestView { query: query.as_deref(), fields: facts.head.headers(), body };
+    let request = RequestView { query: query.as_deref(), fields: &Sent(facts.head), body };
     found.judge_within(&request, memory).map_err(|violations| refusal::of_request(&violations))
+}
+
+/// The fields of a request as the client sent them: a declared one is judged although the gateway removes it or sets it anew.
+// SECURITY: a declared field that was gone before it is judged would never be judged
+// (a_declared_field_that_the_gateway_removes_is_judged_before).
+struct Sent<'a>(&'a Head);
+
+impl Fields for Sent<'_> {
+    fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        if name == HOST.as_str() {
+            return each(self.0.host().as_bytes());
+        }
+        self.0.sent(name).for_each(|value| each(value.as_bytes()));
+    }
+
+    fn names(&self, each: &mut dyn FnMut(&str)) {
+        // Another spelling of what is removed is removed as well.
+        Fields::names(self.0.headers(), each);
+    }
 }
 
 /// The query as it goes upstream: a key that the gateway takes away need not be declared.

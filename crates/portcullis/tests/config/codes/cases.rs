@@ -301,6 +301,20 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ),
         (
             "config.reserved_field",
+            security(
+                "{ authentication: { type: api_key }, rate_limiting: { max_requests: 5, per: minute, by: { header: §x-internal-identity } }, identity_token: { issuer: \"https://api.example.com\", audience: inside, header: X-Internal-Identity } }",
+            ),
+        ),
+        (
+            "config.reserved_field",
+            method("{ type: api_key, cookie: key }").replacen(
+                "security:",
+                "request_headers: { remove: [§Cookie] }\nsecurity:",
+                1,
+            ),
+        ),
+        (
+            "config.reserved_field",
             method("{ type: api_key, header: x-key }").replacen(
                 "security:",
                 "request_headers: { remove: [§X-Key] }\nsecurity:",
@@ -309,7 +323,7 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ),
         (
             "config.reserved_field",
-            limit("§{ max_requests: 5, per: minute, by: { header: x-tenant } }").replacen(
+            limit("{ max_requests: 5, per: minute, by: { header: §x-tenant } }").replacen(
                 "security:",
                 "request_headers: { remove: [x-tenant] }\nsecurity:",
                 1,

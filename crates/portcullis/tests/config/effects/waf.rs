@@ -190,7 +190,7 @@ fn a_body_has_one_media_type() {
             ("content-length", length.as_str()),
         ];
         let answer = gate.send_body(request("POST", "/a", &headers), body.clone());
-        assert_eq!(answer.refusal(), Some(Code::MediaTypeRefused), "{types:?}");
+        assert_eq!(answer.refusal(), Some(Code::AmbiguousHeader), "{types:?}");
     }
 }
 

@@ -92,7 +92,7 @@ fn fragments_that_multiply_are_counted_and_not_expanded() {
         text.push_str(&format!(" fragment F{number} on T {{ ...F{0} ...F{0} }}", number + 1));
     }
     text.push_str(" fragment F100 on T { x }");
-    let (read, _) = document::read(&text, usize::MAX).unwrap();
+    let (read, _) = document::read(&text, usize::MAX, &()).unwrap();
     let measured = measure::measure(&read).unwrap();
     assert_eq!(
         measured.operations[0].measures.fields,
@@ -178,7 +178,7 @@ proptest! {
         let (check, cost) = (chosen(""), chosen("cost"));
         let _judged = document(&cost, &text);
         if document(&check, &text).is_ok() {
-            let (read, left) = document::read(&text, 2000).unwrap();
+            let (read, left) = document::read(&text, 2000, &()).unwrap();
             prop_assert!(left <= 2000);
             for operation in measure::measure(&read).unwrap().operations {
                 prop_assert!(operation.measures.depth <= 10 && operation.measures.aliases <= 15);

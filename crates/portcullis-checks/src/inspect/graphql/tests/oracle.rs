@@ -54,7 +54,7 @@ fn count(set: Option<SelectionSet>, level: usize, counted: &mut Counted) {
 }
 
 fn ours(text: &str) -> Result<Counted, Flaw> {
-    let (read, _) = document::read(text, usize::MAX)?;
+    let (read, _) = document::read(text, usize::MAX, &())?;
     let mut counted = Counted { definitions: read.definitions.len(), ..Counted::default() };
     for selection in &read.selections {
         if let document::Selected::Field { aliased, .. } = selection.selected {
