@@ -16,6 +16,7 @@ mod run;
 mod schema;
 mod screen;
 mod status;
+mod waf;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use exit::Exit;
@@ -126,6 +127,9 @@ enum Command {
         #[arg(long)]
         markdown: bool,
     },
+    /// Work on the rules of `security.waf`.
+    #[command(subcommand)]
+    Waf(waf::Action),
     /// Print what a shell needs to complete this command: `portcullis completions bash`.
     Completions {
         /// The shell.
@@ -163,6 +167,7 @@ fn main() -> ExitCode {
         Command::Denials { markdown } => denials::run(markdown),
         Command::Headers { markdown } => headers::run(markdown),
         Command::Schema { markdown } => schema::run(markdown),
+        Command::Waf(action) => waf::run(action),
         Command::Completions { shell } => manual::completions(shell, &mut Arguments::command()),
         Command::Manual { folder } => manual::pages(&folder, Arguments::command()),
     };
