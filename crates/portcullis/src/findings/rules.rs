@@ -80,13 +80,17 @@ pub static RULES: [Rule; 19] = [
         id: "public_wildcard",
         severity: Severity::High,
         owasp: BROKEN_FUNCTIONS,
-        title: "everything below a path is public",
-        why: "Whatever the upstream serves below this path, now or later, is open to everybody.",
-        fix: "name the paths that are meant, one route each, or authenticate the route",
+        title: "a public route covers everything below a path",
+        why: "Everything that the upstream serves below this path, now or later, is accessible without authentication.",
+        fix: "add one route for each public path, or authenticate this route",
         look: |subject, report| {
             for route in subject.routes.iter().filter(|route| route.config.public.is_some()) {
                 if route.config.path.value.contains("{*") {
-                    report.route(route, route.config.path.span, "everything below this path is public");
+                    report.route(
+                        route,
+                        route.config.path.span,
+                        "this public route covers everything below its path",
+                    );
                 }
             }
         },
@@ -95,14 +99,14 @@ pub static RULES: [Rule; 19] = [
         id: "public_write",
         severity: Severity::Medium,
         owasp: BROKEN_AUTHENTICATION,
-        title: "a public route takes requests that change something",
-        why: "Nobody knows who sent such a request, and anybody can send it.",
-        fix: "write `methods: [GET]` if it only reads, or authenticate it",
+        title: "a public route accepts requests that change data",
+        why: "Everyone can send such a request, and the log does not tell who sent it.",
+        fix: "write `methods: [GET]` if the route only reads, or authenticate it",
         look: |subject, report| {
             for route in subject.routes.iter().filter(|route| route.config.public.is_some()) {
                 let writes = changes_something(route);
                 if !writes.is_empty() {
-                    let message = format!("this public route takes {}", writes.join(", "));
+                    let message = format!("this public route accepts {}", writes.join(", "));
                     report.route(route, route.config.path.span, message);
                 }
             }
@@ -113,12 +117,12 @@ pub static RULES: [Rule; 19] = [
         severity: Severity::High,
         owasp: BROKEN_AUTHENTICATION,
         title: "authentication is only observed",
-        why: "Requests with a wrong credential or none reach the upstream.",
+        why: "Requests with a wrong credential, or without one, reach the upstream.",
         fix: "remove `mode: observe` when the log shows what you expect",
         look: |subject, report| {
             each_observed(subject, |route, at, stage, _| {
                 if stage == "authn" {
-                    report.route(route, at, "anybody gets in: authentication is only observed");
+                    report.route(route, at, "every request is accepted: authentication is only observed");
                 }
             });
         },
@@ -128,7 +132,7 @@ pub static RULES: [Rule; 19] = [
         severity: Severity::Medium,
         owasp: MISCONFIGURATION,
         title: "a control is only observed",
-        why: "What it would refuse is recorded, and reaches the upstream.",
+        why: "Requests that the control would reject are recorded, and reach the upstream.",
         fix: "remove `mode: observe` when the log shows what you expect",
         look: |subject, report| {
             each_observed(subject, |route, at, stage, id| {
@@ -144,7 +148,7 @@ pub static RULES: [Rule; 19] = [
         severity: Severity::Medium,
         owasp: CONSUMPTION,
         title: "no rate limit",
-        why: "One client can use up what all others need, or try until it succeeds.",
+        why: "One client can exhaust the upstream, or try credentials and ids without limit.",
         fix: "add `rate_limiting: { max_requests: 60, per: minute }` to the route or the gateway",
         look: |subject, report| {
             for route in &subject.routes {
@@ -154,7 +158,7 @@ pub static RULES: [Rule; 19] = [
                     .iter()
                     .any(|control| control.stage == "quota" && control.mode != Mode::Off)
                 {
-                    report.route(route, route.config.path.span, "nothing limits how many requests come here");
+                    report.route(route, route.config.path.span, "this route has no rate limit");
                 }
             }
         },
@@ -163,8 +167,8 @@ pub static RULES: [Rule; 19] = [
         id: "limit_by_header",
         severity: Severity::Low,
         owasp: CONSUMPTION,
-        title: "the only limit goes by a header that clients choose",
-        why: "Whoever makes values up has an allowance for each.",
+        title: "the only limit counts by a header that clients choose",
+        why: "A client that invents values gets a new limit for each.",
         fix: "add a limit by consumer or address beside it: `rate_limiting` can be a list",
         look: |subject, report| {
             for (route, security) in subject.routes.iter().map(|route| (route, effective(subject, route))) {
@@ -173,7 +177,7 @@ pub static RULES: [Rule; 19] = [
                     report.route(
                         route,
                         route.config.path.span,
-                        "every limit goes by a header field that clients choose",
+                        "every limit counts by a header that clients choose",
                     );
                 }
             }
@@ -183,8 +187,8 @@ pub static RULES: [Rule; 19] = [
         id: "no_authorization",
         severity: Severity::Low,
         owasp: BROKEN_FUNCTIONS,
-        title: "whoever is known may do everything",
-        why: "The route asks who sends a request, and nothing of what they may do.",
+        title: "every authenticated client may do everything",
+        why: "The route authenticates clients, but does not check what they may do.",
         fix: "add `authorization`, such as `{ roles_allowed: [admin] }` or `{ scopes_required: [orders.read] }`",
         look: |subject, report| {
             for route in subject.routes.iter().filter(|route| route.config.public.is_none()) {
@@ -197,7 +201,7 @@ pub static RULES: [Rule; 19] = [
                     report.route(
                         route,
                         route.config.path.span,
-                        "whoever is known may send every request here",
+                        "every authenticated client may send every request here",
                     );
                 }
             }
@@ -207,9 +211,9 @@ pub static RULES: [Rule; 19] = [
         id: "roles_of_several_issuers",
         severity: Severity::Medium,
         owasp: BROKEN_FUNCTIONS,
-        title: "roles of several issuers mean the same",
-        why: "An issuer that is trusted for one thing can give itself the roles that another one's users need.",
-        fix: "give each issuer routes of its own, or add `claims_required: { iss: ... }` where a role is asked for",
+        title: "several issuers share one namespace of roles",
+        why: "Each issuer can grant the roles that are meant for users of another issuer.",
+        fix: "give each issuer a `roles_prefix`, use separate routes, or add `claims_required: { iss: ... }`",
         look: |subject, report| {
             for (route, security) in subject.routes.iter().map(|route| (route, effective(subject, route))) {
                 let Some(authentication) = security.authentication() else { continue };
@@ -218,7 +222,7 @@ pub static RULES: [Rule; 19] = [
                     && route.config.public.is_none()
                     && issuers > 1
                 {
-                    report.route(route, roles, format!("roles of {issuers} issuers are taken for the same"));
+                    report.route(route, roles, format!("the roles of {issuers} issuers are not kept apart"));
                 }
             }
         },
@@ -228,8 +232,8 @@ pub static RULES: [Rule; 19] = [
         severity: Severity::Medium,
         owasp: BROKEN_AUTHENTICATION,
         title: "tokens for any audience are accepted",
-        why: "A token that somebody gave to another API of the same issuer opens this one.",
-        fix: "write `audience`, the name that the issuer knows this API by",
+        why: "A token that was sent to another API of the same issuer is valid here too.",
+        fix: "write `audience`, the issuer's name for this API",
         look: |subject, report| {
             let sections = subject.config.security.iter().chain(subject.config.security_profiles.values());
             let sections = sections.chain(subject.config.routes.iter().filter_map(|route| route.sections()));
@@ -239,7 +243,7 @@ pub static RULES: [Rule; 19] = [
             {
                 if token.audience.is_none() {
                     let at = token.insecure_any_audience.as_ref().map_or(token.at, |reason| reason.span);
-                    report.gateway(at, "tokens that were made for another API are accepted");
+                    report.gateway(at, "tokens that were issued for other APIs are accepted");
                 }
             }
         },
@@ -248,8 +252,8 @@ pub static RULES: [Rule; 19] = [
         id: "no_schema",
         severity: Severity::Low,
         owasp: BROKEN_PROPERTIES,
-        title: "bodies are not looked into",
-        why: "Members that nobody expects, such as `\"role\": \"admin\"`, reach the upstream.",
+        title: "bodies are not validated",
+        why: "Unexpected members, such as `\"role\": \"admin\"`, reach the upstream.",
         fix: "add `openapi` with the document of the API, or `validation` with a JSON Schema",
         look: |subject, report| {
             for route in &subject.routes {
@@ -261,11 +265,7 @@ pub static RULES: [Rule; 19] = [
                 let bodies = ["POST", "PUT", "PATCH"];
                 let takes = changes_something(route).into_iter().any(|method| bodies.contains(&method));
                 if takes && !looks {
-                    report.route(
-                        route,
-                        route.config.path.span,
-                        "nothing looks into the bodies that come here",
-                    );
+                    report.route(route, route.config.path.span, "request bodies are not validated here");
                 }
             }
         },
@@ -275,7 +275,7 @@ pub static RULES: [Rule; 19] = [
         severity: Severity::Low,
         owasp: CONSUMPTION,
         title: "very large bodies are accepted",
-        why: "Each request can make the upstream read and keep as much.",
+        why: "Each request can make the upstream read and store that much.",
         fix: "lower `body: { max_size: ... }` to what honest clients send",
         look: |subject, report| {
             for route in &subject.routes {
@@ -298,7 +298,7 @@ pub static RULES: [Rule; 19] = [
             if subject.blueprint.failures_mode != Mode::Enforce {
                 let at =
                     subject.config.brute_force.as_ref().map_or(subject.config.at, |config| config.mode.span);
-                report.gateway(at, "whoever guesses credentials is not made to wait");
+                report.gateway(at, "clients that guess credentials are not slowed down");
             }
         },
     },
@@ -306,13 +306,13 @@ pub static RULES: [Rule; 19] = [
         id: "key_without_end",
         severity: Severity::Low,
         owasp: BROKEN_AUTHENTICATION,
-        title: "an API key is valid for ever",
+        title: "an API key never expires",
         why: "A key that leaked years ago still works.",
         fix: "write `expires`, such as `{ env: ALICE_API_KEY, expires: \"2027-06-30T00:00:00Z\" }`, and rotate it",
         look: |subject, report| {
             for consumer in &subject.config.consumers {
                 for key in consumer.keys.iter().filter(|key| key.expires.is_none()) {
-                    report.gateway(key.at, format!("a key of `{}` is valid for ever", consumer.name.value));
+                    report.gateway(key.at, format!("a key of `{}` never expires", consumer.name.value));
                 }
             }
         },
@@ -321,14 +321,15 @@ pub static RULES: [Rule; 19] = [
         id: "consumer_without_credential",
         severity: Severity::Low,
         owasp: MISCONFIGURATION,
-        title: "a consumer that nobody can be",
-        why: "It has neither key, password nor certificate, so its roles take no effect.",
+        title: "a consumer without a credential",
+        why: "It has no key, password or certificate, so its roles have no effect.",
         fix: "give it a credential, or remove it",
         look: |subject, report| {
             for consumer in &subject.config.consumers {
                 if consumer.keys.is_empty() && consumer.password.is_none() && consumer.certificates.is_empty()
                 {
-                    report.gateway(consumer.name.span, format!("nobody can be `{}`", consumer.name.value));
+                    report
+                        .gateway(consumer.name.span, format!("`{}` has no credential", consumer.name.value));
                 }
             }
         },
@@ -337,8 +338,8 @@ pub static RULES: [Rule; 19] = [
         id: "plaintext_listener",
         severity: Severity::Medium,
         owasp: MISCONFIGURATION,
-        title: "credentials cross the network in the clear",
-        why: "Whoever is between a client and the gateway reads keys and tokens, and can use them.",
+        title: "credentials cross the network unencrypted",
+        why: "Anyone between a client and the gateway can read keys and tokens, and use them.",
         fix: "add `tls` to the listener",
         look: |subject, report| {
             for listener in &subject.config.listeners {
@@ -353,8 +354,8 @@ pub static RULES: [Rule; 19] = [
         id: "plaintext_upstream",
         severity: Severity::Medium,
         owasp: UNSAFE_CONSUMPTION,
-        title: "requests go to another host in the clear",
-        why: "Whoever is between the gateway and the upstream reads and changes requests and answers.",
+        title: "requests go to another host unencrypted",
+        why: "Anyone between the gateway and the upstream can read and change requests and responses.",
         fix: "write an `https://` URL",
         look: |subject, report| {
             for route in &subject.routes {
@@ -362,7 +363,7 @@ pub static RULES: [Rule; 19] = [
                     && route.config.upstream.tls.is_none()
                     && !is_this_machine(&server.authority)
                 {
-                    let message = format!("requests go to {} in the clear", server.authority);
+                    let message = format!("requests go to {} unencrypted", server.authority);
                     report.route(route, route.config.upstream.at, message);
                 }
             }
@@ -373,7 +374,7 @@ pub static RULES: [Rule; 19] = [
         severity: Severity::High,
         owasp: UNSAFE_CONSUMPTION,
         title: "an upstream's certificate is not verified",
-        why: "Whoever can get between the gateway and the upstream can be the upstream.",
+        why: "Anyone between the gateway and the upstream can pretend to be the upstream.",
         fix: "remove `insecure_skip_verify`, and give `ca` if the certificate is your own",
         look: |subject, report| {
             for route in &subject.routes {
@@ -381,7 +382,7 @@ pub static RULES: [Rule; 19] = [
                     report.route(
                         route,
                         route.config.upstream.at,
-                        "any certificate will do for this upstream",
+                        "any certificate is accepted for this upstream",
                     );
                 }
             }
@@ -392,14 +393,14 @@ pub static RULES: [Rule; 19] = [
         severity: Severity::Medium,
         owasp: SSRF,
         title: "a very wide network is trusted",
-        why: "Every host in it can name the client's address, or is reached by the gateway's own requests.",
-        fix: "name the hosts or the small networks that are meant",
+        why: "Every host in it can forge the client's address, or can be reached by the gateway's own requests.",
+        fix: "list single hosts or small networks",
         look: |subject, report| {
             for network in &subject.config.trusted_proxies {
                 if is_wide(&network.value.0) {
                     report.gateway(
                         network.span,
-                        format!("all of {} may say whose request it is", network.value.0),
+                        format!("every host in {} can set the client's address", network.value.0),
                     );
                 }
             }
@@ -418,11 +419,11 @@ pub static RULES: [Rule; 19] = [
         severity: Severity::Medium,
         owasp: MISCONFIGURATION,
         title: "there is no access log",
-        why: "Nobody can find out later who did what, or why a request was refused.",
+        why: "You cannot find out later who did what, or why a request was rejected.",
         fix: "write `access_log: stdout`, or `access_log: { file: access.log }`",
         look: |subject, report| {
             if subject.config.access_log == AccessLogConfig::Off {
-                report.gateway(subject.config.at, "no request is recorded");
+                report.gateway(subject.config.at, "requests are not logged");
             }
         },
     },
