@@ -36,7 +36,7 @@ fn a_grave_finding_fails_and_says_why_and_how_to_close_it() {
     let (code, text) = check(OPEN, &[]);
     assert_eq!(code, 1, "{text}");
     for part in [
-        "error[public_wildcard]: everything below this path is public",
+        "error[public_wildcard]: this public route covers everything below its path",
         "gateway.yaml:3:13",
         "why: ",
         "help: ",
