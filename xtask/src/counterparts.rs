@@ -11,7 +11,8 @@ use crate::failure::{Context, Failure, Outcome};
 use crate::{debian, python, schema_suite, workspace};
 
 /// The folders, from the root of the workspace.
-pub(crate) const FOLDERS: [&str; 2] = ["tests/counterparts/oidc-provider", "tests/counterparts/openapi"];
+pub(crate) const FOLDERS: [&str; 3] =
+    ["tests/counterparts/oidc-provider", "tests/counterparts/openapi", "tests/counterparts/axe"];
 
 /// Installs what is missing or out of date.
 pub(crate) fn install() -> Outcome<()> {

@@ -1,14 +1,36 @@
 //! What operators ask a gateway, and what they order it.
 //!
-//! | module      | decides                                                                  |
-//! |-------------|--------------------------------------------------------------------------|
-//! | [`server`]    | how the few clients of an operator's listener are served, apart from requests |
-//! | [`scrape`]    | what a scraper gets of a listener that has metrics alone                    |
+//! | module        | decides                                                                |
+//! |---------------|------------------------------------------------------------------------|
+//! | [`server`]      | how the few clients of such a listener are served, apart from requests |
+//! | [`service`]     | the admin listener: guard, then one endpoint                           |
+//! | `guard`         | whether a request is let in: host, site, token or session              |
+//! | `endpoints`     | everything that is served, in one table                                |
+//! | [`openapi`]     | the description of the API, made from that table                       |
+//! | [`tokens`]      | who may ask, and who may order                                         |
+//! | `sessions`      | sessions of browsers                                                   |
+//! | `pages`         | the dashboard                                                          |
+//! | [`gateway`]     | what is known of a gateway: a trait, which the library implements      |
+//! | [`scrape`]      | a listener that has metrics alone                                      |
 //!
-//! Nothing here runs on a worker's thread, so a flood of questions slows no request down. What it can know and order of the
-//! gateway it is given as a trait; the gateway is not known here.
+//! Nothing here runs on a worker's thread, so a flood of questions slows no request down.
 
+mod endpoints;
+pub mod gateway;
+mod guard;
+pub mod openapi;
+mod pages;
+pub mod problem;
 pub mod scrape;
 pub mod server;
+pub mod service;
+mod sessions;
+pub mod tokens;
 
+pub use endpoints::why;
 pub use server::{Server, Service};
+
+/// A new token: 256 random bits as hexadecimal digits.
+pub fn random_token() -> String {
+    sessions::random()
+}

@@ -20,8 +20,8 @@ impl MetricsService {
 }
 
 /// The answer with these metrics.
-pub fn metrics_answer(scraped: &Scraped) -> Response<Bytes> {
-    let mut response = text(StatusCode::OK, scraped());
+pub fn metrics_answer(metrics: String) -> Response<Bytes> {
+    let mut response = text(StatusCode::OK, metrics);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     response
 }
@@ -30,7 +30,7 @@ impl Service for MetricsService {
     fn answer(&self, asked: Asked) -> Wait<Response<Bytes>> {
         let request = &asked.request;
         let response = match (request.method(), request.uri().path()) {
-            (&Method::GET | &Method::HEAD, "/metrics") => metrics_answer(self.0.as_ref()),
+            (&Method::GET | &Method::HEAD, "/metrics") => metrics_answer((self.0)()),
             (_, "/metrics") => text(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here\n".to_owned()),
             _ => text(StatusCode::NOT_FOUND, "metrics are at /metrics\n".to_owned()),
         };

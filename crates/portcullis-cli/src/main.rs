@@ -16,7 +16,9 @@ mod run;
 mod schema;
 mod screen;
 mod status;
+mod top;
 mod waf;
+mod why;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use exit::Exit;
@@ -97,6 +99,28 @@ enum Command {
         #[arg(long, value_enum)]
         fail_on: Option<diff::FailOn>,
     },
+    /// Say why a running gateway refused a request, by the request id that its answer carries.
+    ///
+    /// Knows the last thousand refusals of each worker, and ends with 1 where it knows nothing of this one.
+    Why {
+        /// The request id: 32 hexadecimal digits.
+        request_id: String,
+        /// The configuration file, which names a `state_dir`, or that folder.
+        #[arg(long)]
+        config: PathBuf,
+        /// Print JSON, for machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a running gateway does now: requests, refusals, latency, addresses.
+    Top {
+        /// The configuration file, which names a `state_dir`, or that folder.
+        #[arg(long)]
+        config: PathBuf,
+        /// Print it once. So it does where the output is no terminal.
+        #[arg(long)]
+        once: bool,
+    },
     /// Look into an audit log.
     #[command(subcommand)]
     Audit(audit::Action),
@@ -157,6 +181,8 @@ fn main() -> ExitCode {
         Command::Quickstart { port } => quickstart::run(port),
         Command::Run { file, watch } => run::run(&file, watch),
         Command::Status { place, json } => status::run(&place, json),
+        Command::Why { request_id, config, json } => why::run(&request_id, &config, json),
+        Command::Top { config, once } => top::run(&config, once),
         Command::Check { file, format, json, deny } => {
             check::run(&file, if json { check::Format::Json } else { format }, deny)
         }

@@ -67,6 +67,16 @@ pub(crate) fn serve(
     runtime.block_on(async {
         let running = Gateway::new(blueprint).start().map_err(|error| failed(&error))?;
         started(&listeners, running.addresses());
+        if let Some(source) = &source {
+            running.reloader().set_file(source.path);
+        }
+        if let Some(admin) = running.reloader().admin() {
+            let scheme = if admin.tls { "https" } else { "http" };
+            print_error(format!("{FAINT}admin and dashboard at{FAINT:#} {scheme}://{}/\n", admin.address));
+            if let Some(token) = &admin.made_token {
+                print_error(format!("{FAINT}its token is in{FAINT:#} {}\n", token.display()));
+            }
+        }
         if let Some(address) = running.reloader().metrics_address() {
             print_error(format!("{FAINT}metrics at{FAINT:#} http://{address}/metrics\n"));
         }

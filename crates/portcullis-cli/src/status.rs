@@ -9,13 +9,18 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) fn run(place: &Path, as_json: bool) -> Outcome {
-    let folder = state_dir(place)?;
-    let answer = portcullis::control::ask(&folder, "status").map_err(|error| {
-        print_error(format!("{BAD}error{BAD:#}: no gateway answers in {}: {error}\n", folder.display()));
-        Exit::Failed
-    })?;
+    let answer = ask(place, "status")?;
     print(if as_json { format!("{answer:#}\n") } else { text(&answer) });
     Ok(Exit::Well)
+}
+
+/// The answer of the gateway that has this folder, or the one that a configuration file names.
+pub(crate) fn ask(place: &Path, question: &str) -> Result<Value, Exit> {
+    let folder = state_dir(place)?;
+    portcullis::control::ask(&folder, question).map_err(|error| {
+        print_error(format!("{BAD}error{BAD:#}: no gateway answers in {}: {error}\n", folder.display()));
+        Exit::Failed
+    })
 }
 
 /// A folder, or the one that a configuration file names.

@@ -76,6 +76,8 @@ codes! {
     UpgradeRefused = "upgrade_refused" => BAD_REQUEST;
     /// A browser asked whether a page of another origin may send a request. The gateway answered; nothing was refused.
     Preflight = "preflight" => NO_CONTENT;
+    /// An operator has blocked the client's address for a time.
+    SourceBlocked = "source_blocked" => FORBIDDEN;
     /// The client's address is on the deny list, or not on the allow list.
     AddressRefused = "address_refused" => FORBIDDEN;
     /// The request carries no credential.

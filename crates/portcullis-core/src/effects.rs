@@ -294,6 +294,12 @@ pub trait Effects: Send + Sync {
         Box::pin(async { Err(Fault { detail: "nothing here verifies passwords".into() }) })
     }
 
+    /// Whether an operator has blocked this client for now. A world without operators, which is the default, blocks nobody.
+    fn is_blocked(&self, client: IpAddr) -> bool {
+        let _ = client;
+        false
+    }
+
     /// How a source of credentials stands.
     fn standing(&self, source: IpAddr) -> Standing;
 

@@ -297,6 +297,11 @@ impl Routed {
         let mut told = None;
         match facts(&case, route) {
             Err(denial) => findings.refused = Some(denial),
+            // SECURITY: before everything else, so that a blocked client costs and learns nothing (a_blocked_address_is_refused).
+            Ok(facts) if case.recording.snapshot().effects().is_blocked(facts.head.client()) => {
+                findings.refused =
+                    Some(Denial::new(Code::SourceBlocked, "an operator has blocked this address for a time"));
+            }
             Ok(facts) => {
                 let effects = case.recording.snapshot().effects();
                 for Guarded { mode, check } in &facts.route.controls.screen {

@@ -13,6 +13,7 @@
 
 pub mod aside;
 pub mod background;
+pub mod blocks;
 pub mod clock;
 pub mod fetch;
 pub mod password;

@@ -3,6 +3,7 @@
 //! A process that serves has one. Every plan is compiled against it and finds what plans before it left there, by stable
 //! names. A second one shares nothing with the first: what is tried on it touches no count of the one that serves.
 
+use crate::blocks::Blocks;
 use crate::clock::SystemClock;
 use crate::password::Passwords;
 use portcullis_core::Clock;
@@ -23,6 +24,7 @@ pub(crate) struct Parts {
     pub(crate) passwords: Passwords,
     secret: [u8; 32],
     kept: Kept,
+    blocks: Blocks,
 }
 
 impl Default for State {
@@ -49,6 +51,7 @@ impl State {
             passwords: Passwords::default(),
             secret,
             kept: Kept::default(),
+            blocks: Blocks::default(),
         }))
     }
 
@@ -61,6 +64,11 @@ impl State {
     /// What else plans leave to the next one.
     pub fn kept(&self) -> &Kept {
         &self.0.kept
+    }
+
+    /// Whom operators have blocked.
+    pub fn blocks(&self) -> &Blocks {
+        &self.0.blocks
     }
 
     pub(crate) fn parts(&self) -> &Parts {

@@ -121,6 +121,10 @@ impl Effects for World {
         self.state.parts().passwords.verify(client, hash, password)
     }
 
+    fn is_blocked(&self, client: IpAddr) -> bool {
+        self.state.blocks().is_blocked(client, || self.clock().now().unix)
+    }
+
     fn standing(&self, source: IpAddr) -> Standing {
         let Some((mode, _)) = &self.failures else { return Standing::Free };
         match (self.state.parts().failures.standing(self.clock(), source), mode) {

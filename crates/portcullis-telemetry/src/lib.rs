@@ -7,16 +7,21 @@
 //! | [`access_log`]   | the lines, to standard output or a file                       |
 //! | [`audit`]        | refusals and changes, in a file whose every edit shows        |
 //! | [`metrics`]      | numbers for Prometheus                                        |
+//! | [`watch`]        | what the admin API shows: [`recent`] refusals, [`sources`], [`history`] |
 //!
 //! `lanes` is how workers count without a lock that another worker takes, `names` how what they count outlives a plan.
 
 pub mod access_log;
 pub mod audit;
+pub mod history;
 mod lanes;
 pub mod line;
 pub mod metrics;
 mod names;
+pub mod recent;
+pub mod sources;
 pub mod stream;
+pub mod watch;
 
 pub use access_log::{AccessLog, OnFull};
 pub use audit::AuditLog;

@@ -79,7 +79,7 @@ pub struct Blueprint {
     pub(crate) protections: Vec<(String, Arc<Tls>)>,
     /// The world, for what the gateway itself answers.
     pub(crate) endpoint_world: LaterWorld,
-    targets: Vec<String>,
+    pub(crate) targets: Vec<String>,
 }
 
 /// A route and its controls, as `portcullis check` lists them.
@@ -170,6 +170,10 @@ fn compile_with(
         None => Some((FailurePolicy::DEFAULT, Mode::Enforce)),
         Some(brute_force) => cx.at("brute_force", |cx| brute_force.compile(cx)),
     };
+    let admin = match &config.admin {
+        None => Some(None),
+        Some(admin) => cx.at("admin", |cx| admin.compile(config.state_dir.as_deref(), cx)).map(Some),
+    };
     let metrics = match &config.metrics {
         None => Some(None),
         Some(metrics) => cx.at("metrics", |cx| metrics.compile(cx)).map(Some),
@@ -233,13 +237,15 @@ fn compile_with(
     }
     warn_of_uncovered_hosts(&listeners, &config.routes, cx);
     let protections = protections(&mut listeners, &mut build);
+    let admin_tls = admin.iter().flatten().filter_map(|admin| admin.tls.clone());
+    admin_tls.for_each(|tls| build.add_job(Arc::new(Watch::new(tls))));
     Some(Blueprint {
         plan: Arc::new(Plan { head, routes: table, consumers: build.consumers, credentials, max_held_bytes }),
         front: FrontConfig { listeners, workers: workers?, targets: targets.all, drain: config.drain },
         world: World::new(state, names, build.keys).with_failures(failures, failures_mode),
         access_log: config.access_log.clone(),
         audit_log: config.audit_log.clone(),
-        observe: ObserveConfig { metrics: metrics? },
+        observe: ObserveConfig { metrics: metrics?, admin: admin? },
         keys,
         failures,
         failures_mode,

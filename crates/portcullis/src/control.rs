@@ -3,6 +3,7 @@
 //! One line is one question, one line of JSON its answer. Only the user as whom the gateway runs, and root, can connect: the
 //! socket has the mode 0600, and whoever connects is asked for who it is besides. Nothing can be changed this way.
 
+use crate::observe;
 use crate::reload::Reloader;
 use portcullis_runtime::Background;
 use serde_json::{Value, json};
@@ -87,9 +88,16 @@ async fn answer(stream: UnixStream, reloader: &Reloader) -> io::Result<()> {
     let (reading, mut writing) = stream.into_split();
     let mut question = String::new();
     tokio::io::BufReader::new(reading.take(MAX_QUESTION)).read_line(&mut question).await?;
-    let answer = match question.trim() {
-        "status" => reloader.status().json(),
-        _ => json!({ "error": "this is not a question; ask `status`" }),
+    let answer = match question.trim().split_once(' ').unwrap_or((question.trim(), "")) {
+        ("status", "") => reloader.status().json(),
+        ("top", "") => match reloader.watch_of_operators() {
+            Some(watch) => observe::top(&watch),
+            None => json!({ "error": "nothing is kept of requests" }),
+        },
+        ("why", id) => reloader.why(id).unwrap_or_else(
+            || json!({ "error": "no recent refusal has this request id; look for it in the access log" }),
+        ),
+        _ => json!({ "error": "this is not a question; ask `status`, `top` or `why REQUEST_ID`" }),
     };
     writing.write_all(format!("{answer}\n").as_bytes()).await
 }

@@ -118,6 +118,7 @@ impl Running {
 
     /// Begins a graceful end: no new connection is taken, running requests are finished. Does nothing the second time.
     pub fn shutdown(&self) {
+        self.reloader.ends();
         self.front.shutdown();
     }
 

@@ -12,18 +12,20 @@ mod watch;
 use crate::compile::Blueprint;
 use crate::gateway::StartError;
 use crate::load::{ConfigError, Loaded};
-use crate::observe::{Observers, Seen, View};
+use crate::observe::{self, AdminAddress, Observers, Seen, View};
 pub(crate) use logs::{Logs, LogsConfig};
 use portcullis_core::{Effects, Job, Plan, Snapshot};
 use portcullis_proxy::tls::Tls;
 use portcullis_proxy::{BindError, Changed, FrontConfig, ReloadHandle};
 pub use portcullis_runtime::stop::ReloadRequests;
 use portcullis_runtime::{Background, CurrentWorld, Outbound, RunningJob, State, World, aside};
+use portcullis_telemetry::watch::Watch as OperatorsWatch;
 pub use status::{Failure, Status};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 use watch::Watch;
@@ -96,6 +98,11 @@ struct Shared {
     view: View,
     retired: Arc<Mutex<Vec<Retired>>>,
     trial: Mutex<Option<Arc<Trial>>>,
+    /// The configuration file, for operators who order a reload.
+    file: Mutex<Option<PathBuf>>,
+    /// Where blocks are kept.
+    state_dir: Mutex<Option<PathBuf>>,
+    serving: AtomicBool,
     /// What the last configuration that was read refers to, and the running one.
     files: Mutex<BTreeSet<PathBuf>>,
 }
@@ -131,6 +138,7 @@ pub(crate) struct Plans {
     seen: Seen,
     view: View,
     digest: String,
+    state_dir: Option<PathBuf>,
 }
 
 /// A blueprint that has a world and a log.
@@ -160,6 +168,7 @@ fn furnish(
     view: &View,
     background: &Background,
 ) -> Result<Furnished, Unfurnished> {
+    let effective = Arc::new(observe::effective(&blueprint));
     let Blueprint {
         plan,
         front,
@@ -167,6 +176,8 @@ fn furnish(
         access_log,
         audit_log,
         observe,
+        targets,
+        state_dir,
         jobs,
         outbound,
         endpoint_world,
@@ -178,7 +189,8 @@ fn furnish(
     let log = logs
         .open(LogsConfig { access: access_log, audit: audit_log }, log_before)
         .map_err(Unfurnished::Log)?;
-    let observers = Observers::open(observe, view, observers_before).map_err(Unfurnished::Observers)?;
+    let observers = Observers::open(observe, view, state_dir.is_some(), observers_before)
+        .map_err(Unfurnished::Observers)?;
     // The same way out keeps its turns and the system's authorities, which take long to read.
     let name = format!("{outbound:?}");
     let outbound = state.kept().keep(&name, || Outbound::new(outbound, background.handle().clone()));
@@ -193,6 +205,8 @@ fn furnish(
     let snapshot = Snapshot::new(Arc::clone(&plan), effects, sink);
     let seen = Seen {
         plan: Arc::clone(&plan),
+        targets: targets.into(),
+        effective,
         protections: protections.clone(),
         held: snapshot.held_accounts().clone(),
         access: log.access().cloned(),
@@ -208,6 +222,7 @@ impl Plans {
         background: &Background,
     ) -> Result<(Snapshot, FrontConfig, Plans), StartError> {
         let (state, digest) = (blueprint.state.clone(), blueprint.digest.clone());
+        let state_dir = blueprint.state_dir.clone();
         let view = View::default();
         let furnished = furnish(blueprint, logs, None, &view, background).map_err(|why| match why {
             Unfurnished::Log(error) => StartError::AccessLog(error),
@@ -230,6 +245,7 @@ impl Plans {
                 seen,
                 view,
                 digest,
+                state_dir,
             },
         ))
     }
@@ -241,7 +257,12 @@ impl Plans {
         background: &Arc<Background>,
         addresses: &[SocketAddr],
     ) -> Reloader {
-        let Plans { state, current, running, seen, view, digest } = self;
+        let Plans { state, current, running, seen, view, digest, state_dir } = self;
+        if let Some(folder) = &state_dir
+            && let Err(error) = observe::restore_blocks(folder, state.blocks())
+        {
+            current.notice("blocks", &format!("those of the last run cannot be read: {error}"));
+        }
         let retired: Arc<Mutex<Vec<Retired>>> = Arc::default();
         let swept = Arc::clone(&retired);
         background.handle().spawn(async move {
@@ -263,6 +284,9 @@ impl Plans {
             view: view.clone(),
             retired,
             trial: Mutex::new(None),
+            file: Mutex::new(None),
+            state_dir: Mutex::new(state_dir),
+            serving: AtomicBool::new(true),
             files: Mutex::default(),
         }));
         view.set(&reloader);
@@ -401,6 +425,7 @@ impl Reloader {
             trial(&blueprint).map_err(ReloadError::Tests)?;
         }
         let mut running = lock(&shared.running);
+        let state_dir = blueprint.state_dir.clone();
         let before = Some((&running.log, &running.observers));
         let furnished = furnish(blueprint, &shared.logs, before, &shared.view, &shared.background);
         let Furnished { snapshot, front, plan, world, log, observers, seen, jobs, protections, outbound } =
@@ -426,6 +451,8 @@ impl Reloader {
         let changed = prepared.commit().map_err(ReloadError::Bind);
         let before = std::mem::take(&mut running.jobs);
         let jobs = start(jobs, before, &shared.background, &shared.current);
+        observers.begin();
+        *lock(&shared.state_dir) = state_dir;
         *lock(&shared.seen) = seen;
         let next = Running { plan, world, jobs, log, observers, _outbound: outbound };
         let Running { plan, world, log, .. } = std::mem::replace(&mut *running, next);
@@ -494,6 +521,60 @@ impl Reloader {
     /// Where metrics alone are scraped, if anywhere, with the port that was found for port 0.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         lock(&self.0.running).observers.metrics_address()
+    }
+
+    /// Where operators ask, if anywhere.
+    pub fn admin(&self) -> Option<AdminAddress> {
+        lock(&self.0.running).observers.admin()
+    }
+
+    /// The file that operators may have read again.
+    pub fn set_file(&self, path: &Path) {
+        *lock(&self.0.file) = Some(path.to_owned());
+    }
+
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        lock(&self.0.file).clone()
+    }
+
+    /// Counts, refusals and addresses, if they are kept.
+    pub(crate) fn watch_of_operators(&self) -> Option<Arc<OperatorsWatch>> {
+        lock(&self.0.running).observers.watch().cloned()
+    }
+
+    /// Why this request was refused: its line of the access log, and what the code means.
+    pub(crate) fn why(&self, id: &str) -> Option<serde_json::Value> {
+        let found = self.watch_of_operators()?.recent.find(id)?;
+        let mut record: serde_json::Value = serde_json::from_str(&found.line).ok()?;
+        let object = record.as_object_mut()?;
+        object.insert("code".into(), found.code.as_str().into());
+        object.insert("meaning".into(), found.code.meaning().into());
+        object.insert("observed_only".into(), found.observed.into());
+        Some(record)
+    }
+
+    /// Whether requests are served: not after the end has begun.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.0.serving.load(Ordering::Relaxed)
+    }
+
+    /// Requests are finished, and no more are taken.
+    pub(crate) fn ends(&self) {
+        self.0.serving.store(false, Ordering::Relaxed);
+    }
+
+    /// Writes who is blocked into the `state_dir`, so that a restart forgets nobody.
+    pub(crate) fn keep_blocks(&self) {
+        let folder = lock(&self.0.state_dir).clone();
+        let kept = folder.map(|folder| observe::keep_blocks(&folder, self.0.state.blocks()));
+        if let Some(Err(error)) = kept {
+            self.0.current.notice("blocks", &format!("they do not survive a restart: {error}"));
+        }
+    }
+
+    /// The world of the running configuration.
+    pub(crate) fn effects(&self) -> &dyn Effects {
+        self.0.current.as_ref()
     }
 
     /// What does not keep the gateway.

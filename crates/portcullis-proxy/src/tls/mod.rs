@@ -159,14 +159,14 @@ impl Tls {
         (expires > 0).then_some(Duration::from_secs(expires))
     }
 
+    /// What a new connection of a listener outside the front is protected with.
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        self.config.load_full()
+    }
+
     /// Handshakes that were completed so far.
     pub fn handshakes_completed(&self) -> u64 {
         self.completed.load(Ordering::Relaxed)
-    }
-
-    /// Its certificates.
-    pub fn pairs(&self) -> Arc<Vec<Pair>> {
-        self.pairs.load_full()
     }
 
     /// The first of its certificates.

@@ -164,6 +164,11 @@ impl Counted {
         add(&mut self.upstreams, (known, upstream.status.map_or(0, |status| status.as_u16())), 1);
     }
 
+    /// Answers by the number of the upstream's name and their status; 0 where there was none.
+    pub fn upstreams(&self) -> impl Iterator<Item = ((u32, u16), u64)> {
+        self.upstreams.iter().map(|(key, count)| (*key, *count))
+    }
+
     /// Adds what another one counted.
     pub(super) fn add(&mut self, other: &Counted) {
         add_all(&mut self.requests, &other.requests);

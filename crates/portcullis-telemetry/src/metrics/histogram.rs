@@ -64,6 +64,18 @@ impl Histogram {
         self.sum_micros = self.sum_micros.saturating_add(other.sum_micros);
     }
 
+    /// What was counted since this one was `before`.
+    #[must_use]
+    pub fn since(&self, before: &Histogram) -> Histogram {
+        let mut counts = self.counts;
+        counts.iter_mut().zip(before.counts).for_each(|(now, then)| *now = now.saturating_sub(then));
+        Histogram {
+            counts,
+            count: self.count.saturating_sub(before.count),
+            sum_micros: self.sum_micros.saturating_sub(before.sum_micros),
+        }
+    }
+
     /// How often, for each bucket by itself.
     pub(super) fn counts(&self) -> &[u64] {
         &self.counts

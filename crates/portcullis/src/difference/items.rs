@@ -54,6 +54,7 @@ fn name(definition: &str, item: &Value) -> (String, String) {
             )
         }
         "Key" => key_name(item),
+        "AdminTokenConfig" => (text("file"), format!("admin token {}", text("file"))),
         "CertificateConfig" => (text("certificate"), format!("certificate {}", text("certificate"))),
         "AcceptedFindingConfig" => (
             format!("{} {}", text("finding"), text("route")),
@@ -83,7 +84,10 @@ fn key_name(item: &Value) -> (String, String) {
 /// The direction of one more of such items.
 fn one_more(definition: &str, key: &str) -> Direction {
     match (definition, key) {
-        ("ConsumerConfig" | "ListenerConfig" | "Key" | "CertificateIdentityConfig", _) => Direction::Loosened,
+        (
+            "ConsumerConfig" | "ListenerConfig" | "Key" | "CertificateIdentityConfig" | "AdminTokenConfig",
+            _,
+        ) => Direction::Loosened,
         ("RateLimitConfig", _) | ("AuthenticationMethod", "all") => Direction::Tightened,
         ("AuthenticationMethod", _) => Direction::Loosened,
         _ => Direction::Changed,

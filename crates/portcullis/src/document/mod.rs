@@ -5,6 +5,7 @@
 
 mod access_log;
 mod acme;
+mod admin;
 mod audit_log;
 mod brute_force;
 mod consumer;
@@ -20,6 +21,8 @@ mod upstream;
 pub use crate::findings::AcceptedFindingConfig;
 pub use access_log::{AccessLogConfig, OnFullConfig};
 pub use acme::{AcmeChallenge, AcmeConfig, answer_challenges};
+pub(crate) use admin::token as admin_token;
+pub use admin::{Admin, AdminConfig, AdminRole, AdminTlsConfig, AdminTokenConfig};
 pub use audit_log::AuditLogConfig;
 pub use brute_force::BruteForceConfig;
 pub use consumer::ConsumerConfig;
@@ -82,6 +85,8 @@ object! {
         /// The audit log: a tamper-evident file of rejected credentials, missing roles and scopes, exceeded limits,
         /// reloads and changes. Default: none.
         pub audit_log: Option<AuditLogConfig>,
+        /// The admin listener: API, dashboard, `/metrics`, `/healthz` and `/readyz`. Default: none.
+        pub admin: Option<AdminConfig>,
         /// A separate listener for Prometheus metrics. Default: none.
         pub metrics: Option<MetricsConfig>,
         /// Which servers the gateway itself may connect to, for example to fetch an issuer's keys. Default: the public

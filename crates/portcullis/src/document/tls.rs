@@ -100,6 +100,22 @@ pub struct CompiledTls {
 }
 
 impl TlsConfig {
+    /// The defaults, of a mapping that stands here.
+    pub(super) fn at(at: Span) -> TlsConfig {
+        TlsConfig {
+            certificates: Vec::new(),
+            self_signed: false,
+            acme: None,
+            client_certificates: None,
+            min_version: TlsVersion::V12,
+            hsts: Duration::ZERO,
+            handshake_timeout: Duration::from_secs(10),
+            max_handshakes: NonZeroU32::MIN,
+            reload_interval: Duration::from_secs(10),
+            at,
+        }
+    }
+
     /// What runs.
     pub fn compile(&self, loopback: bool, protocols: Vec<Protocol>, cx: &mut Context) -> Option<CompiledTls> {
         for (name, value) in

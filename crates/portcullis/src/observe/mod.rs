@@ -1,68 +1,207 @@
 //! Who watches a gateway: metrics, and the listeners on which operators ask.
 //!
+//! | file          | decides                                                       |
+//! |---------------|---------------------------------------------------------------|
+//! | [`gauges`]      | what is measured besides requests                             |
+//! | [`seen`]        | how what watches finds the gateway                            |
+//! | [`admin`]       | the gateway as the admin API sees it                          |
+//! | [`effective`]   | the configuration as it took effect                           |
+//! | [`files`]       | the token that is made, and blocks that survive a restart     |
+//!
 //! [`Observers`] belong to one configuration, like its logs. What is the same in the next one goes on: an open listener keeps
 //! its socket, and counts keep their values. Whatever can fail, such as binding an address, is done before a reload changes
 //! anything.
 
+mod admin;
+mod effective;
+mod files;
 mod gauges;
 mod seen;
 
+use crate::document::Admin;
+use admin::Seat;
+pub(crate) use admin::top;
+pub(crate) use effective::of as effective;
+pub(crate) use files::{keep_blocks, restore_blocks};
 use portcullis_admin::Server;
 use portcullis_admin::scrape::MetricsService;
+use portcullis_admin::server::Protection;
+use portcullis_admin::service::{AdminListener, AdminService, AdminSessions, Settings};
+use portcullis_admin::tokens::{Role, Token};
 use portcullis_core::{Plan, RecordSink};
+use portcullis_telemetry::watch::Watch;
 use portcullis_telemetry::{Fan, Metrics};
 pub(crate) use seen::{Seen, View};
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What a configuration says of who watches.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct ObserveConfig {
     /// Where metrics alone are scraped.
     pub metrics: Option<SocketAddr>,
+    /// The admin listener.
+    pub admin: Option<Admin>,
 }
 
 /// Who watches the gateway of one configuration.
 #[derive(Clone, Default)]
 pub(crate) struct Observers {
-    config: ObserveConfig,
     metrics: Option<Arc<Metrics>>,
-    scraped: Option<Arc<Server>>,
+    watch: Option<Arc<Watch>>,
+    scraped: Option<Listening>,
+    admin: Option<Arc<AdminDoor>>,
+}
+
+/// A server, and the address as it is written, whose port may be 0.
+#[derive(Clone)]
+struct Listening {
+    bind: SocketAddr,
+    server: Arc<Server>,
+}
+
+/// The admin listener of one configuration.
+struct AdminDoor {
+    listening: Listening,
+    sessions: Arc<AdminSessions>,
+    service: Arc<AdminService>,
+    protection: Option<Arc<Protection>>,
+    tls: bool,
+    made_token: Option<PathBuf>,
 }
 
 impl Observers {
     /// Those of a configuration; as far as they are the same, those from `before`. `view` is how they see the gateway.
+    /// `kept` says that refusals and addresses are kept for the socket in the `state_dir`, also without an admin listener.
     pub(crate) fn open(
         config: ObserveConfig,
         view: &View,
+        kept: bool,
         before: Option<&Observers>,
     ) -> io::Result<Observers> {
+        let counted = config.metrics.is_some() || config.admin.is_some() || kept;
         let counted_before = before.and_then(|before| before.metrics.clone());
-        let metrics = config.metrics.map(|_| counted_before.unwrap_or_default());
-        let same = before.filter(|before| before.config.metrics == config.metrics);
-        let scraped = match (config.metrics, &metrics, same) {
-            (Some(address), Some(metrics), None) => {
-                let (metrics, view) = (Arc::clone(metrics), view.clone());
-                let text = move || metrics.text(|to| gauges::write(&view, to));
-                let service = Arc::new(MetricsService::new(Arc::new(text)));
-                Some(Arc::new(Server::bind(address, None, service).map_err(|error| at(address, &error))?))
-            }
-            (_, _, same) => same.and_then(|same| same.scraped.clone()),
+        let metrics = counted.then(|| counted_before.unwrap_or_default());
+        let watched_before = before.and_then(|before| before.watch.clone());
+        let watch = match (&metrics, config.admin.is_some() || kept) {
+            (Some(metrics), true) => Some(match watched_before {
+                Some(watch) => watch,
+                None => Arc::new(Watch::start(Arc::clone(metrics))?),
+            }),
+            (Some(_) | None, _) => None,
         };
-        Ok(Observers { config, metrics, scraped })
+        let scraped = match (config.metrics, &metrics) {
+            (Some(bind), Some(metrics)) => {
+                let same =
+                    before.and_then(|before| before.scraped.clone()).filter(|there| there.bind == bind);
+                Some(match same {
+                    Some(there) => there,
+                    None => scrape(bind, metrics, view)?,
+                })
+            }
+            (Some(_) | None, _) => None,
+        };
+        let admin = match (config.admin, &watch) {
+            (Some(admin), Some(watch)) => {
+                let before = before.and_then(|before| before.admin.as_deref());
+                Some(Arc::new(AdminDoor::open(admin, view, watch, before)?))
+            }
+            (Some(_) | None, _) => None,
+        };
+        Ok(Observers { metrics, watch, scraped, admin })
+    }
+
+    /// From now on operators get what this configuration says.
+    pub(crate) fn begin(&self) {
+        if let Some(door) = &self.admin {
+            let listener = Arc::new(AdminListener(Arc::clone(&door.service)));
+            door.listening.server.exchange(door.protection.clone(), listener);
+        }
     }
 
     /// Where the records of a plan go, that go to `log` as well.
     pub(crate) fn sink(&self, log: Arc<dyn RecordSink>, plan: &Plan) -> Arc<dyn RecordSink> {
-        let metrics =
-            self.metrics.as_ref().map(|metrics| Arc::new(metrics.of_plan(plan)) as Arc<dyn RecordSink>);
-        Fan::of(log, metrics)
+        let mut more: Vec<Arc<dyn RecordSink>> = Vec::new();
+        if let Some(metrics) = &self.metrics {
+            more.push(Arc::new(metrics.of_plan(plan)));
+        }
+        if let Some(watch) = &self.watch {
+            more.push(Arc::clone(&watch.recent) as Arc<dyn RecordSink>);
+            more.push(Arc::clone(&watch.sources) as Arc<dyn RecordSink>);
+        }
+        Fan::of(log, more)
+    }
+
+    /// Counts, refusals and addresses, if they are kept.
+    pub(crate) fn watch(&self) -> Option<&Arc<Watch>> {
+        self.watch.as_ref()
     }
 
     /// Where metrics alone are scraped, with the port that was found for port 0.
     pub(crate) fn metrics_address(&self) -> Option<SocketAddr> {
-        self.scraped.as_ref().map(|server| server.address())
+        self.scraped.as_ref().map(|there| there.server.address())
+    }
+
+    /// Where the admin listener is, and the file with the token that was made for it.
+    pub(crate) fn admin(&self) -> Option<AdminAddress> {
+        self.admin.as_ref().map(|door| AdminAddress {
+            address: door.listening.server.address(),
+            tls: door.tls,
+            made_token: door.made_token.clone(),
+        })
+    }
+}
+
+/// Where operators ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminAddress {
+    /// The address, with the port that was found for port 0.
+    pub address: SocketAddr,
+    /// Whether it speaks HTTPS.
+    pub tls: bool,
+    /// The file with the token, where the gateway has made one.
+    pub made_token: Option<PathBuf>,
+}
+
+fn scrape(bind: SocketAddr, metrics: &Arc<Metrics>, view: &View) -> io::Result<Listening> {
+    let (metrics, view) = (Arc::clone(metrics), view.clone());
+    let text = move || metrics.text(|to| gauges::write(&view, to));
+    let service = Arc::new(MetricsService::new(Arc::new(text)));
+    let server = Server::bind(bind, None, service).map_err(|error| at(bind, &error))?;
+    Ok(Listening { bind, server: Arc::new(server) })
+}
+
+impl AdminDoor {
+    fn open(
+        admin: Admin,
+        view: &View,
+        watch: &Arc<Watch>,
+        before: Option<&AdminDoor>,
+    ) -> io::Result<AdminDoor> {
+        let Admin { bind, settings, tls, made_token } = admin;
+        let mut settings: Settings = settings;
+        if let Some(path) = &made_token {
+            settings.tokens.push(Token::new(&files::token(path)?, Role::Operator));
+        }
+        let is_tls = tls.is_some();
+        let protection = tls.map(|tls| Arc::new(move || tls.server_config()) as Arc<Protection>);
+        let sessions = before.map(|before| Arc::clone(&before.sessions)).unwrap_or_default();
+        let seat = Arc::new(Seat { view: view.clone(), watch: Arc::clone(watch) });
+        let service = Arc::new(AdminService::new(settings, seat, Arc::clone(&sessions)));
+        let listening = match before.map(|before| before.listening.clone()).filter(|there| there.bind == bind)
+        {
+            Some(there) => there,
+            None => {
+                let listener = Arc::new(AdminListener(Arc::clone(&service)));
+                let server =
+                    Server::bind(bind, protection.clone(), listener).map_err(|error| at(bind, &error))?;
+                Listening { bind, server: Arc::new(server) }
+            }
+        };
+        service.at(listening.server.address());
+        Ok(AdminDoor { listening, sessions, service, protection, tls: is_tls, made_token })
     }
 }
 

@@ -10,6 +10,10 @@ use std::sync::{Arc, OnceLock};
 #[derive(Clone)]
 pub(crate) struct Seen {
     pub(crate) plan: Arc<Plan>,
+    /// Where requests go, by target.
+    pub(crate) targets: Arc<[String]>,
+    /// The configuration as it took effect.
+    pub(crate) effective: Arc<serde_json::Value>,
     /// The TLS of each listener, by the listener.
     pub(crate) protections: Vec<(String, Arc<Tls>)>,
     pub(crate) held: HeldAccounts,

@@ -4,6 +4,7 @@
 //! method or limit alone and in a list of them.
 
 mod acme;
+mod admin;
 mod cors;
 mod document;
 mod graphql;
@@ -96,7 +97,11 @@ pub(crate) type SecurityRow = (&'static str, fn(Place));
 
 fn document_rows() -> impl Iterator<Item = &'static DocumentRow> {
     let rows = document::ROWS.iter().chain(guessing::ROWS).chain(passwords::CONSUMER_ROWS);
-    rows.chain(limits::ROWS).chain(protection::ROWS).chain(acme::ROWS).chain(openapi::DOCUMENT_ROWS)
+    rows.chain(admin::ROWS)
+        .chain(limits::ROWS)
+        .chain(protection::ROWS)
+        .chain(acme::ROWS)
+        .chain(openapi::DOCUMENT_ROWS)
 }
 
 fn security_rows() -> impl Iterator<Item = &'static SecurityRow> {

@@ -407,6 +407,17 @@ audit_log:
 access_log:
   file: access.log
   on_full: drop
+admin:
+  bind: 0.0.0.0:9901
+  tokens:
+    - file: admin-token.txt
+      role: operator
+  hosts: [gateway.internal:9901]
+  tls:
+    certificate: CERTIFICATES/api.pem
+    key: CERTIFICATES/api.key
+  remote_access: operators are on another machine
+  insecure_open_metrics: only the scraper reaches this network
 metrics:
   bind: 0.0.0.0:9464
   insecure_plaintext: only the scraper reaches this network

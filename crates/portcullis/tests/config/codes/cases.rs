@@ -349,6 +349,11 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.secret_empty", top("key_pepper: { env: §EMPTY }")),
         // Listeners.
         ("config.plaintext", format!("listeners:\n  - bind: §0.0.0.0:3000\n{PUBLIC}")),
+        ("config.admin_address", top("admin: { bind: §0.0.0.0:9901 }")),
+        ("config.admin_address", top("admin: { bind: §0.0.0.0:9901, remote_access: a test }")),
+        ("config.admin_tokens", top("admin: §{ bind: 127.0.0.1:9901 }")),
+        ("config.admin_token", top("admin: { bind: 127.0.0.1:9901, tokens: [{ file: §key.txt }] }")),
+        ("config.admin_token", top("admin: { bind: 127.0.0.1:9901, tokens: [{ file: §missing.txt }] }")),
         ("config.plaintext", top("metrics: { bind: §0.0.0.0:9464 }")),
         ("config.duplicate_listener", format!("{LISTENERS}  - bind: §127.0.0.1:3000\n{PUBLIC}")),
         ("config.timeout", format!("{LISTENERS}    timeouts: §{{ header: 0s }}\n{PUBLIC}")),

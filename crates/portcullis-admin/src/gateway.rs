@@ -1,0 +1,106 @@
+//! What the admin API knows of a gateway, and what it can order.
+
+use crate::server::Wait;
+use portcullis_telemetry::watch::Watch;
+use serde::Serialize;
+use serde_json::Value;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// A gateway as operators see it. Holds no secret.
+pub trait Gateway: Send + Sync {
+    /// Whether it serves.
+    fn is_ready(&self) -> bool;
+    /// Which configuration runs, since when, and what became of the last attempt to change it.
+    fn status(&self) -> Value;
+    /// The configuration as it took effect.
+    fn configuration(&self) -> Value;
+    /// Its routes, with the controls of each in the order in which they run.
+    fn routes(&self) -> Vec<RouteView>;
+    /// Its consumers.
+    fn consumers(&self) -> Vec<ConsumerView>;
+    /// The certificates of its listeners.
+    fn certificates(&self) -> Vec<CertificateView>;
+    /// The metrics as text.
+    fn metrics(&self) -> String;
+    /// Counts, recent refusals, addresses.
+    fn watch(&self) -> &Watch;
+    /// What a denial code means.
+    fn meaning(&self, code: &str) -> Option<&'static str>;
+    /// Who is blocked.
+    fn blocks(&self) -> Vec<BlockView>;
+    /// Blocks an address for a time.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    fn block(&self, source: IpAddr, time: Duration, reason: &str) -> Result<(), String>;
+    /// Ends a block. Whether there was one.
+    fn unblock(&self, source: IpAddr) -> bool;
+    /// Reads the configuration file again, and goes on with it.
+    fn reload(&self) -> Wait<Result<Value, String>>;
+    /// Writes what an operator did into the audit log and the access log. Must hold no secret.
+    fn tell(&self, what: &str);
+}
+
+/// A route.
+#[derive(Clone, Debug, Serialize)]
+pub struct RouteView {
+    /// Its path, as the configuration writes it.
+    pub path: String,
+    /// Its hosts; none for any.
+    pub hosts: Vec<String>,
+    /// Its methods, in words.
+    pub methods: String,
+    /// Where its requests go.
+    pub target: String,
+    /// What judges its requests.
+    pub controls: Vec<ControlView>,
+}
+
+/// A control of a route.
+#[derive(Clone, Debug, Serialize)]
+pub struct ControlView {
+    /// The stage in which it runs.
+    pub stage: String,
+    /// Its name.
+    pub check: String,
+    /// `enforce`, `observe` or `off`.
+    pub mode: String,
+    /// What it does.
+    pub summary: String,
+}
+
+/// A consumer.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConsumerView {
+    /// Its name.
+    pub name: String,
+    /// Its roles.
+    pub roles: Vec<String>,
+    /// Its scopes.
+    pub scopes: Vec<String>,
+}
+
+/// The certificates of a listener.
+#[derive(Clone, Debug, Serialize)]
+pub struct CertificateView {
+    /// The listener.
+    pub listener: String,
+    /// The names for which there is a certificate.
+    pub names: Vec<String>,
+    /// When the first of them ends, in seconds since 1970; `None` while there is none.
+    pub expires: Option<u64>,
+    /// Handshakes that were completed.
+    pub handshakes: u64,
+}
+
+/// A block.
+#[derive(Clone, Debug, Serialize)]
+pub struct BlockView {
+    /// An IPv4 address, or the first one of an IPv6 /64.
+    pub source: IpAddr,
+    /// When it ends, in seconds since 1970.
+    pub until: u64,
+    /// Why.
+    pub reason: String,
+}

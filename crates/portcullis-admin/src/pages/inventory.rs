@@ -1,0 +1,163 @@
+//! What there is: consumers, routes with their controls, the configuration, certificates, upstreams.
+
+use super::frame::{now, page, time};
+use crate::endpoints::Call;
+use crate::problem::Problem;
+use bytes::Bytes;
+use http::Response;
+use maud::{Markup, html};
+use portcullis_telemetry::metrics::counted::Ending;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+pub(crate) fn consumers(call: &Call<'_>) -> Result<Response<Bytes>, Problem> {
+    let metrics = &call.gateway.watch().metrics;
+    let mut counts: BTreeMap<String, BTreeMap<Ending, u64>> = BTreeMap::new();
+    for ((consumer, ending), count) in metrics.total().consumers {
+        *counts.entry(metrics.consumer(consumer).to_string()).or_default().entry(ending).or_default() +=
+            count;
+    }
+    let known = call.gateway.consumers();
+    for consumer in &known {
+        counts.entry(consumer.name.clone()).or_default();
+    }
+    let mut rows: Vec<_> = counts.into_iter().collect();
+    rows.sort_by_key(|(name, counts)| (std::cmp::Reverse(counts.values().sum::<u64>()), name.clone()));
+    let about = |name: &str| known.iter().find(|consumer| consumer.name == name);
+    let main = html! {
+        p class="hint" { "Requests since the start, who sends most first." }
+        @if rows.is_empty() {
+            p class="empty" { "The configuration names no consumers, and nobody has sent a request yet. Add some under " code { "consumers" } "." }
+        } @else {
+            div class="wide" tabindex="0" role="region" aria-label="Consumers" { table {
+                thead { tr {
+                    th scope="col" { "Consumer" } th scope="col" { "Roles" } th scope="col" { "Scopes" }
+                    th scope="col" { "Served" } th scope="col" { "Refused" } th scope="col" { "Failed" }
+                } }
+                tbody {
+                    @for (name, counts) in &rows {
+                        @let count = |ending| counts.get(&ending).copied().unwrap_or(0);
+                        tr {
+                            th scope="row" { (name) }
+                            td { (about(name).map(|one| one.roles.join(", ")).unwrap_or_default()) }
+                            td { (about(name).map(|one| one.scopes.join(", ")).unwrap_or_default()) }
+                            td class="number" { (count(Ending::Served)) }
+                            td class="number" { (count(Ending::Refused)) }
+                            td class="number" { (count(Ending::Failed)) }
+                        }
+                    }
+                }
+            } }
+        }
+    };
+    Ok(page(call, "/consumers", "Consumers", true, &main))
+}
+
+pub(crate) fn routes(call: &Call<'_>) -> Result<Response<Bytes>, Problem> {
+    let main = html! {
+        p class="hint" { "The controls of each route run in this order. Only " code { "enforce" } " refuses." }
+        @for route in call.gateway.routes() {
+            details class="route" {
+                summary {
+                    strong { (route.path) } " " span class="unit" { (route.methods) " → " (route.target) }
+                    @if !route.hosts.is_empty() { " " span class="unit" { "on " (route.hosts.join(", ")) } }
+                }
+                div class="wide" tabindex="0" role="region" aria-label={ "Controls of " (route.path) } { table {
+                    thead { tr { th scope="col" { "Stage" } th scope="col" { "Check" } th scope="col" { "Mode" } th scope="col" { "What it does" } } }
+                    tbody {
+                        @for control in &route.controls {
+                            tr {
+                                td { (control.stage) } td { code { (control.check) } }
+                                td { span class={ "mode " (control.mode) } { (control.mode) } } td class="long" { (control.summary) }
+                            }
+                        }
+                    }
+                } }
+            }
+        }
+    };
+    Ok(page(call, "/routes", "Routes", false, &main))
+}
+
+pub(crate) fn gateway(call: &Call<'_>) -> Result<Response<Bytes>, Problem> {
+    let status = call.gateway.status();
+    let number = |name: &str| status.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let failure = status.get("last_failure").filter(|failure| !failure.is_null());
+    let main = html! {
+        section {
+            h2 { "Configuration" }
+            dl class="facts" {
+                div { dt { "generation" } dd { (number("generation")) } }
+                div { dt { "since" } dd { (time(number("since"))) } }
+                div { dt { "digest" } dd { code { (status.get("digest").and_then(Value::as_str).unwrap_or_default()) } } }
+                div { dt { "listening on" } dd { (status.get("addresses").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")) } }
+            }
+            @match failure {
+                None => p class="good" { "The last reload did not fail." },
+                Some(failure) => {
+                    p class="problem" { "The last reload failed at " (time(failure.get("at").and_then(Value::as_u64).unwrap_or_default())) ". The configuration before it goes on." }
+                    pre tabindex="0" aria-label="Why the reload failed" { (failure.get("reason").and_then(Value::as_str).unwrap_or_default()) }
+                },
+            }
+            p class="hint" { "Reload with SIGHUP, or POST /api/v1/reload." }
+        }
+        section { h2 { "Certificates" } (certificates(call)) }
+        section { h2 { "Upstreams" } (upstreams(call)) }
+        section {
+            h2 { "As it took effect" }
+            details { summary { "Show the settings, without secrets" } pre tabindex="0" aria-label="Settings" { (format!("{:#}", call.gateway.configuration())) } }
+        }
+    };
+    Ok(page(call, "/gateway", "Gateway", false, &main))
+}
+
+fn certificates(call: &Call<'_>) -> Markup {
+    let certificates = call.gateway.certificates();
+    html! {
+        @if certificates.is_empty() {
+            p class="empty" { "No listener has TLS. Add " code { "tls" } " to one, unless TLS ends in front of the gateway." }
+        } @else {
+            div class="wide" tabindex="0" role="region" aria-label="Certificates" { table {
+                thead { tr { th scope="col" { "Listener" } th scope="col" { "Names" } th scope="col" { "Expires" } th scope="col" { "Days left" } th scope="col" { "Handshakes" } } }
+                tbody {
+                    @for one in &certificates {
+                        tr {
+                            th scope="row" { (one.listener) } td class="long" { (one.names.join(", ")) }
+                            td class="time" { (one.expires.map_or_else(|| "no certificate yet".to_owned(), time)) }
+                            td class="number" { (one.expires.map_or_else(String::new, |end| (end.saturating_sub(now()) / 86_400).to_string())) }
+                            td class="number" { (one.handshakes) }
+                        }
+                    }
+                }
+            } }
+        }
+    }
+}
+
+fn upstreams(call: &Call<'_>) -> Markup {
+    let metrics = &call.gateway.watch().metrics;
+    let mut rows: BTreeMap<String, [u64; 3]> = BTreeMap::new();
+    for ((upstream, status), count) in metrics.total().upstreams() {
+        let row = rows.entry(metrics.upstream(upstream).to_string()).or_default();
+        let [good, bad, none] = row;
+        match status {
+            0 => *none += count,
+            500.. => *bad += count,
+            _ => *good += count,
+        }
+    }
+    html! {
+        @if rows.is_empty() {
+            p class="empty" { "No request was forwarded yet." }
+        } @else {
+            div class="wide" tabindex="0" role="region" aria-label="Upstreams" { table {
+                thead { tr { th scope="col" { "Upstream" } th scope="col" { "Answers" } th scope="col" { "Server errors" } th scope="col" { "No answer" } } }
+                tbody {
+                    @for (name, [good, bad, none]) in &rows {
+                        tr { th scope="row" { (name) } td class="number" { (good) } td class="number" { (bad) } td class="number" { (none) } }
+                    }
+                }
+            } }
+        }
+    }
+}

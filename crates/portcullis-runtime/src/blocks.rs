@@ -1,0 +1,135 @@
+//! Addresses that are refused for a time, since an operator said so.
+//!
+//! A request looks the table up without a lock, and while nobody is blocked that is one load. The table outlives a plan, and
+//! with a file also the process.
+
+use arc_swap::ArcSwapOption;
+use portcullis_core::head::client::fold;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The most addresses that can be blocked at once.
+pub const MOST: usize = 10_000;
+/// The longest block.
+pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// A block of an IPv4 address, or of the /64 of an IPv6 one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// When it ends, since 1970.
+    pub until: Duration,
+    /// Why, in the words of whoever ordered it.
+    pub reason: String,
+}
+
+type Table = BTreeMap<IpAddr, Block>;
+
+/// Who is blocked. Empty by default.
+#[derive(Default)]
+pub struct Blocks {
+    /// `None` while nobody is, which is what requests look at.
+    table: ArcSwapOption<Table>,
+    /// Held by whoever changes the table.
+    changing: Mutex<()>,
+}
+
+/// There are as many blocks as there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+impl Blocks {
+    /// Whether a client is refused now (time since 1970).
+    pub fn is_blocked(&self, client: IpAddr, now: impl FnOnce() -> Duration) -> bool {
+        match self.table.load().as_ref() {
+            None => false,
+            Some(table) => table.get(&fold(client)).is_some_and(|block| now() < block.until),
+        }
+    }
+
+    /// Blocks a client until then, in place of a block that it has. Blocks that have ended are forgotten.
+    ///
+    /// # Errors
+    /// [`MOST`] others are blocked.
+    pub fn block(&self, client: IpAddr, block: Block, now: Duration) -> Result<(), Full> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.list(now);
+        let client = fold(client);
+        if table.len() >= MOST && !table.contains_key(&client) {
+            return Err(Full);
+        }
+        table.insert(client, block);
+        self.table.store(Some(Arc::new(table)));
+        Ok(())
+    }
+
+    /// Ends a block. Whether there was one.
+    pub fn unblock(&self, client: IpAddr, now: Duration) -> bool {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.list(now);
+        let there = table.remove(&fold(client)).is_some();
+        self.table.store((!table.is_empty()).then(|| Arc::new(table)));
+        there
+    }
+
+    /// Every block that has not ended.
+    pub fn list(&self, now: Duration) -> BTreeMap<IpAddr, Block> {
+        let table = self.table.load_full();
+        let all = table.iter().flat_map(|table| table.iter());
+        all.filter(|(_, block)| now < block.until).map(|(client, block)| (*client, block.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(number: u64) -> Duration {
+        Duration::from_secs(number)
+    }
+
+    fn block(until: u64) -> Block {
+        Block { until: seconds(until), reason: "a test".into() }
+    }
+
+    #[test]
+    fn a_block_ends_by_itself_and_by_order() {
+        let blocks = Blocks::default();
+        let client: IpAddr = "192.0.2.1".parse().unwrap();
+        assert!(!blocks.is_blocked(client, || seconds(0)));
+        blocks.block(client, block(100), seconds(0)).unwrap();
+        assert!(blocks.is_blocked(client, || seconds(99)));
+        assert!(!blocks.is_blocked(client, || seconds(100)));
+        assert!(!blocks.is_blocked("192.0.2.2".parse().unwrap(), || seconds(1)));
+        assert!(blocks.unblock(client, seconds(1)));
+        assert!(!blocks.unblock(client, seconds(1)));
+        assert!(!blocks.is_blocked(client, || seconds(1)));
+    }
+
+    #[test]
+    fn one_customer_of_ipv6_is_one_address() {
+        let blocks = Blocks::default();
+        blocks.block("2001:db8:0:1::7".parse().unwrap(), block(9), seconds(0)).unwrap();
+        assert!(blocks.is_blocked("2001:db8:0:1:ffff::1".parse().unwrap(), || seconds(1)));
+        assert!(!blocks.is_blocked("2001:db8:0:2::7".parse().unwrap(), || seconds(1)));
+        blocks.block("::ffff:10.0.0.1".parse().unwrap(), block(9), seconds(0)).unwrap();
+        assert!(blocks.is_blocked("10.0.0.1".parse().unwrap(), || seconds(1)));
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_ended_blocks_make_room() {
+        let blocks = Blocks::default();
+        let table: Table = (0..MOST)
+            .map(|number| {
+                let client = std::net::Ipv4Addr::from_bits(u32::try_from(number).unwrap());
+                (IpAddr::V4(client), block(10))
+            })
+            .collect();
+        blocks.table.store(Some(Arc::new(table)));
+        let new: IpAddr = "192.0.2.1".parse().unwrap();
+        assert_eq!(blocks.block(new, block(100), seconds(1)), Err(Full));
+        assert_eq!(blocks.block(new, block(100), seconds(10)), Ok(()));
+        assert_eq!(blocks.list(seconds(10)).len(), 1);
+    }
+}
