@@ -250,6 +250,30 @@ fn promtool_has_nothing_to_say() {
     assert!(said.status.success() && text.trim().is_empty(), "{text}");
 }
 
+/// The files for operators name metrics that there are, and `promtool` accepts the rules.
+#[test]
+fn alerts_and_the_dashboard_of_grafana_use_metrics_that_exist() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/monitoring");
+    let page = std::fs::read_to_string(folder.join("../../docs/metrics.md")).unwrap();
+    for file in ["alerts.yml", "grafana.json"] {
+        let text = std::fs::read_to_string(folder.join(file)).unwrap();
+        let words = text.split(|letter: char| !(letter.is_ascii_lowercase() || letter == '_'));
+        let names: Vec<_> = words.filter(|word| word.starts_with("portcullis_")).collect();
+        assert!(names.len() > 5, "{file}");
+        for name in names {
+            let name = name.trim_end_matches("_bucket");
+            assert!(page.contains(&format!("| `{name}` |")), "{file} uses {name}, which is not documented");
+        }
+    }
+    if have("promtool") {
+        let rules = folder.join("alerts.yml");
+        let checked = Command::new("promtool").arg("check").arg("rules").arg(&rules).output().unwrap();
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    } else {
+        eprintln!("promtool is not installed (Debian package prometheus): the rules are not checked");
+    }
+}
+
 struct Prometheus {
     child: Child,
     port: u16,

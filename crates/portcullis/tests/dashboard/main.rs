@@ -1,0 +1,140 @@
+//! The dashboard in a browser that people use: each page is clicked through, an address is blocked and unblocked, and an
+//! accessibility checker that nobody here wrote has nothing to say.
+
+#![expect(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test binary has no outside, and a helper that fails fails its test"
+)]
+
+#[allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
+#[path = "../support/mod.rs"]
+mod support;
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+#[path = "../login/webdriver.rs"]
+mod webdriver;
+
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use support::{Backend, Client, USER_KEY, World};
+use webdriver::Chromium;
+
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _removed = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const PAGES: [(&str, &str); 6] = [
+    ("/", "Overview"),
+    ("/refusals", "Refusals"),
+    ("/sources", "Sources"),
+    ("/consumers", "Consumers"),
+    ("/routes", "Routes"),
+    ("/gateway", "Gateway"),
+];
+
+async fn ask(world: &World, target: &str, fields: &str) -> u16 {
+    let mut client = Client::connect(world.address).await;
+    client.ask(&format!("GET {target} HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n")).await.status
+}
+
+/// What the checker calls serious or critical on this page.
+async fn serious(chromium: &Chromium) -> Option<Value> {
+    let axe = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/counterparts/axe/node_modules/axe-core/axe.min.js");
+    let Ok(axe) = std::fs::read_to_string(axe) else {
+        eprintln!("axe-core is not installed (cargo xtask counterparts): accessibility is not checked");
+        return None;
+    };
+    chromium.script(&axe).await;
+    let found = "axe.run(document).then(result => result.violations.map(one => `${one.impact} ${one.id} ${one.nodes[0].html}`))";
+    let found = chromium.promise(found).await;
+    let all = found.as_array().unwrap().iter();
+    let grave = |text: &str| text.starts_with("serious") || text.starts_with("critical");
+    Some(all.filter(|one| grave(one.as_str().unwrap())).cloned().collect())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_looks_around_and_blocks_an_address() {
+    let folder =
+        Folder(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("dashboard-{}", std::process::id())));
+    let backend = Backend::start().await;
+    let world = World::start(&format!(
+        "listeners: [{{ bind: \"127.0.0.1:0\" }}]
+workers: 1
+state_dir: {}
+admin: {{ bind: \"127.0.0.1:0\" }}
+trusted_proxies: [127.0.0.1/32]
+security:
+  authentication: {{ type: api_key, header: x-api-key }}
+{}
+routes:
+  - {{ path: /data, upstream: \"http://{}\" }}
+",
+        folder.0.display(),
+        support::consumers(),
+        backend.address
+    ));
+    let admin = world.reloader().admin().unwrap();
+    let token = std::fs::read_to_string(admin.made_token.unwrap()).unwrap();
+    let key = format!("X-Api-Key: {USER_KEY}\r\nX-Forwarded-For: 192.0.2.7\r\n");
+    assert_eq!(ask(&world, "/data", &key).await, 200);
+    assert_eq!(ask(&world, "/data", "X-Forwarded-For: 192.0.2.7\r\n").await, 401);
+
+    let chromium = Chromium::start(json!({})).await;
+    let base = format!("http://{}", admin.address);
+    chromium.go(&base).await;
+    assert_eq!(chromium.url().await, format!("{base}/login"));
+    assert_eq!(serious(&chromium).await.unwrap_or(json!([])), json!([]), "/login");
+    chromium.write("#token", "a-token-that-is-not-known-0123456789").await;
+    chromium.click("main button").await;
+    chromium.sees("This token is not known.").await;
+    chromium.write("#token", token.trim()).await;
+    chromium.click("main button").await;
+    chromium.sees("Refusals by reason").await;
+
+    for (path, title) in PAGES {
+        chromium.click(&format!("nav a[href='{path}']")).await;
+        chromium.sees(title).await;
+        assert_eq!(chromium.url().await, format!("{base}{path}"));
+        assert_eq!(serious(&chromium).await.unwrap_or(json!([])), json!([]), "{path}");
+        let elsewhere = "return performance.getEntriesByType('resource').map(one => one.name).filter(name => !name.startsWith(location.origin))";
+        assert_eq!(chromium.script(elsewhere).await, json!([]), "{path} takes something from elsewhere");
+    }
+
+    // Why was it refused?
+    chromium.click("nav a[href='/refusals']").await;
+    chromium.sees("credential_missing").await;
+    chromium.click("td.time a").await;
+    chromium.sees("The request carries no credential.").await;
+    assert_eq!(serious(&chromium).await.unwrap_or(json!([])), json!([]), "why");
+
+    // Blocked, seen to be blocked, and unblocked.
+    chromium.click("nav a[href='/sources']").await;
+    chromium.sees("192.0.2.7").await;
+    chromium.write("#source", "192.0.2.7").await;
+    chromium.write("#reason", "<b>guesses</b> keys").await;
+    chromium.click("form.block button").await;
+    chromium.sees("<b>guesses</b> keys").await;
+    assert_eq!(ask(&world, "/data", &key).await, 403);
+    chromium.click("button[aria-label='Unblock 192.0.2.7']").await;
+    chromium.sees("No address is blocked.").await;
+    assert_eq!(ask(&world, "/data", &key).await, 200);
+
+    let cookies = chromium.cookies().await;
+    let session = cookies.iter().find(|cookie| cookie["name"] == "portcullis_admin").unwrap();
+    assert_eq!((&session["httpOnly"], &session["sameSite"]), (&json!(true), &json!("Strict")));
+    chromium.click("header button").await;
+    chromium.sees("Token").await;
+    chromium.go(&format!("{base}/sources")).await;
+    assert_eq!(chromium.url().await, format!("{base}/login"));
+    chromium.end().await;
+    world.end().await;
+}
