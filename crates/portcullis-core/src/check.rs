@@ -139,6 +139,12 @@ pub trait Authenticate: Check {
         Step::Ready(None)
     }
 
+    /// Whether its credential is sent as `Authorization: Bearer`. Nothing tells whose such a credential is, so methods of
+    /// which this is true are judged together: one of them may accept it, and if none does it is one failure.
+    fn is_bearer(&self) -> bool {
+        false
+    }
+
     /// Where its credential stands in a request; it is taken away there before anything is forwarded.
     fn credentials(&self) -> Vec<CredentialLocation>;
 

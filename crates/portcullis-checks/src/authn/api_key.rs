@@ -10,7 +10,8 @@ use super::key_digest::KeyHasher;
 use super::method::{Compiled, Declared, Establishes, Method};
 use crate::build::Build;
 use http::HeaderName;
-use portcullis_config::{Context, Spanned, object};
+use http::header::AUTHORIZATION;
+use portcullis_config::{Context, Spanned, keyword, object};
 use portcullis_core::check::Check;
 use portcullis_core::{
     Answers, Authenticate, Authn, CheckId, Code, CredentialLocation, CredentialName, Denial, Effects,
@@ -22,12 +23,23 @@ use std::time::Duration;
 /// Where a key is looked for if the configuration does not say.
 const DEFAULT_FIELD: &str = "x-api-key";
 
+keyword! {
+    /// What stands before a key in its header.
+    pub enum KeyScheme {
+        /// `Bearer` and a space.
+        Bearer = "bearer",
+    }
+}
+
 object! {
     /// Authentication by API key.
     pub struct ApiKeyConfig {
         /// The header that holds the key. Default: x-api-key, unless `query` or `cookie` is given.
         #[alias("header_name")]
         pub header: Option<Spanned<String>>,
+        /// `bearer`: the key comes as `Authorization: Bearer <key>`, or after `Bearer` in the header that `header` names. With methods
+        /// that accept tokens under `any`, the request is accepted if one of them accepts what it carries. Default: the value is the key.
+        pub scheme: Option<Spanned<KeyScheme>>,
         /// The query parameter that holds the key, instead of a header. URLs end up in logs and browser histories.
         pub query: Option<Spanned<String>>,
         /// The cookie that holds the key, instead of a header. Browsers also send cookies with requests that other sites
@@ -55,7 +67,10 @@ impl Method for ApiKeyConfig {
     }
 
     fn is_authorization(&self) -> bool {
-        matches!(&self.header, Some(header) if header.value.eq_ignore_ascii_case("authorization"))
+        match &self.header {
+            Some(header) => header.value.eq_ignore_ascii_case(AUTHORIZATION.as_str()),
+            None => self.scheme.is_some(),
+        }
     }
 }
 
@@ -70,6 +85,7 @@ impl ApiKeyConfig {
         Some(ApiKey {
             method: build.new_method(),
             location: location?,
+            bearer: self.scheme.is_some(),
             set: set?,
             hasher: build.hasher.clone(),
         })
@@ -84,7 +100,14 @@ impl ApiKeyConfig {
                 .help("to accept several places, list several methods under `any`");
             return None;
         }
+        if let (Some(scheme), None, Some(place)) = (&self.scheme, &self.header, given.first()) {
+            cx.error("config.key_scheme", scheme.span, "only the value of a header begins with a scheme")
+                .related(place.span, "the key is here")
+                .help("remove `scheme`, or give the name of a header under `header`");
+            return None;
+        }
         match places {
+            [None, None, None] if self.scheme.is_some() => Some(CredentialLocation::Header(AUTHORIZATION)),
             [None, None, None] => Some(CredentialLocation::Header(HeaderName::from_static(DEFAULT_FIELD))),
             [Some(header), ..] => super::field_name(header, cx).map(CredentialLocation::Header),
             [None, Some(name), _] => {
@@ -161,6 +184,8 @@ pub(super) fn parameter_name(name: &Spanned<String>, cx: &mut Context) -> Option
 pub struct ApiKey {
     method: MethodId,
     location: CredentialLocation,
+    /// Whether `Bearer` stands before the key.
+    bearer: bool,
     set: KeySetId,
     hasher: KeyHasher,
 }
@@ -174,6 +199,9 @@ impl Check for ApiKey {
 
     fn describe(&self) -> String {
         match &self.location {
+            CredentialLocation::Header(name) if self.bearer => {
+                format!("an API key after `Bearer` in the header field {name}")
+            }
             CredentialLocation::Header(name) => format!("an API key in the header field {name}"),
             CredentialLocation::Query(name) => format!("an API key in the query parameter {name}"),
             CredentialLocation::Cookie(name) => format!("an API key in the cookie {name}"),
@@ -194,10 +222,22 @@ impl Authenticate for ApiKey {
             // SECURITY: which of two keys counts is a matter of taste, so neither does (a_repeated_key_is_a_denial).
             Once::Repeated => deny(Code::CredentialRepeated, "the key is there more than once"),
             Once::Unreadable => deny(Code::CredentialMalformed, "the key is not text"),
-            Once::One(key) if key.is_empty() || key.len() > MAX_KEY_BYTES => {
-                deny(Code::CredentialMalformed, "the key is empty or too long")
-            }
-            Once::One(key) => {
+            Once::One(value) => {
+                let key = match self.bearer {
+                    false => &*value,
+                    true => match bearer(&value) {
+                        Ok(Some(key)) => key,
+                        Ok(None) if self.location == CredentialLocation::Header(AUTHORIZATION) => {
+                            return Step::Ready(Authn::NotMine);
+                        }
+                        Ok(None) | Err(()) => {
+                            return deny(Code::CredentialMalformed, "`Bearer` does not stand before the key");
+                        }
+                    },
+                };
+                if key.is_empty() || key.len() > MAX_KEY_BYTES {
+                    return deny(Code::CredentialMalformed, "the key is empty or too long");
+                }
                 let now = facts.now.unix;
                 let digest = self.hasher.of_key(key.as_bytes());
                 effects.key(self.set, digest).map(move |found| self.judge(found, now, digest))
@@ -221,7 +261,11 @@ impl Authenticate for ApiKey {
     }
 
     fn challenges(&self, _: Option<&Denial>) -> Vec<String> {
-        vec!["ApiKey".to_owned()]
+        vec![if self.is_bearer() { "Bearer" } else { "ApiKey" }.to_owned()]
+    }
+
+    fn is_bearer(&self) -> bool {
+        self.bearer && self.location == CredentialLocation::Header(AUTHORIZATION)
     }
 
     fn credentials(&self) -> Vec<CredentialLocation> {
@@ -233,6 +277,8 @@ impl Authenticate for ApiKey {
             SchemeKind::Key(location) if *location == self.location => {
                 vec![(self.method, Answers::Certainly)]
             }
+            // Keys and tokens of an issuer are sent alike.
+            SchemeKind::Http("bearer") if self.is_bearer() => vec![(self.method, Answers::Possibly)],
             SchemeKind::Key(_)
             | SchemeKind::Http(_)
             | SchemeKind::OAuth2(_)
@@ -240,6 +286,18 @@ impl Authenticate for ApiKey {
             | SchemeKind::MutualTls => Vec::new(),
         }
     }
+}
+
+/// What stands after `Bearer` (RFC 6750, section 2.1). `Ok(None)` after another scheme, `Err` where there is none.
+fn bearer(value: &str) -> Result<Option<&str>, ()> {
+    let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(Some(rest.trim_matches(' ')));
+    }
+    // SECURITY: `Bearer` and a tab is no other scheme (a_key_can_be_sent_as_a_bearer_token).
+    let is_scheme =
+        !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if is_scheme { Ok(None) } else { Err(()) }
 }
 
 impl ApiKey {

@@ -70,11 +70,32 @@ async fn any_of<'a>(
     effects: &dyn Effects,
     findings: &mut Findings,
 ) -> Result<Identified, Refusal<'a>> {
+    let mut together: Option<Refusal<'a>> = None;
     for method in methods {
-        // SECURITY: a bad credential never falls through to the next method (a_bad_credential_ends_the_search).
-        if let Some((evidence, tell)) = ask(facts, method.as_ref(), effects, findings).await? {
-            return Ok(Identified { principal: Principal::of(evidence), tell });
+        if together.is_some() && !method.is_bearer() {
+            continue;
         }
+        match ask(facts, method.as_ref(), effects, findings).await {
+            Ok(Some((evidence, tell))) => {
+                return Ok(Identified { principal: Principal::of(evidence), tell });
+            }
+            Ok(None) => {}
+            // SECURITY: only methods that read the very same credential are asked about it, and a fault ends the search
+            // (methods_that_read_one_place_are_judged_together).
+            Err(refusal) if refusal.denial.status() == StatusCode::UNAUTHORIZED && method.is_bearer() => {
+                let tells_little = |refusal: &Refusal<'_>| {
+                    matches!(refusal.denial.code(), Code::CredentialUnknown | Code::TokenMalformed)
+                };
+                if together.as_ref().is_none_or(tells_little) {
+                    together = Some(refusal);
+                }
+            }
+            // SECURITY: a bad credential never falls through to the next method (a_bad_credential_ends_the_search).
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    if let Some(refusal) = together {
+        return Err(refusal);
     }
     for method in methods {
         if let Some(denial) = method.invite(facts, effects).resolve().await {

@@ -99,6 +99,8 @@ authentication:
         - literal: literal-key-0123456789
         - hash: sha256:5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5
     - type: api_key
+      scheme: bearer
+    - type: api_key
       query: key
     - type: api_key
       cookie: key
@@ -671,6 +673,9 @@ fn authentications() -> Vec<String> {
     sections.push(list("all", &OTHER_METHODS));
     let basic = "type: basic\nrealm: orders\ncached_for: 30s";
     sections.push(list("all", &[basic, "type: api_key\ncookie: key"]));
+    let key = "type: api_key\nscheme: bearer";
+    sections.push(format!("authentication:\n{}", indented(key, 2)));
+    sections.push(list("all", &[key, "type: api_key\ncookie: key"]));
     sections
 }
 

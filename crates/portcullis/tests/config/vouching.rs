@@ -256,6 +256,61 @@ fn a_role_of_one_issuer_is_not_spelled_by_another() {
     }
 }
 
+#[test]
+fn a_key_can_be_sent_as_a_bearer_token() {
+    let own = authenticated(json!({ "type": "api_key", "scheme": "bearer" }));
+    let refused = |fields: &[(&str, &str)]| refusal(&own, "/a", fields);
+    for good in ["Bearer", "bearer", "BEARER", "Bearer "] {
+        let answer = own.send(request("GET", "/a", &[("authorization", &format!("{good} {ALICE}"))]));
+        let headers = &answer.permitted().headers;
+        assert_eq!(headers["x-consumer-name"], "alice");
+        assert!(!headers.contains_key("authorization"), "the key goes no further");
+    }
+    assert_eq!(refused(&[("authorization", ALICE)]), Some(Code::CredentialMissing), "it is a scheme itself");
+    assert_eq!(refused(&[("authorization", "Basic YTpi")]), Some(Code::CredentialMissing));
+    assert_eq!(refused(&[("authorization", "Bearer")]), Some(Code::CredentialMalformed));
+    assert_eq!(refused(&[("authorization", &format!("Bearer\t{ALICE}"))]), Some(Code::CredentialMalformed));
+    assert_eq!(refused(&[("authorization", "Bearer another-key-0123456789")]), Some(Code::CredentialUnknown));
+    let twice = format!("Bearer {ALICE}");
+    let twice = [("authorization", twice.as_str()), ("authorization", twice.as_str())];
+    assert_eq!(refused(&twice), Some(Code::CredentialRepeated));
+    let elsewhere = authenticated(json!({ "type": "api_key", "scheme": "bearer", "header": "X-Access" }));
+    let refused = |value: &str| refusal(&elsewhere, "/a", &[("x-access", value)]);
+    assert_eq!(refused(&format!("Bearer {ALICE}")), None);
+    assert_eq!(refused(ALICE), Some(Code::CredentialMalformed));
+    assert_eq!(refused(&format!("Basic {ALICE}")), Some(Code::CredentialMalformed));
+}
+
+/// A key and a token stand in one place: whoever knows what is there accepts it, and it is refused once.
+#[test]
+fn methods_that_read_one_place_are_judged_together() {
+    let bearer_key = || json!({ "type": "api_key", "scheme": "bearer" });
+    let methods = [
+        json!([bearer_key(), jwt(ISSUER, json!({})), key("x-one")]),
+        json!([key("x-one"), jwt(ISSUER, json!({})), bearer_key()]),
+    ];
+    for methods in methods {
+        let gate = authenticated(json!({ "any": methods }));
+        let refused = |value: &str| refusal(&gate, "/a", &[("authorization", value), ("accept", "*/*")]);
+        assert_eq!(refused(&bearer(json!({}))), None);
+        assert_eq!(refused(&format!("Bearer {ALICE}")), None);
+        assert_eq!(
+            refused(&bearer(json!({ "exp": 1 }))),
+            Some(Code::CredentialExpired),
+            "the most telling one"
+        );
+        let unknown = refused("Bearer another-key-0123456789");
+        assert!(matches!(unknown, Some(Code::CredentialUnknown | Code::TokenMalformed)), "{unknown:?}");
+        assert_eq!(refused("Negotiate x"), Some(Code::CredentialMissing));
+    }
+    // What is there and bad is not made good by what stands elsewhere, and is one failure.
+    let gate = authenticated(json!({ "any": [bearer_key(), jwt(ISSUER, json!({})), key("x-one")] }));
+    let bad = [("authorization", "Bearer another-key-0123456789"), ("x-one", ALICE)];
+    for _ in 0..3 {
+        assert!(refusal(&gate, "/a", &bad).is_some());
+    }
+}
+
 /// The forms of well-known guides, in every combination and under every spelling, load with warnings at most.
 #[test]
 fn every_combination_of_the_pasted_forms_loads() {

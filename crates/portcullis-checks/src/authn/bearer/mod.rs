@@ -180,6 +180,10 @@ impl Authenticate for Bearer {
         challenges
     }
 
+    fn is_bearer(&self) -> bool {
+        true
+    }
+
     fn credentials(&self) -> Vec<CredentialLocation> {
         vec![CredentialLocation::Header(header::AUTHORIZATION), CredentialLocation::Header(dpop::FIELD)]
     }

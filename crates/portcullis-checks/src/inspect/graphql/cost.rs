@@ -259,7 +259,11 @@ impl<'s> Evaluation<'_, 's> {
                 continue;
             };
             let length = match given.iter().find(|(argument, _)| argument == name) {
-                Some((_, value)) => self.number(*value)?,
+                // SECURITY: null is not absent, and is no short list: it costs what the default, or the schema, says
+                // (what_is_refused).
+                Some((_, value)) => {
+                    self.number(*value)?.or((*default).max(said.and_then(|size| size.assumed)))
+                }
                 None => *default,
             };
             longest = longest.max(length);

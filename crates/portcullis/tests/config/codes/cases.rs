@@ -472,6 +472,7 @@ fn other_cases() -> Vec<(&'static str, String)> {
         // Authentication.
         ("config.empty_list", method("§{ any: [] }")),
         ("config.empty_list", method("§{ type: api_key, keys: [] }")),
+        ("config.key_scheme", method("{ type: api_key, query: a, scheme: §bearer }")),
         ("config.key_location", method("{ type: api_key, header: x-a, query: §a }")),
         ("config.key_in_query", method("{ type: api_key, query: §key }")),
         ("config.parameter_name", method("{ type: api_key, cookie: §\"a b\" }")),

@@ -33,6 +33,12 @@ pub(crate) const ROWS: &[SecurityRow] = &[
             "authn.api_key enforce an API key in the header field x-token",
         );
     }),
+    ("security.authentication.scheme", |place| {
+        let gate = place.gate(json!({ "authentication": { "type": "api_key", "scheme": "bearer" } }));
+        let answer = gate.send(get(&[("authorization", "bearer alice-key-0123456789")]));
+        assert!(!answer.permitted().headers.contains_key("authorization"));
+        assert_eq!(gate.send(get(&[ALICE])).refusal(), Some(Code::CredentialMissing));
+    }),
     ("security.authentication.query", |place| {
         let gate = place.gate(json!({ "authentication": { "type": "api_key", "query": "key" } }));
         let answer = gate.send(request("GET", "/a?key=alice-key-0123456789&page=2", &[]));
