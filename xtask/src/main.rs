@@ -7,6 +7,7 @@
 mod bench;
 mod book;
 mod ci;
+mod conformance;
 mod counterparts;
 mod debian;
 mod failure;
@@ -42,6 +43,10 @@ enum Command {
     Ci(ci::Arguments),
     /// Measure CPU time per request next to nginx and HAProxy, or instructions per decision.
     Bench(bench::Arguments),
+    /// Run the clients that people use through a gateway: git, etcd, curl, Python, Node, WebSockets.
+    Conformance(conformance::Arguments),
+    /// Run mixed traffic for a while, and compare what the gateway holds at the end with the start.
+    Soak(conformance::SoakArguments),
     /// Install what tests run against and nobody here wrote, as `test` does first.
     Counterparts,
     /// Run the fuzz targets, guided by coverage.
@@ -59,6 +64,8 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Ci(arguments) => ci::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Conformance(arguments) => conformance::run(&arguments),
+        Command::Soak(arguments) => conformance::soak(&arguments),
         Command::Counterparts => counterparts::install(),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Docs => book::run(),

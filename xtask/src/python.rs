@@ -26,6 +26,13 @@ pub(crate) struct Environment {
     pub(crate) packages: &'static [&'static str],
 }
 
+impl Environment {
+    /// The environment of this name, with these packages.
+    pub(crate) const fn new(name: &'static str, packages: &'static [&'static str]) -> Environment {
+        Environment { name, packages }
+    }
+}
+
 /// A package with a program of the same name.
 pub(crate) struct Package {
     name: &'static str,

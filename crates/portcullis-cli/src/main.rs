@@ -15,6 +15,7 @@ mod quickstart;
 mod run;
 mod schema;
 mod screen;
+mod service;
 mod status;
 mod top;
 mod waf;
@@ -50,7 +51,8 @@ enum Command {
     },
     /// Run the gateway of a configuration file until it is told to stop (SIGTERM, SIGINT).
     ///
-    /// SIGHUP reads the file again. A file with an error changes nothing.
+    /// SIGHUP reads the file again; a file with an error changes nothing. SIGHUP and SIGUSR1 open the log file again, for log
+    /// rotation. Under systemd it works with `Type=notify`, `Type=notify-reload` and `WatchdogSec=`.
     Run {
         /// The configuration file (YAML).
         file: PathBuf,

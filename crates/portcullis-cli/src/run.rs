@@ -3,7 +3,8 @@
 use crate::Outcome;
 use crate::exit::Exit;
 use crate::screen::{BAD, CARE, FAINT, GOOD, STRONG, count, load, print_error, url};
-use portcullis::reload::ReloadRequests;
+use crate::service::ServiceManager;
+use portcullis::reload::{ReloadRequests, Request};
 use portcullis::{Gateway, Listener, Loaded, ReloadError, Reloader, Status, visible};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -80,11 +81,15 @@ pub(crate) fn serve(
         if let Some(address) = running.reloader().metrics_address() {
             print_error(format!("{FAINT}metrics at{FAINT:#} http://{address}/metrics\n"));
         }
-        let mut hangups = running.reload_requests().map_err(|error| failed(&error))?;
+        let mut requests = running.reload_requests().map_err(|error| failed(&error))?;
+        let manager = ServiceManager::from_environment();
+        manager.ready();
         tokio::select! {
             stop = running.stop_requested() => stop.map_err(|error| failed(&error))?,
-            () = reload(running.reloader(), source, &mut hangups) => {}
+            () = reload(running.reloader(), source, &mut requests, &manager) => {}
+            () = manager.keep_alive() => {}
         }
+        manager.stopping();
         let drain = if drain < Duration::from_secs(1) {
             format!("{} ms", drain.as_millis())
         } else {
@@ -105,18 +110,32 @@ pub(crate) fn serve(
 }
 
 /// Takes what the file says whenever it has changed, or the operator wishes so. Never ends.
-async fn reload(reloader: &Reloader, source: Option<ConfigFile<'_>>, hangups: &mut ReloadRequests) {
-    // One that was not started with a file has nothing to read again.
-    let Some(ConfigFile { path, watch, begun }) = source else { return std::future::pending().await };
+async fn reload(
+    reloader: &Reloader,
+    source: Option<ConfigFile<'_>>,
+    requests: &mut ReloadRequests,
+    manager: &ServiceManager,
+) {
+    let (path, watched) = match source {
+        None => (None, None),
+        Some(ConfigFile { path, watch, begun }) => (Some(path), watch.map(|files| (path, files, begun))),
+    };
     let asked = async {
         loop {
-            hangups.next().await;
-            tell(reloader.reload_file(path).await.as_ref());
+            let request = requests.next().await;
+            // First, so that a file with an error keeps no log from being rotated.
+            reloader.reopen_logs();
+            // One that was not started with a file has nothing to read again.
+            if let (Request::Reload, Some(path)) = (request, path) {
+                manager.reloading();
+                tell(reloader.reload_file(path).await.as_ref());
+                manager.ready();
+            }
         }
     };
-    match watch {
+    match watched {
         None => asked.await,
-        Some(files) => {
+        Some((path, files, begun)) => {
             tokio::join!(asked, reloader.watch(path, files, begun, tell));
         }
     }

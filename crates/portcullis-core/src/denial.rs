@@ -160,6 +160,8 @@ codes! {
     BodyTimeout = "body_timeout" => REQUEST_TIMEOUT;
     /// The client's body broke off or is not framed as announced.
     BodyMalformed = "body_malformed" => BAD_REQUEST;
+    /// The host is served on another listener, with other rules for client certificates than this connection has.
+    Misdirected = "misdirected" => MISDIRECTED_REQUEST;
     /// The request has passed this gateway before: an upstream is the gateway itself, or leads back to it.
     LoopDetected = "loop_detected" => LOOP_DETECTED;
     /// No connection to the upstream could be made.

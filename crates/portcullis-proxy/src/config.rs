@@ -29,8 +29,9 @@ pub struct FrontConfig {
 pub struct Listener {
     /// The address. Port 0 takes a free one; [`Bound::addresses`](crate::Bound::addresses) says which.
     pub bind: SocketAddr,
-    /// The most connections at once, over all workers. One more is closed at once.
-    pub max_connections: usize,
+    /// The most connections at once, over all workers; one more is closed at once. `None`: 10,000, or
+    /// fewer where this process may not open files for so many.
+    pub max_connections: Option<usize>,
     /// The most connections at once of one IPv4 address or one IPv6 /64. Trusted proxies are exempt.
     pub max_connections_per_address: usize,
     /// The most requests at once of one address, in each worker, that were let through and whose answers are not over; one more
@@ -53,13 +54,21 @@ pub struct Listener {
     pub challenges: Vec<Arc<Challenges>>,
 }
 
+/// The most connections of a listener that says nothing else.
+const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
+
 impl Listener {
+    /// The most connections at once.
+    pub(crate) fn most_connections(&self) -> usize {
+        self.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS)
+    }
+
     /// A listener with the default bounds: 10,000 connections, 1,000 of them from one address, and 500 requests of an
     /// address at once in each worker.
     pub fn new(bind: SocketAddr) -> Listener {
         Listener {
             bind,
-            max_connections: 10_000,
+            max_connections: None,
             max_connections_per_address: 1_000,
             max_requests_per_address: 500,
             timeouts: Timeouts::default(),

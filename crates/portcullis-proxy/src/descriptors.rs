@@ -31,6 +31,8 @@ pub fn raise_descriptor_limit() -> io::Result<Option<u64>> {
 pub(crate) struct Descriptors {
     limit: usize,
     clients: AtomicUsize,
+    /// How many connections could not be accepted for want of files.
+    refused: AtomicU64,
     /// Seconds, on the clock that never goes back, at which it was last said that there are too few; 0 for never.
     told: AtomicU64,
 }
@@ -46,7 +48,12 @@ impl Descriptors {
     }
 
     fn of(limit: usize) -> Arc<Descriptors> {
-        Arc::new(Descriptors { limit, clients: AtomicUsize::new(0), told: AtomicU64::new(0) })
+        Arc::new(Descriptors {
+            limit,
+            clients: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
+            told: AtomicU64::new(0),
+        })
     }
 
     /// Files that clients have now.
@@ -82,6 +89,11 @@ impl Descriptors {
         let descriptor = Descriptor(Arc::clone(self));
         // Counted before it is compared, so that two workers cannot both take the last one.
         (self.clients.fetch_add(1, Ordering::Relaxed) < self.most()).then_some(descriptor)
+    }
+
+    /// A connection could not be accepted; how many that were so far.
+    pub(crate) fn refuse(&self) -> u64 {
+        self.refused.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
     /// Whether it is time to say that there are too few.

@@ -6,9 +6,10 @@
 use crate::config::{FrontConfig, Listener};
 use crate::descriptors::Descriptors;
 use crate::drain::Drain;
-use crate::exchange::{Current, Entry, LoopName, Target};
+use crate::exchange::{Current, Entry, LoopName, Neighbours, Target};
 use crate::listener::{Caps, ListenerId, Port};
 use crate::timeouts::Timeouts;
+use crate::tls::Tls;
 use http::HeaderValue;
 use portcullis_core::Snapshot;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -83,8 +84,8 @@ impl Live {
     /// The listener's bounds are these from now on.
     pub(crate) fn bound(&self, listener: &Listener) {
         let per_address = self.descriptors.per_address(listener.max_connections_per_address);
-        self.caps.bound(listener.max_connections, per_address);
-        self.clients.bound(listener.max_connections, per_address);
+        self.caps.bound(listener.most_connections(), per_address);
+        self.clients.bound(listener.most_connections(), per_address);
     }
 }
 
@@ -122,21 +123,24 @@ pub fn bind(config: FrontConfig, snapshot: &Snapshot, handlers: Option<&Handle>)
 
     let descriptors = Descriptors::of_process();
     let loop_name = Arc::new(LoopName::new(snapshot.effects().random()));
-    let connections = listeners.iter().fold(0_usize, |sum, one| sum.saturating_add(one.max_connections));
+    // What nobody asked for is nobody's shortage; clients who get no connection are told of when it comes to that.
+    let asked = listeners.iter().filter_map(|listener| listener.max_connections);
+    let connections = asked.fold(0_usize, usize::saturating_add);
     if let Some(shortage) = descriptors.shortage(connections) {
         snapshot.effects().notice("listener", &shortage);
     }
+    let all_tls = all_tls(&listeners);
     let mut live = Vec::with_capacity(listeners.len());
     let mut sockets: Vec<Vec<_>> = (0..workers.get()).map(|_| Vec::new()).collect();
     for (id, listener) in (0..).map(ListenerId).zip(listeners) {
         let bind = listener.bind;
         let (address, bound) =
             listen(bind, workers, true).map_err(|source| BindError::Address { address: bind, source })?;
-        let caps = || Arc::new(Caps::new(listener.max_connections, listener.max_connections_per_address));
+        let caps = || Arc::new(Caps::new(listener.most_connections(), listener.max_connections_per_address));
         let (descriptors, loop_name) = (Arc::clone(&descriptors), Arc::clone(&loop_name));
         let this = Live { id, bind, address, caps: caps(), clients: caps(), descriptors, loop_name };
         this.bound(&listener);
-        let port = port_of(listener, &this);
+        let port = port_of(listener, &this, &all_tls);
         for (share, socket) in sockets.iter_mut().zip(bound) {
             share.push((id, socket, port.for_a_worker()));
         }
@@ -155,8 +159,14 @@ pub fn bind(config: FrontConfig, snapshot: &Snapshot, handlers: Option<&Handle>)
     Ok(Bound { live, addresses, handlers: handlers.cloned(), shares, drain })
 }
 
-/// What workers know of a listener.
-pub(crate) fn port_of(listener: Listener, live: &Live) -> Port {
+/// The TLS of all listeners that have any.
+pub(crate) fn all_tls<'a>(listeners: impl IntoIterator<Item = &'a Listener>) -> Vec<Arc<Tls>> {
+    listeners.into_iter().filter_map(|listener| listener.tls.clone()).collect()
+}
+
+/// What workers know of a listener, among others with this TLS.
+pub(crate) fn port_of(listener: Listener, live: &Live, all: &[Arc<Tls>]) -> Port {
+    let neighbours = listener.tls.as_ref().and_then(|own| Neighbours::of(own, all));
     Port {
         descriptors: Arc::clone(&live.descriptors),
         caps: Arc::clone(&live.caps),
@@ -171,6 +181,7 @@ pub(crate) fn port_of(listener: Listener, live: &Live) -> Port {
             hsts: listener.hsts.map(hsts),
             redirect: listener.redirect.map(Arc::new),
             challenges: Arc::from(listener.challenges),
+            neighbours: neighbours.map(Arc::new),
             drain: Arc::new(Drain::default()),
         }),
     }

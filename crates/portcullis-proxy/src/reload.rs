@@ -8,7 +8,7 @@
 use crate::config::{FrontConfig, Listener};
 use crate::descriptors::Descriptors;
 use crate::exchange::{Current, LoopName, Target};
-use crate::front::{BindError, Live, listen, port_of};
+use crate::front::{BindError, Live, all_tls, listen, port_of};
 use crate::listener::{Caps, ListenerId, Port, Update};
 use portcullis_core::Snapshot;
 use std::net::{SocketAddr, TcpListener};
@@ -92,7 +92,7 @@ pub(crate) fn prepare(
                 changed.added.push(address);
                 next += 1;
                 let caps =
-                    || Arc::new(Caps::new(listener.max_connections, listener.max_connections_per_address));
+                    || Arc::new(Caps::new(listener.most_connections(), listener.max_connections_per_address));
                 let id = ListenerId(next);
                 let descriptors =
                     before.first().map_or_else(Descriptors::of_process, |live| Arc::clone(&live.descriptors));
@@ -128,9 +128,10 @@ impl Prepared {
         let lives = listeners.iter().map(|(live, ..)| live.clone()).collect();
         let mut updates: Vec<Vec<(ListenerId, Option<TcpListener>, Port)>> =
             fleet.workers.iter().map(|_| Vec::new()).collect();
+        let all_tls = all_tls(listeners.iter().map(|(_, listener, _)| listener));
         for (live, listener, sockets) in listeners {
             live.bound(&listener);
-            let port = port_of(listener, &live);
+            let port = port_of(listener, &live, &all_tls);
             let mut sockets = sockets.into_iter();
             for update in &mut updates {
                 update.push((live.id, sockets.next(), port.for_a_worker()));

@@ -22,6 +22,11 @@ impl Socket {
         Socket { tcp, written: 0 }
     }
 
+    /// The address on which it was accepted.
+    pub(crate) fn local(&self) -> Option<std::net::SocketAddr> {
+        self.tcp.local_addr().ok()
+    }
+
     fn count(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(size)) = &written {
             self.written = self.written.saturating_add(*size as u64);

@@ -16,22 +16,39 @@ pub async fn requested() -> std::io::Result<()> {
     Ok(())
 }
 
-/// The operator's wishes to have the configuration read again (SIGHUP).
-pub struct ReloadRequests(tokio::signal::unix::Signal);
+/// What an operator asks of a running gateway by a signal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Request {
+    /// Read the configuration again, and open the logs again (SIGHUP).
+    Reload,
+    /// Open the logs again (SIGUSR1).
+    ReopenLogs,
+}
+
+/// What the operator asks for while the gateway runs (SIGHUP, SIGUSR1).
+pub struct ReloadRequests {
+    hangup: tokio::signal::unix::Signal,
+    user: tokio::signal::unix::Signal,
+}
 
 impl ReloadRequests {
-    /// Listens from now on; without it, the signal ends the process.
+    /// Listens from now on; without it, these signals end the process.
     ///
     /// # Errors
     /// The operating system does not let this process listen for signals.
     pub fn listen() -> std::io::Result<ReloadRequests> {
-        signal(SignalKind::hangup()).map(ReloadRequests)
+        Ok(ReloadRequests {
+            hangup: signal(SignalKind::hangup())?,
+            user: signal(SignalKind::user_defined1())?,
+        })
     }
 
-    /// Waits for the next one. Several that come at once are one.
-    pub async fn next(&mut self) {
-        if self.0.recv().await.is_none() {
-            std::future::pending::<()>().await;
+    /// Waits for the next one. Several of a kind that come at once are one.
+    pub async fn next(&mut self) -> Request {
+        tokio::select! {
+            Some(()) = self.hangup.recv() => Request::Reload,
+            Some(()) = self.user.recv() => Request::ReopenLogs,
+            else => std::future::pending().await,
         }
     }
 }

@@ -6,16 +6,17 @@
 //! are dropped and counted ([`OnFull`]). If the output fails, its lines are lost and counted likewise. A loss is reported
 //! on standard error when it begins, and in the log when it is over. The end waits for the output for a bounded time.
 
+mod file;
 mod queue;
 
 use crate::line;
+use file::LogFile;
 use portcullis_core::{Plan, Record, RecordSink};
 use queue::Queue;
 use std::cell::RefCell;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -60,6 +61,8 @@ struct Shared {
 /// The access log. Everything is written when it is dropped, unless the output takes nothing for a second.
 pub struct AccessLog {
     shared: Arc<Shared>,
+    /// Tells a file that it is to be opened again.
+    reopen: Option<Arc<AtomicBool>>,
 }
 
 impl AccessLog {
@@ -78,8 +81,21 @@ impl AccessLog {
     /// # Errors
     /// The file cannot be opened, or no thread can be started.
     pub fn file(path: &Path, on_full: OnFull) -> io::Result<AccessLog> {
-        let file: File = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
-        AccessLog::to(file, on_full)
+        let reopen = Arc::new(AtomicBool::new(false));
+        let mut log = AccessLog::to(LogFile::open(path, Arc::clone(&reopen))?, on_full)?;
+        log.reopen = Some(reopen);
+        Ok(log)
+    }
+
+    /// Opens the file again by its name, as after a rotation: what was written goes to the old file, and everything else to
+    /// the new one, within a fraction of a second. Does nothing to standard output. If the file cannot be opened, the old one
+    /// is written on, and standard error says so.
+    pub fn reopen(&self) {
+        if let Some(reopen) = &self.reopen {
+            reopen.store(true, Ordering::Relaxed);
+            // The thread looks after it has written.
+            self.flush();
+        }
     }
 
     /// Lines go to any writer.
@@ -99,7 +115,7 @@ impl AccessLog {
         });
         let on_thread = Arc::clone(&shared);
         std::thread::Builder::new().name("access-log".into()).spawn(move || on_thread.run(output))?;
-        Ok(AccessLog { shared })
+        Ok(AccessLog { shared, reopen: None })
     }
 
     /// Lines that the output did not take.

@@ -133,8 +133,7 @@ impl Running {
         self.reloader.flush();
     }
 
-    /// Listens for the operator's wishes to have the configuration read again (SIGHUP); without it, that signal ends the
-    /// process.
+    /// Listens for what the operator asks for (SIGHUP, SIGUSR1); without it, these signals end the process.
     ///
     /// # Errors
     /// The operating system does not let this process listen for signals.

@@ -17,7 +17,7 @@ pub(crate) use logs::{Logs, LogsConfig};
 use portcullis_core::{Effects, Job, Plan, Snapshot};
 use portcullis_proxy::tls::Tls;
 use portcullis_proxy::{BindError, Changed, FrontConfig, ReloadHandle};
-pub use portcullis_runtime::stop::ReloadRequests;
+pub use portcullis_runtime::stop::{ReloadRequests, Request};
 use portcullis_runtime::{Background, CurrentWorld, Outbound, RunningJob, State, World, aside};
 use portcullis_telemetry::watch::Watch as OperatorsWatch;
 pub use status::{Failure, Status};
@@ -496,6 +496,12 @@ impl Reloader {
 
     fn notice(&self, detail: &str) {
         self.0.current.notice("configuration", detail);
+    }
+
+    /// Opens the access log's file again by its name, as after a rotation. The audit log looks after its file itself.
+    pub fn reopen_logs(&self) {
+        let log = lock(&self.0.running).log.clone();
+        log.reopen();
     }
 
     /// Brings the access log to its output.

@@ -1,6 +1,7 @@
 //! What a request must know of the listener that it came by.
 
 use super::loops::LoopName;
+use super::misdirected::Neighbours;
 use super::redirect::Redirect;
 use crate::drain::Drain;
 use crate::timeouts::Timeouts;
@@ -22,6 +23,8 @@ pub(crate) struct Entry {
     pub(crate) challenges: Arc<[Arc<Challenges>]>,
     /// The name under which the gateway knows requests that come back to it.
     pub(crate) loop_name: Arc<LoopName>,
+    /// The listeners that ask for other client certificates; `None` where there is none.
+    pub(crate) neighbours: Option<Arc<Neighbours>>,
     /// Whether its connections are to end, in this worker.
     pub(crate) drain: Arc<Drain>,
 }

@@ -199,7 +199,9 @@ impl Passed<'_> {
         let websocket = headers
             .get(header::UPGRADE)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
-        let tunnel = Tunnel::new(switched, self.pool.upstream.tunnel_idle_timeout, websocket, self.recording);
+        let upstream = &self.pool.upstream;
+        let times = (upstream.tunnel_idle_timeout, upstream.tunnel_grace);
+        let tunnel = Tunnel::new(switched, times, websocket, self.recording);
         self.life.keep_tunnel(tunnel);
         respond(StatusCode::SWITCHING_PROTOCOLS, headers, Answer::whole(Bytes::new(), self.life))
     }

@@ -4,6 +4,7 @@
 //! after each of its turns and keeps one timer, which is moved only to fire earlier. So no request sets a timer, and
 //! a deadline is never passed over.
 
+use super::shares::Share;
 use super::tunnel::Tunnel;
 use crate::timeouts::Timeouts;
 use crate::upload::{SPARE_BODY, Upload};
@@ -297,6 +298,17 @@ impl Life {
     pub(crate) fn keep_tunnel(&self, tunnel: Tunnel) {
         self.admitted.switched.set(true);
         *self.tunnel.borrow_mut() = Some(tunnel);
+    }
+
+    /// Gives the place of the request to its tunnel. It comes back where there is none.
+    pub(super) fn keep_in_tunnel(&self, share: Share) -> Option<Share> {
+        match &mut *self.tunnel.borrow_mut() {
+            Some(tunnel) => {
+                tunnel.keep(share);
+                None
+            }
+            None => Some(share),
+        }
     }
 
     /// Keeps an informational answer for the client.

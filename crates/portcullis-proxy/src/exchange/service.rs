@@ -55,7 +55,8 @@ pub(crate) async fn answer(
         }
         return response;
     }
-    if let Err(denial) = entry.loop_name.judge(&parts.headers) {
+    let misdirected = || entry.neighbours.as_ref().map_or(Ok(()), |neighbours| neighbours.judge(&parts));
+    if let Err(denial) = entry.loop_name.judge(&parts.headers).and_then(|()| misdirected()) {
         life.leave_unread(remaining);
         let mut response = respond::refuse(recording, denial, None, &life);
         if entry.drain.since().is_some() || life.left_unread() {
@@ -91,7 +92,11 @@ pub(crate) async fn answer(
             match share {
                 Some(share) => {
                     let mut response = pass(&current, &entry, &life, permit).await;
-                    response.body_mut().keep(share);
+                    // SECURITY: a tunnel holds two connections for as long as it likes
+                    // (tunnels_count_among_the_requests_of_their_address).
+                    if let Some(share) = life.keep_in_tunnel(share) {
+                        response.body_mut().keep(share);
+                    }
                     response
                 }
                 None => {

@@ -1,9 +1,10 @@
 //! What follows an upgrade: bytes in both directions, and nobody looks at them any more.
 //!
 //! The account of the request stays open until the tunnel ends. It is served if one of both sides ended it, and aborted
-//! if it broke, was idle for too long, or a drain began: nothing else would end it before its clients do. It has failed if
-//! what let it in is gone; then a WebSocket's client gets a close frame.
+//! if it broke, was idle for too long, or a drain began and its grace time is over: nothing else would end it before its clients
+//! do. It has failed if what let it in is gone; then a WebSocket's client gets a close frame.
 
+use super::shares::Share;
 use super::websocket::{Frames, POLICY_VIOLATION};
 use crate::stream::Stream;
 use crate::upstream::Switched;
@@ -24,46 +25,94 @@ pub(crate) struct Tunnel {
     idle: Duration,
     /// Whether what follows is a WebSocket's frames.
     websocket: bool,
+    /// How long it may go on once a drain has begun.
+    grace: Duration,
     recording: Recording,
+    /// The request's place among those of its client.
+    share: Option<Share>,
 }
 
 impl Tunnel {
-    pub(crate) fn new(upstream: Switched, idle: Duration, websocket: bool, recording: Recording) -> Tunnel {
-        Tunnel { upstream, idle, websocket, recording }
+    /// A tunnel that may be idle for `idle`, and has `grace` once a drain has begun.
+    pub(crate) fn new(
+        upstream: Switched,
+        (idle, grace): (Duration, Duration),
+        websocket: bool,
+        recording: Recording,
+    ) -> Tunnel {
+        Tunnel { upstream, idle, websocket, grace, recording, share: None }
     }
 
-    /// Copies until one side ends it, it is idle for too long, `drain` is done, or `revoked` says why it must end. `early` are
+    /// Keeps the request's place until the tunnel ends.
+    pub(super) fn keep(&mut self, share: Share) {
+        self.share = Some(share);
+    }
+
+    /// Copies until one side ends it, it is idle for too long, its grace time after `drain` is over, or `revoked` says why it must end. `early` are
     /// bytes that the client sent before it had the answer.
     pub(crate) async fn run(
-        mut self,
+        self,
         client: Stream,
         early: Bytes,
         drain: impl Future<Output = ()>,
         revoked: impl Future<Output = Denial>,
     ) {
-        let (upstream, first) = self.upstream;
+        let Tunnel { upstream: (upstream, first), idle: limit, websocket, grace, recording, share: _share } =
+            self;
         let active = Rc::new(Cell::new(Instant::now()));
         let mut client = Metered::new(client, early, &active);
-        client.frames = self.websocket.then(Frames::default);
+        client.frames = websocket.then(Frames::default);
         let mut upstream = Metered::new(upstream, first, &active);
+        let (read, written) = (Rc::clone(&client.read), Rc::clone(&client.written));
+        let account = Account { recording: Some(recording), read, written };
         let outcome = tokio::select! {
             copied = tokio::io::copy_bidirectional(&mut client, &mut upstream) => match copied {
                 Ok(_) => Outcome::Served,
                 Err(_) => Outcome::Aborted,
             },
-            () = idle(&active, self.idle) => Outcome::Aborted,
-            () = drain => Outcome::Aborted,
+            () = idle(&active, limit) => Outcome::Aborted,
+            () = async {
+                drain.await;
+                tokio::time::sleep(grace).await;
+            } => Outcome::Aborted,
             denial = revoked => Outcome::Failed(denial),
         };
-        self.recording.count_received().fetch_add(client.read, Ordering::Relaxed);
-        self.recording.record_mut().bytes_sent = client.written;
         let must_end = matches!(outcome, Outcome::Failed(_));
-        self.recording.close(outcome);
+        account.close(outcome);
         drop(upstream);
         if must_end {
             // A client that does not read is cut off.
             let _late = tokio::time::timeout(FAREWELL, client.say_goodbye()).await;
         }
+    }
+}
+
+/// The account of the request. Dropped, as when the worker ends, it says how much was carried until then.
+struct Account {
+    recording: Option<Recording>,
+    /// What came from the client, and what it was sent.
+    read: Rc<Cell<u64>>,
+    written: Rc<Cell<u64>>,
+}
+
+impl Account {
+    fn count(&mut self) -> Option<Recording> {
+        let mut recording = self.recording.take()?;
+        recording.count_received().fetch_add(self.read.get(), Ordering::Relaxed);
+        recording.record_mut().bytes_sent = self.written.get();
+        Some(recording)
+    }
+
+    fn close(mut self, outcome: Outcome) {
+        if let Some(recording) = self.count() {
+            recording.close(outcome);
+        }
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        drop(self.count());
     }
 }
 
@@ -86,15 +135,22 @@ struct Metered {
     stream: Stream,
     early: Bytes,
     active: Rc<Cell<Instant>>,
-    read: u64,
-    written: u64,
+    read: Rc<Cell<u64>>,
+    written: Rc<Cell<u64>>,
     /// Where the frames end that were written.
     frames: Option<Frames>,
 }
 
 impl Metered {
     fn new(stream: Stream, early: Bytes, active: &Rc<Cell<Instant>>) -> Metered {
-        Metered { stream, early, active: Rc::clone(active), read: 0, written: 0, frames: None }
+        Metered {
+            stream,
+            early,
+            active: Rc::clone(active),
+            read: Rc::default(),
+            written: Rc::default(),
+            frames: None,
+        }
     }
 
     /// Tells a client of a WebSocket why it ends, if that can be said between two frames, and closes.
@@ -128,7 +184,7 @@ impl AsyncRead for Metered {
         };
         let size = buf.filled().len() - before;
         if size > 0 {
-            self.read += size as u64;
+            self.read.set(self.read.get() + size as u64);
             self.active.set(Instant::now());
         }
         read
@@ -139,7 +195,7 @@ impl AsyncWrite for Metered {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         if let Poll::Ready(Ok(size)) = &written {
-            self.written += *size as u64;
+            self.written.set(self.written.get() + *size as u64);
             if let Some(frames) = &mut self.frames {
                 frames.pass(buf.get(..*size).unwrap_or_default());
             }

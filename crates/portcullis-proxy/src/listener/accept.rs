@@ -100,8 +100,9 @@ fn is_shortage(error: &io::Error) -> bool {
 fn tell(worker: &Worker, port: &Port, why: &str) {
     let current = worker.current();
     let effects = current.snapshot.effects();
+    let count = port.descriptors.refuse();
     if port.descriptors.tell(effects.monotonic()) {
-        effects.notice("listener", &format!("connections are not accepted: {why}"));
+        effects.notice("listener", &format!("connections are not accepted ({count} since the start): {why}"));
     }
 }
 

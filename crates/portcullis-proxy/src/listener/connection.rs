@@ -24,6 +24,8 @@ const EXPLAIN_BYTES: u64 = 64 * 1024;
 /// How often the clock is looked at while a certificate goes on.
 const CLOCK_LOOK: Duration = Duration::from_secs(60);
 const CLOCK_GRAIN: Duration = Duration::from_millis(10);
+/// How long requests may go on that were running when their client's certificate ended.
+const LAST_REQUESTS: Duration = Duration::from_secs(30);
 
 /// Serves a connection.
 pub(crate) async fn serve(worker: Rc<Worker>, mut socket: TcpStream, peer: SocketAddr, port: Rc<Port>) {
@@ -74,7 +76,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut socket: TcpStream, peer: Socke
     }
 }
 
-/// Serves a connection until the certificate of its client ends; running requests are finished.
+/// Serves a connection until the certificate of its client ends. Running requests then have [`LAST_REQUESTS`].
 async fn serve_until(
     ends: SystemTime,
     worker: Rc<Worker>,
@@ -93,7 +95,11 @@ async fn serve_until(
             () = passed(ends) => {}
         }
         drain.begin();
-        std::future::pending::<()>().await;
+        if entry.drain.since().is_some() {
+            return std::future::pending::<()>().await;
+        }
+        // SECURITY: a stream that never ends would outlive any certificate (a_connection_ends_with_its_clients_certificate).
+        tokio::time::sleep(LAST_REQUESTS).await;
     };
     tokio::select! {
         () = client::serve(worker, stream, conn, protocol, own) => {}

@@ -50,8 +50,33 @@ pub(crate) async fn shake(
     client: Guest,
     deadline: Instant,
 ) -> Result<Protected, Option<Denial>> {
+    let mut name = None;
+    let named = |denial: Denial, name: Option<String>| match name {
+        Some(name) => {
+            Denial::new(denial.code(), format!("{}; the client asked for {name:?}", denial.detail()))
+        }
+        None => denial,
+    };
+    let local = socket.local();
+    let shaken = handshake(tls, socket, client, deadline, &mut name).await;
+    shaken.map_err(|denial| {
+        let denial = denial.map(|denial| named(denial, name));
+        denial.map(|denial| match local {
+            Some(local) => Denial::new(denial.code(), format!("{}, on {local}", denial.detail())),
+            None => denial,
+        })
+    })
+}
+
+async fn handshake(
+    tls: &Tls,
+    socket: Socket,
+    client: Guest,
+    deadline: Instant,
+    name: &mut Option<String>,
+) -> Result<Protected, Option<Denial>> {
     // SECURITY: whoever stops in the middle of a handshake must not keep its place (a_slow_handshake_is_cut_off).
-    let accepted = tokio::time::timeout_at(deadline.into(), accept(tls, socket, client)).await;
+    let accepted = tokio::time::timeout_at(deadline.into(), accept(tls, socket, client, name)).await;
     let stream = match accepted {
         Ok(Ok(Some(stream))) => stream,
         // An authority has seen that the host is ours, and that is all it wanted.
@@ -122,7 +147,7 @@ type Accepted = Result<Option<tokio_rustls::server::TlsStream<Socket>>, Failed>;
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
 /// The handshake. `None` where it was only to prove that a host is ours.
-async fn accept(tls: &Tls, socket: Socket, client: Guest) -> Accepted {
+async fn accept(tls: &Tls, socket: Socket, client: Guest, name: &mut Option<String>) -> Accepted {
     // What a client wants is known by its first message, before anything is chosen.
     let mut beginning = LazyConfigAcceptor::new(Acceptor::default(), socket);
     let mut begun = match (&mut beginning).await {
@@ -131,6 +156,7 @@ async fn accept(tls: &Tls, socket: Socket, client: Guest) -> Accepted {
             return beginning.take_io().map_or(Ok(None), |socket| Err(Failed::Broken(error, socket)));
         }
     };
+    *name = begun.client_hello().server_name().map(str::to_owned);
     // SECURITY: only from here on does a handshake cost anything, and a place is never taken for silence
     // (silent_connections_keep_nobody_from_a_handshake).
     let _place = match client.exempt {
@@ -153,16 +179,13 @@ async fn accept(tls: &Tls, socket: Socket, client: Guest) -> Accepted {
         return Ok(None);
     }
     let config = tls.config.load_full();
-    let unknown = match begun.client_hello().server_name() {
-        Some(name) if tls.expires().is_some() => {
-            config.cert_resolver.resolve(begun.client_hello()).is_none().then(|| name.to_owned())
-        }
-        Some(_) | None => None,
-    };
-    if let Some(name) = unknown {
+    let unknown = name.is_some()
+        && tls.expires().is_some()
+        && config.cert_resolver.resolve(begun.client_hello()).is_none();
+    if unknown {
         let _gone = begun.io.write_all(&UNRECOGNIZED_NAME).await;
         linger(begun.io).await;
-        let detail = format!("there is no certificate for the name {name:?}");
+        let detail = "there is no certificate for this name";
         return Err(Failed::Refused(Denial::new(Code::TlsHandshake, detail)));
     }
     let stream = begun.into_stream(config).into_fallible().await;

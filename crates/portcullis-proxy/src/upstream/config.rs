@@ -30,6 +30,8 @@ pub struct Upstream {
     pub idle_body_timeout: Duration,
     /// How long nothing may be said in a tunnel after an upgrade. Default: 300 s.
     pub tunnel_idle_timeout: Duration,
+    /// How long a tunnel may go on once a drain has begun; the drain's own time is an end as well. Default: 5 s.
+    pub tunnel_grace: Duration,
     /// The most idle connections that a worker keeps. Default: 64.
     pub max_idle_connections: usize,
     /// How long an idle connection is kept. The default, 4 s, is less than the 5 s after which Node.js closes one, so
@@ -57,6 +59,7 @@ impl Upstream {
             max_head_fields: 200,
             idle_body_timeout: Duration::from_secs(30),
             tunnel_idle_timeout: Duration::from_secs(300),
+            tunnel_grace: Duration::from_secs(5),
             max_idle_connections: 64,
             idle_timeout: Duration::from_secs(4),
             max_age: Duration::from_secs(300),

@@ -155,7 +155,7 @@ fn connections_over_a_cap_are_closed_at_once() {
             if per_address {
                 setup.listener.max_connections_per_address = 2;
             } else {
-                setup.listener.max_connections = 2;
+                setup.listener.max_connections = Some(2);
             }
         });
         let mut kept: Vec<Client> = (0..2).map(|_| front.client()).collect();

@@ -219,3 +219,32 @@ fn what_was_lost_is_told_and_the_rest_is_there() {
     let told = format!("{lost} lines were lost, since the output did not take them");
     assert_eq!(notices.iter().map(|line| line["notice"].as_str().unwrap()).collect::<Vec<_>>(), [told]);
 }
+
+#[test]
+fn a_file_that_was_moved_is_opened_again() {
+    let folder = std::env::temp_dir().join(format!("portcullis-reopen-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (path, moved) = (folder.join("access.log"), folder.join("access.log.1"));
+    let log = AccessLog::file(&path, OnFull::Wait).unwrap();
+    log.notice("a test", "first");
+    assert!(log.flush());
+    std::fs::rename(&path, &moved).unwrap();
+    log.notice("a test", "second");
+    log.reopen();
+    // The thread opens it after it has written; what is written from then on is in the new file.
+    let until = Instant::now() + Duration::from_secs(5);
+    while !path.exists() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    log.notice("a test", "third");
+    assert!(log.flush());
+    let read = |path| std::fs::read_to_string(path).unwrap();
+    assert!(read(&moved).contains("first") && read(&moved).contains("second"), "{}", read(&moved));
+    assert!(read(&path).contains("third") && !read(&path).contains("second"), "{}", read(&path));
+    // A folder that is gone: the old file is written on.
+    drop(std::fs::remove_dir_all(&folder));
+    log.reopen();
+    log.notice("a test", "fourth");
+    assert!(log.flush());
+    assert_eq!(log.lost(), 0);
+}

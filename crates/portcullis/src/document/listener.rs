@@ -28,8 +28,9 @@ object! {
         pub redirect_to_https: Option<Spanned<NonZeroU16>>,
         /// Why requests and their credentials may cross a network unencrypted.
         pub insecure_plaintext: Option<Reason>,
-        /// The maximum number of open connections. Further ones are closed at once. Default: 10000.
-        pub max_connections: NonZeroU32 = NonZeroU32::new(10_000).unwrap_or(NonZeroU32::MIN),
+        /// The maximum number of open connections. Further ones are closed at once. Default: 10000, or fewer if the
+        /// limit of open files (`ulimit -n`) is below about twice that.
+        pub max_connections: Option<NonZeroU32>,
         /// The maximum number of open connections from one address or IPv6 /64. Trusted proxies are exempt. Default:
         /// 1000.
         pub max_connections_per_address: NonZeroU32 = NonZeroU32::new(1_000).unwrap_or(NonZeroU32::MIN),
@@ -159,7 +160,7 @@ impl ListenerConfig {
         let count = |number: NonZeroU32| usize::try_from(number.get()).unwrap_or(usize::MAX);
         Some(Listener {
             bind: self.bind.value,
-            max_connections: count(self.max_connections),
+            max_connections: self.max_connections.map(count),
             max_connections_per_address: count(self.max_connections_per_address),
             max_requests_per_address: count(self.max_requests_per_address),
             timeouts: Timeouts { header, idle, body, request: Some(request) },

@@ -42,6 +42,9 @@ object! {
         pub body_timeout: Duration = Duration::from_secs(30),
         /// Idle timeout of upgraded (WebSocket) connections. Default: 5m.
         pub tunnel_timeout: Duration = Duration::from_secs(300),
+        /// How long upgraded (WebSocket) connections may go on when the gateway stops, or when a reload removes their listener.
+        /// `drain` limits it too. Default: 5s.
+        pub tunnel_drain: Duration = Duration::from_secs(5),
         /// How long an idle connection is kept. Set it below the server's own idle timeout. Default: 4s.
         pub idle_timeout: Duration = Duration::from_secs(4),
         /// How long connections are used. Default: 5 minutes or 10000 requests, whichever comes first.
@@ -198,6 +201,7 @@ impl Decode for UpstreamConfig {
             upstream.response_timeout = object.response_timeout;
             upstream.idle_body_timeout = object.body_timeout;
             upstream.tunnel_idle_timeout = object.tunnel_timeout;
+            upstream.tunnel_grace = object.tunnel_drain;
             upstream.idle_timeout = object.idle_timeout;
             if let Some(connections) = &object.connections {
                 upstream.max_age = connections.max_age;

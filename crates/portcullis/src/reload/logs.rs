@@ -93,6 +93,13 @@ impl Open {
         self.audit.as_ref()
     }
 
+    /// Opens the access log's file again by its name.
+    pub(super) fn reopen(&self) {
+        if let Some(log) = &self.access {
+            log.reopen();
+        }
+    }
+
     pub(super) fn flush(&self) {
         if let Some(audit) = &self.audit {
             audit.flush();

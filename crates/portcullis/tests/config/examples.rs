@@ -451,6 +451,7 @@ routes:
       response_timeout: 2s
       body_timeout: 3s
       tunnel_timeout: 4s
+      tunnel_drain: 6s
       max_response_head: 256KiB
       max_response_fields: 400
       idle_timeout: 5s

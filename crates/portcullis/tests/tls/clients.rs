@@ -345,3 +345,47 @@ async fn a_connection_ends_with_its_clients_certificate() {
     drop(lasting);
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_of_another_listener_is_421() {
+    let folder = folder();
+    let authority = Authority::new("a test's authority");
+    let ca = folder.join("ca.pem");
+    write(&ca, &authority.pem);
+    authority.issue(&folder, "www", &Wanted::server(&["www.example", "both.example"]));
+    authority.issue(&folder, "api", &Wanted::server(&["api.example", "both.example"]));
+    let own = authority.issue(&folder, "alice", &Wanted::client("alice"));
+    let backend = Backend::start().await;
+    let tls = |name: &str, more: &str| {
+        let place = folder.display();
+        format!(
+            "  - bind: 127.0.0.1:0\n    tls:\n      certificates: [{{ certificate: {place}/{name}.pem, key: {place}/{name}.key }}]\n{more}"
+        )
+    };
+    let clients = format!("      client_certificates: {{ ca: {}, need: required }}\n", ca.display());
+    let world = World::start(&format!(
+        "listeners:\n{}{}routes: [{{ path: /a, public: a test, upstream: \"http://{}\" }}]\n",
+        tls("www", ""),
+        tls("api", &clients),
+        backend.address
+    ));
+    let [open, closed] = [world.addresses[0], world.addresses[1]];
+    for (address, name, own, host, status) in [
+        (open, "www.example", None, "www.example", 200),
+        (open, "www.example", None, "both.example", 200),
+        (open, "www.example", None, "elsewhere.example", 200),
+        (open, "www.example", None, "api.example", 421),
+        (open, "www.example", None, "API.example:443", 421),
+        (closed, "api.example", Some(&own), "api.example", 200),
+        (closed, "api.example", Some(&own), "www.example", 421),
+    ] {
+        let mut client = connect(address, &ca, name, own).await.unwrap();
+        let request = format!("GET /a HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut said = String::new();
+        let _end = client.read_to_string(&mut said).await;
+        assert!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {said}");
+    }
+    assert_eq!(backend.seen().len(), 4);
+    world.end().await;
+}

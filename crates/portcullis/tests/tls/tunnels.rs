@@ -101,3 +101,77 @@ async fn ten_thousand_messages_come_back() {
     assert_eq!(records[0]["status"], 101, "{records:?}");
     inner.end().await;
 }
+
+/// An upstream that switches, says `hi`, and is silent.
+async fn silent() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                head(&mut stream).await;
+                let switched = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhi";
+                stream.write_all(switched).await.unwrap();
+                let _closed = stream.read(&mut [0; 1]).await;
+            });
+        }
+    });
+    address
+}
+
+async fn switch(address: std::net::SocketAddr, from: &str) -> (tokio::net::TcpStream, String) {
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "GET /ws HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {from}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    client.write_all(request.as_bytes()).await.unwrap();
+    let head = head(&mut client).await;
+    (client, head.lines().next().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tunnels_count_among_the_requests_of_their_address() {
+    let upstream = silent().await;
+    let world = World::start(&format!(
+        "workers: 1\ntrusted_proxies: [127.0.0.1/32]\n\
+         listeners: [{{ bind: \"127.0.0.1:0\", max_requests_per_address: 2 }}]\n\
+         routes: [{{ path: /ws, public: a test, upgrade: [websocket], upstream: {{ url: \"http://{upstream}\", tunnel_drain: 100ms }} }}]\n"
+    ));
+    let (first, said) = switch(world.address, "192.0.2.1").await;
+    assert!(said.contains(" 101 "), "{said}");
+    let (_second, said) = switch(world.address, "192.0.2.1").await;
+    assert!(said.contains(" 101 "), "{said}");
+    let (_refused, said) = switch(world.address, "192.0.2.1").await;
+    assert!(said.contains(" 503 "), "{said}");
+    let (_other, said) = switch(world.address, "192.0.2.2").await;
+    assert!(said.contains(" 101 "), "{said}");
+    drop(first);
+    for attempt in 0.. {
+        let (_again, said) = switch(world.address, "192.0.2.1").await;
+        if said.contains(" 101 ") {
+            break;
+        }
+        assert!(attempt < 100, "{said}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tunnels_have_a_grace_time_of_their_own() {
+    let upstream = silent().await;
+    let world = World::start(&format!(
+        "workers: 1\nlisteners: [{{ bind: \"127.0.0.1:0\" }}]\n\
+         routes: [{{ path: /ws, public: a test, upgrade: [websocket], upstream: {{ url: \"http://{upstream}\", tunnel_drain: 700ms }} }}]\n"
+    ));
+    let (mut client, said) = switch(world.address, "192.0.2.1").await;
+    assert!(said.contains(" 101 "), "{said}");
+    let mut hi = [0; 2];
+    client.read_exact(&mut hi).await.unwrap();
+    let begun = std::time::Instant::now();
+    let ending = tokio::spawn(world.end());
+    let _closed = client.read(&mut hi).await;
+    assert!(begun.elapsed() >= Duration::from_millis(700), "{:?}", begun.elapsed());
+    assert_eq!(ending.await.unwrap().all()[0]["outcome"], "aborted");
+}

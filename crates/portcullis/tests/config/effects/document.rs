@@ -25,7 +25,8 @@ pub(crate) const ROWS: &[DocumentRow] = &[
         ));
     }),
     ("listeners[].max_connections", || {
-        assert_eq!(listener(json!({ "max_connections": 7 })).max_connections, 7)
+        assert_eq!(listener(json!({})).max_connections, None);
+        assert_eq!(listener(json!({ "max_connections": 7 })).max_connections, Some(7))
     }),
     ("listeners[].max_connections_per_address", || {
         assert_eq!(listener(json!({ "max_connections_per_address": 8 })).max_connections_per_address, 8);
@@ -246,6 +247,7 @@ pub(crate) const ROWS: &[DocumentRow] = &[
     ("routes[].upstream.tunnel_timeout", || {
         assert_eq!(timeout("tunnel_timeout").tunnel_idle_timeout, SECONDS(9))
     }),
+    ("routes[].upstream.tunnel_drain", || assert_eq!(timeout("tunnel_drain").tunnel_grace, SECONDS(9))),
     ("routes[].upstream.connections", || {
         let upstream = upstream(json!("http://127.0.0.1:9999"));
         assert_eq!((upstream.max_age, upstream.max_requests), (SECONDS(300), 10_000));

@@ -1,0 +1,79 @@
+//! `cargo xtask conformance` and `cargo xtask soak`: what is too long, or needs too many programs, for the tests.
+//!
+//! `conformance` runs the clients that people use through a gateway. `soak` runs mixed traffic, with clients that abort and
+//! stall and upstreams that die, and compares memory, files and tasks at the end with those at the start. Both are programs in
+//! `tests/conformance/`, which run a debug build unless told otherwise.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::failure::{Context, Failure, Outcome};
+use crate::{debian, python, workspace};
+
+/// Clients and servers from the Python package index.
+const CLIENTS: python::Environment = python::Environment::new(
+    "conformance",
+    &["requests==2.34.2", "httpx[http2]==0.28.1", "aiohttp==3.14.5", "websockets==17.4", "h2==4.4.1"],
+);
+
+/// What `cargo xtask conformance` is told.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The gateway to run. Default: a debug build that is made first.
+    #[arg(long)]
+    gateway: Option<PathBuf>,
+}
+
+/// What `cargo xtask soak` is told.
+#[derive(clap::Args)]
+pub(crate) struct SoakArguments {
+    /// How long the traffic lasts.
+    #[arg(long, default_value_t = 20)]
+    minutes: u32,
+    /// The gateway to run. Default: a debug build that is made first.
+    #[arg(long)]
+    gateway: Option<PathBuf>,
+}
+
+/// Runs the clients.
+pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
+    for (command, package) in [
+        ("git", "git"),
+        ("curl", "curl"),
+        ("openssl", "openssl"),
+        ("etcd", "etcd-server"),
+        ("etcdctl", "etcd-client"),
+        ("node", "nodejs"),
+    ] {
+        debian::require(command, package)?;
+    }
+    script("clients.py", &[], arguments.gateway.as_ref())
+}
+
+/// Runs the traffic.
+pub(crate) fn soak(arguments: &SoakArguments) -> Outcome<()> {
+    script("soak.py", &[(arguments.minutes * 60).to_string()], arguments.gateway.as_ref())
+}
+
+fn script(name: &str, words: &[String], gateway: Option<&PathBuf>) -> Outcome<()> {
+    let gateway = match gateway {
+        Some(gateway) => gateway.clone(),
+        None => {
+            let mut build = Command::new("cargo");
+            build.args(["build", "--quiet", "--package", "portcullis-cli"]).current_dir(workspace::root());
+            let status = build.status().context(|| "running cargo build".into())?;
+            if !status.success() {
+                return Err(Failure::new(format!("cargo build: {status}")));
+            }
+            workspace::root().join("target/debug/portcullis")
+        }
+    };
+    let python = python::require_all(&CLIENTS)?;
+    let status = Command::new(python)
+        .arg(workspace::root().join("tests/conformance").join(name))
+        .arg(gateway)
+        .args(words)
+        .status()
+        .context(|| format!("running {name}"))?;
+    if status.success() { Ok(()) } else { Err(Failure::new(format!("{name}: {status}"))) }
+}
