@@ -104,6 +104,23 @@ fn a_security_comment_names_a_test_that_is_there() {
 }
 
 #[test]
+fn the_tests_that_the_owasp_page_names_are_there() {
+    let (sources, page) = (sources(), fs::read_to_string(root().join("docs/owasp.md")).unwrap());
+    let items: Vec<&str> = page.split("\n## ").skip(1).collect();
+    assert_eq!(items.len(), 10);
+    for item in items {
+        let title = item.lines().next().unwrap();
+        let (_, tests) = item.split_once("- **Tests**: ").unwrap_or_else(|| panic!("{title} names no test"));
+        let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "{title}");
+        for name in names {
+            let head = format!("fn {name}(");
+            assert!(sources.iter().any(|(_, text)| text.contains(&head)), "{title}: no test {name}");
+        }
+    }
+}
+
+#[test]
 fn comments_and_their_guards_are_found() {
     let text = "x\n    // SECURITY: one must not\n    // happen (a_test, tests/files/one.rs).\n// SECURITY: two (RFC 9110, section 4)\ncode();\n";
     let comments = marked(text);

@@ -10,8 +10,10 @@ mod diff;
 mod exit;
 mod hash;
 mod headers;
+mod import;
 mod manual;
 mod quickstart;
+mod replay;
 mod run;
 mod schema;
 mod screen;
@@ -114,6 +116,19 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say what a configuration would have decided on the requests of an access log.
+    ///
+    /// Where the log cannot tell, since it holds no credentials, headers and bodies, the answer is `unknown`, with the reason.
+    Replay {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// The access log, `-` for standard input.
+        log: PathBuf,
+        /// Print JSON, for machines.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what a running gateway does now: requests, refusals, latency, addresses.
     Top {
         /// The configuration file, which names a `state_dir`, or that folder.
@@ -122,6 +137,20 @@ enum Command {
         /// Print it once. So it does where the output is no terminal.
         #[arg(long)]
         once: bool,
+    },
+    /// Write the configuration of another gateway as one of Portcullis, and list what does not map.
+    ///
+    /// A route that had a control without a counterpart is written as a comment, and not served. Ends with 1 where something
+    /// did not map.
+    Import {
+        /// Whose configuration it is.
+        #[arg(value_enum)]
+        product: import::Product,
+        /// The file: Kong's declarative file, or KrakenD's `krakend.json`.
+        file: PathBuf,
+        /// Where to write; standard output by default. A file that is there is not replaced.
+        #[arg(long, short)]
+        output: Option<PathBuf>,
     },
     /// Look into an audit log.
     #[command(subcommand)]
@@ -189,6 +218,8 @@ fn main() -> ExitCode {
             check::run(&file, if json { check::Format::Json } else { format }, deny)
         }
         Command::Diff { old, new, format, fail_on } => diff::run(&old, &new, format, fail_on),
+        Command::Replay { config, log, json } => replay::run(&config, &log, json),
+        Command::Import { product, file, output } => import::run(product, &file, output.as_deref()),
         Command::Audit(action) => audit::run(action),
         Command::HashPassword => hash::password(),
         Command::HashKey => hash::key(),

@@ -34,6 +34,8 @@
 //! | [`load`]     | reading a configuration, and its diagnostics     |
 //! | [`findings`] | what loads, and is weaker than it need be        |
 //! | [`difference`] | what a change of a configuration means for security |
+//! | [`replay`]   | what a configuration would have decided on an access log |
+//! | [`import`]   | configurations of other gateways                 |
 //! | [`password`] | hashes of passwords and keys, for a configuration  |
 //! | [`reference`] | what can be written, as a page for its users    |
 //! | [`gateway`]  | from a blueprint to the last request             |
@@ -50,6 +52,7 @@ mod endpoint;
 pub mod findings;
 pub mod gateway;
 pub mod handler;
+pub mod import;
 pub mod load;
 pub mod login;
 pub mod observe;
@@ -57,6 +60,7 @@ pub mod openapi;
 pub mod password;
 pub mod reference;
 pub mod reload;
+pub mod replay;
 pub mod security;
 pub mod tokens;
 

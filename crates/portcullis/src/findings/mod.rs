@@ -7,6 +7,7 @@
 mod accepted;
 mod rules;
 mod sarif;
+mod scope;
 #[cfg(test)]
 mod tests;
 

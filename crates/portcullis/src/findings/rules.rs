@@ -2,7 +2,7 @@
 //!
 //! A rule is one entry in [`RULES`] and one function. Ids are stable: they stand in files, in SARIF and in the documentation.
 
-use super::{Report, RouteSubject, Subject};
+use super::{Report, RouteSubject, Subject, scope};
 use crate::document::{AccessLogConfig, UpstreamTarget};
 use portcullis_checks::SecurityConfig;
 use portcullis_checks::quota::rate_limit::By;
@@ -75,7 +75,7 @@ const UNSAFE_CONSUMPTION: &str = "API10:2023 Unsafe Consumption of APIs";
 const LARGE_BODY: u64 = 16 * 1024 * 1024;
 
 /// Every rule.
-pub static RULES: [Rule; 19] = [
+pub static RULES: [Rule; 23] = [
     Rule {
         id: "public_wildcard",
         severity: Severity::High,
@@ -427,19 +427,55 @@ pub static RULES: [Rule; 19] = [
             }
         },
     },
+    Rule {
+        id: "cors_wide",
+        severity: Severity::Medium,
+        owasp: MISCONFIGURATION,
+        title: "pages of many origins may read answers",
+        why: "A script on any of these pages reads what the person in front of the browser may see.",
+        fix: "name the few origins that need it, with `https`, and leave `credentials` out where no cookie is needed",
+        look: scope::cors_wide,
+    },
+    Rule {
+        id: "open_below_protected",
+        severity: Severity::Medium,
+        owasp: BROKEN_FUNCTIONS,
+        title: "what lies below a protected path is public",
+        why: "The route protects its own path alone; a longer path goes to the public wildcard.",
+        fix: "add a route for what lies below the path, such as `/admin/{*rest}`, or narrow the public one",
+        look: scope::open_below_protected,
+    },
+    Rule {
+        id: "role_of_nobody",
+        severity: Severity::Medium,
+        owasp: BROKEN_FUNCTIONS,
+        title: "nobody has a role that the route asks for",
+        why: "Every request is rejected, so a role was probably misspelt, here or at a consumer.",
+        fix: "give a consumer one of the roles, or correct the name",
+        look: scope::role_of_nobody,
+    },
+    Rule {
+        id: "unused_profile",
+        severity: Severity::Low,
+        owasp: MISCONFIGURATION,
+        title: "no route uses a security profile",
+        why: "Its controls look configured, and do not run.",
+        fix: "write `security: { use: NAME }` in the routes that it is for, or remove it",
+        look: scope::unused_profile,
+    },
 ];
 
 /// The sections that hold for a route: its own, its profile's, the gateway's.
-struct Effective<'a>([Option<&'a SecurityConfig>; 3]);
+pub(super) struct Effective<'a>([Option<&'a SecurityConfig>; 3]);
 
-fn effective<'a>(subject: &Subject<'a>, route: &RouteSubject<'a>) -> Effective<'a> {
+pub(super) fn effective<'a>(subject: &Subject<'a>, route: &RouteSubject<'a>) -> Effective<'a> {
     let profile = route.config.security.as_ref().and_then(|security| security.profile.as_ref());
     let profile = profile.and_then(|name| subject.config.security_profiles.get(&name.value));
     Effective([route.config.sections(), profile, subject.config.security.as_ref()])
 }
 
 impl<'a> Effective<'a> {
-    fn find<T>(&self, section: impl Fn(&'a SecurityConfig) -> Option<T>) -> Option<T> {
+    pub(super) fn find<T>(&self, section: impl Fn(&'a SecurityConfig) -> Option<T>) -> Option<T> {
         self.0.iter().flatten().find_map(|security| section(security))
     }
 

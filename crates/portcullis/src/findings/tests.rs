@@ -32,7 +32,7 @@ fn ids(text: &str) -> Vec<&'static str> {
 }
 
 /// For each rule, what opens it: a text that is replaced in the closed configuration.
-const OPEN: [(&str, &str, &str); 19] = [
+const OPEN: [(&str, &str, &str); 23] = [
     ("public_wildcard", "path: /health,", "path: \"/health/{*rest}\","),
     ("public_write", "methods: [GET], public", "methods: [GET, DELETE], public"),
     ("authentication_observed", "header: x-api-key }", "header: x-api-key, mode: observe }"),
@@ -68,7 +68,37 @@ const OPEN: [(&str, &str, &str); 19] = [
     ),
     ("wide_network", "consumers:", "trusted_proxies: [32.0.0.0/3]\nconsumers:"),
     ("no_access_log", "consumers:", "access_log: insecure_off\nconsumers:"),
+    ("cors_wide", "  rate_limiting", "  cors: { origins: \"*\" }\n  rate_limiting"),
+    (
+        "open_below_protected",
+        "  - { path: /health,",
+        "  - { path: \"/{*rest}\", methods: [GET], public: \"a test\", upstream: \"http://127.0.0.1:8080\" }\n  - { path: /health,",
+    ),
+    ("role_of_nobody", "roles_allowed: [user]", "roles_allowed: [users]"),
+    (
+        "unused_profile",
+        "consumers:",
+        "security_profiles: { partner: { body: { max_size: 1KiB } } }\nconsumers:",
+    ),
 ];
+
+#[test]
+fn what_is_narrow_enough_is_not_found() {
+    for (closed, more) in [
+        ("  rate_limiting", "  cors: { origins: [\"https://app.example.com\"] }\n  rate_limiting"),
+        ("  rate_limiting", "  cors: { origins: [\"http://localhost:3000\"] }\n  rate_limiting"),
+    ] {
+        let text = CLOSED.replacen(closed, more, 1);
+        assert_ne!(text, CLOSED);
+        assert!(!ids(&text).contains(&"cors_wide"), "{text}");
+    }
+    // A route of its own takes what lies below.
+    let wide = CLOSED.replace(
+        "  - { path: /health,",
+        "  - { path: \"/{*rest}\", methods: [GET], public: \"a test\", upstream: \"http://127.0.0.1:8080\" }\n  - { path: \"/orders/{*rest}\", methods: [GET], upstream: \"http://127.0.0.1:8080\" }\n  - { path: /health,",
+    );
+    assert!(!ids(&wide).contains(&"open_below_protected"), "{:?}", ids(&wide));
+}
 
 #[test]
 fn every_rule_finds_what_it_is_for_and_nothing_where_it_is_closed() {

@@ -1,0 +1,134 @@
+//! Limits, followed through a log from the worst case.
+//!
+//! Each limit counts as the gateway does (GCRA), but is taken to be used up at the first line of the log, since nobody knows
+//! what came before. So a request that is within the limit here was within it in the gateway.
+
+use portcullis_core::{
+    Count, CountKey, Effects, Fault, Fingerprint, KeyDigest, KeyRecord, KeySetId, Limit, Now, Standing, Step,
+    Wait,
+};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The most keys that are followed; requests of others are unknown.
+const MAX_KEYS: usize = 1_000_000;
+/// By so much the time of a line and that of the count may differ.
+const SLACK: Duration = Duration::from_millis(50);
+
+/// The world of a replay.
+#[derive(Default)]
+pub(super) struct Counts(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    now: Duration,
+    begun: Option<Duration>,
+    /// For each limit and key, when it is whole again.
+    whole_at: HashMap<(u32, Vec<u8>), Duration>,
+    /// Whether something was asked that a log does not tell.
+    unknown: bool,
+}
+
+impl Counts {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It is this time now. Nothing was asked yet.
+    pub(super) fn set(&self, now: Duration) {
+        let mut state = self.state();
+        state.begun.get_or_insert(now);
+        // Lines are written when a request ends, and so not always in the order in which they came.
+        state.now = state.now.max(now);
+        state.unknown = false;
+    }
+
+    /// Whether something was asked since then that a log does not tell.
+    pub(super) fn was_unknown(&self) -> bool {
+        self.state().unknown
+    }
+
+    fn count_now(&self, limit: &Limit, key: CountKey<'_>) -> Count {
+        let mut state = self.state();
+        let allowed =
+            Count { allowed: true, remaining: 0, retry_after: Duration::ZERO, reset_after: Duration::ZERO };
+        let name = (limit.id.0, bytes(key));
+        let (now, begun) = (state.now, state.begun.unwrap_or_default());
+        let each = limit.period / limit.max.max(1);
+        let room = each.saturating_mul(limit.burst.saturating_sub(1));
+        // Used up when the log begins: one more is allowed after `each`, and so on.
+        let used_up = begun.saturating_add(each.saturating_mul(limit.burst)).saturating_add(SLACK);
+        if !state.whole_at.contains_key(&name) && state.whole_at.len() >= MAX_KEYS {
+            state.unknown = true;
+            return allowed;
+        }
+        let whole_at = state.whole_at.get(&name).copied().unwrap_or(used_up);
+        let from = whole_at.max(now);
+        if from.saturating_sub(now).saturating_add(SLACK) > room {
+            // It may be refused, or not; if it is let through, it counts.
+            state.unknown = true;
+        }
+        let bound = now.saturating_add(each.saturating_mul(limit.burst));
+        state.whole_at.insert(name, from.saturating_add(each).min(bound));
+        allowed
+    }
+}
+
+fn bytes(key: CountKey<'_>) -> Vec<u8> {
+    let (kind, bytes) = match key {
+        CountKey::Consumer(id) => (b'c', id.0.to_le_bytes().to_vec()),
+        CountKey::Subject(name) => (b's', name.to_vec()),
+        CountKey::Address(address) => (b'a', network(address)),
+        CountKey::Value(value) => (b'v', value.to_vec()),
+        CountKey::Route(id) => (b'r', id.to_le_bytes().to_vec()),
+    };
+    [vec![kind], bytes].concat()
+}
+
+/// An IPv4 address, or the /64 of an IPv6 one.
+fn network(address: IpAddr) -> Vec<u8> {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().iter().take(8).copied().collect(),
+    }
+}
+
+impl Effects for Counts {
+    fn now(&self) -> Now {
+        let now = self.state().now;
+        Now { monotonic: now, unix: now }
+    }
+
+    fn random(&self) -> [u8; 16] {
+        [0; 16]
+    }
+
+    fn count<'a>(&'a self, limit: &'a Limit, key: CountKey<'a>) -> Step<'a, Result<Count, Fault>> {
+        Step::Ready(Ok(self.count_now(limit, key)))
+    }
+
+    fn key(&self, _: KeySetId, _: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>> {
+        self.state().unknown = true;
+        Step::Ready(Ok(None))
+    }
+
+    fn sleep(&self, _: Duration) -> Wait<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn standing(&self, _: IpAddr) -> Standing {
+        Standing::Free
+    }
+
+    fn credential_failed(&self, _: IpAddr) {}
+
+    fn is_known(&self, _: IpAddr, _: Fingerprint) -> bool {
+        true
+    }
+
+    fn credential_good(&self, _: IpAddr, _: Fingerprint) {}
+
+    fn notice(&self, _: &str, _: &str) {}
+}

@@ -1,0 +1,93 @@
+//! What is said of single lines, and how they are counted.
+
+use super::*;
+use crate::Loaded;
+use portcullis_config::Context;
+
+const CONFIG: &str = r#"
+listeners: [{ bind: "127.0.0.1:0" }]
+security: { authentication: { type: api_key } }
+consumers: [{ name: alice, roles: [user], keys: ["alice-key-0123456789"] }]
+routes:
+  - { path: /orders, methods: [GET], upstream: "http://127.0.0.1:9", security: { authorization: { roles_allowed: [user] } } }
+  - { path: /admin, upstream: "http://127.0.0.1:9", security: { authorization: { roles_allowed: [admin] } } }
+  - { path: /open, public: "a test", upstream: "http://127.0.0.1:9", security: { body: { max_size: 10B } } }
+  - { path: /json, public: "a test", upstream: "http://127.0.0.1:9", security: { validation: { schema: { type: object } } } }
+"#;
+
+fn line(more: &str) -> String {
+    format!(
+        r#"{{"time":"2026-11-27T10:00:00.000Z","request_id":"r1","peer":"192.0.2.1:1","client":"192.0.2.1","host":"a.example","bytes_received":0,"bytes_sent":0,"elapsed_us":1,{more}}}"#
+    )
+}
+
+fn replay() -> Replay {
+    Replay::new(Loaded::yaml("a.yaml", CONFIG.to_owned(), Context::for_file(".")).into_blueprint().unwrap())
+}
+
+#[test]
+fn a_line_is_judged_by_what_it_says_and_unknown_where_it_does_not() {
+    let alice = r#""consumer":"alice","authenticated_by":"authn.api_key","outcome":"served","status":200"#;
+    let nobody = r#""outcome":"served","status":200"#;
+    let missing = r#""outcome":"refused","denied":{"code":"credential_missing","detail":""},"status":401"#;
+    for (method, path, rest, wanted) in [
+        ("GET", "/orders", alice, "allowed"),
+        ("POST", "/orders", alice, "method_not_allowed"),
+        ("GET", "/admin", alice, "role_missing"),
+        ("GET", "/nowhere", alice, "route_not_found"),
+        ("GET", "/open", alice, "allowed"),
+        ("GET", "/open", nobody, "allowed"),
+        ("GET", "/orders", nobody, "unknown"),
+        ("GET", "/orders", missing, "unknown"),
+        ("GET", "/json", nobody, "unknown"),
+        ("GET", "/orders", &alice.replace("alice", "carol"), "unknown"),
+        ("GET", "/orders", &alice.replace("authn.api_key", "authn.basic"), "unknown"),
+        ("GET", "/open", r#""outcome":"served","status":101"#, "upgrade_refused"),
+    ] {
+        let text = line(&format!(r#""method":"{method}","path":"{path}",{rest}"#));
+        let found = match replay().decide(&Line::parse(&text).unwrap()) {
+            Decision::Allowed => "allowed",
+            Decision::Refused(code) => code,
+            Decision::Unknown(_) => "unknown",
+        };
+        assert_eq!(found, wanted, "{text}");
+    }
+    let large = line(r#""method":"POST","path":"/open","outcome":"served","status":200"#);
+    let large = large.replace("\"bytes_received\":0", "\"bytes_received\":11");
+    assert_eq!(replay().decide(&Line::parse(&large).unwrap()), Decision::Refused("body_too_large"));
+    for bad in ["", "{}", "x", r#"{"time":"t","about":"reload","notice":"n"}"#] {
+        assert!(Line::parse(bad).is_none(), "{bad}");
+    }
+}
+
+#[test]
+fn a_report_counts_by_route_and_consumer() {
+    let text = line(
+        r#""method":"GET","path":"/admin","route":"/admin","consumer":"alice","authenticated_by":"authn.api_key","outcome":"served","status":200"#,
+    );
+    let (replay, mut report) = (replay(), Report::default());
+    for _ in 0..5 {
+        let line = Line::parse(&text).unwrap();
+        report.add(&line, &replay.decide(&line));
+    }
+    assert_eq!(report.count(Outcome::NewlyRefused), 5);
+    let json = report.json();
+    let group = &json["newly_refused"]["groups"][0];
+    assert_eq!((&group["route"], &group["who"]), (&"GET /admin".into(), &"alice".into()));
+    assert_eq!((&group["reason"], &group["count"]), (&"role_missing".into(), &5.into()));
+    assert_eq!(group["examples"].as_array().unwrap().len(), 3);
+    assert!(report.text().contains("newly refused"), "{}", report.text());
+}
+
+#[test]
+fn groups_are_bounded() {
+    let mut report = Report::default();
+    for number in 0..20_000 {
+        let text = line(&format!(
+            r#""method":"GET","path":"/x","route":"/{number}","outcome":"served","status":200"#
+        ));
+        report.add(&Line::parse(&text).unwrap(), &Decision::Refused("role_missing"));
+    }
+    assert!(report.groups.len() <= GROUPS + 1);
+    assert_eq!(report.count(Outcome::NewlyRefused), 20_000);
+}
