@@ -11,6 +11,7 @@ mod exit;
 mod hash;
 mod headers;
 mod import;
+mod init;
 mod manual;
 mod quickstart;
 mod replay;
@@ -88,6 +89,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write a first configuration that is secure, from an upstream and paths, a line of curl, or an OpenAPI document.
+    ///
+    /// Asks for what is missing, on a terminal. Prints the key of the first consumer, which it keeps as a hash alone.
+    Init(init::Options),
     /// Say what the change from one configuration to another means for security, loosened things first.
     ///
     /// Ends with 1 where `--fail-on` finds something, and with 2 where one of them cannot be used. Secrets are never shown.
@@ -217,6 +222,7 @@ fn main() -> ExitCode {
         Command::Check { file, format, json, deny } => {
             check::run(&file, if json { check::Format::Json } else { format }, deny)
         }
+        Command::Init(options) => init::run(&options),
         Command::Diff { old, new, format, fail_on } => diff::run(&old, &new, format, fail_on),
         Command::Replay { config, log, json } => replay::run(&config, &log, json),
         Command::Import { product, file, output } => import::run(product, &file, output.as_deref()),

@@ -36,6 +36,7 @@
 //! | [`difference`] | what a change of a configuration means for security |
 //! | [`replay`]   | what a configuration would have decided on an access log |
 //! | [`import`]   | configurations of other gateways                 |
+//! | [`scaffold`] | a first configuration                            |
 //! | [`password`] | hashes of passwords and keys, for a configuration  |
 //! | [`reference`] | what can be written, as a page for its users    |
 //! | [`gateway`]  | from a blueprint to the last request             |
@@ -61,6 +62,7 @@ pub mod password;
 pub mod reference;
 pub mod reload;
 pub mod replay;
+pub mod scaffold;
 pub mod security;
 pub mod tokens;
 

@@ -10,6 +10,8 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use write::flow;
+
 use portcullis_checks::inspect::openapi::read_document;
 use serde_json::{Map, Value};
 
