@@ -139,28 +139,21 @@ impl Reader<'_> {
 
     /// The files that a pattern names, by name. A file whose name begins with a dot needs a pattern that says so.
     fn matching(&self, pattern: &str, at: Span, cx: &mut Context) -> Vec<PathBuf> {
-        let full = cx.resolve(at, pattern);
         if !pattern.contains(['*', '?', '[']) {
-            return vec![full];
+            return vec![cx.resolve(at, pattern)];
         }
+        let full = cx.locate(at, pattern);
         // What is part of the folder's own name is no pattern.
-        let folder = cx.resolve(at, "");
+        let folder = cx.locate(at, "");
         let escaped = match folder.to_str() {
             Some(folder) if !Path::new(pattern).is_absolute() => {
                 Path::new(&glob::Pattern::escape(folder)).join(pattern)
             }
             _ => full,
         };
-        let options = glob::MatchOptions {
-            case_sensitive: true,
-            require_literal_separator: true,
-            require_literal_leading_dot: true,
-        };
-        let found = escaped.to_str().map(|pattern| glob::glob_with(pattern, options));
-        match found {
-            Some(Ok(paths)) => {
-                let mut files: Vec<PathBuf> = paths.flatten().filter(|path| path.is_file()).collect();
-                files.sort();
+        cx.note_file(escaped.clone());
+        match matches(&escaped) {
+            Some(files) => {
                 if files.is_empty() {
                     cx.at(INCLUDE, |cx| {
                         cx.warning("config.include_nothing", at, "this pattern matches no file")
@@ -169,7 +162,7 @@ impl Reader<'_> {
                 }
                 files
             }
-            Some(Err(_)) | None => {
+            None => {
                 cx.at(INCLUDE, |cx| {
                     cx.error("config.include", at, "this is not a pattern of file names")
                         .help("write `routes/*.yaml`; `*` matches within a name, `**` any folders");
@@ -213,6 +206,20 @@ impl Reader<'_> {
         self.included.push(path.to_owned());
         let _ = self.file(&source, cx);
     }
+}
+
+/// The files that a pattern matches now, by name; `None` where it is no pattern. A name that begins with a dot needs a pattern that
+/// says so.
+pub fn matches(pattern: &Path) -> Option<Vec<PathBuf>> {
+    let options = glob::MatchOptions {
+        case_sensitive: true,
+        require_literal_separator: true,
+        require_literal_leading_dot: true,
+    };
+    let found = glob::glob_with(pattern.to_str()?, options).ok()?;
+    let mut files: Vec<PathBuf> = found.flatten().filter(|path| path.is_file()).collect();
+    files.sort();
+    Some(files)
 }
 
 fn read_text(path: &Path) -> Result<String, String> {

@@ -89,13 +89,23 @@ impl Context {
 
     /// A path written at `at`, relative to the folder of the file that holds it unless it is absolute.
     pub fn resolve(&self, at: Span, path: impl AsRef<Path>) -> PathBuf {
+        let path = self.locate(at, path);
+        self.note_file(path.clone());
+        path
+    }
+
+    /// Notes that the document depends on a file, or on the files of a pattern such as `routes/*.yaml`.
+    pub fn note_file(&self, path: PathBuf) {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+    }
+
+    /// The same as [`Context::resolve`] for a path that the document does not depend on.
+    pub fn locate(&self, at: Span, path: impl AsRef<Path>) -> PathBuf {
         // What was made in code stands in no file; its folder is the first one.
         let offset = if at.is_none() { 0 } else { at.start };
         let after = self.folders.partition_point(|(start, _)| *start <= offset);
         let folder = self.folders.get(after.saturating_sub(1)).map_or(Path::new(""), |(_, folder)| folder);
-        let path = folder.join(path);
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
-        path
+        folder.join(path)
     }
 
     /// Adds a file of the document, whose offsets begin at `base`, after those of all files before it.

@@ -110,6 +110,11 @@ impl Files {
         self.files.get(&self.main)
     }
 
+    /// The relative paths of the files that were read, the description itself among them.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().filter_map(|address| address.strip_prefix(BASE))
+    }
+
     /// The address of the description itself.
     pub(crate) fn main(&self) -> &str {
         &self.main

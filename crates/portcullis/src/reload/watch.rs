@@ -58,7 +58,7 @@ impl Watch {
 }
 
 fn stamp(path: &Path) -> Stamp {
-    let there = std::fs::metadata(path).ok()?;
+    let Ok(there) = std::fs::metadata(path) else { return of_pattern(path) };
     let mut stamps = vec![of(&there)];
     if there.is_dir() {
         let entries = std::fs::read_dir(path).ok()?;
@@ -72,6 +72,16 @@ fn stamp(path: &Path) -> Stamp {
         stamps.extend(inside);
     }
     Some(stamps)
+}
+
+/// The files that a pattern of names matches: one that is new counts, and what else lies in their folder does not.
+fn of_pattern(path: &Path) -> Stamp {
+    if !path.to_str()?.contains(['*', '?', '[']) {
+        return None;
+    }
+    let files = portcullis_config::files::matches(path)?;
+    let stamps = files.iter().take(MAX_ENTRIES).filter_map(|file| std::fs::metadata(file).ok());
+    Some(stamps.map(|file| of(&file)).collect())
 }
 
 fn of(file: &Metadata) -> [i128; 5] {
@@ -187,6 +197,25 @@ mod tests {
         let mut watch = watch(&folder.0);
         assert!(!watch.look());
         fs::write(folder.path("f"), "bb").unwrap();
+        assert!(!watch.look());
+        assert!(watch.look());
+    }
+
+    #[test]
+    fn a_new_file_of_a_pattern_counts_and_a_log_beside_it_does_not() {
+        let folder = Folder::new("pattern");
+        folder.run("mkdir routes; echo a > routes/a.yaml; echo x > access.log; echo x > routes/access.log");
+        let mut watch =
+            Watch::new([folder.path("routes/*.yaml")], SystemTime::now() + Duration::from_secs(60));
+        assert!(!watch.look());
+        folder.run("echo more >> access.log; echo more >> routes/access.log");
+        assert!(!watch.look() && !watch.look());
+        folder.run("echo b > routes/b.yaml");
+        assert!(!watch.look(), "it has just come");
+        assert!(watch.look());
+        let mut watch =
+            Watch::new([folder.path("routes/*.yaml")], SystemTime::now() + Duration::from_secs(60));
+        folder.run("rm routes/a.yaml");
         assert!(!watch.look());
         assert!(watch.look());
     }

@@ -265,7 +265,12 @@ fn read(key: &CompiledKey, file: &Spanned<PathBuf>, cx: &mut Context) -> Option<
         base_paths: key.base_path.clone().map(|base| vec![base]),
         ..Options::default()
     };
-    match Files::load(&key.file).and_then(|files| Api::compile(&files, &options)) {
+    let files = Files::load(&key.file);
+    if let (Ok(files), Some(folder)) = (&files, key.file.parent()) {
+        // What it refers to belongs to the configuration as well.
+        files.names().for_each(|name| cx.note_file(folder.join(name)));
+    }
+    match files.and_then(|files| Api::compile(&files, &options)) {
         Ok(api) => {
             for warning in api.warnings().iter().take(MOST_WARNINGS) {
                 cx.warning("config.openapi_keyword", file.span, told(key, warning))
