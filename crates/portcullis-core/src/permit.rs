@@ -60,8 +60,8 @@ pub struct Shaped<B> {
     pub told: Option<Told>,
     /// What the answer must pass before the client sees any of it; `None` where nothing looks into answers.
     pub examiner: Option<Box<Examiner>>,
-    /// What let it in, by which it can be judged again while it runs.
-    pub admission: Admission,
+    /// What let it in, by which it can be judged again while it runs. Taken by whoever keeps it.
+    pub admission: Option<Box<Admission>>,
     /// The account, still open.
     pub recording: Recording,
 }
@@ -101,7 +101,8 @@ impl<B> Permit<B> {
         }
         let examiner =
             examined.then(|| Box::new(Examiner::new(head.clone(), conn.clone(), route, principal.clone())));
-        let admission = Admission::new(head.without_fields(), conn.clone(), principal.clone());
+        let admission =
+            Some(Box::new(Admission::new(head.without_fields(), conn.clone(), principal.clone())));
         let upgrade = head.upgrade().cloned();
         let host = head.host().clone();
         let way = head.way().clone();

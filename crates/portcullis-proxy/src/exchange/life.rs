@@ -203,9 +203,9 @@ impl Life {
     }
 
     /// Keeps what let the request in.
-    pub(crate) fn admit(&self, admission: Admission) {
+    pub(crate) fn admit(&self, admission: Option<Box<Admission>>) {
         self.admitted.held_at.set(Some(self.now.get()));
-        *self.admitted.admission.borrow_mut() = Some(Box::new(admission));
+        *self.admitted.admission.borrow_mut() = admission;
     }
 
     /// The request that runs, with its number, if it was not found since `before` that it would still be let in.

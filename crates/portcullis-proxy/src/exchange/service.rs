@@ -163,7 +163,7 @@ async fn pass(
     permit: Permit<ClientBody>,
 ) -> Response<Answer> {
     let mut shaped = permit.shape();
-    life.admit(shaped.admission.clone());
+    life.admit(shaped.admission.take());
     match current.destination(shaped.target) {
         Some(Destination::Upstream(pool)) => {
             entry.loop_name.mark(&mut shaped.headers);
