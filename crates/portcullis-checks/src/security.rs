@@ -58,6 +58,11 @@ macro_rules! sections {
                 Some(CompiledSecurity { parts })
             }
 
+            /// Whether there is no section in it.
+            pub fn is_empty(&self) -> bool {
+                true $( && self.$name.is_none() )+
+            }
+
             /// These sections, and those of `base` where there is none here: the one rule of inheritance, of what is written.
             #[must_use]
             pub fn over(&self, base: Option<&SecurityConfig>) -> SecurityConfig {

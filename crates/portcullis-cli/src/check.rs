@@ -87,13 +87,14 @@ fn verdict(loaded: &Loaded, findings: &[Finding], deny: Option<Deny>) -> Outcome
 /// Every route with the controls that will run.
 fn listing(blueprint: &Blueprint) -> String {
     let mut text = String::new();
-    for RouteListing { route, target, controls } in blueprint.listing() {
+    for RouteListing { route, target, controls, notes } in blueprint.listing() {
         let hosts =
             if route.hosts.is_empty() { String::new() } else { format!("{} ", route.hosts.join(" ")) };
         let _ = writeln!(
             text,
             "{STRONG}{hosts}{}{STRONG:#}  {}  {FAINT}->{FAINT:#} {target}",
-            route.path, route.methods
+            route.path,
+            route.methods.describe()
         );
         for (index, control) in controls.iter().enumerate() {
             let mode = mode_of(control.id, control.mode);
@@ -112,6 +113,9 @@ fn listing(blueprint: &Blueprint) -> String {
                 "  {FAINT}{number:>2}{FAINT:#}  {:<20} {style}{mode:<8}{style:#} {summary}",
                 control.id
             );
+        }
+        for note in notes {
+            let _ = writeln!(text, "      {}", visible(&note));
         }
         if !route.upgrades.is_empty() {
             let _ = writeln!(text, "      may upgrade to {}", route.upgrades.join(", "));
@@ -176,9 +180,10 @@ fn document(loaded: &Loaded, findings: &[Finding]) -> serde_json::Value {
         json!({
             "path": listed.route.path,
             "hosts": listed.route.hosts,
-            "methods": listed.route.methods.to_string(),
+            "methods": listed.route.methods.describe(),
             "target": listed.target,
             "controls": controls,
+            "notes": listed.notes,
         })
     }).collect();
     let guessing = loaded.blueprint().map(|blueprint| {

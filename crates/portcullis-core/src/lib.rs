@@ -39,6 +39,7 @@ pub mod conn;
 pub mod denial;
 pub mod effects;
 pub mod endpoint;
+pub mod error_bodies;
 pub mod examine;
 pub mod head;
 pub mod held;

@@ -12,13 +12,16 @@ use crate::head::Head;
 use crate::plan::Snapshot;
 use crate::principal::{Consumers, Principal};
 use crate::record::Recording;
+use crate::route::changes::Changes;
+use crate::route::template::{Places, Rewritten};
 use crate::route::{RouteId, TargetId};
 use crate::stage::Admission;
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Extensions, Method};
 use std::fmt::Write;
+use std::sync::Arc;
 
 /// Proof that a request passed every control of its route.
 #[must_use]
@@ -30,6 +33,7 @@ pub struct Permit<B> {
     pub(crate) principal: Principal,
     pub(crate) told: Option<Told>,
     pub(crate) additions: AnswerFields,
+    pub(crate) rewritten: Option<Rewritten>,
     pub(crate) body: Capped<B>,
     pub(crate) recording: Recording,
 }
@@ -42,12 +46,16 @@ pub struct Shaped<B> {
     pub route: RouteId,
     /// Its method.
     pub method: Method,
-    /// The canonical path, and the query without credentials.
+    /// The canonical path, or what the route makes of it, and the query without credentials.
     pub path_and_query: PathAndQuery,
     /// End-to-end fields, without credentials, with forwarding and identity fields of the gateway's own. No `Host`.
     pub headers: HeaderMap,
-    /// The host that the client asked for.
+    /// The host that the client asked for, with its port where it named one.
     pub host: HeaderValue,
+    /// How the answer is changed; `None` where it is not.
+    pub changes: Option<Arc<Changes>>,
+    /// How paths of the upstream are called outside, where the path was changed.
+    pub places: Option<Places>,
     /// What the transport attached.
     pub extensions: Extensions,
     /// The protocol to which the client may switch; only where the route allows it.
@@ -68,6 +76,7 @@ pub struct Shaped<B> {
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const CONSUMER_NAME: HeaderName = HeaderName::from_static("x-consumer-name");
 const CONSUMER_ISSUER: HeaderName = HeaderName::from_static("x-consumer-issuer");
@@ -88,9 +97,12 @@ impl<B> Permit<B> {
 
     /// Gives the request the shape in which it goes upstream: credentials gone, the way and the identity added.
     pub fn shape(self) -> Shaped<B> {
-        let Permit { mut head, conn, route, target, principal, told, additions, body, recording } = self;
+        let Permit { mut head, conn, route, target, principal, told, additions, rewritten, body, recording } =
+            self;
         let snapshot: &Snapshot = recording.snapshot();
-        let controls = snapshot.routes.route(route).map(|route| &route.controls);
+        let found = snapshot.routes.route(route);
+        let controls = found.map(|route| &route.controls);
+        let changes = found.and_then(|route| route.changes.clone());
         let examined = controls.is_some_and(|controls| controls.inspection.examines_answers());
         let kept = |location: &_| controls.is_some_and(|controls| controls.keeps(location, &principal));
         for location in snapshot.credentials.iter().filter(|location| !kept(location)) {
@@ -104,9 +116,17 @@ impl<B> Permit<B> {
         let admission =
             Some(Box::new(Admission::new(head.without_fields(), conn.clone(), principal.clone())));
         let upgrade = head.upgrade().cloned();
-        let host = head.host().clone();
+        let host = head.authority();
         let way = head.way().clone();
-        let (method, path_and_query, mut headers, extensions) = head.into_parts();
+        let (method, mut path_and_query, mut headers, extensions) = head.into_parts();
+        let places = rewritten.map(|Rewritten { path, places }| {
+            path_and_query = with_path(&path, path_and_query.query());
+            places
+        });
+        // What the gateway itself says comes after, so that nothing here takes its place.
+        if let Some(changes) = changes.as_ref().filter(|changes| !changes.request.is_empty()) {
+            changes.request.apply(&mut headers);
+        }
 
         let peer = conn.peer.ip().to_canonical();
         let chain = match &way.before {
@@ -117,7 +137,14 @@ impl<B> Permit<B> {
             headers.insert(X_FORWARDED_FOR, chain);
         }
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(way.scheme));
-        headers.insert(X_FORWARDED_HOST, way.host.unwrap_or_else(|| host.clone()));
+        headers.insert(X_FORWARDED_PORT, HeaderValue::from(way.port));
+        headers.insert(X_FORWARDED_HOST, way.host.clone().unwrap_or_else(|| host.clone()));
+        if snapshot.head.sends_forwarded
+            && let Ok(forwarded) =
+                HeaderValue::try_from(way.forwarded(peer, host.to_str().unwrap_or_default()))
+        {
+            headers.insert(FORWARDED, forwarded);
+        }
         headers.insert(REQUEST_ID, recording.record().id.to_value());
         identify(&principal, &snapshot.consumers, &mut headers);
         for (name, value) in additions {
@@ -130,6 +157,8 @@ impl<B> Permit<B> {
             path_and_query,
             headers,
             host,
+            changes,
+            places,
             extensions,
             upgrade,
             body,
@@ -140,6 +169,13 @@ impl<B> Permit<B> {
             recording,
         }
     }
+}
+
+/// This path with this query.
+fn with_path(path: &PathAndQuery, query: Option<&str>) -> PathAndQuery {
+    let Some(query) = query else { return path.clone() };
+    // Two parts of targets that were parsed make one that is; whatever happens, the path is the one that was judged.
+    format!("{path}?{query}").parse().unwrap_or_else(|_| path.clone())
 }
 
 /// Tells the upstream who sends the request.

@@ -8,6 +8,7 @@ use crate::check::{
     Quota, Screen, Shape,
 };
 use crate::effects::Effects;
+use crate::error_bodies::ErrorBodies;
 use crate::head::HeadPolicy;
 use crate::held::{HeldAccounts, HeldMemory};
 use crate::principal::{Consumers, MethodId, Principal};
@@ -219,6 +220,8 @@ pub struct Plan {
     pub credentials: Vec<CredentialLocation>,
     /// The most bytes of bodies that a worker holds at once (503 beyond it).
     pub max_held_bytes: usize,
+    /// The operator's own bodies of errors.
+    pub error_bodies: ErrorBodies,
 }
 
 /// What a request is judged with: a plan, the world, and where its record goes.

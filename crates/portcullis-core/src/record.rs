@@ -17,30 +17,53 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What a client can quote to an operator: 128 random bits as 32 hexadecimal digits.
+/// What a client can quote to an operator: 128 random bits as 32 hexadecimal digits, or the id that a trusted proxy gave the
+/// request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct RequestId([u8; 32]);
+pub struct RequestId {
+    text: [u8; RequestId::LONGEST],
+    length: u8,
+}
 
 impl RequestId {
+    const SHORTEST: usize = 16;
+    const LONGEST: usize = 36;
+
+    /// The id that another proxy gave: 16 to 36 letters, digits and `-`, `_`, `.`, which a UUID, a ULID and 32 hexadecimal
+    /// digits are. `None` for any other text.
+    pub fn of_proxy(given: &str) -> Option<RequestId> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if !(Self::SHORTEST..=Self::LONGEST).contains(&given.len()) || !given.bytes().all(plain) {
+            return None;
+        }
+        let mut text = [0; Self::LONGEST];
+        text.iter_mut().zip(given.bytes()).for_each(|(place, byte)| *place = byte);
+        Some(RequestId { text, length: u8::try_from(given.len()).ok()? })
+    }
+
     /// The id of these random bytes.
     pub fn new(random: [u8; 16]) -> RequestId {
         const DIGITS: [u8; 16] = *b"0123456789abcdef";
         let digit = |nibble: u8| DIGITS.get(usize::from(nibble & 0xf)).copied().unwrap_or(b'0');
-        let mut text = [0; 32];
+        let mut text = [0; Self::LONGEST];
         for (pair, byte) in text.chunks_exact_mut(2).zip(random) {
             pair.copy_from_slice(&[digit(byte >> 4), digit(byte)]);
         }
-        RequestId(text)
+        RequestId { text, length: 32 }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.text.get(..usize::from(self.length)).unwrap_or_default()
     }
 
     /// Its digits.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        std::str::from_utf8(self.bytes()).unwrap_or_default()
     }
 
     /// Its digits as a field value.
     pub fn to_value(&self) -> HeaderValue {
-        HeaderValue::from_bytes(&self.0).unwrap_or(HeaderValue::from_static(""))
+        HeaderValue::from_bytes(self.bytes()).unwrap_or(HeaderValue::from_static(""))
     }
 }
 

@@ -1,17 +1,26 @@
 //! Which route a request belongs to: exactly one, by host, path and method.
 //!
-//! A route that names hosts is looked for among the routes of the request's host first; routes without hosts serve any
-//! host and come second. Within either, a literal segment wins over a parameter, and a parameter over a rest.
+//! Routes of the request's own host are asked first, then those below a name (`*.example.com`, the longest first), then those
+//! of any host. Within each, a literal segment wins over a parameter, and a parameter over a rest, which may be empty behind
+//! its slash. Routes of one host and path differ in their methods, or in conditions: the route with the most is tried first,
+//! in the order of the configuration, and the one without any last.
 //! The path is the canonical one, so the router can have no reading of its own. Where a laxer backend would take the path
 //! for that of a more specific route (see [`lax`]), there is no route for it.
 
+pub mod changes;
+pub mod conditions;
+mod hosts;
 mod lax;
 pub mod pattern;
+pub mod template;
 
 use crate::denial::{Advice, Code, Denial};
 use crate::head::{Head, Reserved};
 use crate::method::MethodSet;
 use crate::plan::Controls;
+use changes::Changes;
+use conditions::Conditions;
+use hosts::ByHost;
 use http::Method;
 use lax::{Class, Lax, Overlap};
 use std::collections::HashMap;
@@ -30,7 +39,7 @@ pub struct TargetId(pub u32);
 pub struct Route {
     /// The path as the configuration writes it: `/orders/{id}`, `/files/{*rest}`.
     pub path: String,
-    /// The canonical hosts that it serves; empty for any.
+    /// The canonical hosts that it serves, `*.` and a name for all below that name; empty for any.
     pub hosts: Vec<String>,
     /// The methods that it allows.
     pub methods: MethodSet,
@@ -42,6 +51,10 @@ pub struct Route {
     pub reserved: Reserved,
     /// The protocols (lower case) to which a client may switch; usually none.
     pub upgrades: Vec<String>,
+    /// What else its requests have; usually nothing.
+    pub conditions: Conditions,
+    /// How its requests and their answers are changed; usually not at all.
+    pub changes: Option<Arc<Changes>>,
 }
 
 impl Route {
@@ -62,7 +75,7 @@ impl Route {
 /// Why a route cannot be added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteConflict {
-    /// Another route has the same host, path and method.
+    /// Another route has the same host, path, method and conditions.
     Same {
         /// The route that cannot be added.
         route: RouteId,
@@ -88,18 +101,28 @@ pub enum RouteConflict {
 /// The routes of one path at one host.
 #[derive(Default)]
 struct Leaf {
-    routes: Vec<(MethodSet, RouteId)>,
+    routes: Vec<Choice>,
     class: Class,
     /// Whether a laxer reading of a path that leads here could lead elsewhere.
     ambiguous: bool,
 }
 
+/// One of the routes of a path.
+struct Choice {
+    methods: MethodSet,
+    conditions: Conditions,
+    id: RouteId,
+}
+
+/// The routers of all hosts; each path leads to the number of a leaf.
+type Routers = ByHost<matchit::Router<usize>>;
+
 /// All routes of a plan.
 #[derive(Default)]
 pub struct RouteTable {
     routes: Vec<Route>,
-    any_host: matchit::Router<Leaf>,
-    by_host: HashMap<String, matchit::Router<Leaf>>,
+    leaves: Vec<Leaf>,
+    hosts: Routers,
     lax: Lax,
 }
 
@@ -121,12 +144,22 @@ impl RouteTable {
                     leaves.len() - 1
                 });
                 let Some((_, _, leaf)) = leaves.get_mut(place) else { continue };
-                match leaf.routes.iter().find(|(methods, _)| !methods.intersection(route.methods).is_empty())
-                {
-                    Some((_, with)) => conflicts.push(RouteConflict::Same { route: id, with: *with }),
-                    None => leaf.routes.push((route.methods, id)),
+                let same = |choice: &&Choice| {
+                    choice.conditions == route.conditions
+                        && !choice.methods.intersection(&route.methods).is_empty()
+                };
+                match leaf.routes.iter().find(same) {
+                    Some(with) => conflicts.push(RouteConflict::Same { route: id, with: with.id }),
+                    None => leaf.routes.push(Choice {
+                        methods: route.methods.clone(),
+                        conditions: route.conditions.clone(),
+                        id,
+                    }),
                 }
             }
+        }
+        for (_, _, leaf) in &mut leaves {
+            leaf.routes.sort_by_key(|choice| std::cmp::Reverse(choice.conditions.count()));
         }
         classify(&routes, leaves.iter_mut().map(|(_, _, leaf)| leaf));
         let listed = leaves.iter().map(|(host, path, leaf)| (*host, *path, leaf.class));
@@ -138,19 +171,20 @@ impl RouteTable {
             .into_iter()
             .filter_map(|Overlap { place, with }| {
                 let (_, _, leaf) = leaves.get(place)?;
-                Some(RouteConflict::Overlap { route: leaf.routes.first()?.1, with })
+                Some(RouteConflict::Overlap { route: leaf.routes.first()?.id, with })
             })
             .collect();
-        let mut any_host = matchit::Router::new();
-        let mut by_host: HashMap<String, matchit::Router<Leaf>> = HashMap::new();
-        for (host, path, mut leaf) in leaves {
-            let Some((_, route)) = leaf.routes.first().copied() else { continue };
-            leaf.ambiguous = lax.may_lead_elsewhere(host, path, leaf.class);
-            let router = match host {
-                None => &mut any_host,
-                Some(host) => by_host.entry(host.to_owned()).or_default(),
-            };
-            match router.insert(path, leaf) {
+        let mut hosts = Routers::default();
+        for (number, (host, path, leaf)) in leaves.iter_mut().enumerate() {
+            let Some(route) = leaf.routes.first().map(|choice| choice.id) else { continue };
+            leaf.ambiguous = lax.may_lead_elsewhere(*host, path, leaf.class);
+            let router = hosts.entry(*host);
+            let inserted = router.insert(*path, number).and_then(|()| match without_rest(path) {
+                // The path with an empty rest, unless a route is for just that.
+                Some(prefix) if !places.contains_key(&(*host, prefix)) => router.insert(prefix, number),
+                Some(_) | None => Ok(()),
+            });
+            match inserted {
                 Ok(()) => {}
                 Err(matchit::InsertError::Conflict { with }) => {
                     conflicts.push(RouteConflict::Overlap { route, with })
@@ -158,11 +192,12 @@ impl RouteTable {
                 Err(other) => conflicts.push(RouteConflict::Syntax { route, reason: other.to_string() }),
             }
         }
+        let leaves = leaves.into_iter().map(|(_, _, leaf)| leaf).collect();
         // Where the routes themselves are in conflict, their laxer readings say nothing new.
         if conflicts.is_empty() {
             conflicts = overlaps;
         }
-        if conflicts.is_empty() { Ok(RouteTable { routes, any_host, by_host, lax }) } else { Err(conflicts) }
+        if conflicts.is_empty() { Ok(RouteTable { routes, leaves, hosts, lax }) } else { Err(conflicts) }
     }
 
     /// The one route of this request.
@@ -170,14 +205,23 @@ impl RouteTable {
     /// # Errors
     /// 404 where no route has the host and path; 405 with the allowed methods where only the method differs.
     pub fn find(&self, head: &Head) -> Result<RouteId, Denial> {
-        self.find_with(head, head.method())
+        self.choose(head, head.method(), |conditions| conditions.meet(head))
     }
 
-    /// The route that this request would have with another method.
+    /// The route that the request of this method would have that the preflight `head` asks about.
     ///
     /// # Errors
     /// As [`find`](RouteTable::find).
-    pub fn find_with(&self, head: &Head, method: &Method) -> Result<RouteId, Denial> {
+    pub fn find_asked(&self, head: &Head, method: &Method) -> Result<RouteId, Denial> {
+        self.choose(head, method, |conditions| Ok(conditions.may_meet(head)))
+    }
+
+    fn choose(
+        &self,
+        head: &Head,
+        method: &Method,
+        meets: impl Fn(&Conditions) -> Result<bool, Denial>,
+    ) -> Result<RouteId, Denial> {
         let reserved = head.reserved();
         let Some(leaf) = self.leaf(head) else {
             // As where no route allows any of it.
@@ -186,7 +230,8 @@ impl RouteTable {
                 None => Denial::new(Code::RouteNotFound, "no route has this host and path"),
             });
         };
-        let found = leaf.routes.iter().find(|(methods, _)| methods.contains(method)).map(|(_, id)| *id);
+        let host = head.host().to_str().unwrap_or_default();
+        let found = leaf.choose(method, meets)?;
         if !reserved.is_none() {
             let allowed = found.and_then(|id| self.route(id)).map_or(Reserved::NONE, |route| route.reserved);
             if let Some(error) = reserved.refused_by(allowed) {
@@ -194,7 +239,7 @@ impl RouteTable {
             }
             // SECURITY: `/v1/a%2Fexport` is `/v1/a/export` to a backend that decodes first
             // (what_is_kept_leads_to_no_other_route).
-            if self.lax.may_be_read_as_another(head.host().to_str().ok(), head.path(), leaf.class) {
+            if self.lax.may_be_read_as_another(host, head.path(), leaf.class) {
                 return Err(Denial::new(
                     Code::RouteNotFound,
                     "the path is that of another route to who decodes, merges or cuts it",
@@ -203,7 +248,7 @@ impl RouteTable {
         }
         // SECURITY: behind a wildcard route that is open, `/ADMIN` and `/admin/` are `/admin` to many a backend
         // (a_laxer_reading_leads_nowhere_else).
-        if leaf.ambiguous && self.lax.leads_elsewhere(head.host().to_str().ok(), head.path(), leaf.class) {
+        if leaf.ambiguous && self.lax.leads_elsewhere(host, head.path(), leaf.class) {
             return Err(Denial::new(
                 Code::RouteNotFound,
                 "the path is that of a more specific route but for its case, its escapes or its end",
@@ -212,26 +257,30 @@ impl RouteTable {
         if let Some(id) = found {
             return Ok(id);
         }
-        let allowed = leaf.routes.iter().fold(MethodSet::NONE, |all, (methods, _)| all.union(*methods));
+        let allowed =
+            leaf.routes.iter().fold(MethodSet::NONE, |all, choice| all.union(choice.methods.clone()));
+        if allowed.contains(method) {
+            // SECURITY: not one of another path, which may be open (leaving_a_header_out_opens_no_other_path).
+            return Err(Denial::new(
+                Code::RouteNotFound,
+                "the request meets the conditions of no route of its path",
+            ));
+        }
         Err(Denial::new(Code::MethodNotAllowed, "the route does not allow this method")
             .advising(Advice::Allow(allowed)))
     }
 
     /// The first route of the request's host and path, whatever its method, that pages of other origins may read.
     pub fn cross_origin_at(&self, head: &Head) -> Option<RouteId> {
-        let routes = self.leaf(head)?.routes.iter().map(|(_, id)| *id);
         let reads = |id: &RouteId| self.route(*id).is_some_and(|route| route.controls.cross_origin.is_some());
-        routes.into_iter().find(reads)
+        self.leaf(head)?.routes.iter().map(|choice| choice.id).find(reads)
     }
 
     fn leaf(&self, head: &Head) -> Option<&Leaf> {
-        if !self.by_host.is_empty() {
-            let host = head.host().to_str().unwrap_or_default();
-            if let Some(found) = self.by_host.get(host).and_then(|router| router.at(head.path()).ok()) {
-                return Some(found.value);
-            }
-        }
-        self.any_host.at(head.path()).ok().map(|found| found.value)
+        let host = head.host().to_str().unwrap_or_default();
+        let number =
+            self.hosts.of(host).find_map(|router| router.at(head.path()).ok().map(|found| *found.value));
+        self.leaves.get(number?)
     }
 
     /// The route with this number. `None` for a number of another table.
@@ -245,13 +294,40 @@ impl RouteTable {
     }
 }
 
+impl Leaf {
+    /// The first route that has the method and whose conditions are met.
+    fn choose(
+        &self,
+        method: &Method,
+        meets: impl Fn(&Conditions) -> Result<bool, Denial>,
+    ) -> Result<Option<RouteId>, Denial> {
+        for choice in self.routes.iter().filter(|choice| choice.methods.contains(method)) {
+            if choice.conditions.count() == 0 || meets(&choice.conditions)? {
+                return Ok(Some(choice.id));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The path of a route with an empty rest: `/api/` of `/api/{*rest}`. `None` where it has no rest.
+fn without_rest(path: &str) -> Option<&str> {
+    path.find("{*").and_then(|at| path.get(..at)).filter(|prefix| prefix.ends_with('/'))
+}
+
 /// Numbers the leaves by what judges their requests.
 fn classify<'a>(routes: &[Route], leaves: impl Iterator<Item = &'a mut Leaf>) {
     let mut classes: HashMap<Vec<_>, Class> = HashMap::new();
     for leaf in leaves {
-        let judged = leaf.routes.iter().filter_map(|(methods, id)| {
-            let route = routes.get(id.0 as usize)?;
-            Some((Arc::as_ptr(&route.controls), *methods, route.upgrades.as_slice()))
+        let judged = leaf.routes.iter().filter_map(|choice| {
+            let route = routes.get(choice.id.0 as usize)?;
+            let Choice { methods, conditions, .. } = choice;
+            Some((
+                Arc::as_ptr(&route.controls),
+                methods.clone(),
+                conditions.clone(),
+                route.upgrades.as_slice(),
+            ))
         });
         let next = classes.len();
         leaf.class = *classes.entry(judged.collect()).or_insert(next);

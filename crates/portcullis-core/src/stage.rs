@@ -19,6 +19,7 @@ use crate::held::Holding;
 use crate::plan::Plan;
 use crate::principal::Principal;
 use crate::record::{Outcome, Recording};
+use crate::route::template::Rewritten;
 use crate::route::{Route, RouteId};
 use bytes::Bytes;
 use http::Method;
@@ -85,7 +86,8 @@ impl Refused {
     /// Closes the account of a request that was refused before it was forwarded, and builds its answer.
     pub fn answer(self) -> http::Response<Bytes> {
         let Refused { denial, told, mut recording } = self;
-        let response = crate::answer::refusal(&denial, &recording.record().id, told.as_ref());
+        let mut response = crate::answer::refusal(&denial, &recording.record().id, told.as_ref());
+        recording.snapshot().error_bodies.apply(&mut response, &recording.record().id);
         let record = recording.record_mut();
         record.status = Some(response.status());
         record.bytes_sent = response.body().len() as u64;
@@ -124,6 +126,8 @@ struct Case {
     additions: AnswerFields,
     /// The state of the limit that leaves the least, for the client.
     told: Option<LimitState>,
+    /// The path at the upstream, if it is another one.
+    rewritten: Option<Rewritten>,
 }
 
 impl Case {
@@ -153,6 +157,7 @@ impl Admitted {
                 record.target = Some(head.target().clone());
                 record.host = Some(head.host().clone());
                 record.client = Some(head.client());
+                record.id = head.way().request_id.unwrap_or(record.id);
                 Ok(Admitted(Box::new(Case {
                     head,
                     conn,
@@ -160,6 +165,7 @@ impl Admitted {
                     answer_fields: Vec::new(),
                     additions: Vec::new(),
                     told: None,
+                    rewritten: None,
                 })))
             }
             Err(denial) => Err(Refused { denial, told: None, recording }),
@@ -180,10 +186,16 @@ impl Admitted {
         };
         case.recording.record_mut().route = Some(id);
         case.answer_fields = cross_origin_fields(&case, Some(id));
-        let routed = Routed { case, route: id, preflight };
-        match routed.upgrade_refused() {
-            Some(denial) => Err(routed.case.refuse(denial)),
-            None => Ok(routed),
+        let mut routed = Routed { case, route: id, preflight };
+        if let Some(denial) = routed.upgrade_refused() {
+            return Err(routed.case.refuse(denial));
+        }
+        match routed.rewritten() {
+            Ok(rewritten) => {
+                routed.case.rewritten = rewritten;
+                Ok(routed)
+            }
+            Err(denial) => Err(routed.case.refuse(denial)),
         }
     }
 }
@@ -209,7 +221,7 @@ enum Preflight {
 fn find(case: &Case) -> Result<(RouteId, Option<Preflight>), Denial> {
     let routes = &case.recording.snapshot().routes;
     if let Some(wanted) = case.head.preflight() {
-        match routes.find_with(&case.head, &wanted) {
+        match routes.find_asked(&case.head, &wanted) {
             Ok(id) if routes.route(id).is_some_and(|route| route.controls.cross_origin.is_some()) => {
                 return Ok((id, Some(Preflight::Allowed(wanted))));
             }
@@ -289,6 +301,13 @@ impl Routed {
             return None;
         }
         Some(Denial::new(Code::UpgradeRefused, "the route does not allow this upgrade"))
+    }
+
+    /// The path at the upstream. Checks judge the one that the client sent.
+    fn rewritten(&self) -> Result<Option<Rewritten>, Denial> {
+        let route = route_of(&self.case, self.route)?;
+        let rewrite = route.changes.as_ref().and_then(|changes| changes.rewrite.as_ref());
+        rewrite.map(|rewrite| rewrite.apply(route, self.case.head.path())).transpose()
     }
 
     async fn screen(self) -> Result<Screened, Refused> {

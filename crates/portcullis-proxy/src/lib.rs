@@ -40,7 +40,7 @@ mod upstream;
 pub use body::BodyFault;
 pub use config::{FrontConfig, Listener};
 pub use descriptors::raise_descriptor_limit;
-pub use exchange::{BoxError, Handler, Redirect, RequestBody, ResponseBody, Target};
+pub use exchange::{BoxError, FixedAnswer, Handler, Place, Redirect, RequestBody, ResponseBody, Target};
 pub use front::{BindError, Bound, bind};
 pub use reload::{Changed, Prepared};
 pub use running::{ReloadHandle, Running, ShutdownHandle, Usage};

@@ -4,8 +4,10 @@
 //! result is either complete or not there at all: there is no plan with a part missing.
 
 mod bases;
+mod changes;
 mod headers;
 mod lint;
+mod matching;
 mod targets;
 
 use crate::document::{
@@ -25,8 +27,11 @@ use portcullis_checks::{Build, RouteAuthentication, SecurityConfig};
 use portcullis_config::{Context, Span, Spanned};
 use portcullis_core::Inspection;
 use portcullis_core::endpoint::Served;
+use portcullis_core::error_bodies::ErrorBodies;
 use portcullis_core::head::{HeadPolicy, Reserved};
 use portcullis_core::route::RouteConflict;
+use portcullis_core::route::changes::Changes;
+use portcullis_core::route::conditions::Conditions;
 use portcullis_core::{
     Control, Controls, CredentialLocation, Job, KeptCredential, Mode, Plan, Route, RouteId, RouteTable,
 };
@@ -90,6 +95,8 @@ pub struct RouteListing<'a> {
     pub target: &'a str,
     /// The controls in the order in which they run, then those that are off.
     pub controls: Vec<Control>,
+    /// What else is said of it: what its requests must have, and how they and their answers are changed.
+    pub notes: Vec<String>,
 }
 
 impl Blueprint {
@@ -99,6 +106,7 @@ impl Blueprint {
             route,
             target: self.targets.get(route.target.0 as usize).map_or("", String::as_str),
             controls: route.controls.list(),
+            notes: changes::notes(route),
         })
     }
 }
@@ -150,7 +158,13 @@ fn compile_with(
         None => None,
         Some(openapi) => cx.at("openapi", |cx| openapi.compile(&mut build, cx)),
     };
-    let mut routes = Routes { bases, openapi, targets: Targets::new(handlers), routes: Vec::new() };
+    let mut error_bodies = ErrorBodies::default();
+    for (index, body) in config.error_bodies.iter().enumerate() {
+        let _ = cx.at("error_bodies", |cx| cx.index(index, |cx| body.add_to(&mut error_bodies, cx)));
+    }
+    let changes = changes::of_gateway(config, cx).unwrap_or_default();
+    let targets = Targets::new(handlers);
+    let mut routes = Routes { bases, openapi, changes, targets, routes: Vec::new() };
     if config.routes.is_empty() {
         cx.error("config.empty_list", config.at, "there are no routes")
             .help("add a route, with `path` and `upstream`");
@@ -194,6 +208,7 @@ fn compile_with(
         return None;
     }
 
+    matching::no_weaker_choice(&config.routes, &routes, cx)?;
     if let Some(limits) = &limits {
         hold_fits(&routes, limits.max_held_bytes, &config.routes, cx)?;
     }
@@ -205,7 +220,11 @@ fn compile_with(
             return None;
         }
     };
-    let fields = headers::rules(config, &identity_fields, &credentials, &build, cx)?;
+    let mut fields = headers::rules(config, &identity_fields, &credentials, &build, cx)?;
+    // An alias of a header that is routed by is another route's to a backend that knows no difference.
+    for (name, _) in table.iter().flat_map(|route| &route.conditions.headers) {
+        fields.credential(name.as_str());
+    }
     let Limits { max_target_bytes, max_fields, max_field_bytes, max_head_bytes, max_held_bytes } = limits?;
     let head = HeadPolicy {
         max_target_bytes,
@@ -221,6 +240,12 @@ fn compile_with(
             .as_ref()
             .map(RequestHeadersConfig::method_override)
             .unwrap_or_default(),
+        request_id: config
+            .request_headers
+            .as_ref()
+            .map(RequestHeadersConfig::request_ids)
+            .unwrap_or_default(),
+        sends_forwarded: config.request_headers.as_ref().is_some_and(|headers| headers.forwarded),
     };
     let names = CountNames {
         limits: build.limits(),
@@ -240,7 +265,14 @@ fn compile_with(
     let admin_tls = admin.iter().flatten().filter_map(|admin| admin.tls.clone());
     admin_tls.for_each(|tls| build.add_job(Arc::new(Watch::new(tls))));
     Some(Blueprint {
-        plan: Arc::new(Plan { head, routes: table, consumers: build.consumers, credentials, max_held_bytes }),
+        plan: Arc::new(Plan {
+            head,
+            routes: table,
+            consumers: build.consumers,
+            credentials,
+            max_held_bytes,
+            error_bodies,
+        }),
         front: FrontConfig { listeners, workers: workers?, targets: targets.all, drain: config.drain },
         world: World::new(state, names, build.keys).with_failures(failures, failures_mode),
         access_log: config.access_log.clone(),
@@ -269,7 +301,9 @@ fn sections(config: &GatewayConfig) -> impl Iterator<Item = &SecurityConfig> {
 
 /// What the requests of a route are counted under: what it matches.
 fn name_of(route: &Route) -> Arc<str> {
-    Arc::from(format!("{} {} {}", route.hosts.join(","), route.methods, route.path))
+    let Route { hosts, methods, path, conditions, .. } = route;
+    let name = format!("{} {} {path}", hosts.join(","), methods.describe());
+    Arc::from(if conditions.count() == 0 { name } else { format!("{name} {conditions}") })
 }
 
 /// Has each listener go on with the TLS that the running plan's has, where it is told the same: its tickets stay good, and
@@ -354,11 +388,13 @@ fn serve_endpoints(
         routes.push(Route {
             path: served.path.clone(),
             hosts: served.hosts.clone(),
-            methods: served.methods,
+            methods: served.methods.clone(),
             controls: Arc::new(controls),
             target,
             reserved: Reserved::NONE,
             upgrades: Vec::new(),
+            conditions: Conditions::default(),
+            changes: None,
         });
     }
 }
@@ -420,6 +456,8 @@ struct Routes {
     bases: Bases,
     /// The gateway's own document, if there is one.
     openapi: Option<CompiledOpenapi>,
+    /// What is changed on every route.
+    changes: Changes,
     targets: Targets,
     routes: Vec<Route>,
 }
@@ -438,12 +476,17 @@ impl Routes {
             None => (None, None),
             Some(base) => (fits_path(config, read, base, cx), controls(config, base, build, cx)),
         };
-        let target = self.targets.add(&config.upstream, &build.kept, cx);
+        let target = self.targets.of_route(config, &read.value, &build.kept, cx);
+        let changes = changes::of_route(config, &self.changes, &read.value, cx);
+        let conditions = match &config.r#match {
+            None => Some(Conditions::default()),
+            Some(matching) => cx.at("match", |cx| matching.compile(&build.fields, cx)),
+        };
         let openapi = match &config.openapi {
             None => Some(self.openapi.clone()),
             Some(own) => cx.at("openapi", |cx| own.compile(build, cx)).map(Some),
         };
-        let controls = match (openapi, controls, methods) {
+        let controls = match (openapi, controls, &methods) {
             (Some(Some(openapi)), Some(controls), Some(methods)) => {
                 openapi.applied(&controls, read, methods, cx).map(Arc::new)
             }
@@ -458,10 +501,22 @@ impl Routes {
             Some(()),
             Some(controls),
             Some(target),
-        ) = (path, hosts, methods, upgrades, fits, controls, target)
+            Some(changes),
+            Some(conditions),
+        ) = (path, hosts, methods, upgrades, fits, controls, target, changes, conditions)
         {
             let reserved = config.reserved();
-            self.routes.push(Route { path, hosts, methods, controls, target, reserved, upgrades });
+            self.routes.push(Route {
+                path,
+                hosts,
+                methods,
+                controls,
+                target,
+                reserved,
+                upgrades,
+                conditions,
+                changes,
+            });
         }
     }
 }
@@ -543,8 +598,12 @@ fn report(conflict: &RouteConflict, routes: &[RouteConfig], cx: &mut Context) {
     let at = |id: RouteId| routes.get(id.0 as usize).map_or(Span::NONE, |route| route.path.span);
     match conflict {
         RouteConflict::Same { route, with } => {
-            cx.error("config.duplicate_route", at(*route), "another route has this host, path and method")
-                .related(at(*with), "the other one");
+            cx.error(
+                "config.duplicate_route",
+                at(*route),
+                "another route has this host, path, method and `match`",
+            )
+            .related(at(*with), "the other one");
         }
         RouteConflict::Overlap { route, with } => {
             cx.error(

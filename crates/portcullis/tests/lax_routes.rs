@@ -39,7 +39,10 @@ routes:
         ("", "/index.html", 200),
         ("", "/administration", 200),
         ("", "/admin", 401),
-        ("", "/admin/", 404),
+        // With an empty rest it is below `/admin`, which is judged alike.
+        ("", "/admin/", 401),
+        (ADMIN_KEY, "/admin/", 200),
+        ("", "/", 200),
         ("", "/ADMIN", 404),
         ("", "/Admin/x", 404),
         ("", "/admin.", 404),

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 /// The client's address: the nearest one, seen from here, that is not a trusted proxy.
 ///
 /// `forwarded_for` are the values of all `X-Forwarded-For` fields in order. If every hop is trusted, the furthest one is
-/// the client.
+/// the client. With it, how many entries stand behind the client's own, which are those of trusted proxies.
 ///
 /// # Errors
 /// A trusted proxy named something that is no address.
@@ -17,20 +17,22 @@ pub fn address<'a>(
     peer: IpAddr,
     trusted: &[IpNet],
     forwarded_for: impl DoubleEndedIterator<Item = &'a str>,
-) -> Result<IpAddr, &'static str> {
+) -> Result<(IpAddr, usize), &'static str> {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut client = peer.to_canonical();
+    let mut behind = 0;
     if !is_trusted(&client) {
-        return Ok(client);
+        return Ok((client, behind));
     }
-    for entry in forwarded_for.rev().flat_map(|value| value.rsplit(',')) {
+    for (place, entry) in forwarded_for.rev().flat_map(|value| value.rsplit(',')).enumerate() {
+        behind = place;
         client = parse(entry.trim_matches([' ', '\t']))
             .ok_or("a trusted proxy forwarded for something that is no address")?;
         if !is_trusted(&client) {
             break;
         }
     }
-    Ok(client)
+    Ok((client, behind))
 }
 
 /// An address as proxies write it: bare, in brackets, or with a port.
@@ -60,7 +62,8 @@ mod tests {
 
     fn client(peer: &str, fields: &[&str]) -> Result<String, &'static str> {
         let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
-        address(peer.parse().unwrap(), &trusted, fields.iter().copied()).map(|address| address.to_string())
+        address(peer.parse().unwrap(), &trusted, fields.iter().copied())
+            .map(|(address, _)| address.to_string())
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! [`Scan`]. What only the gateway, or another gateway, may say is gone whoever sent it. Which field is what,
 //! [`rules`](super::rules) says.
 
-use super::HeadPolicy;
 use super::rules::{Rule, folded};
+use super::{HeadPolicy, RequestIdPolicy};
 use crate::denial::{Code, Denial};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
@@ -89,6 +89,13 @@ pub(super) fn scan(
             Rule::Connection => connection = true,
             Rule::Framing => framing = true,
             Rule::Forwarding if peer_is_trusted => scan.forwarded.push((name.clone(), value.clone())),
+            Rule::Removed
+                if peer_is_trusted
+                    && policy.request_id == RequestIdPolicy::FromTrusted
+                    && text == "x-request-id" =>
+            {
+                scan.forwarded.push((name.clone(), value.clone()));
+            }
             Rule::Method => scan.methods.push(value.clone()),
             Rule::Forwarding | Rule::FromTrusted | Rule::Removed => {}
         }

@@ -12,12 +12,14 @@ pub mod once;
 pub mod path;
 pub mod query;
 pub mod rules;
+mod way;
 
 pub use fields::Framing;
 pub use once::Once;
 pub use path::Reserved;
 use path::Spelled;
 pub use rules::{FieldRules, IDENTITY_PREFIX};
+pub use way::Way;
 
 use crate::body::{Coding, forget_body};
 use crate::conn::Conn;
@@ -52,6 +54,20 @@ pub struct HeadPolicy {
     pub method_override: MethodOverride,
     /// Fields that are removed, and yet judged as the client sent them, since the description of an API declares them.
     pub judged_first: Vec<HeaderName>,
+    /// Whose request ids are kept.
+    pub request_id: RequestIdPolicy,
+    /// Whether upstreams get a `Forwarded` field (RFC 7239) as well.
+    pub sends_forwarded: bool,
+}
+
+/// Whose request ids are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum RequestIdPolicy {
+    /// Nobody's: the gateway gives each request its own.
+    #[default]
+    Own,
+    /// Those of trusted proxies, where they have a usual form.
+    FromTrusted,
 }
 
 /// What is done where a field such as `X-HTTP-Method-Override` asks for another method. The field never goes on.
@@ -76,19 +92,10 @@ impl Default for HeadPolicy {
             reserved: Reserved::NONE,
             method_override: MethodOverride::default(),
             judged_first: Vec::new(),
+            request_id: RequestIdPolicy::default(),
+            sends_forwarded: false,
         }
     }
-}
-
-/// What a trusted proxy said of the way that a request has come, for the upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Way {
-    /// The addresses before the peer, as `X-Forwarded-For` lists them. `None` where there are none to believe.
-    pub before: Option<String>,
-    /// The scheme that the client used.
-    pub scheme: &'static str,
-    /// The host that the client asked for.
-    pub host: Option<HeaderValue>,
 }
 
 /// A request head with exactly one reading.
@@ -134,29 +141,8 @@ impl Head {
         if policy.method_override == MethodOverride::Apply && !scan.methods.is_empty() {
             method = overridden(&method, &scan.methods)?;
         }
-        let values = |wanted: &'static str| {
-            scan.forwarded.iter().filter(move |(name, _)| name.as_str() == wanted).map(|(_, value)| value)
-        };
-        let mut forwarded_for = Vec::new();
-        for value in values("x-forwarded-for") {
-            let text = value
-                .to_str()
-                .map_err(|_| Denial::new(Code::ForwardedAddress, "X-Forwarded-For is not text"))?;
-            forwarded_for.push(text);
-        }
-        let client = client::address(peer, &policy.trusted_proxies, forwarded_for.iter().copied())
-            .map_err(|detail| Denial::new(Code::ForwardedAddress, detail))?;
-        let way = Way {
-            before: (!forwarded_for.is_empty()).then(|| forwarded_for.join(", ")),
-            scheme: match only(values("x-forwarded-proto")).map(HeaderValue::as_bytes) {
-                Some(b"https") => "https",
-                Some(b"http") => "http",
-                Some(_) | None => conn.transport.scheme(),
-            },
-            host: only(values("x-forwarded-host"))
-                .filter(|value| value.to_str().is_ok_and(|text| host::canonical(text).is_ok()))
-                .cloned(),
-        };
+        let way = way::of(&scan.forwarded, peer, &policy.trusted_proxies, conn.transport.scheme(), port)?;
+        let way::Told { client, way } = way;
         Ok(Head {
             method,
             target,
@@ -201,6 +187,15 @@ impl Head {
     /// The canonical host: lower case, without a port.
     pub fn host(&self) -> &HeaderValue {
         &self.host
+    }
+
+    /// The canonical host, with the port that the client named, if it named one that is not its scheme's own.
+    pub fn authority(&self) -> HeaderValue {
+        let own = if self.way.scheme == "https" { 443 } else { 80 };
+        let (Some(port), Ok(host)) = (self.port.filter(|port| *port != own), self.host.to_str()) else {
+            return self.host.clone();
+        };
+        HeaderValue::try_from(format!("{host}:{port}")).unwrap_or_else(|_| self.host.clone())
     }
 
     /// The method that a page of another origin wants to use, where this is a browser's preflight (Fetch Standard, section
@@ -325,7 +320,7 @@ impl Head {
             framing: Framing::None,
             upgrade: self.upgrade.clone(),
             client: self.client,
-            way: Way { before: None, scheme: self.way.scheme, host: self.way.host.clone() },
+            way: Way { before: None, host: self.way.host.clone(), ..self.way },
             extensions: Extensions::new(),
         }
     }
@@ -393,10 +388,6 @@ fn overridden(method: &Method, wishes: &[HeaderValue]) -> Result<Method, Denial>
         Some(method) => Ok(method),
         None => refuse("a field asks for a method that it cannot ask for"),
     }
-}
-
-fn only<'a>(mut values: impl Iterator<Item = &'a HeaderValue>) -> Option<&'a HeaderValue> {
-    values.next().filter(|_| values.next().is_none())
 }
 
 /// The canonical path and the query of a request target in origin or absolute form (RFC 9112, section 3.2).

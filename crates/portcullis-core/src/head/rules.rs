@@ -116,7 +116,7 @@ fn is_folded(name: &str) -> bool {
 }
 
 /// The name that a backend may see: `-` for whatever is no letter or digit.
-pub(super) fn folded(name: &str) -> Cow<'_, str> {
+pub(crate) fn folded(name: &str) -> Cow<'_, str> {
     if is_folded(name) {
         return Cow::Borrowed(name);
     }
@@ -125,7 +125,7 @@ pub(super) fn folded(name: &str) -> Cow<'_, str> {
 }
 
 /// Names with a meaning of their own, which no configuration changes.
-const FIXED: [(&str, Rule); 27] = [
+const FIXED: [(&str, Rule); 28] = [
     ("connection", Rule::Connection),
     ("expect", Rule::Connection),
     ("http2-settings", Rule::Connection),
@@ -140,6 +140,7 @@ const FIXED: [(&str, Rule); 27] = [
     ("transfer-encoding", Rule::Framing),
     ("x-forwarded-for", Rule::Forwarding),
     ("x-forwarded-host", Rule::Forwarding),
+    ("x-forwarded-port", Rule::Forwarding),
     ("x-forwarded-proto", Rule::Forwarding),
     ("x-request-id", Rule::Removed),
     ("x-consumer-name", Rule::Removed),

@@ -6,8 +6,9 @@
 //! belongs to the route that was found only if its own laxest reading leads to the same controls. Needs nothing that could
 //! fail.
 
+use super::hosts::ByHost;
 use portcullis_paths::{laxest, laxest_segment, readings};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// What judges the requests of a path; the same number for paths that are judged in the same way.
 pub(super) type Class = usize;
@@ -15,8 +16,7 @@ pub(super) type Class = usize;
 /// All routes under their laxest reading.
 #[derive(Default)]
 pub(super) struct Lax {
-    any_host: Paths,
-    by_host: HashMap<String, Paths>,
+    hosts: ByHost<Paths>,
     /// The routes of all hosts together.
     hosted: Order,
 }
@@ -28,8 +28,17 @@ struct Paths {
     order: Order,
 }
 
-/// Readings as templates, with the places and classes of those who have them.
-type Templates = BTreeMap<String, Vec<(usize, Class)>>;
+/// Readings as templates, with those who have them.
+type Templates = BTreeMap<String, Vec<Owner>>;
+
+/// A route that has a reading.
+struct Owner {
+    /// Its place in the list.
+    place: usize,
+    class: Class,
+    /// Whether the reading is its path without a rest.
+    without_rest: bool,
+}
 
 /// Two routes whose laxest readings overlap: the place of the one in the list, and the reading of the other.
 pub(super) struct Overlap {
@@ -43,70 +52,65 @@ impl Lax {
     pub(super) fn build<'a>(
         routes: impl Iterator<Item = (Option<&'a str>, &'a str, Class)>,
     ) -> Result<Lax, Vec<Overlap>> {
-        let mut any_host = Templates::new();
         let mut hosted = Templates::new();
-        let mut by_host: HashMap<&str, Templates> = HashMap::new();
+        let mut hosts: ByHost<Templates> = ByHost::default();
         for (place, (host, path, class)) in routes.enumerate() {
-            for template in templates(path) {
-                let of_host = match host {
-                    None => &mut any_host,
-                    Some(host) => {
-                        hosted.entry(template.clone()).or_default().push((place, class));
-                        by_host.entry(host).or_default()
-                    }
-                };
-                of_host.entry(template).or_default().push((place, class));
+            for (template, without_rest) in templates(path) {
+                let owner = || Owner { place, class, without_rest };
+                if host.is_some() {
+                    hosted.entry(template.clone()).or_default().push(owner());
+                }
+                hosts.entry(host).entry(template).or_default().push(owner());
             }
         }
         let mut overlaps = Vec::new();
         let lax = Lax {
-            any_host: Paths::new(any_host, &mut overlaps),
-            by_host: by_host
-                .into_iter()
-                .map(|(host, templates)| (host.to_owned(), Paths::new(templates, &mut overlaps)))
-                .collect(),
-            hosted: Order::new(hosted),
+            hosts: hosts.map(|templates| Paths::new(&templates, &mut overlaps)),
+            hosted: Order::new(&hosted),
         };
         if overlaps.is_empty() { Ok(lax) } else { Err(overlaps) }
     }
 
     /// Whether `leads_elsewhere` could say yes of a path that this route matches. Asked once, at load.
     pub(super) fn may_lead_elsewhere(&self, host: Option<&str>, path: &str, class: Class) -> bool {
-        let Some(reading) = templates(path).into_iter().next() else { return true };
+        let Some((reading, _)) = templates(path).into_iter().next() else { return true };
         let Some((prefix, _)) = reading.split_once('{') else { return false };
         match host {
-            Some(host) => self.by_host.get(host).is_none_or(|paths| paths.order.has_another(class, prefix)),
-            // A path that no route of a host has strictly comes to the routes of any host; loosely, one may have it.
-            None => self.any_host.order.has_another(class, prefix) || self.hosted.has_another(class, prefix),
+            // A path that no route of a host has strictly comes to the routes below a name or of any host; loosely, one of
+            // them may have it.
+            Some(host) if !host.starts_with("*.") => {
+                self.hosts.get(Some(host)).is_none_or(|paths| paths.order.has_another(class, prefix))
+            }
+            Some(_) => self.hosted.has_another(class, prefix),
+            None => {
+                self.hosts.get(None).is_none_or(|paths| paths.order.has_another(class, prefix))
+                    || self.hosted.has_another(class, prefix)
+            }
         }
     }
 
     /// Whether the laxest reading of `path` leads to other controls than those of `class`.
-    pub(super) fn leads_elsewhere(&self, host: Option<&str>, path: &str, class: Class) -> bool {
-        let reading = laxest(path);
-        let of_host = host.and_then(|host| self.by_host.get(host)).and_then(|paths| paths.at(&reading));
-        of_host.or_else(|| self.any_host.at(&reading)).is_some_and(|classes| !classes.contains(&class))
+    pub(super) fn leads_elsewhere(&self, host: &str, path: &str, class: Class) -> bool {
+        self.is_anothers(host, &laxest(path), class)
     }
-}
 
-impl Lax {
     /// Whether any reading of a path with reserved characters leads to other controls than those of `class`.
-    pub(super) fn may_be_read_as_another(&self, host: Option<&str>, path: &str, class: Class) -> bool {
-        let of_host = host.and_then(|host| self.by_host.get(host));
-        readings(path).iter().any(|reading| {
-            let found = of_host.and_then(|paths| paths.at(reading)).or_else(|| self.any_host.at(reading));
-            found.is_some_and(|classes| !classes.contains(&class))
-        })
+    pub(super) fn may_be_read_as_another(&self, host: &str, path: &str, class: Class) -> bool {
+        readings(path).iter().any(|reading| self.is_anothers(host, reading, class))
+    }
+
+    fn is_anothers(&self, host: &str, reading: &str, class: Class) -> bool {
+        let found = self.hosts.of(host).find_map(|paths| paths.at(reading));
+        found.is_some_and(|classes| !classes.contains(&class))
     }
 }
 
 impl Paths {
     /// Adds to `overlaps` what cannot be entered.
-    fn new(templates: Templates, overlaps: &mut Vec<Overlap>) -> Paths {
+    fn new(templates: &Templates, overlaps: &mut Vec<Overlap>) -> Paths {
         let mut router = matchit::Router::new();
-        for (template, owners) in &templates {
-            let classes = owners.iter().map(|(_, class)| *class).collect();
-            if let Err(error) = router.insert(template, classes) {
+        for (template, owners) in templates {
+            if let Err(error) = router.insert(template, classes_of(owners)) {
                 let with = match error {
                     matchit::InsertError::Conflict { with } => with,
                     matchit::InsertError::InvalidParamSegment
@@ -114,7 +118,7 @@ impl Paths {
                     | matchit::InsertError::InvalidCatchAll
                     | _ => error.to_string(),
                 };
-                overlaps.extend(owners.first().map(|(place, _)| Overlap { place: *place, with }));
+                overlaps.extend(owners.first().map(|owner| Overlap { place: owner.place, with }));
             }
         }
         Paths { router, order: Order::new(templates) }
@@ -123,6 +127,16 @@ impl Paths {
     fn at(&self, reading: &str) -> Option<&[Class]> {
         self.router.at(reading).ok().map(|found| found.value.as_slice())
     }
+}
+
+/// How those who have a reading are judged. A route whose path it is comes before one whose rest would be empty: `/admin` is
+/// not `/admin/{*rest}`, and neither is `/admin/` where a route for `/admin` is judged otherwise.
+// SECURITY: a backend that ignores the slash at the end would take `/admin/` for the path that is protected by itself
+// (an_empty_rest_is_not_the_path_above_it).
+fn classes_of(owners: &[Owner]) -> Vec<Class> {
+    let own = |owner: &&Owner| !owner.without_rest;
+    let classes: Vec<Class> = owners.iter().filter(own).map(|owner| owner.class).collect();
+    if classes.is_empty() { owners.iter().map(|owner| owner.class).collect() } else { classes }
 }
 
 /// Templates in order, so that those with a prefix stand together.
@@ -138,17 +152,17 @@ struct Ordered {
 }
 
 impl Order {
-    fn new(templates: Templates) -> Order {
+    fn new(templates: &Templates) -> Order {
         let mut order: Vec<Ordered> = Vec::with_capacity(templates.len());
         let mut change = templates.len();
-        for (place, (template, owners)) in templates.into_iter().enumerate().rev() {
-            let mut classes = owners.iter().map(|(_, class)| *class);
+        for (place, (template, owners)) in templates.iter().enumerate().rev() {
+            let mut classes = owners.iter().map(|owner| owner.class);
             let first = classes.next();
             let class = first.filter(|first| classes.all(|class| class == *first));
             if order.last().is_some_and(|next| next.class != class) {
                 change = place + 1;
             }
-            order.push(Ordered { template, class, change });
+            order.push(Ordered { template: template.clone(), class, change });
         }
         order.reverse();
         Order(order)
@@ -168,8 +182,8 @@ impl Order {
 }
 
 /// The laxest readings of a route's path, as the router writes paths: the name of a parameter says nothing, and a rest may
-/// be empty.
-fn templates(path: &str) -> Vec<String> {
+/// be empty. With each, whether it is the one without the rest.
+fn templates(path: &str) -> Vec<(String, bool)> {
     let mut template = String::with_capacity(path.len());
     let mut without_rest = None;
     for segment in path.split('/') {
@@ -188,7 +202,8 @@ fn templates(path: &str) -> Vec<String> {
             }
         }
     }
-    std::iter::once(or_root(template)).chain(without_rest).collect()
+    let without_rest = without_rest.map(|template| (template, true));
+    std::iter::once((or_root(template), false)).chain(without_rest).collect()
 }
 
 fn or_root(path: String) -> String {
@@ -216,7 +231,7 @@ mod tests {
     }
 
     fn elsewhere(host: &str, path: &str, place: usize) -> bool {
-        lax().leads_elsewhere(Some(host), path, place)
+        lax().leads_elsewhere(host, path, place)
     }
 
     #[test]
@@ -246,7 +261,6 @@ mod tests {
             ("/index.html", 0),
             ("/administration", 0),
             ("/admin", 1),
-            ("/admin", 2),
             ("/admin/x/y", 2),
             ("/v1/7", 3),
             ("/v1/users:export", 4),
@@ -258,9 +272,39 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_rest_is_not_the_path_above_it() {
+        assert!(elsewhere("b.example", "/admin/", 2));
+        let builds = |routes: &[(&'static str, Class)]| {
+            Lax::build(routes.iter().map(|(path, class)| (None, *path, *class))).ok().unwrap()
+        };
+        let item = builds(&[("/v1/{id}", 0), ("/v1/{id}/{*rest}", 1)]);
+        assert!(item.leads_elsewhere("", "/v1/7/", 1) && !item.leads_elsewhere("", "/v1/7", 0));
+        assert!(item.may_lead_elsewhere(None, "/v1/{id}/{*rest}", 1));
+        // Where the path above has no route, or is judged alike, the rest may be empty.
+        let alone = builds(&[("/admin/{*rest}", 0), ("/{*rest}", 1)]);
+        assert!(!alone.leads_elsewhere("", "/admin/", 0) && alone.leads_elsewhere("", "/admin", 1));
+        let alike = builds(&[("/admin/{*rest}", 0), ("/admin", 0)]);
+        assert!(!alike.leads_elsewhere("", "/admin/", 0));
+    }
+
+    #[test]
+    fn a_host_below_a_name_has_what_routes_of_its_own_name_do_not() {
+        let routes =
+            [(Some("a.example.com"), "/admin"), (Some("*.example.com"), "/{*rest}"), (None, "/{*rest}")];
+        let lax = Lax::build(routes.into_iter().zip(0..).map(|((host, path), class)| (host, path, class)));
+        let lax = lax.ok().unwrap();
+        assert!(lax.may_lead_elsewhere(Some("*.example.com"), "/{*rest}", 1));
+        assert!(lax.leads_elsewhere("a.example.com", "/ADMIN", 1));
+        assert!(!lax.leads_elsewhere("b.example.com", "/ADMIN", 1));
+        assert!(
+            lax.leads_elsewhere("b.example.com", "/x", 2) && !lax.leads_elsewhere("b.example.org", "/x", 2)
+        );
+    }
+
+    #[test]
     fn routes_that_are_judged_alike_are_one() {
         let lax = Lax::build([(None, "/{*rest}", 0), (None, "/a", 0)].into_iter()).ok().unwrap();
-        assert!(!lax.leads_elsewhere(None, "/A/", 0) && !lax.may_lead_elsewhere(None, "/{*rest}", 0));
+        assert!(!lax.leads_elsewhere("", "/A/", 0) && !lax.may_lead_elsewhere(None, "/{*rest}", 0));
     }
 
     #[test]

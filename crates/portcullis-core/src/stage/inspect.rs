@@ -89,13 +89,13 @@ impl Cleared {
             Err(denial) => return Err(case.refuse_and_tell(denial)),
         };
         let cross_origin = route_of(&case, route).is_ok_and(|route| route.controls.cross_origin.is_some());
-        let Case { head, conn, recording, answer_fields, additions, told } = *case;
+        let Case { head, conn, recording, answer_fields, additions, told, rewritten } = *case;
         let told = (told.is_some() || !answer_fields.is_empty() || cross_origin).then_some(Told {
             limit: told,
             fields: answer_fields,
             cross_origin,
         });
-        Ok(Permit { head, conn, route, target, principal, told, additions, body, recording })
+        Ok(Permit { head, conn, route, target, principal, told, additions, rewritten, body, recording })
     }
 }
 

@@ -6,11 +6,13 @@ use super::*;
 use crate::check::{Answers, Authenticate, Authentication, Authn, Authorize, Check, Screen, SecurityScheme};
 use crate::conn::Transport;
 use crate::effects::*;
+use crate::error_bodies::ErrorBodies;
 use crate::head::HeadPolicy;
 use crate::method::MethodSet;
 use crate::plan::{Controls, CredentialLocation, Inspection, Snapshot};
 use crate::principal::{Consumer, ConsumerId, Consumers, Evidence, Fingerprint, MethodId};
 use crate::record::{Record, RecordSink};
+use crate::route::conditions::Conditions;
 use crate::route::{RouteTable, TargetId};
 use http::{HeaderName, Request};
 use http_body::{Body, Frame, SizeHint};
@@ -193,13 +195,15 @@ impl Gate {
             controls: Arc::clone(&controls),
             target: TargetId(0),
             upgrades: vec![],
+            conditions: Conditions::default(),
+            changes: None,
         };
         let get = MethodSet::named("GET").unwrap().with_head();
         let post = MethodSet::named("POST").unwrap();
         let routes = vec![
-            route("/data", get, &[]),
+            route("/data", get.clone(), &[]),
             route("/data", post, &[]),
-            route("/data/{id}", get, &[]),
+            route("/data/{id}", get.clone(), &[]),
             route("/only/{*rest}", get, &["inner.example"]),
         ];
         let mut consumers = Consumers::default();
@@ -212,6 +216,7 @@ impl Gate {
             consumers,
             credentials: vec![CredentialLocation::Header(HeaderName::from_static("x-badge"))],
             max_held_bytes: 4096,
+            error_bodies: ErrorBodies::default(),
         };
         let ledger = Arc::new(Ledger::default());
         Gate { snapshot: Snapshot::new(Arc::new(plan), Arc::new(World), ledger.clone()), ledger }
@@ -454,6 +459,8 @@ fn two_routes_for_one_request_are_a_conflict() {
         controls: Arc::new(controls()),
         target: TargetId(0),
         upgrades: vec![],
+        conditions: Conditions::default(),
+        changes: None,
     };
     assert!(RouteTable::build(vec![route("/a", "GET"), route("/a", "POST"), route("/{x}", "GET")]).is_ok());
     for bad in [

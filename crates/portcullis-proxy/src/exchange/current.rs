@@ -3,6 +3,7 @@
 //! A new configuration replaces all of it at once, between two tasks of the worker's one thread. A request takes it when it
 //! arrives and keeps it to its end, so that no request is judged by one plan and forwarded by another.
 
+use super::fixed::FixedAnswer;
 use super::handler::Handler;
 use super::local::Local;
 use crate::upstream::{Pool, Upstream};
@@ -19,12 +20,15 @@ pub enum Target {
     Upstream(Upstream),
     /// To a function in this process.
     Handler(Arc<dyn Handler>),
+    /// Nowhere: the answer is there already.
+    Fixed(Arc<FixedAnswer>),
 }
 
 /// Where requests go, as a worker has it.
 pub(crate) enum Destination {
     Upstream(Rc<Pool>),
     Handler(Local),
+    Fixed(Arc<FixedAnswer>),
 }
 
 /// A plan and its targets.
@@ -63,6 +67,7 @@ impl Current {
                     let runtime = handlers.ok_or((index, "a handler needs a runtime to run on"))?;
                     Destination::Handler(Local::new(handler, runtime.clone()))
                 }
+                Target::Fixed(answer) => Destination::Fixed(answer),
             });
         }
         Ok(Current { snapshot, destinations })
@@ -77,7 +82,7 @@ impl Current {
     pub(crate) fn pools(&self) -> impl Iterator<Item = &Rc<Pool>> {
         self.destinations.iter().filter_map(|destination| match destination {
             Destination::Upstream(pool) => Some(pool),
-            Destination::Handler(_) => None,
+            Destination::Handler(_) | Destination::Fixed(_) => None,
         })
     }
 }

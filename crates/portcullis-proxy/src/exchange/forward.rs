@@ -7,7 +7,7 @@ use super::examined::AnswerReader;
 use super::fields::UPGRADE;
 use super::hygiene;
 use super::life::Life;
-use super::location;
+use super::location::{self, Outside};
 use super::respond::{answer_with, end_with_server_error, fail, refuse, respond};
 use super::send::{Got, send};
 use super::streams;
@@ -18,13 +18,14 @@ use crate::upstream::{AnswerBody, Pool, Switched};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::response::Parts;
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::BodyExt;
 use portcullis_core::answer::Told;
 use portcullis_core::permit::Shaped;
 use portcullis_core::record::UpstreamAccount;
+use portcullis_core::route::changes::Changes;
 use portcullis_core::{Code, Denial, Examined, Examiner, Recording};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -40,8 +41,20 @@ pub(crate) async fn forward(
     life: &Rc<Life>,
     shaped: Shaped<ClientBody>,
 ) -> Response<Answer> {
-    let Shaped { method, path_and_query, mut headers, upgrade, body, told, examiner, mut recording, .. } =
-        shaped;
+    let Shaped {
+        method,
+        path_and_query,
+        mut headers,
+        host,
+        changes,
+        places,
+        upgrade,
+        body,
+        told,
+        examiner,
+        mut recording,
+        ..
+    } = shaped;
     if upgrade.is_some() && !body.is_end_stream() {
         // Where the body ends and the new protocol begins is more than one server's opinion.
         life.leave_unread(body.size_hint().exact());
@@ -66,7 +79,8 @@ pub(crate) async fn forward(
     let begun = life.now();
     let (body, upload) = ForwardedBody::new(body, begun, streams::is_call(&headers).then_some(streams::IDLE));
     life.watch(upload.as_ref());
-    headers.insert(header::HOST, pool.host.clone());
+    let preserved = changes.as_ref().is_some_and(|changes| changes.preserve_host);
+    headers.insert(header::HOST, if preserved { host.clone() } else { pool.host.clone() });
     if let Some(wish) = &upgrade {
         headers.insert(header::CONNECTION, UPGRADE);
         headers.insert(header::UPGRADE, wish.clone());
@@ -76,7 +90,10 @@ pub(crate) async fn forward(
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
 
-    let Some(request) = pool.formed(request) else {
+    let formed = pool.formed(request).and_then(|request| {
+        if preserved && pool.upstream.http2 { with_authority(request, &host) } else { Some(request) }
+    });
+    let Some(request) = formed else {
         let denial = Denial::new(Code::Fault, "the request has no form in HTTP/2");
         return fail(recording, denial, told.as_ref(), life);
     };
@@ -87,7 +104,9 @@ pub(crate) async fn forward(
     }
     match sent {
         Ok(got) => {
-            let passed = Passed { method, upgrade, told, examiner, upload, recording, pool, life };
+            let outside = Outside { host, places };
+            let passed =
+                Passed { method, upgrade, told, examiner, upload, recording, changes, outside, pool, life };
             match got {
                 Got::Answer(parts, body) => passed.answer(parts, body).await,
                 Got::Switched(headers, switched) => passed.switch(headers, switched),
@@ -112,6 +131,14 @@ fn target(base: &str, path_and_query: PathAndQuery) -> Option<Uri> {
     format!("{base}{path_and_query}").parse::<PathAndQuery>().ok().map(Into::into)
 }
 
+/// A request of HTTP/2 for this host. `None` where it has no form, which no canonical host can bring about.
+fn with_authority(mut request: Request<ForwardedBody>, host: &HeaderValue) -> Option<Request<ForwardedBody>> {
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.authority = Some(Authority::try_from(host.as_bytes()).ok()?);
+    *request.uri_mut() = Uri::from_parts(parts).ok()?;
+    Some(request)
+}
+
 /// A request that an upstream has answered.
 struct Passed<'a> {
     method: Method,
@@ -120,6 +147,8 @@ struct Passed<'a> {
     examiner: Option<Box<Examiner>>,
     upload: Option<Arc<Upload>>,
     recording: Recording,
+    changes: Option<Arc<Changes>>,
+    outside: Outside,
     pool: &'a Pool,
     life: &'a Rc<Life>,
 }
@@ -130,7 +159,8 @@ impl Passed<'_> {
         if let Err(denial) = hygiene::judge(status, parts.version, &parts.headers) {
             return fail(self.recording, denial, self.told.as_ref(), self.life);
         }
-        if status.is_server_error() {
+        let changes = self.changes.as_deref();
+        if status.is_server_error() && !hygiene::passes_errors(changes, &parts.headers) {
             tokio::task::spawn_local(discard(body));
             let denial = Denial::new(
                 Code::UpstreamFailed,
@@ -146,8 +176,9 @@ impl Passed<'_> {
             );
         }
         let id = self.recording.record().id;
-        hygiene::clean(&mut parts.headers, &self.method, body.is_end_stream(), &id, self.told.as_ref());
-        location::hide(&mut parts.headers, &self.pool.upstream.authority, &self.pool.upstream.base_path);
+        let bodiless = body.is_end_stream();
+        hygiene::clean(&mut parts.headers, &self.method, bodiless, &id, changes, self.told.as_ref());
+        location::hide(&mut parts.headers, &self.pool.upstream, &self.outside);
         let idle = idle_time(self.pool.upstream.idle_body_timeout, &parts.headers);
         let (read, source) = match self.examiner.take() {
             None => (Bytes::new(), Source::Upstream { body, idle }),

@@ -8,6 +8,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Version};
 use portcullis_core::answer::{REQUEST_ID, Told, secure};
 use portcullis_core::head::IDENTITY_PREFIX;
+use portcullis_core::route::changes::{Changes, Protection, UpstreamErrors};
 use portcullis_core::{Code, Denial, RequestId};
 
 /// Whether an answer with this head can be passed on at all.
@@ -46,6 +47,7 @@ pub(crate) fn clean(
     method: &Method,
     bodiless: bool,
     id: &RequestId,
+    changes: Option<&Changes>,
     told: Option<&Told>,
 ) {
     let mut leaving: Vec<HeaderName> = Vec::new();
@@ -75,11 +77,75 @@ pub(crate) fn clean(
         let said = media_type.get().clone();
         media_type.insert(said);
     }
+    protect(headers, changes.map(|changes| changes.protection).unwrap_or_default());
+    // What the gateway itself says comes after, so that nothing here takes its place.
+    if let Some(changes) = changes.filter(|changes| !changes.answer.is_empty()) {
+        changes.answer.apply(headers);
+    }
     headers.insert(REQUEST_ID, id.to_value());
-    secure(headers);
     if let Some(told) = told {
         told.write(headers);
     }
+}
+
+/// Whether the body of a server error passes: where the route says so, and a program reads it. HTML and what has no media type
+/// tell of the inside.
+pub(crate) fn passes_errors(changes: Option<&Changes>, headers: &HeaderMap) -> bool {
+    let passes = changes.is_some_and(|changes| changes.upstream_errors == UpstreamErrors::Pass);
+    passes && matches!(media(headers), Media::Json | Media::Xml)
+}
+
+/// What kind of content an answer has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Media {
+    Json,
+    Xml,
+    Html,
+    Other,
+}
+
+fn media(headers: &HeaderMap) -> Media {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(one), None) = (types.next(), types.next()) else { return Media::Other };
+    let essence = one.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    let subtype = essence.split_once('/').map_or("", |(_, subtype)| subtype);
+    match subtype {
+        "json" => Media::Json,
+        _ if subtype.ends_with("+json") || subtype.ends_with("-json") => Media::Json,
+        "html" | "xhtml+xml" => Media::Html,
+        "xml" => Media::Xml,
+        _ if subtype.ends_with("+xml") && essence != "image/svg+xml" => Media::Xml,
+        _ => Media::Other,
+    }
+}
+
+/// Adds the protective fields that answers of this kind can have. What is there already stays.
+// SECURITY: a policy that forbids everything breaks a page that brings none; a page keeps what it brings
+// (protective_fields_go_by_the_kind_of_content).
+fn protect(headers: &mut HeaderMap, protection: Protection) {
+    const PAGE: [(HeaderName, HeaderValue); 3] = [
+        (header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("strict-origin-when-cross-origin")),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static("frame-ancestors 'self'; base-uri 'self'; object-src 'none'"),
+        ),
+    ];
+    match (protection, media(headers)) {
+        (Protection::Off, _) => return,
+        (Protection::Api, _) | (Protection::Auto | Protection::Html, Media::Json) => return secure(headers),
+        (Protection::Html, Media::Html) => {
+            for (name, value) in PAGE {
+                if let header::Entry::Vacant(entry) = headers.entry(name) {
+                    entry.insert(value);
+                }
+            }
+        }
+        (Protection::Auto, Media::Html)
+        | (Protection::Auto | Protection::Html, Media::Xml | Media::Other) => {}
+    }
+    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
 }
 
 const MAX_TRAILERS: usize = 64;
@@ -241,6 +307,7 @@ fn extension_goes(name: &str) -> bool {
         | "x-real-ip"
         | "x-forwarded-for"
         | "x-forwarded-host"
+        | "x-forwarded-port"
         | "x-forwarded-proto" => true,
         _ => name.starts_with(IDENTITY_PREFIX) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)),
     }
@@ -255,7 +322,7 @@ mod tests {
         for (name, value) in fields {
             headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
-        clean(&mut headers, method, bodiless, &RequestId::new([7; 16]), None);
+        clean(&mut headers, method, bodiless, &RequestId::new([7; 16]), None, None);
         headers
     }
 
@@ -298,6 +365,65 @@ mod tests {
             assert_eq!(headers.get(name).unwrap(), value);
         }
         assert_eq!(headers.get("x-content-type-options").unwrap(), "nosniff");
+    }
+
+    #[test]
+    fn protective_fields_go_by_the_kind_of_content() {
+        let of = |protection, fields: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.insert(*name, HeaderValue::from_static(value));
+            }
+            protect(&mut headers, protection);
+            let value = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+            ["x-content-type-options", "x-frame-options", "content-security-policy", "referrer-policy"]
+                .map(value)
+        };
+        let content = |media| [("content-type", media)];
+        let all = [true; 4];
+        let first = [true, false, false, false];
+        for (protection, media, there) in [
+            (Protection::Auto, "application/json", all),
+            (Protection::Auto, "application/problem+json; charset=utf-8", all),
+            (Protection::Auto, "TEXT/HTML; charset=utf-8", first),
+            (Protection::Auto, "text/plain", first),
+            (Protection::Auto, "image/svg+xml", first),
+            (Protection::Html, "text/html", all),
+            (Protection::Html, "image/png", first),
+            (Protection::Api, "text/html", all),
+            (Protection::Off, "application/json", [false; 4]),
+        ] {
+            let said = of(protection, &content(media));
+            assert_eq!(said.map(|value| value.is_some()), there, "{protection:?} {media}");
+        }
+        assert_eq!(of(Protection::Auto, &[])[0].as_deref(), Some("nosniff"));
+        assert_eq!(of(Protection::Html, &content("text/html"))[1].as_deref(), Some("SAMEORIGIN"));
+        let own = [("content-type", "text/html"), ("content-security-policy", "default-src 'self'")];
+        assert_eq!(of(Protection::Html, &own)[2].as_deref(), Some("default-src 'self'"));
+    }
+
+    #[test]
+    fn only_what_programs_read_passes_of_server_errors() {
+        let passes = |errors, media: Option<&'static str>| {
+            let changes = Changes { upstream_errors: errors, ..Changes::default() };
+            let mut headers = HeaderMap::new();
+            headers.extend(media.map(|media| (header::CONTENT_TYPE, HeaderValue::from_static(media))));
+            passes_errors(Some(&changes), &headers)
+        };
+        for (media, passed) in [
+            (Some("application/json"), true),
+            (Some("application/problem+json"), true),
+            (Some("text/xml"), true),
+            (Some("application/soap+xml"), true),
+            (Some("text/html"), false),
+            (Some("application/xhtml+xml"), false),
+            (Some("text/plain"), false),
+            (None, false),
+        ] {
+            assert_eq!(passes(UpstreamErrors::Pass, media), passed, "{media:?}");
+            assert!(!passes(UpstreamErrors::Replace, media), "{media:?}");
+        }
+        assert!(!passes_errors(None, &HeaderMap::new()));
     }
 
     #[test]
@@ -356,7 +482,7 @@ mod tests {
                 headers.append("content-type", HeaderValue::from_static(value));
             }
             let judged = judge(StatusCode::OK, Version::HTTP_11, &headers).map_err(|denial| denial.code());
-            clean(&mut headers, &Method::GET, false, &RequestId::new([7; 16]), None);
+            clean(&mut headers, &Method::GET, false, &RequestId::new([7; 16]), None, None);
             (judged, headers.get_all("content-type").iter().count())
         };
         assert_eq!(answer(&[]), (Ok(()), 0));

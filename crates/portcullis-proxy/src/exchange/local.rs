@@ -58,6 +58,7 @@ impl Local {
             principal,
             told,
             examiner,
+            changes,
             mut recording,
             ..
         } = shaped;
@@ -107,7 +108,7 @@ impl Local {
             );
             return fail(recording, denial, told.as_ref(), life);
         }
-        if status.is_server_error() {
+        if status.is_server_error() && !hygiene::passes_errors(changes.as_deref(), &parts.headers) {
             let denial = Denial::new(
                 Code::HandlerFailed,
                 format!("the handler answered with status {}", status.as_u16()),
@@ -120,7 +121,7 @@ impl Local {
             body = ResponseBody::empty();
         }
         let id = recording.record().id;
-        hygiene::clean(&mut parts.headers, &method, false, &id, told.as_ref());
+        hygiene::clean(&mut parts.headers, &method, false, &id, changes.as_deref(), told.as_ref());
         let mut read = Bytes::new();
         if let Some(examiner) = examiner {
             let reader = HandlerReader(body);

@@ -83,6 +83,7 @@ pub(crate) fn refuse_with_fields(
     life: &Rc<Life>,
 ) -> Response<Answer> {
     let mut response = refusal(&denial, &recording.record().id, None);
+    recording.snapshot().error_bodies.apply(&mut response, &recording.record().id);
     if let Some(told) = told {
         told.write(response.headers_mut());
     }
@@ -101,6 +102,7 @@ fn end(
     life: &Rc<Life>,
 ) -> Response<Answer> {
     let mut response = problem(status, &recording.record().id);
+    recording.snapshot().error_bodies.apply(&mut response, &recording.record().id);
     if let Some(told) = told {
         told.write(response.headers_mut());
     }

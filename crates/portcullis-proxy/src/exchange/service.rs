@@ -170,6 +170,7 @@ async fn pass(
             forward(pool, life, shaped).await
         }
         Some(Destination::Handler(local)) => local.answer(life, shaped).await,
+        Some(Destination::Fixed(answer)) => answer.answer(life, shaped),
         None => {
             let denial = Denial::new(Code::Fault, "the plan names a target that the front does not have");
             fail(shaped.recording, denial, shaped.told.as_ref(), life)

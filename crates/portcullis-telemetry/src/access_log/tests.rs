@@ -40,6 +40,7 @@ fn plan() -> Arc<Plan> {
         consumers: Consumers::default(),
         credentials: vec![],
         max_held_bytes: 0,
+        error_bodies: portcullis_core::error_bodies::ErrorBodies::default(),
     })
 }
 

@@ -1,9 +1,9 @@
 //! Where requests go: the servers and handlers of all routes, each once.
 
-use crate::document::{UpstreamConfig, UpstreamTarget};
+use crate::document::{RouteConfig, UpstreamConfig, UpstreamErrorsConfig, UpstreamTarget};
 use portcullis_config::Context;
 use portcullis_core::TargetId;
-use portcullis_proxy::{Handler, Target, Upstream};
+use portcullis_proxy::{FixedAnswer, Handler, Target, Upstream};
 use portcullis_store::Kept;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -48,6 +48,55 @@ impl Targets {
                 }
             },
         }
+    }
+
+    /// Where the requests of a route go. `None` means that an error was pushed.
+    pub(super) fn of_route(
+        &mut self,
+        config: &RouteConfig,
+        path: &str,
+        kept: &Kept,
+        cx: &mut Context,
+    ) -> Option<TargetId> {
+        let answer = match (&config.upstream, &config.redirect, &config.respond) {
+            (Some(upstream), None, None) => return self.add(upstream, kept, cx),
+            (None, Some(redirect), None) => cx.at("redirect", |cx| redirect.compile(path, cx))?,
+            (None, None, Some(respond)) => cx.at("respond", |cx| respond.compile(cx))?,
+            (None, None, None) => {
+                cx.error("config.route_target", config.path.span, "the route leads nowhere")
+                    .help("add `upstream: http://127.0.0.1:8080`, `redirect` or `respond`");
+                return None;
+            }
+            (Some(_) | None, ..) => {
+                cx.error("config.route_target", config.path.span, "the route leads to several places")
+                    .help("keep one of `upstream`, `redirect` and `respond`");
+                return None;
+            }
+        };
+        let moot = [
+            ("rewrite", config.rewrite.is_some()),
+            ("preserve_host", config.preserve_host),
+            ("request_headers", config.request_headers.is_some()),
+            ("upstream_errors", config.upstream_errors == UpstreamErrorsConfig::Pass),
+            ("upgrade", !config.upgrade.is_empty()),
+        ];
+        if let Some((key, _)) = moot.iter().find(|(_, written)| *written) {
+            cx.error(
+                "config.no_upstream",
+                config.path.span,
+                format!("`{key}` has no effect without an upstream"),
+            )
+            .help(format!("remove `{key}`, or give the route an `upstream`"));
+            return None;
+        }
+        let name = match &answer {
+            FixedAnswer::Respond { status, .. } => format!("answered with {}", status.as_u16()),
+            FixedAnswer::Redirect { status, .. } => {
+                let to = config.redirect.as_ref().map_or("", |redirect| redirect.to.value.as_str());
+                format!("{} to {to}", status.as_u16())
+            }
+        };
+        Some(self.push(Target::Fixed(Arc::new(answer)), name))
     }
 
     pub(super) fn push(&mut self, target: Target, name: String) -> TargetId {

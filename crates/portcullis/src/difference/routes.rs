@@ -36,6 +36,9 @@ fn all(document: &Value) -> BTreeMap<Key, Effective> {
         let mut methods = texts("methods");
         if methods.is_empty() {
             methods.extend(METHODS.map(str::to_owned));
+            if route.get("methods").and_then(Value::as_str).is_some() {
+                methods.push("any other method".to_owned());
+            }
         } else if methods.iter().any(|method| method == "GET")
             && !methods.iter().any(|method| method == "HEAD")
         {
@@ -43,7 +46,12 @@ fn all(document: &Value) -> BTreeMap<Key, Effective> {
         }
         for host in &hosts {
             for method in &methods {
-                let key = (host.to_ascii_lowercase(), path.to_owned(), method.clone());
+                // Routes of one path can differ in what they match alone.
+                let method = match route.get("match") {
+                    None => method.clone(),
+                    Some(matching) => format!("{method} with {matching}"),
+                };
+                let key = (host.to_ascii_lowercase(), path.to_owned(), method);
                 all.insert(key, Effective(effective.clone()));
             }
         }

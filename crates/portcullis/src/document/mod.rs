@@ -9,11 +9,16 @@ mod admin;
 mod audit_log;
 mod brute_force;
 mod consumer;
+mod error_bodies;
+mod header_changes;
 mod limits;
 mod listener;
+mod matching;
+mod methods;
 mod metrics;
 mod outbound;
 mod request_headers;
+mod rewriting;
 mod route;
 mod tls;
 mod upstream;
@@ -26,14 +31,23 @@ pub use admin::{Admin, AdminConfig, AdminRole, AdminTlsConfig, AdminTokenConfig}
 pub use audit_log::AuditLogConfig;
 pub use brute_force::BruteForceConfig;
 pub use consumer::ConsumerConfig;
+pub use error_bodies::ErrorBodyConfig;
+pub use header_changes::{ProtectionConfig, RequestHeaderChangesConfig, ResponseHeadersConfig};
 pub(crate) use limits::Limits;
 pub use limits::LimitsConfig;
 pub use listener::{HttpProtocol, ListenerConfig, TimeoutsConfig};
+pub use matching::MatchConfig;
+pub use methods::MethodsConfig;
 pub use metrics::MetricsConfig;
 pub use outbound::OutboundConfig;
 pub use portcullis_checks::Reason;
-pub use request_headers::{KeptHeader, KeptHeaderConfig, MethodOverrideConfig, RequestHeadersConfig};
-pub use route::{EncodedPathConfig, EncodedPathsConfig, MethodConfig, RouteConfig, RouteSecurityConfig};
+pub use request_headers::{
+    KeptHeader, KeptHeaderConfig, MethodOverrideConfig, RequestHeadersConfig, RequestIdConfig,
+};
+pub use rewriting::{RedirectConfig, RespondConfig, RewriteConfig};
+pub use route::{
+    EncodedPathConfig, EncodedPathsConfig, RouteConfig, RouteSecurityConfig, UpstreamErrorsConfig,
+};
 use std::path::PathBuf;
 pub use tls::{
     CertificateConfig, ClientCertificateNeed, ClientCertificatesConfig, TlsConfig, TlsVersion, name_hosts,
@@ -75,6 +89,10 @@ object! {
         pub trusted_proxies: Vec<Spanned<Cidr>> = Vec::new(),
         /// Additional request headers to remove.
         pub request_headers: Option<RequestHeadersConfig>,
+        /// Changes to the headers of answers on every route. A route's own `response_headers` come after them.
+        pub response_headers: Option<ResponseHeadersConfig>,
+        /// Your own bodies for the gateway's error answers, by status. Default: problem details (RFC 9457).
+        pub error_bodies: Vec<ErrorBodyConfig> = Vec::new(),
         /// A secret for hashing API keys (HMAC-SHA-256). Without it, the hashes in this file are worthless to a thief.
         pub key_pepper: Option<Spanned<Secret>>,
         /// Protection against guessing of credentials. Default: after ten failures, an address must wait, each time twice

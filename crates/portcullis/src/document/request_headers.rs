@@ -3,11 +3,14 @@
 //! The gateway removes what only it, or another product's proxy, may say of a client. Here an operator adds names, or keeps
 //! some, and says why. A rule that can have no effect does not load.
 
+use super::header_changes::set_and_add;
 use http::HeaderName;
 use portcullis_checks::Reason;
 use portcullis_config::{Context, Spanned, keyword, object};
 use portcullis_core::head::rules::SHORTEST_PREFIX;
-use portcullis_core::head::{FieldRules, MethodOverride};
+use portcullis_core::head::{FieldRules, MethodOverride, RequestIdPolicy};
+use portcullis_core::route::changes::FieldChanges;
+use std::collections::BTreeMap;
 
 keyword! {
     /// What happens to a POST with `X-HTTP-Method-Override`, `X-HTTP-Method` or `X-Method-Override`.
@@ -17,6 +20,17 @@ keyword! {
         /// The request becomes a PUT, PATCH or DELETE: routes, checks and the upstream see that method, and no header. A
         /// request that is no POST, or asks for any other method, is rejected with 400.
         Apply = "apply",
+    }
+}
+
+keyword! {
+    /// Where the id of a request comes from.
+    pub enum RequestIdConfig {
+        /// The gateway gives each request an id.
+        Own = "own",
+        /// One of `trusted_proxies` can give it in `X-Request-Id`: 16 to 36 letters, digits, `-`, `_` and `.`, such as a
+        /// UUID. Other requests get one from the gateway.
+        FromTrustedProxies = "from_trusted_proxies",
     }
 }
 
@@ -31,18 +45,28 @@ object! {
 }
 
 object! {
-    /// Request headers to remove on every route. Headers that other products use to pass an identity or a decision to a
+    /// Request headers to remove, set and add on every route. Headers that other products use to pass an identity or a decision to a
     /// backend, such as `Remote-User` or `X-Original-URL`, are always removed. `docs/security/request-headers.md` lists
     /// them.
     pub struct RequestHeadersConfig {
         /// Additional headers to remove: names, or prefixes such as `x-acme-*`. Other spellings, such as `x_acme_role`,
         /// are removed too.
         pub remove: Vec<Spanned<String>> = Vec::new(),
+        /// Headers to set on every request on its way to an upstream, in place of what the client sent under this name or
+        /// another spelling of it.
+        pub set: BTreeMap<String, Spanned<String>> = BTreeMap::new(),
+        /// Headers to add to every request on its way to an upstream.
+        pub add: BTreeMap<String, Spanned<String>> = BTreeMap::new(),
         /// Headers of other products that are forwarded if one of `trusted_proxies` sends them. From other clients they
         /// are removed.
         pub keep_from_trusted_proxies: Vec<KeptHeaderConfig> = Vec::new(),
         /// Headers of other products that are forwarded from every client. Any client can then forge them.
         pub insecure_keep: Vec<KeptHeaderConfig> = Vec::new(),
+        /// Where the id of a request comes from, which the upstream gets as `X-Request-Id`, the client in the answer, and the
+        /// access log. Default: own.
+        pub request_id: RequestIdConfig = RequestIdConfig::Own,
+        /// Whether upstreams get a `Forwarded` header (RFC 7239) beside the `X-Forwarded-` ones. Default: false.
+        pub forwarded: bool = false,
         /// What happens to a POST that requests another method by a header such as `X-HTTP-Method-Override`. Default:
         /// remove.
         pub method_override: MethodOverrideConfig = MethodOverrideConfig::Remove,
@@ -84,6 +108,15 @@ impl RequestHeadersConfig {
             .help("list the proxies under `trusted_proxies`, or remove this");
             complete = false;
         }
+        if let (RequestIdConfig::FromTrustedProxies, false) = (self.request_id, has_proxies) {
+            cx.error(
+                "config.kept_header",
+                self.at,
+                "`trusted_proxies` is empty, so no proxy can give a request its id",
+            )
+            .help("list the proxies under `trusted_proxies`, or remove `request_id`");
+            complete = false;
+        }
         let mut kept = Vec::new();
         let lists = [(false, &self.keep_from_trusted_proxies), (true, &self.insecure_keep)];
         for (from_everybody, list) in lists {
@@ -101,6 +134,19 @@ impl RequestHeadersConfig {
             }
         }
         complete.then_some(kept)
+    }
+
+    /// Adds what it sets to `changes`. `None` means that an error was pushed.
+    pub(crate) fn add_to(&self, changes: &mut FieldChanges, cx: &mut Context) -> Option<()> {
+        set_and_add(&self.set, &self.add, changes, cx)
+    }
+
+    /// Whose request ids are kept.
+    pub(crate) fn request_ids(&self) -> RequestIdPolicy {
+        match self.request_id {
+            RequestIdConfig::Own => RequestIdPolicy::Own,
+            RequestIdConfig::FromTrustedProxies => RequestIdPolicy::FromTrusted,
+        }
     }
 
     /// What is done where a header asks for another method.

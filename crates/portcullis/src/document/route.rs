@@ -1,5 +1,9 @@
 //! What is served.
 
+use super::header_changes::{RequestHeaderChangesConfig, ResponseHeadersConfig};
+use super::matching::MatchConfig;
+use super::methods::MethodsConfig;
+use super::rewriting::{RedirectConfig, RespondConfig, RewriteConfig};
 use super::upstream::UpstreamConfig;
 use portcullis_checks::OpenapiConfig;
 use portcullis_checks::Reason;
@@ -10,26 +14,8 @@ use portcullis_config::{
 use portcullis_core::MethodSet;
 use portcullis_core::head::{self, Reserved};
 use portcullis_core::route::pattern::{Foreign, foreign, unescaped};
-
-keyword! {
-    /// A request method.
-    pub enum MethodConfig {
-        /// Reads.
-        Get = "GET",
-        /// Reads the head of what GET reads; comes with GET.
-        Head = "HEAD",
-        /// Processes what it carries.
-        Post = "POST",
-        /// Replaces.
-        Put = "PUT",
-        /// Changes a part.
-        Patch = "PATCH",
-        /// Removes.
-        Delete = "DELETE",
-        /// Asks what is possible.
-        Options = "OPTIONS",
-    }
-}
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 keyword! {
     /// What happens to a path that servers can read in several ways.
@@ -60,6 +46,16 @@ object! {
     }
 }
 
+keyword! {
+    /// What becomes of the bodies of server errors of an upstream.
+    pub enum UpstreamErrorsConfig {
+        /// A body of the gateway's own takes their place.
+        Replace = "replace",
+        /// JSON, problem details and XML pass. HTML, and bodies without a content type, are replaced.
+        Pass = "pass",
+    }
+}
+
 object! {
     /// A route: which requests it matches, and where they go.
     pub struct RouteConfig {
@@ -72,12 +68,32 @@ object! {
         pub path: Spanned<String>,
         /// What its paths may contain that is rejected by default, such as an encoded slash. Default: nothing.
         pub encoded_paths: Option<EncodedPathsConfig>,
-        /// The hosts that it matches, without ports. Default: any.
+        /// The hosts that it matches, without ports. `*.example.com` is every host below `example.com`, with one more label
+        /// or several, and not `example.com` itself. A host by its own name wins over `*.`, and both over routes without
+        /// hosts. Default: any.
         pub hosts: Vec<Spanned<String>> = Vec::new(),
-        /// The allowed methods; others get 405. GET includes HEAD. Default: all of these.
-        pub methods: Option<Spanned<Vec<MethodConfig>>>,
-        /// The upstream server.
-        pub upstream: UpstreamConfig,
+        /// The allowed methods; others get 405. GET includes HEAD. Any method can be named, such as `PROPFIND` or `QUERY`;
+        /// `any` allows all. CONNECT and TRACE are never allowed. Default: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS.
+        pub methods: Option<Spanned<MethodsConfig>>,
+        /// Headers and query parameters that a request must have. They choose between routes with the same host, path and
+        /// method.
+        pub r#match: Option<MatchConfig>,
+        /// The upstream server. A route has either this, `redirect` or `respond`.
+        pub upstream: Option<UpstreamConfig>,
+        /// Redirects every request, instead of an upstream.
+        pub redirect: Option<RedirectConfig>,
+        /// Answers every request by itself, instead of an upstream.
+        pub respond: Option<RespondConfig>,
+        /// Another path for the upstream. Default: the path of the request.
+        pub rewrite: Option<RewriteConfig>,
+        /// Whether the upstream gets the host that the client asked for, instead of the one in its URL. Default: false.
+        pub preserve_host: bool = false,
+        /// Changes to the headers of requests on their way to the upstream.
+        pub request_headers: Option<RequestHeaderChangesConfig>,
+        /// Changes to the headers of answers.
+        pub response_headers: Option<ResponseHeadersConfig>,
+        /// What becomes of the bodies of server errors (5xx) of the upstream. Default: replace.
+        pub upstream_errors: UpstreamErrorsConfig = UpstreamErrorsConfig::Replace,
         /// Why the route needs no authentication. Without it, the route needs authentication, here or for the whole
         /// gateway.
         pub public: Option<Spanned<Reason>>,
@@ -137,9 +153,21 @@ impl RouteConfig {
     /// What it is called for as long as it matches the same requests.
     pub(crate) fn stable_name(&self) -> String {
         let hosts: Vec<_> = self.hosts.iter().map(|host| host.value.as_str()).collect();
-        let methods: Vec<_> =
-            self.methods.iter().flat_map(|methods| &methods.value).map(|method| method.as_str()).collect();
-        format!("{} {} {}", hosts.join(","), methods.join(","), self.path.value)
+        let methods = self.methods.iter().flat_map(|methods| methods.value.names());
+        let methods: Vec<_> = methods.collect();
+        let name = format!("{} {} {}", hosts.join(","), methods.join(","), self.path.value);
+        match &self.r#match {
+            None => name,
+            Some(matching) => {
+                let pairs = |map: &BTreeMap<String, Spanned<String>>| {
+                    map.iter()
+                        .map(|(name, value)| format!("{name}={}", value.value))
+                        .collect::<Vec<_>>()
+                        .join("&")
+                };
+                format!("{name} {} ?{}", pairs(&matching.headers), pairs(&matching.query))
+            }
+        }
     }
 
     /// What its paths may hold although servers read it in several ways.
@@ -243,23 +271,31 @@ impl RouteConfig {
 
     /// The methods that it allows.
     pub fn method_set(&self, cx: &mut Context) -> Option<MethodSet> {
-        let Some(methods) = &self.methods else { return Some(MethodSet::ALL) };
-        if methods.value.is_empty() {
-            cx.error("config.empty_list", methods.span, "the list of methods is empty")
-                .help("name a method, or leave the key out to allow all");
-            return None;
+        match &self.methods {
+            None => Some(MethodSet::USUAL),
+            Some(methods) => methods.value.compile(methods.span, cx),
         }
-        let named = methods.value.iter().filter_map(|method| MethodSet::named(method.as_str()));
-        Some(named.fold(MethodSet::NONE, MethodSet::union).with_head())
     }
 
     /// The hosts that it is served for.
     pub fn canonical_hosts(&self, cx: &mut Context) -> Option<Vec<String>> {
         let mut hosts = Vec::new();
         for host in &self.hosts {
-            match head::host::canonical(&host.value) {
-                Ok(canonical) if !host.value.ends_with(':') && canonical.len() + 1 >= host.value.len() => {
-                    hosts.push(canonical)
+            let (below, name) = match host.value.strip_prefix("*.") {
+                Some(name) => ("*.", name),
+                None => ("", host.value.as_str()),
+            };
+            match head::host::canonical(name) {
+                Ok(canonical) if !name.ends_with(':') && canonical.len() + 1 >= name.len() => {
+                    // An address has nothing below it.
+                    if !below.is_empty()
+                        && (canonical.starts_with('[') || canonical.parse::<Ipv4Addr>().is_ok())
+                    {
+                        cx.error("config.host", host.span, "no host is below an address")
+                            .help("write a name such as `*.example.com`");
+                        return None;
+                    }
+                    hosts.push(format!("{below}{canonical}"))
                 }
                 Ok(canonical) => {
                     cx.error("config.host", host.span, "a host is written without a port")

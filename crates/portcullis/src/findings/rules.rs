@@ -359,12 +359,13 @@ pub static RULES: [Rule; 23] = [
         fix: "write an `https://` URL",
         look: |subject, report| {
             for route in &subject.routes {
-                if let UpstreamTarget::Server(server) = &route.config.upstream.target
-                    && route.config.upstream.tls.is_none()
+                if let Some(upstream) = &route.config.upstream
+                    && let UpstreamTarget::Server(server) = &upstream.target
+                    && upstream.tls.is_none()
                     && !is_this_machine(&server.authority)
                 {
                     let message = format!("requests go to {} unencrypted", server.authority);
-                    report.route(route, route.config.upstream.at, message);
+                    report.route(route, upstream.at, message);
                 }
             }
         },
@@ -378,12 +379,10 @@ pub static RULES: [Rule; 23] = [
         fix: "remove `insecure_skip_verify`, and give `ca` if the certificate is your own",
         look: |subject, report| {
             for route in &subject.routes {
-                if route.config.upstream.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify) {
-                    report.route(
-                        route,
-                        route.config.upstream.at,
-                        "any certificate is accepted for this upstream",
-                    );
+                if let Some(upstream) = &route.config.upstream
+                    && upstream.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify)
+                {
+                    report.route(route, upstream.at, "any certificate is accepted for this upstream");
                 }
             }
         },
@@ -494,7 +493,7 @@ impl<'a> Effective<'a> {
 
 /// The methods of a route that are meant to change something.
 fn changes_something(route: &RouteSubject<'_>) -> Vec<&'static str> {
-    let methods = route.listing.route.methods;
+    let methods = &route.listing.route.methods;
     ["POST", "PUT", "PATCH", "DELETE"]
         .into_iter()
         .filter(|name| {

@@ -14,6 +14,7 @@ mod login;
 mod openapi;
 mod passwords;
 mod protection;
+mod routing;
 mod security;
 mod tokens;
 mod waf;
@@ -96,9 +97,13 @@ pub(crate) type DocumentRow = (&'static str, fn());
 pub(crate) type SecurityRow = (&'static str, fn(Place));
 
 fn document_rows() -> impl Iterator<Item = &'static DocumentRow> {
-    let rows = document::ROWS.iter().chain(guessing::ROWS).chain(passwords::CONSUMER_ROWS);
-    rows.chain(admin::ROWS)
+    document::ROWS
+        .iter()
+        .chain(guessing::ROWS)
+        .chain(passwords::CONSUMER_ROWS)
+        .chain(admin::ROWS)
         .chain(limits::ROWS)
+        .chain(routing::ROWS)
         .chain(protection::ROWS)
         .chain(acme::ROWS)
         .chain(openapi::DOCUMENT_ROWS)

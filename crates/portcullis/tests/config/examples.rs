@@ -402,6 +402,19 @@ request_headers:
     - name: x-user
       reason: our own clients send it, and nothing trusts it
   method_override: apply
+  request_id: from_trusted_proxies
+  forwarded: true
+  set: { x-gateway: a }
+  add: { x-more: a }
+response_headers:
+  set: { x-gateway: a }
+  add: { x-more: a }
+  remove: [x-inner]
+  security: api
+error_bodies:
+  - statuses: [404, 405]
+    file: not-found.html
+    content_type: text/html; charset=utf-8
 trusted_proxies: [10.0.0.0/8]
 audit_log:
   file: audit.log
@@ -467,9 +480,43 @@ routes:
       percent: keep
     security:
       use: partner
-  - path: /health
+  - path: /v1/{*rest}
+    hosts: ['*.example.org']
+    methods: any
+    match:
+      headers: { x-version: '2' }
+      query: { beta: '*' }
+    public: a test
     upstream: http://127.0.0.1:8080
+    rewrite:
+      path: /v2/{rest}
+    preserve_host: true
+    request_headers:
+      set: { x-env: prod }
+      add: { x-more: a }
+      remove: [x-debug]
+    response_headers:
+      set: { cache-control: no-store }
+      add: { x-more: a }
+      remove: [x-inner-*]
+      security: html
+    upstream_errors: pass
+  - path: /v3/{*rest}
+    public: a test
+    upstream: http://127.0.0.1:8080
+    rewrite:
+      strip_prefix: /v3
+  - path: /old/{*rest}
+    public: it moved
+    redirect:
+      to: https://new.example.com/{rest}
+      status: 308
+  - path: /health
     public: liveness probe, no data
+    respond:
+      status: 200
+      body: ok
+      content_type: text/plain
 ";
 
 /// What protects connections. `CERTIFICATES` stands for a folder.

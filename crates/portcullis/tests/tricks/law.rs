@@ -73,8 +73,9 @@ fn allowed(path: &str, host: &str) -> Option<&'static [Option<&'static str>]> {
 pub(super) fn breaches(seen: &Seen, record: &Value) -> Vec<String> {
     let mut breaches = Vec::new();
     let consumer = record["consumer"].as_str();
-    let host = seen.fields("x-forwarded-host").join(",");
-    match allowed(&laxest(&seen.target), &host) {
+    let asked = seen.fields("x-forwarded-host").join(",");
+    let (host, port) = asked.split_once(':').unwrap_or((&asked, "80"));
+    match allowed(&laxest(&seen.target), host) {
         Some(who) if who.contains(&consumer) => {}
         Some(_) => breaches.push(format!("{consumer:?} reached {:?}", laxest(&seen.target))),
         None => breaches.push(format!("no route leads to {:?}", laxest(&seen.target))),
@@ -122,7 +123,8 @@ pub(super) fn breaches(seen: &Seen, record: &Value) -> Vec<String> {
                     "x-consumer-roles" => consumer.is_some() && value == roles,
                     "x-forwarded-for" => value == "127.0.0.1",
                     "x-forwarded-proto" => value == "http",
-                    "x-forwarded-host" => ["a.example", "b.example"].contains(&value.as_str()),
+                    "x-forwarded-host" => ["a.example", "b.example"].contains(&host),
+                    "x-forwarded-port" => value == port,
                     _ => false,
                 };
                 if !right || seen.fields(name).len() != 1 {
@@ -132,7 +134,14 @@ pub(super) fn breaches(seen: &Seen, record: &Value) -> Vec<String> {
             _ => {}
         }
     }
-    for name in ["host", "x-request-id", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"] {
+    for name in [
+        "host",
+        "x-request-id",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-forwarded-port",
+    ] {
         if seen.fields(name).len() != 1 {
             breaches.push(format!("{name} is there {} times", seen.fields(name).len()));
         }

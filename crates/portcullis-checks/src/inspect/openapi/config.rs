@@ -215,7 +215,7 @@ impl CompiledOpenapi {
         &self,
         controls: &Controls,
         path: &Spanned<String>,
-        methods: MethodSet,
+        methods: &MethodSet,
         cx: &mut Context,
     ) -> Option<Controls> {
         let mut controls = controls.clone();

@@ -114,7 +114,7 @@ impl Openapi {
             Match::UndeclaredMethod { allowed } => {
                 let declared = allowed.split(", ").filter_map(MethodSet::named);
                 let declared = declared.fold(MethodSet::NONE, MethodSet::union).with_head();
-                let allowed = declared.intersection(facts.route.methods);
+                let allowed = declared.intersection(&facts.route.methods);
                 Err(Denial::new(Code::MethodNotAllowed, "the document does not declare this method here")
                     .advising(Advice::Allow(allowed)))
             }

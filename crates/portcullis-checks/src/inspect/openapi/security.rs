@@ -214,7 +214,11 @@ fn described(scheme: &SecurityScheme) -> String {
 }
 
 /// The declared operations that a route serves.
-pub fn served<'a>(api: &'a Api, path: &'a str, methods: MethodSet) -> impl Iterator<Item = &'a Operation> {
+pub fn served<'a>(
+    api: &'a Api,
+    path: &'a str,
+    methods: &'a MethodSet,
+) -> impl Iterator<Item = &'a Operation> {
     api.operations().filter(move |operation| {
         let allowed = MethodSet::named(operation.method())
             .is_some_and(|method| !method.intersection(methods).is_empty());
@@ -230,7 +234,7 @@ pub fn served<'a>(api: &'a Api, path: &'a str, methods: MethodSet) -> impl Itera
 pub fn covered(
     api: &Api,
     path: &Spanned<String>,
-    methods: MethodSet,
+    methods: &MethodSet,
     authentication: &Authentication,
     file: &Spanned<PathBuf>,
     cx: &mut Context,

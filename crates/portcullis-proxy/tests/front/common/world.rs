@@ -238,10 +238,12 @@ fn plan() -> Plan {
         reserved: portcullis_core::head::Reserved::NONE,
         path: path.into(),
         hosts: Vec::new(),
-        methods: MethodSet::ALL,
+        methods: MethodSet::USUAL,
         controls: Arc::clone(controls),
         target,
         upgrades: upgrades.iter().map(|&name| name.into()).collect(),
+        conditions: portcullis_core::route::conditions::Conditions::default(),
+        changes: None,
     };
     let routes = vec![
         route("/", &public, &[], TARGET),
@@ -259,6 +261,7 @@ fn plan() -> Plan {
         consumers: Consumers::default(),
         credentials: vec![CredentialLocation::Header(http::HeaderName::from_static("x-key"))],
         max_held_bytes: HELD,
+        error_bodies: portcullis_core::error_bodies::ErrorBodies::default(),
     }
 }
 

@@ -43,6 +43,21 @@ fn route(lines: &str) -> String {
     format!("{LISTENERS}{PUBLIC}    {lines}\n")
 }
 
+/// A document with a body of errors.
+fn error_body(statuses: &str, file: &str, content_type: &str) -> String {
+    top(&format!("error_bodies: [{{ statuses: {statuses}, file: {file}, content_type: {content_type} }}]"))
+}
+
+/// A document whose route redirects.
+fn redirect(redirect: &str) -> String {
+    format!("{LISTENERS}routes:\n  - path: \"/a/{{*rest}}\"\n    public: a test\n    redirect: {redirect}\n")
+}
+
+/// A document whose route answers by itself.
+fn respond(respond: &str) -> String {
+    format!("{LISTENERS}routes:\n  - path: /a\n    public: a test\n    respond: {respond}\n")
+}
+
 /// A document whose routes are judged by this, with the consumer alice.
 fn security(section: &str) -> String {
     format!("security: {section}\n{LISTENERS}{CONSUMER}{ROUTES}")
@@ -249,6 +264,9 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.out_of_range", top("workers: §0")),
         ("config.out_of_range", top("workers: §1025")),
         ("config.unknown_value", route("methods: [GET, §GETS]")),
+        ("config.unknown_value", route("methods: [§TRACE]")),
+        ("config.unknown_value", route("methods: [§propfind]")),
+        ("config.unknown_value", route("methods: §all")),
         ("config.unknown_value", method("{ type: §kerberos }")),
         // Values.
         ("config.invalid_duration", top("drain: §10 seconds")),
@@ -361,6 +379,66 @@ fn other_cases() -> Vec<(&'static str, String)> {
         // Routes.
         ("config.empty_list", format!("§{LISTENERS}routes: []\n")),
         ("config.empty_list", route("methods: §[]")),
+        ("config.host", route("hosts: [§\"*.127.0.0.1\"]")),
+        ("config.host", route("hosts: [§\"*\"]")),
+        ("config.match", route("match: §{}")),
+        ("config.match", route("match: { headers: { host: §a.example } }")),
+        ("config.match", route("match: { headers: { x-forwarded-proto: §https } }")),
+        ("config.match", route("match: { headers: { remote-user: §alice } }")),
+        ("config.match", route("match: { headers: { \"x y\": §a } }")),
+        (
+            "config.match_weakens",
+            format!(
+                "{LISTENERS}{CONSUMER}security: {{ authentication: {{ type: api_key }} }}\nroutes:\n  - path: /a\n    match: §{{ headers: {{ x-open: \"1\" }} }}\n    public: a test\n    upstream: http://127.0.0.1:8080/other\n  - path: /a\n    upstream: http://127.0.0.1:8080\n"
+            ),
+        ),
+        ("config.rewrite", route("rewrite: §{}")),
+        ("config.rewrite", route("rewrite: §{ strip_prefix: /a, path: /b }")),
+        ("config.rewrite", route("rewrite: { strip_prefix: §/b }")),
+        ("config.rewrite", route("rewrite: { strip_prefix: §/ }")),
+        ("config.rewrite", route("rewrite: { path: §\"/b/{rest}\" }")),
+        ("config.rewrite", route("rewrite: { path: §\"//evil.example\" }")),
+        ("config.header_value", route("request_headers: { set: { x-env: §\" a\" } }")),
+        ("config.header_value", route("response_headers: { add: { x-env: §\"a\\nb\" } }")),
+        ("config.reserved_field", route("request_headers: { set: { host: §a.example } }")),
+        ("config.reserved_field", route("request_headers: { add: { X-Forwarded-For: §127.0.0.1 } }")),
+        ("config.reserved_field", route("request_headers: { set: { x_consumer_name: §root } }")),
+        ("config.reserved_field", route("request_headers: { set: { transfer-encoding: §chunked } }")),
+        ("config.reserved_field", route("request_headers: { set: { forwarded: §for=a } }")),
+        (
+            "config.reserved_field",
+            route("response_headers: { set: { access-control-allow-origin: §\"*\" } }"),
+        ),
+        ("config.reserved_field", route("response_headers: { remove: [§x-request-id] }")),
+        ("config.field_name", route("response_headers: { set: { \"a b\": §c } }")),
+        ("config.reserved_field", top("request_headers: { set: { content-length: §\"1\" } }")),
+        ("config.kept_header", top("request_headers: §{ request_id: from_trusted_proxies }")),
+        (
+            "config.error_body",
+            error_body("[§404]", "gone.html", "text/html")
+                .replace("[§404]", "[404]")
+                .replace("gone", "§gone"),
+        ),
+        ("config.error_body", error_body("§[200]", "not-found.html", "text/html")),
+        ("config.error_body", error_body("§[]", "not-found.html", "text/html")),
+        ("config.error_body", error_body("§[404, 404]", "not-found.html", "text/html")),
+        ("config.error_body", error_body("[404]", "not-found.html", "§html")),
+        ("config.route_target", route("respond: {}").replace("path: /a", "path: §/a")),
+        ("config.route_target", format!("{LISTENERS}routes:\n  - path: §/a\n    public: a test\n")),
+        (
+            "config.no_upstream",
+            format!(
+                "{LISTENERS}routes:\n  - path: §/a\n    public: a test\n    respond: {{}}\n    preserve_host: true\n"
+            ),
+        ),
+        ("config.redirect", redirect("{ to: §ftp://a.example/ }")),
+        ("config.redirect", redirect("{ to: §\"https://{rest}/\" }")),
+        ("config.redirect", redirect("{ to: §\"/b?{rest}\" }")),
+        ("config.redirect", redirect("{ to: /b, status: §200 }")),
+        ("config.respond", respond("{ status: §100 }")),
+        ("config.respond", respond("{ status: 204, body: §a }")),
+        ("config.respond", respond("{ content_type: §text/plain }")),
+        ("config.respond", respond("{ body: a, content_type: §plain }")),
         ("config.route_path", format!("{LISTENERS}{}", PUBLIC.replace("/a", "§a"))),
         ("config.route_path", format!("{LISTENERS}{}", PUBLIC.replace("/a", "§/a/../b"))),
         ("config.route_path", format!("{LISTENERS}{}", PUBLIC.replace("/a", "§/a/*"))),

@@ -216,11 +216,21 @@ pub(crate) const ROWS: &[DocumentRow] = &[
             Some(Code::RouteNotFound)
         );
         route(json!({ "hosts": ["API.example.com"] })).send(get(&[])).permitted();
+        route(json!({ "hosts": ["*.Example.com"] })).send(get(&[])).permitted();
+        let below = route(json!({ "hosts": ["*.api.example.com"] }));
+        assert_eq!(below.send(get(&[])).refusal(), Some(Code::RouteNotFound));
     }),
     ("routes[].methods", || {
         let gate = route(json!({ "methods": ["POST"] }));
         gate.send(request("POST", "/a", &[])).permitted();
         assert_eq!(gate.send(get(&[])).refusal(), Some(Code::MethodNotAllowed));
+        let sent = |methods: Value, method| {
+            route(json!({ "methods": methods })).send(request(method, "/a", &[])).refusal()
+        };
+        assert_eq!(sent(json!(["PROPFIND", "GET"]), "PROPFIND"), None);
+        assert_eq!(sent(json!(["PROPFIND", "GET"]), "REPORT"), Some(Code::MethodNotAllowed));
+        assert_eq!(sent(json!("any"), "WHATEVER"), None);
+        assert_eq!(sent(json!("any"), "TRACE"), Some(Code::MethodNotAllowed));
     }),
     ("routes[].upstream", || {
         assert_eq!(upstream(json!("http://127.0.0.1:9999")).authority, "127.0.0.1:9999")
@@ -323,7 +333,7 @@ fn route(keys: Value) -> Gate {
 fn upstream(upstream: Value) -> Upstream {
     match route(json!({ "upstream": upstream })).front.targets.remove(0) {
         Target::Upstream(upstream) => upstream,
-        Target::Handler(_) => panic!("not a server"),
+        Target::Handler(_) | Target::Fixed(_) => panic!("not a server"),
     }
 }
 
