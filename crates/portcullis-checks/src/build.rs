@@ -5,6 +5,7 @@ use crate::authn::mtls::Certificates;
 use crate::authn::openid_connect::config::BuiltLogin;
 use crate::authn::users::Users;
 use crate::inspect::openapi::config::CompiledKey;
+use crate::rehearsal::Doubles;
 use crate::shape::identity_token::PublishedKeys;
 use crate::token::issuer::Issuer;
 use http::HeaderName;
@@ -53,6 +54,8 @@ pub struct Build {
     pub read_fields: Vec<Spanned<HeaderName>>,
     /// Where randomness comes from.
     pub random: Random,
+    /// What stands for secrets of others, where the configuration is only rehearsed.
+    pub doubles: Option<Arc<Doubles>>,
     methods: u32,
     /// What plans before this one have left.
     pub kept: Kept,
@@ -103,6 +106,7 @@ impl Build {
             declared_fields: BTreeSet::new(),
             read_fields: Vec::new(),
             random: system_random,
+            doubles: None,
             methods: 0,
             kept,
             scope: Arc::from("gateway"),
@@ -213,6 +217,15 @@ impl Build {
         cx: &mut Context,
     ) -> Option<()> {
         let digest = self.hasher.of_config(key);
+        if let Some(doubles) = self.doubles.clone() {
+            let mut add = |text: String, expires| {
+                let record = KeyRecord { consumer, expires };
+                let _ = self.keys.add(set, self.hasher.of_key(text.as_bytes()), record);
+            };
+            add(doubles.key(key), key.expires);
+            // A moment that is over whatever the time is.
+            add(doubles.expired_key(key), Some(std::time::Duration::from_secs(1)));
+        }
         match self.keys.add(set, digest, KeyRecord { consumer, expires: key.expires }) {
             Ok(()) => Some(()),
             Err(there) => {

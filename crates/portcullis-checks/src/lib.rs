@@ -27,6 +27,7 @@ pub mod json;
 pub mod mode;
 pub mod quota;
 pub mod reason;
+pub mod rehearsal;
 pub mod screen;
 pub mod section;
 pub mod security;

@@ -22,6 +22,9 @@ pub trait Section: Decode {
     /// Other spellings of its key.
     const ALIASES: &'static [&'static str] = &[];
 
+    /// The names of the checks that it configures, or what they begin with, such as `authz.`.
+    const CHECKS: &'static [&'static str];
+
     /// Whether it speaks of who sends a request. A public route can have no such section, and inherits none.
     const ASKS_WHO: bool = false;
 

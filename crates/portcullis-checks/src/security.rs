@@ -97,6 +97,9 @@ macro_rules! sections {
             }
         }
 
+        /// Of each section, its key and the checks that it configures.
+        const CHECKS: &[(&str, &[&str])] = &[$( (stringify!($name), <$section as Section>::CHECKS), )+];
+
         /// Of each section, whether it speaks of who sends a request.
         const ASK_WHO: &[bool] = &[$( <$section as Section>::ASKS_WHO, )+];
     };
@@ -115,6 +118,12 @@ sections! {
     strict_errors: StrictErrorsConfig,
     identity_token: IdentityTokenConfig,
     upstream_token: ClientCredentialsConfig,
+}
+
+/// The key of the section that configures a check. `None` for a check that no section does.
+pub fn section_of(check: &str) -> Option<&'static str> {
+    let section = CHECKS.iter().find(|(_, checks)| checks.iter().any(|named| check.starts_with(named)));
+    section.map(|(name, _)| *name)
 }
 
 /// The key of a section.

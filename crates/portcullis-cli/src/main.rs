@@ -8,11 +8,13 @@ mod check;
 mod denials;
 mod diff;
 mod exit;
+mod explain;
 mod hash;
 mod headers;
 mod import;
 mod init;
 mod manual;
+mod probe;
 mod quickstart;
 mod replay;
 mod run;
@@ -20,6 +22,7 @@ mod schema;
 mod screen;
 mod service;
 mod status;
+mod test;
 mod top;
 mod waf;
 mod why;
@@ -80,6 +83,44 @@ enum Command {
         /// What else makes the command fail.
         #[arg(long, value_enum)]
         deny: Option<check::Deny>,
+    },
+    /// Test a configuration file: the tests that stand in it under `tests`, and tests that follow from it.
+    ///
+    /// For every route, and every operation of its OpenAPI document, one request is found that passes, and then tried without a
+    /// credential, with a wrong, expired or foreign one, by somebody without the role, by other spellings of the path and so on.
+    /// The keys and tokens are made for it; nothing is sent anywhere. Ends with 1 where an attack goes through or a test fails.
+    Test {
+        /// The configuration file (YAML).
+        file: PathBuf,
+        /// Write the results to this file as JUnit XML, too.
+        #[arg(long, value_name = "OUT")]
+        junit: Option<PathBuf>,
+        /// Print JSON, for machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send the attacks of `test` to a gateway that serves, on this machine or on a host of yours.
+    ///
+    /// Every request must be refused. It cannot be more than that, since the gateway has its own keys.
+    Probe {
+        /// Where the gateway is, such as http://127.0.0.1:3000.
+        url: String,
+        #[command(flatten)]
+        options: probe::Options,
+    },
+    /// Explain what would become of a request: each stage, each check, and the line of the configuration that decides it.
+    ///
+    /// The request is judged in this process by the same engine as in a gateway. Nothing of a running gateway is touched.
+    Explain {
+        /// The configuration file (YAML).
+        file: PathBuf,
+        #[command(flatten)]
+        source: explain::Source,
+        #[command(flatten)]
+        circumstances: explain::Circumstances,
+        /// Print JSON, for machines.
+        #[arg(long)]
+        json: bool,
     },
     /// Say which configuration a running gateway has, and whether the last reload failed.
     Status {
@@ -226,6 +267,11 @@ fn main() -> ExitCode {
         Command::Diff { old, new, format, fail_on } => diff::run(&old, &new, format, fail_on),
         Command::Replay { config, log, json } => replay::run(&config, &log, json),
         Command::Import { product, file, output } => import::run(product, &file, output.as_deref()),
+        Command::Test { file, junit, json } => test::run(&file, junit.as_deref(), json),
+        Command::Probe { url, options } => probe::run(&url, options),
+        Command::Explain { file, source, circumstances, json } => {
+            explain::run(&file, source, &circumstances, json)
+        }
         Command::Audit(action) => audit::run(action),
         Command::HashPassword => hash::password(),
         Command::HashKey => hash::key(),

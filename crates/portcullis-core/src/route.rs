@@ -200,6 +200,20 @@ impl RouteTable {
         if conflicts.is_empty() { Ok(RouteTable { routes, leaves, hosts, lax }) } else { Err(conflicts) }
     }
 
+    /// The same routes with other controls: what `change` makes of each set. Which requests belong to which route stays as it
+    /// is, also where two routes would now have the same controls. For trials, which put something around checks.
+    #[must_use]
+    pub fn with_controls(
+        mut self,
+        mut change: impl FnMut(RouteId, &Arc<Controls>) -> Arc<Controls>,
+    ) -> RouteTable {
+        for (index, route) in self.routes.iter_mut().enumerate() {
+            let id = RouteId(u32::try_from(index).unwrap_or(u32::MAX));
+            route.controls = change(id, &route.controls);
+        }
+        self
+    }
+
     /// The one route of this request.
     ///
     /// # Errors

@@ -38,6 +38,7 @@ mod upload;
 mod upstream;
 
 pub use body::BodyFault;
+pub use client::{Whole, read_request};
 pub use config::{FrontConfig, Listener};
 pub use descriptors::raise_descriptor_limit;
 pub use exchange::{BoxError, FixedAnswer, Handler, Place, Redirect, RequestBody, ResponseBody, Target};

@@ -22,6 +22,7 @@ use portcullis_checks::authn::AuthenticationConfig;
 use portcullis_checks::authn::key_digest::KeyHasher;
 use portcullis_checks::build::{Random, system_random};
 use portcullis_checks::inspect::openapi::CompiledOpenapi;
+use portcullis_checks::rehearsal::Doubles;
 use portcullis_checks::security::CompiledSecurity;
 use portcullis_checks::{Build, RouteAuthentication, SecurityConfig};
 use portcullis_config::{Context, Span, Spanned};
@@ -119,7 +120,17 @@ pub fn compile(
     state: &State,
     cx: &mut Context,
 ) -> Option<Blueprint> {
-    compile_with(config, handlers, system_random, state, cx)
+    compile_with(config, handlers, system_random, None, state, cx)
+}
+
+/// [`compile`], for a rehearsal: with doubles of the secrets of others.
+pub(crate) fn compile_rehearsed(
+    config: &GatewayConfig,
+    doubles: Arc<Doubles>,
+    state: &State,
+    cx: &mut Context,
+) -> Option<Blueprint> {
+    compile_with(config, Vec::new(), system_random, Some(doubles), state, cx)
 }
 
 /// [`compile`], with another source of randomness for the secrets that are made at the start.
@@ -127,12 +138,14 @@ fn compile_with(
     config: &GatewayConfig,
     handlers: Vec<Arc<dyn Handler>>,
     random: Random,
+    doubles: Option<Arc<Doubles>>,
     state: &State,
     cx: &mut Context,
 ) -> Option<Blueprint> {
     let pepper = config.key_pepper.as_ref().map(|pepper| pepper.value.expose().as_bytes());
     let mut build = Build::new(KeyHasher::new(state.secret(), pepper), state.kept().clone());
     build.random = random;
+    build.doubles = doubles;
     lint::short_pepper(config, cx);
     // SECURITY: of the whole configuration, since a role that is asked for on one route may be given by an issuer of another
     // (a_role_of_one_issuer_is_not_spelled_by_another).

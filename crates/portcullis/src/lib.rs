@@ -42,6 +42,8 @@
 //! | [`gateway`]  | from a blueprint to the last request             |
 //! | [`observe`]  | metrics, and the listeners on which operators ask |
 //! | [`reload`]   | another configuration for a gateway that serves  |
+//! | [`judge`]    | requests judged without a connection             |
+//! | [`prove`]    | tests of a configuration, written and generated  |
 //! | [`control`]  | what its owner can ask it while it serves        |
 
 pub mod builder;
@@ -54,11 +56,13 @@ pub mod findings;
 pub mod gateway;
 pub mod handler;
 pub mod import;
+pub mod judge;
 pub mod load;
 pub mod login;
 pub mod observe;
 pub mod openapi;
 pub mod password;
+pub mod prove;
 pub mod reference;
 pub mod reload;
 pub mod replay;

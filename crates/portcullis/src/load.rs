@@ -4,6 +4,7 @@ use crate::compile::{Blueprint, compile};
 use crate::difference::{self, Change, Side};
 use crate::document::{AccessLogConfig, GatewayConfig, ListenerConfig, RouteConfig};
 use crate::findings::{self, Finding, Rule};
+use crate::judge::Places;
 pub use portcullis_config::Context;
 use portcullis_config::{
     Decode, Diagnostics, Node, Renderer, Source, Span, Style, Value, document_schema, files, from_json,
@@ -125,6 +126,16 @@ impl Loaded {
         Loaded { blueprint, config, document, folder, diagnostics, sources, included, digest, files }
     }
 
+    /// What it was made from; `None` for a configuration that is made in code, or that cannot be read.
+    pub(crate) fn config(&self) -> Option<&GatewayConfig> {
+        self.config.as_ref()
+    }
+
+    /// Where in the text things stand.
+    pub fn places(&self) -> Places<'_> {
+        Places::new(self.document.as_ref(), &self.sources)
+    }
+
     /// What is to run; `None` if anything is wrong.
     pub fn blueprint(&self) -> Option<&Blueprint> {
         self.blueprint.as_ref()
@@ -207,6 +218,13 @@ impl Loaded {
             object
         }));
         results
+    }
+
+    /// What is to run, apart from all that there is to say of it. `None` if anything is wrong.
+    pub fn take_blueprint(mut self) -> Option<(Blueprint, Loaded)> {
+        let mut blueprint = self.blueprint.take()?;
+        blueprint.digest.clone_from(&self.digest);
+        Some((blueprint, self))
     }
 
     /// What is to run.

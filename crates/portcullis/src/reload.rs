@@ -13,6 +13,7 @@ use crate::compile::Blueprint;
 use crate::gateway::StartError;
 use crate::load::{ConfigError, Loaded};
 use crate::observe::{self, AdminAddress, Observers, Seen, View};
+use crate::prove;
 pub(crate) use logs::{Logs, LogsConfig};
 use portcullis_core::{Effects, Job, Plan, Snapshot};
 use portcullis_proxy::tls::Tls;
@@ -364,7 +365,12 @@ impl Reloader {
         match Loaded::file_with(path, &self.0.state) {
             Ok(loaded) => {
                 lock(&self.0.files).extend(loaded.files().iter().cloned());
-                self.reload(loaded)
+                // On a bench of their own, so that nothing of what serves is touched.
+                let report = prove::prove(&loaded, prove::RELOAD_PATIENCE);
+                match report.filter(|report| !report.is_good()) {
+                    Some(report) => Err(self.failed(ReloadError::Tests(report.faults().join("\n")))),
+                    None => self.reload(loaded),
+                }
             }
             Err(error) => Err(self.failed(ReloadError::File(error))),
         }

@@ -9,6 +9,7 @@ use super::key_config::{KeyConfig, KeySource, MAX_KEY_BYTES};
 use super::key_digest::KeyHasher;
 use super::method::{Compiled, Declared, Establishes, Method};
 use crate::build::Build;
+use crate::rehearsal::{Attack, Credential, Person, Stage, Wrong};
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 use portcullis_config::{Context, Spanned, keyword, object};
@@ -72,9 +73,55 @@ impl Method for ApiKeyConfig {
             None => self.scheme.is_some(),
         }
     }
+
+    fn good(&self, person: &Person, stage: &Stage<'_>) -> Result<Credential, String> {
+        let mut keys = self.keys_of(person, stage).iter();
+        let lasts = |key: &&KeyConfig| key.expires.is_none_or(|expires| stage.now < expires);
+        let key =
+            keys.find(lasts).ok_or_else(|| format!("`{}` has no key that is valid now", person.name))?;
+        Ok(self.shown(stage.doubles.key(key)))
+    }
+
+    fn wrong(&self, person: &Person, stage: &Stage<'_>) -> Vec<Wrong> {
+        let mut wrong = vec![
+            (Attack::Wrong, self.shown(stage.doubles.nobodys("key"))),
+            (Attack::Wrong, self.shown(String::new())),
+        ];
+        if let Some(key) = self.keys_of(person, stage).first() {
+            wrong.push((Attack::Expired, self.shown(stage.doubles.expired_key(key))));
+            let name = self.header.as_ref().map_or(DEFAULT_FIELD, |header| header.value.as_str());
+            if self.query.is_none() && self.cookie.is_none() && name.contains('-') {
+                let alias = Credential::header(&name.replace('-', "_"), stage.doubles.key(key));
+                wrong.push((Attack::HeaderAlias, alias));
+            }
+        }
+        wrong
+    }
 }
 
 impl ApiKeyConfig {
+    /// The keys by which a person is known here.
+    fn keys_of<'a>(&'a self, person: &Person, stage: &'a Stage<'_>) -> &'a [KeyConfig] {
+        match &self.keys {
+            Some(keys) => keys,
+            None => stage.consumer(&person.name).map_or(&[], |consumer| consumer.keys),
+        }
+    }
+
+    /// A key where it is looked for.
+    fn shown(&self, key: String) -> Credential {
+        match (&self.header, &self.query, &self.cookie) {
+            (_, Some(name), _) => {
+                Credential { query: vec![(name.value.clone(), key)], ..Credential::default() }
+            }
+            (_, _, Some(name)) => {
+                Credential { cookies: vec![(name.value.clone(), key)], ..Credential::default() }
+            }
+            (Some(name), None, None) => Credential::header(&name.value, key),
+            (None, None, None) => Credential::header(DEFAULT_FIELD, key),
+        }
+    }
+
     /// The check that runs.
     fn check(&self, build: &mut Build, cx: &mut Context) -> Option<ApiKey> {
         let location = self.location(cx);

@@ -12,6 +12,7 @@ use super::right::{Known, RightPasswords};
 use super::users::{User, Users};
 use crate::build::Build;
 use crate::flights::Flights;
+use crate::rehearsal::{Attack, Credential, Person, Stage, Wrong};
 use base64ct::{Base64, Encoding};
 use http::header;
 use portcullis_config::{Context, Secret, Spanned, object};
@@ -62,6 +63,26 @@ impl Method for BasicConfig {
     fn is_authorization(&self) -> bool {
         true
     }
+
+    fn good(&self, person: &Person, stage: &Stage<'_>) -> Result<Credential, String> {
+        let password = stage.consumer(&person.name).and_then(|consumer| consumer.password);
+        let hash = password.ok_or_else(|| format!("`{}` has no password", person.name))?.hash.expose();
+        Ok(shown(&person.name, &stage.doubles.password(hash)))
+    }
+
+    fn wrong(&self, person: &Person, stage: &Stage<'_>) -> Vec<Wrong> {
+        vec![
+            (Attack::Wrong, shown(&person.name, &stage.doubles.nobodys("password"))),
+            (Attack::Wrong, shown(&person.name, "")),
+            (Attack::Wrong, shown("nobody at all", &stage.doubles.nobodys("password"))),
+        ]
+    }
+}
+
+/// A name and a password as they are sent.
+fn shown(name: &str, password: &str) -> Credential {
+    let pair = Base64::encode_string(format!("{name}:{password}").as_bytes());
+    Credential::header("authorization", format!("Basic {pair}"))
 }
 
 impl BasicConfig {

@@ -3,8 +3,10 @@
 use super::bearer::Trust;
 use super::method::{Compiled, Declared, Establishes, Method};
 use super::token_config::{TokenConfig, url};
+use super::token_maker::Maker;
 use super::token_schemes::TokenSchemes;
 use crate::build::Build;
+use crate::rehearsal::{Credential, Person, Stage, Wrong};
 use crate::token::algorithm::Algorithm;
 use crate::token::cache;
 use crate::token::issuer::{Issuer, KeySource};
@@ -73,9 +75,30 @@ impl Method for JwtConfig {
     fn token(&self) -> Option<&TokenConfig> {
         Some(&self.token)
     }
+
+    fn good(&self, person: &Person, stage: &Stage<'_>) -> Result<Credential, String> {
+        self.maker().good(person, stage)
+    }
+
+    fn wrong(&self, person: &Person, stage: &Stage<'_>) -> Vec<Wrong> {
+        self.maker().wrong(person, stage)
+    }
 }
 
 impl JwtConfig {
+    /// Who makes its tokens in a rehearsal.
+    fn maker(&self) -> Maker<'_> {
+        let name = &self.issuer.issuer.value;
+        Maker {
+            of: name,
+            issuer: name,
+            token: &self.token,
+            shared: self.issuer.secret.is_some(),
+            access_only: false,
+            opaque: false,
+        }
+    }
+
     /// The issuer, and on which conditions its tokens are accepted.
     fn trust(&self, build: &mut Build, cx: &mut Context) -> Option<Trust> {
         let options = self.token.compile(self.issuer.secret.is_some(), build, cx);
@@ -89,7 +112,11 @@ impl JwtConfig {
             return None;
         }
         let options = options?;
-        let issuer = self.issuer(&options.algorithms, &options, cx)?;
+        let mut issuer = self.issuer(&options.algorithms, &options, cx)?;
+        if let Some(doubles) = &build.doubles {
+            let (name, shared) = (self.issuer.issuer.value.as_str(), self.issuer.secret.is_some());
+            issuer = doubles.issuer(name, Some(name), &options.algorithms, shared)?;
+        }
         let issuer = build.issuer(issuer);
         let resource = options.resource.as_ref();
         let metadata_url =

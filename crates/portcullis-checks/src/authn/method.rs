@@ -12,6 +12,7 @@ use super::oauth2::OAuth2Config;
 use super::openid_connect::OpenIdConnectConfig;
 use super::token_config::TokenConfig;
 use crate::build::Build;
+use crate::rehearsal::{Credential, Person, Stage, Wrong};
 use portcullis_config::{
     Context, Decode, DecodeFields, Definitions, Fields, Node, ObjectSchema, Spanned, suggest,
 };
@@ -40,6 +41,16 @@ pub trait Method: fmt::Debug + Send + Sync {
 
     /// Whether its credential stands in the `Authorization` field, of which a request has one.
     fn is_authorization(&self) -> bool;
+
+    /// A credential of this person, for a rehearsal.
+    ///
+    /// # Errors
+    /// Why none can be made, in words for the operator.
+    fn good(&self, person: &Person, stage: &Stage<'_>) -> Result<Credential, String>;
+
+    /// What somebody would try who is not this person, or no longer: credentials that must all be refused. That there is none,
+    /// or the same twice, is tried for every method.
+    fn wrong(&self, person: &Person, stage: &Stage<'_>) -> Vec<Wrong>;
 
     /// What is asked of tokens, if it takes one.
     fn token(&self) -> Option<&TokenConfig> {

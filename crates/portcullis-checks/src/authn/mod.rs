@@ -19,6 +19,7 @@ pub mod password_config;
 pub mod resource_metadata;
 pub mod right;
 pub mod token_config;
+mod token_maker;
 pub mod token_schemes;
 pub mod users;
 
@@ -170,6 +171,7 @@ impl Decode for AuthenticationConfig {
 
 impl Section for AuthenticationConfig {
     const ABOUT: &'static str = "How the principal is authenticated.";
+    const CHECKS: &'static [&'static str] = &["authn"];
     const ASKS_WHO: bool = true;
 
     fn compile(&self, _: Span, build: &mut Build, cx: &mut Context) -> Option<Part> {

@@ -7,6 +7,7 @@
 
 use super::method::{Compiled, Declared, Establishes, Method};
 use crate::build::Build;
+use crate::rehearsal::{Attack, Credential, Person, Stage, Wrong};
 use portcullis_config::{Context, Spanned, object};
 use portcullis_core::check::Check;
 use portcullis_core::{
@@ -211,6 +212,39 @@ impl Method for MtlsConfig {
 
     fn is_authorization(&self) -> bool {
         false
+    }
+
+    fn good(&self, person: &Person, stage: &Stage<'_>) -> Result<Credential, String> {
+        let certificates = stage.consumer(&person.name).map_or(&[][..], |consumer| consumer.certificates);
+        // What a certificate says that no loading configuration says wrongly.
+        let mark = certificates.first().and_then(|known| known.mark(&mut Context::for_code()));
+        let mark = mark.ok_or_else(|| format!("`{}` has no certificate", person.name))?;
+        Ok(Credential { certificate: Some(mark.shown()), ..Credential::default() })
+    }
+
+    fn wrong(&self, person: &Person, _: &Stage<'_>) -> Vec<Wrong> {
+        let of = |mark: Mark| Credential { certificate: Some(mark.shown()), ..Credential::default() };
+        let nobodys = Mark::Name(CertificateName::dns("nobody.invalid"));
+        // A subject that says what a name would have to.
+        let subject = Mark::Subject(format!("CN={},O=nobody", person.name));
+        vec![(Attack::Wrong, of(nobodys)), (Attack::Wrong, of(subject))]
+    }
+}
+
+impl Mark {
+    /// A certificate that has this mark, and no other that anybody knows.
+    fn shown(self) -> ClientCertificate {
+        let nobodys = ClientCertificate {
+            thumbprint: [0xee; 32],
+            subject: "CN=rehearsal,O=nobody".to_owned(),
+            names: Vec::new(),
+            not_after: std::time::Duration::MAX,
+        };
+        match self {
+            Mark::Name(name) => ClientCertificate { names: vec![name], ..nobodys },
+            Mark::Subject(subject) => ClientCertificate { subject, ..nobodys },
+            Mark::Fingerprint(thumbprint) => ClientCertificate { thumbprint, ..nobodys },
+        }
     }
 }
 

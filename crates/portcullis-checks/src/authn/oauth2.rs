@@ -6,9 +6,11 @@
 use super::bearer::Trust;
 use super::method::{Compiled, Declared, Establishes, Method};
 use super::token_config::{TokenConfig, url};
+use super::token_maker::Maker;
 use super::token_schemes::TokenSchemes;
 use crate::build::Build;
 use crate::reason::Reason;
+use crate::rehearsal::{Credential, Person, Stage, UNTOLD_ISSUER, Wrong};
 use crate::token::introspection::Introspector;
 use crate::token::issuer::{Issuer, KeySource};
 use crate::token::rules::Profile;
@@ -86,9 +88,35 @@ impl Method for OAuth2Config {
     fn token(&self) -> Option<&TokenConfig> {
         Some(&self.token)
     }
+
+    fn good(&self, person: &Person, stage: &Stage<'_>) -> Result<Credential, String> {
+        self.maker().good(person, stage)
+    }
+
+    fn wrong(&self, person: &Person, stage: &Stage<'_>) -> Vec<Wrong> {
+        self.maker().wrong(person, stage)
+    }
 }
 
 impl OAuth2Config {
+    /// By what its server is told from others in a rehearsal.
+    fn told_by(&self) -> &str {
+        let OAuth2ServerConfig { token_url, issuer, .. } = &self.server;
+        token_url.as_ref().or(issuer.as_ref()).map_or("", |text| text.value.as_str())
+    }
+
+    /// Who makes its tokens in a rehearsal.
+    fn maker(&self) -> Maker<'_> {
+        Maker {
+            of: self.told_by(),
+            issuer: self.server.issuer.as_ref().map_or(UNTOLD_ISSUER, |issuer| issuer.value.as_str()),
+            token: &self.token,
+            shared: false,
+            access_only: true,
+            opaque: self.server.client_id.is_some(),
+        }
+    }
+
     /// The authorization server, and on which conditions its tokens are accepted.
     fn trust(&self, build: &mut Build, cx: &mut Context) -> Option<Trust> {
         let options = self.token.compile(false, build, cx);
@@ -142,8 +170,11 @@ impl OAuth2Config {
         };
         let kinds = if introspector.is_some() { "a signed or opaque token" } else { "a signed token" };
         let summary = format!("{kinds} of {whose}{}", options.rules.roles.told());
-        let server = Issuer::fetched(name, source, introspection, options.algorithms, options.refresh)
-            .with_keys_at(options.jwks);
+        let server = match &build.doubles {
+            Some(doubles) => doubles.issuer(self.told_by(), name.as_deref(), &options.algorithms, false)?,
+            None => Issuer::fetched(name, source, introspection, options.algorithms, options.refresh)
+                .with_keys_at(options.jwks),
+        };
         let server = build.issuer(server);
         // SECURITY: one that asks for another plan's rules would judge by them (a_changed_audience_forgets_tokens).
         let introspector = introspector.map(|introspector| {

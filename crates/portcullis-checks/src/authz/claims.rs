@@ -82,6 +82,19 @@ impl ClaimsConfig {
         Claims { wanted: self.wanted.clone() }
     }
 
+    /// Each claim with the first value that it may have, as JSON.
+    pub fn first_values(&self) -> impl Iterator<Item = (String, serde_json::Value)> {
+        self.wanted.iter().filter_map(|(path, values)| {
+            let value = match values.first()? {
+                Claim::Text(text) => json!(text),
+                Claim::Bool(value) => json!(value),
+                Claim::Integer(number) => json!(number),
+                Claim::Null | Claim::Number(_) | Claim::List(_) | Claim::Object(_) => return None,
+            };
+            Some((path.to_string(), value))
+        })
+    }
+
     /// Where it stands.
     pub fn at(&self) -> Span {
         self.at

@@ -8,6 +8,7 @@ pub mod scopes;
 
 use crate::build::Build;
 use crate::mode::ModeConfig;
+use crate::rehearsal::{Attack, Person};
 use crate::section::{Part, Section};
 use claims::ClaimsConfig;
 use condition::Condition;
@@ -43,6 +44,7 @@ object! {
 impl Section for AuthorizationConfig {
     const ABOUT: &'static str =
         "What the principal must be allowed to do: roles, scopes, claims, conditions.";
+    const CHECKS: &'static [&'static str] = &["authz."];
     const ASKS_WHO: bool = true;
 
     fn compile(&self, _: Span, _: &mut Build, cx: &mut Context) -> Option<Part> {
@@ -88,6 +90,61 @@ impl Section for AuthorizationConfig {
             }
         }
         fits
+    }
+}
+
+impl AuthorizationConfig {
+    /// Makes somebody of whom an issuer speaks into somebody who may, as far as that follows from the keys here, and says which
+    /// path parameters they may name. What a `condition` asks for does not follow from it.
+    pub fn fit(&self, person: &mut Person) -> BTreeMap<String, String> {
+        person.roles.extend(self.roles_allowed.iter().filter_map(|roles| roles.value.first()).cloned());
+        person.scopes.extend(self.scopes_required.iter().flat_map(|scopes| scopes.value.iter()).cloned());
+        for (path, value) in self.claims_required.iter().flat_map(ClaimsConfig::first_values) {
+            person.claims.insert(path, value);
+        }
+        self.own_parameters(person)
+    }
+
+    /// Which path parameters name what belongs to this person. A claim that is not said of them is made up.
+    pub fn own_parameters(&self, person: &mut Person) -> BTreeMap<String, String> {
+        let mut parameters = BTreeMap::new();
+        for (name, claim) in self.path_parameters_equal.iter().flatten() {
+            let value = if claim.value == "sub" {
+                person.name.clone()
+            } else {
+                let said = person.claims.entry(claim.value.clone());
+                let said = said.or_insert_with(|| format!("own-{name}").into());
+                said.as_str().map_or_else(|| said.to_string(), str::to_owned)
+            };
+            parameters.insert(name.clone(), value);
+        }
+        parameters
+    }
+
+    /// The same person of whom an issuer says one thing less, or another one, so that they may not.
+    pub fn unfit(&self, person: &Person) -> Vec<(Attack, Person)> {
+        let mut unfit = Vec::new();
+        if let Some(allowed) = &self.roles_allowed {
+            let without = Person { roles: Vec::new(), ..person.clone() };
+            unfit.push((Attack::WrongRole, without));
+            // Like an allowed one, and another.
+            let like = allowed.value.first().map(|role| vec![format!("{role}s"), role.to_uppercase() + "X"]);
+            unfit.push((Attack::WrongRole, Person { roles: like.unwrap_or_default(), ..person.clone() }));
+        }
+        for missing in self.scopes_required.iter().flat_map(|scopes| &scopes.value) {
+            let mut scopes = person.scopes.clone();
+            scopes.retain(|scope| scope != missing);
+            unfit.push((Attack::MissingScope, Person { scopes, ..person.clone() }));
+        }
+        for (path, _) in self.claims_required.iter().flat_map(ClaimsConfig::first_values) {
+            let mut without = person.clone();
+            without.claims.remove(&path);
+            unfit.push((Attack::WrongClaim, without));
+            let mut other = person.clone();
+            other.claims.insert(path, "something else".into());
+            unfit.push((Attack::WrongClaim, other));
+        }
+        unfit
     }
 }
 

@@ -20,6 +20,7 @@ object! {
 
 impl Section for BodyConfig {
     const ABOUT: &'static str = "Limits of request bodies.";
+    const CHECKS: &'static [&'static str] = &["inspect.body_size"];
 
     fn compile(&self, _: Span, _: &mut Build, _: &mut Context) -> Option<Part> {
         Some(Part::new().max_body_bytes(self.max_size.0))

@@ -21,6 +21,7 @@ impl Decode for StrictErrorsConfig {
 
 impl Section for StrictErrorsConfig {
     const ABOUT: &'static str = "Whether answers with 400, 415 or 422 tell the client what is wrong: JSON Pointers with fixed texts, in the member `errors`. If false, the client gets the status and the request id only. Default: true.";
+    const CHECKS: &'static [&'static str] = &[];
 
     fn compile(&self, _: Span, _: &mut Build, _: &mut Context) -> Option<Part> {
         Some(Part::new().error_detail(if self.0 { ErrorDetail::Pointers } else { ErrorDetail::Nothing }))

@@ -7,8 +7,10 @@
 use super::memory::Lent;
 use super::openapi::config::OtherSpellingsConfig;
 use super::openapi::refusal;
+use super::openapi::rehearsal::read_document;
 use crate::build::Build;
 use crate::mode::ModeConfig;
+use crate::rehearsal::sample;
 use crate::section::{Part, Section};
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
@@ -40,6 +42,19 @@ object! {
         /// `enforce` rejects the request. `observe` lets it through and records what would have been rejected. `off`
         /// skips the check. Default: enforce.
         pub mode: ModeConfig = ModeConfig::Enforce,
+    }
+}
+
+impl ValidationConfig {
+    /// A body that fits the schema, with its media type, for a rehearsal. `None` where the schema cannot be read.
+    pub fn sample(&self) -> Option<(String, String)> {
+        let schema = match (&self.schema, &self.file) {
+            (Some(schema), _) => schema.value.clone(),
+            (None, Some(file)) => read_document(&file.value)?,
+            (None, None) => return None,
+        };
+        let media_type = self.content_types.first().map_or(JSON, |name| name.value.as_str());
+        Some((media_type.to_owned(), sample::of(&schema, &schema).to_string()))
     }
 }
 
@@ -102,6 +117,7 @@ pub struct Validation {
 impl Section for ValidationConfig {
     const ABOUT: &'static str =
         "Validation of JSON bodies by a JSON Schema, for an API without an OpenAPI document.";
+    const CHECKS: &'static [&'static str] = &["inspect.validation"];
 
     fn compile(&self, _: Span, _: &mut Build, cx: &mut Context) -> Option<Part> {
         Some(Part::new().inspect(self.mode, Arc::new(self.check(cx)?)))

@@ -119,6 +119,7 @@ pub struct Waf {
 
 impl Section for WafConfig {
     const ABOUT: &'static str = "The web application firewall: rules that search requests for attacks, such as the OWASP Core Rule Set.";
+    const CHECKS: &'static [&'static str] = &["inspect.waf"];
 
     fn compile(&self, _: Span, _: &mut Build, cx: &mut Context) -> Option<Part> {
         Some(Part::new().inspect(self.mode, Arc::new(self.check(cx)?)))

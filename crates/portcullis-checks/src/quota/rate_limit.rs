@@ -127,6 +127,7 @@ object! {
 
 impl Section for OneOrMany<RateLimitConfig> {
     const ABOUT: &'static str = "Rate limits: one, or a list.";
+    const CHECKS: &'static [&'static str] = &["quota.rate_limit"];
     const ALIASES: &'static [&'static str] = &["rate_limit"];
 
     fn compile(&self, security: Span, build: &mut Build, cx: &mut Context) -> Option<Part> {

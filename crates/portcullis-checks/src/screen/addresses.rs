@@ -27,6 +27,7 @@ object! {
 
 impl Section for AddressesConfig {
     const ABOUT: &'static str = "Allowed and denied client addresses.";
+    const CHECKS: &'static [&'static str] = &["screen.addresses"];
 
     fn compile(&self, _: Span, _: &mut Build, cx: &mut Context) -> Option<Part> {
         Some(Part::new().screen(self.mode, Arc::new(self.check(cx)?)))

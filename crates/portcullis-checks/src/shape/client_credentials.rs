@@ -46,6 +46,7 @@ object! {
 
 impl Section for ClientCredentialsConfig {
     const ABOUT: &'static str = "An access token for the upstream that the gateway gets with its own credentials. It replaces the client's.";
+    const CHECKS: &'static [&'static str] = &["shape.client_credentials"];
 
     fn compile(&self, _: Span, build: &mut Build, cx: &mut Context) -> Option<Part> {
         Some(Part::new().shape(Arc::new(self.check(build, cx)?)))

@@ -54,6 +54,7 @@ object! {
 impl Section for IdentityTokenConfig {
     const ABOUT: &'static str =
         "A token for upstreams, signed by the gateway, that identifies the principal.";
+    const CHECKS: &'static [&'static str] = &["shape.identity_token"];
 
     fn compile(&self, _: Span, build: &mut Build, cx: &mut Context) -> Option<Part> {
         Some(Part::new().shape(Arc::new(self.check(build, cx)?)))

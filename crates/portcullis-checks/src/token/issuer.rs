@@ -87,6 +87,12 @@ pub struct Issuer {
 impl Issuer {
     /// An issuer whose keys are given. `material` stands for the keys, without giving them away.
     pub fn fixed(name: String, keys: KeySet, material: &str) -> Issuer {
+        Issuer::double(name, keys, None, material)
+    }
+
+    /// The same, with a place where opaque tokens are introspected: the double of an issuer, for a configuration that is
+    /// only rehearsed.
+    pub fn double(name: String, keys: KeySet, introspection: Option<Uri>, material: &str) -> Issuer {
         let mut issuer = Issuer::fetched(
             Some(name.clone()),
             KeySource::Fixed,
@@ -97,7 +103,7 @@ impl Issuer {
         let loaded = Loaded {
             issuer: name,
             keys,
-            introspection: None,
+            introspection,
             metadata: Metadata::default(),
             due: None,
             document: Vec::new(),

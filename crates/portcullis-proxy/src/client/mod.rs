@@ -6,6 +6,8 @@ mod http1;
 mod http2;
 mod watched;
 
+pub use http1::whole::{Whole, read_request};
+
 use crate::exchange::{Entry, Worker};
 use crate::stream::Stream;
 use crate::tls::Protocol;

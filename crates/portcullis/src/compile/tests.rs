@@ -36,7 +36,7 @@ fn a_generator_that_fails_refuses_the_configuration() {
         LEFT.set(works);
         let mut cx = Context::for_code();
         let config = from_json::<GatewayConfig>(document.clone(), &mut cx).unwrap();
-        let compiled = compile_with(&config, Vec::new(), failing, &State::new(), &mut cx).is_some();
+        let compiled = compile_with(&config, Vec::new(), failing, None, &State::new(), &mut cx).is_some();
         assert_eq!(compiled, !cx.diagnostics.has_errors());
         compiled
     };

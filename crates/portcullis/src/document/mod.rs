@@ -24,6 +24,7 @@ mod tls;
 mod upstream;
 
 pub use crate::findings::AcceptedFindingConfig;
+pub use crate::prove::written::TestConfig;
 pub use access_log::{AccessLogConfig, OnFullConfig};
 pub use acme::{AcmeChallenge, AcmeConfig, answer_challenges};
 pub(crate) use admin::token as admin_token;
@@ -117,6 +118,9 @@ object! {
         pub state_dir: Option<PathBuf>,
         /// Findings of `portcullis check` that are meant to be. Default: none.
         pub accepted_findings: Vec<AcceptedFindingConfig> = Vec::new(),
+        /// Tests of this configuration, which `portcullis test` and every reload run. They may stand in included files.
+        /// Default: none.
+        pub tests: Vec<TestConfig> = Vec::new(),
         /// How long running requests may take to finish after the gateway receives SIGTERM. Default: 30s.
         pub drain: Duration = Duration::from_secs(30),
     }

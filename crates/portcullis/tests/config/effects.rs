@@ -16,6 +16,7 @@ mod passwords;
 mod protection;
 mod routing;
 mod security;
+mod tests;
 mod tokens;
 mod waf;
 
@@ -107,6 +108,7 @@ fn document_rows() -> impl Iterator<Item = &'static DocumentRow> {
         .chain(protection::ROWS)
         .chain(acme::ROWS)
         .chain(openapi::DOCUMENT_ROWS)
+        .chain(tests::ROWS)
 }
 
 fn security_rows() -> impl Iterator<Item = &'static SecurityRow> {

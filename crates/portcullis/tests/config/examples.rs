@@ -446,6 +446,32 @@ accepted_findings:
     route: /orders/{id}
     reason: the gateway in front limits
     until: 2027-06-30
+tests:
+  - name: a reader reads
+    request:
+      method: POST
+      path: /orders/7
+      host: api.example.com
+      headers: { x-trace: abc }
+      body: text
+      client: 203.0.113.9
+    sender:
+      subject: carol
+      roles: [user]
+      scopes: [read]
+      claims: { tenant.id: a }
+      issuer: https://issuer.example.com
+    expect:
+      upstream_headers: { x-consumer-name: carol }
+      upstream_without: [authorization]
+  - request: GET /orders/7
+    sender:
+      consumer: alice
+    expect:
+      status: 403
+      code: role_missing
+      check: authz.roles
+      reason: none of
 drain: 5s
 ";
 

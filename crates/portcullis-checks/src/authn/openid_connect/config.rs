@@ -1,5 +1,6 @@
 //! What can be written of a login, and what it means.
 
+use super::browser;
 use super::callback::{Callback, EXCHANGES};
 use super::cookie::{Cookies, Protection};
 use super::ended::Ended;
@@ -7,18 +8,19 @@ use super::logout::Logout;
 use super::opened::OpenedSessions;
 use super::provider::Client;
 use super::refresh::Refreshes;
-use super::seal::{MAX_SECRETS, MIN_SECRET_BYTES, Sealer};
-use super::session::SessionRules;
+use super::seal::{MAX_SECRETS, MIN_SECRET_BYTES, Purpose, Sealer};
+use super::session::{Session, SessionRules};
 use super::{Login, OpenIdConnect, Paths};
 use crate::authn::api_key::parameter_name;
 use crate::authn::method::{Compiled, Declared, Establishes, Method};
 use crate::authn::rules_of;
 use crate::authn::token_config::{claim_path, role_rules, url};
 use crate::build::Build;
+use crate::rehearsal::{Attack, Credential, Person, Stage, Wrong, base64url, place_claim};
 use crate::token::introspection::basic;
 use crate::token::issuer::{Issuer, KeySource, Refresh};
 use crate::token::rules::{Profile, Rules};
-use crate::token::{cache, keys, metadata};
+use crate::token::{cache, json, keys, metadata};
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use portcullis_config::{Context, OneOrMany, Secret, Span, Spanned, object};
 use portcullis_core::MethodSet;
@@ -111,9 +113,76 @@ impl Method for OpenIdConnectConfig {
     fn is_authorization(&self) -> bool {
         false
     }
+
+    fn good(&self, person: &Person, stage: &Stage<'_>) -> Result<Credential, String> {
+        self.rehearsed(person, stage, stage.now).ok_or_else(|| "no session can be sealed".to_owned())
+    }
+
+    fn wrong(&self, person: &Person, stage: &Stage<'_>) -> Vec<Wrong> {
+        let mut wrong = Vec::new();
+        let begun = |ago: Duration| stage.now.saturating_sub(ago);
+        for begun in [begun(self.session_lifetime.value), begun(self.idle_timeout.value)] {
+            wrong.extend(self.rehearsed(person, stage, begun).map(|old| (Attack::Expired, old)));
+        }
+        if let Some(mut good) = self.rehearsed(person, stage, stage.now) {
+            if browser::needs_origin(
+                &http::Method::from_bytes(stage.method.as_bytes()).unwrap_or_default(),
+                false,
+            ) {
+                let mut elsewhere = good.clone();
+                elsewhere.headers = vec![("origin".to_owned(), "https://elsewhere.invalid".to_owned())];
+                wrong.push((Attack::CrossSite, elsewhere));
+                wrong.push((Attack::CrossSite, Credential { headers: Vec::new(), ..good.clone() }));
+            }
+            for (_, value) in &mut good.cookies {
+                *value = base64url(stage.doubles.nobodys("session"));
+            }
+            wrong.push((Attack::Wrong, good));
+        }
+        wrong
+    }
 }
 
 impl OpenIdConnectConfig {
+    /// The cookie of a session that began then, and was used then for the last time.
+    fn rehearsed(&self, person: &Person, stage: &Stage<'_>, begun: Duration) -> Option<Credential> {
+        // The configuration loads, so nothing is said of it.
+        let mut cx = Context::for_code();
+        let (public, sealer) = (self.public_url(&mut cx)?, self.sealer(&mut cx)?);
+        let cookies = Cookies::new(&self.cookie_name.value, public.protection);
+        let mut claims = serde_json::Map::new();
+        for (path, value) in &person.claims {
+            if let Some(path) = portcullis_core::ClaimPath::parse(path) {
+                place_claim(&mut claims, path.names(), value.clone());
+            }
+        }
+        let prefix = self.roles_prefix.as_ref().map_or("", |prefix| prefix.value.as_str());
+        let roles: Vec<&str> = person.roles.iter().filter_map(|role| role.strip_prefix(prefix)).collect();
+        let roles = match &self.roles_separator {
+            Some(separator) => serde_json::json!(roles.join(&separator.value)),
+            None => serde_json::json!(roles),
+        };
+        place_claim(&mut claims, claim_path(&self.roles_claim, &mut cx)?.names(), roles);
+        let session = Session {
+            id: stage.doubles.nobodys(&format!("session {}", person.name)),
+            subject: person.name.clone(),
+            claims: json::object(serde_json::Value::Object(claims).to_string().as_bytes()).ok()?,
+            scopes: person.scopes.clone(),
+            started: begun,
+            seen: begun,
+            renewal: None,
+        };
+        let mut random = [0; 16];
+        aws_lc_rs::rand::fill(&mut random).ok()?;
+        let name = cookies.session();
+        let sealed = sealer.seal(Purpose::Session, name, random, session.encode())?;
+        Some(Credential {
+            cookies: vec![(name.to_owned(), sealed)],
+            headers: vec![("origin".to_owned(), public.origin)],
+            ..Credential::default()
+        })
+    }
+
     /// The check that runs.
     fn check(&self, build: &mut Build, cx: &mut Context) -> Option<OpenIdConnect> {
         // Each is looked at before the first failure counts, so that all failures are reported.
@@ -156,7 +225,10 @@ impl OpenIdConnectConfig {
             return None;
         }
         let name = self.issuer.value.clone();
-        let issuer = Issuer::fetched(Some(name), KeySource::Issuer, None, keys::asymmetric(), REFRESH);
+        let issuer = match &build.doubles {
+            Some(doubles) => doubles.issuer(&name, Some(&name), &keys::asymmetric(), false)?,
+            None => Issuer::fetched(Some(name), KeySource::Issuer, None, keys::asymmetric(), REFRESH),
+        };
         let issuer = build.issuer(issuer);
         let client_id = self.client_id.value.clone();
         // SECURITY: whoever logged out stays so, whatever the next configuration says of sessions

@@ -94,6 +94,7 @@ pub struct Graphql {
 
 impl Section for GraphqlConfig {
     const ABOUT: &'static str = "Limits of GraphQL requests. A route with this section accepts GraphQL only.";
+    const CHECKS: &'static [&'static str] = &["inspect.graphql"];
 
     fn compile(&self, _: Span, _: &mut Build, cx: &mut Context) -> Option<Part> {
         Some(Part::new().inspect(self.mode, Arc::new(self.check(cx)?)))

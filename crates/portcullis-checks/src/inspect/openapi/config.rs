@@ -148,6 +148,16 @@ impl OpenapiConfig {
         self.0.at
     }
 
+    /// The file of the document.
+    pub fn file(&self) -> &std::path::Path {
+        &self.0.file.value
+    }
+
+    /// The path under which the API is served, if the configuration says it.
+    pub fn base_path(&self) -> Option<&str> {
+        self.0.base_path.as_ref().map(|base| base.value.as_str())
+    }
+
     /// Compiles the document. `None` means that an error was pushed.
     pub fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<CompiledOpenapi> {
         let OpenapiConfig(config) = self;

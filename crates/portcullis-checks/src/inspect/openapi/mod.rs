@@ -16,6 +16,7 @@ pub mod answer;
 pub mod config;
 pub mod cover;
 pub mod refusal;
+pub mod rehearsal;
 pub mod security;
 
 pub use config::{CompiledOpenapi, OpenapiConfig};

@@ -56,6 +56,7 @@ object! {
 
 impl Section for CorsConfig {
     const ABOUT: &'static str = "Which pages of other origins may read answers in a browser (CORS). The gateway answers their preflights. Without it, `Access-Control-` fields are the upstream's.";
+    const CHECKS: &'static [&'static str] = &["screen.cors"];
 
     fn compile(&self, _: Span, _: &mut Build, cx: &mut Context) -> Option<Part> {
         Some(Part::new().cross_origin(Arc::new(self.check(cx)?)))

@@ -240,7 +240,7 @@ impl Conversation<'_> {
 }
 
 /// The limits of a head while it is read. The engine's own are exact; these let through what those must judge.
-fn limits(policy: &HeadPolicy) -> HeadLimits {
+pub(super) fn limits(policy: &HeadPolicy) -> HeadLimits {
     let around = policy.max_fields.saturating_mul(AROUND).saturating_add(4096);
     let max_head_bytes = policy.max_head_bytes.saturating_add(policy.max_target_bytes).saturating_add(around);
     HeadLimits {

@@ -15,6 +15,7 @@ mod incoming;
 mod io;
 mod refuse;
 mod reply;
+pub(super) mod whole;
 
 use crate::drain::Drain;
 use crate::exchange::life::{Due, FAREWELL, Life};

@@ -286,6 +286,8 @@ fn other_cases() -> Vec<(&'static str, String)> {
             "config.accepted_route",
             accepted("finding: no_rate_limit, route: §/b, reason: a test, until: 2027-06-30"),
         ),
+        ("config.test_request", top("tests: [{ request: §nonsense, expect: 404 }]")),
+        ("config.test_expect", top("tests: [{ request: GET /a, expect: §maybe }]")),
         ("config.accepted_until", accepted("finding: no_rate_limit, reason: a test, until: §2027-02-30")),
         ("config.no_profile", route("security: { use: §partner }")),
         ("config.unused_profile", top("security_profiles: { a: §{ addresses: { deny: [10.0.0.0/8] } } }")),

@@ -1,0 +1,156 @@
+//! What checks may ask where nothing real may be touched.
+//!
+//! Counters, failed credentials and remembered values are those of the bench. What would have to be fetched is not there,
+//! and that it was asked for is told, unless a double answers in its place. Nobody waits: time passes at once.
+
+use super::bench::Bench;
+use portcullis_checks::rehearsal::Doubles;
+use portcullis_core::pool::Client;
+use portcullis_core::{
+    Count, CountKey, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId, Limit, Now,
+    Standing, Step, Wait,
+};
+use portcullis_runtime::World;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The world of a plan that is tried.
+pub(super) struct JudgeWorld {
+    world: World,
+    bench: Bench,
+    doubles: Option<Arc<Doubles>>,
+    /// How long it takes until a source that failed may try again.
+    longest_wait: Duration,
+    /// How much time must pass until nothing is owed any more, in nanoseconds.
+    owed: AtomicU64,
+    used_up: AtomicBool,
+    missing: Mutex<Vec<String>>,
+}
+
+impl JudgeWorld {
+    pub(super) fn new(world: World, bench: Bench, longest_wait: Duration) -> JudgeWorld {
+        world.begin();
+        JudgeWorld {
+            world,
+            doubles: bench.doubles().cloned(),
+            bench,
+            longest_wait,
+            owed: AtomicU64::new(0),
+            used_up: AtomicBool::new(false),
+            missing: Mutex::default(),
+        }
+    }
+
+    /// Another request begins.
+    pub(super) fn begin(&self) {
+        self.missed().clear();
+    }
+
+    /// What was asked for and is not there.
+    pub(super) fn missing(&self) -> Vec<String> {
+        self.missed().clone()
+    }
+
+    fn missed(&self) -> MutexGuard<'_, Vec<String>> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn miss(&self, what: String) {
+        let mut missed = self.missed();
+        if !missed.contains(&what) {
+            missed.push(what);
+        }
+    }
+
+    /// Lets so much time pass that nothing is owed any more.
+    pub(super) fn forget(&self) {
+        let owed = self.owed.swap(0, Ordering::Relaxed);
+        if owed > 0 {
+            self.bench.pass(Duration::from_nanos(owed) + Duration::from_secs(1));
+        }
+    }
+
+    pub(super) fn use_up(&self, used_up: bool) {
+        self.used_up.store(used_up, Ordering::Relaxed);
+    }
+
+    fn owe(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.owed.fetch_max(nanos, Ordering::Relaxed);
+    }
+}
+
+impl Effects for JudgeWorld {
+    fn now(&self) -> Now {
+        self.world.now()
+    }
+
+    fn random(&self) -> [u8; 16] {
+        self.world.random()
+    }
+
+    fn count<'a>(&'a self, limit: &'a Limit, key: CountKey<'a>) -> Step<'a, Result<Count, Fault>> {
+        self.owe(limit.period.saturating_mul(2));
+        if self.used_up.load(Ordering::Relaxed) {
+            let wait = limit.period / limit.max.max(1);
+            let count = Count { allowed: false, remaining: 0, retry_after: wait, reset_after: limit.period };
+            return Step::Ready(Ok(count));
+        }
+        self.world.count(limit, key)
+    }
+
+    fn key(&self, set: KeySetId, digest: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>> {
+        self.world.key(set, digest)
+    }
+
+    fn sleep(&self, _: Duration) -> Wait<'static, ()> {
+        if self.doubles.is_none() {
+            self.miss("keys that an issuer's server has, and that were not fetched here".to_owned());
+        }
+        Box::pin(std::future::ready(()))
+    }
+
+    fn fetch(&self, fetch: Fetch) -> Wait<'static, Result<Fetched, Fault>> {
+        if let Some(answer) = self.doubles.as_ref().and_then(|doubles| doubles.answer(&fetch)) {
+            return Box::pin(std::future::ready(Ok(answer)));
+        }
+        self.miss(format!("the answer of {}", fetch.url));
+        Box::pin(std::future::ready(Err(Fault { detail: "nothing is fetched here".into() })))
+    }
+
+    fn first_use(&self, digest: [u8; 32], until: Duration) -> Step<'_, Result<bool, Fault>> {
+        self.world.first_use(digest, until)
+    }
+
+    fn unused(&self, digest: [u8; 32]) -> Step<'_, Result<(), Fault>> {
+        self.world.unused(digest)
+    }
+
+    fn password(&self, client: Client, hash: &str, password: &[u8]) -> Wait<'static, Result<bool, Fault>> {
+        match &self.doubles {
+            Some(doubles) => Box::pin(std::future::ready(Ok(doubles.is_password(hash, password)))),
+            None => self.world.password(client, hash, password),
+        }
+    }
+
+    fn standing(&self, source: IpAddr) -> Standing {
+        self.world.standing(source)
+    }
+
+    fn credential_failed(&self, source: IpAddr) {
+        self.owe(self.longest_wait.saturating_mul(2));
+        self.world.credential_failed(source);
+    }
+
+    fn is_known(&self, source: IpAddr, credential: Fingerprint) -> bool {
+        self.world.is_known(source, credential)
+    }
+
+    fn credential_good(&self, source: IpAddr, credential: Fingerprint) {
+        self.world.credential_good(source, credential);
+    }
+
+    fn notice(&self, _: &str, _: &str) {}
+}

@@ -1,0 +1,705 @@
+//! What is tried on a target: one request that passes, and the same with one thing changed.
+
+use super::people::{Candidate, candidates, combinations, refusals};
+use super::stand::{OUTSIDER, Rehearsal};
+use super::target::Target;
+use super::tricks;
+use super::{Expected, Passage};
+use crate::judge::request::SOMEBODY;
+use crate::judge::{Request, Verdict};
+use bytes::Bytes;
+use portcullis_checks::authn::MethodConfig;
+use portcullis_checks::authn::method::Establishes;
+use portcullis_checks::rehearsal::{Attack, Credential, Stage};
+use portcullis_checks::{Cidr, ModeConfig};
+use portcullis_core::{Mode, RouteId};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// One request, and what it must come to.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What is tried; `None` for a request that must pass.
+    pub attack: Option<Attack>,
+    /// How, where there are several ways.
+    pub how: String,
+    /// The request.
+    pub request: Request,
+    /// What it must come to.
+    pub expected: Expected,
+    /// The route that it is about.
+    pub route: RouteId,
+    /// Whether it may go upstream by another route.
+    pub own_route_only: bool,
+    /// How often the same is sent before, and must pass.
+    pub sent_before: u32,
+}
+
+/// A limit of at most so many is tried by really using it up.
+const COUNTED_OUT: u32 = 20;
+
+/// Addresses of documents (RFC 5737, RFC 3849) and others, of which one is let in almost everywhere.
+const ADDRESSES: [&str; 6] =
+    ["192.0.2.1", "198.51.100.7", "203.0.113.9", "2001:db8::1", "10.20.30.40", "127.0.0.1"];
+
+struct Builder<'a> {
+    rehearsal: &'a Rehearsal,
+    target: &'a Target<'a>,
+    cases: Vec<Case>,
+}
+
+/// Somebody who passes, with the request that shows it.
+struct Base<'a> {
+    methods: Vec<&'a MethodConfig>,
+    candidate: Candidate,
+    request: Request,
+}
+
+/// The cases of a target. The first part says whether some request passes.
+pub(super) fn generate(rehearsal: &Rehearsal, target: &Target<'_>) -> (Result<(), String>, Vec<Case>) {
+    let mut builder = Builder { rehearsal, target, cases: Vec::new() };
+    let combinations = combinations(target);
+    let mut proven = Err("nothing was tried".to_owned());
+    if combinations.is_empty() {
+        let anybody = Candidate {
+            person: Default::default(),
+            credential: Credential::default(),
+            parameters: BTreeMap::new(),
+        };
+        match builder.passing(&[anybody], &[]) {
+            Ok(base) => {
+                builder.shared(&base);
+                proven = Ok(());
+            }
+            Err(why) => proven = Err(why),
+        }
+        return (proven, builder.cases);
+    }
+    let several = combinations.len() > 1;
+    let mut shown = false;
+    for methods in combinations {
+        let stage = builder.stage();
+        let consumers = rehearsal.consumers();
+        let stage = Stage { consumers: &consumers, ..stage };
+        let base = candidates(rehearsal, target, &methods, &stage)
+            .and_then(|candidates| builder.passing(&candidates, &methods));
+        match base {
+            Ok(base) => {
+                builder.credentials(&base, &stage, several);
+                if several {
+                    builder.beside_others(&base, &stage);
+                }
+                builder.rights(&base, &stage);
+                if !shown {
+                    shown = true;
+                    builder.shared(&base);
+                }
+                proven = Ok(());
+            }
+            Err(why) if !shown => proven = Err(why),
+            Err(_) => {}
+        }
+    }
+    if !shown {
+        // Without a request that passes nothing is proven, and yet nobody may get in without a credential.
+        let bare = builder.request(&BTreeMap::new(), &Credential::default(), SOMEBODY);
+        builder.attack(Attack::NoCredential, "", bare);
+    }
+    (proven, builder.cases)
+}
+
+impl<'a> Builder<'a> {
+    fn stage(&self) -> Stage<'a> {
+        let scheme = if self.tls() { "https" } else { "http" };
+        Stage {
+            doubles: &self.rehearsal.doubles,
+            consumers: &[],
+            now: self.rehearsal.judge.bench().time(),
+            method: &self.target.method,
+            url: format!("{scheme}://{}{}", self.host(), self.path(&BTreeMap::new())),
+        }
+    }
+
+    fn tls(&self) -> bool {
+        self.rehearsal.config.listeners.first().is_some_and(|listener| listener.tls.is_some())
+    }
+
+    fn host(&self) -> &str {
+        self.target.compiled.hosts.first().map_or("api.example.com", String::as_str)
+    }
+
+    /// The path with these parameters, and others made up.
+    fn path(&self, parameters: &BTreeMap<String, String>) -> String {
+        let operation = self.target.operation.as_ref();
+        let value = |name: &str| {
+            let own = parameters.get(name).cloned();
+            let sample = operation.and_then(|operation| {
+                operation.parameters.iter().find(|(there, _)| there == name).map(|(_, value)| value.clone())
+            });
+            own.or(sample).unwrap_or_else(|| format!("rehearsal-{name}"))
+        };
+        // A route knows its parameters by its own names, and an operation by others.
+        let template =
+            operation.map_or(Vec::new(), |operation| operation.template.split('/').rev().collect());
+        let mut segments: Vec<String> = Vec::new();
+        let route: Vec<&str> = self.target.compiled.path.split('/').collect();
+        for (index, segment) in route.iter().enumerate() {
+            let inner = segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}'));
+            let Some(name) = inner else {
+                segments.push((*segment).to_owned());
+                continue;
+            };
+            if let Some(rest) = name.strip_prefix('*') {
+                match operation {
+                    // What stands in place of the rest is the operation's own path, without what stood before it.
+                    Some(operation) => {
+                        let whole: Vec<&str> =
+                            operation.template.trim_start_matches('/').split('/').collect();
+                        let before = segments.iter().filter(|segment| !segment.is_empty()).count();
+                        let is_before =
+                            whole.iter().zip(segments.iter().filter(|segment| !segment.is_empty()));
+                        let shared = is_before.take_while(|(own, there)| **own == there.as_str()).count();
+                        let skipped = if shared == before { before } else { 0 };
+                        for part in whole.iter().skip(skipped) {
+                            let inner = part.strip_prefix('{').and_then(|inner| inner.strip_suffix('}'));
+                            segments
+                                .push(inner.map_or_else(|| (*part).to_owned(), |name| escaped(&value(name))));
+                        }
+                    }
+                    None => segments.push(escaped(&value(rest))),
+                }
+                continue;
+            }
+            let from_end = route.len() - 1 - index;
+            let theirs = template
+                .get(from_end)
+                .and_then(|part| part.strip_prefix('{'))
+                .and_then(|part| part.strip_suffix('}'));
+            let own = parameters.get(name).cloned();
+            segments.push(escaped(&own.unwrap_or_else(|| value(theirs.unwrap_or(name)))));
+        }
+        segments.join("/")
+    }
+
+    fn request(
+        &self,
+        parameters: &BTreeMap<String, String>,
+        credential: &Credential,
+        client: IpAddr,
+    ) -> Request {
+        let mut request = Request::new(&self.target.method, &self.path(parameters));
+        request.headers = vec![
+            ("host".to_owned(), self.host().to_owned()),
+            ("user-agent".to_owned(), "portcullis-rehearsal/1".to_owned()),
+            ("accept".to_owned(), "*/*".to_owned()),
+        ];
+        request.client = client;
+        request.tls = self.tls();
+        if let Some(operation) = &self.target.operation {
+            request.headers.extend(operation.headers.iter().cloned());
+            for (name, value) in &operation.query {
+                add_query(&mut request, name, value);
+            }
+        }
+        if let Some((media_type, content)) = self.body() {
+            request.headers.push(("content-type".to_owned(), media_type));
+            request.body = Bytes::from(content);
+        }
+        with(request, credential)
+    }
+
+    /// A body that the route takes, with its media type; `None` where it needs none, as far as is known.
+    fn body(&self) -> Option<(String, String)> {
+        let bodiless = matches!(self.target.method.as_str(), "GET" | "HEAD" | "DELETE" | "OPTIONS");
+        if let Some(operation) = &self.target.operation {
+            return operation.body.clone();
+        }
+        let security = self.target.security.as_ref()?;
+        if bodiless {
+            return None;
+        }
+        if security.graphql.is_some() {
+            return Some(("application/json".to_owned(), "{\"query\":\"{ __typename }\"}".to_owned()));
+        }
+        security.validation.as_ref()?.sample()
+    }
+
+    /// The first of these who passes.
+    fn passing<'m>(
+        &mut self,
+        people: &[Candidate],
+        methods: &[&'m MethodConfig],
+    ) -> Result<Base<'m>, String> {
+        let mut why = "nobody could be asked".to_owned();
+        for candidate in people {
+            for address in self.addresses() {
+                let request = self.request(&candidate.parameters, &candidate.credential, address);
+                self.rehearsal.judge.forget();
+                let verdict = self.rehearsal.judge.decide(&request);
+                if verdict.is_forwarded() && verdict.route == Some(self.target.route) {
+                    // A session, a nonce or a proof is good once.
+                    let request = self.fresh(candidate, methods, address);
+                    let passage = self.passage(candidate, methods, &verdict);
+                    self.push(None, "", request.clone(), Expected::Passed(passage));
+                    return Ok(Base { methods: methods.to_vec(), candidate: candidate.clone(), request });
+                }
+                why = told(&verdict, self.target.route);
+                if verdict.refusal().is_none_or(|refusal| refusal.code != "address_refused") {
+                    break;
+                }
+            }
+        }
+        Err(why)
+    }
+
+    /// What must be true of a request of somebody that passes.
+    fn passage(&self, candidate: &Candidate, methods: &[&MethodConfig], verdict: &Verdict) -> Passage {
+        let unnamed = methods.iter().all(|method| method.establishes() == Establishes::Unnamed);
+        let by = (!methods.is_empty() && !unnamed).then(|| candidate.person.name.clone());
+        let fields = self.target.compiled.controls.shape.iter().flat_map(|shape| shape.identity_fields());
+        let fields = fields.map(|field| field.to_string());
+        // What the gateway adds is known by what was there a moment ago.
+        let fields = fields.filter(|field| match &verdict.decision {
+            crate::judge::Decision::Forwarded(upstream) => {
+                upstream.headers.iter().any(|(name, _)| name == field)
+            }
+            crate::judge::Decision::Refused(_) | crate::judge::Decision::Unknown { .. } => false,
+        });
+        let kept = !self.target.compiled.controls.kept_credentials.is_empty();
+        let Credential { headers, query, cookies, .. } = &candidate.credential;
+        let values = headers
+            .iter()
+            .chain(query)
+            .chain(cookies)
+            .filter(|(name, value)| name != "origin" && value.len() >= 16);
+        let without = if kept { Vec::new() } else { values.map(|(_, value)| value.clone()).collect() };
+        Passage { by, fields: fields.collect(), without }
+    }
+
+    /// The same request with a credential that was not used yet.
+    fn fresh(&self, candidate: &Candidate, methods: &[&MethodConfig], address: IpAddr) -> Request {
+        let consumers = self.rehearsal.consumers();
+        let mut stage = Stage { consumers: &consumers, ..self.stage() };
+        stage.url = self.url(&candidate.parameters);
+        let made: Result<Vec<_>, _> =
+            methods.iter().map(|method| method.good(&candidate.person, &stage)).collect();
+        let credential = made.map_or_else(
+            |_| candidate.credential.clone(),
+            |made| made.into_iter().fold(Credential::default(), Credential::and),
+        );
+        self.request(&candidate.parameters, &credential, address)
+    }
+
+    fn url(&self, parameters: &BTreeMap<String, String>) -> String {
+        let scheme = if self.tls() { "https" } else { "http" };
+        format!("{scheme}://{}{}", self.host(), self.path(parameters))
+    }
+
+    fn addresses(&self) -> Vec<IpAddr> {
+        let addresses = self.target.security.as_ref().and_then(|security| security.addresses.as_ref());
+        let allowed = addresses.and_then(|addresses| addresses.allow.as_ref());
+        let allowed = allowed.into_iter().flatten().map(|Cidr(network)| network.addr());
+        allowed.chain(ADDRESSES.iter().filter_map(|address| address.parse().ok())).collect()
+    }
+
+    fn push(&mut self, attack: Option<Attack>, how: &str, request: Request, expected: Expected) {
+        self.cases.push(Case {
+            attack,
+            how: how.to_owned(),
+            request,
+            expected,
+            route: self.target.route,
+            own_route_only: false,
+            sent_before: 0,
+        });
+    }
+
+    fn attack(&mut self, attack: Attack, how: &str, request: Request) {
+        self.push(Some(attack), how, request, Expected::Refused);
+    }
+
+    /// Attacks on who somebody is.
+    fn credentials(&mut self, base: &Base<'_>, stage: &Stage<'_>, several: bool) {
+        let Base { methods, candidate, request } = base;
+        let client = request.client;
+        let stage = &Stage { url: self.url(&candidate.parameters), ..Stage { ..copied(stage) } };
+        let bare = self.request(&candidate.parameters, &Credential::default(), client);
+        self.attack(Attack::NoCredential, "", bare.clone());
+        self.attack(
+            Attack::NoCredential,
+            "with names of the gateway's own",
+            bare.clone()
+                .header("x-consumer-name", &candidate.person.name)
+                .header("x-forwarded-user", "admin"),
+        );
+        for (index, method) in methods.iter().enumerate() {
+            let others: Vec<Credential> = methods
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| *other != index)
+                .filter_map(|(_, other)| other.good(&candidate.person, stage).ok())
+                .collect();
+            let others = others.into_iter().fold(Credential::default(), Credential::and);
+            for (attack, wrong) in method.wrong(&candidate.person, stage) {
+                let request = self.request(&candidate.parameters, &wrong.and(others.clone()), client);
+                self.attack(attack, if several { "of one method" } else { "" }, request);
+            }
+            if let Some(twice) = method.good(&candidate.person, stage).ok().and_then(|good| good.repeated()) {
+                let request = self.request(&candidate.parameters, &twice.and(others.clone()), client);
+                self.attack(Attack::Repeated, "", request);
+            }
+            if methods.len() > 1 {
+                let request = self.request(&candidate.parameters, &others, client);
+                self.attack(Attack::OneOfTwo, "", request);
+                self.wrong_consumer(method, &others, base, stage);
+            }
+        }
+        self.impersonation(base);
+        for spelling in tricks::of(&self.path(&candidate.parameters)) {
+            let mut request = bare.clone();
+            let query =
+                request.target.split_once('?').map(|(_, query)| format!("?{query}")).unwrap_or_default();
+            request.target = format!("{spelling}{query}");
+            self.attack(Attack::PathTrick, &spelling, request);
+        }
+    }
+
+    /// A bad credential of another method beside the good one: it must not be passed over.
+    fn beside_others(&mut self, base: &Base<'_>, stage: &Stage<'_>) {
+        let stage = &Stage { url: self.url(&base.candidate.parameters), ..copied(stage) };
+        let own: Vec<&str> =
+            base.candidate.credential.headers.iter().map(|(name, _)| name.as_str()).collect();
+        let cookies = !base.candidate.credential.cookies.is_empty();
+        let authentication =
+            self.target.security.as_ref().and_then(|security| security.authentication.clone());
+        let methods = authentication.map(|authentication| authentication.methods).unwrap_or_default();
+        // Those that are asked before it; one that is asked after it is not asked at all.
+        for method in methods.iter().take_while(|method| {
+            !base.methods.iter().any(|own| std::ptr::addr_eq(&raw const ***own, &raw const ***method))
+        }) {
+            let wrong = method
+                .wrong(&base.candidate.person, stage)
+                .into_iter()
+                .find(|(attack, _)| *attack == Attack::Wrong);
+            let Some((_, wrong)) = wrong else { continue };
+            let shares = wrong.headers.iter().any(|(name, _)| own.contains(&name.as_str()))
+                || (cookies && !wrong.cookies.is_empty());
+            if shares {
+                continue;
+            }
+            let good: Result<Vec<_>, _> =
+                base.methods.iter().map(|method| method.good(&base.candidate.person, stage)).collect();
+            if let Ok(good) = good {
+                let both = good.into_iter().fold(wrong, Credential::and);
+                let request = self.request(&base.candidate.parameters, &both, base.request.client);
+                self.attack(Attack::Wrong, "beside a good one", request);
+            }
+        }
+    }
+
+    /// One credential of somebody else.
+    fn wrong_consumer(
+        &mut self,
+        method: &MethodConfig,
+        others: &Credential,
+        base: &Base<'_>,
+        stage: &Stage<'_>,
+    ) {
+        if method.establishes() != Establishes::Consumers {
+            return;
+        }
+        let outsider =
+            portcullis_checks::rehearsal::Person { name: OUTSIDER.to_owned(), ..Default::default() };
+        let consumers = base.methods.iter().filter(|method| method.establishes() == Establishes::Consumers);
+        if consumers.count() < 2 {
+            return;
+        }
+        if let Ok(theirs) = method.good(&outsider, stage) {
+            let request =
+                self.request(&base.candidate.parameters, &theirs.and(others.clone()), base.request.client);
+            self.attack(Attack::WrongConsumer, "", request);
+        }
+    }
+
+    /// Somebody who says that they are somebody else, in the fields in which the gateway says it.
+    fn impersonation(&mut self, base: &Base<'_>) {
+        for name in ["x-consumer-name", "X-Consumer-Roles", "x_consumer_name", "x-consumer-issuer"] {
+            let request = base.request.clone().header(name, "somebody-else");
+            let expected = Expected::Without(name.to_owned(), "somebody-else".to_owned());
+            self.push(Some(Attack::Impersonation), name, request, expected);
+        }
+    }
+
+    /// Attacks on what somebody may.
+    fn rights(&mut self, base: &Base<'_>, stage: &Stage<'_>) {
+        let Base { methods, candidate, request } = base;
+        let client = request.client;
+        let stage = &Stage { url: self.url(&candidate.parameters), ..copied(stage) };
+        let Some(wanted) = self.target.security.as_ref().and_then(|security| security.authorization.clone())
+        else {
+            return;
+        };
+        let shown = |person: &_| -> Option<Credential> {
+            let made: Option<Vec<_>> = methods.iter().map(|method| method.good(person, stage).ok()).collect();
+            made.map(|made| made.into_iter().fold(Credential::default(), Credential::and))
+        };
+        let of_consumers = methods.iter().any(|method| method.establishes() == Establishes::Consumers);
+        if of_consumers {
+            let mut tried: Vec<(Vec<String>, Vec<String>)> = Vec::new();
+            for known in stage.consumers.iter().rev() {
+                let mut person = known.person();
+                let rights = (person.roles.clone(), person.scopes.clone());
+                let Some(attack) = refusals(self.target, &person).first().copied() else { continue };
+                if tried.contains(&rights) {
+                    continue;
+                }
+                let own = wanted.own_parameters(&mut person);
+                if let Some(credential) = shown(&person) {
+                    tried.push(rights);
+                    let request = self.request(&own, &credential, client);
+                    self.attack(attack, &format!("by {}", known.name), request);
+                }
+            }
+        } else if methods.iter().all(|method| matches!(method.establishes(), Establishes::Subjects { .. })) {
+            let mut unfit = wanted.unfit(&candidate.person);
+            let operation = self.target.operation.as_ref();
+            for missing in operation.iter().flat_map(|operation| &operation.scopes) {
+                let mut person = candidate.person.clone();
+                person.scopes.retain(|scope| scope != missing);
+                unfit.push((Attack::MissingScope, person));
+            }
+            for (attack, person) in unfit {
+                if let Some(credential) = shown(&person) {
+                    let request = self.request(&candidate.parameters, &credential, client);
+                    self.attack(attack, "", request);
+                }
+            }
+        }
+        if wanted.path_parameters_equal.is_some() {
+            let others =
+                candidate.parameters.keys().map(|name| (name.clone(), "somebody-elses".to_owned())).collect();
+            let elsewhere = Stage { url: self.url(&others), ..copied(stage) };
+            let made: Option<Vec<_>> =
+                methods.iter().map(|method| method.good(&candidate.person, &elsewhere).ok()).collect();
+            if let Some(made) = made {
+                let credential = made.into_iter().fold(Credential::default(), Credential::and);
+                let request = self.request(&others, &credential, client);
+                self.attack(Attack::NotOwner, "", request);
+            }
+        }
+        if wanted.condition.is_some() {
+            self.unlike(base, stage, &shown);
+        }
+    }
+
+    /// Somebody else of whom an expression is not true. Which people that are, only the expression knows, so it is asked first.
+    fn unlike(
+        &mut self,
+        base: &Base<'_>,
+        stage: &Stage<'_>,
+        shown: &dyn Fn(&portcullis_checks::rehearsal::Person) -> Option<Credential>,
+    ) {
+        use portcullis_checks::rehearsal::Person;
+        let good = &base.candidate.person;
+        let mut people = vec![
+            Person { claims: BTreeMap::new(), ..good.clone() },
+            Person { roles: Vec::new(), ..good.clone() },
+            Person { scopes: Vec::new(), ..good.clone() },
+            Person { name: "rehearsal-somebody-else".to_owned(), ..good.clone() },
+        ];
+        people.extend(stage.consumers.iter().map(portcullis_checks::rehearsal::Known::person));
+        for person in people {
+            let Some(credential) = shown(&person) else { continue };
+            let request = self.request(&base.candidate.parameters, &credential, base.request.client);
+            self.rehearsal.judge.forget();
+            let verdict = self.rehearsal.judge.decide(&request);
+            if verdict.refusal().is_some_and(|refusal| refusal.check == Some("authz.condition")) {
+                let Some(credential) = shown(&person) else { continue };
+                let request = self.request(&base.candidate.parameters, &credential, base.request.client);
+                self.attack(Attack::WrongClaim, "of whom the condition is not true", request);
+                return;
+            }
+        }
+    }
+
+    /// Attacks that do not depend on who somebody is.
+    fn shared(&mut self, base: &Base<'_>) {
+        self.addresses_refused(base);
+        self.methods_refused(base);
+        self.bodies(base);
+        self.limits(base);
+        if base.methods.is_empty() {
+            self.impersonation(base);
+        }
+    }
+
+    fn addresses_refused(&mut self, base: &Base<'_>) {
+        let Some(addresses) = self.target.security.as_ref().and_then(|security| security.addresses.clone())
+        else {
+            return;
+        };
+        let denied = addresses.deny.iter().flatten().map(|Cidr(network)| network.addr());
+        let outside =
+            ADDRESSES.iter().filter_map(|address| address.parse::<IpAddr>().ok()).filter(|address| {
+                addresses
+                    .allow
+                    .as_ref()
+                    .is_some_and(|allowed| !allowed.iter().any(|Cidr(network)| network.contains(address)))
+            });
+        for address in denied.chain(outside.take(2)) {
+            let mut request = self.fresh(&base.candidate, &base.methods, base.request.client);
+            request.client = address;
+            self.attack(Attack::WrongAddress, &address.to_string(), request);
+        }
+        // What a client says of its own address is no proof of it.
+        if let Some(address) = addresses.deny.iter().flatten().next() {
+            let mut request = self.fresh(&base.candidate, &base.methods, base.request.client);
+            request.client = address.0.addr();
+            let request = request.header("x-forwarded-for", &base.request.client.to_string());
+            self.attack(Attack::WrongAddress, "with a forged X-Forwarded-For", request);
+        }
+    }
+
+    fn methods_refused(&mut self, base: &Base<'_>) {
+        for method in ["DELETE", "PUT", "TRACE", "REHEARSE"] {
+            let allowed = http::Method::from_bytes(method.as_bytes())
+                .is_ok_and(|method| self.target.compiled.methods.contains(&method));
+            if allowed {
+                continue;
+            }
+            let mut request = base.request.clone();
+            method.clone_into(&mut request.method);
+            self.attack(Attack::WrongMethod, method, request);
+            if let Some(case) = self.cases.last_mut() {
+                case.own_route_only = true;
+            }
+        }
+    }
+
+    fn bodies(&mut self, base: &Base<'_>) {
+        let most = self.target.compiled.controls.max_body_bytes;
+        if self.target.compiled.controls.inspection.requests.is_empty() && base.request.body.is_empty() {
+            let announced = |length: u64| {
+                let mut request = self.fresh(&base.candidate, &base.methods, base.request.client);
+                request.headers.push(("content-length".to_owned(), length.to_string()));
+                request
+            };
+            let (largest, larger) = (announced(most), announced(most.saturating_add(1)));
+            self.push(None, "the largest body", largest, Expected::Passed(Passage::default()));
+            self.attack(Attack::Oversize, "one byte more", larger);
+        } else if most < 4 * 1024 * 1024 {
+            let mut request = self.fresh(&base.candidate, &base.methods, base.request.client);
+            request.headers.push(("content-length".to_owned(), most.saturating_add(1).to_string()));
+            self.attack(Attack::Oversize, "one byte more", request);
+        }
+        let judged = self.target.compiled.controls.inspection.requests.iter();
+        let declares = judged.filter(|guarded| guarded.mode == Mode::Enforce).any(|guarded| {
+            ["inspect.openapi", "inspect.validation", "inspect.graphql"]
+                .contains(&guarded.check.id().as_str())
+        });
+        if declares && !base.request.body.is_empty() {
+            let again = || self.fresh(&base.candidate, &base.methods, base.request.client);
+            let mut typed = again().only_header("content-type", "application/x-rehearsal");
+            let mut broken = again();
+            broken.body = Bytes::from_static(b"{\"rehearsal\": ");
+            let mut twice = again();
+            twice.body = Bytes::from_static(b"{\"a\":1,\"a\":2}");
+            let mut other = again();
+            other.body = Bytes::from_static(b"[[\"rehearsal\"]]");
+            typed.body = base.request.body.clone();
+            self.attack(Attack::WrongType, "", typed);
+            self.attack(Attack::Undeclared, "not JSON", broken);
+            self.attack(Attack::Undeclared, "a member twice", twice);
+            self.attack(Attack::Undeclared, "a list of lists", other);
+        }
+    }
+
+    fn limits(&mut self, base: &Base<'_>) {
+        let enforced =
+            self.target.compiled.controls.quotas.iter().any(|guarded| guarded.mode == Mode::Enforce);
+        if !enforced {
+            return;
+        }
+        let request = self.fresh(&base.candidate, &base.methods, base.request.client);
+        self.attack(Attack::OverLimit, "used up by others", request);
+        let limits = self.target.security.as_ref().and_then(|security| security.rate_limiting.clone());
+        let enforced =
+            limits.iter().flat_map(|limits| &limits.0).filter(|limit| limit.mode == ModeConfig::Enforce);
+        let least = enforced
+            .map(|limit| limit.burst.as_ref().map_or(limit.max_requests, |burst| burst.value).get())
+            .min();
+        // A proof or a nonce is good for one request, so a credential that has one cannot be sent again.
+        let again = !base.request.has("dpop");
+        if let Some(least) = least.filter(|least| *least <= COUNTED_OUT && again) {
+            let request = self.fresh(&base.candidate, &base.methods, base.request.client);
+            let mut case = Case {
+                attack: Some(Attack::OverLimit),
+                how: format!("after {least}"),
+                request,
+                expected: Expected::Refused,
+                route: self.target.route,
+                own_route_only: false,
+                sent_before: least,
+            };
+            self.cases.push(case.clone());
+            case.attack = None;
+            case.how = "the last one within the limit".to_owned();
+            case.expected = Expected::Passed(Passage::default());
+            case.sent_before = least - 1;
+            self.cases.push(case);
+        }
+    }
+}
+
+fn told(verdict: &Verdict, route: RouteId) -> String {
+    match (&verdict.decision, verdict.refusal()) {
+        (_, Some(refusal)) => format!("{}: {}", refusal.code, refusal.detail),
+        (crate::judge::Decision::Unknown { because }, _) => format!("it depends on {because}"),
+        _ if verdict.route != Some(route) => "its requests belong to another route".to_owned(),
+        _ => "it passes".to_owned(),
+    }
+}
+
+fn copied<'a>(stage: &Stage<'a>) -> Stage<'a> {
+    Stage {
+        doubles: stage.doubles,
+        consumers: stage.consumers,
+        now: stage.now,
+        method: stage.method,
+        url: stage.url.clone(),
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte);
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+fn add_query(request: &mut Request, name: &str, value: &str) {
+    let mark = if request.target.contains('?') { '&' } else { '?' };
+    request.target.push_str(&format!(
+        "{mark}{}={}",
+        escaped(name).replace('&', "%26"),
+        escaped(value).replace('&', "%26").replace('+', "%2B")
+    ));
+}
+
+/// A request with this credential.
+pub(super) fn with(mut request: Request, credential: &Credential) -> Request {
+    request.headers.extend(credential.headers.iter().cloned());
+    for (name, value) in &credential.query {
+        add_query(&mut request, name, value);
+    }
+    if !credential.cookies.is_empty() {
+        let cookies: Vec<_> =
+            credential.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        request.headers.push(("cookie".to_owned(), cookies.join("; ")));
+    }
+    if let Some(certificate) = &credential.certificate {
+        request.certificate = Some(Arc::new(certificate.clone()));
+    }
+    request
+}

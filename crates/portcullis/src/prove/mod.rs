@@ -1,0 +1,134 @@
+//! Tests of a configuration: those that stand beside it, and those that follow from it.
+//!
+//! A configuration is *rehearsed*: it is compiled a second time with doubles of the secrets of others (see
+//! [`portcullis_checks::rehearsal`]), on a bench where nothing real is touched, and requests are judged by the same engine as in
+//! a gateway. For every route, and every operation of its OpenAPI document, one request is found that passes. Then each attack
+//! changes that request in one thing, so that a refusal can have no other reason than that thing. A request that goes upstream
+//! although it was an attack is a *hole*. Where no request passes, nothing is proven, and the report says so with the reason.
+//!
+//! | module      | decides                                                     |
+//! |-------------|-------------------------------------------------------------|
+//! | `stand`     | how a configuration is rehearsed                            |
+//! | `target`    | what there is to attack: routes and operations              |
+//! | `people`    | who may, and who may not                                    |
+//! | `attacks`   | what is tried                                               |
+//! | `tricks`    | other spellings of a path                                   |
+//! | [`written`] | tests that stand in the document                            |
+//! | [`probe`]   | the same attacks, over the network                          |
+//! | [`report`]  | what is told: a matrix, JSON, JUnit                         |
+
+mod attacks;
+mod people;
+pub mod probe;
+pub mod report;
+mod stand;
+mod target;
+mod tricks;
+pub mod written;
+
+pub use attacks::Case;
+pub use report::{Finding, Outcome, Report, Row, WrittenResult};
+pub use stand::Rehearsal;
+
+use crate::judge::{Decision, Upstream, Verdict};
+use crate::load::Loaded;
+use std::time::{Duration, Instant};
+
+/// How long the tests of a reload may take. What is left then was not tried, which the report says.
+pub const RELOAD_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a case must come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// It passes, and this is true of what goes upstream.
+    Passed(Passage),
+    /// It does not go upstream.
+    Refused,
+    /// If it goes upstream, then without this field in it.
+    Without(String, String),
+}
+
+/// What is true of a request that passes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passage {
+    /// Who it is by. `None`: nobody, or nobody knows.
+    pub by: Option<String>,
+    /// Fields that are there.
+    pub fields: Vec<String>,
+    /// Texts that stand nowhere in it: credentials that must not go on.
+    pub without: Vec<String>,
+}
+
+impl Passage {
+    /// What of it is not true.
+    fn fault(&self, verdict: &Verdict, upstream: &Upstream) -> Option<String> {
+        let by = verdict.principal.as_ref().map(|principal| &principal.name);
+        if self.by.is_some() && self.by.as_ref() != by {
+            return Some(format!("it is by {by:?}, and must be by {:?}", self.by));
+        }
+        let has =
+            |wanted: &String| upstream.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        if let Some(missing) = self.fields.iter().find(|wanted| !has(wanted)) {
+            return Some(format!("it goes upstream without {missing}"));
+        }
+        let holds = |text: &String| {
+            upstream.path.contains(text.as_str())
+                || upstream.headers.iter().any(|(_, value)| value.contains(text.as_str()))
+        };
+        self.without.iter().any(holds).then(|| "its credential goes upstream".to_owned())
+    }
+}
+
+/// Runs the tests that stand in a configuration, and the generated ones, for at most so long. `None` for a configuration that
+/// does not load, or that was made in code.
+pub fn prove(loaded: &Loaded, patience: Duration) -> Option<Report> {
+    let begun = Instant::now();
+    let rehearsal = Rehearsal::of(loaded)?;
+    let mut report = Report::default();
+    written::run(&rehearsal, loaded, &mut report);
+    for target in rehearsal.targets() {
+        if begun.elapsed() > patience {
+            report.untried += 1;
+            continue;
+        }
+        report.rows.push(rehearsal.try_target(&target));
+    }
+    report.elapsed = begun.elapsed();
+    Some(report)
+}
+
+/// What came of a case.
+pub(crate) fn outcome(expected: &Expected, verdict: &Verdict) -> Outcome {
+    match (expected, &verdict.decision) {
+        (_, Decision::Unknown { because }) => Outcome::Unproven(format!("it depends on {because}")),
+        (Expected::Passed(passage), Decision::Forwarded(upstream)) => {
+            match passage.fault(verdict, upstream) {
+                None => Outcome::Passed,
+                Some(why) => Outcome::Unproven(why),
+            }
+        }
+        (Expected::Passed(_), Decision::Refused(refusal)) => {
+            Outcome::Unproven(format!("{}: {}", refusal.code, refusal.detail))
+        }
+        (Expected::Refused | Expected::Without(..), Decision::Refused(refusal))
+            if refusal.code == "fault" =>
+        {
+            // A dependency that is down refuses everything, which shows nothing of the check.
+            Outcome::Unproven(format!("refused by a fault: {}", refusal.detail))
+        }
+        (Expected::Refused | Expected::Without(..), Decision::Refused(refusal)) => {
+            Outcome::Refused(refusal.check.unwrap_or(verdict.stage.as_str()))
+        }
+        (Expected::Refused, Decision::Forwarded(_)) => match verdict.observed.first() {
+            Some(observed) => Outcome::Observed(observed.check.unwrap_or("the engine")),
+            None => Outcome::Hole,
+        },
+        (Expected::Without(name, value), Decision::Forwarded(upstream)) => {
+            let there = upstream.headers.iter().any(|(field, said)| {
+                field.eq_ignore_ascii_case(name)
+                    && said.to_ascii_lowercase().contains(&value.to_ascii_lowercase())
+            });
+            if there { Outcome::Hole } else { Outcome::Refused("shape") }
+        }
+    }
+}
