@@ -1,8 +1,8 @@
 //! `cargo xtask conformance` and `cargo xtask soak`: what is too long, or needs too many programs, for the tests.
 //!
-//! `conformance` runs the clients that people use through a gateway. `soak` runs mixed traffic, with clients that abort and
-//! stall and upstreams that die, and compares memory, files and tasks at the end with those at the start. Both are programs in
-//! `tests/conformance/`, which run a debug build unless told otherwise.
+//! `conformance` sends HTTP/2 that is not as the RFC has it, and runs the clients that people use through a gateway. `soak` runs mixed traffic, with clients that abort and
+//! stall and upstreams that die, and compares memory, files and threads at the end with those at the start. `idle` measures what an
+//! idle connection takes. All are programs in `tests/conformance/`, which run a debug build unless told otherwise.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -47,7 +47,14 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     ] {
         debian::require(command, package)?;
     }
+    script("http2_frames.py", &[], arguments.gateway.as_ref())?;
     script("clients.py", &[], arguments.gateway.as_ref())
+}
+
+/// Measures idle connections.
+pub(crate) fn idle(arguments: &Arguments) -> Outcome<()> {
+    debian::require("openssl", "openssl")?;
+    script("idle_memory.py", &["1000".to_owned()], arguments.gateway.as_ref())
 }
 
 /// Runs the traffic.

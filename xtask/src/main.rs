@@ -45,6 +45,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Run the clients that people use through a gateway: git, etcd, curl, Python, Node, WebSockets.
     Conformance(conformance::Arguments),
+    /// Measure the memory of idle connections, in the clear and under TLS, with HTTP/1.1 and HTTP/2.
+    Idle(conformance::Arguments),
     /// Run mixed traffic for a while, and compare what the gateway holds at the end with the start.
     Soak(conformance::SoakArguments),
     /// Install what tests run against and nobody here wrote, as `test` does first.
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Ci(arguments) => ci::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Conformance(arguments) => conformance::run(&arguments),
+        Command::Idle(arguments) => conformance::idle(&arguments),
         Command::Soak(arguments) => conformance::soak(&arguments),
         Command::Counterparts => counterparts::install(),
         Command::Fuzz(arguments) => fuzz::run(&arguments),

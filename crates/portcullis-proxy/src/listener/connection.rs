@@ -63,7 +63,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, mut socket: TcpStream, peer: Socke
             let denial =
                 Denial::new(Code::TlsHandshake, "the client speaks HTTP in the clear where TLS is spoken");
             let id = worker.account(&conn, denial, true);
-            return explain(socket, &id).await;
+            return Box::pin(explain(socket, &id)).await;
         }
         First::Other => {}
     }
@@ -179,5 +179,21 @@ async fn protect(
             }
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, C, D, F: Future>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// It is the task of each connection, and most of what an idle one takes.
+    #[test]
+    fn a_connection_is_a_small_task() {
+        let size = size(serve);
+        assert!(size < 2304, "{size} bytes");
     }
 }

@@ -103,14 +103,15 @@ impl Open {
     }
 
     /// What becomes of the connection at the end of the answer.
+    ///
+    /// SECURITY: a server that has answered before it had the whole request may not read the rest as such, but as the next
+    /// request, or not at all (a_connection_with_an_early_answer_is_not_used_again).
     fn end(self) {
         let Open { mut connection, pool, upload, persists, .. } = self;
         match upload {
             Some(mut upload) if !connection.has_sent() => {
                 tokio::task::spawn_local(async move {
-                    if connection.settle(&mut upload).await && persists {
-                        pool.keep_http1(connection);
-                    }
+                    connection.settle(&mut upload).await;
                 });
             }
             Some(_) | None if persists && connection.has_sent() => pool.keep_http1(connection),

@@ -264,22 +264,21 @@ impl Connection {
         }
     }
 
-    /// Sends the rest of a request that has been answered already, as long as the upstream takes it. Whether it took all.
-    pub(super) async fn settle(&mut self, body: &mut ForwardedBody) -> bool {
+    /// Sends the rest of a request that has been answered already, as long as the upstream takes it.
+    pub(super) async fn settle(&mut self, body: &mut ForwardedBody) {
         let mut idle = 0;
         loop {
             let before = self.output.taken();
             let sent = poll_fn(|cx| self.poll_upload(body, cx));
             match tokio::time::timeout(SETTLE, sent).await {
-                Ok(Ok(())) => return self.has_sent(),
-                Ok(Err(())) => return false,
+                Ok(Ok(()) | Err(())) => return,
                 // SECURITY: who neither reads nor closes would keep the connection for ever
                 // (an_upstream_that_answers_early_and_stops_keeps_no_connection). A client of HTTP/1.1 has deadlines of its
                 // own; a stream of HTTP/2 that has its answer has none.
                 Err(_) if self.output.taken() == before => {
                     idle += 1;
                     if !self.output.is_empty() || idle >= SETTLE_CLIENT {
-                        return false;
+                        return;
                     }
                 }
                 Err(_) => idle = 0,

@@ -95,6 +95,26 @@ fn an_early_answer_does_not_cut_the_upload() {
     front.records.wait(2);
 }
 
+#[test]
+fn a_connection_with_an_early_answer_is_not_used_again() {
+    let backend = Backend::new(|peer| {
+        // It answers every request by its head alone, and would take what follows for the next one.
+        while let Some(head) = read_head(&mut peer.stream) {
+            assert!(head.starts_with("POST /a ") || head.starts_with("GET /b "), "{head}");
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let front = Front::before(backend.target());
+    let mut client = front.client();
+    client.send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n");
+    assert_eq!(client.answer().text(), "ok");
+    client.send("GET /evil HTTP/1.1\r\nHost: evil\r\nX-Padding: 1234\r\n\r\n");
+    for _ in 0..3 {
+        assert_eq!(front.ask(&get("/b")).text(), "ok");
+    }
+    assert!(backend.connections() >= 2);
+}
+
 /// Bytes that nobody asked for would be the answer to somebody's next request.
 #[test]
 fn unsolicited_bytes_close_an_idle_connection() {

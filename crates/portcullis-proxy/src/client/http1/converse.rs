@@ -69,10 +69,11 @@ impl Conversation<'_> {
                 Next::Nothing => return End::Closed,
                 Next::Refused(refusal) => {
                     let named = refuse::named(&self.io.borrow().input);
-                    return self.refuse(refusal, named).await;
+                    return Box::pin(self.refuse(refusal, named)).await;
                 }
             };
-            if let Some(end) = self.serve(*head).await {
+            // Boxed, so that a connection between two requests has no room for one.
+            if let Some(end) = Box::pin(self.serve(*head)).await {
                 return end;
             }
             if let Some(end) = self.skip_body().await {
@@ -135,7 +136,7 @@ impl Conversation<'_> {
                 ClientBody::new(Handle::new(self.io, decoder, expects))
             }
         };
-        // Boxed, so that a connection without a request has no room for one.
+        // Boxed, so that nothing of it is left while the answer goes out.
         let mut answering = Box::pin(service::answer(
             Rc::clone(self.worker),
             Arc::clone(self.entry),

@@ -80,9 +80,10 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, entry:
             // An error says that the client is gone already.
             let _gone = tokio::time::timeout(GOODBYE, stream.shutdown()).await;
         }
-        Turn::Ended(End::Linger) => linger(&entry.drain, stream).await,
+        // Boxed, here and below, so that a connection that goes on has no room for its end.
+        Turn::Ended(End::Linger) => Box::pin(linger(&entry.drain, stream)).await,
         Turn::Ended(End::Tunnel(tunnel)) => {
-            tunnel.run(stream, read, entry.drain.begins(), life.is_revoked()).await
+            Box::pin(tunnel.run(stream, read, entry.drain.begins(), life.is_revoked())).await
         }
         Turn::HeadTimeout => {
             let denial = Denial::new(Code::HeadTimeout, "the request head was not complete in time");
@@ -187,4 +188,21 @@ pub(crate) fn abort(stream: Stream) {
     // If it cannot be set, the close is an ordinary one.
     let _unset = SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
     drop(stream);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of the future that this function makes.
+    fn size<A, B, C, D, F: Future>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// What an idle connection takes is a target; its task is most of it.
+    #[test]
+    fn an_idle_connection_has_no_room_for_a_request() {
+        let size = size(serve);
+        assert!(size < 1536, "{size} bytes");
+    }
 }
