@@ -70,8 +70,8 @@ pub(super) fn paths(table: &mut Table) {
     for (path, status) in [
         ("/Admin", 404),
         ("/ADMIN", 404),
-        // The rest of a path is never empty.
-        ("/admin/", 404),
+        // With an empty rest it is below `/admin`, which is judged alike.
+        ("/admin/", 401),
         ("/admin.json", 404),
         ("/public/", 404),
         ("/admin%20", 404),
@@ -85,7 +85,6 @@ pub(super) fn paths(table: &mut Table) {
         ("/adm%69n/x", 401),
         ("/admin/%61", 401),
         ("/files", 404),
-        ("/files/", 404),
         ("/", 404),
     ] {
         table.refused(&format!("path {path}"), get(path), status);
@@ -100,6 +99,7 @@ pub(super) fn paths(table: &mut Table) {
         table.served(&format!("path {path} with a key"), get_with(path, &[&admin]), &format!("GET {seen}"));
     }
     for (path, seen) in [
+        ("/files/", "/files/"),
         ("/files/admin", "/files/admin"),
         ("/files/%3badmin", "/files/%3Badmin"),
         ("/files/...", "/files/..."),
