@@ -517,8 +517,8 @@ fn table() -> Vec<Row> {
         (
             "/listeners/0/max_connections",
             json!(100_000),
-            Loosened,
-            "the most connections raised from 10000 to 100000",
+            Changed,
+            "the most connections: now 100000 (was the default)",
         ),
         ("/trusted_proxies", json!(["0.0.0.0/0"]), Loosened, "trusted proxies: added 0.0.0.0/0"),
         ("/trusted_proxies", json!([]), Tightened, "trusted proxies: removed 10.0.0.0/8"),
