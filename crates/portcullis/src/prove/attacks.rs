@@ -6,11 +6,11 @@ use super::target::Target;
 use super::tricks;
 use super::{Expected, Passage};
 use crate::judge::request::SOMEBODY;
-use crate::judge::{Request, Verdict};
+use crate::judge::{Request, Stage, Verdict};
 use bytes::Bytes;
 use portcullis_checks::authn::MethodConfig;
 use portcullis_checks::authn::method::Establishes;
-use portcullis_checks::rehearsal::{Attack, Credential, Stage};
+use portcullis_checks::rehearsal::{Attack, Credential, Stage as Circumstances};
 use portcullis_checks::{Cidr, ModeConfig};
 use portcullis_core::{Mode, RouteId};
 use std::collections::BTreeMap;
@@ -32,9 +32,14 @@ pub struct Case {
     pub route: RouteId,
     /// Whether it may go upstream by another route.
     pub own_route_only: bool,
+    /// The last stage in which it may be refused: a refusal after it is by a check that is there for something else.
+    pub latest: Stage,
     /// How often the same is sent before, and must pass.
     pub sent_before: u32,
 }
+
+/// How many others of those who may are tried.
+const MOST_OTHERS: usize = 6;
 
 /// A limit of at most so many is tried by really using it up.
 const COUNTED_OUT: u32 = 20;
@@ -81,11 +86,16 @@ pub(super) fn generate(rehearsal: &Rehearsal, target: &Target<'_>) -> (Result<()
     for methods in combinations {
         let stage = builder.stage();
         let consumers = rehearsal.consumers();
-        let stage = Stage { consumers: &consumers, ..stage };
-        let base = candidates(rehearsal, target, &methods, &stage)
-            .and_then(|candidates| builder.passing(&candidates, &methods));
+        let stage = Circumstances { consumers: &consumers, ..stage };
+        let everybody = candidates(rehearsal, target, &methods, &stage);
+        let base = everybody
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(|everybody| builder.passing(everybody, &methods));
+        let everybody = everybody.unwrap_or_default();
         match base {
             Ok(base) => {
+                builder.others(&base, &everybody);
                 builder.credentials(&base, &stage, several);
                 if several {
                     builder.beside_others(&base, &stage);
@@ -110,9 +120,9 @@ pub(super) fn generate(rehearsal: &Rehearsal, target: &Target<'_>) -> (Result<()
 }
 
 impl<'a> Builder<'a> {
-    fn stage(&self) -> Stage<'a> {
+    fn stage(&self) -> Circumstances<'a> {
         let scheme = if self.tls() { "https" } else { "http" };
-        Stage {
+        Circumstances {
             doubles: &self.rehearsal.doubles,
             consumers: &[],
             now: self.rehearsal.judge.bench().time(),
@@ -239,8 +249,8 @@ impl<'a> Builder<'a> {
                 let verdict = self.rehearsal.judge.decide(&request);
                 if verdict.is_forwarded() && verdict.route == Some(self.target.route) {
                     // A session, a nonce or a proof is good once.
-                    let request = self.fresh(candidate, methods, address);
-                    let passage = self.passage(candidate, methods, &verdict);
+                    let (request, credential) = self.fresh(candidate, methods, address);
+                    let passage = self.passage(candidate, &credential, methods, &verdict);
                     self.push(None, "", request.clone(), Expected::Passed(passage));
                     return Ok(Base { methods: methods.to_vec(), candidate: candidate.clone(), request });
                 }
@@ -253,8 +263,52 @@ impl<'a> Builder<'a> {
         Err(why)
     }
 
+    /// Others who may as well: whoever passes today must pass after the next change.
+    fn others(&mut self, base: &Base<'_>, everybody: &[Candidate]) {
+        let others = everybody.iter().filter(|other| other.person.name != base.candidate.person.name);
+        for candidate in others.take(MOST_OTHERS) {
+            let address = base.request.client;
+            let (request, _) = self.fresh(candidate, &base.methods, address);
+            self.rehearsal.judge.forget();
+            let verdict = self.rehearsal.judge.decide(&request);
+            if verdict.is_forwarded() && verdict.route == Some(self.target.route) {
+                let (request, credential) = self.fresh(candidate, &base.methods, address);
+                let passage = self.passage(candidate, &credential, &base.methods, &verdict);
+                self.push(None, &format!("by {}", candidate.person.name), request, Expected::Passed(passage));
+                if base.methods.len() > 1 {
+                    self.beside_own(base, candidate);
+                }
+            }
+        }
+    }
+
+    /// Where several credentials are needed: each wrong one of another person beside the good others.
+    fn beside_own(&mut self, base: &Base<'_>, candidate: &Candidate) {
+        let consumers = self.rehearsal.consumers();
+        let stage =
+            Circumstances { consumers: &consumers, url: self.url(&candidate.parameters), ..self.stage() };
+        for (index, method) in base.methods.iter().enumerate() {
+            let others = base.methods.iter().enumerate().filter(|(other, _)| *other != index);
+            let others: Result<Vec<_>, _> =
+                others.map(|(_, other)| other.good(&candidate.person, &stage)).collect();
+            let Ok(others) = others else { continue };
+            let others = others.into_iter().fold(Credential::default(), Credential::and);
+            for (attack, wrong) in method.wrong(&candidate.person, &stage) {
+                let credential = wrong.and(others.clone());
+                let request = self.request(&candidate.parameters, &credential, base.request.client);
+                self.attack(attack, &format!("by {}", candidate.person.name), request);
+            }
+        }
+    }
+
     /// What must be true of a request of somebody that passes.
-    fn passage(&self, candidate: &Candidate, methods: &[&MethodConfig], verdict: &Verdict) -> Passage {
+    fn passage(
+        &self,
+        candidate: &Candidate,
+        credential: &Credential,
+        methods: &[&MethodConfig],
+        verdict: &Verdict,
+    ) -> Passage {
         let unnamed = methods.iter().all(|method| method.establishes() == Establishes::Unnamed);
         let by = (!methods.is_empty() && !unnamed).then(|| candidate.person.name.clone());
         let fields = self.target.compiled.controls.shape.iter().flat_map(|shape| shape.identity_fields());
@@ -267,20 +321,26 @@ impl<'a> Builder<'a> {
             crate::judge::Decision::Refused(_) | crate::judge::Decision::Unknown { .. } => false,
         });
         let kept = !self.target.compiled.controls.kept_credentials.is_empty();
-        let Credential { headers, query, cookies, .. } = &candidate.credential;
+        let Credential { headers, query, cookies, .. } = credential;
         let values = headers
             .iter()
             .chain(query)
             .chain(cookies)
             .filter(|(name, value)| name != "origin" && value.len() >= 16);
         let without = if kept { Vec::new() } else { values.map(|(_, value)| value.clone()).collect() };
-        Passage { by, fields: fields.collect(), without }
+        let rights = by.as_ref().map(|_| (candidate.person.roles.clone(), candidate.person.scopes.clone()));
+        Passage { by, rights, fields: fields.collect(), without }
     }
 
     /// The same request with a credential that was not used yet.
-    fn fresh(&self, candidate: &Candidate, methods: &[&MethodConfig], address: IpAddr) -> Request {
+    fn fresh(
+        &self,
+        candidate: &Candidate,
+        methods: &[&MethodConfig],
+        address: IpAddr,
+    ) -> (Request, Credential) {
         let consumers = self.rehearsal.consumers();
-        let mut stage = Stage { consumers: &consumers, ..self.stage() };
+        let mut stage = Circumstances { consumers: &consumers, ..self.stage() };
         stage.url = self.url(&candidate.parameters);
         let made: Result<Vec<_>, _> =
             methods.iter().map(|method| method.good(&candidate.person, &stage)).collect();
@@ -288,7 +348,12 @@ impl<'a> Builder<'a> {
             |_| candidate.credential.clone(),
             |made| made.into_iter().fold(Credential::default(), Credential::and),
         );
-        self.request(&candidate.parameters, &credential, address)
+        (self.request(&candidate.parameters, &credential, address), credential)
+    }
+
+    /// The same request once more, with a credential of its own.
+    fn again(&self, base: &Base<'_>) -> Request {
+        self.fresh(&base.candidate, &base.methods, base.request.client).0
     }
 
     fn url(&self, parameters: &BTreeMap<String, String>) -> String {
@@ -311,6 +376,7 @@ impl<'a> Builder<'a> {
             expected,
             route: self.target.route,
             own_route_only: false,
+            latest: attack.map_or(Stage::Forward, latest),
             sent_before: 0,
         });
     }
@@ -320,10 +386,11 @@ impl<'a> Builder<'a> {
     }
 
     /// Attacks on who somebody is.
-    fn credentials(&mut self, base: &Base<'_>, stage: &Stage<'_>, several: bool) {
+    fn credentials(&mut self, base: &Base<'_>, stage: &Circumstances<'_>, several: bool) {
         let Base { methods, candidate, request } = base;
         let client = request.client;
-        let stage = &Stage { url: self.url(&candidate.parameters), ..Stage { ..copied(stage) } };
+        let stage =
+            &Circumstances { url: self.url(&candidate.parameters), ..Circumstances { ..copied(stage) } };
         let bare = self.request(&candidate.parameters, &Credential::default(), client);
         self.attack(Attack::NoCredential, "", bare.clone());
         self.attack(
@@ -366,8 +433,8 @@ impl<'a> Builder<'a> {
     }
 
     /// A bad credential of another method beside the good one: it must not be passed over.
-    fn beside_others(&mut self, base: &Base<'_>, stage: &Stage<'_>) {
-        let stage = &Stage { url: self.url(&base.candidate.parameters), ..copied(stage) };
+    fn beside_others(&mut self, base: &Base<'_>, stage: &Circumstances<'_>) {
+        let stage = &Circumstances { url: self.url(&base.candidate.parameters), ..copied(stage) };
         let own: Vec<&str> =
             base.candidate.credential.headers.iter().map(|(name, _)| name.as_str()).collect();
         let cookies = !base.candidate.credential.cookies.is_empty();
@@ -404,13 +471,13 @@ impl<'a> Builder<'a> {
         method: &MethodConfig,
         others: &Credential,
         base: &Base<'_>,
-        stage: &Stage<'_>,
+        stage: &Circumstances<'_>,
     ) {
         if method.establishes() != Establishes::Consumers {
             return;
         }
         let outsider =
-            portcullis_checks::rehearsal::Person { name: OUTSIDER.to_owned(), ..Default::default() };
+            portcullis_checks::rehearsal::Person { name: format!("{OUTSIDER}-0"), ..Default::default() };
         let consumers = base.methods.iter().filter(|method| method.establishes() == Establishes::Consumers);
         if consumers.count() < 2 {
             return;
@@ -432,10 +499,10 @@ impl<'a> Builder<'a> {
     }
 
     /// Attacks on what somebody may.
-    fn rights(&mut self, base: &Base<'_>, stage: &Stage<'_>) {
+    fn rights(&mut self, base: &Base<'_>, stage: &Circumstances<'_>) {
         let Base { methods, candidate, request } = base;
         let client = request.client;
-        let stage = &Stage { url: self.url(&candidate.parameters), ..copied(stage) };
+        let stage = &Circumstances { url: self.url(&candidate.parameters), ..copied(stage) };
         let Some(wanted) = self.target.security.as_ref().and_then(|security| security.authorization.clone())
         else {
             return;
@@ -446,19 +513,24 @@ impl<'a> Builder<'a> {
         };
         let of_consumers = methods.iter().any(|method| method.establishes() == Establishes::Consumers);
         if of_consumers {
-            let mut tried: Vec<(Vec<String>, Vec<String>)> = Vec::new();
-            for known in stage.consumers.iter().rev() {
+            let mut tried: Vec<(Attack, Vec<String>, Vec<String>)> = Vec::new();
+            // Those who lack one thing show the most; those who lack several are tried where there is nobody else.
+            let mut people: Vec<_> =
+                stage.consumers.iter().map(|known| (refusals(self.target, &known.person()), known)).collect();
+            people.sort_by_key(|(lacks, _)| lacks.len());
+            for (lacks, known) in people {
                 let mut person = known.person();
-                let rights = (person.roles.clone(), person.scopes.clone());
-                let Some(attack) = refusals(self.target, &person).first().copied() else { continue };
-                if tried.contains(&rights) {
+                let [attack, others @ ..] = lacks.as_slice() else { continue };
+                let rights = (*attack, person.roles.clone(), person.scopes.clone());
+                let known_already = tried.iter().any(|(there, _, _)| there == attack);
+                if tried.contains(&rights) || (!others.is_empty() && known_already) {
                     continue;
                 }
                 let own = wanted.own_parameters(&mut person);
                 if let Some(credential) = shown(&person) {
                     tried.push(rights);
                     let request = self.request(&own, &credential, client);
-                    self.attack(attack, &format!("by {}", known.name), request);
+                    self.attack(*attack, &format!("by {}", known.name), request);
                 }
             }
         } else if methods.iter().all(|method| matches!(method.establishes(), Establishes::Subjects { .. })) {
@@ -479,7 +551,7 @@ impl<'a> Builder<'a> {
         if wanted.path_parameters_equal.is_some() {
             let others =
                 candidate.parameters.keys().map(|name| (name.clone(), "somebody-elses".to_owned())).collect();
-            let elsewhere = Stage { url: self.url(&others), ..copied(stage) };
+            let elsewhere = Circumstances { url: self.url(&others), ..copied(stage) };
             let made: Option<Vec<_>> =
                 methods.iter().map(|method| method.good(&candidate.person, &elsewhere).ok()).collect();
             if let Some(made) = made {
@@ -497,7 +569,7 @@ impl<'a> Builder<'a> {
     fn unlike(
         &mut self,
         base: &Base<'_>,
-        stage: &Stage<'_>,
+        stage: &Circumstances<'_>,
         shown: &dyn Fn(&portcullis_checks::rehearsal::Person) -> Option<Credential>,
     ) {
         use portcullis_checks::rehearsal::Person;
@@ -528,6 +600,7 @@ impl<'a> Builder<'a> {
         self.addresses_refused(base);
         self.methods_refused(base);
         self.bodies(base);
+        self.operations(base);
         self.limits(base);
         if base.methods.is_empty() {
             self.impersonation(base);
@@ -548,13 +621,13 @@ impl<'a> Builder<'a> {
                     .is_some_and(|allowed| !allowed.iter().any(|Cidr(network)| network.contains(address)))
             });
         for address in denied.chain(outside.take(2)) {
-            let mut request = self.fresh(&base.candidate, &base.methods, base.request.client);
+            let mut request = self.again(base);
             request.client = address;
             self.attack(Attack::WrongAddress, &address.to_string(), request);
         }
         // What a client says of its own address is no proof of it.
         if let Some(address) = addresses.deny.iter().flatten().next() {
-            let mut request = self.fresh(&base.candidate, &base.methods, base.request.client);
+            let mut request = self.again(base);
             request.client = address.0.addr();
             let request = request.header("x-forwarded-for", &base.request.client.to_string());
             self.attack(Attack::WrongAddress, "with a forged X-Forwarded-For", request);
@@ -568,7 +641,7 @@ impl<'a> Builder<'a> {
             if allowed {
                 continue;
             }
-            let mut request = base.request.clone();
+            let mut request = self.with_method(base, method);
             method.clone_into(&mut request.method);
             self.attack(Attack::WrongMethod, method, request);
             if let Some(case) = self.cases.last_mut() {
@@ -577,11 +650,32 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// The request with a credential for another method, where one is for a method.
+    fn with_method(&self, base: &Base<'_>, method: &str) -> Request {
+        let consumers = self.rehearsal.consumers();
+        let stage = Circumstances {
+            consumers: &consumers,
+            url: self.url(&base.candidate.parameters),
+            doubles: &self.rehearsal.doubles,
+            now: self.rehearsal.judge.bench().time(),
+            method,
+        };
+        let made: Result<Vec<_>, _> =
+            base.methods.iter().map(|method| method.good(&base.candidate.person, &stage)).collect();
+        match made {
+            Ok(made) => {
+                let credential = made.into_iter().fold(Credential::default(), Credential::and);
+                self.request(&base.candidate.parameters, &credential, base.request.client)
+            }
+            Err(_) => base.request.clone(),
+        }
+    }
+
     fn bodies(&mut self, base: &Base<'_>) {
         let most = self.target.compiled.controls.max_body_bytes;
         if self.target.compiled.controls.inspection.requests.is_empty() && base.request.body.is_empty() {
             let announced = |length: u64| {
-                let mut request = self.fresh(&base.candidate, &base.methods, base.request.client);
+                let mut request = self.again(base);
                 request.headers.push(("content-length".to_owned(), length.to_string()));
                 request
             };
@@ -589,7 +683,7 @@ impl<'a> Builder<'a> {
             self.push(None, "the largest body", largest, Expected::Passed(Passage::default()));
             self.attack(Attack::Oversize, "one byte more", larger);
         } else if most < 4 * 1024 * 1024 {
-            let mut request = self.fresh(&base.candidate, &base.methods, base.request.client);
+            let mut request = self.again(base);
             request.headers.push(("content-length".to_owned(), most.saturating_add(1).to_string()));
             self.attack(Attack::Oversize, "one byte more", request);
         }
@@ -599,7 +693,7 @@ impl<'a> Builder<'a> {
                 .contains(&guarded.check.id().as_str())
         });
         if declares && !base.request.body.is_empty() {
-            let again = || self.fresh(&base.candidate, &base.methods, base.request.client);
+            let again = || self.again(base);
             let mut typed = again().only_header("content-type", "application/x-rehearsal");
             let mut broken = again();
             broken.body = Bytes::from_static(b"{\"rehearsal\": ");
@@ -615,13 +709,48 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Operations that ask for more than the route allows.
+    fn operations(&mut self, base: &Base<'_>) {
+        let security = self.target.security.as_ref();
+        let Some(graphql) = security.and_then(|security| security.graphql.clone()) else { return };
+        if graphql.mode != ModeConfig::Enforce || base.request.body.is_empty() {
+            return;
+        }
+        let many = |number: u32, one: &dyn Fn(u32) -> String| {
+            (0..=number.min(5000)).map(one).collect::<Vec<_>>().join(" ")
+        };
+        let depth = usize::try_from(graphql.max_depth.get()).unwrap_or(usize::MAX).min(5000);
+        let mut tried = vec![
+            ("too deep", format!("{{ {}a{} }}", "a { ".repeat(depth), " }".repeat(depth))),
+            (
+                "too many fields at the root",
+                format!("{{ {} }}", many(graphql.max_root_fields.get(), &|at| format!("f{at}"))),
+            ),
+            (
+                "too many aliases",
+                format!("{{ a {{ {} }} }}", many(graphql.max_aliases, &|at| format!("a{at}: b"))),
+            ),
+        ];
+        if !graphql.introspection {
+            tried.push(("introspection", "{ __schema { types { name } } }".to_owned()));
+        }
+        if !graphql.subscriptions {
+            tried.push(("a subscription", "subscription { a }".to_owned()));
+        }
+        for (how, query) in tried {
+            let mut request = self.again(base);
+            request.body = Bytes::from(format!("{{\"query\":\"{query}\"}}"));
+            self.attack(Attack::Undeclared, how, request);
+        }
+    }
+
     fn limits(&mut self, base: &Base<'_>) {
         let enforced =
             self.target.compiled.controls.quotas.iter().any(|guarded| guarded.mode == Mode::Enforce);
         if !enforced {
             return;
         }
-        let request = self.fresh(&base.candidate, &base.methods, base.request.client);
+        let request = self.again(base);
         self.attack(Attack::OverLimit, "used up by others", request);
         let limits = self.target.security.as_ref().and_then(|security| security.rate_limiting.clone());
         let enforced =
@@ -632,7 +761,7 @@ impl<'a> Builder<'a> {
         // A proof or a nonce is good for one request, so a credential that has one cannot be sent again.
         let again = !base.request.has("dpop");
         if let Some(least) = least.filter(|least| *least <= COUNTED_OUT && again) {
-            let request = self.fresh(&base.candidate, &base.methods, base.request.client);
+            let request = self.again(base);
             let mut case = Case {
                 attack: Some(Attack::OverLimit),
                 how: format!("after {least}"),
@@ -640,6 +769,7 @@ impl<'a> Builder<'a> {
                 expected: Expected::Refused,
                 route: self.target.route,
                 own_route_only: false,
+                latest: Stage::Charge,
                 sent_before: least,
             };
             self.cases.push(case.clone());
@@ -661,8 +791,8 @@ fn told(verdict: &Verdict, route: RouteId) -> String {
     }
 }
 
-fn copied<'a>(stage: &Stage<'a>) -> Stage<'a> {
-    Stage {
+fn copied<'a>(stage: &Circumstances<'a>) -> Circumstances<'a> {
+    Circumstances {
         doubles: stage.doubles,
         consumers: stage.consumers,
         now: stage.now,
@@ -702,4 +832,34 @@ pub(super) fn with(mut request: Request, credential: &Credential) -> Request {
         request.certificate = Some(Arc::new(certificate.clone()));
     }
     request
+}
+
+/// The last stage in which an attack may be refused.
+fn latest(attack: Attack) -> Stage {
+    match attack {
+        Attack::NoCredential
+        | Attack::Wrong
+        | Attack::Expired
+        | Attack::NotYetValid
+        | Attack::Repeated
+        | Attack::WrongAudience
+        | Attack::AnotherIssuer
+        | Attack::ForeignSignature
+        | Attack::AlgorithmNone
+        | Attack::AlgorithmSwapped
+        | Attack::AnotherAlgorithm
+        | Attack::TooOld
+        | Attack::WrongPurpose
+        | Attack::NoProof
+        | Attack::CrossSite
+        | Attack::OneOfTwo
+        | Attack::WrongConsumer
+        | Attack::PathTrick
+        | Attack::HeaderAlias => Stage::Authenticate,
+        Attack::WrongRole | Attack::MissingScope | Attack::WrongClaim | Attack::NotOwner => Stage::Authorize,
+        Attack::WrongAddress => Stage::Screen,
+        Attack::WrongMethod => Stage::Route,
+        Attack::OverLimit => Stage::Charge,
+        Attack::Impersonation | Attack::Oversize | Attack::WrongType | Attack::Undeclared => Stage::Inspect,
+    }
 }

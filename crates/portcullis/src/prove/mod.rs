@@ -32,6 +32,7 @@ pub use stand::Rehearsal;
 
 use crate::judge::{Decision, Upstream, Verdict};
 use crate::load::Loaded;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// How long the tests of a reload may take. What is left then was not tried, which the report says.
@@ -53,6 +54,8 @@ pub enum Expected {
 pub struct Passage {
     /// Who it is by. `None`: nobody, or nobody knows.
     pub by: Option<String>,
+    /// Their roles and scopes.
+    pub rights: Option<(Vec<String>, Vec<String>)>,
     /// Fields that are there.
     pub fields: Vec<String>,
     /// Texts that stand nowhere in it: credentials that must not go on.
@@ -65,6 +68,12 @@ impl Passage {
         let by = verdict.principal.as_ref().map(|principal| &principal.name);
         if self.by.is_some() && self.by.as_ref() != by {
             return Some(format!("it is by {by:?}, and must be by {:?}", self.by));
+        }
+        let sorted = |list: &[String]| list.iter().cloned().collect::<BTreeSet<_>>();
+        if let (Some((roles, scopes)), Some(principal)) = (&self.rights, &verdict.principal)
+            && (sorted(roles) != sorted(&principal.roles) || sorted(scopes) != sorted(&principal.scopes))
+        {
+            return Some(format!("it has the rights {:?} and {:?}", principal.roles, principal.scopes));
         }
         let has =
             |wanted: &String| upstream.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));

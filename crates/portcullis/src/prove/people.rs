@@ -54,7 +54,7 @@ fn people(
         |person: &mut Person| authorization.map(|wanted| wanted.own_parameters(person)).unwrap_or_default();
     let consumers = methods.iter().any(|method| method.establishes() == Establishes::Consumers);
     if consumers {
-        let known = stage.consumers.iter().filter(|known| known.name != OUTSIDER);
+        let known = stage.consumers.iter().filter(|known| !known.name.starts_with(OUTSIDER));
         let mut people: Vec<Person> = known.map(portcullis_checks::rehearsal::Known::person).collect();
         people.retain(|person| refusals(target, person).is_empty());
         people.sort_by_key(|person| std::cmp::Reverse(person.roles.len() + person.scopes.len()));

@@ -14,6 +14,8 @@ pub enum Outcome {
     Passed,
     /// It was refused, and had to be, by this check or stage.
     Refused(&'static str),
+    /// It was refused by this check alone, which is there for something else: the check that had to refuse it did not.
+    TooLate(&'static str),
     /// It was let through by a check that only observes.
     Observed(&'static str),
     /// It shows nothing, for this reason.
@@ -57,7 +59,7 @@ impl Finding {
     /// Whether it shows a fault.
     pub fn failed(&self) -> bool {
         match &self.outcome {
-            Outcome::Hole => true,
+            Outcome::Hole | Outcome::TooLate(_) => true,
             // What passed a moment ago must pass again.
             Outcome::Unproven(_) => self.attack.is_none() || self.attack == Some(Attack::OverLimit),
             Outcome::Passed | Outcome::Refused(_) | Outcome::Observed(_) => false,
@@ -114,6 +116,9 @@ impl Report {
         for row in &self.rows {
             for finding in row.findings.iter().filter(|finding| finding.failed()) {
                 faults.push(match (&finding.attack, &finding.outcome) {
+                    (Some(attack), Outcome::TooLate(by)) => {
+                        format!("{}: `{attack}`{} is refused by {by} only", row.target, how(finding))
+                    }
                     (Some(attack), _) => format!("{}: `{attack}`{} goes upstream", row.target, how(finding)),
                     (None, outcome) => {
                         format!(
@@ -200,6 +205,7 @@ impl Report {
                 let name = format!("{attack}{}", how(finding));
                 let failed = finding.failed().then(|| match &finding.outcome {
                     Outcome::Unproven(why) => why.clone(),
+                    Outcome::TooLate(by) => format!("it is refused by {by} only"),
                     Outcome::Passed | Outcome::Refused(_) | Outcome::Observed(_) | Outcome::Hole => {
                         "it goes upstream".to_owned()
                     }
@@ -207,7 +213,7 @@ impl Report {
                 let skip = match &finding.outcome {
                     Outcome::Unproven(why) => Some(why.as_str()),
                     Outcome::Observed(_) => Some("only observed"),
-                    Outcome::Passed | Outcome::Refused(_) | Outcome::Hole => None,
+                    Outcome::Passed | Outcome::Refused(_) | Outcome::TooLate(_) | Outcome::Hole => None,
                 };
                 case(&row.target, &name, failed, skip);
             }
@@ -275,6 +281,7 @@ fn cells(row: &Row) -> Vec<(&'static str, Cell)> {
             Outcome::Refused(by) => *cell.by.entry(by).or_default() += 1,
             Outcome::Observed(by) => cell.observed.push(by),
             Outcome::Unproven(why) => cell.unproven = Some(why.clone()),
+            Outcome::TooLate(by) => cell.holes.push(format!("refused by {by} only")),
             Outcome::Hole => cell.holes.push(finding.how.clone()),
         }
     }
@@ -291,6 +298,7 @@ fn row_json(row: &Row) -> Value {
                 Outcome::Refused(by) => ("refused", json!(by)),
                 Outcome::Observed(by) => ("observed", json!(by)),
                 Outcome::Unproven(why) => ("unproven", json!(why)),
+                Outcome::TooLate(by) => ("too_late", json!(by)),
                 Outcome::Hole => ("hole", Value::Null),
             };
             json!({ "attack": finding.attack.map(Attack::as_str), "how": finding.how, "outcome": outcome, "by": by })

@@ -17,7 +17,11 @@ use portcullis_core::Plan;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A consumer that only rehearsals have: it has a credential of every kind, and no role and no scope.
+/// The most consumers that only rehearsals have.
+const MOST_OUTSIDERS: usize = 40;
+
+/// What consumers are called that only rehearsals have: each has a credential of every kind, and lacks a role or a scope that
+/// somebody has. The first one has none at all.
 pub(super) const OUTSIDER: &str = "rehearsal-outsider";
 
 /// A configuration that is rehearsed.
@@ -108,7 +112,7 @@ impl Rehearsal {
         cases.iter().any(|case| match run(judge, case) {
             Outcome::Passed => case.attack.is_some(),
             Outcome::Refused(_) => case.attack.is_none(),
-            Outcome::Observed(_) | Outcome::Unproven(_) | Outcome::Hole => true,
+            Outcome::TooLate(_) | Outcome::Observed(_) | Outcome::Unproven(_) | Outcome::Hole => true,
         })
     }
 
@@ -138,6 +142,9 @@ fn run(judge: &Judge, case: &Case) -> Outcome {
     }
     judge.use_up_limits(false);
     let came = outcome(&case.expected, &verdict);
+    if let (Outcome::Refused(by), true) = (&came, !verdict.is_forwarded() && verdict.stage > case.latest) {
+        return Outcome::TooLate(by);
+    }
     // A request that goes to another route was not the attacked one's.
     if came == Outcome::Hole && case.own_route_only && verdict.route != Some(case.route) {
         return Outcome::Refused("route");
@@ -165,7 +172,8 @@ fn tried(consumers: &[ConsumerConfig]) -> Vec<usize> {
             (!consumer.keys.is_empty(), consumer.password.is_some(), !consumer.certificates.is_empty());
         let seen = kinds.entry((&consumer.roles.value, &consumer.scopes.value, shows)).or_default();
         *seen += 1;
-        if (*seen <= OF_A_KIND && places.len() < MOST_TRIED) || place + 1 == consumers.len() {
+        let outsider = consumer.name.value.starts_with(OUTSIDER);
+        if (*seen <= OF_A_KIND && places.len() < MOST_TRIED) || outsider {
             places.push(place);
         }
     }
@@ -189,11 +197,6 @@ pub(super) fn effective(config: &GatewayConfig, route: &RouteConfig) -> Option<S
 /// Adds somebody who is known and may nothing.
 fn with_outsider(mut config: GatewayConfig) -> GatewayConfig {
     let nowhere = Span::NONE;
-    let key = KeyConfig {
-        source: KeySource::Key(Secret::new("rehearsal-outsider-0123456789")),
-        expires: None,
-        at: nowhere,
-    };
     let any = |has: fn(&ConsumerConfig) -> bool| config.consumers.iter().any(has);
     // Of a kind that nobody has, a double would open what is closed to all.
     let password = config.consumers.iter().find_map(|consumer| consumer.password.clone());
@@ -207,21 +210,43 @@ fn with_outsider(mut config: GatewayConfig) -> GatewayConfig {
         fingerprint: None,
         at: nowhere,
     };
-    let outsider = ConsumerConfig {
-        name: Spanned::nowhere(OUTSIDER.to_owned()),
-        roles: Spanned::nowhere(Vec::new()),
-        scopes: Spanned::nowhere(Vec::new()),
-        keys: if any(|consumer| !consumer.keys.is_empty()) { vec![key] } else { Vec::new() },
-        password,
-        certificates: if any(|consumer| !consumer.certificates.is_empty()) {
-            vec![certificate]
-        } else {
-            Vec::new()
-        },
-        at: nowhere,
-    };
-    if any(|_| true) {
-        config.consumers.push(outsider);
+    let Some(template) = config.consumers.first().cloned() else { return config };
+    let mut kinds: Vec<(Vec<String>, Vec<String>)> = vec![(Vec::new(), Vec::new())];
+    for consumer in &config.consumers {
+        let (roles, scopes) = (&consumer.roles.value, &consumer.scopes.value);
+        // With everything that somebody has, except one thing.
+        let one_less = (0..scopes.len()).map(|at| {
+            let mut scopes = scopes.clone();
+            scopes.remove(at);
+            (roles.clone(), scopes)
+        });
+        for kind in one_less.chain([(Vec::new(), scopes.clone()), (roles.clone(), Vec::new())]) {
+            if kinds.len() < MOST_OUTSIDERS && !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+    }
+    let (keys, certificates) =
+        (any(|consumer| !consumer.keys.is_empty()), any(|consumer| !consumer.certificates.is_empty()));
+    for (number, (roles, scopes)) in kinds.into_iter().enumerate() {
+        let key = KeyConfig {
+            source: KeySource::Key(Secret::new(format!("rehearsal-outsider-{number:010}"))),
+            expires: None,
+            at: nowhere,
+        };
+        let certificate = CertificateIdentityConfig {
+            dns: Some(Spanned::nowhere(format!("rehearsal-outsider-{number}.invalid"))),
+            ..certificate.clone()
+        };
+        config.consumers.push(ConsumerConfig {
+            name: Spanned::nowhere(format!("{OUTSIDER}-{number}")),
+            roles: Spanned::nowhere(roles),
+            scopes: Spanned::nowhere(scopes),
+            keys: if keys { vec![key] } else { Vec::new() },
+            password: password.clone(),
+            certificates: if certificates { vec![certificate] } else { Vec::new() },
+            ..template.clone()
+        });
     }
     config
 }
