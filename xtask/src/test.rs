@@ -10,9 +10,10 @@ use crate::failure::{Context, Failure, Outcome};
 use crate::{counterparts, debian, workspace};
 
 /// Commands that tests start, with the Debian packages they come from.
-const COMMANDS: [(&str, &str); 7] = [
+const COMMANDS: [(&str, &str); 8] = [
     ("curl", "curl"),
     ("pebble", "pebble"),
+    ("redis-server", "redis-server"),
     ("pebble-challtestsrv", "pebble"),
     ("node", "nodejs"),
     ("npm", "npm"),

@@ -14,7 +14,7 @@ use portcullis_core::endpoint::Served;
 use portcullis_core::head::FieldRules;
 use portcullis_core::{Consumer, ConsumerId, Consumers, Job, KeyRecord, KeySetId, Limit, LimitId, MethodId};
 use portcullis_openapi::Api;
-use portcullis_store::{Kept, MemoryKeys};
+use portcullis_store::{Calendar, Kept, MemoryKeys, NamedLimit};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -61,7 +61,7 @@ pub struct Build {
     pub kept: Kept,
     /// Where in the configuration limits are declared that are compiled now, by a name that stays: the gateway or a route.
     pub scope: Arc<str>,
-    limits: Vec<(Arc<str>, Limit)>,
+    limits: Vec<NamedLimit>,
     /// How many limits have each name.
     limit_names: HashMap<String, u32>,
     /// Consumers that are counted under another name than their own.
@@ -153,7 +153,14 @@ impl Build {
 
     /// A number for a limit that nobody else counts against. It is found again in the next plan by `name`, which is what
     /// its declaration is called where it stands.
-    pub fn new_limit(&mut self, name: &str, limit: impl FnOnce(LimitId) -> Limit) -> Limit {
+    ///
+    /// With a calendar, its windows begin by that.
+    pub fn new_limit(
+        &mut self,
+        name: &str,
+        calendar: Option<Calendar>,
+        limit: impl FnOnce(LimitId) -> Limit,
+    ) -> Limit {
         let limit = limit(LimitId(u32::try_from(self.limits.len()).unwrap_or(u32::MAX)));
         let mut full = format!("{} {name}", self.scope);
         // Several limits of one name in one place are told apart by their order.
@@ -162,7 +169,7 @@ impl Build {
         if *number > 1 {
             full.push_str(&format!(" #{number}"));
         }
-        self.limits.push((Arc::from(full), limit));
+        self.limits.push(NamedLimit { name: Arc::from(full), limit, calendar });
         limit
     }
 
@@ -173,7 +180,7 @@ impl Build {
     }
 
     /// The limits, by number, and what they are called.
-    pub fn limits(&self) -> Vec<(Arc<str>, Limit)> {
+    pub fn limits(&self) -> Vec<NamedLimit> {
         self.limits.clone()
     }
 

@@ -9,8 +9,8 @@ use crate::mode::ModeConfig;
 use portcullis_config::{Context, Decode, Span, Spanned};
 use portcullis_core::check::Check;
 use portcullis_core::{
-    Authentication, Authorize, Control, Controls, CrossOrigin, ErrorDetail, Guarded, Inspect, InspectAnswer,
-    Mode, Quota, Screen, Shape,
+    Authentication, Authorize, Control, Controls, CrossOrigin, ErrorDetail, Guarded, InFlight, Inspect,
+    InspectAnswer, Mode, Quota, Screen, Shape,
 };
 use std::sync::Arc;
 
@@ -32,6 +32,13 @@ pub trait Section: Decode {
     /// whole section `security`, for sections that know no place of their own.
     fn compile(&self, security: Span, build: &mut Build, cx: &mut Context) -> Option<Part>;
 
+    /// That it can take effect on a public route, which is told by the place of its path. `None` means that an error was
+    /// pushed.
+    fn fits_public(&self, path: Span, cx: &mut Context) -> Option<()> {
+        let _ = (path, cx);
+        Some(())
+    }
+
     /// That what it says of a route's path is true of this path. `None` means that an error was pushed.
     fn fits_path(&self, path: &Spanned<String>, cx: &mut Context) -> Option<()> {
         let _ = (path, cx);
@@ -48,6 +55,7 @@ pub struct Part {
     cross_origin: Option<Arc<dyn CrossOrigin>>,
     authentication: Option<Authentication>,
     authorize: Vec<Guarded<dyn Authorize>>,
+    in_flight: Vec<Guarded<dyn InFlight>>,
     quotas: Vec<Guarded<dyn Quota>>,
     requests: Vec<Guarded<dyn Inspect>>,
     answers: Vec<Guarded<dyn InspectAnswer>>,
@@ -86,6 +94,13 @@ impl Part {
     #[must_use]
     pub fn authorize(mut self, mode: ModeConfig, check: Arc<dyn Authorize>) -> Part {
         add(&mut self.authorize, &mut self.off, "authz", mode, check);
+        self
+    }
+
+    /// Adds a bound on how many requests are in flight.
+    #[must_use]
+    pub fn in_flight(mut self, mode: ModeConfig, check: Arc<dyn InFlight>) -> Part {
+        add(&mut self.in_flight, &mut self.off, "quota", mode, check);
         self
     }
 
@@ -142,6 +157,7 @@ impl Part {
             // A route has a statement on it before anything else is added.
             authentication: _,
             authorize,
+            in_flight,
             quotas,
             requests,
             answers,
@@ -153,6 +169,7 @@ impl Part {
         controls.screen.extend_from_slice(screen);
         controls.cross_origin = cross_origin.clone().or(controls.cross_origin.take());
         controls.authorize.extend_from_slice(authorize);
+        controls.in_flight.extend_from_slice(in_flight);
         controls.quotas.extend_from_slice(quotas);
         controls.inspection.requests.extend_from_slice(requests);
         controls.inspection.answers.extend_from_slice(answers);

@@ -12,6 +12,8 @@ use crate::inspect::graphql::GraphqlConfig;
 use crate::inspect::strict_errors::StrictErrorsConfig;
 use crate::inspect::validation::ValidationConfig;
 use crate::inspect::waf::WafConfig;
+use crate::quota::calendar::QuotaConfig;
+use crate::quota::concurrency::ConcurrencyConfig;
 use crate::quota::rate_limit::RateLimitConfig;
 use crate::screen::addresses::AddressesConfig;
 use crate::section::{Part, Section};
@@ -88,9 +90,11 @@ macro_rules! sections {
                     let section = section.or(inherited.and_then(|inherited| inherited.$name.as_ref()));
                     if let Some(section) = section
                         && !(public && <$section as Section>::ASKS_WHO)
-                        && section.fits_path(path, cx).is_none()
                     {
-                        fits = None;
+                        fits = fits.and(section.fits_path(path, cx));
+                        if public {
+                            fits = fits.and(section.fits_public(path.span, cx));
+                        }
                     }
                 )+
                 fits
@@ -110,7 +114,9 @@ sections! {
     cors: crate::screen::cors::CorsConfig,
     authentication: AuthenticationConfig,
     authorization: AuthorizationConfig,
+    concurrency: OneOrMany<ConcurrencyConfig>,
     rate_limiting: OneOrMany<RateLimitConfig>,
+    quota: OneOrMany<QuotaConfig>,
     body: BodyConfig,
     graphql: GraphqlConfig,
     validation: ValidationConfig,
@@ -222,6 +228,7 @@ impl CompiledSecurity {
             cross_origin: None,
             authentication,
             authorize: Vec::new(),
+            in_flight: Vec::new(),
             quotas: Vec::new(),
             shape: Vec::new(),
             max_body_bytes: DEFAULT_MAX_BYTES,

@@ -4,7 +4,7 @@
 //! The body is RFC 9457 problem details of type `about:blank`, whose title is the status's own phrase. Every reason for
 //! a status therefore looks the same: why exactly is in the record under the request id.
 
-use crate::check::AnswerFields;
+use crate::check::{AnswerFields, Policy};
 use crate::denial::{Advice, Denial, Violation};
 use crate::effects::Count;
 use crate::record::RequestId;
@@ -17,25 +17,33 @@ use std::fmt::Write;
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const X_RATE_LIMIT_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const X_RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const X_RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// The state of a limit, for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitState {
     /// The count after this request.
     pub count: Count,
-    /// The policy's name, as in the policy.
-    pub name: String,
-    /// The policy, such as `"default";q=100;w=60`.
-    pub policy: String,
+    /// The limit's policy.
+    pub policy: Policy,
 }
 
 impl LimitState {
-    /// Writes the `RateLimit` and `RateLimit-Policy` fields (draft-ietf-httpapi-ratelimit-headers-10, section 4).
+    /// Writes the `RateLimit` and `RateLimit-Policy` fields (draft-ietf-httpapi-ratelimit-headers-10, section 4), and the
+    /// older ones where the policy wants them.
     pub fn write(&self, headers: &mut HeaderMap) {
-        let state = format!("\"{}\";r={};t={}", self.name, self.count.remaining, seconds(self.count));
-        if let (Ok(policy), Ok(state)) = (HeaderValue::from_str(&self.policy), HeaderValue::try_from(state)) {
+        let LimitState { count, policy } = self;
+        let state = format!("\"{}\";r={};t={}", policy.name, count.remaining, seconds(*count));
+        if let (Ok(policy), Ok(state)) = (HeaderValue::from_str(&policy.text), HeaderValue::try_from(state)) {
             headers.insert(RATE_LIMIT_POLICY, policy);
             headers.insert(RATE_LIMIT, state);
+        }
+        if policy.legacy_fields {
+            headers.insert(X_RATE_LIMIT_LIMIT, HeaderValue::from(policy.max));
+            headers.insert(X_RATE_LIMIT_REMAINING, HeaderValue::from(count.remaining));
+            headers.insert(X_RATE_LIMIT_RESET, HeaderValue::from(seconds(*count)));
         }
     }
 }

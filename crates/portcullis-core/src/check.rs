@@ -4,7 +4,7 @@
 //! [`Effects`] for, and a [`Fault`](crate::effects::Fault) there refuses the request.
 
 use crate::denial::Denial;
-use crate::effects::{Count, Effects, Step};
+use crate::effects::{Count, Effects, Keys, Limit, Step};
 use crate::head::Head;
 use crate::plan::CredentialLocation;
 use crate::principal::{Evidence, MethodId, Principal};
@@ -227,24 +227,89 @@ pub enum Charge {
     AfterAuthorization,
 }
 
+/// What clients are told of a limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Its name, such as `default`.
+    pub name: String,
+    /// The item of the `RateLimit-Policy` field, such as `"default";q=100;w=60`.
+    pub text: String,
+    /// The most requests in a period.
+    pub max: u32,
+    /// Whether the older `X-RateLimit-*` fields are sent as well.
+    pub legacy_fields: bool,
+}
+
+/// What a request is charged to, by one limit.
+#[derive(Clone, Copy, Debug)]
+pub struct Charged<'a> {
+    /// The limit.
+    pub limit: &'a Limit,
+    /// Whose counter.
+    pub keys: Keys<'a>,
+    /// What the request costs; 0 where that is known only from its answer.
+    pub cost: u32,
+    /// What the client is told.
+    pub policy: &'a Policy,
+    /// What is charged once the answer is known.
+    pub late: Option<&'a LateCost>,
+}
+
+/// What is charged once the answer is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LateCost {
+    /// This much, if the status is one of these; ranges include both ends.
+    OnStatus {
+        /// The statuses.
+        statuses: Arc<[(u16, u16)]>,
+        /// How much.
+        cost: u32,
+    },
+    /// What this field of the upstream's answer says, at most `most`; `otherwise` where it says nothing that can be read.
+    OfField {
+        /// The field.
+        name: HeaderName,
+        /// The most that one answer costs.
+        most: u32,
+        /// What an answer without the field costs.
+        otherwise: u32,
+    },
+}
+
 /// Counts the request against a limit.
 pub trait Quota: Check {
     /// When it is charged.
     fn charge(&self) -> Charge;
 
-    /// Counts the request, or refuses it. The count is told to the client in the `RateLimit` fields.
-    fn count<'a>(
+    /// What the request is charged to. `None` where the limit is not about this request.
+    ///
+    /// # Errors
+    /// It cannot be told whose counter it is.
+    fn charged<'a>(
+        &'a self,
+        facts: &'a Facts<'a>,
+        principal: &'a Principal,
+    ) -> Result<Option<Charged<'a>>, Denial>;
+
+    /// Hears what came of it. A check that serves has no use for that.
+    fn counted(&self, policy: &Policy, counted: &Result<Count, Denial>) {
+        let _ = (policy, counted);
+    }
+}
+
+/// What a request holds until it ends. Dropped, it is given back.
+pub type Held = Box<dyn std::any::Any + Send + Sync>;
+
+/// Bounds how many requests are in flight at once.
+pub trait InFlight: Check {
+    /// Enters the request, or refuses it; it may have to wait for its turn. What comes back is held until the exchange
+    /// ends, however it ends.
+    fn enter<'a>(
         &'a self,
         facts: &'a Facts<'a>,
         principal: &'a Principal,
         effects: &'a dyn Effects,
-    ) -> Step<'a, Result<Count, Denial>>;
-
-    /// The `RateLimit-Policy` field, such as `"default";q=100;w=60`.
-    fn policy(&self) -> &str;
-
-    /// The policy's name in it, such as `default`.
-    fn policy_name(&self) -> &str;
+    ) -> Step<'a, Result<Held, Denial>>;
 }
 
 /// Adds to a request that was let through, on its way to the upstream.

@@ -81,6 +81,18 @@ impl std::error::Error for Fault {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LimitId(pub u32);
 
+/// How requests are counted over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Algorithm {
+    /// The generic cell rate algorithm (ITU-T I.371): `burst` at once, then one more for each `period / max`.
+    #[default]
+    Gcra,
+    /// `max` in each window; all of it is there again when the next window begins.
+    FixedWindow,
+    /// `max` in the `period` up to now. The window before counts in proportion to how much of it still lies in that period.
+    SlidingWindow,
+}
+
 /// A limit: at most `burst` at once, and `max` in each `period` over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
@@ -90,12 +102,14 @@ pub struct Limit {
     pub max: u32,
     /// The period.
     pub period: Duration,
-    /// Requests that may come at once, at least 1 and at most `max`.
+    /// Requests that may come at once, at least 1 and at most `max`. Windows have no burst of their own.
     pub burst: u32,
+    /// How they are counted.
+    pub algorithm: Algorithm,
 }
 
 /// What requests are counted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CountKey<'a> {
     /// A consumer of the plan.
     Consumer(ConsumerId),
@@ -107,6 +121,112 @@ pub enum CountKey<'a> {
     Value(&'a [u8]),
     /// A route of the plan.
     Route(u32),
+    /// The credential that a request came with.
+    Credential(Fingerprint),
+    /// A claim's value, and the issuer that vouches for it.
+    Claim {
+        /// Who vouches for it.
+        issuer: &'a str,
+        /// What the claim says.
+        value: &'a str,
+    },
+    /// Everything that the process serves.
+    Gateway,
+}
+
+/// One to [`Keys::MOST`] keys; requests are counted together where all of them agree.
+#[derive(Clone, Copy, Debug)]
+pub struct Keys<'a> {
+    parts: [CountKey<'a>; Keys::MOST],
+    len: usize,
+}
+
+impl<'a> Keys<'a> {
+    /// The most parts of a combination.
+    pub const MOST: usize = 3;
+
+    /// One key.
+    pub fn one(key: CountKey<'a>) -> Keys<'a> {
+        Keys { parts: [key, CountKey::Gateway, CountKey::Gateway], len: 1 }
+    }
+
+    /// A combination. `None` where there are none, or too many.
+    pub fn several(keys: impl IntoIterator<Item = CountKey<'a>>) -> Option<Keys<'a>> {
+        let mut all = Keys { parts: [CountKey::Gateway; Keys::MOST], len: 0 };
+        for key in keys {
+            *all.parts.get_mut(all.len)? = key;
+            all.len += 1;
+        }
+        (all.len > 0).then_some(all)
+    }
+
+    /// The parts, in their order.
+    pub fn parts(&self) -> &[CountKey<'a>] {
+        self.parts.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// A key that outlives the request, for what is charged when its answer is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeysBuf(Vec<PartBuf>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum PartBuf {
+    Consumer(ConsumerId),
+    Subject(Box<[u8]>),
+    Address(IpAddr),
+    Value(Box<[u8]>),
+    Route(u32),
+    Credential(Fingerprint),
+    Claim(Box<str>, Box<str>),
+    Gateway,
+}
+
+impl KeysBuf {
+    /// The same keys, borrowed.
+    pub fn keys(&self) -> Option<Keys<'_>> {
+        Keys::several(self.0.iter().map(|part| match part {
+            PartBuf::Consumer(id) => CountKey::Consumer(*id),
+            PartBuf::Subject(key) => CountKey::Subject(key),
+            PartBuf::Address(address) => CountKey::Address(*address),
+            PartBuf::Value(value) => CountKey::Value(value),
+            PartBuf::Route(id) => CountKey::Route(*id),
+            PartBuf::Credential(fingerprint) => CountKey::Credential(*fingerprint),
+            PartBuf::Claim(issuer, value) => CountKey::Claim { issuer, value },
+            PartBuf::Gateway => CountKey::Gateway,
+        }))
+    }
+}
+
+impl From<&Keys<'_>> for KeysBuf {
+    fn from(keys: &Keys<'_>) -> KeysBuf {
+        let owned = |part: &CountKey<'_>| match *part {
+            CountKey::Consumer(id) => PartBuf::Consumer(id),
+            CountKey::Subject(key) => PartBuf::Subject(key.into()),
+            CountKey::Address(address) => PartBuf::Address(address),
+            CountKey::Value(value) => PartBuf::Value(value.into()),
+            CountKey::Route(id) => PartBuf::Route(id),
+            CountKey::Credential(fingerprint) => PartBuf::Credential(fingerprint),
+            CountKey::Claim { issuer, value } => PartBuf::Claim(issuer.into(), value.into()),
+            CountKey::Gateway => PartBuf::Gateway,
+        };
+        KeysBuf(keys.parts().iter().map(owned).collect())
+    }
+}
+
+/// One counter that a request is charged to.
+#[derive(Clone, Copy, Debug)]
+pub struct Charging<'a> {
+    /// The limit.
+    pub limit: &'a Limit,
+    /// Whose counter.
+    pub keys: Keys<'a>,
+    /// How much. 0 asks whether one more would be allowed, and counts nothing.
+    pub cost: u32,
+    /// Whether a request beyond the limit is refused, and not only noted.
+    pub enforced: bool,
+    /// What came of it.
+    pub count: Option<Count>,
 }
 
 /// The state of a limit after a request was counted, or refused.
@@ -256,8 +376,32 @@ pub trait Effects: Send + Sync {
     /// Sixteen random bytes from a cryptographically secure generator.
     fn random(&self) -> [u8; 16];
 
-    /// Counts one request of `key` against `limit`.
-    fn count<'a>(&'a self, limit: &'a Limit, key: CountKey<'a>) -> Step<'a, Result<Count, Fault>>;
+    /// Counts a request of `keys` against `limit`, at this cost. A cost of 0 asks whether one more would be allowed, and
+    /// counts nothing.
+    fn count<'a>(&'a self, limit: &'a Limit, keys: &'a Keys<'a>, cost: u32)
+    -> Step<'a, Result<Count, Fault>>;
+
+    /// Whether all limits of a request are asked about in one go, by [`count_all`](Effects::count_all): so where the
+    /// counters are not in this process.
+    fn counts_together(&self) -> bool {
+        false
+    }
+
+    /// Charges a request to all of these, or to none where any that is enforced refuses it. Each gets its count.
+    fn count_all<'a>(&'a self, charges: &'a mut [Charging<'_>]) -> Step<'a, Result<(), Fault>> {
+        let _ = charges;
+        Step::Ready(Err(Fault { detail: "nothing here counts".into() }))
+    }
+
+    /// Takes back what was counted: the request was refused by another limit.
+    fn uncount(&self, limit: &Limit, keys: &Keys<'_>, cost: u32) {
+        let _ = (limit, keys, cost);
+    }
+
+    /// Charges what came to be known after the request was let through, whether or not it is within the limit.
+    fn charge_late(&self, limit: &Limit, keys: &Keys<'_>, cost: u32) {
+        let _ = (limit, keys, cost);
+    }
 
     /// Looks a key up in a set. `Ok(None)` only where the store answered that it has none.
     fn key(&self, set: KeySetId, digest: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>>;

@@ -55,16 +55,16 @@ pub mod stage;
 pub use answer::refusal;
 pub use body::{BodyRefused, Capped};
 pub use check::{
-    AnswerFields, Answers, Authenticate, Authentication, Authn, Authorize, Check, CheckId, Control,
-    CrossOrigin, Guarded, Inspect, InspectAnswer, Inspected, Mode, Quota, SchemeKind, Screen, SecurityScheme,
-    Shape, Wants,
+    AnswerFields, Answers, Authenticate, Authentication, Authn, Authorize, Charged, Check, CheckId, Control,
+    CrossOrigin, Guarded, Held, InFlight, Inspect, InspectAnswer, Inspected, LateCost, Mode, Policy, Quota,
+    SchemeKind, Screen, SecurityScheme, Shape, Wants,
 };
 pub use claims::{Claim, ClaimPath};
 pub use conn::{CertificateName, ClientAddress, ClientCertificate, Conn, Transport};
 pub use denial::{Advice, Code, Denial, Violation};
 pub use effects::{
-    Clock, Count, CountKey, Effects, Fault, Fetch, Fetched, Job, KeyDigest, KeyRecord, KeySetId, Limit,
-    LimitId, Now, Standing, Step, Wait,
+    Algorithm, Charging, Clock, Count, CountKey, Effects, Fault, Fetch, Fetched, Job, KeyDigest, KeyRecord,
+    KeySetId, Keys, KeysBuf, Limit, LimitId, Now, Standing, Step, Wait,
 };
 pub use examine::{Examined, Examiner};
 pub use head::{Head, HeadPolicy, Once};

@@ -4,8 +4,8 @@
 
 use crate::check::Charge;
 use crate::check::{
-    Authenticate, Authentication, Authorize, Control, CrossOrigin, Guarded, Inspect, InspectAnswer, Mode,
-    Quota, Screen, Shape,
+    Authenticate, Authentication, Authorize, Control, CrossOrigin, Guarded, InFlight, Inspect, InspectAnswer,
+    Mode, Quota, Screen, Shape,
 };
 use crate::effects::Effects;
 use crate::error_bodies::ErrorBodies;
@@ -49,6 +49,8 @@ pub struct Controls {
     pub authentication: Authentication,
     /// What the principal must be allowed to do: roles, scopes, claims, conditions.
     pub authorize: Vec<Guarded<dyn Authorize>>,
+    /// How many at once.
+    pub in_flight: Vec<Guarded<dyn InFlight>>,
     /// How much of it.
     pub quotas: Vec<Guarded<dyn Quota>>,
     /// What is added on the way to the upstream.
@@ -153,6 +155,14 @@ impl Controls {
         for guarded in &self.authorize {
             later.push(Control {
                 stage: "authz",
+                id: guarded.check.id().as_str(),
+                mode: guarded.mode,
+                summary: guarded.check.describe(),
+            });
+        }
+        for guarded in &self.in_flight {
+            later.push(Control {
+                stage: "quota",
                 id: guarded.check.id().as_str(),
                 mode: guarded.mode,
                 summary: guarded.check.describe(),

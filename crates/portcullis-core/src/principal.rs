@@ -126,7 +126,7 @@ pub enum Identity {
 
 /// A number that stands for a credential, for remembering that it was good. Two credentials share one by chance alone,
 /// since it is made with a secret of this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub u64);
 
 /// A method of authentication, by its number: no two methods of a plan share one.
@@ -326,6 +326,11 @@ impl Principal {
     /// The check that established it; `None` for an anonymous one.
     pub fn authenticated_by(&self) -> Option<CheckId> {
         self.first.as_ref().map(|first| first.check)
+    }
+
+    /// The credential by which it is known, where it is one that could be guessed.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.first.as_ref().and_then(|first| first.fingerprint)
     }
 
     /// Whether this very method took part in establishing it.

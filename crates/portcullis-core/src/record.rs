@@ -3,14 +3,15 @@
 //! A [`Recording`] is opened when a request arrives and cannot be copied. It is written when it is dropped, so there is
 //! no way to lose it or to write it twice: a request whose client went away is accounted for like any other.
 
+use crate::check::{Held, LateCost};
 use crate::conn::Conn;
 use crate::denial::Denial;
-use crate::effects::Now;
+use crate::effects::{KeysBuf, Limit, Now};
 use crate::plan::{Plan, Snapshot};
 use crate::principal::Principal;
 use crate::route::RouteId;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -180,6 +181,40 @@ pub struct Recording(Box<Open>);
 struct Open {
     snapshot: Snapshot,
     record: Record,
+    late: Vec<LateCharge>,
+    /// Given back when the account is closed, and so exactly once, however the exchange ends.
+    held: Vec<Held>,
+}
+
+/// What is charged to a limit once it is known how the request ended.
+#[derive(Clone, Debug)]
+pub struct LateCharge {
+    limit: Limit,
+    keys: KeysBuf,
+    cost: LateCost,
+    /// What the upstream's answer said.
+    said: Option<u32>,
+}
+
+impl LateCharge {
+    /// A charge to this limit.
+    pub(crate) fn new(limit: Limit, keys: KeysBuf, cost: LateCost) -> LateCharge {
+        LateCharge { limit, keys, cost, said: None }
+    }
+
+    /// What is charged for an answer of this status.
+    fn amount(&self, record: &Record) -> u32 {
+        match &self.cost {
+            LateCost::OnStatus { statuses, cost } => {
+                let hit = record.status.is_some_and(|status| {
+                    statuses.iter().any(|(from, to)| (*from..=*to).contains(&status.as_u16()))
+                });
+                if hit { *cost } else { 0 }
+            }
+            // A request that no upstream has answered costs as one whose answer says nothing.
+            LateCost::OfField { otherwise, .. } => self.said.unwrap_or(*otherwise),
+        }
+    }
 }
 
 impl Recording {
@@ -204,7 +239,28 @@ impl Recording {
             bytes_sent: 0,
             received: None,
         };
-        Recording(Box::new(Open { snapshot, record }))
+        Recording(Box::new(Open { snapshot, record, late: Vec::new(), held: Vec::new() }))
+    }
+
+    /// Charges these when it is known how the request ended.
+    pub(crate) fn charge_late(&mut self, mut late: Vec<LateCharge>) {
+        self.0.late.append(&mut late);
+    }
+
+    /// Holds these until the account is closed.
+    pub(crate) fn hold(&mut self, mut held: Vec<Held>) {
+        self.0.held.append(&mut held);
+    }
+
+    /// Takes from an upstream's answer what it says of its cost.
+    pub fn answered(&mut self, headers: &HeaderMap) {
+        for late in &mut self.0.late {
+            let LateCost::OfField { name, most, .. } = &late.cost else { continue };
+            let mut values = headers.get_all(name).iter();
+            let (Some(value), None) = (values.next(), values.next()) else { continue };
+            let said = value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok());
+            late.said = said.map(|said| u32::try_from(said).unwrap_or(u32::MAX).min(*most));
+        }
     }
 
     /// What the request is judged with.
@@ -241,6 +297,14 @@ impl Recording {
 impl Drop for Recording {
     fn drop(&mut self) {
         self.0.record.elapsed = self.elapsed();
+        for late in &self.0.late {
+            let amount = late.amount(&self.0.record);
+            if amount > 0
+                && let Some(keys) = late.keys.keys()
+            {
+                self.0.snapshot.effects().charge_late(&late.limit, &keys, amount);
+            }
+        }
         self.0.snapshot.sink().write(&self.0.record, &self.0.snapshot);
     }
 }

@@ -4,13 +4,14 @@
 //! wrong: authorization needs a principal, and only authentication makes one.
 
 mod again;
+mod charge;
 mod identify;
 mod inspect;
 
 pub use again::Admission;
 
 use crate::answer::LimitState;
-use crate::check::{AnswerFields, Charge, CheckId, Guarded, Mode, Quota};
+use crate::check::{AnswerFields, Charge, CheckId, Guarded, Mode};
 use crate::conn::Conn;
 use crate::denial::{Advice, Code, Denial};
 use crate::effects::{Now, Standing};
@@ -22,10 +23,10 @@ use crate::record::{Outcome, Recording};
 use crate::route::template::Rewritten;
 use crate::route::{Route, RouteId};
 use bytes::Bytes;
+use charge::{Charges, enter};
 use http::Method;
 use http::request::Parts;
 use identify::{Identified, identify};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What a check may look at.
@@ -314,6 +315,7 @@ impl Routed {
         let Routed { mut case, route, preflight } = self;
         let mut findings = Findings::default();
         let mut told = None;
+        let mut late = Vec::new();
         match facts(&case, route) {
             Err(denial) => findings.refused = Some(denial),
             // SECURITY: before everything else, so that a blocked client costs and learns nothing (a_blocked_address_is_refused).
@@ -334,19 +336,13 @@ impl Routed {
                     }
                 }
                 if findings.refused.is_none() {
-                    charge(
-                        &facts,
-                        Charge::BeforeAuthentication,
-                        &Principal::ANONYMOUS,
-                        effects,
-                        &mut findings,
-                        &mut told,
-                    )
-                    .await;
+                    let mut charging = Charges::new(&mut findings, &mut told, &mut late);
+                    charging.run(&facts, Charge::BeforeAuthentication, &Principal::ANONYMOUS, effects).await;
                 }
             }
         }
         case.told = told;
+        case.recording.charge_late(late);
         case.recording.record_mut().observed.append(&mut findings.observed);
         match (findings.refused, preflight) {
             (Some(denial), _) => Err(case.refuse_and_tell(denial)),
@@ -375,48 +371,6 @@ fn answer_preflight(case: &Case, route: RouteId, asked: &Preflight) -> Denial {
         Ok(None) => Denial::new(Code::Fault, "a route that answers no preflights"),
         Err(denial) => denial,
     }
-}
-
-/// Charges the quotas of one kind. The count that leaves the least is the one that the client is told.
-async fn charge(
-    facts: &Facts<'_>,
-    when: Charge,
-    principal: &Principal,
-    effects: &dyn crate::effects::Effects,
-    findings: &mut Findings,
-    told: &mut Option<LimitState>,
-) {
-    for Guarded { mode, check } in &facts.route.controls.quotas {
-        if *mode == Mode::Off || check.charge() != when {
-            continue;
-        }
-        let count = match check.count(facts, principal, effects).resolve().await {
-            Ok(count) => count,
-            Err(denial) => {
-                if findings.refuse(*mode, check.id(), denial) {
-                    return;
-                }
-                continue;
-            }
-        };
-        // An observed limit is not the client's business.
-        if *mode == Mode::Enforce
-            && (!count.allowed || told.as_ref().is_none_or(|told| count.remaining < told.count.remaining))
-        {
-            *told = Some(tell(check, count));
-        }
-        if !count.allowed {
-            let denial = Denial::new(Code::RateLimited, format!("over the limit {}", check.policy()))
-                .advising(Advice::RetryAfter { seconds: whole_seconds(count.retry_after) });
-            if findings.refuse(*mode, check.id(), denial) {
-                return;
-            }
-        }
-    }
-}
-
-fn tell(check: &Arc<dyn Quota>, count: crate::effects::Count) -> LimitState {
-    LimitState { count, name: check.policy_name().to_owned(), policy: check.policy().to_owned() }
 }
 
 struct Screened {
@@ -493,15 +447,25 @@ impl Authorized {
         let Authorized { mut case, route, principal } = self;
         let mut told = case.told.take();
         let mut findings = Findings::default();
+        let mut late = Vec::new();
+        let mut held = Vec::new();
         match facts(&case, route) {
             Err(denial) => findings.refused = Some(denial),
             Ok(facts) => {
                 let effects = case.recording.snapshot().effects();
-                charge(&facts, Charge::AfterAuthorization, &principal, effects, &mut findings, &mut told)
-                    .await;
+                // First, so that a request which finds no place is charged to nothing.
+                if !facts.route.controls.in_flight.is_empty() {
+                    enter(&facts, &principal, effects, &mut findings, &mut held).await;
+                }
+                if findings.refused.is_none() {
+                    let mut charging = Charges::new(&mut findings, &mut told, &mut late);
+                    charging.run(&facts, Charge::AfterAuthorization, &principal, effects).await;
+                }
             }
         }
         case.told = told;
+        case.recording.charge_late(late);
+        case.recording.hold(held);
         case.recording.record_mut().observed.append(&mut findings.observed);
         match findings.refused {
             Some(denial) => Err(case.refuse_and_tell(denial)),

@@ -7,7 +7,7 @@ use crate::blocks::Blocks;
 use crate::clock::SystemClock;
 use crate::password::Passwords;
 use portcullis_core::Clock;
-use portcullis_store::{CounterStore, Failures, Kept, MemoryCounters, MemoryReplay, Replay};
+use portcullis_store::{Failures, Kept, MemoryCounters, MemoryReplay, Replay};
 use rand::Rng;
 use std::sync::{Arc, LazyLock};
 
@@ -18,7 +18,7 @@ pub struct State(Arc<Parts>);
 pub(crate) struct Parts {
     pub(crate) clock: Box<dyn Clock>,
     // Made when they are first used: whoever only checks a configuration needs none of these tables.
-    pub(crate) counters: LazyLock<Box<dyn CounterStore>>,
+    pub(crate) counters: LazyLock<MemoryCounters>,
     pub(crate) replay: LazyLock<Box<dyn Replay>>,
     pub(crate) failures: LazyLock<Failures>,
     pub(crate) passwords: Passwords,
@@ -45,7 +45,7 @@ impl State {
         rand::rng().fill_bytes(&mut secret);
         State(Arc::new(Parts {
             clock: Box::new(clock),
-            counters: LazyLock::new(|| Box::new(MemoryCounters::new(MemoryCounters::DEFAULT_ENTRIES))),
+            counters: LazyLock::new(|| MemoryCounters::new(MemoryCounters::DEFAULT_ENTRIES)),
             replay: LazyLock::new(|| Box::new(MemoryReplay::new(MemoryReplay::DEFAULT_ENTRIES))),
             failures: LazyLock::new(Failures::new),
             passwords: Passwords::default(),

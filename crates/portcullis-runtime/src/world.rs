@@ -5,10 +5,10 @@ use crate::state::State;
 use arc_swap::ArcSwapOption;
 use portcullis_core::pool::Client;
 use portcullis_core::{
-    Clock, Count, CountKey, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId,
-    Limit, Mode, Now, Standing, Step, Wait,
+    Charging, Clock, Count, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId,
+    Keys, Limit, Mode, Now, Standing, Step, Wait,
 };
-use portcullis_store::{CountNames, Counters, FailurePolicy, Keys};
+use portcullis_store::{CountNames, CounterStore, Counters, FailurePolicy, Keys as KeyStore, SharedStore};
 use rand::Rng;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ use std::time::Duration;
 pub struct World {
     state: State,
     counters: Box<dyn Counters>,
-    keys: Box<dyn Keys>,
+    shared: Option<Arc<SharedStore>>,
+    keys: Box<dyn KeyStore>,
     failures: Option<(Mode, FailurePolicy)>,
     notices: Arc<Notices>,
     outbound: Option<Outbound>,
@@ -29,10 +30,21 @@ pub struct World {
 pub type Notices = dyn Fn(&str, &str) + Send + Sync;
 
 impl World {
-    /// The world of a plan that calls what it counts by these names, with these keys.
-    pub fn new(state: &State, names: CountNames, keys: impl Keys + 'static) -> World {
+    /// The world of a plan that calls what it counts by these names, with these keys. With `shared`, gateways count
+    /// together there.
+    pub fn new(
+        state: &State,
+        names: CountNames,
+        keys: impl KeyStore + 'static,
+        shared: Option<Arc<SharedStore>>,
+    ) -> World {
+        let (local, clock) = (&state.parts().counters, state.parts().clock.as_ref());
         World {
-            counters: state.parts().counters.of_plan(names, state.parts().clock.as_ref()),
+            counters: match &shared {
+                Some(shared) => shared.of_plan(local, names, clock),
+                None => local.of_plan(names, clock),
+            },
+            shared,
             state: state.clone(),
             keys: Box::new(keys),
             failures: None,
@@ -70,6 +82,9 @@ impl World {
     /// Gives what concerns no single request to `notices`.
     #[must_use]
     pub fn with_notices(mut self, notices: Arc<Notices>) -> World {
+        if let Some(shared) = &self.shared {
+            shared.tell(Arc::clone(&notices));
+        }
         self.notices = notices;
         self
     }
@@ -90,8 +105,29 @@ impl Effects for World {
         bytes
     }
 
-    fn count<'a>(&'a self, limit: &'a Limit, key: CountKey<'a>) -> Step<'a, Result<Count, Fault>> {
-        self.counters.count(self.clock(), limit, key)
+    fn count<'a>(
+        &'a self,
+        limit: &'a Limit,
+        keys: &'a Keys<'a>,
+        cost: u32,
+    ) -> Step<'a, Result<Count, Fault>> {
+        self.counters.count(self.clock(), limit, keys, cost)
+    }
+
+    fn counts_together(&self) -> bool {
+        self.counters.counts_together()
+    }
+
+    fn count_all<'a>(&'a self, charges: &'a mut [Charging<'_>]) -> Step<'a, Result<(), Fault>> {
+        self.counters.count_all(self.clock(), charges)
+    }
+
+    fn uncount(&self, limit: &Limit, keys: &Keys<'_>, cost: u32) {
+        self.counters.uncount(self.clock(), limit, keys, cost);
+    }
+
+    fn charge_late(&self, limit: &Limit, keys: &Keys<'_>, cost: u32) {
+        self.counters.charge_late(self.clock(), limit, keys, cost);
     }
 
     fn key(&self, set: KeySetId, digest: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>> {
@@ -110,11 +146,20 @@ impl Effects for World {
     }
 
     fn first_use(&self, digest: [u8; 32], until: Duration) -> Step<'_, Result<bool, Fault>> {
-        self.state.parts().replay.first_use(self.clock().now().unix, digest, until)
+        let now = self.clock().now().unix;
+        match &self.shared {
+            // SECURITY: gateways remember together, or a proof would be good once for each of them
+            // (a_proof_is_used_once_at_all_gateways).
+            Some(shared) => shared.first_use(now, digest, until),
+            None => self.state.parts().replay.first_use(now, digest, until),
+        }
     }
 
     fn unused(&self, digest: [u8; 32]) -> Step<'_, Result<(), Fault>> {
-        self.state.parts().replay.forget(digest)
+        match &self.shared {
+            Some(shared) => shared.forget(digest),
+            None => self.state.parts().replay.forget(digest),
+        }
     }
 
     fn password(&self, client: Client, hash: &str, password: &[u8]) -> Wait<'static, Result<bool, Fault>> {
@@ -184,7 +229,7 @@ impl Effects for CurrentWorld {
         bytes
     }
 
-    fn count<'a>(&'a self, _: &'a Limit, _: CountKey<'a>) -> Step<'a, Result<Count, Fault>> {
+    fn count<'a>(&'a self, _: &'a Limit, _: &'a Keys<'a>, _: u32) -> Step<'a, Result<Count, Fault>> {
         Step::Ready(Err(Fault { detail: "what goes on beside requests counts none".into() }))
     }
 

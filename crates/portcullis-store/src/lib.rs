@@ -15,9 +15,13 @@ pub mod failures;
 pub mod kept;
 pub mod keys;
 pub mod replay;
+pub mod shared;
 
-pub use counters::{CountNames, CounterStore, Counters, MemoryCounters};
+pub use counters::{
+    Calendar, CalendarUnit, CountNames, CounterStore, Counters, MemoryCounters, NamedLimit, UnknownZone,
+};
 pub use failures::{FailurePolicy, Failures};
 pub use kept::Kept;
 pub use keys::{Keys, MemoryKeys};
 pub use replay::{MemoryReplay, Replay};
+pub use shared::SharedStore;

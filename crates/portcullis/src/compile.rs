@@ -22,6 +22,7 @@ use portcullis_checks::authn::AuthenticationConfig;
 use portcullis_checks::authn::key_digest::KeyHasher;
 use portcullis_checks::build::{Random, system_random};
 use portcullis_checks::inspect::openapi::CompiledOpenapi;
+use portcullis_checks::quota::plans::{Plans, Subscription};
 use portcullis_checks::rehearsal::Doubles;
 use portcullis_checks::security::CompiledSecurity;
 use portcullis_checks::{Build, RouteAuthentication, SecurityConfig};
@@ -69,6 +70,8 @@ pub struct Blueprint {
     pub failures: FailurePolicy,
     /// Whether it is.
     pub failures_mode: Mode,
+    /// Where counters are shared with other gateways, and how, if they are.
+    pub shared_store: Option<String>,
     /// What goes on beside requests.
     pub jobs: Vec<Arc<dyn Job>>,
     /// To whom the gateway itself may speak.
@@ -165,6 +168,11 @@ fn compile_with(
     for (index, consumer) in config.consumers.iter().enumerate() {
         let _ = cx.at("consumers", |cx| cx.index(index, |cx| consumer.compile(&mut build, cx)));
     }
+    let plans = Arc::new(plans(config, &mut build, cx));
+    let shared = match config.store.as_ref().and_then(|store| store.counters.as_ref()) {
+        None => None,
+        Some(counters) => cx.at("store", |cx| cx.at("counters", |cx| counters.compile(&build, cx))),
+    };
     let bases = Bases::compile(config, &mut build, cx);
 
     let openapi = match &config.openapi {
@@ -177,7 +185,7 @@ fn compile_with(
     }
     let changes = changes::of_gateway(config, cx).unwrap_or_default();
     let targets = Targets::new(handlers);
-    let mut routes = Routes { bases, openapi, changes, targets, routes: Vec::new() };
+    let mut routes = Routes { bases, plans, openapi, changes, targets, routes: Vec::new() };
     if config.routes.is_empty() {
         cx.error("config.empty_list", config.at, "there are no routes")
             .help("add a route, with `path` and `upstream`");
@@ -287,13 +295,14 @@ fn compile_with(
             error_bodies,
         }),
         front: FrontConfig { listeners, workers: workers?, targets: targets.all, drain: config.drain },
-        world: World::new(state, names, build.keys).with_failures(failures, failures_mode),
+        world: World::new(state, names, build.keys, shared.clone()).with_failures(failures, failures_mode),
         access_log: config.access_log.clone(),
         audit_log: config.audit_log.clone(),
         observe: ObserveConfig { metrics: metrics?, admin: admin? },
         keys,
         failures,
         failures_mode,
+        shared_store: shared.as_ref().map(|shared| shared.describe()),
         jobs: build.jobs,
         outbound: outbound?,
         headers: headers?,
@@ -310,6 +319,24 @@ fn compile_with(
 fn sections(config: &GatewayConfig) -> impl Iterator<Item = &SecurityConfig> {
     let shared = config.security.iter().chain(config.security_profiles.values());
     shared.chain(config.routes.iter().filter_map(RouteConfig::sections))
+}
+
+/// What consumers' plans allow.
+fn plans(config: &GatewayConfig, build: &mut Build, cx: &mut Context) -> Plans {
+    let subscriptions: Vec<Subscription<'_>> = config
+        .consumers
+        .iter()
+        .filter_map(|consumer| {
+            Some(Subscription {
+                consumer: build.consumers.named(&consumer.name.value)?,
+                name: &consumer.name.value,
+                plan: consumer.plan.as_ref(),
+                rate_limiting: consumer.rate_limiting.as_ref(),
+                quota: consumer.quota.as_ref(),
+            })
+        })
+        .collect();
+    Plans::compile(&config.plans, &subscriptions, build, cx)
 }
 
 /// What the requests of a route are counted under: what it matches.
@@ -467,6 +494,8 @@ fn workers(config: &GatewayConfig, cx: &mut Context) -> Option<NonZeroUsize> {
 
 struct Routes {
     bases: Bases,
+    /// What consumers' plans allow.
+    plans: Arc<Plans>,
     /// The gateway's own document, if there is one.
     openapi: Option<CompiledOpenapi>,
     /// What is changed on every route.
@@ -487,7 +516,7 @@ impl Routes {
         let base = self.bases.of(config.security.as_ref(), cx);
         let (fits, controls) = match base {
             None => (None, None),
-            Some(base) => (fits_path(config, read, base, cx), controls(config, base, build, cx)),
+            Some(base) => (fits_path(config, read, base, cx), controls(config, base, &self.plans, build, cx)),
         };
         let target = self.targets.of_route(config, &read.value, &build.kept, cx);
         let changes = changes::of_route(config, &self.changes, &read.value, cx);
@@ -543,6 +572,7 @@ fn fits_path(config: &RouteConfig, path: &Spanned<String>, base: &Base, cx: &mut
 fn controls(
     config: &RouteConfig,
     base: &mut Base,
+    plans: &Arc<Plans>,
     build: &mut Build,
     cx: &mut Context,
 ) -> Option<Arc<Controls>> {
@@ -570,7 +600,8 @@ fn controls(
         return Some(Arc::clone(shared));
     }
     match own.controls(&base.compiled, &RouteAuthentication::Required) {
-        Some(controls) => {
+        Some(mut controls) => {
+            plans.add_to(&mut controls);
             let controls = Arc::new(controls);
             if own.is_empty() {
                 base.shared = Some(Arc::clone(&controls));

@@ -4,18 +4,14 @@
 //! limits by consumer and by route after authorization, so that nobody can use up another's. An anonymous request is
 //! counted by its address where a limit is by consumer. If the counters do not answer, the request is refused.
 
+use super::by::By;
+use super::cost::{self, Cost, CostConfig, Statuses};
+use super::counted::Counted;
 use crate::build::Build;
 use crate::mode::ModeConfig;
 use crate::section::{Part, Section};
-use http::HeaderName;
-use portcullis_config::{
-    Context, Decode, Definitions, Node, OneOrMany, Span, Spanned, Value, keyword, object,
-};
-use portcullis_core::check::{Charge, Check};
-use portcullis_core::{
-    CheckId, Code, Count, CountKey, Denial, Effects, Facts, Identity, Limit, Once, Principal, Quota, Step,
-};
-use serde_json::json;
+use portcullis_config::{Context, OneOrMany, Span, Spanned, keyword, object};
+use portcullis_core::{Algorithm, CheckId, Limit, Policy};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,54 +42,14 @@ impl Per {
 }
 
 keyword! {
-    /// What requests are counted by.
-    pub enum ByWord {
-        /// Each consumer's; where nobody is authenticated, each address's.
-        Consumer = "consumer",
-        /// Each address's; the addresses of an IPv6 /64 count as one.
-        Address = "address",
-        /// All of a route.
-        Route = "route",
-    }
-}
-
-/// What requests are counted by.
-#[derive(Clone, Debug)]
-pub enum By {
-    /// A consumer's, an address's or a route's.
-    Word(ByWord),
-    /// Those with the same value of this header field; requests without it are counted by address.
-    Header(Spanned<HeaderName>),
-}
-
-object! {
-    /// Counts requests by the value of a header, before authentication. Everyone who knows a value can use up its limit,
-    /// and everyone who invents values gets a limit for each.
-    struct ByHeader {
-        /// The name of the header.
-        pub header: Spanned<String>,
-    }
-}
-
-impl Decode for By {
-    fn decode(node: &Node, cx: &mut Context) -> Option<By> {
-        if !matches!(node.value, Value::Mapping(_)) {
-            return ByWord::decode(node, cx).map(By::Word);
-        }
-        let by = ByHeader::decode(node, cx)?;
-        let at = by.header.span;
-        crate::authn::counted_field_name(&by.header, cx).map(|value| By::Header(Spanned { value, span: at }))
-    }
-
-    fn schema(definitions: &mut Definitions) -> serde_json::Value {
-        json!({ "anyOf": [ByWord::schema(definitions), ByHeader::schema(definitions)] })
-    }
-
-    fn written(&self) -> Option<serde_json::Value> {
-        Some(match self {
-            By::Word(word) => json!(word.as_str()),
-            By::Header(name) => json!({ "header": name.value.as_str() }),
-        })
+    /// How requests are counted over time.
+    pub enum AlgorithmWord {
+        /// `burst` requests at once, then one more for each `period / max_requests`.
+        Gcra = "gcra",
+        /// `max_requests` in each period; the count starts again at its end. Around an end, twice as many may come.
+        FixedWindow = "fixed_window",
+        /// `max_requests` in the period up to now; the period before counts in proportion.
+        SlidingWindow = "sliding_window",
     }
 }
 
@@ -113,9 +69,18 @@ object! {
         pub per_hour: Option<Spanned<bool>>,
         /// Another way to write `per: day`.
         pub per_day: Option<Spanned<bool>>,
-        /// What requests are counted by. Default: consumer.
-        pub by: By = By::Word(ByWord::Consumer),
-        /// How many requests can arrive at once, at most `max_requests`. Default: `max_requests`.
+        /// Whose requests are counted together. Default: consumer.
+        pub by: By = By::consumer(),
+        /// How requests are counted over time. Default: gcra.
+        pub algorithm: Spanned<AlgorithmWord> = Spanned::nowhere(AlgorithmWord::Gcra),
+        /// What a request costs: a number, or by method or by the answer. Default: 1.
+        pub cost: Spanned<CostConfig> = cost::one(),
+        /// Counts only requests whose answer has one of these statuses, such as `[401, 403]` or `["4xx"]`. A request is let
+        /// through while one more is allowed. Default: every request counts.
+        pub only_statuses: Spanned<Vec<Statuses>> = cost::every_status(),
+        /// Sends the `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset` headers too. Default: false.
+        pub legacy_headers: bool = false,
+        /// How many may come at once, at most `max_requests`. Default: `max_requests`.
         pub burst: Option<Spanned<NonZeroU32>>,
         /// The name of the limit in the `RateLimit` headers. Default: default.
         pub name: Option<Spanned<String>>,
@@ -142,55 +107,78 @@ impl Section for OneOrMany<RateLimitConfig> {
             .into_iter()
             .try_fold(Part::new(), |part, (mode, check)| Some(part.quota(mode, Arc::new(check?))))
     }
+
+    fn fits_public(&self, path: Span, cx: &mut Context) -> Option<()> {
+        self.0.iter().try_for_each(|config| fits_public(&config.by, config.mode, path, cx))
+    }
+}
+
+/// That a limit by what only authentication tells is not on a public route.
+// SECURITY: it would count by address, which is another limit than the one that was asked for
+// (every_code_points_to_its_place_and_says_what_to_do).
+pub(super) fn fits_public(by: &By, mode: ModeConfig, path: Span, cx: &mut Context) -> Option<()> {
+    if mode == ModeConfig::Off || !by.needs_authentication() {
+        return Some(());
+    }
+    cx.error(
+        "config.limit_needs_authentication",
+        path,
+        "a limit of this public route counts by a key or a claim, and nobody is authenticated here",
+    )
+    .help("give the route a limit of its own, for instance `by: address`");
+    None
 }
 
 impl RateLimitConfig {
     /// The check that runs.
-    fn check(&self, build: &mut Build, cx: &mut Context) -> Option<RateLimit> {
+    pub(super) fn check(&self, build: &mut Build, cx: &mut Context) -> Option<Counted> {
         let period = self.period(cx);
-        let burst = match &self.burst {
-            Some(burst) if burst.value > self.max_requests => {
-                cx.error(
-                    "config.burst",
-                    burst.span,
-                    format!("a burst of {} exceeds the limit of {}", burst.value, self.max_requests),
-                )
-                .help("a burst is how many of `max_requests` may come at once");
-                None
-            }
-            Some(burst) => Some(burst.value),
-            None => Some(self.max_requests),
-        };
-        let name = match &self.name {
-            None => Some("default"),
-            Some(name) if is_token(&name.value) => Some(name.value.as_str()),
-            Some(name) => {
-                cx.error(
-                    "config.limit_name",
-                    name.span,
-                    "the name of a limit must consist of letters, digits, `-`, `_` and `.`",
-                )
-                .help("write a name such as `per-client`");
-                None
-            }
-        };
-        if let By::Header(field) = &self.by {
-            build.read_fields.push(field.clone());
-        }
-        let (period, burst, name) = (period?.duration(), burst?, name?);
+        let burst = self.checked_burst(cx);
+        let name = checked_name(self.name.as_ref(), cx);
         let max = self.max_requests.get();
-        let by = match &self.by {
-            By::Word(word) => word.as_str(),
-            By::Header(field) => field.value.as_str(),
+        let cost = Cost::compile(&self.cost, &self.only_statuses, max, cx);
+        build.read_fields.extend(self.by.fields().cloned());
+        let (period, burst, name, cost) = (period?.duration(), burst?.get(), name?, cost?);
+        let algorithm = match self.algorithm.value {
+            AlgorithmWord::Gcra => Algorithm::Gcra,
+            AlgorithmWord::FixedWindow => Algorithm::FixedWindow,
+            AlgorithmWord::SlidingWindow => Algorithm::SlidingWindow,
         };
-        let limit =
-            build.new_limit(&format!("{name} by {by}"), |id| Limit { id, max, period, burst: burst.get() });
-        Some(RateLimit {
-            policy: format!("\"{name}\";q={max};w={}", period.as_secs()),
-            name: name.to_owned(),
+        let limit = build.new_limit(&format!("{name} by {}", self.by.name()), None, |id| Limit {
+            id,
+            max,
+            period,
+            burst,
+            algorithm,
+        });
+        let text = format!("\"{name}\";q={max};w={}", period.as_secs());
+        Some(Counted {
+            id: CheckId::new("quota.rate_limit"),
+            policy: Policy { name: name.to_owned(), text, max, legacy_fields: self.legacy_headers },
             by: self.by.clone(),
+            cost,
             limit,
+            period: None,
         })
+    }
+
+    fn checked_burst(&self, cx: &mut Context) -> Option<NonZeroU32> {
+        let Some(burst) = &self.burst else { return Some(self.max_requests) };
+        if self.algorithm.value != AlgorithmWord::Gcra {
+            cx.error("config.burst", burst.span, "a window has no burst: all of it may come at once")
+                .help("remove `burst`, or count with `algorithm: gcra`");
+            return None;
+        }
+        if burst.value > self.max_requests {
+            cx.error(
+                "config.burst",
+                burst.span,
+                format!("a burst of {} is more than the limit of {}", burst.value, self.max_requests),
+            )
+            .help("a burst is how many of `max_requests` may come at once");
+            return None;
+        }
+        Some(burst.value)
     }
 
     /// The one period that is given.
@@ -230,98 +218,24 @@ impl RateLimitConfig {
     }
 }
 
+/// The name of a limit, as clients see it.
+pub(super) fn checked_name<'a>(name: Option<&'a Spanned<String>>, cx: &mut Context) -> Option<&'a str> {
+    match name {
+        None => Some("default"),
+        Some(name) if is_token(&name.value) => Some(name.value.as_str()),
+        Some(name) => {
+            cx.error(
+                "config.limit_name",
+                name.span,
+                "the name of a limit is made of letters, digits, `-`, `_` and `.`",
+            )
+            .help("write a name such as `per-client`");
+            None
+        }
+    }
+}
+
 fn is_token(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
-}
-
-/// The check.
-#[derive(Debug)]
-pub struct RateLimit {
-    name: String,
-    policy: String,
-    by: By,
-    limit: Limit,
-}
-
-impl Check for RateLimit {
-    fn id(&self) -> CheckId {
-        CheckId::new("quota.rate_limit")
-    }
-
-    fn describe(&self) -> String {
-        let by = match &self.by {
-            By::Word(ByWord::Consumer) => "each consumer".to_owned(),
-            By::Word(ByWord::Address) => "each address".to_owned(),
-            By::Word(ByWord::Route) => "all clients together".to_owned(),
-            By::Header(name) => format!("each value of {}", name.value),
-        };
-        format!(
-            "{by}: {} requests in {} s, at most {} at once",
-            self.limit.max,
-            self.limit.period.as_secs(),
-            self.limit.burst
-        )
-    }
-}
-
-impl RateLimit {
-    fn key<'a>(&self, facts: &'a Facts<'a>, principal: &'a Principal) -> Result<CountKey<'a>, Denial> {
-        let address = CountKey::Address(facts.head.client());
-        Ok(match &self.by {
-            By::Word(ByWord::Address) => address,
-            By::Word(ByWord::Route) => CountKey::Route(facts.route_id.0),
-            By::Word(ByWord::Consumer) => match principal.identity() {
-                Identity::Consumer(id) => CountKey::Consumer(*id),
-                Identity::Subject(subject) => CountKey::Subject(&subject.key),
-                Identity::Anonymous => address,
-            },
-            By::Header(name) => match facts.head.once(name.value.as_str()) {
-                Once::One(_) => facts
-                    .head
-                    .headers()
-                    .get(&name.value)
-                    .map_or(address, |value| CountKey::Value(value.as_bytes())),
-                Once::Absent => address,
-                // SECURITY: a repeated field must not choose among several counters (a_repeated_key_field_is_refused).
-                Once::Repeated | Once::Unreadable => {
-                    return Err(Denial::new(
-                        Code::AmbiguousHeader,
-                        "the field by which requests are counted is not there once",
-                    ));
-                }
-            },
-        })
-    }
-}
-
-impl Quota for RateLimit {
-    fn charge(&self) -> Charge {
-        match self.by {
-            By::Word(ByWord::Address) | By::Header(_) => Charge::BeforeAuthentication,
-            By::Word(ByWord::Consumer | ByWord::Route) => Charge::AfterAuthorization,
-        }
-    }
-
-    fn count<'a>(
-        &'a self,
-        facts: &'a Facts<'a>,
-        principal: &'a Principal,
-        effects: &'a dyn Effects,
-    ) -> Step<'a, Result<Count, Denial>> {
-        match self.key(facts, principal) {
-            Err(denial) => Step::Ready(Err(denial)),
-            Ok(key) => effects
-                .count(&self.limit, key)
-                .map(|counted| counted.map_err(|fault| Denial::new(Code::Fault, fault.detail))),
-        }
-    }
-
-    fn policy(&self) -> &str {
-        &self.policy
-    }
-
-    fn policy_name(&self) -> &str {
-        &self.name
-    }
 }

@@ -20,6 +20,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -40,7 +41,7 @@ impl Effects for World {
     fn random(&self) -> [u8; 16] {
         [0xab; 16]
     }
-    fn count<'a>(&'a self, _: &'a Limit, _: CountKey<'a>) -> Step<'a, Result<Count, Fault>> {
+    fn count<'a>(&'a self, _: &'a Limit, _: &'a Keys<'a>, _: u32) -> Step<'a, Result<Count, Fault>> {
         Step::Ready(Err(Fault { detail: "no counters here".into() }))
     }
     fn key(&self, _: KeySetId, _: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>> {
@@ -166,6 +167,7 @@ fn controls() -> Controls {
         cross_origin: None,
         authentication: Authentication::AnyOf { mode: Mode::Enforce, methods: badges },
         authorize: vec![],
+        in_flight: vec![],
         quotas: vec![],
         shape: Vec::new(),
         kept_credentials: Vec::new(),

@@ -156,6 +156,7 @@ struct Passed<'a> {
 impl Passed<'_> {
     async fn answer(mut self, mut parts: Parts, body: AnswerBody) -> Response<Answer> {
         let status = parts.status;
+        self.recording.answered(&parts.headers);
         if let Err(denial) = hygiene::judge(status, parts.version, &parts.headers) {
             return fail(self.recording, denial, self.told.as_ref(), self.life);
         }

@@ -12,14 +12,19 @@ const CHUNK: usize = 1024;
 /// Enough for every `u32`.
 const LEVELS: usize = 7;
 
-type Chunk = OnceLock<Box<[AtomicU64]>>;
+type Chunk<S> = OnceLock<Box<[S]>>;
 
 /// Numbered slots.
-#[derive(Default)]
-pub(super) struct Slots([OnceLock<Box<[Chunk]>>; LEVELS]);
+pub(super) struct Slots<S>([OnceLock<Box<[Chunk<S>]>>; LEVELS]);
 
-impl Slots {
-    pub(super) fn slot(&self, number: u32) -> Option<&AtomicU64> {
+impl<S> Default for Slots<S> {
+    fn default() -> Slots<S> {
+        Slots(std::array::from_fn(|_| OnceLock::new()))
+    }
+}
+
+impl<S: Default> Slots<S> {
+    pub(super) fn slot(&self, number: u32) -> Option<&S> {
         let number = number as usize;
         let chunk = number / CHUNK;
         // The levels before this one have (16^level - 1) / 15 chunks together.
@@ -27,11 +32,12 @@ impl Slots {
         let before = ((1_usize << (4 * level)) - 1) / 15;
         let chunks =
             self.0.get(level)?.get_or_init(|| (0..1_usize << (4 * level)).map(|_| Chunk::new()).collect());
-        let slots =
-            chunks.get(chunk - before)?.get_or_init(|| (0..CHUNK).map(|_| AtomicU64::new(0)).collect());
+        let slots = chunks.get(chunk - before)?.get_or_init(|| (0..CHUNK).map(|_| S::default()).collect());
         slots.get(number % CHUNK)
     }
+}
 
+impl Slots<AtomicU64> {
     /// Puts every slot that is in use from one rate to another.
     pub(super) fn convert(&self, now: u64, from: Rate, to: Rate) {
         let chunks = self.0.iter().filter_map(OnceLock::get).flat_map(|level| level.iter());
@@ -55,7 +61,7 @@ mod tests {
 
     #[test]
     fn each_number_has_a_slot_of_its_own() {
-        let slots = Slots::default();
+        let slots = Slots::<AtomicU64>::default();
         let edges = [0, 1, 1023, 1024, 2047, 17_407, 17_408, 17_409, 279_551, 279_552, 5_000_000];
         for (value, number) in (1..).zip(edges) {
             slots.slot(number).unwrap().store(value, Ordering::Relaxed);

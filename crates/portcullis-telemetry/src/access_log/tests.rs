@@ -13,7 +13,7 @@ impl Effects for World {
     fn random(&self) -> [u8; 16] {
         [1; 16]
     }
-    fn count<'a>(&'a self, _: &'a Limit, _: CountKey<'a>) -> Step<'a, Result<Count, Fault>> {
+    fn count<'a>(&'a self, _: &'a Limit, _: &'a Keys<'a>, _: u32) -> Step<'a, Result<Count, Fault>> {
         Step::Ready(Err(Fault { detail: "none".into() }))
     }
     fn key(&self, _: KeySetId, _: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>> {

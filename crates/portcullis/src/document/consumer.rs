@@ -4,7 +4,9 @@ use portcullis_checks::Build;
 use portcullis_checks::authn::mtls::CertificateIdentityConfig;
 use portcullis_checks::authn::{KeyConfig, PasswordConfig, api_key};
 use portcullis_checks::authz::is_scope;
-use portcullis_config::{Context, Spanned, object};
+use portcullis_checks::quota::calendar::QuotaConfig;
+use portcullis_checks::quota::rate_limit::RateLimitConfig;
+use portcullis_config::{Context, OneOrMany, Spanned, object};
 use portcullis_core::Consumer;
 use std::sync::Arc;
 
@@ -17,6 +19,13 @@ object! {
         pub roles: Spanned<Vec<String>> = Spanned::nowhere(Vec::new()),
         /// The scopes of its keys, like the scopes of a token. Default: none.
         pub scopes: Spanned<Vec<String>> = Spanned::nowhere(Vec::new()),
+        /// Its plan, one of those under `plans`. Default: none, so that only limits of the gateway and the routes hold.
+        pub plan: Option<Spanned<String>>,
+        /// Its rate limits, in place of those of its plan.
+        #[alias("rate_limit")]
+        pub rate_limiting: Option<OneOrMany<RateLimitConfig>>,
+        /// Its quotas, in place of those of its plan.
+        pub quota: Option<OneOrMany<QuotaConfig>>,
         /// Its API keys. With several, you can replace one while another still works.
         pub keys: Vec<KeyConfig> = Vec::new(),
         /// The hash of its password, for `type: basic`. The user name is `name`. `portcullis hash-password` makes a hash.

@@ -20,6 +20,7 @@ mod outbound;
 mod request_headers;
 mod rewriting;
 mod route;
+mod store;
 mod tls;
 mod upstream;
 
@@ -50,12 +51,14 @@ pub use route::{
     EncodedPathConfig, EncodedPathsConfig, RouteConfig, RouteSecurityConfig, UpstreamErrorsConfig,
 };
 use std::path::PathBuf;
+pub use store::{CountersConfig, OnFailureConfig, RedisConfig, SentinelConfig, StoreConfig, SyncConfig};
 pub use tls::{
     CertificateConfig, ClientCertificateNeed, ClientCertificatesConfig, TlsConfig, TlsVersion, name_hosts,
     warn_of_uncovered_hosts,
 };
 pub use upstream::{HANDLER_SCHEME, UpstreamConfig, UpstreamTarget, UpstreamTlsConfig};
 
+use portcullis_checks::quota::plans::PlanConfig;
 use portcullis_checks::{Cidr, OpenapiConfig, SecurityConfig};
 use portcullis_config::{OneOrMany, Secret, Spanned, object};
 use std::collections::BTreeMap;
@@ -82,6 +85,10 @@ object! {
         pub openapi: Option<OpenapiConfig>,
         /// The clients and people who use the API.
         pub consumers: Vec<ConsumerConfig> = Vec::new(),
+        /// What consumers may use, by the name of their plan: limits and quotas that hold on every route.
+        pub plans: BTreeMap<String, PlanConfig> = BTreeMap::new(),
+        /// Where the gateway keeps what it shares with other gateways. Default: nothing is shared.
+        pub store: Option<StoreConfig>,
         /// The routes. A request that matches no route gets 404.
         pub routes: Vec<RouteConfig>,
         /// Limits of request heads, and of the memory for bodies.

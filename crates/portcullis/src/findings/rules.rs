@@ -5,7 +5,6 @@
 use super::{Report, RouteSubject, Subject, scope};
 use crate::document::{AccessLogConfig, UpstreamTarget};
 use portcullis_checks::SecurityConfig;
-use portcullis_checks::quota::rate_limit::By;
 use portcullis_config::Span;
 use portcullis_core::Mode;
 use std::fmt;
@@ -156,7 +155,7 @@ pub static RULES: [Rule; 23] = [
                     .listing
                     .controls
                     .iter()
-                    .any(|control| control.stage == "quota" && control.mode != Mode::Off)
+                    .any(|control| limits_over_time(control) && control.mode != Mode::Off)
                 {
                     report.route(route, route.config.path.span, "this route has no rate limit");
                 }
@@ -173,7 +172,7 @@ pub static RULES: [Rule; 23] = [
         look: |subject, report| {
             for (route, security) in subject.routes.iter().map(|route| (route, effective(subject, route))) {
                 let limits = security.rate_limiting();
-                if !limits.is_empty() && limits.iter().all(|limit| matches!(limit.by, By::Header(_))) {
+                if !limits.is_empty() && limits.iter().all(|limit| limit.by.is_by_headers_alone()) {
                     report.route(
                         route,
                         route.config.path.span,
@@ -489,6 +488,11 @@ impl<'a> Effective<'a> {
     fn rate_limiting(&self) -> &'a [portcullis_checks::quota::rate_limit::RateLimitConfig] {
         self.find(|security| security.rate_limiting.as_ref()).map_or(&[], |limits| &limits.0)
     }
+}
+
+/// Whether it bounds how many requests come over time, and not only how many at once.
+fn limits_over_time(control: &portcullis_core::Control) -> bool {
+    control.stage == "quota" && control.id != "quota.concurrency"
 }
 
 /// The methods of a route that are meant to change something.

@@ -5,7 +5,7 @@
 use super::bench::Bench;
 use portcullis_core::Clock;
 use portcullis_core::{
-    Count, CountKey, Effects, Fault, Fetch, Fetched, Fingerprint, Job, KeyDigest, KeyRecord, KeySetId, Limit,
+    Count, Effects, Fault, Fetch, Fetched, Fingerprint, Job, KeyDigest, KeyRecord, KeySetId, Keys, Limit,
     Now, Standing, Step, Wait,
 };
 use portcullis_runtime::{Background, Outbound, OutboundPolicy};
@@ -67,7 +67,7 @@ impl Effects for KeyFetcher {
         bytes
     }
 
-    fn count<'a>(&'a self, _: &'a Limit, _: CountKey<'a>) -> Step<'a, Result<Count, Fault>> {
+    fn count<'a>(&'a self, _: &'a Limit, _: &'a Keys<'a>, _: u32) -> Step<'a, Result<Count, Fault>> {
         nothing()
     }
 

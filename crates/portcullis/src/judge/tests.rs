@@ -127,8 +127,13 @@ fn nothing_of_a_trial_touches_a_state_that_serves() {
         max: 2,
         period: Duration::from_secs(60),
         burst: 2,
+        algorithm: portcullis_core::Algorithm::Gcra,
     };
     let key = portcullis_core::CountKey::Consumer(portcullis_core::ConsumerId(0));
-    let portcullis_core::Step::Ready(Ok(count)) = blueprint.world.count(&limit, key) else { panic!() };
+    let portcullis_core::Step::Ready(Ok(count)) =
+        blueprint.world.count(&limit, &portcullis_core::Keys::one(key), 1)
+    else {
+        panic!()
+    };
     assert_eq!((count.allowed, count.remaining), (true, 1));
 }

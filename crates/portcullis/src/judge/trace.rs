@@ -5,9 +5,9 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use portcullis_core::check::Charge;
 use portcullis_core::{
-    Answers, Authenticate, Authentication, Authn, Authorize, Check, CheckId, Controls, Count,
-    CredentialLocation, Denial, Effects, Facts, Guarded, Inspect, Inspected, MethodId, Mode, Principal,
-    Quota, Screen, SecurityScheme, Shape, Step, Wants,
+    Answers, Authenticate, Authentication, Authn, Authorize, Charged, Check, CheckId, Controls, Count,
+    CredentialLocation, Denial, Effects, Facts, Guarded, Inspect, Inspected, MethodId, Mode, Policy,
+    Principal, Quota, Screen, SecurityScheme, Shape, Step, Wants,
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -160,28 +160,24 @@ impl Quota for Heard<dyn Quota> {
         self.check.charge()
     }
 
-    fn count<'a>(
+    fn charged<'a>(
         &'a self,
         facts: &'a Facts<'a>,
         principal: &'a Principal,
-        effects: &'a dyn Effects,
-    ) -> Step<'a, Result<Count, Denial>> {
-        self.hear(self.check.count(facts, principal, effects), |count| {
-            if count.allowed {
-                Said::Counted { remaining: count.remaining }
-            } else {
-                let denial = Denial::new(portcullis_core::Code::RateLimited, self.check.policy().to_owned());
-                self.refusal(&denial)
-            }
-        })
+    ) -> Result<Option<Charged<'a>>, Denial> {
+        let charged = self.check.charged(facts, principal);
+        if let Err(denial) = &charged {
+            self.say(self.refusal(denial));
+        }
+        charged
     }
 
-    fn policy(&self) -> &str {
-        self.check.policy()
-    }
-
-    fn policy_name(&self) -> &str {
-        self.check.policy_name()
+    fn counted(&self, policy: &Policy, counted: &Result<Count, Denial>) {
+        self.say(match counted {
+            Ok(count) if count.allowed => Said::Counted { remaining: count.remaining },
+            Ok(_) => self.refusal(&Denial::new(portcullis_core::Code::RateLimited, policy.text.clone())),
+            Err(denial) => self.refusal(denial),
+        });
     }
 }
 

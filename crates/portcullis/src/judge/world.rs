@@ -7,7 +7,7 @@ use super::bench::Bench;
 use portcullis_checks::rehearsal::Doubles;
 use portcullis_core::pool::Client;
 use portcullis_core::{
-    Count, CountKey, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId, Limit, Now,
+    Count, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId, Keys, Limit, Now,
     Standing, Step, Wait,
 };
 use portcullis_runtime::World;
@@ -91,14 +91,23 @@ impl Effects for JudgeWorld {
         self.world.random()
     }
 
-    fn count<'a>(&'a self, limit: &'a Limit, key: CountKey<'a>) -> Step<'a, Result<Count, Fault>> {
+    fn count<'a>(
+        &'a self,
+        limit: &'a Limit,
+        keys: &'a Keys<'a>,
+        cost: u32,
+    ) -> Step<'a, Result<Count, Fault>> {
         self.owe(limit.period.saturating_mul(2));
         if self.used_up.load(Ordering::Relaxed) {
             let wait = limit.period / limit.max.max(1);
             let count = Count { allowed: false, remaining: 0, retry_after: wait, reset_after: limit.period };
             return Step::Ready(Ok(count));
         }
-        self.world.count(limit, key)
+        self.world.count(limit, keys, cost)
+    }
+
+    fn uncount(&self, limit: &Limit, keys: &Keys<'_>, cost: u32) {
+        self.world.uncount(limit, keys, cost);
     }
 
     fn key(&self, set: KeySetId, digest: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>> {

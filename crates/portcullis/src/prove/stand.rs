@@ -245,6 +245,10 @@ fn with_outsider(mut config: GatewayConfig) -> GatewayConfig {
             keys: if keys { vec![key] } else { Vec::new() },
             password: password.clone(),
             certificates: if certificates { vec![certificate] } else { Vec::new() },
+            // What it may use is not what is tried.
+            plan: None,
+            rate_limiting: None,
+            quota: None,
             ..template.clone()
         });
     }

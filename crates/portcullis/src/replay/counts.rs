@@ -4,8 +4,8 @@
 //! what came before. So a request that is within the limit here was within it in the gateway.
 
 use portcullis_core::{
-    Count, CountKey, Effects, Fault, Fingerprint, KeyDigest, KeyRecord, KeySetId, Limit, Now, Standing, Step,
-    Wait,
+    Algorithm, Count, CountKey, Effects, Fault, Fingerprint, KeyDigest, KeyRecord, KeySetId, Keys, Limit,
+    Now, Standing, Step, Wait,
 };
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -50,11 +50,16 @@ impl Counts {
         self.state().unknown
     }
 
-    fn count_now(&self, limit: &Limit, key: CountKey<'_>) -> Count {
+    fn count_now(&self, limit: &Limit, keys: &Keys<'_>, cost: u32) -> Count {
         let mut state = self.state();
         let allowed =
             Count { allowed: true, remaining: 0, retry_after: Duration::ZERO, reset_after: Duration::ZERO };
-        let name = (limit.id.0, bytes(key));
+        if limit.algorithm != Algorithm::Gcra || cost != 1 {
+            // What was counted before the log begins is not known.
+            state.unknown = true;
+            return allowed;
+        }
+        let name = (limit.id.0, keys.parts().iter().flat_map(|key| bytes(*key)).collect());
         let (now, begun) = (state.now, state.begun.unwrap_or_default());
         let each = limit.period / limit.max.max(1);
         let room = each.saturating_mul(limit.burst.saturating_sub(1));
@@ -83,8 +88,12 @@ fn bytes(key: CountKey<'_>) -> Vec<u8> {
         CountKey::Address(address) => (b'a', network(address)),
         CountKey::Value(value) => (b'v', value.to_vec()),
         CountKey::Route(id) => (b'r', id.to_le_bytes().to_vec()),
+        CountKey::Credential(fingerprint) => (b'k', fingerprint.0.to_le_bytes().to_vec()),
+        CountKey::Claim { issuer, value } => (b'm', format!("{issuer}\0{value}").into_bytes()),
+        CountKey::Gateway => (b'g', Vec::new()),
     };
-    [vec![kind], bytes].concat()
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_le_bytes().to_vec();
+    [vec![kind], length, bytes].concat()
 }
 
 /// An IPv4 address, or the /64 of an IPv6 one.
@@ -105,8 +114,13 @@ impl Effects for Counts {
         [0; 16]
     }
 
-    fn count<'a>(&'a self, limit: &'a Limit, key: CountKey<'a>) -> Step<'a, Result<Count, Fault>> {
-        Step::Ready(Ok(self.count_now(limit, key)))
+    fn count<'a>(
+        &'a self,
+        limit: &'a Limit,
+        keys: &'a Keys<'a>,
+        cost: u32,
+    ) -> Step<'a, Result<Count, Fault>> {
+        Step::Ready(Ok(self.count_now(limit, keys, cost)))
     }
 
     fn key(&self, _: KeySetId, _: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>> {

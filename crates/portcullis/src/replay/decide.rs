@@ -123,8 +123,19 @@ impl Replay {
             if *mode != Mode::Enforce || check.charge() != when {
                 continue;
             }
-            header |= check.describe().starts_with("each value of ");
-            ready(check.count(facts, principal, &self.counts))?.or_else(|denial| refused(&denial))?;
+            // The log has neither headers nor claims, and names no key.
+            let by = check.describe();
+            header |= ["value of ", "each key", "and key"].iter().any(|part| by.contains(part));
+            let charged = match check.charged(facts, principal) {
+                Ok(Some(charged)) => charged,
+                Ok(None) => continue,
+                Err(denial) => return refused(&denial),
+            };
+            let counted =
+                portcullis_core::Effects::count(&self.counts, charged.limit, &charged.keys, charged.cost);
+            if let Err(fault) = ready(counted)? {
+                return refused(&Denial::new(Code::Fault, fault.detail));
+            }
         }
         if header || self.counts.was_unknown() {
             return unknown("a limit might be used up");

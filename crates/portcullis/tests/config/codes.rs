@@ -4,6 +4,7 @@
 
 mod acme;
 mod cases;
+mod counting;
 mod login;
 mod passwords;
 mod protection;
@@ -57,7 +58,7 @@ fn place(diagnostic: &Value) -> (u64, u64) {
 }
 
 fn all_cases() -> Vec<(&'static str, String)> {
-    let all = cases().into_iter().chain(passwords::cases()).chain(login::cases());
+    let all = cases().into_iter().chain(passwords::cases()).chain(login::cases()).chain(counting::cases());
     let all = all.chain(protection::cases()).chain(acme::cases());
     all.map(|(code, document)| (code, placed(&document))).collect()
 }

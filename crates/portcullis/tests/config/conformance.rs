@@ -4,7 +4,7 @@
 use crate::harness::{gate, get, request};
 use http::{HeaderValue, Request};
 use portcullis_core::{
-    Code, Count, CountKey, Effects, Fault, Fingerprint, Identity, KeyDigest, KeyRecord, KeySetId, Limit, Now,
+    Code, Count, Effects, Fault, Fingerprint, Identity, KeyDigest, KeyRecord, KeySetId, Keys, Limit, Now,
     Standing, Step, Wait,
 };
 use proptest::prelude::*;
@@ -35,7 +35,7 @@ impl Effects for Down {
     fn random(&self) -> [u8; 16] {
         [0; 16]
     }
-    fn count<'a>(&'a self, _: &'a Limit, _: CountKey<'a>) -> Step<'a, Result<Count, Fault>> {
+    fn count<'a>(&'a self, _: &'a Limit, _: &'a Keys<'a>, _: u32) -> Step<'a, Result<Count, Fault>> {
         Step::Ready(Err(Fault { detail: "the counters are down".into() }))
     }
     fn key(&self, _: KeySetId, _: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>> {

@@ -6,6 +6,7 @@
 mod acme;
 mod admin;
 mod cors;
+mod counting;
 mod document;
 mod graphql;
 mod guessing;
@@ -109,6 +110,7 @@ fn document_rows() -> impl Iterator<Item = &'static DocumentRow> {
         .chain(acme::ROWS)
         .chain(openapi::DOCUMENT_ROWS)
         .chain(tests::ROWS)
+        .chain(counting::DOCUMENT_ROWS)
 }
 
 fn security_rows() -> impl Iterator<Item = &'static SecurityRow> {
@@ -121,6 +123,7 @@ fn security_rows() -> impl Iterator<Item = &'static SecurityRow> {
         .chain(graphql::ROWS)
         .chain(openapi::ROWS)
         .chain(waf::ROWS)
+        .chain(counting::ROWS)
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! One key a line, so that a test can misspell it: lists and mappings are never written in brackets, unless they hold
 //! nothing but plain values.
 
+mod counting;
+
 use super::harness::load;
 use super::keys;
 use portcullis::Style;
@@ -543,6 +545,21 @@ routes:
       status: 200
       body: ok
       content_type: text/plain
+  - path: /limited
+    upstream: http://127.0.0.1:8080
+    public: a test
+    security:
+      rate_limiting:
+        max_requests: 10
+        per: second
+        by: address
+      quota:
+        max_requests: 100000
+        per: day
+        by: address
+      concurrency:
+        max_requests: 10
+        by: address
 ";
 
 /// What protects connections. `CERTIFICATES` stands for a folder.
@@ -763,7 +780,9 @@ pub(crate) fn documents() -> Vec<String> {
     let token = "authentication:\n  type: jwt\n  issuer: https://auth.example.com\n  audience: orders\n";
     let more = TOKEN_SECTIONS.iter().map(|section| format!("{token}{}", section.trim_start()));
     let written = SECURITY.iter().chain(&SECTIONS).map(|section| (*section).to_owned());
-    for security in &written.chain(authentications()).chain(more).collect::<Vec<_>>() {
+    for security in
+        &written.chain(authentications()).chain(counting::sections()).chain(more).collect::<Vec<_>>()
+    {
         let gateway =
             format!("{}security:\n{}{}", indented(TOP, 0), indented(security, 2), indented(ROUTES, 0));
         let route = indented(
@@ -779,6 +798,7 @@ pub(crate) fn documents() -> Vec<String> {
         let rest = "listeners:\n  - bind: 127.0.0.1:3000\nroutes:\n  - path: /a\n    public: a test\n    upstream: http://127.0.0.1:8080\n";
         documents.push(format!("{pepper}{rest}"));
     }
+    documents.extend(counting::documents());
     documents
 }
 
@@ -794,7 +814,7 @@ pub(crate) struct Written {
 }
 
 /// Keys below which names stand that the user chose; what the names are given has examples elsewhere.
-const OF_NAMES: [&str; 1] = ["security_profiles"];
+const OF_NAMES: [&str; 2] = ["security_profiles", "plans"];
 
 /// Every key of a document in the form described above.
 pub(crate) fn written(document: &str) -> Vec<Written> {

@@ -48,9 +48,24 @@ fn collect(schema: &Value, root: &Value, place: &str, depth: usize, keys: &mut B
 /// `openapi` is what stands in the gateway's, and one of several is what a single one is.
 pub(crate) fn canonical(path: &str) -> String {
     let path = path.strip_prefix("routes[].").filter(|rest| shared(rest)).unwrap_or(path);
-    path.replace("authentication.any[].", "authentication.")
+    let mut path = path
+        .replace("authentication.any[].", "authentication.")
         .replace("authentication.all[].", "authentication.")
-        .replace("rate_limiting[]", "rate_limiting")
+        .replace(".by[]", ".by");
+    for section in ["rate_limiting", "quota", "concurrency"] {
+        path = path.replace(&format!("{section}[]"), section);
+        // A consumer's own limits are what a route's are.
+        if let Some(rest) = path.strip_prefix(&format!("consumers[].{section}.")) {
+            path = format!("security.{section}.{rest}");
+        }
+        // By whom is counted, and what a request costs, means the same everywhere.
+        for part in ["by", "cost"] {
+            if let Some(rest) = path.strip_prefix(&format!("security.{section}.{part}.")) {
+                path = format!("security.rate_limiting.{part}.{rest}");
+            }
+        }
+    }
+    path
 }
 
 /// Whether it means in a route what it means for the whole gateway.

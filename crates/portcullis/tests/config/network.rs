@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use portcullis_core::pool::Client;
 use portcullis_core::{
-    Count, CountKey, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId, Limit, Now,
+    Count, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId, Keys, Limit, Now,
     Standing, Step, Wait,
 };
 use portcullis_runtime::{Clock, World};
@@ -114,8 +114,19 @@ impl Effects for Network {
     fn random(&self) -> [u8; 16] {
         self.world.random()
     }
-    fn count<'a>(&'a self, limit: &'a Limit, key: CountKey<'a>) -> Step<'a, Result<Count, Fault>> {
-        self.world.count(limit, key)
+    fn count<'a>(
+        &'a self,
+        limit: &'a Limit,
+        keys: &'a Keys<'a>,
+        cost: u32,
+    ) -> Step<'a, Result<Count, Fault>> {
+        self.world.count(limit, keys, cost)
+    }
+    fn uncount(&self, limit: &Limit, keys: &Keys<'_>, cost: u32) {
+        self.world.uncount(limit, keys, cost);
+    }
+    fn charge_late(&self, limit: &Limit, keys: &Keys<'_>, cost: u32) {
+        self.world.charge_late(limit, keys, cost);
     }
     fn key(&self, set: KeySetId, digest: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>> {
         self.world.key(set, digest)

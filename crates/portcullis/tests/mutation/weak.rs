@@ -5,7 +5,6 @@ use portcullis_core::check::Charge;
 use portcullis_core::*;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A place in a route's controls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,33 +219,17 @@ impl Inspect for Weak<dyn Inspect> {
     }
 }
 
-const PLENTY: Count =
-    Count { allowed: true, remaining: 1000, retry_after: Duration::ZERO, reset_after: Duration::ZERO };
-
 impl Quota for Weak<dyn Quota> {
     fn charge(&self) -> Charge {
         self.0.charge()
     }
 
-    fn count<'a>(
-        &'a self,
-        _: &'a Facts<'a>,
-        _: &'a Principal,
-        _: &'a dyn Effects,
-    ) -> Step<'a, Result<Count, Denial>> {
-        Step::Ready(Ok(PLENTY))
-    }
-
-    fn policy(&self) -> &str {
-        self.0.policy()
-    }
-
-    fn policy_name(&self) -> &str {
-        self.0.policy_name()
+    fn charged<'a>(&'a self, _: &'a Facts<'a>, _: &'a Principal) -> Result<Option<Charged<'a>>, Denial> {
+        Ok(None)
     }
 }
 
-/// A limit that counts and forgets to refuse.
+/// A limit that finds its counter and forgets to charge it.
 struct OpenQuota(Arc<dyn Quota>);
 
 impl Check for OpenQuota {
@@ -264,23 +247,12 @@ impl Quota for OpenQuota {
         self.0.charge()
     }
 
-    fn count<'a>(
+    fn charged<'a>(
         &'a self,
         facts: &'a Facts<'a>,
         principal: &'a Principal,
-        effects: &'a dyn Effects,
-    ) -> Step<'a, Result<Count, Denial>> {
-        self.0
-            .count(facts, principal, effects)
-            .map(|counted| counted.map(|count| Count { allowed: true, ..count }))
-    }
-
-    fn policy(&self) -> &str {
-        self.0.policy()
-    }
-
-    fn policy_name(&self) -> &str {
-        self.0.policy_name()
+    ) -> Result<Option<Charged<'a>>, Denial> {
+        self.0.charged(facts, principal).map(|_| None)
     }
 }
 

@@ -186,7 +186,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use portcullis_core::{
-        Count, CountKey, Fingerprint, KeyDigest, KeyRecord, KeySetId, Limit, Now, Standing, Step,
+        Count, Fingerprint, KeyDigest, KeyRecord, KeySetId, Keys, Limit, Now, Standing, Step,
     };
     use std::future::Future;
     use std::net::IpAddr;
@@ -206,7 +206,7 @@ mod tests {
         fn random(&self) -> [u8; 16] {
             [0; 16]
         }
-        fn count<'a>(&'a self, _: &'a Limit, _: CountKey<'a>) -> Step<'a, Result<Count, Fault>> {
+        fn count<'a>(&'a self, _: &'a Limit, _: &'a Keys<'a>, _: u32) -> Step<'a, Result<Count, Fault>> {
             Step::Ready(Err(Fault { detail: "no counters".into() }))
         }
         fn key(&self, _: KeySetId, _: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>> {

@@ -6,6 +6,7 @@ use crate::denial::Violation;
 use crate::examine::Examined;
 use crate::plan::ErrorDetail;
 use http::{HeaderMap, StatusCode};
+use std::sync::Arc;
 
 /// Refuses bodies with `bad` in them, and heads with `x-bad`; turns `old` into `new`.
 struct Reader {

@@ -4,7 +4,7 @@ use super::{CAP, PATIENCE, TARGET};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use portcullis_core::check::{Authn, Check, CheckId};
-use portcullis_core::effects::{Count, CountKey, Fault, KeyDigest, KeyRecord, KeySetId, Limit, Now, Step};
+use portcullis_core::effects::{Count, Fault, KeyDigest, KeyRecord, KeySetId, Keys, Limit, Now, Step};
 use portcullis_core::head::HeadPolicy;
 use portcullis_core::{
     Answers, Authenticate, Authentication, Code, ConsumerId, Consumers, Controls, CredentialLocation, Denial,
@@ -31,7 +31,7 @@ impl Effects for World {
         u128::from(self.next.fetch_add(1, Ordering::Relaxed)).to_be_bytes()
     }
 
-    fn count<'a>(&'a self, _: &'a Limit, _: CountKey<'a>) -> Step<'a, Result<Count, Fault>> {
+    fn count<'a>(&'a self, _: &'a Limit, _: &'a Keys<'a>, _: u32) -> Step<'a, Result<Count, Fault>> {
         Step::Ready(Err(Fault { detail: "no counters".into() }))
     }
 
@@ -211,6 +211,7 @@ fn plan() -> Plan {
             cross_origin: None,
             authentication,
             authorize: Vec::new(),
+            in_flight: Vec::new(),
             quotas: Vec::new(),
             shape: Vec::new(),
             kept_credentials: Vec::new(),

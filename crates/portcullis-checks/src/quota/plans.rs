@@ -1,0 +1,215 @@
+//! What a consumer's plan allows, whichever route it uses.
+//!
+//! A plan's limits hold beside those of the gateway and the route, on every route where consumers are authenticated. A
+//! consumer can have limits of its own in place of its plan's. A plan that is named and not there is a fault.
+
+use super::calendar::QuotaConfig;
+use super::counted::Counted;
+use super::rate_limit::RateLimitConfig;
+use crate::build::Build;
+use crate::mode::ModeConfig;
+use portcullis_config::{Context, OneOrMany, Spanned, object, suggest};
+use portcullis_core::check::{Charge, Check};
+use portcullis_core::{
+    Charged, CheckId, ConsumerId, Controls, Denial, Facts, Guarded, Identity, Mode, Principal, Quota,
+};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+object! {
+    /// What consumers with this plan may use.
+    pub struct PlanConfig {
+        /// How many requests; one limit or a list of them.
+        #[alias("rate_limit")]
+        pub rate_limiting: OneOrMany<RateLimitConfig> = OneOrMany(Vec::new()),
+        /// How many requests in an hour, a day or a month of the calendar; one quota or a list of them.
+        pub quota: OneOrMany<QuotaConfig> = OneOrMany(Vec::new()),
+    }
+}
+
+/// Whose limits these are, as they are written.
+pub struct Subscription<'a> {
+    /// The consumer.
+    pub consumer: ConsumerId,
+    /// Its name.
+    pub name: &'a str,
+    /// Its plan.
+    pub plan: Option<&'a Spanned<String>>,
+    /// Limits in place of its plan's.
+    pub rate_limiting: Option<&'a OneOrMany<RateLimitConfig>>,
+    /// Quotas in place of its plan's.
+    pub quota: Option<&'a OneOrMany<QuotaConfig>>,
+}
+
+/// Every plan, compiled.
+#[derive(Default)]
+pub struct Plans {
+    by_name: HashMap<String, Arc<Limits>>,
+    by_consumer: Vec<Option<Arc<Limits>>>,
+}
+
+/// The limits of a plan, by whether they are enforced.
+#[derive(Default)]
+struct Limits {
+    enforced: Vec<Counted>,
+    observed: Vec<Counted>,
+}
+
+impl Limits {
+    fn of(&self, mode: Mode) -> &[Counted] {
+        match mode {
+            Mode::Enforce => &self.enforced,
+            Mode::Observe => &self.observed,
+            Mode::Off => &[],
+        }
+    }
+
+    fn compile<'a>(
+        rates: impl IntoIterator<Item = &'a RateLimitConfig>,
+        quotas: impl IntoIterator<Item = &'a QuotaConfig>,
+        build: &mut Build,
+        cx: &mut Context,
+    ) -> Limits {
+        let mut limits = Limits::default();
+        let mut add = |mode, check: Option<Counted>| match (mode, check) {
+            (ModeConfig::Enforce, Some(check)) => limits.enforced.push(check),
+            (ModeConfig::Observe, Some(check)) => limits.observed.push(check),
+            (ModeConfig::Off, _) | (_, None) => {}
+        };
+        for config in rates {
+            add(config.mode, config.check(build, cx));
+        }
+        for config in quotas {
+            add(config.mode, config.check(build, cx));
+        }
+        limits
+    }
+}
+
+impl Plans {
+    /// Compiles every plan, and what consumers have in place of theirs.
+    pub fn compile(
+        plans: &BTreeMap<String, PlanConfig>,
+        subscriptions: &[Subscription<'_>],
+        build: &mut Build,
+        cx: &mut Context,
+    ) -> Plans {
+        let mut all = Plans::default();
+        let scope = Arc::clone(&build.scope);
+        for (name, plan) in plans {
+            if plan.rate_limiting.0.is_empty() && plan.quota.0.is_empty() {
+                cx.error("config.empty_plan", plan.at, format!("the plan `{name}` limits nothing"))
+                    .help("give it `rate_limiting` or `quota`, or remove it");
+            }
+            build.scope = Arc::from(format!("plan {name}"));
+            let limits = cx.at("plans", |cx| {
+                cx.at(name, |cx| Limits::compile(&plan.rate_limiting.0, &plan.quota.0, build, cx))
+            });
+            all.by_name.insert(name.clone(), Arc::new(limits));
+        }
+        for subscription in subscriptions {
+            let limits = all.of_consumer(subscription, plans, build, cx);
+            let place = subscription.consumer.0 as usize;
+            if all.by_consumer.len() <= place {
+                all.by_consumer.resize(place + 1, None);
+            }
+            if let Some(place) = all.by_consumer.get_mut(place) {
+                *place = limits;
+            }
+        }
+        build.scope = scope;
+        all
+    }
+
+    fn of_consumer(
+        &self,
+        subscription: &Subscription<'_>,
+        plans: &BTreeMap<String, PlanConfig>,
+        build: &mut Build,
+        cx: &mut Context,
+    ) -> Option<Arc<Limits>> {
+        let Subscription { name, plan, rate_limiting, quota, .. } = subscription;
+        if let Some(plan) = plan
+            && !plans.contains_key(&plan.value)
+        {
+            let problem = cx.error("config.no_plan", plan.span, format!("there is no plan `{}`", plan.value));
+            match suggest::closest(&plan.value, plans.keys().map(String::as_str)) {
+                Some(closest) => problem.label(format!("did you mean `{closest}`?")),
+                None => problem.help("define it under `plans`"),
+            };
+            return None;
+        }
+        if rate_limiting.is_none() && quota.is_none() {
+            return plan.and_then(|plan| self.by_name.get(&plan.value)).map(Arc::clone);
+        }
+        let config = plan.and_then(|plan| plans.get(&plan.value));
+        let rates = rate_limiting.or(config.map(|config| &config.rate_limiting));
+        let quotas = quota.or(config.map(|config| &config.quota));
+        build.scope = Arc::from(format!("consumer {name}"));
+        let rates = rates.into_iter().flat_map(|rates| &rates.0);
+        let quotas = quotas.into_iter().flat_map(|quotas| &quotas.0);
+        Some(Arc::new(Limits::compile(rates, quotas, build, cx)))
+    }
+
+    /// Adds what plans allow to the controls of a route on which consumers are authenticated.
+    pub fn add_to(self: &Arc<Self>, controls: &mut Controls) {
+        for mode in [Mode::Enforce, Mode::Observe] {
+            let all = self.by_name.values().chain(self.by_consumer.iter().flatten());
+            let most = all.map(|limits| limits.of(mode).len()).max().unwrap_or(0);
+            for place in 0..most {
+                let check = Arc::new(PlanLimit { plans: Arc::clone(self), mode, place });
+                controls.quotas.push(Guarded { mode, check });
+            }
+        }
+    }
+
+    /// What this principal may use. `None` where it has no plan.
+    fn of(&self, principal: &Principal) -> Result<Option<&Limits>, Denial> {
+        Ok(match principal.identity() {
+            Identity::Consumer(id) => self.by_consumer.get(id.0 as usize).and_then(Option::as_deref),
+            Identity::Anonymous | Identity::Subject(_) => None,
+        })
+    }
+}
+
+/// One of the limits that a plan can have, whichever plan it is: the first of each, the second, and so on.
+struct PlanLimit {
+    plans: Arc<Plans>,
+    mode: Mode,
+    place: usize,
+}
+
+impl Check for PlanLimit {
+    fn id(&self) -> CheckId {
+        CheckId::new("quota.plan")
+    }
+
+    fn describe(&self) -> String {
+        let mut plans: Vec<_> = self.plans.by_name.iter().collect();
+        plans.sort_by_key(|(name, _)| name.as_str());
+        let said: Vec<String> = plans
+            .into_iter()
+            .filter_map(|(name, limits)| {
+                limits.of(self.mode).get(self.place).map(|limit| format!("plan {name}: {}", limit.describe()))
+            })
+            .collect();
+        if said.is_empty() { "limits of single consumers".to_owned() } else { said.join("; ") }
+    }
+}
+
+impl Quota for PlanLimit {
+    fn charge(&self) -> Charge {
+        Charge::AfterAuthorization
+    }
+
+    fn charged<'a>(
+        &'a self,
+        facts: &'a Facts<'a>,
+        principal: &'a Principal,
+    ) -> Result<Option<Charged<'a>>, Denial> {
+        match self.plans.of(principal)?.and_then(|limits| limits.of(self.mode).get(self.place)) {
+            Some(limit) => limit.charged(facts, principal),
+            None => Ok(None),
+        }
+    }
+}
