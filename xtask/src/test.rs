@@ -10,7 +10,7 @@ use crate::failure::{Context, Failure, Outcome};
 use crate::{counterparts, debian, workspace};
 
 /// Commands that tests start, with the Debian packages they come from.
-const COMMANDS: [(&str, &str); 8] = [
+const COMMANDS: [(&str, &str); 9] = [
     ("curl", "curl"),
     ("pebble", "pebble"),
     ("redis-server", "redis-server"),
@@ -19,6 +19,7 @@ const COMMANDS: [(&str, &str); 8] = [
     ("npm", "npm"),
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
+    ("pg_createcluster", "postgresql"),
 ];
 
 #[derive(clap::Args)]

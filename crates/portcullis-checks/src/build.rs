@@ -26,6 +26,10 @@ pub struct Build {
     pub keys: MemoryKeys,
     /// The set that holds the keys of the consumers.
     pub consumer_keys: KeySetId,
+    /// Whether there is a store with more keys.
+    pub has_key_store: bool,
+    /// The names of the plans that consumers and keys can have.
+    pub plans: Arc<BTreeSet<String>>,
     /// The consumers that have a password.
     pub users: Arc<Users>,
     /// Makes digests of keys.
@@ -92,6 +96,8 @@ impl Build {
             consumers: Consumers::default(),
             keys,
             consumer_keys,
+            has_key_store: false,
+            plans: Arc::default(),
             users: Arc::default(),
             hasher,
             jobs: Vec::new(),

@@ -134,6 +134,14 @@ fn listing(blueprint: &Blueprint) -> String {
         count(free as usize + 1, "wrong credential"),
     );
     text.push_str(&headers(blueprint));
+    if let Some(store) = &blueprint.key_store {
+        let _ = writeln!(
+            text,
+            "store     {GOOD}keys{GOOD:#}    {}; without its answer for {:?} its keys are 503",
+            visible(&store.describe()),
+            store.max_stale
+        );
+    }
     let listeners: Vec<String> =
         blueprint.front.listeners.iter().map(|listener| url(listener, listener.bind)).collect();
     let _ = writeln!(
@@ -214,11 +222,14 @@ fn document(loaded: &Loaded, findings: &[Finding]) -> serde_json::Value {
             .collect();
         json!({ "removed": blueprint.headers.removed, "kept": kept, "always_removed": products })
     });
+    let store = loaded.key_store().map(|store| {
+        json!({ "place": store.describe(), "max_stale_seconds": store.max_stale.as_secs_f64(), "max_memory_bytes": store.max_memory })
+    });
     // The diagnostics come first among the results.
     let found: Vec<_> =
         loaded.results(findings).into_iter().skip(loaded.errors() + loaded.warnings()).collect();
     json!({
         "usable": loaded.blueprint().is_some(), "diagnostics": loaded.json(), "findings": found, "routes": routes, "brute_force": guessing,
-        "request_headers": headers,
+        "request_headers": headers, "key_store": store,
     })
 }

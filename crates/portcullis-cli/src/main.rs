@@ -22,6 +22,7 @@ mod schema;
 mod screen;
 mod service;
 mod status;
+mod store;
 mod test;
 mod top;
 mod waf;
@@ -198,6 +199,12 @@ enum Command {
         #[arg(long, short)]
         output: Option<PathBuf>,
     },
+    /// Make, list, rotate and revoke API keys in the store that a configuration names (`store.keys`).
+    #[command(subcommand)]
+    Keys(store::keys::Action),
+    /// Add, list, change and remove consumers in that store.
+    #[command(subcommand)]
+    Consumers(store::consumers::Action),
     /// Look into an audit log.
     #[command(subcommand)]
     Audit(audit::Action),
@@ -272,6 +279,8 @@ fn main() -> ExitCode {
         Command::Explain { file, source, circumstances, json } => {
             explain::run(&file, source, &circumstances, json)
         }
+        Command::Keys(action) => store::keys::run(action),
+        Command::Consumers(action) => store::consumers::run(action),
         Command::Audit(action) => audit::run(action),
         Command::HashPassword => hash::password(),
         Command::HashKey => hash::key(),

@@ -90,6 +90,8 @@ codes! {
     CredentialUnknown = "credential_unknown" => UNAUTHORIZED;
     /// The credential was right once.
     CredentialExpired = "credential_expired" => UNAUTHORIZED;
+    /// The key is good, and not for this address or this route.
+    CredentialElsewhere = "credential_elsewhere" => UNAUTHORIZED;
     /// The token is not one: its form, its base64, its JSON or its size.
     TokenMalformed = "token_malformed" => UNAUTHORIZED;
     /// The token is for another purpose, by its `typ`, or has an extension (`crit`) that nobody here knows.

@@ -4,7 +4,7 @@
 //! that is down for one that has no entry.
 
 use crate::pool::Client;
-use crate::principal::{ConsumerId, Fingerprint};
+use crate::principal::{ConsumerId, Fingerprint, StoredKey};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use std::fmt;
@@ -401,6 +401,19 @@ pub trait Effects: Send + Sync {
     /// Charges what came to be known after the request was let through, whether or not it is within the limit.
     fn charge_late(&self, limit: &Limit, keys: &Keys<'_>, cost: u32) {
         let _ = (limit, keys, cost);
+    }
+
+    /// What the store of keys says of a key, as the client sent it. `Ok(None)` only where it is certain that the store has no
+    /// such key. Answered from memory. A world without a store, which is the default, has none.
+    fn stored_key(&self, key: &[u8]) -> Result<Option<StoredKey>, Fault> {
+        let _ = key;
+        Ok(None)
+    }
+
+    /// The same for a key that was found before, by its hash.
+    fn stored_key_again(&self, hash: KeyDigest) -> Result<Option<StoredKey>, Fault> {
+        let _ = hash;
+        Ok(None)
     }
 
     /// Looks a key up in a set. `Ok(None)` only where the store answered that it has none.

@@ -7,6 +7,8 @@
 use crate::check::CheckId;
 use crate::claims::Claim;
 use crate::denial::{Code, Denial};
+use crate::effects::KeyDigest;
+use ipnet::IpNet;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -113,6 +115,82 @@ impl Subject {
     }
 }
 
+/// The number of an API key in a store. Never that of another key, and no secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId(pub u64);
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key_{:016x}", self.0)
+    }
+}
+
+impl std::str::FromStr for KeyId {
+    type Err = NotAKeyId;
+
+    fn from_str(text: &str) -> Result<KeyId, NotAKeyId> {
+        let digits = text.strip_prefix("key_").ok_or(NotAKeyId)?;
+        if digits.len() != 16 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(NotAKeyId);
+        }
+        u64::from_str_radix(digits, 16).map(KeyId).map_err(|_| NotAKeyId)
+    }
+}
+
+/// A text that is not `key_` and 16 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAKeyId;
+
+/// What a key in a store stands for. Keys that say the same share one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyProfile {
+    /// The name of its consumer.
+    pub consumer: String,
+    /// Whether the consumer is in the store as well. Otherwise the configuration names it.
+    pub is_stored: bool,
+    /// The roles that it has. `None`: those of the consumer that the configuration names.
+    pub roles: Option<Vec<String>>,
+    /// The scopes that it has. `None`: those of the consumer that the configuration names.
+    pub scopes: Option<Vec<String>>,
+    /// The plan that its requests are counted by, by name. `None`: the consumer's, if it has one.
+    pub plan: Option<String>,
+    /// The networks from which it is accepted. Empty: everywhere.
+    pub addresses: Vec<IpNet>,
+    /// The routes for which it is accepted, by their path, with or without a host before it. Empty: all.
+    pub routes: Vec<String>,
+    /// The consumer's name, under which its requests are counted where the configuration does not name it.
+    pub count_key: Vec<u8>,
+}
+
+impl KeyProfile {
+    /// The bytes that it holds, itself included.
+    pub fn bytes(&self) -> usize {
+        let words = |words: &Vec<String>| {
+            let inside: usize = words.iter().map(String::capacity).sum();
+            words.capacity() * size_of::<String>() + inside
+        };
+        let lists = self.roles.as_ref().map_or(0, words) + self.scopes.as_ref().map_or(0, words);
+        let texts = self.consumer.capacity()
+            + self.count_key.capacity()
+            + self.plan.as_ref().map_or(0, String::capacity);
+        let bindings = self.addresses.capacity() * size_of::<IpNet>() + words(&self.routes);
+        size_of::<KeyProfile>() + texts + lists + bindings
+    }
+}
+
+/// A key that a store has.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredKey {
+    /// Its number.
+    pub id: KeyId,
+    /// Its hash, by which it is found again.
+    pub hash: KeyDigest,
+    /// Time since 1970 from which on it is no longer valid.
+    pub expires: Option<std::time::Duration>,
+    /// What it stands for.
+    pub profile: Arc<KeyProfile>,
+}
+
 /// Whom a principal stands for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Identity {
@@ -120,6 +198,8 @@ pub enum Identity {
     Anonymous,
     /// A consumer that the configuration names.
     Consumer(ConsumerId),
+    /// A consumer that the store of keys names, with what its key may do.
+    Stored(Arc<KeyProfile>),
     /// Somebody for whom an issuer vouches.
     Subject(Arc<Subject>),
 }
@@ -192,18 +272,53 @@ pub struct Evidence {
     pub fingerprint: Option<Fingerprint>,
     /// What it rests on. Evidence without it is good for short requests alone: a long one ends at its first review.
     pub ground: Option<Ground>,
+    /// The key of the store that established it, if one did.
+    pub key: Option<KeyId>,
     identity: Identity,
+    /// What the key itself says, where the consumer is the configuration's.
+    narrowed: Option<Arc<KeyProfile>>,
 }
 
 impl Evidence {
     /// The consumer `id`, established by `method` of `check`.
     pub fn consumer(id: ConsumerId, method: MethodId, check: CheckId) -> Evidence {
-        Evidence { method, check, fingerprint: None, ground: None, identity: Identity::Consumer(id) }
+        Evidence::new(Identity::Consumer(id), method, check)
+    }
+
+    /// The consumer of a key in a store, established by `method` of `check`. `consumers` are the configuration's.
+    ///
+    /// # Errors
+    /// Nobody is this consumer, or two are.
+    pub fn stored(
+        key: &StoredKey,
+        consumers: &Consumers,
+        method: MethodId,
+        check: CheckId,
+    ) -> Result<Evidence, NoHolder> {
+        let profile = &key.profile;
+        let configured = consumers.named(&profile.consumer);
+        let mut evidence = match (profile.is_stored, configured) {
+            (true, None) => Evidence::new(Identity::Stored(Arc::clone(profile)), method, check),
+            // SECURITY: which of two is meant is not to be guessed (a_name_that_two_have_is_refused).
+            (true, Some(_)) => return Err(NoHolder::Two),
+            (false, None) => return Err(NoHolder::Nobody),
+            (false, Some(id)) => {
+                let mut evidence = Evidence::new(Identity::Consumer(id), method, check);
+                evidence.narrowed = consumers.find(id).and_then(|consumer| narrowed(profile, consumer));
+                evidence
+            }
+        };
+        evidence.key = Some(key.id);
+        Ok(evidence)
+    }
+
+    fn new(identity: Identity, method: MethodId, check: CheckId) -> Evidence {
+        Evidence { method, check, fingerprint: None, ground: None, key: None, identity, narrowed: None }
     }
 
     /// A subject, established by `method` of `check`.
     pub fn subject(subject: Arc<Subject>, method: MethodId, check: CheckId) -> Evidence {
-        Evidence { method, check, fingerprint: None, ground: None, identity: Identity::Subject(subject) }
+        Evidence::new(Identity::Subject(subject), method, check)
     }
 
     /// With the credential that established it.
@@ -233,23 +348,75 @@ impl Evidence {
 
     /// What the credential itself may be used for.
     pub fn scopes<'a>(&'a self, consumers: &'a Consumers) -> &'a [String] {
-        self.identity.scopes(consumers)
+        let own = self.narrowed.as_ref().and_then(|key| key.scopes.as_deref());
+        own.unwrap_or_else(|| self.identity.scopes(consumers))
+    }
+
+    /// The roles that the credential itself gives.
+    pub fn roles<'a>(&'a self, consumers: &'a Consumers) -> &'a [String] {
+        let own = self.narrowed.as_ref().and_then(|key| key.roles.as_deref());
+        own.unwrap_or_else(|| self.identity.roles(consumers))
+    }
+
+    /// The plan that the credential itself names.
+    fn own_plan(&self) -> Option<&str> {
+        match (&self.narrowed, &self.identity) {
+            (Some(key), _) | (None, Identity::Stored(key)) => key.plan.as_deref(),
+            (None, Identity::Anonymous | Identity::Consumer(_) | Identity::Subject(_)) => None,
+        }
     }
 
     /// Whether both cannot be true of one request: they name two consumers, or two subjects of one issuer.
     fn contradicts(&self, other: &Evidence) -> bool {
         match (&self.identity, &other.identity) {
             (Identity::Consumer(one), Identity::Consumer(other)) => one != other,
+            (Identity::Stored(one), Identity::Stored(other)) => one.consumer != other.consumer,
+            // A name is either the configuration's or the store's.
+            (Identity::Consumer(_), Identity::Stored(_)) | (Identity::Stored(_), Identity::Consumer(_)) => {
+                true
+            }
             (Identity::Subject(one), Identity::Subject(other)) => {
                 one.issuer == other.issuer && one.name != other.name
             }
             // What an issuer calls somebody is no consumer's name.
-            (Identity::Consumer(_), Identity::Subject(_)) | (Identity::Subject(_), Identity::Consumer(_)) => {
-                false
-            }
+            (Identity::Consumer(_) | Identity::Stored(_), Identity::Subject(_))
+            | (Identity::Subject(_), Identity::Consumer(_) | Identity::Stored(_)) => false,
             (Identity::Anonymous, _) | (_, Identity::Anonymous) => false,
         }
     }
+}
+
+/// Why nobody can be said to hold a key of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoHolder {
+    /// The key belongs to a consumer that the configuration no longer names.
+    Nobody,
+    /// The configuration and the store both have a consumer of this name.
+    Two,
+}
+
+/// What a key says for itself, never more than its consumer has. `None` where it says nothing of its own.
+// SECURITY: a role that was taken away in the file is gone for the keys as well (a_key_has_no_more_than_its_consumer).
+fn narrowed(key: &Arc<KeyProfile>, consumer: &Consumer) -> Option<Arc<KeyProfile>> {
+    if key.roles.is_none() && key.scopes.is_none() && key.plan.is_none() {
+        return None;
+    }
+    let within = |own: &Option<Vec<String>>, all: &[String]| {
+        own.as_ref().is_none_or(|own| own.iter().all(|one| all.contains(one)))
+    };
+    // Where the configuration says no scopes, its keys in the store say theirs.
+    let any_scope = consumer.scopes.is_empty();
+    if within(&key.roles, &consumer.roles) && (any_scope || within(&key.scopes, &consumer.scopes)) {
+        return Some(Arc::clone(key));
+    }
+    let mut less = KeyProfile::clone(key);
+    if let Some(roles) = &mut less.roles {
+        roles.retain(|role| consumer.roles.contains(role));
+    }
+    if let Some(scopes) = less.scopes.as_mut().filter(|_| !any_scope) {
+        scopes.retain(|scope| consumer.scopes.contains(scope));
+    }
+    Some(Arc::new(less))
 }
 
 impl Identity {
@@ -258,6 +425,7 @@ impl Identity {
         match self {
             Identity::Anonymous => None,
             Identity::Consumer(id) => consumers.find(*id).map(|consumer| consumer.name.as_str()),
+            Identity::Stored(key) => Some(&key.consumer),
             Identity::Subject(subject) => Some(&subject.name),
         }
     }
@@ -266,6 +434,7 @@ impl Identity {
         match self {
             Identity::Anonymous => &[],
             Identity::Consumer(id) => consumers.find(*id).map_or(&[], |consumer| consumer.roles.as_slice()),
+            Identity::Stored(key) => key.roles.as_deref().unwrap_or_default(),
             Identity::Subject(subject) => &subject.roles,
         }
     }
@@ -274,6 +443,7 @@ impl Identity {
         match self {
             Identity::Anonymous => &[],
             Identity::Consumer(id) => consumers.find(*id).map_or(&[], |consumer| consumer.scopes.as_slice()),
+            Identity::Stored(key) => key.scopes.as_deref().unwrap_or_default(),
             Identity::Subject(subject) => &subject.scopes,
         }
     }
@@ -338,18 +508,36 @@ impl Principal {
         self.evidence().any(|evidence| evidence.method == method)
     }
 
-    /// Its entry among `consumers`. `None` for an anonymous one and for a subject.
+    /// Its entry among `consumers`. `None` for an anonymous one, a subject, and a consumer of the store.
     pub fn entry<'a>(&self, consumers: &'a Consumers) -> Option<&'a Consumer> {
         match self.identity() {
-            Identity::Anonymous | Identity::Subject(_) => None,
+            Identity::Anonymous | Identity::Stored(_) | Identity::Subject(_) => None,
             Identity::Consumer(id) => consumers.find(*id),
         }
+    }
+
+    /// The name of the consumer, the configuration's or the store's. `None` for an anonymous one and for a subject.
+    pub fn consumer<'a>(&'a self, consumers: &'a Consumers) -> Option<&'a str> {
+        match self.identity() {
+            Identity::Anonymous | Identity::Subject(_) => None,
+            Identity::Consumer(_) | Identity::Stored(_) => self.name(consumers),
+        }
+    }
+
+    /// The plan that its credential names, if it does.
+    pub fn own_plan(&self) -> Option<&str> {
+        self.first.as_ref().and_then(Evidence::own_plan)
+    }
+
+    /// The keys of the store that took part in establishing it.
+    pub fn keys(&self) -> impl Iterator<Item = KeyId> {
+        self.evidence().filter_map(|evidence| evidence.key)
     }
 
     /// The subject. `None` for an anonymous one and for a consumer.
     pub fn as_subject(&self) -> Option<&Subject> {
         match self.identity() {
-            Identity::Anonymous | Identity::Consumer(_) => None,
+            Identity::Anonymous | Identity::Consumer(_) | Identity::Stored(_) => None,
             Identity::Subject(subject) => Some(subject),
         }
     }
@@ -361,18 +549,95 @@ impl Principal {
 
     /// Its roles; none for an anonymous one.
     pub fn roles<'a>(&'a self, consumers: &'a Consumers) -> &'a [String] {
-        self.identity().roles(consumers)
+        self.first.as_ref().map_or(&[], |first| first.roles(consumers))
     }
 
     /// What its credential may be used for; nothing for an anonymous one.
     pub fn scopes<'a>(&'a self, consumers: &'a Consumers) -> &'a [String] {
-        self.identity().scopes(consumers)
+        self.first.as_ref().map_or(&[], |first| first.scopes(consumers))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const METHOD: (MethodId, CheckId) = (MethodId(0), CheckId::new("authn.test"));
+
+    fn profile(
+        consumer: &str,
+        is_stored: bool,
+        roles: Option<&[&str]>,
+        scopes: Option<&[&str]>,
+    ) -> StoredKey {
+        let owned = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect();
+        let profile = KeyProfile {
+            consumer: consumer.to_owned(),
+            is_stored,
+            roles: roles.map(owned),
+            scopes: scopes.map(owned),
+            plan: None,
+            addresses: Vec::new(),
+            routes: Vec::new(),
+            count_key: Vec::new(),
+        };
+        StoredKey { id: KeyId(7), hash: KeyDigest([7; 32]), expires: None, profile: Arc::new(profile) }
+    }
+
+    fn consumers(scopes: &[&str]) -> Consumers {
+        let mut consumers = Consumers::default();
+        let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
+        consumers
+            .add(Consumer { name: "alice".into(), roles: vec!["user".into(), "admin".into()], scopes })
+            .unwrap();
+        consumers
+    }
+
+    fn evidence(key: &StoredKey, consumers: &Consumers) -> Result<Evidence, NoHolder> {
+        Evidence::stored(key, consumers, METHOD.0, METHOD.1)
+    }
+
+    #[test]
+    fn a_name_that_two_have_is_refused() {
+        let alice = consumers(&[]);
+        assert_eq!(evidence(&profile("alice", true, Some(&[]), None), &alice), Err(NoHolder::Two));
+        assert_eq!(evidence(&profile("bob", false, None, None), &alice), Err(NoHolder::Nobody));
+        assert!(evidence(&profile("bob", true, Some(&[]), None), &alice).is_ok());
+        assert!(evidence(&profile("alice", false, None, None), &alice).is_ok());
+    }
+
+    #[test]
+    fn a_key_has_no_more_than_its_consumer() {
+        let alice = consumers(&["read"]);
+        let all = Principal::of(evidence(&profile("alice", false, None, None), &alice).unwrap());
+        assert_eq!((all.roles(&alice).len(), all.scopes(&alice).len()), (2, 1));
+        let key = profile("alice", false, Some(&["admin", "root"]), Some(&["read", "write"]));
+        let less = Principal::of(evidence(&key, &alice).unwrap());
+        assert_eq!(less.roles(&alice), ["admin"]);
+        assert_eq!(less.scopes(&alice), ["read"]);
+        assert_eq!(less.keys().collect::<Vec<_>>(), [KeyId(7)]);
+        let open = consumers(&[]);
+        assert_eq!(Principal::of(evidence(&key, &open).unwrap()).scopes(&open), ["read", "write"]);
+    }
+
+    #[test]
+    fn consumers_of_the_file_and_of_the_store_are_never_one() {
+        let alice = consumers(&[]);
+        let mut both = Principal::of(Evidence::consumer(ConsumerId(0), METHOD.0, METHOD.1));
+        assert!(!both.add(evidence(&profile("bob", true, None, None), &alice).unwrap()));
+        assert!(both.add(evidence(&profile("alice", false, None, None), &alice).unwrap()));
+        let mut two = Principal::of(evidence(&profile("bob", true, None, None), &alice).unwrap());
+        assert!(!two.add(evidence(&profile("carol", true, None, None), &alice).unwrap()));
+    }
+
+    #[test]
+    fn a_key_is_called_by_its_number() {
+        assert_eq!(KeyId(0xab).to_string(), "key_00000000000000ab");
+        assert_eq!("key_00000000000000ab".parse(), Ok(KeyId(0xab)));
+        for wrong in ["", "key_", "key_ab", "00000000000000ab", "key_+0000000000000ab"] {
+            assert_eq!(wrong.parse::<KeyId>(), Err(NotAKeyId), "{wrong}");
+        }
+    }
 
     #[test]
     fn what_evidence_rests_on_is_not_shown() {

@@ -6,9 +6,11 @@ use arc_swap::ArcSwapOption;
 use portcullis_core::pool::Client;
 use portcullis_core::{
     Charging, Clock, Count, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId,
-    Keys, Limit, Mode, Now, Standing, Step, Wait,
+    Keys, Limit, Mode, Now, Standing, Step, StoredKey, Wait,
 };
-use portcullis_store::{CountNames, CounterStore, Counters, FailurePolicy, Keys as KeyStore, SharedStore};
+use portcullis_store::{
+    CountNames, CounterStore, Counters, FailurePolicy, Keys as KeyStore, SharedStore, StoredKeys,
+};
 use rand::Rng;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ pub struct World {
     counters: Box<dyn Counters>,
     shared: Option<Arc<SharedStore>>,
     keys: Box<dyn KeyStore>,
+    stored_keys: Option<Arc<dyn StoredKeys>>,
     failures: Option<(Mode, FailurePolicy)>,
     notices: Arc<Notices>,
     outbound: Option<Outbound>,
@@ -47,6 +50,7 @@ impl World {
             shared,
             state: state.clone(),
             keys: Box::new(keys),
+            stored_keys: None,
             failures: None,
             notices: Arc::new(|_, _| {}),
             outbound: None,
@@ -69,6 +73,13 @@ impl World {
             Mode::Enforce | Mode::Observe => Some((mode, policy)),
             Mode::Off => None,
         };
+        self
+    }
+
+    /// Keys that the plan does not have are looked for here.
+    #[must_use]
+    pub fn with_stored_keys(mut self, keys: Arc<dyn StoredKeys>) -> World {
+        self.stored_keys = Some(keys);
         self
     }
 
@@ -132,6 +143,14 @@ impl Effects for World {
 
     fn key(&self, set: KeySetId, digest: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>> {
         self.keys.find(set, digest)
+    }
+
+    fn stored_key(&self, key: &[u8]) -> Result<Option<StoredKey>, Fault> {
+        self.stored_keys.as_ref().map_or(Ok(None), |keys| keys.find(key))
+    }
+
+    fn stored_key_again(&self, hash: KeyDigest) -> Result<Option<StoredKey>, Fault> {
+        self.stored_keys.as_ref().map_or(Ok(None), |keys| keys.find_again(hash))
     }
 
     fn sleep(&self, time: Duration) -> Wait<'static, ()> {

@@ -3,7 +3,7 @@
 //! Only digests are kept. A digest is made with a secret of this process, so nobody outside can choose where in a table
 //! a lookup lands; the final comparison takes the same time wherever two digests differ.
 
-use portcullis_core::{Fault, KeyDigest, KeyRecord, KeySetId, Step};
+use portcullis_core::{Fault, KeyDigest, KeyRecord, KeySetId, Step, StoredKey};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use subtle::ConstantTimeEq;
@@ -12,6 +12,22 @@ use subtle::ConstantTimeEq;
 pub trait Keys: Send + Sync {
     /// The record of a key. `Ok(None)` only where the store answered that it has none.
     fn find(&self, set: KeySetId, digest: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>>;
+}
+
+/// Keys that come and go while a configuration stays.
+pub trait StoredKeys: Send + Sync {
+    /// What is known of a key, as the client sent it. `Ok(None)` only where it is certain that there is no such key. Does not
+    /// wait.
+    ///
+    /// # Errors
+    /// That is not certain.
+    fn find(&self, key: &[u8]) -> Result<Option<StoredKey>, Fault>;
+
+    /// The same for a key that was found before, by its hash.
+    ///
+    /// # Errors
+    /// That is not certain.
+    fn find_again(&self, hash: KeyDigest) -> Result<Option<StoredKey>, Fault>;
 }
 
 /// Keys in memory, from a configuration.

@@ -22,6 +22,6 @@ pub use counters::{
 };
 pub use failures::{FailurePolicy, Failures};
 pub use kept::Kept;
-pub use keys::{Keys, MemoryKeys};
+pub use keys::{Keys, MemoryKeys, StoredKeys};
 pub use replay::{MemoryReplay, Replay};
 pub use shared::SharedStore;

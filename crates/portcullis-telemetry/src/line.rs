@@ -157,7 +157,7 @@ pub fn write(record: &Record, plan: &Plan, mut to: impl Write) -> std::io::Resul
         host: record.host.as_ref().map(|host| Printable(host.as_bytes())),
         path: record.target.as_ref().map(|target| Printable(target.path().as_bytes())),
         route: record.route.and_then(|id| plan.routes.route(id)).map(|route| route.path.as_str()),
-        consumer: who.and_then(|who| who.entry(&plan.consumers)).map(|consumer| consumer.name.as_str()),
+        consumer: who.and_then(|who| who.consumer(&plan.consumers)),
         issuer: subject.map(|subject| Printable(subject.issuer.as_bytes())),
         subject: subject.map(|subject| Printable(subject.name.as_bytes())),
         authenticated_by: who.and_then(|who| who.authenticated_by()).map(|check| check.as_str()),

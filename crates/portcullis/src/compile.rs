@@ -49,6 +49,7 @@ use std::sync::Arc;
 use targets::Targets;
 
 pub use headers::HeaderListing;
+pub(crate) use lint::short_pepper;
 
 /// Everything that a gateway needs to run.
 pub struct Blueprint {
@@ -66,6 +67,8 @@ pub struct Blueprint {
     pub observe: ObserveConfig,
     /// How many keys it knows.
     pub keys: usize,
+    /// Where more keys are, which come and go.
+    pub key_store: Option<portcullis_keys::Settings>,
     /// How guessing credentials is slowed down.
     pub failures: FailurePolicy,
     /// Whether it is.
@@ -149,7 +152,9 @@ fn compile_with(
     let mut build = Build::new(KeyHasher::new(state.secret(), pepper), state.kept().clone());
     build.random = random;
     build.doubles = doubles;
-    lint::short_pepper(config, cx);
+    if let Some(pepper) = &config.key_pepper {
+        lint::short_pepper(&pepper.value, pepper.span, cx);
+    }
     // SECURITY: of the whole configuration, since a role that is asked for on one route may be given by an issuer of another
     // (a_role_of_one_issuer_is_not_spelled_by_another).
     build.role_prefixes = sections(config)
@@ -172,6 +177,16 @@ fn compile_with(
     let shared = match config.store.as_ref().and_then(|store| store.counters.as_ref()) {
         None => None,
         Some(counters) => cx.at("store", |cx| cx.at("counters", |cx| counters.compile(&build, cx))),
+    };
+    let key_store = match config.store.as_ref().and_then(|store| store.keys.as_ref()) {
+        None => None,
+        Some(keys) => {
+            build.has_key_store = true;
+            build.plans = Arc::new(config.plans.keys().cloned().collect());
+            let pepper = config.key_pepper.as_ref().map(|pepper| &pepper.value);
+            let compile = |cx: &mut Context| keys.compile(pepper, config.state_dir.as_deref(), cx);
+            cx.at("store", |cx| cx.at("keys", compile))
+        }
     };
     let bases = Bases::compile(config, &mut build, cx);
 
@@ -300,6 +315,7 @@ fn compile_with(
         audit_log: config.audit_log.clone(),
         observe: ObserveConfig { metrics: metrics?, admin: admin? },
         keys,
+        key_store,
         failures,
         failures_mode,
         shared_store: shared.as_ref().map(|shared| shared.describe()),

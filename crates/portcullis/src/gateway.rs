@@ -27,6 +27,8 @@ pub enum StartError {
     AccessLog(std::io::Error),
     /// The listener for metrics cannot be bound.
     Observe(std::io::Error),
+    /// The store of keys cannot be used.
+    Keys(String),
     /// The operating system gives no thread for what goes on beside requests.
     Background(std::io::Error),
     /// An address cannot be listened on.
@@ -43,6 +45,7 @@ impl fmt::Display for StartError {
             StartError::Config(error) => error.fmt(f),
             StartError::AccessLog(error) => write!(f, "the access log cannot be opened: {error}"),
             StartError::Observe(error) => write!(f, "nobody could watch: {error}"),
+            StartError::Keys(why) => write!(f, "the store of keys cannot be used: {why}"),
             StartError::Background(error) => write!(f, "no thread for background work: {error}"),
             StartError::Bind(error) => error.fmt(f),
             StartError::Control(error) => write!(f, "the socket in the state_dir cannot be made: {error}"),

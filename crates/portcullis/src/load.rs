@@ -93,6 +93,11 @@ impl Loaded {
         if let Some(state_dir) = blueprint.as_ref().and_then(|blueprint| blueprint.state_dir.as_ref()) {
             files.remove(state_dir);
         }
+        if let Some(store) = blueprint.as_ref().and_then(|blueprint| blueprint.key_store.as_ref())
+            && let portcullis_keys::Place::Sqlite(path) = &store.place
+        {
+            files.remove(path);
+        }
         for listener in blueprint.iter().flat_map(|blueprint| &blueprint.front.listeners) {
             if let Some(acme) = listener.tls.as_ref().and_then(|tls| tls.acme()) {
                 files.remove(&acme.storage);
@@ -155,6 +160,16 @@ impl Loaded {
     /// Where the gateway would answer its owner; see [`crate::control`].
     pub fn state_dir(&self) -> Option<&Path> {
         self.blueprint.as_ref()?.state_dir.as_deref()
+    }
+
+    /// Where keys are that come and go, if anywhere.
+    pub fn key_store(&self) -> Option<&portcullis_keys::Settings> {
+        self.blueprint.as_ref()?.key_store.as_ref()
+    }
+
+    /// Whether a plan of consumers has this name.
+    pub fn has_plan(&self, name: &str) -> bool {
+        self.config.as_ref().is_some_and(|config| config.plans.contains_key(name))
     }
 
     /// Every file that it refers to, as far as it could be read, but for those that the gateway writes.

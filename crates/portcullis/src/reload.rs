@@ -7,6 +7,7 @@
 
 mod logs;
 mod status;
+mod stored_keys;
 mod watch;
 
 use crate::compile::Blueprint;
@@ -47,6 +48,8 @@ pub enum ReloadError {
     AccessLog(std::io::Error),
     /// The listener for metrics cannot be bound.
     Observe(std::io::Error),
+    /// The store of keys cannot be used.
+    Keys(String),
     /// A listener cannot be bound, or a worker did not take the configuration.
     Bind(BindError),
     /// The operating system gives no thread to compile on, or compiling ended early.
@@ -61,6 +64,7 @@ impl fmt::Display for ReloadError {
             ReloadError::Tests(report) => write!(f, "the configuration does not pass its tests\n{report}"),
             ReloadError::AccessLog(error) => write!(f, "the access log cannot be opened: {error}"),
             ReloadError::Observe(error) => write!(f, "nobody could watch: {error}"),
+            ReloadError::Keys(why) => write!(f, "the store of keys cannot be used: {why}"),
             ReloadError::Bind(error) => error.fmt(f),
             ReloadError::Thread(why) => write!(f, "the configuration was not compiled: {why}"),
         }
@@ -160,6 +164,8 @@ struct Furnished {
 enum Unfurnished {
     Log(std::io::Error),
     Observers(std::io::Error),
+    /// The store of keys cannot be used.
+    Keys(String),
 }
 
 fn furnish(
@@ -184,6 +190,7 @@ fn furnish(
         endpoint_world,
         protections,
         state,
+        key_store,
         ..
     } = blueprint;
     let (log_before, observers_before) = before.unzip();
@@ -199,6 +206,16 @@ fn furnish(
     let world = world
         .with_outbound(Outbound::clone(&outbound))
         .with_notices(Arc::new(move |about, detail| notices.notice(about, detail)));
+    let world = match key_store {
+        None => world,
+        Some(settings) => {
+            let sink = Arc::clone(&log.sink);
+            let notice = Arc::new(move |text: &str| sink.notice("store.keys", text));
+            world.with_stored_keys(
+                stored_keys::open(settings, notice, &plan, &state).map_err(Unfurnished::Keys)?,
+            )
+        }
+    };
     let world = Arc::new(world);
     let effects: Arc<dyn Effects> = Arc::clone(&world) as Arc<dyn Effects>;
     let _ = endpoint_world.set(Arc::clone(&effects));
@@ -228,6 +245,7 @@ impl Plans {
         let furnished = furnish(blueprint, logs, None, &view, background).map_err(|why| match why {
             Unfurnished::Log(error) => StartError::AccessLog(error),
             Unfurnished::Observers(error) => StartError::Observe(error),
+            Unfurnished::Keys(why) => StartError::Keys(why),
         })?;
         let Furnished { snapshot, front, plan, world, log, observers, seen, jobs, protections, outbound } =
             furnished;
@@ -438,6 +456,7 @@ impl Reloader {
             furnished.map_err(|why| match why {
                 Unfurnished::Log(error) => ReloadError::AccessLog(error),
                 Unfurnished::Observers(error) => ReloadError::Observe(error),
+                Unfurnished::Keys(why) => ReloadError::Keys(why),
             })?;
         let prepared = shared.front.prepare(front, snapshot).map_err(ReloadError::Bind)?;
 

@@ -2,7 +2,8 @@
 //!
 //! The key stands in one header field, or, where the configuration asks for it, in a query parameter or a cookie. It is
 //! hashed and looked up; only digests are kept and compared. A key that is there twice, is malformed, unknown or expired is
-//! a denial; only one that is not there at all lets the next method be asked. If the key store fails, the request is
+//! a denial; only one that is not there at all lets the next method be asked. A method that lists no keys of its own accepts
+//! those of the consumers in the configuration and, where there is one, of the store. If the store fails, the request is
 //! refused, and not as unauthenticated. Wherever a key may stand, it is taken away before the request goes upstream.
 
 use super::key_config::{KeyConfig, KeySource, MAX_KEY_BYTES};
@@ -16,10 +17,13 @@ use portcullis_config::{Context, Spanned, keyword, object};
 use portcullis_core::check::Check;
 use portcullis_core::{
     Answers, Authenticate, Authn, CheckId, Code, CredentialLocation, CredentialName, Denial, Effects,
-    Evidence, Facts, Fault, Ground, KeyDigest, KeyRecord, KeySetId, MethodId, Once, SchemeKind,
-    SecurityScheme, Step,
+    Evidence, Facts, Fault, Fingerprint, Ground, KeyDigest, KeyRecord, KeySetId, MethodId, NoHolder, Once,
+    SchemeKind, SecurityScheme, Step, StoredKey,
 };
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// Where a key is looked for if the configuration does not say.
 const DEFAULT_FIELD: &str = "x-api-key";
@@ -47,7 +51,7 @@ object! {
         /// make (CSRF).
         pub cookie: Option<Spanned<String>>,
         /// The valid keys. Each key listed here is a separate consumer without a name and without roles. Default: the
-        /// keys of all `consumers`.
+        /// keys of all `consumers`, and those in `store.keys` if there is one.
         #[alias("valid_keys")]
         pub keys: Option<Vec<KeyConfig>>,
     }
@@ -134,6 +138,9 @@ impl ApiKeyConfig {
             location: location?,
             bearer: self.scheme.is_some(),
             set: set?,
+            // SECURITY: a list of keys is the whole list (a_list_of_keys_does_not_open_the_store).
+            asks_store: self.keys.is_none() && build.has_key_store,
+            plans: Arc::clone(&build.plans),
             hasher: build.hasher.clone(),
         })
     }
@@ -234,6 +241,9 @@ pub struct ApiKey {
     /// Whether `Bearer` stands before the key.
     bearer: bool,
     set: KeySetId,
+    asks_store: bool,
+    /// The plans that keys of the store can have.
+    plans: Arc<BTreeSet<String>>,
     hasher: KeyHasher,
 }
 
@@ -245,13 +255,14 @@ impl Check for ApiKey {
     }
 
     fn describe(&self) -> String {
+        let whose = if self.asks_store { ", of this configuration or of the store" } else { "" };
         match &self.location {
             CredentialLocation::Header(name) if self.bearer => {
-                format!("an API key after `Bearer` in the header field {name}")
+                format!("an API key after `Bearer` in the header field {name}{whose}")
             }
-            CredentialLocation::Header(name) => format!("an API key in the header field {name}"),
-            CredentialLocation::Query(name) => format!("an API key in the query parameter {name}"),
-            CredentialLocation::Cookie(name) => format!("an API key in the cookie {name}"),
+            CredentialLocation::Header(name) => format!("an API key in the header field {name}{whose}"),
+            CredentialLocation::Query(name) => format!("an API key in the query parameter {name}{whose}"),
+            CredentialLocation::Cookie(name) => format!("an API key in the cookie {name}{whose}"),
         }
     }
 }
@@ -285,9 +296,16 @@ impl Authenticate for ApiKey {
                 if key.is_empty() || key.len() > MAX_KEY_BYTES {
                     return deny(Code::CredentialMalformed, "the key is empty or too long");
                 }
-                let now = facts.now.unix;
                 let digest = self.hasher.of_key(key.as_bytes());
-                effects.key(self.set, digest).map(move |found| self.judge(found, now, digest))
+                match effects.key(self.set, digest) {
+                    Step::Ready(found) => {
+                        Step::Ready(self.judge_either(found, key.as_bytes(), digest, facts, effects))
+                    }
+                    later @ Step::Later(_) => {
+                        let key = Zeroizing::new(key.as_bytes().to_vec());
+                        later.map(move |found| self.judge_either(found, &key, digest, facts, effects))
+                    }
+                }
             }
         }
     }
@@ -301,6 +319,16 @@ impl Authenticate for ApiKey {
         match &evidence.ground {
             Some(Ground { credential: CredentialName::Digest(digest), .. }) if evidence.check == ID => {
                 let (digest, now) = (KeyDigest(*digest), facts.now.unix);
+                match (evidence.key, self.asks_store) {
+                    (None, _) => {}
+                    // SECURITY: a stream that a key of the store opened ends with it (a_revoked_key_ends_its_streams).
+                    (Some(_), true) => {
+                        let fingerprint = evidence.fingerprint.unwrap_or(digest.fingerprint());
+                        let found = effects.stored_key_again(digest);
+                        return Step::Ready(self.judge_stored(found, facts, fingerprint));
+                    }
+                    (Some(_), false) => return Step::Ready(Authn::NotMine),
+                }
                 effects.key(self.set, digest).map(move |found| self.judge(found, now, digest))
             }
             Some(_) | None => Step::Ready(Authn::NotMine),
@@ -363,4 +391,72 @@ impl ApiKey {
             }
         }
     }
+
+    /// What becomes of a key: by what the plan has, and otherwise by what the store has.
+    fn judge_either(
+        &self,
+        found: Result<Option<KeyRecord>, Fault>,
+        key: &[u8],
+        digest: KeyDigest,
+        facts: &Facts<'_>,
+        effects: &dyn Effects,
+    ) -> Authn {
+        match found {
+            Ok(None) if self.asks_store => {
+                self.judge_stored(effects.stored_key(key), facts, digest.fingerprint())
+            }
+            found => self.judge(found, facts.now.unix, digest),
+        }
+    }
+
+    /// What becomes of a key that the store was asked about.
+    fn judge_stored(
+        &self,
+        found: Result<Option<StoredKey>, Fault>,
+        facts: &Facts<'_>,
+        fingerprint: Fingerprint,
+    ) -> Authn {
+        let deny = |code, detail| Authn::Deny(Denial::new(code, detail));
+        let key = match found {
+            Err(fault) => return Authn::Deny(Denial::new(Code::Fault, fault.detail)),
+            Ok(None) => return deny(Code::CredentialUnknown, "nobody has this key"),
+            Ok(Some(key)) => key,
+        };
+        if key.expires.is_some_and(|expires| facts.now.unix >= expires) {
+            return deny(Code::CredentialExpired, "the key has expired");
+        }
+        let client = facts.head.client();
+        // SECURITY: a key that leaked is worth nothing elsewhere, and who tries it there learns nothing
+        // (a_bound_key_is_good_in_its_place_alone).
+        if !key.profile.addresses.is_empty() && !key.profile.addresses.iter().any(|net| net.contains(&client))
+        {
+            return deny(Code::CredentialElsewhere, "the key is not accepted from this address");
+        }
+        if !key.profile.routes.is_empty() && !key.profile.routes.iter().any(|bound| is_bound_to(bound, facts))
+        {
+            return deny(Code::CredentialElsewhere, "the key is not accepted on this route");
+        }
+        if key.profile.plan.as_ref().is_some_and(|plan| !self.plans.contains(plan)) {
+            return deny(Code::Fault, "the configuration lacks the plan that the key has");
+        }
+        match Evidence::stored(&key, &facts.plan.consumers, self.method, ID) {
+            Ok(evidence) => {
+                let credential = CredentialName::Digest(key.hash.0);
+                let ground = Ground { credential, rules: 0, until: key.expires };
+                Authn::Claim(evidence.by_credential(fingerprint).resting_on(ground))
+            }
+            Err(NoHolder::Nobody) => {
+                deny(Code::CredentialUnknown, "the configuration no longer has the consumer of this key")
+            }
+            Err(NoHolder::Two) => {
+                deny(Code::Fault, "the configuration and the store both have a consumer of this name")
+            }
+        }
+    }
+}
+
+/// Whether `bound`, a path with or without a host before it, names the route of this request.
+fn is_bound_to(bound: &str, facts: &Facts<'_>) -> bool {
+    let (host, path) = bound.split_at(bound.find('/').unwrap_or(bound.len()));
+    facts.route.path == path && (host.is_empty() || facts.route.hosts.iter().any(|other| other == host))
 }

@@ -66,10 +66,10 @@ impl Check for PathParameters {
 fn text<'a>(principal: &'a Principal, facts: &'a Facts<'_>, claim: &ClaimPath) -> Option<Cow<'a, str>> {
     match principal.identity() {
         Identity::Anonymous => None,
-        Identity::Consumer(_) if *claim == ClaimPath::new(["sub"]) => {
-            principal.entry(&facts.plan.consumers).map(|consumer| Cow::Borrowed(consumer.name.as_str()))
+        Identity::Consumer(_) | Identity::Stored(_) if *claim == ClaimPath::new(["sub"]) => {
+            principal.consumer(&facts.plan.consumers).map(Cow::Borrowed)
         }
-        Identity::Consumer(_) => None,
+        Identity::Consumer(_) | Identity::Stored(_) => None,
         Identity::Subject(subject) => match subject.claims.at(claim)? {
             Claim::Text(text) => Some(Cow::Borrowed(text.as_str())),
             Claim::Integer(number) => Some(Cow::Owned(number.to_string())),

@@ -150,7 +150,9 @@ impl Part {
             Part::Word(ByWord::Gateway) => CountKey::Gateway,
             Part::Word(ByWord::Consumer) => who(principal).unwrap_or(address),
             Part::Word(ByWord::Key) => match (principal.identity(), principal.fingerprint()) {
-                (Identity::Consumer(_), Some(fingerprint)) => CountKey::Credential(fingerprint),
+                (Identity::Consumer(_) | Identity::Stored(_), Some(fingerprint)) => {
+                    CountKey::Credential(fingerprint)
+                }
                 _ => who(principal).unwrap_or(address),
             },
             Part::Claim(_, path) => principal
@@ -184,6 +186,7 @@ impl Part {
 fn who(principal: &Principal) -> Option<CountKey<'_>> {
     match principal.identity() {
         Identity::Consumer(id) => Some(CountKey::Consumer(*id)),
+        Identity::Stored(key) => Some(CountKey::Subject(&key.count_key)),
         Identity::Subject(subject) => Some(CountKey::Subject(&subject.key)),
         Identity::Anonymous => None,
     }

@@ -11,7 +11,7 @@ use crate::mode::ModeConfig;
 use portcullis_config::{Context, OneOrMany, Spanned, object, suggest};
 use portcullis_core::check::{Charge, Check};
 use portcullis_core::{
-    Charged, CheckId, ConsumerId, Controls, Denial, Facts, Guarded, Identity, Mode, Principal, Quota,
+    Charged, CheckId, Code, ConsumerId, Controls, Denial, Facts, Guarded, Identity, Mode, Principal, Quota,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -165,9 +165,14 @@ impl Plans {
 
     /// What this principal may use. `None` where it has no plan.
     fn of(&self, principal: &Principal) -> Result<Option<&Limits>, Denial> {
+        // SECURITY: a plan that is not there is no plan without limits (a_plan_that_is_not_there_is_a_fault).
+        if let Some(name) = principal.own_plan() {
+            let missing = || Denial::new(Code::Fault, "the configuration lacks the plan that the key has");
+            return self.by_name.get(name).map(|plan| Some(plan.as_ref())).ok_or_else(missing);
+        }
         Ok(match principal.identity() {
             Identity::Consumer(id) => self.by_consumer.get(id.0 as usize).and_then(Option::as_deref),
-            Identity::Anonymous | Identity::Subject(_) => None,
+            Identity::Anonymous | Identity::Stored(_) | Identity::Subject(_) => None,
         })
     }
 }

@@ -17,6 +17,8 @@ pub const NO_ROUTE: &str = "(none)";
 pub const ANONYMOUS: &str = "(anonymous)";
 /// The consumer of a request of somebody whom only an issuer knows: there are as many as the issuer likes.
 pub const SUBJECT: &str = "(subject)";
+/// The label of consumers of the store of keys, which come and go.
+pub const STORED: &str = "(stored)";
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,6 +84,8 @@ struct CheckKey {
 pub enum Caller {
     /// A consumer of the plan.
     Consumer(ConsumerId),
+    /// A consumer of the store of keys.
+    Stored,
     /// Somebody for whom an issuer vouches.
     Subject,
 }
@@ -91,6 +95,7 @@ pub fn caller(record: &Record) -> Option<Caller> {
     match record.principal.as_ref()?.identity() {
         Identity::Anonymous => None,
         Identity::Consumer(id) => Some(Caller::Consumer(*id)),
+        Identity::Stored(_) => Some(Caller::Stored),
         Identity::Subject(_) => Some(Caller::Subject),
     }
 }

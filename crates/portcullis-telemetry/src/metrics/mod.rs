@@ -61,6 +61,7 @@ pub struct PlanMetrics {
     consumers: Box<[u32]>,
     anonymous: u32,
     subject: u32,
+    stored: u32,
 }
 
 impl Metrics {
@@ -70,6 +71,7 @@ impl Metrics {
             no_route: self.routes.number(NO_ROUTE),
             anonymous: self.consumers.number(counted::ANONYMOUS),
             subject: self.consumers.number(counted::SUBJECT),
+            stored: self.consumers.number(counted::STORED),
             routes: plan.routes.iter().map(|route| self.routes.number(&route.path)).collect(),
             consumers: plan.consumers.iter().map(|one| self.consumers.number(&one.name)).collect(),
             metrics: Arc::clone(self),
@@ -119,6 +121,7 @@ impl RecordSink for PlanMetrics {
             counted::Caller::Consumer(id) => {
                 self.consumers.get(id.0 as usize).copied().unwrap_or(self.anonymous)
             }
+            counted::Caller::Stored => self.stored,
             counted::Caller::Subject => self.subject,
         });
         let _ = plan;

@@ -3,7 +3,7 @@
 use crate::document::{GatewayConfig, RouteConfig};
 use portcullis_checks::authz::AuthorizationConfig;
 use portcullis_checks::{Build, SecurityConfig};
-use portcullis_config::{Context, suggest};
+use portcullis_config::{Context, Secret, Span, suggest};
 
 /// Warns of roles in `own` that nobody has. `under` is the gateway's section where `own` is a route's.
 pub(super) fn roles(
@@ -56,6 +56,10 @@ fn shared_roles(own: Option<&SecurityConfig>, under: Option<&SecurityConfig>, cx
 
 fn roles_of_consumers(authorization: &AuthorizationConfig, build: &Build, cx: &mut Context) {
     let Some(allowed) = &authorization.roles_allowed else { return };
+    // Who has which roles in the store is not known here.
+    if build.has_key_store {
+        return;
+    }
     for role in allowed.value.iter().filter(|role| !role.trim().is_empty()) {
         if build.consumers.iter().any(|consumer| consumer.roles.contains(role)) {
             continue;
@@ -76,6 +80,7 @@ pub(super) fn missing_keys(config: &GatewayConfig, build: &Build, cx: &mut Conte
     let sections = config.security.iter().chain(config.security_profiles.values());
     let relies_on_consumers = sections.chain(config.routes.iter().filter_map(RouteConfig::sections));
     if build.keys.is_empty()
+        && !build.has_key_store
         && build.users.is_empty()
         && build.certificates.is_empty()
         && relies_on_consumers.into_iter().any(|security| security.knows_consumers() == Some(true))
@@ -89,13 +94,11 @@ pub(super) fn missing_keys(config: &GatewayConfig, build: &Build, cx: &mut Conte
 const GOOD_PEPPER_BYTES: usize = 16;
 
 /// Warns of a pepper that can be guessed together with a key.
-pub(super) fn short_pepper(config: &GatewayConfig, cx: &mut Context) {
-    if let Some(pepper) =
-        config.key_pepper.as_ref().filter(|pepper| pepper.value.expose().len() < GOOD_PEPPER_BYTES)
-    {
+pub(crate) fn short_pepper(pepper: &Secret, at: Span, cx: &mut Context) {
+    if pepper.expose().len() < GOOD_PEPPER_BYTES {
         cx.warning(
             "config.short_pepper",
-            pepper.span,
+            at,
             format!("a pepper of fewer than {GOOD_PEPPER_BYTES} bytes can be guessed"),
         )
         .help("make one with `openssl rand -hex 32`, and hash the keys anew");

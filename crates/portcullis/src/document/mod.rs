@@ -52,6 +52,7 @@ pub use route::{
 };
 use std::path::PathBuf;
 pub use store::{CountersConfig, OnFailureConfig, RedisConfig, SentinelConfig, StoreConfig, SyncConfig};
+pub use store::{KeyStoreConfig, PostgresConfig};
 pub use tls::{
     CertificateConfig, ClientCertificateNeed, ClientCertificatesConfig, TlsConfig, TlsVersion, name_hosts,
     warn_of_uncovered_hosts,
@@ -87,7 +88,8 @@ object! {
         pub consumers: Vec<ConsumerConfig> = Vec::new(),
         /// What consumers may use, by the name of their plan: limits and quotas that hold on every route.
         pub plans: BTreeMap<String, PlanConfig> = BTreeMap::new(),
-        /// Where the gateway keeps what it shares with other gateways. Default: nothing is shared.
+        /// Where the gateway keeps what it shares with other gateways, and consumers and keys that change without a
+        /// reload. Default: nothing is shared.
         pub store: Option<StoreConfig>,
         /// The routes. A request that matches no route gets 404.
         pub routes: Vec<RouteConfig>,

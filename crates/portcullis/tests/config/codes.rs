@@ -8,6 +8,7 @@ mod counting;
 mod login;
 mod passwords;
 mod protection;
+mod stored_keys;
 
 use super::certificates::placed;
 use super::harness::load;
@@ -59,7 +60,7 @@ fn place(diagnostic: &Value) -> (u64, u64) {
 
 fn all_cases() -> Vec<(&'static str, String)> {
     let all = cases().into_iter().chain(passwords::cases()).chain(login::cases()).chain(counting::cases());
-    let all = all.chain(protection::cases()).chain(acme::cases());
+    let all = all.chain(protection::cases()).chain(acme::cases()).chain(stored_keys::cases());
     all.map(|(code, document)| (code, placed(&document))).collect()
 }
 

@@ -17,6 +17,7 @@ mod passwords;
 mod protection;
 mod routing;
 mod security;
+mod stored_keys;
 mod tests;
 mod tokens;
 mod waf;
@@ -111,6 +112,10 @@ fn document_rows() -> impl Iterator<Item = &'static DocumentRow> {
         .chain(openapi::DOCUMENT_ROWS)
         .chain(tests::ROWS)
         .chain(counting::DOCUMENT_ROWS)
+        .chain(protection::ROWS)
+        .chain(acme::ROWS)
+        .chain(openapi::DOCUMENT_ROWS)
+        .chain(stored_keys::ROWS)
 }
 
 fn security_rows() -> impl Iterator<Item = &'static SecurityRow> {

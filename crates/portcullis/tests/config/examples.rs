@@ -477,6 +477,50 @@ tests:
 drain: 5s
 ";
 
+/// Stores, and where their secrets come from.
+const STORES: [&str; 4] = [
+    "
+store:
+  keys:
+    postgres:
+      url:
+        literal: postgres://portcullis@localhost/keys
+    peppers:
+      - env: TOKEN_SECRET
+",
+    "
+store:
+  keys:
+    sqlite: portcullis.db
+    peppers:
+      - env: TOKEN_SECRET
+      - file: key.txt
+      - literal: an-older-pepper-0123456789
+    max_stale: 20s
+    max_memory: 64MiB
+",
+    "
+store:
+  keys:
+    postgres:
+      url:
+        env: DATABASE_URL
+      ca: ca.pem
+    peppers:
+      - env: TOKEN_SECRET
+",
+    "
+store:
+  keys:
+    postgres:
+      url:
+        file: database-url.txt
+      insecure_plaintext: a tunnel protects it
+    peppers:
+      - env: TOKEN_SECRET
+",
+];
+
 /// The other sources of a pepper, which no two of can be in one document.
 const PEPPERS: [&str; 3] =
     ["key_pepper:\n  env: PEPPER\n", "key_pepper:\n  file: key.txt\n", "key_pepper:\n  literal: my-pepper\n"];
@@ -793,6 +837,10 @@ pub(crate) fn documents() -> Vec<String> {
             0,
         );
         documents.push(format!("{gateway}{route}"));
+    }
+    for store in STORES {
+        let rest = "listeners:\n  - bind: 127.0.0.1:3000\nroutes:\n  - path: /a\n    public: a test\n    upstream: http://127.0.0.1:8080\n";
+        documents.push(format!("{}{rest}", store.trim_start()));
     }
     for pepper in PEPPERS {
         let rest = "listeners:\n  - bind: 127.0.0.1:3000\nroutes:\n  - path: /a\n    public: a test\n    upstream: http://127.0.0.1:8080\n";

@@ -30,12 +30,13 @@ use std::time::Duration;
 pub(crate) const START: u64 = 1_800_000_000;
 
 /// The environment of every document here.
-pub(crate) const ENVIRONMENT: [(&str, &str); 8] = [
+pub(crate) const ENVIRONMENT: [(&str, &str); 9] = [
     ("ALICE_API_KEY", "alice-key-0123456789"),
     ("ADMIN_API_KEY", "admin-key-0123456789"),
     ("PEPPER", "Jefe"),
     ("EMPTY", ""),
     ("STORE_URL", "rediss://store.example.com:6379/0"),
+    ("DATABASE_URL", "postgres://portcullis:hunter2hunter2@db.example.com/keys"),
     ("TOKEN_SECRET", "0123456789abcdef0123456789abcdef"),
     ("ISSUER_KEY", include_str!("files/issuer-key.pem")),
     ("PASSWORD_HASH", include_str!("files/password.txt")),

@@ -73,8 +73,10 @@ fn completed(block: &str) -> String {
 
 /// The first error but for files that are not here.
 fn problem(text: &str) -> Option<String> {
-    let cx = Context::for_file("/a-folder-that-is-not-there")
-        .with_environment(|_| Ok("a-secret-of-the-test-0123456789abcdef".to_owned()));
+    let cx = Context::for_file("/a-folder-that-is-not-there").with_environment(|name| {
+        let url = name.ends_with("_URL").then_some("postgres://portcullis@localhost/keys");
+        Ok(url.unwrap_or("a-secret-of-the-test-0123456789abcdef").to_owned())
+    });
     let loaded = Loaded::yaml("page.yaml", text.to_owned(), cx);
     let json = loaded.json();
     let errors = json.as_array().unwrap().iter().filter(|found| found["severity"] == "error");

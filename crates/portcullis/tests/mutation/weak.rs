@@ -285,7 +285,7 @@ impl Authenticate for WeakMethod {
             (Weakness::CreditsAnother, Authn::Claim(evidence) | Authn::ClaimAndTell(evidence, _)) => {
                 let another = match evidence.identity() {
                     Identity::Consumer(id) => ConsumerId(u32::from(id.0 == 0)),
-                    Identity::Subject(_) | Identity::Anonymous => self.anybody,
+                    Identity::Stored(_) | Identity::Subject(_) | Identity::Anonymous => self.anybody,
                 };
                 Authn::Claim(Evidence::consumer(another, evidence.method, evidence.check))
             }
