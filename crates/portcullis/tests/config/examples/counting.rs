@@ -117,8 +117,13 @@ fn all() -> [(&'static str, &'static [&'static str]); 3] {
     [("rate_limiting", &RATES), ("quota", &QUOTAS), ("concurrency", &BOUNDS)]
 }
 
-/// Sections of `security`.
+/// Sections of `security` that a public route can inherit.
 pub(super) fn sections() -> Vec<String> {
+    let all = every_section().into_iter();
+    all.filter(|section| !section.contains("claim:") && !section.contains("by: key")).collect()
+}
+
+fn every_section() -> Vec<String> {
     let mut sections = Vec::new();
     for (name, blocks) in all() {
         for block in blocks {
@@ -133,7 +138,15 @@ const REST: &str = "listeners:\n  - bind: 127.0.0.1:3000\nsecurity:\n  authentic
 
 /// Documents with plans and stores.
 pub(super) fn documents() -> Vec<String> {
-    let mut documents = Vec::new();
+    let mut documents: Vec<String> = every_section()
+        .iter()
+        .map(|section| {
+            let (gateway, own) = (indented(section, 2), indented(section, 6));
+            format!(
+                "listeners:\n  - bind: 127.0.0.1:3000\nsecurity:\n{gateway}routes:\n  - path: /a\n    upstream: http://127.0.0.1:8080\n    security:\n{own}"
+            )
+        })
+        .collect();
     let plans = "plans:\n  free:\n    rate_limiting:\n      max_requests: 60\n      per: minute\n    quota:\n      max_requests: 10000\n      per: month\n";
     let consumer = |lines: &str| {
         format!(
