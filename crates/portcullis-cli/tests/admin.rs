@@ -75,6 +75,9 @@ fn a_blocked_address_is_refused() {
     let order = json!({ "source": "192.0.2.1", "minutes": 5, "reason": "guesses keys" });
     assert_eq!(place.post("/api/v1/blocks", &order).status, 200);
     assert_eq!((from("192.0.2.1"), from("192.0.2.2")), (403, 200));
+    let code = "source_blocked";
+    let refused = place.json(&format!("/api/v1/refusals?limit=1&code={code}"));
+    assert_eq!(refused["refusals"].as_array().unwrap().len(), 1, "{refused}");
     let kept = place.folder.join("state/blocks.json");
     assert_eq!(std::fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
 

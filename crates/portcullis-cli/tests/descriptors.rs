@@ -38,7 +38,7 @@ fn slow_clients_leave_files_for_others() {
     let file = scratch.file(
         "gateway.yaml",
         &format!(
-            "workers: 2\nlisteners: [{{ bind: \"127.0.0.1:{port}\" }}]\n\
+            "workers: 2\nlisteners: [{{ bind: \"127.0.0.1:{port}\", max_connections: 10000 }}]\n\
              routes: [{{ path: /, public: a test, upstream: \"http://127.0.0.1:{}\" }}]\n",
             backend()
         ),

@@ -120,15 +120,21 @@ mod tests {
     #[test]
     fn a_reader_sees_the_latest_first() {
         let recent = Recent::default();
+        // Both threads are there at once, so that each has its own lane.
+        let both = std::sync::Barrier::new(2);
         std::thread::scope(|scope| {
             for number in [3, 1] {
-                let recent = &recent;
-                scope.spawn(move || recent.lanes.with(|lane| lane.push(refusal(number, 1))));
+                let (recent, both) = (&recent, &both);
+                scope.spawn(move || {
+                    recent.lanes.with(|lane| lane.push(refusal(number, 1)));
+                    both.wait();
+                });
             }
         });
-        recent.lanes.with(|lane| lane.push(refusal(2, 1)));
+        // This thread may have got one of the two lanes that are free now: what is in a lane is in the order of time.
+        recent.lanes.with(|lane| lane.push(refusal(4, 1)));
         let seconds: Vec<_> = recent.last(2, |_| true).iter().map(|one| one.at.as_secs()).collect();
-        assert_eq!(seconds, [3, 2]);
+        assert_eq!(seconds, [4, 3]);
         assert!(recent.find(RequestId::new([1; 16]).as_str()).is_some());
         assert!(recent.find("1").is_none());
     }

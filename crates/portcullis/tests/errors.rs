@@ -44,7 +44,7 @@ fn other_tests() -> String {
         }
     }
     let mut text = String::new();
-    for tests in ["tests", "../portcullis-proxy/tests"] {
+    for tests in ["tests", "../portcullis-proxy/tests", "../portcullis-cli/tests"] {
         read(&Path::new(env!("CARGO_MANIFEST_DIR")).join(tests), &mut text);
     }
     text

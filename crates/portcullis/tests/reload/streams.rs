@@ -147,18 +147,24 @@ async fn ends_for_alice(world: &World, change: impl FnOnce(), code: &str) {
         assert!(long.goes_on().await, "{}", long.what);
     }
     drop(bobs);
-    let mut seen = 0;
-    for record in world.records.all() {
-        if record["consumer"] == "alice" {
-            assert_eq!(
-                (&record["outcome"], &record["denied"]["code"]),
-                (&"failed".into(), &code.into()),
-                "{record}"
-            );
-            seen += 1;
+    // A record is written when its task has ended, which may be after the client has seen the end.
+    let deadline = Instant::now() + SOON;
+    let records = loop {
+        let mut all = world.records.all();
+        all.retain(|record| record["consumer"] == "alice");
+        if all.len() >= 3 || Instant::now() > deadline {
+            break all;
         }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(records.len(), 3, "{records:#?}");
+    for record in records {
+        assert_eq!(
+            (&record["outcome"], &record["denied"]["code"]),
+            (&"failed".into(), &code.into()),
+            "{record}"
+        );
     }
-    assert_eq!(seen, 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -387,5 +387,7 @@ async fn a_host_of_another_listener_is_421() {
         assert!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {said}");
     }
     assert_eq!(backend.seen().len(), 4);
-    world.end().await;
+    let records = world.end().await.all();
+    let refused = records.iter().filter(|record| record["denied"]["code"] == "misdirected");
+    assert_eq!(refused.count(), 3, "{records:#?}");
 }

@@ -62,7 +62,7 @@ fn from_the_environment() {
         ("{ env: 5 }", "expected text"),
         ("{ env: }", "expected text"),
         ("{ evn: KEY }", "did you mean `env`?"),
-        ("{}", "does not say where"),
+        ("{}", "the source of the secret is missing"),
     ] {
         let (secret, text) = read(yaml, ".");
         assert!(secret.is_none() && text.contains(part), "{yaml}: {text}");
