@@ -1,7 +1,7 @@
 //! A PostgreSQL server of the tests' own, in a folder that goes with it.
 //!
-//! The server refuses to run as root, so it runs as the user `postgres` then. A shell keeps it, and ends it when the process of
-//! the test is gone, however that ended.
+//! The server refuses to run as root, so it runs as the user `postgres` then. A shell keeps it, and ends it and
+//! removes its folder when the process of the test is gone, however that ended.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -98,7 +98,7 @@ impl Server {
         let mut command = as_user(Path::new("sh"));
         let mut keeper = command
             .arg("-c")
-            .arg("\"$1/postgres\" -D \"$2/data\" -k \"$2\" -p \"$3\" -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=60 >>\"$2/log\" 2>&1 & read _; kill -QUIT $!; wait")
+            .arg("\"$1/postgres\" -D \"$2/data\" -k \"$2\" -p \"$3\" -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=60 >>\"$2/log\" 2>&1 & read _; there=$?; kill -QUIT $!; wait; [ $there = 0 ] || rm -rf \"$2\"")
             .args(["keeper".as_ref(), self.programs.as_os_str(), self.folder.as_os_str(), self.port.to_string().as_ref()])
             .current_dir("/")
             .stdin(Stdio::piped())

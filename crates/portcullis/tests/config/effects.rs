@@ -112,9 +112,6 @@ fn document_rows() -> impl Iterator<Item = &'static DocumentRow> {
         .chain(openapi::DOCUMENT_ROWS)
         .chain(tests::ROWS)
         .chain(counting::DOCUMENT_ROWS)
-        .chain(protection::ROWS)
-        .chain(acme::ROWS)
-        .chain(openapi::DOCUMENT_ROWS)
         .chain(stored_keys::ROWS)
 }
 

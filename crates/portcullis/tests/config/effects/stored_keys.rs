@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 pub(crate) const ROWS: &[DocumentRow] = &[
-    ("store", || assert!(settings(json!({ "sqlite": "keys.db" })).describe().ends_with("keys.db"))),
     ("store.keys", || assert!(document(&json!({})).into_blueprint().unwrap().key_store.is_none())),
     ("store.keys.sqlite", || {
         let Place::Sqlite(path) = settings(json!({ "sqlite": "other.db" })).place else { panic!("a file") };
