@@ -63,6 +63,7 @@ impl Site {
             "gateway.yaml",
             &format!(
                 "listeners: [{{ bind: \"127.0.0.1:0\" }}]
+access_log: {{ file: access.log }}
 brute_force: {{ free_failures: 1000 }}
 security:
   authentication: {{ type: api_key }}
@@ -190,6 +191,17 @@ fn a_bound_key_is_good_in_its_place_alone() {
     let gateway = site.gateway();
     assert_eq!((gateway.status("/a", &elsewhere), gateway.status("/a", &here)), (401, 200));
     assert_eq!((gateway.status("/a", &on_b), gateway.status("/b", &on_b)), (401, 200));
+    let told = || {
+        std::fs::read_to_string(site.scratch.path("access.log"))
+            .unwrap()
+            .matches("\"credential_elsewhere\"")
+            .count()
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while told() < 2 && std::time::Instant::now() < deadline {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(told(), 2, "the log says why");
     let (code, _, error) = site.command(&["keys", "create", "--consumer", "alice", "--routes", "/c"]);
     assert!(code == 3 && error.contains("no route with the path `/c`"), "{error}");
 }

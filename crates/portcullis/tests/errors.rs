@@ -397,7 +397,8 @@ async fn a_refusal_tells_the_client_what_it_must_know_and_the_record_why() {
     let tried: BTreeSet<&str> = rows.iter().map(|row| row.code).chain(INTERNAL).collect();
     let elsewhere = other_tests();
     for code in Code::ALL {
-        let names = [format!("Code::{code:?}"), format!("{:?}", code.as_str())];
+        let names =
+            [format!("Code::{code:?}"), format!("{:?}", code.as_str()), format!("\\\"{}\\\"", code.as_str())];
         if !tried.contains(code.as_str()) && !names.iter().any(|name| elsewhere.contains(name)) {
             failures.push(format!("no row here, and no other test, brings {code} about"));
         }
