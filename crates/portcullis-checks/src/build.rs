@@ -212,7 +212,9 @@ impl Build {
                 scopes: Vec::new(),
             }) {
                 Ok(id) => {
-                    self.counted_as.insert(id.0, Arc::from(format!("key {}", self.hasher.name_of(key))));
+                    let name: String =
+                        self.hasher.counted_as(key).iter().map(|byte| format!("{byte:02x}")).collect();
+                    self.counted_as.insert(id.0, Arc::from(format!("key {name}")));
                     return id;
                 }
                 Err(_) => number += 1,
@@ -230,16 +232,17 @@ impl Build {
         cx: &mut Context,
     ) -> Option<()> {
         let digest = self.hasher.of_config(key);
+        let counted_as = self.hasher.counted_as(key);
         if let Some(doubles) = self.doubles.clone() {
             let mut add = |text: String, expires| {
-                let record = KeyRecord { consumer, expires };
+                let record = KeyRecord { consumer, counted_as, expires };
                 let _ = self.keys.add(set, self.hasher.of_key(text.as_bytes()), record);
             };
             add(doubles.key(key), key.expires);
             // A moment that is over whatever the time is.
             add(doubles.expired_key(key), Some(std::time::Duration::from_secs(1)));
         }
-        match self.keys.add(set, digest, KeyRecord { consumer, expires: key.expires }) {
+        match self.keys.add(set, digest, KeyRecord { consumer, counted_as, expires: key.expires }) {
             Ok(()) => Some(()),
             Err(there) => {
                 let whose = there.and_then(|record| self.consumers.find(record.consumer));

@@ -17,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use support::{Process, Scratch, portcullis};
+use support::{Process, Scratch, curl, portcullis};
 
 /// A Redis server that ends with the test.
 struct Redis {
@@ -152,6 +152,40 @@ fn processes_let_through_exactly_the_limit() {
         let passed = statuses.iter().filter(|status| **status == 200).count();
         assert!(statuses.iter().all(|status| matches!(status, 200 | 429)), "{statuses:?}");
         assert!((200 - slack..=200).contains(&passed), "{passed} of 200 passed {many} gateways, {sync}");
+    }
+}
+
+/// Each key, of the file or of the store, has one count at all gateways.
+#[test]
+fn a_limit_by_key_is_one_limit_at_all_gateways() {
+    let (redis, backend, scratch) = (Redis::start(free_port()), backend(), Scratch::new("shared-by-key"));
+    let text = |name: &str| {
+        format!(
+            "listeners: [{{ bind: \"127.0.0.1:0\" }}]\nworkers: 1\naccess_log: {{ file: \"{}\" }}\n\
+             key_pepper: {{ literal: \"a-pepper-that-both-of-them-have-0123\" }}\n\
+             store: {{ counters: {{ redis: {{ url: {{ literal: \"redis://127.0.0.1:{}\" }}, timeout: 2s }} }}, keys: {{ sqlite: keys.db }} }}\n\
+             security: {{ authentication: {{ type: api_key }}, authorization: {{ roles_allowed: [user] }}, rate_limiting: {{ max_requests: 4, per: day, by: key }} }}\n\
+             consumers: [{{ name: alice, roles: [user], keys: [{{ literal: \"first-key-of-alice-0123\" }}, {{ literal: \"second-key-of-alice-0123\" }}] }}]\n\
+             routes: [{{ path: /, upstream: \"http://127.0.0.1:{backend}\" }}]\n",
+            scratch.path(&format!("{name}.log")),
+            redis.port
+        )
+    };
+    let files = ["one", "two"].map(|name| scratch.file(&format!("{name}.yaml"), &text(name)));
+    let made = support::run(&["keys", "create", "--consumer", "alice", "--config", &files[0], "--json"]);
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("a key is made");
+    let gateways = files.each_ref().map(|file| {
+        let process = Process::start(portcullis().args(["run", file]), "listening on");
+        let at = process.said.find("http://").unwrap();
+        let url = process.said[at..].split_whitespace().next().unwrap().to_owned();
+        (process, url)
+    });
+    let stored = made["key"].as_str().unwrap();
+    for key in ["first-key-of-alice-0123", "second-key-of-alice-0123", stored] {
+        let header = format!("x-api-key: {key}");
+        let statuses: Vec<u16> =
+            (0..8).map(|turn| curl(&gateways[turn % 2].1, &["-H", &header]).status).collect();
+        assert_eq!(statuses, [200, 200, 200, 200, 429, 429, 429, 429], "{key}");
     }
 }
 

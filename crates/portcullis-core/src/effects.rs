@@ -4,7 +4,7 @@
 //! that is down for one that has no entry.
 
 use crate::pool::Client;
-use crate::principal::{ConsumerId, Fingerprint, StoredKey};
+use crate::principal::{ConsumerId, CountedCredential, Fingerprint, StoredKey};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use std::fmt;
@@ -122,7 +122,7 @@ pub enum CountKey<'a> {
     /// A route of the plan.
     Route(u32),
     /// The credential that a request came with.
-    Credential(Fingerprint),
+    Credential(CountedCredential),
     /// A claim's value, and the issuer that vouches for it.
     Claim {
         /// Who vouches for it.
@@ -177,7 +177,7 @@ enum PartBuf {
     Address(IpAddr),
     Value(Box<[u8]>),
     Route(u32),
-    Credential(Fingerprint),
+    Credential(CountedCredential),
     Claim(Box<str>, Box<str>),
     Gateway,
 }
@@ -191,7 +191,7 @@ impl KeysBuf {
             PartBuf::Address(address) => CountKey::Address(*address),
             PartBuf::Value(value) => CountKey::Value(value),
             PartBuf::Route(id) => CountKey::Route(*id),
-            PartBuf::Credential(fingerprint) => CountKey::Credential(*fingerprint),
+            PartBuf::Credential(credential) => CountKey::Credential(*credential),
             PartBuf::Claim(issuer, value) => CountKey::Claim { issuer, value },
             PartBuf::Gateway => CountKey::Gateway,
         }))
@@ -206,7 +206,7 @@ impl From<&Keys<'_>> for KeysBuf {
             CountKey::Address(address) => PartBuf::Address(address),
             CountKey::Value(value) => PartBuf::Value(value.into()),
             CountKey::Route(id) => PartBuf::Route(id),
-            CountKey::Credential(fingerprint) => PartBuf::Credential(fingerprint),
+            CountKey::Credential(credential) => PartBuf::Credential(credential),
             CountKey::Claim { issuer, value } => PartBuf::Claim(issuer.into(), value.into()),
             CountKey::Gateway => PartBuf::Gateway,
         };
@@ -269,6 +269,8 @@ impl fmt::Debug for KeyDigest {
 pub struct KeyRecord {
     /// Whose it is.
     pub consumer: ConsumerId,
+    /// What its uses are counted under.
+    pub counted_as: [u8; 16],
     /// Time since 1970 from which on it is no longer valid.
     pub expires: Option<Duration>,
 }

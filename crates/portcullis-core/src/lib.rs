@@ -73,8 +73,8 @@ pub use method::MethodSet;
 pub use permit::Permit;
 pub use plan::{Controls, CredentialLocation, ErrorDetail, Inspection, KeptCredential, Plan, Snapshot};
 pub use principal::{
-    Consumer, ConsumerId, Consumers, CredentialName, Evidence, Fingerprint, Ground, Identity, KeyId,
-    KeyProfile, MethodId, NoHolder, NotAKeyId, Principal, StoredKey, Subject,
+    Consumer, ConsumerId, Consumers, CountedCredential, CredentialName, Evidence, Fingerprint, Ground,
+    Identity, KeyId, KeyProfile, MethodId, NoHolder, NotAKeyId, Principal, StoredKey, Subject,
 };
 pub use record::{Outcome, Record, RecordSink, Recording, RequestId};
 pub use route::{Route, RouteId, RouteTable, TargetId};

@@ -209,6 +209,16 @@ pub enum Identity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub u64);
 
+/// What the requests with a credential are counted under. Unlike a [`Fingerprint`], it is the same at each gateway with the same
+/// configuration or store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CountedCredential {
+    /// A key of the store.
+    Stored(KeyId),
+    /// A key or password of the configuration, by a digest.
+    Configured([u8; 16]),
+}
+
 /// A method of authentication, by its number: no two methods of a plan share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MethodId(pub u32);
@@ -270,6 +280,8 @@ pub struct Evidence {
     pub check: CheckId,
     /// Its credential, where there is one that could be guessed.
     pub fingerprint: Option<Fingerprint>,
+    /// What requests with its credential are counted under.
+    pub counted_as: Option<CountedCredential>,
     /// What it rests on. Evidence without it is good for short requests alone: a long one ends at its first review.
     pub ground: Option<Ground>,
     /// The key of the store that established it, if one did.
@@ -309,11 +321,21 @@ impl Evidence {
             }
         };
         evidence.key = Some(key.id);
+        evidence.counted_as = Some(CountedCredential::Stored(key.id));
         Ok(evidence)
     }
 
     fn new(identity: Identity, method: MethodId, check: CheckId) -> Evidence {
-        Evidence { method, check, fingerprint: None, ground: None, key: None, identity, narrowed: None }
+        Evidence {
+            method,
+            check,
+            fingerprint: None,
+            counted_as: None,
+            ground: None,
+            key: None,
+            identity,
+            narrowed: None,
+        }
     }
 
     /// A subject, established by `method` of `check`.
@@ -325,6 +347,13 @@ impl Evidence {
     #[must_use]
     pub fn by_credential(mut self, fingerprint: Fingerprint) -> Evidence {
         self.fingerprint = Some(fingerprint);
+        self
+    }
+
+    /// With what requests of its credential are counted under: a key or password of the configuration.
+    #[must_use]
+    pub fn counted_as(mut self, credential: [u8; 16]) -> Evidence {
+        self.counted_as = Some(CountedCredential::Configured(credential));
         self
     }
 
@@ -498,9 +527,9 @@ impl Principal {
         self.first.as_ref().map(|first| first.check)
     }
 
-    /// The credential by which it is known, where it is one that could be guessed.
-    pub fn fingerprint(&self) -> Option<Fingerprint> {
-        self.first.as_ref().and_then(|first| first.fingerprint)
+    /// What requests with its key or password are counted under.
+    pub fn counted_as(&self) -> Option<CountedCredential> {
+        self.first.as_ref().and_then(|first| first.counted_as)
     }
 
     /// Whether this very method took part in establishing it.

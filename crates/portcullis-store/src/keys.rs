@@ -104,7 +104,7 @@ mod tests {
     fn a_key_is_found_in_its_set_and_nowhere_else() {
         let mut keys = MemoryKeys::default();
         let (one, two) = (keys.add_set(), keys.add_set());
-        let record = KeyRecord { consumer: ConsumerId(3), expires: None };
+        let record = KeyRecord { consumer: ConsumerId(3), counted_as: [7; 16], expires: None };
         keys.add(one, KeyDigest([1; 32]), record).unwrap();
         assert_eq!(keys.add(one, KeyDigest([1; 32]), record), Err(Some(record)));
         assert_eq!(find(&keys, one, [1; 32]), Ok(Some(record)));

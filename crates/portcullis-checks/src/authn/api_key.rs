@@ -386,7 +386,8 @@ impl ApiKey {
             Ok(Some(record)) => {
                 let credential = CredentialName::Digest(digest.0);
                 let ground = Ground { credential, rules: 0, until: record.expires };
-                let evidence = Evidence::consumer(record.consumer, self.method, ID);
+                let evidence =
+                    Evidence::consumer(record.consumer, self.method, ID).counted_as(record.counted_as);
                 Authn::Claim(evidence.by_credential(digest.fingerprint()).resting_on(ground))
             }
         }

@@ -304,6 +304,6 @@ impl Basic {
     fn evidence(&self, user: &User) -> Evidence {
         let credential = CredentialName::Text(Arc::clone(&user.name));
         let ground = Ground { credential, rules: user.rules, until: None };
-        Evidence::consumer(user.consumer, self.method, ID).resting_on(ground)
+        Evidence::consumer(user.consumer, self.method, ID).counted_as(user.counted_as).resting_on(ground)
     }
 }

@@ -52,15 +52,14 @@ impl KeyHasher {
         }
     }
 
-    /// What a key that the configuration gives is called where its uses are counted: the same in each process, and of no
-    /// use to whoever reads it.
-    pub fn name_of(&self, key: &KeyConfig) -> String {
+    /// What the uses of a key that the configuration gives are counted under. It is the same in each process, and no key
+    /// follows from it. Without a pepper, a guess of a key can be verified with it.
+    pub fn counted_as(&self, key: &KeyConfig) -> [u8; 16] {
         let hash = match &key.source {
             KeySource::Key(secret) => self.at_rest(secret.expose().as_bytes()),
             KeySource::Hash { hash, .. } => *hash,
         };
-        let digest = sha256(&[b"portcullis name of a key\0", hash.as_slice()].concat());
-        digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        first_half(sha256(&[b"portcullis name of a key\0", hash.as_slice()].concat()))
     }
 
     /// The hash of a key at rest.
@@ -80,6 +79,17 @@ impl KeyHasher {
 pub fn written_hash(key: &[u8]) -> String {
     let digits: String = sha256(key).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{digits}")
+}
+
+/// What the requests with somebody's password are counted under.
+pub fn password_counted_as(name: &str) -> [u8; 16] {
+    first_half(sha256(&[b"portcullis password of\0", name.as_bytes()].concat()))
+}
+
+fn first_half(digest: [u8; 32]) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.iter_mut().zip(digest).for_each(|(byte, of)| *byte = of);
+    half
 }
 
 fn sha256(message: &[u8]) -> [u8; 32] {
@@ -145,5 +155,18 @@ mod tests {
     fn two_processes_keep_different_digests() {
         let digest = |secret| KeyHasher::new(&secret, None).of_key(b"k");
         assert_ne!(digest([1; 32]), digest([2; 32]));
+    }
+
+    #[test]
+    fn two_processes_count_a_key_under_one_name() {
+        let key = |text| config(KeySource::Key(Secret::new(text)));
+        let name = |secret, pepper, text| KeyHasher::new(&secret, pepper).counted_as(&key(text));
+        assert_eq!(name([1; 32], None, "k"), name([2; 32], None, "k"));
+        assert_ne!(name([1; 32], None, "k"), name([1; 32], None, "l"));
+        // With a pepper, nobody without it can verify a guess.
+        let pepper = Some(b"a pepper that is long".as_slice());
+        assert_eq!(name([1; 32], pepper, "k"), name([2; 32], pepper, "k"));
+        assert_ne!(name([1; 32], pepper, "k"), name([1; 32], None, "k"));
+        assert_ne!(name([1; 32], None, "k"), password_counted_as("k"));
     }
 }

@@ -1,5 +1,6 @@
 //! The consumers that have a password, by name.
 
+use super::key_digest::password_counted_as;
 use super::password_config::{Cost, PasswordConfig};
 use super::rules_of;
 use base64ct::{Base64Unpadded, Encoding};
@@ -19,6 +20,8 @@ pub struct User {
     pub name: Arc<str>,
     /// A number for the hash: with another password it is another one.
     pub rules: u64,
+    /// What requests with the password are counted under.
+    pub counted_as: [u8; 16],
 }
 
 /// Everybody with a password.
@@ -48,7 +51,8 @@ impl Users {
             None => self.costliest = Some((password.cost, password.at)),
         }
         let (hash, rules) = (password.hash.clone(), rules_of(&[password.hash.expose()]));
-        self.by_name.insert(name.to_owned(), User { consumer, hash, name: name.into(), rules });
+        let counted_as = password_counted_as(name);
+        self.by_name.insert(name.to_owned(), User { consumer, hash, name: name.into(), rules, counted_as });
     }
 
     /// Whoever has this name.

@@ -149,11 +149,9 @@ impl Part {
             Part::Word(ByWord::Route) => CountKey::Route(facts.route_id.0),
             Part::Word(ByWord::Gateway) => CountKey::Gateway,
             Part::Word(ByWord::Consumer) => who(principal).unwrap_or(address),
-            Part::Word(ByWord::Key) => match (principal.identity(), principal.fingerprint()) {
-                (Identity::Consumer(_) | Identity::Stored(_), Some(fingerprint)) => {
-                    CountKey::Credential(fingerprint)
-                }
-                _ => who(principal).unwrap_or(address),
+            Part::Word(ByWord::Key) => match principal.counted_as() {
+                Some(credential) => CountKey::Credential(credential),
+                None => who(principal).unwrap_or(address),
             },
             Part::Claim(_, path) => principal
                 .as_subject()

@@ -377,7 +377,7 @@ impl PlanCounters {
                             self.routes.get(*id as usize).ok_or_else(unknown)?.hash(&mut state);
                         }
                         CountKey::Subject(key) => key.hash(&mut state),
-                        CountKey::Credential(fingerprint) => fingerprint.hash(&mut state),
+                        CountKey::Credential(credential) => credential.hash(&mut state),
                         CountKey::Claim { issuer, value } => (issuer, value).hash(&mut state),
                         CountKey::Gateway => {}
                     }

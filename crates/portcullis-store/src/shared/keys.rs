@@ -5,7 +5,7 @@
 
 use crate::counters::CountNames;
 use portcullis_core::head::client;
-use portcullis_core::{CountKey, Fault, Keys, Limit};
+use portcullis_core::{CountKey, CountedCredential, Fault, Keys, Limit};
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
@@ -36,7 +36,10 @@ pub(super) fn of_counter(
             },
             CountKey::Subject(key) => add(&mut hash, b's', key),
             CountKey::Value(value) => add(&mut hash, b'v', value),
-            CountKey::Credential(fingerprint) => add(&mut hash, b'k', &fingerprint.0.to_be_bytes()),
+            CountKey::Credential(CountedCredential::Stored(key)) => {
+                add(&mut hash, b'k', &key.0.to_be_bytes());
+            }
+            CountKey::Credential(CountedCredential::Configured(name)) => add(&mut hash, b'd', name),
             CountKey::Claim { issuer, value } => {
                 add(&mut hash, b'i', issuer.as_bytes());
                 add(&mut hash, b'm', value.as_bytes());
@@ -87,7 +90,7 @@ fn hex<'a>(text: &mut String, bytes: impl Iterator<Item = &'a u8>) {
 mod tests {
     use super::*;
     use crate::NamedLimit;
-    use portcullis_core::{Algorithm, ConsumerId, LimitId};
+    use portcullis_core::{Algorithm, ConsumerId, KeyId, LimitId};
     use std::collections::HashSet;
     use std::sync::Arc;
     use std::time::Duration;
@@ -118,6 +121,9 @@ mod tests {
             name(0, &one(CountKey::Subject(b"consumer alice"))),
             name(0, &one(CountKey::Value(&long))),
             name(0, &one(CountKey::Gateway)),
+            name(0, &one(CountKey::Credential(CountedCredential::Stored(KeyId(7))))),
+            name(0, &one(CountKey::Credential(CountedCredential::Stored(KeyId(8))))),
+            name(0, &one(CountKey::Credential(CountedCredential::Configured([7; 16])))),
             name(0, &one(CountKey::Address("192.0.2.1".parse().unwrap()))),
             name(0, &Keys::several([CountKey::Value(b"a"), CountKey::Value(b"bc")]).unwrap()),
             name(0, &Keys::several([CountKey::Value(b"ab"), CountKey::Value(b"c")]).unwrap()),

@@ -4,8 +4,8 @@
 //! what came before. So a request that is within the limit here was within it in the gateway.
 
 use portcullis_core::{
-    Algorithm, Count, CountKey, Effects, Fault, Fingerprint, KeyDigest, KeyRecord, KeySetId, Keys, Limit,
-    Now, Standing, Step, Wait,
+    Algorithm, Count, CountKey, CountedCredential, Effects, Fault, Fingerprint, KeyDigest, KeyRecord,
+    KeySetId, Keys, Limit, Now, Standing, Step, Wait,
 };
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -88,7 +88,8 @@ fn bytes(key: CountKey<'_>) -> Vec<u8> {
         CountKey::Address(address) => (b'a', network(address)),
         CountKey::Value(value) => (b'v', value.to_vec()),
         CountKey::Route(id) => (b'r', id.to_le_bytes().to_vec()),
-        CountKey::Credential(fingerprint) => (b'k', fingerprint.0.to_le_bytes().to_vec()),
+        CountKey::Credential(CountedCredential::Stored(key)) => (b'k', key.0.to_le_bytes().to_vec()),
+        CountKey::Credential(CountedCredential::Configured(name)) => (b'd', name.to_vec()),
         CountKey::Claim { issuer, value } => (b'm', format!("{issuer}\0{value}").into_bytes()),
         CountKey::Gateway => (b'g', Vec::new()),
     };
