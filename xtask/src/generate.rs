@@ -14,7 +14,7 @@ struct Generated {
     begins: &'static str,
 }
 
-const FILES: [Generated; 4] = [
+const FILES: [Generated; 5] = [
     Generated { path: "docs/gateway.schema.json", arguments: &["schema"], begins: "{" },
     Generated { path: "docs/configuration.md", arguments: &["schema", "--markdown"], begins: "# " },
     Generated {
@@ -23,6 +23,7 @@ const FILES: [Generated; 4] = [
         begins: "# ",
     },
     Generated { path: "docs/denials.md", arguments: &["denials", "--markdown"], begins: "# " },
+    Generated { path: "docs/cli.md", arguments: &["manual", "--markdown"], begins: "# " },
 ];
 
 #[derive(clap::Args)]

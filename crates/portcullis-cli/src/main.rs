@@ -247,7 +247,11 @@ enum Command {
     /// Write the manual pages of all commands into a folder, for packages.
     Manual {
         /// The folder, made if it is missing.
-        folder: PathBuf,
+        #[arg(required_unless_present = "markdown")]
+        folder: Option<PathBuf>,
+        /// Print the reference of all commands for docs/cli.md instead.
+        #[arg(long, hide = true, conflicts_with = "folder")]
+        markdown: bool,
     },
 }
 
@@ -289,7 +293,8 @@ fn main() -> ExitCode {
         Command::Schema { markdown } => schema::run(markdown),
         Command::Waf(action) => waf::run(action),
         Command::Completions { shell } => manual::completions(shell, &mut Arguments::command()),
-        Command::Manual { folder } => manual::pages(&folder, Arguments::command()),
+        Command::Manual { folder: Some(folder), markdown: _ } => manual::pages(&folder, Arguments::command()),
+        Command::Manual { folder: None, markdown: _ } => manual::reference(Arguments::command()),
     };
     exit.unwrap_or_else(|exit| exit).into()
 }

@@ -16,7 +16,7 @@ pub(crate) struct Options {
     /// A host that is yours, besides this machine. May be given several times.
     #[arg(long = "i-own", value_name = "HOST")]
     owned: Vec<String>,
-    /// A PEM file with the only CAs that are trusted, for a gateway with a certificate of its own.
+    /// A PEM file with the only CAs that are trusted, for a gateway whose certificate the system does not trust.
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
     /// The most requests that are sent.

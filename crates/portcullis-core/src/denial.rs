@@ -38,29 +38,29 @@ macro_rules! codes {
 }
 
 codes! {
-    /// A load balancer did not say whose connection it is, in the way that it was said to.
+    /// A load balancer listed in `proxy_protocol_from` sent no valid PROXY protocol header. The connection was closed.
     ProxyHeader = "proxy_header" => BAD_REQUEST;
-    /// The connection could not be protected: the client does not speak TLS, not as it is spoken here, or not in time.
+    /// The TLS handshake failed: the client speaks no TLS, no version or cipher suite that is enabled, or was too slow.
     TlsHandshake = "tls_handshake" => BAD_REQUEST;
-    /// The client's certificate is missing, or is not one to believe. The connection was closed.
+    /// The client certificate is missing, expired, revoked or from an untrusted CA. The connection was closed.
     ClientCertificate = "client_certificate" => BAD_REQUEST;
-    /// The client broke the rules of HTTP/2, or flooded the connection with what asks for nothing. It was closed.
+    /// The client broke the rules of HTTP/2, or sent too many control bytes or resets for its requests. The connection was closed.
     Http2Refused = "http2_refused" => BAD_REQUEST;
     /// The bytes are not an HTTP request.
     MalformedRequest = "malformed_request" => BAD_REQUEST;
     /// The client did not finish its request head in time.
     HeadTimeout = "head_timeout" => REQUEST_TIMEOUT;
-    /// The request target is not in a form that a gateway serves.
+    /// The request target has a form that is not allowed here, such as a full URL for another host, or a fragment.
     TargetForm = "target_form" => BAD_REQUEST;
     /// The path has more than one reading: dot segments, empty segments, encoded slashes, double encoding and the like.
     AmbiguousPath = "ambiguous_path" => BAD_REQUEST;
     /// The query is not well-formed.
     MalformedQuery = "malformed_query" => BAD_REQUEST;
-    /// No host, several hosts, or a host that is not one.
+    /// The host is missing, repeated or invalid.
     AmbiguousHost = "ambiguous_host" => BAD_REQUEST;
-    /// The request says in more than one way where its body ends.
+    /// The length of the body is ambiguous, such as two `Content-Length` headers.
     AmbiguousFraming = "ambiguous_framing" => BAD_REQUEST;
-    /// A header field that another server could read as a different one, or that must not be removed.
+    /// A header that another server could read as a different one, such as `X_Forwarded_For`, or a `Connection` header that names a header that must stay.
     AmbiguousHeader = "ambiguous_header" => BAD_REQUEST;
     /// A trusted proxy sent a client address that is not an address.
     ForwardedAddress = "forwarded_address" => BAD_REQUEST;
@@ -78,65 +78,65 @@ codes! {
     Preflight = "preflight" => NO_CONTENT;
     /// An operator has blocked the client's address for a time.
     SourceBlocked = "source_blocked" => FORBIDDEN;
-    /// The client's address is on the deny list, or not on the allow list.
+    /// The client's address is on the deny list, or is not on the allow list.
     AddressRefused = "address_refused" => FORBIDDEN;
     /// The request carries no credential.
     CredentialMissing = "credential_missing" => UNAUTHORIZED;
     /// The request carries a credential more than once.
     CredentialRepeated = "credential_repeated" => UNAUTHORIZED;
-    /// The credential is not in a form that could be right.
+    /// The credential has a form that no valid credential has.
     CredentialMalformed = "credential_malformed" => UNAUTHORIZED;
-    /// Nobody has this credential.
+    /// No consumer has this credential.
     CredentialUnknown = "credential_unknown" => UNAUTHORIZED;
-    /// The credential was right once.
+    /// The credential has expired.
     CredentialExpired = "credential_expired" => UNAUTHORIZED;
-    /// The key is good, and not for this address or this route.
+    /// The key is valid, but not from this address or not for this route.
     CredentialElsewhere = "credential_elsewhere" => UNAUTHORIZED;
-    /// The token is not one: its form, its base64, its JSON or its size.
+    /// The token cannot be read: wrong form, base64 or JSON, or too large.
     TokenMalformed = "token_malformed" => UNAUTHORIZED;
-    /// The token is for another purpose, by its `typ`, or has an extension (`crit`) that nobody here knows.
+    /// The token is of another type (`typ`), such as an ID token, or has an unknown critical extension (`crit`).
     TokenType = "token_type" => UNAUTHORIZED;
-    /// The token says another algorithm than its key has.
+    /// The token's `alg` is not the algorithm of its key.
     TokenAlgorithm = "token_algorithm" => UNAUTHORIZED;
     /// No key of the issuer has the token's `kid`.
     TokenKeyUnknown = "token_key_unknown" => UNAUTHORIZED;
-    /// The token's signature is not the key's.
+    /// The token's signature is wrong.
     TokenSignature = "token_signature" => UNAUTHORIZED;
     /// The token is from an issuer that the route does not accept.
     TokenIssuer = "token_issuer" => UNAUTHORIZED;
-    /// The token is for somebody else.
+    /// The token's `aud` does not contain the route's audience.
     TokenAudience = "token_audience" => UNAUTHORIZED;
-    /// The token lacks a claim that it must have, or has one in a form that has no meaning.
+    /// A required claim is missing, or a claim has an invalid value.
     TokenClaims = "token_claims" => UNAUTHORIZED;
     /// The token is not valid yet.
     TokenNotYetValid = "token_not_yet_valid" => UNAUTHORIZED;
     /// The authorization server says that the token is not active.
     TokenInactive = "token_inactive" => UNAUTHORIZED;
-    /// The token is bound to a key or certificate, and the sender has not shown that it is theirs.
+    /// The token is bound to a key or client certificate, and the client did not prove that it has it.
     TokenBinding = "token_binding" => UNAUTHORIZED;
-    /// The DPoP proof is not one, or is for another request.
+    /// The DPoP proof is invalid, or was made for another request.
     ProofInvalid = "proof_invalid" => UNAUTHORIZED;
     /// The DPoP proof was used before.
     ProofReplayed = "proof_replayed" => UNAUTHORIZED;
     /// The DPoP proof lacks a nonce of this gateway, or has one that is too old.
     ProofNonce = "proof_nonce" => UNAUTHORIZED;
-    /// The credentials of the request are good, and belong to different consumers.
+    /// The request carries valid credentials of different consumers.
     CredentialsDisagree = "credentials_disagree" => UNAUTHORIZED;
-    /// Too many wrong credentials came from this source, and this one has not been seen from it before.
+    /// Too many wrong credentials came from this address. A credential that was accepted from it before still works.
     TooManyFailures = "too_many_failures" => TOO_MANY_REQUESTS;
-    /// A browser was sent to log in.
+    /// The browser was redirected to the login.
     LoginRequired = "login_required" => SEE_OTHER;
-    /// A login could not be completed.
+    /// The login could not be completed.
     LoginFailed = "login_failed" => BAD_REQUEST;
-    /// A request that changes something carries a session, and comes from another site.
+    /// A request with a session cookie and a method that changes something comes from a page of another site (CSRF).
     CrossSite = "cross_site" => FORBIDDEN;
-    /// The principal has none of the roles that the route asks for.
+    /// The principal has none of the roles in `roles_allowed`.
     RoleMissing = "role_missing" => FORBIDDEN;
-    /// The credential may not be used for this: it lacks a scope that the route asks for.
+    /// The credential lacks a scope that the route requires.
     ScopeMissing = "scope_missing" => FORBIDDEN;
-    /// A claim of the principal is not what the route asks for.
+    /// A claim of the principal is missing or has another value than the route requires.
     ClaimRefused = "claim_refused" => FORBIDDEN;
-    /// The path names something of somebody else.
+    /// The path parameter does not belong to the principal (`path_parameters_equal`).
     NotOwner = "not_owner" => FORBIDDEN;
     /// The route's expression is not true, or could not be evaluated.
     ExpressionRefused = "expression_refused" => FORBIDDEN;
@@ -144,31 +144,31 @@ codes! {
     RateLimited = "rate_limited" => TOO_MANY_REQUESTS;
     /// The body is larger than the route allows.
     BodyTooLarge = "body_too_large" => PAYLOAD_TOO_LARGE;
-    /// The request is not what the route's description allows: a parameter, a header field, or whether there is a body.
+    /// A parameter or header is missing, invalid or not declared, or the body is missing.
     RequestInvalid = "request_invalid" => BAD_REQUEST;
     /// The body is not well-formed, or has more than one reading.
     ContentMalformed = "content_malformed" => BAD_REQUEST;
-    /// The GraphQL operation asks for more than the route allows, or is of a kind that it does not take.
+    /// The GraphQL operation exceeds a limit of the route, or is of a kind that the route does not allow.
     GraphqlRefused = "graphql_refused" => BAD_REQUEST;
     /// The body's media type or content coding is not accepted by the route.
     MediaTypeRefused = "media_type_refused" => UNSUPPORTED_MEDIA_TYPE;
-    /// The body is well-formed, and not what the route's description allows.
+    /// The body is well-formed, but does not match the schema.
     ContentInvalid = "content_invalid" => UNPROCESSABLE_ENTITY;
-    /// The request looks like an attack, by the rules of the route.
+    /// The WAF rules of the route match: the request looks like an attack.
     AttackSuspected = "attack_suspected" => FORBIDDEN;
-    /// What clients share is used up, or the client's address has its share of it: memory for held bodies, requests at once.
+    /// A shared resource is used up, or the client's address has used its share: memory for held bodies, or concurrent requests.
     Overloaded = "overloaded" => SERVICE_UNAVAILABLE;
     /// The client did not send its body in time.
     BodyTimeout = "body_timeout" => REQUEST_TIMEOUT;
-    /// The client's body broke off or is not framed as announced.
+    /// The body ended early, or its framing is wrong.
     BodyMalformed = "body_malformed" => BAD_REQUEST;
-    /// The host is served on another listener, with other rules for client certificates than this connection has.
+    /// The host belongs to another listener, whose rules for client certificates differ from this connection's.
     Misdirected = "misdirected" => MISDIRECTED_REQUEST;
-    /// The request has passed this gateway before: an upstream is the gateway itself, or leads back to it.
+    /// The request has passed through this gateway before: an upstream leads back to the gateway.
     LoopDetected = "loop_detected" => LOOP_DETECTED;
     /// No connection to the upstream could be made.
     UpstreamUnreachable = "upstream_unreachable" => BAD_GATEWAY;
-    /// The upstream could not prove who it is, or refused the gateway's own certificate.
+    /// The upstream's certificate is not trusted, or the upstream rejected the gateway's certificate.
     UpstreamUntrusted = "upstream_untrusted" => BAD_GATEWAY;
     /// The upstream closed the connection before its answer was complete.
     UpstreamClosed = "upstream_closed" => BAD_GATEWAY;
@@ -176,15 +176,15 @@ codes! {
     UpstreamMalformed = "upstream_malformed" => BAD_GATEWAY;
     /// The upstream did not answer in time.
     UpstreamTimeout = "upstream_timeout" => GATEWAY_TIMEOUT;
-    /// The upstream's answer is not what the route's description allows.
+    /// The upstream's answer does not match the OpenAPI document.
     AnswerInvalid = "answer_invalid" => BAD_GATEWAY;
-    /// The upstream's answer is too large to be judged.
+    /// The upstream's answer is too large to be checked.
     AnswerTooLarge = "answer_too_large" => BAD_GATEWAY;
     /// The upstream answered with a server error; its body was replaced.
     UpstreamFailed = "upstream_failed" => INTERNAL_SERVER_ERROR;
     /// A handler inside the process failed.
     HandlerFailed = "handler_failed" => INTERNAL_SERVER_ERROR;
-    /// Something that a check needs did not answer, or the gateway itself failed: unsure, so refused.
+    /// A dependency of a check (issuer, store) did not answer, or the gateway failed. Requests are refused while it cannot decide.
     Fault = "fault" => SERVICE_UNAVAILABLE;
 }
 

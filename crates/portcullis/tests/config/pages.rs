@@ -75,7 +75,8 @@ fn completed(block: &str) -> String {
 fn problem(text: &str) -> Option<String> {
     let cx = Context::for_file("/a-folder-that-is-not-there").with_environment(|name| {
         let url = name.ends_with("_URL").then_some("postgres://portcullis@localhost/keys");
-        Ok(url.unwrap_or("a-secret-of-the-test-0123456789abcdef").to_owned())
+        let secret = format!("a-secret-of-the-test-0123456789abcdef-{name}");
+        Ok(url.map_or(secret, str::to_owned))
     });
     let loaded = Loaded::yaml("page.yaml", text.to_owned(), cx);
     let json = loaded.json();
