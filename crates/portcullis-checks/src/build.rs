@@ -5,11 +5,13 @@ use crate::authn::mtls::Certificates;
 use crate::authn::openid_connect::config::BuiltLogin;
 use crate::authn::users::Users;
 use crate::inspect::openapi::config::CompiledKey;
+use crate::quota::by::By;
+use crate::quota::cost::Named;
 use crate::rehearsal::Doubles;
 use crate::shape::identity_token::PublishedKeys;
 use crate::token::issuer::Issuer;
 use http::HeaderName;
-use portcullis_config::{Context, Span, Spanned};
+use portcullis_config::{Context, Span, Spanned, suggest};
 use portcullis_core::endpoint::Served;
 use portcullis_core::head::FieldRules;
 use portcullis_core::{Consumer, ConsumerId, Consumers, Job, KeyRecord, KeySetId, Limit, LimitId, MethodId};
@@ -66,10 +68,20 @@ pub struct Build {
     /// Where in the configuration limits are declared that are compiled now, by a name that stays: the gateway or a route.
     pub scope: Arc<str>,
     limits: Vec<NamedLimit>,
+    /// The operations that limits speak of.
+    pub(crate) needed_operations: Vec<NeededOperation>,
     /// How many limits have each name.
     limit_names: HashMap<String, u32>,
     /// Consumers that are counted under another name than their own.
     counted_as: HashMap<u32, Arc<str>>,
+}
+
+/// An operation that a limit speaks of.
+pub(crate) struct NeededOperation {
+    /// Its `operationId`, or its method and path. `None`: any.
+    pub(crate) name: Option<String>,
+    /// Where the limit stands.
+    pub(crate) at: Span,
 }
 
 /// Fills bytes with randomness, or says that there is none.
@@ -117,6 +129,7 @@ impl Build {
             kept,
             scope: Arc::from("gateway"),
             limits: Vec::new(),
+            needed_operations: Vec::new(),
             limit_names: HashMap::new(),
             counted_as: HashMap::new(),
         }
@@ -177,6 +190,48 @@ impl Build {
         }
         self.limits.push(NamedLimit { name: Arc::from(full), limit, calendar });
         limit
+    }
+
+    /// A limit counts by this.
+    pub(crate) fn needs_operations_of(&mut self, by: &By, at: Span) {
+        if by.is_by_operation() {
+            self.needed_operations.push(NeededOperation { name: None, at });
+        }
+    }
+
+    /// That every operation that a limit speaks of is in one of the documents.
+    // SECURITY: a cost of an operation that nobody has would be a limit that never runs
+    // (every_code_points_to_its_place_and_says_what_to_do).
+    pub fn check_operations(&self, cx: &mut Context) {
+        let all = || self.documents.iter().flat_map(|(_, api)| api.operations());
+        for NeededOperation { name, at } in &self.needed_operations {
+            let Some(name) = name else {
+                if all().next().is_none() {
+                    cx.error(
+                        "config.no_operation",
+                        *at,
+                        "this counts by operation, and no route has an OpenAPI document",
+                    )
+                    .help("add `openapi: FILE` to the gateway or to a route, or count `by: route`");
+                }
+                continue;
+            };
+            let named = Named::parse(name);
+            if all().any(|one| named.is(one.method(), one.path(), one.id())) {
+                continue;
+            }
+            let problem = cx.error(
+                "config.no_operation",
+                *at,
+                format!("no OpenAPI document has an operation `{name}`"),
+            );
+            match suggest::closest(name, all().filter_map(|one| one.id())) {
+                Some(closest) => problem.label(format!("did you mean `{closest}`?")),
+                None => problem.help(
+                    "write an `operationId`, or a method and a path of the document, such as `GET /orders/{id}`",
+                ),
+            };
+        }
     }
 
     /// A number for a method of authentication that no other one has.

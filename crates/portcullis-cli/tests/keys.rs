@@ -273,6 +273,115 @@ fn mistakes_are_told() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("names no store of keys"));
 }
 
+/// Whoever may make keys writes notes that somebody else reads on a terminal or in a spreadsheet.
+#[test]
+fn notes_and_files_cannot_drive_a_terminal() {
+    let site = Site::new("keys-terminal");
+    site.json(&["consumers", "add", "alice", "--roles", "user"]);
+    for bad in ["\u{1b}]0;owned\u{7}", "\u{9b}2J", "a\rb", "a\u{7f}b"] {
+        let (code, said, error) = site.command(&["keys", "create", "--consumer", "alice", "--note", bad]);
+        assert_eq!(code, 3, "{bad:?}: {said}{error}");
+        assert!(!error.contains('\u{1b}') && !error.contains('\u{9b}'), "{error:?}");
+    }
+    // What turns the direction of a text, or is not seen, is no control character. It is shown as what it is.
+    let (_, id) = site.key("alice", &["--note", "paid\u{202e}fdp\u{200b}"]);
+    for arguments in [&["keys", "list"][..], &["keys", "show", &id]] {
+        let (_, said, _) = site.command(arguments);
+        assert!(
+            said.contains("paid") && !said.contains('\u{202e}') && !said.contains('\u{200b}'),
+            "{said:?}"
+        );
+    }
+    let hash = "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5";
+    for (name, text) in [
+        ("note", format!("consumer,hash,note\nalice,sha256:{hash},\u{1b}[31mred\n")),
+        ("consumer", format!("consumer,hash\n\u{1b}[2J,sha256:{hash}\n")),
+        ("column", format!("consumer,hash,\u{1b}[2J\nalice,sha256:{hash},x\n")),
+        ("second", format!("consumer,hash\nalice,sha256:{hash}\nalice,sha256:{hash}\n")),
+        ("stranger", format!("consumer,hash\nmallory,sha256:{hash}\n")),
+        ("roles", format!("consumer,hash,roles\nalice,sha256:{hash},admin\n")),
+    ] {
+        let file = site.scratch.file(&format!("{name}.csv"), &text);
+        let (code, said, error) = site.command(&["keys", "import", &file]);
+        assert!(code != 0 && said.is_empty(), "{name}: {code} {said}");
+        assert!(!error.contains('\u{1b}'), "{name}: {error:?}");
+    }
+    assert_eq!(site.json(&["keys", "list"]).as_array().unwrap().len(), 1, "nothing of a bad file is kept");
+}
+
+/// Two people rotate and revoke one key at the same time.
+#[test]
+fn rotations_and_revocations_at_once_leave_one_truth() {
+    let site = Site::new("keys-at-once");
+    site.json(&["consumers", "add", "alice", "--roles", "user"]);
+    let (old, id) = site.key("alice", &[]);
+    let gateway = site.gateway();
+    gateway.until("/a", &old, 200);
+    let ran: Vec<(bool, i32, String)> = std::thread::scope(|scope| {
+        let run = |rotates: bool| {
+            let word = if rotates { "rotate" } else { "revoke" };
+            let (code, said, _) = site.command(&["keys", word, &id, "--json"]);
+            (rotates, code, said)
+        };
+        let threads: Vec<_> =
+            [true, false, true, false, true].map(|rotates| scope.spawn(move || run(rotates))).into();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let made: Vec<String> = ran
+        .iter()
+        .filter(|(rotates, code, _)| *rotates && *code == 0)
+        .map(|(_, _, said)| serde_json::from_str::<Value>(said).unwrap()["key"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(made.len() <= 1, "a key has one successor: {ran:?}");
+    assert!(ran.iter().any(|(rotates, code, _)| !rotates && *code == 0), "it was revoked: {ran:?}");
+    gateway.until("/a", &old, 401);
+    assert_eq!(site.json(&["keys", "show", &id])["status"], "revoked");
+    for key in &made {
+        gateway.until("/a", key, 200);
+    }
+    assert_eq!(site.json(&["keys", "list"]).as_array().unwrap().len(), 1 + made.len());
+}
+
+/// The documented expression finds keys in what people commit, and nothing that merely looks like one; a typo is no key.
+#[test]
+fn a_scanner_finds_keys_by_the_documented_expression() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/keys.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let expression = page.lines().find(|line| line.starts_with("\\bpk_live_")).expect("the page has it");
+    let site = Site::new("keys-scanner");
+    site.json(&["consumers", "add", "alice", "--roles", "user"]);
+    let (key, _) = site.key("alice", &[]);
+    let found = |text: &str| {
+        let file = site.scratch.file("scanned.txt", text);
+        let output = std::process::Command::new("grep").args(["-oP", expression, &file]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    for text in [
+        format!("KEY={key}"),
+        format!("{{\"key\":\"{key}\"}}"),
+        format!("curl -H 'x-api-key: {key}' a"),
+        key.clone(),
+    ] {
+        assert_eq!(found(&text), key, "{text}");
+    }
+    for text in [
+        format!("{key}x"),
+        format!("x{key}"),
+        key[..56].to_owned(),
+        key.to_uppercase(),
+        key.replace("live", "test"),
+    ] {
+        assert_eq!(found(&text), "", "{text}");
+    }
+    let gateway = site.gateway();
+    gateway.until("/a", &key, 200);
+    let last = if key.ends_with('0') { "1" } else { "0" };
+    for typo in [format!("{}{last}", &key[..56]), key.to_lowercase(), key[..56].to_owned(), format!("{key}0")]
+    {
+        assert_eq!(gateway.status("/a", &typo), 401, "{typo}");
+    }
+}
+
 /// A file that may not grow, as on a full disk: a change fails and says so, and what was there stays.
 #[test]
 fn a_full_disk_is_told_and_loses_nothing() {

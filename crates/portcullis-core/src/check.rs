@@ -300,6 +300,25 @@ pub trait Quota: Check {
 /// What a request holds until it ends. Dropped, it is given back.
 pub type Held = Box<dyn std::any::Any + Send + Sync>;
 
+/// The operations of a route's document, for checks that count by them.
+pub trait Operations: Send + Sync {
+    /// The operation of a request. `None` for a request that the document does not declare.
+    fn operation<'a>(&'a self, head: &'a Head) -> Option<Operation<'a>>;
+}
+
+/// An operation of a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation<'a> {
+    /// What the document is called.
+    pub document: &'a str,
+    /// Its method.
+    pub method: &'a str,
+    /// Its path, as the document writes it.
+    pub path: &'a str,
+    /// Its `operationId`, if it has one.
+    pub id: Option<&'a str>,
+}
+
 /// Bounds how many requests are in flight at once.
 pub trait InFlight: Check {
     /// Enters the request, or refuses it; it may have to wait for its turn. What comes back is held until the exchange
@@ -309,7 +328,7 @@ pub trait InFlight: Check {
         facts: &'a Facts<'a>,
         principal: &'a Principal,
         effects: &'a dyn Effects,
-    ) -> Step<'a, Result<Held, Denial>>;
+    ) -> Step<'a, Result<Option<Held>, Denial>>;
 }
 
 /// Adds to a request that was let through, on its way to the upstream.

@@ -3,6 +3,7 @@
 //! Everything here can fail, and a failure is a [`Fault`], which refuses the request: no check can mistake a store
 //! that is down for one that has no entry.
 
+use crate::overload::Overload;
 use crate::pool::Client;
 use crate::principal::{ConsumerId, CountedCredential, Fingerprint, StoredKey};
 use bytes::Bytes;
@@ -130,6 +131,15 @@ pub enum CountKey<'a> {
         /// What the claim says.
         value: &'a str,
     },
+    /// An operation of an OpenAPI document.
+    Operation {
+        /// What the document is called.
+        document: &'a str,
+        /// Its method.
+        method: &'a str,
+        /// Its path, as the document writes it.
+        path: &'a str,
+    },
     /// Everything that the process serves.
     Gateway,
 }
@@ -179,6 +189,7 @@ enum PartBuf {
     Route(u32),
     Credential(CountedCredential),
     Claim(Box<str>, Box<str>),
+    Operation(Box<str>, Box<str>, Box<str>),
     Gateway,
 }
 
@@ -193,6 +204,7 @@ impl KeysBuf {
             PartBuf::Route(id) => CountKey::Route(*id),
             PartBuf::Credential(credential) => CountKey::Credential(*credential),
             PartBuf::Claim(issuer, value) => CountKey::Claim { issuer, value },
+            PartBuf::Operation(document, method, path) => CountKey::Operation { document, method, path },
             PartBuf::Gateway => CountKey::Gateway,
         }))
     }
@@ -208,6 +220,9 @@ impl From<&Keys<'_>> for KeysBuf {
             CountKey::Route(id) => PartBuf::Route(id),
             CountKey::Credential(credential) => PartBuf::Credential(credential),
             CountKey::Claim { issuer, value } => PartBuf::Claim(issuer.into(), value.into()),
+            CountKey::Operation { document, method, path } => {
+                PartBuf::Operation(document.into(), method.into(), path.into())
+            }
             CountKey::Gateway => PartBuf::Gateway,
         };
         KeysBuf(keys.parts().iter().map(owned).collect())
@@ -445,12 +460,43 @@ pub trait Effects: Send + Sync {
         Step::Ready(Err(Fault { detail: "nothing remembers what was used".into() }))
     }
 
+    /// Whether the session with this number was ended by any of the gateways that share a store with this one. A world without
+    /// a shared store, which is the default, has heard of none.
+    fn has_ended(&self, session: &str) -> Step<'_, Result<bool, Fault>> {
+        let _ = session;
+        Step::Ready(Ok(false))
+    }
+
+    /// Tells the gateways that share a store with this one that a session has ended. It is remembered until `until`, time
+    /// since 1970.
+    fn end_session(&self, session: &str, until: Duration) -> Step<'_, Result<(), Fault>> {
+        let _ = (session, until);
+        Step::Ready(Ok(()))
+    }
+
+    /// What a gateway of those that share a store has kept under this name for the others. Nothing of it can be trusted that does
+    /// not prove itself. Where the store does not answer, there is nothing, as in a world without one, which is the default.
+    fn recall(&self, name: [u8; 32]) -> Step<'_, Option<Vec<u8>>> {
+        let _ = name;
+        Step::Ready(None)
+    }
+
+    /// Keeps something under this name for the gateways that share a store with this one, for so long. Does not wait.
+    fn keep(&self, name: [u8; 32], value: Vec<u8>, life: Duration) {
+        let _ = (name, value, life);
+    }
+
     /// Whether `password` belongs to `hash`, a PHC string of argon2id. Takes tens of milliseconds, elsewhere. It waits in a
     /// short queue, in which addresses take turns and known clients go first.
     /// A world without the means, which is the default, cannot tell.
     fn password(&self, client: Client, hash: &str, password: &[u8]) -> Wait<'static, Result<bool, Fault>> {
         let _ = (client, hash, password);
         Box::pin(async { Err(Fault { detail: "nothing here verifies passwords".into() }) })
+    }
+
+    /// The delay of the gateway itself, where requests are given up for it. A world without, which is the default, gives up none.
+    fn overload(&self) -> Option<&Overload> {
+        None
     }
 
     /// Whether an operator has blocked this client for now. A world without operators, which is the default, blocks nobody.

@@ -25,6 +25,7 @@
 //! | [`body`]      | bodies under their cap, streamed or held                                       |
 //! | [`held`]      | memory for bodies that are held until they are judged                          |
 //! | [`pool`]      | pools that clients share: a bound, a share per address, a short fair queue     |
+//! | [`overload`]  | whether the gateway is too slow, and whose requests it gives up first          |
 //! | [`examine`]   | what an answer must pass before the client sees it                             |
 //! | [`permit`]    | the only thing that can be forwarded                                           |
 //! | [`denial`]    | why a request was refused: codes, statuses, and what the record alone may know |
@@ -44,6 +45,7 @@ pub mod examine;
 pub mod head;
 pub mod held;
 pub mod method;
+pub mod overload;
 pub mod permit;
 pub mod plan;
 pub mod pool;
@@ -56,8 +58,8 @@ pub use answer::refusal;
 pub use body::{BodyRefused, Capped};
 pub use check::{
     AnswerFields, Answers, Authenticate, Authentication, Authn, Authorize, Charged, Check, CheckId, Control,
-    CrossOrigin, Guarded, Held, InFlight, Inspect, InspectAnswer, Inspected, LateCost, Mode, Policy, Quota,
-    SchemeKind, Screen, SecurityScheme, Shape, Wants,
+    CrossOrigin, Guarded, Held, InFlight, Inspect, InspectAnswer, Inspected, LateCost, Mode, Operation,
+    Operations, Policy, Quota, SchemeKind, Screen, SecurityScheme, Shape, Wants,
 };
 pub use claims::{Claim, ClaimPath};
 pub use conn::{CertificateName, ClientAddress, ClientCertificate, Conn, Transport};

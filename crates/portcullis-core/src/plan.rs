@@ -5,7 +5,7 @@
 use crate::check::Charge;
 use crate::check::{
     Authenticate, Authentication, Authorize, Control, CrossOrigin, Guarded, InFlight, Inspect, InspectAnswer,
-    Mode, Quota, Screen, Shape,
+    Mode, Operations, Quota, Screen, Shape,
 };
 use crate::effects::Effects;
 use crate::error_bodies::ErrorBodies;
@@ -76,6 +76,8 @@ pub struct Inspection {
     pub max_answer_bytes: u64,
     /// What a client is told of what is wrong with its request.
     pub error_detail: ErrorDetail,
+    /// The operations of the route's document, if it has one.
+    pub operations: Option<Arc<dyn Operations>>,
 }
 
 /// What a client is told of what is wrong with its request.
@@ -95,6 +97,7 @@ impl Default for Inspection {
             answers: Vec::new(),
             max_answer_bytes: 1024 * 1024,
             error_detail: ErrorDetail::default(),
+            operations: None,
         }
     }
 }

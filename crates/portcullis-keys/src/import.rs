@@ -33,10 +33,15 @@ pub fn read_csv(
             )));
         }
     }
+    let named = |name: &str| columns.iter().filter(|column| *column == name).count();
     for needed in ["consumer", "hash"] {
-        if columns.iter().filter(|column| *column == needed).count() != 1 {
+        if named(needed) != 1 {
             return Err(StoreError::invalid(format!("the first line must name one column `{needed}`")));
         }
+    }
+    // SECURITY: which of two ends or lists of addresses counts is a matter of taste (what_is_wrong_is_told_by_its_line_and_not_shown).
+    if let Some(twice) = columns.iter().find(|column| named(column) > 1) {
+        return Err(StoreError::invalid(format!("the first line names the column `{twice}` twice")));
     }
     let mut keys = Vec::new();
     for (line, fields) in records {
@@ -139,6 +144,9 @@ fn records(text: &str) -> Result<Vec<(usize, Vec<String>)>, StoreError> {
             '"' if field.is_empty() && !was_quoted => (quoted, was_quoted) = (true, true),
             '"' => return Err(StoreError::invalid(format!("line {line}: a quote stands within a field"))),
             _ if quoted => field.push(next),
+            c if was_quoted && !matches!(c, ',' | '\r' | '\n' | ' ') => {
+                return Err(StoreError::invalid(format!("line {line}: something stands behind a quote")));
+            }
             ',' => {
                 fields.push(std::mem::take(&mut field).trim().to_owned());
                 was_quoted = false;
@@ -218,6 +226,15 @@ mod tests {
             (format!("consumer,hash,addresses\nalice,sha256:{HASH},home\n"), "line 2"),
             (format!("consumer,hash\nalice,\"sha256:{HASH}\n"), "line 2"),
             (format!("consumer,hash\nali\"ce,sha256:{HASH}\n"), "line 2"),
+            (format!("consumer,hash\n\"ali\"ce,sha256:{HASH}\n"), "line 2"),
+            (format!("consumer,hash,expires,expires\nalice,sha256:{HASH},2027-01-31T00:00:00Z,\n"), "twice"),
+            (format!("consumer,hash,addresses,addresses\nalice,sha256:{HASH},10.0.0.1,::/0\n"), "twice"),
+            (format!("consumer,hash,hash\nalice,sha256:{HASH},sha256:{HASH}\n"), "one column `hash`"),
+            (format!("Consumer,hash\nalice,sha256:{HASH}\n"), "column 1"),
+            (format!("consumer,hash\nalice,SHA256:{HASH}\n"), "line 2"),
+            (format!("consumer,hash\nalice,sha256:{HASH}0\n"), "line 2"),
+            (format!("consumer,hash\nalice,sha256:{}\n", "0".repeat(64)), "line 2"),
+            (format!("consumer,hash,expires\nalice,sha256:{HASH},1969-01-01T00:00:00Z\n"), "line 2"),
         ] {
             let error = read(&text).unwrap_err();
             assert!(error.text.contains(expected), "{text}: {error}");

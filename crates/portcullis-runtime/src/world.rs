@@ -3,6 +3,7 @@
 use crate::fetch::Outbound;
 use crate::state::State;
 use arc_swap::ArcSwapOption;
+use portcullis_core::overload::Overload;
 use portcullis_core::pool::Client;
 use portcullis_core::{
     Charging, Clock, Count, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId,
@@ -27,6 +28,7 @@ pub struct World {
     failures: Option<(Mode, FailurePolicy)>,
     notices: Arc<Notices>,
     outbound: Option<Outbound>,
+    overload: Option<Arc<Overload>>,
 }
 
 /// Takes what concerns no single request: what it is about, and what happened.
@@ -54,6 +56,7 @@ impl World {
             failures: None,
             notices: Arc::new(|_, _| {}),
             outbound: None,
+            overload: None,
         }
     }
 
@@ -87,6 +90,13 @@ impl World {
     #[must_use]
     pub fn with_outbound(mut self, outbound: Outbound) -> World {
         self.outbound = Some(outbound);
+        self
+    }
+
+    /// Requests are given up by this delay.
+    #[must_use]
+    pub fn with_overload(mut self, overload: Option<Arc<Overload>>) -> World {
+        self.overload = overload;
         self
     }
 
@@ -181,8 +191,32 @@ impl Effects for World {
         }
     }
 
+    // SECURITY: whoever logs out at one gateway is logged out at all (a_session_that_ended_is_over_at_all_gateways).
+    fn has_ended(&self, session: &str) -> Step<'_, Result<bool, Fault>> {
+        self.shared.as_ref().map_or(Step::Ready(Ok(false)), |shared| shared.has_ended(session))
+    }
+
+    fn end_session(&self, session: &str, until: Duration) -> Step<'_, Result<(), Fault>> {
+        let now = self.clock().now().unix;
+        self.shared.as_ref().map_or(Step::Ready(Ok(())), |shared| shared.end_session(now, session, until))
+    }
+
+    fn recall(&self, name: [u8; 32]) -> Step<'_, Option<Vec<u8>>> {
+        self.shared.as_ref().map_or(Step::Ready(None), |shared| shared.recall(name))
+    }
+
+    fn keep(&self, name: [u8; 32], value: Vec<u8>, life: Duration) {
+        if let Some(shared) = &self.shared {
+            shared.keep(name, value, life);
+        }
+    }
+
     fn password(&self, client: Client, hash: &str, password: &[u8]) -> Wait<'static, Result<bool, Fault>> {
         self.state.parts().passwords.verify(client, hash, password)
+    }
+
+    fn overload(&self) -> Option<&Overload> {
+        self.overload.as_deref()
     }
 
     fn is_blocked(&self, client: IpAddr) -> bool {
@@ -198,9 +232,17 @@ impl Effects for World {
     }
 
     fn credential_failed(&self, source: IpAddr) {
-        if let Some((_, policy)) = &self.failures {
-            self.state.parts().failures.failed(policy, self.clock(), source);
-        }
+        let Some((_, policy)) = self.failures else { return };
+        let failures = &self.state.parts().failures;
+        let Some(shared) = &self.shared else { return failures.failed(&policy, self.clock(), source) };
+        // While gateways cannot count together, each allows its share.
+        let apart = if shared.answers() { 1 } else { shared.gateways() };
+        failures.failed(&policy.share(apart), self.clock(), source);
+        let state = self.state.clone();
+        shared.failed(source, policy.longest_wait.saturating_mul(2), move |all| {
+            let parts = state.parts();
+            parts.failures.learned(&policy, parts.clock.as_ref(), source, all);
+        });
     }
 
     fn is_known(&self, source: IpAddr, credential: Fingerprint) -> bool {

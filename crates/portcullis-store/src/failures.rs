@@ -35,6 +35,12 @@ impl FailurePolicy {
 }
 
 impl FailurePolicy {
+    /// One gateway's share of it, where so many cannot count together.
+    #[must_use]
+    pub fn share(self, gateways: u32) -> FailurePolicy {
+        FailurePolicy { free: self.free / gateways.max(1), ..self }
+    }
+
     /// How long a source waits after so many failures.
     fn wait(&self, failures: u32) -> Duration {
         match failures.checked_sub(self.free.saturating_add(1)) {
@@ -117,6 +123,21 @@ impl Failures {
 
     /// A credential from this source was wrong. What it waits for this is by `policy`; what it waits already stays.
     pub fn failed(&self, policy: &FailurePolicy, clock: &dyn Clock, source: IpAddr) {
+        self.count(policy, clock, source, |failures| failures.saturating_add(1));
+    }
+
+    /// There were so many wrong credentials from this source at all gateways together.
+    pub fn learned(&self, policy: &FailurePolicy, clock: &dyn Clock, source: IpAddr, all: u32) {
+        self.count(policy, clock, source, |failures| failures.max(all));
+    }
+
+    fn count(
+        &self,
+        policy: &FailurePolicy,
+        clock: &dyn Clock,
+        source: IpAddr,
+        next: impl FnOnce(u32) -> u32,
+    ) {
         let now = nanos(clock.monotonic());
         let source = self.source(source);
         let forget = nanos(policy.longest_wait).saturating_mul(2);
@@ -131,8 +152,9 @@ impl Failures {
                 *entry = Entry { source, ..Entry::default() };
             }
             entry.last = now;
-            entry.failures = entry.failures.saturating_add(1);
-            entry.blocked_until = now.saturating_add(nanos(policy.wait(entry.failures)));
+            entry.failures = next(entry.failures);
+            let until = now.saturating_add(nanos(policy.wait(entry.failures)));
+            entry.blocked_until = entry.blocked_until.max(until);
             entry.blocked_until
         });
         if blocked_until > now {
@@ -227,6 +249,21 @@ mod tests {
         }
         failures.failed(&policy, &At(now + 600.0), ONE);
         assert_eq!(wait(&failures, now + 600.0, ONE), None, "all was forgotten");
+    }
+
+    #[test]
+    fn what_other_gateways_counted_counts_here() {
+        let (failures, policy) = (Failures::new(), FailurePolicy { free: 3, ..FailurePolicy::default() });
+        failures.failed(&policy, &At(1.0), ONE);
+        failures.learned(&policy, &At(1.0), ONE, 3);
+        assert_eq!(wait(&failures, 1.0, ONE), None);
+        failures.failed(&policy, &At(1.0), ONE);
+        assert_eq!(wait(&failures, 1.0, ONE), Some(1), "the fourth");
+        failures.learned(&policy, &At(1.0), ONE, 6);
+        assert_eq!(wait(&failures, 1.0, ONE), Some(4), "the sixth");
+        failures.learned(&policy, &At(2.0), ONE, 1);
+        assert_eq!(wait(&failures, 2.0, ONE), Some(4), "what is late to come frees nobody");
+        assert_eq!((policy.share(2).free, policy.share(0).free, policy.share(9).free), (1, 3, 0));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use portcullis_checks::authn::AuthenticationConfig;
 use portcullis_checks::authn::key_digest::KeyHasher;
 use portcullis_checks::build::{Random, system_random};
 use portcullis_checks::inspect::openapi::CompiledOpenapi;
+use portcullis_checks::quota::overload::Shedding;
 use portcullis_checks::quota::plans::{Plans, Subscription};
 use portcullis_checks::rehearsal::Doubles;
 use portcullis_checks::security::CompiledSecurity;
@@ -173,7 +174,12 @@ fn compile_with(
     for (index, consumer) in config.consumers.iter().enumerate() {
         let _ = cx.at("consumers", |cx| cx.index(index, |cx| consumer.compile(&mut build, cx)));
     }
+    let overload = match &config.overload {
+        None => None,
+        Some(overload) => cx.at("overload", |cx| overload.compile(&build, cx)),
+    };
     let plans = Arc::new(plans(config, &mut build, cx));
+    let shedding = overload.clone().map(|(mode, overload)| Shedding::new(mode, overload, Arc::clone(&plans)));
     let shared = match config.store.as_ref().and_then(|store| store.counters.as_ref()) {
         None => None,
         Some(counters) => cx.at("store", |cx| cx.at("counters", |cx| counters.compile(&build, cx))),
@@ -200,7 +206,7 @@ fn compile_with(
     }
     let changes = changes::of_gateway(config, cx).unwrap_or_default();
     let targets = Targets::new(handlers);
-    let mut routes = Routes { bases, plans, openapi, changes, targets, routes: Vec::new() };
+    let mut routes = Routes { bases, plans, shedding, openapi, changes, targets, routes: Vec::new() };
     if config.routes.is_empty() {
         cx.error("config.empty_list", config.at, "there are no routes")
             .help("add a route, with `path` and `upstream`");
@@ -243,6 +249,7 @@ fn compile_with(
     if cx.diagnostics.has_errors() {
         return None;
     }
+    build.check_operations(cx);
 
     matching::no_weaker_choice(&config.routes, &routes, cx)?;
     if let Some(limits) = &limits {
@@ -310,7 +317,9 @@ fn compile_with(
             error_bodies,
         }),
         front: FrontConfig { listeners, workers: workers?, targets: targets.all, drain: config.drain },
-        world: World::new(state, names, build.keys, shared.clone()).with_failures(failures, failures_mode),
+        world: World::new(state, names, build.keys, shared.clone())
+            .with_failures(failures, failures_mode)
+            .with_overload(overload.filter(|(mode, _)| *mode != Mode::Off).map(|(_, overload)| overload)),
         access_log: config.access_log.clone(),
         audit_log: config.audit_log.clone(),
         observe: ObserveConfig { metrics: metrics?, admin: admin? },
@@ -339,6 +348,11 @@ fn sections(config: &GatewayConfig) -> impl Iterator<Item = &SecurityConfig> {
 
 /// What consumers' plans allow.
 fn plans(config: &GatewayConfig, build: &mut Build, cx: &mut Context) -> Plans {
+    let priorities = config.plans.values().filter_map(|plan| plan.priority.as_ref());
+    for priority in priorities.filter(|_| config.overload.is_none()) {
+        cx.error("config.plan_priority", priority.span, "a priority has no effect without `overload`")
+            .help("add `overload: { max_delay: 50ms }` at the top, or remove `priority`");
+    }
     let subscriptions: Vec<Subscription<'_>> = config
         .consumers
         .iter()
@@ -512,6 +526,8 @@ struct Routes {
     bases: Bases,
     /// What consumers' plans allow.
     plans: Arc<Plans>,
+    /// What is given up while the gateway is too slow.
+    shedding: Option<Shedding>,
     /// The gateway's own document, if there is one.
     openapi: Option<CompiledOpenapi>,
     /// What is changed on every route.
@@ -532,7 +548,10 @@ impl Routes {
         let base = self.bases.of(config.security.as_ref(), cx);
         let (fits, controls) = match base {
             None => (None, None),
-            Some(base) => (fits_path(config, read, base, cx), controls(config, base, &self.plans, build, cx)),
+            Some(base) => (
+                fits_path(config, read, base, cx),
+                controls(config, base, &self.plans, self.shedding.as_ref(), build, cx),
+            ),
         };
         let target = self.targets.of_route(config, &read.value, &build.kept, cx);
         let changes = changes::of_route(config, &self.changes, &read.value, cx);
@@ -589,6 +608,7 @@ fn controls(
     config: &RouteConfig,
     base: &mut Base,
     plans: &Arc<Plans>,
+    shedding: Option<&Shedding>,
     build: &mut Build,
     cx: &mut Context,
 ) -> Option<Arc<Controls>> {
@@ -607,7 +627,11 @@ fn controls(
             return None;
         }
         let authentication = RouteAuthentication::Public(public.value.0.clone());
-        return own.controls(&base.compiled, &authentication).map(Arc::new);
+        let controls = own.controls(&base.compiled, &authentication);
+        return controls.map(|mut controls| {
+            shedding.into_iter().for_each(|shedding| shedding.add_to(&mut controls));
+            Arc::new(controls)
+        });
     }
     lint::roles(config.sections(), base.config.as_ref(), build, cx);
     if own.is_empty()
@@ -618,6 +642,7 @@ fn controls(
     match own.controls(&base.compiled, &RouteAuthentication::Required) {
         Some(mut controls) => {
             plans.add_to(&mut controls);
+            shedding.into_iter().for_each(|shedding| shedding.add_to(&mut controls));
             let controls = Arc::new(controls);
             if own.is_empty() {
                 base.shared = Some(Arc::clone(&controls));

@@ -44,6 +44,13 @@ impl KeyHasher {
         KeyDigest(bytes(mac.sign().as_ref()))
     }
 
+    /// A secret for this purpose that every process with the pepper has. `None` without a pepper.
+    pub fn shared_secret(&self, purpose: &str) -> Option<[u8; 32]> {
+        // No key begins with a zero byte.
+        let text = format!("\0portcullis secret for {purpose}");
+        self.pepper.as_ref().map(|pepper| bytes(hmac::sign(pepper, text.as_bytes()).as_ref()))
+    }
+
     /// The digest of a key that the configuration gives.
     pub fn of_config(&self, key: &KeyConfig) -> KeyDigest {
         match &key.source {
@@ -168,5 +175,8 @@ mod tests {
         assert_eq!(name([1; 32], pepper, "k"), name([2; 32], pepper, "k"));
         assert_ne!(name([1; 32], pepper, "k"), name([1; 32], None, "k"));
         assert_ne!(name([1; 32], None, "k"), password_counted_as("k"));
+        let secret = |of, pepper| KeyHasher::new(&of, pepper).shared_secret("a");
+        assert_eq!(secret([1; 32], pepper), secret([2; 32], pepper));
+        assert!(secret([1; 32], pepper).is_some() && secret([1; 32], None).is_none());
     }
 }

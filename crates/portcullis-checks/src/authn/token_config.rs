@@ -325,8 +325,12 @@ impl DpopConfig {
     fn nonces(&self, build: &Build, cx: &mut Context) -> Option<Option<Nonces>> {
         match &self.nonce_secret {
             None if !self.nonce => Some(None),
-            // Of this process, so that a nonce that was given out before a reload is good after it.
-            None => Some(Some(Nonces::new(&build.hasher.of_parts(&[b"dpop nonces"]).0))),
+            // Of the pepper that gateways share, or of this process: a nonce that was given out before a reload is good after it.
+            None => {
+                let own = || build.hasher.of_parts(&[b"dpop nonces"]).0;
+                let secret = build.hasher.shared_secret("dpop nonces").unwrap_or_else(own);
+                Some(Some(Nonces::new(&secret)))
+            }
             Some(secret) if !self.nonce => {
                 cx.error(
                     "config.nonce_secret",

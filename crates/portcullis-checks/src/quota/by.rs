@@ -2,7 +2,7 @@
 
 use http::HeaderName;
 use portcullis_config::{Context, Decode, Definitions, Node, Spanned, Value, keyword, object};
-use portcullis_core::{ClaimPath, Code, CountKey, Denial, Facts, Identity, Keys, Once, Principal};
+use portcullis_core::{ClaimPath, Code, CountKey, Denial, Facts, Identity, Keys, Once, Operation, Principal};
 use serde_json::json;
 
 keyword! {
@@ -14,6 +14,9 @@ keyword! {
         Key = "key",
         /// The requests of each address. The addresses of an IPv6 /64 count as one.
         Address = "address",
+        /// The requests of each operation of the route's OpenAPI document. Where the route has no document, and for requests
+        /// that the document does not declare, all requests of the route.
+        Operation = "operation",
         /// All requests of a route.
         Route = "route",
         /// All requests that the limit is about.
@@ -147,6 +150,12 @@ impl Part {
         Ok(match self {
             Part::Word(ByWord::Address) => address,
             Part::Word(ByWord::Route) => CountKey::Route(facts.route_id.0),
+            Part::Word(ByWord::Operation) => match operation(facts) {
+                Some(Operation { document, method, path, .. }) => {
+                    CountKey::Operation { document, method, path }
+                }
+                None => CountKey::Route(facts.route_id.0),
+            },
             Part::Word(ByWord::Gateway) => CountKey::Gateway,
             Part::Word(ByWord::Consumer) => who(principal).unwrap_or(address),
             Part::Word(ByWord::Key) => match principal.counted_as() {
@@ -180,6 +189,11 @@ impl Part {
     }
 }
 
+/// The operation of a request, where its route has a document that declares it.
+pub(super) fn operation<'a>(facts: &Facts<'a>) -> Option<Operation<'a>> {
+    facts.route.controls.inspection.operations.as_ref()?.operation(facts.head)
+}
+
 /// The key of whoever sends the request; `None` for nobody in particular.
 fn who(principal: &Principal) -> Option<CountKey<'_>> {
     match principal.identity() {
@@ -208,6 +222,7 @@ impl By {
             Part::Word(ByWord::Key) => "key".to_owned(),
             Part::Word(ByWord::Address) => "address".to_owned(),
             Part::Word(ByWord::Route) => "route".to_owned(),
+            Part::Word(ByWord::Operation) => "operation".to_owned(),
             Part::Word(ByWord::Gateway) => "gateway".to_owned(),
             Part::Header(name) => format!("value of {}", name.value),
             Part::Claim(claim, _) => format!("value of the claim {claim}"),
@@ -234,6 +249,11 @@ impl By {
     /// Whether it is by something that only authentication tells, and that no address stands in for.
     pub(crate) fn needs_authentication(&self) -> bool {
         self.0.iter().any(|part| matches!(part, Part::Word(ByWord::Key) | Part::Claim(..)))
+    }
+
+    /// Whether it is by the operations of a document.
+    pub(crate) fn is_by_operation(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Word(ByWord::Operation)))
     }
 
     /// The fields that must be there when it is asked.

@@ -5,7 +5,7 @@
 
 use super::by::By;
 use super::cost::{self, Cost, CostConfig, Statuses};
-use super::counted::Counted;
+use super::counted::{Counted, part};
 use super::rate_limit::{checked_name, fits_public};
 use crate::build::Build;
 use crate::mode::ModeConfig;
@@ -14,7 +14,6 @@ use portcullis_config::{Context, OneOrMany, Span, Spanned, keyword, object};
 use portcullis_core::{Algorithm, CheckId, Limit, Policy};
 use portcullis_store::{Calendar, CalendarUnit};
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::Duration;
 
 keyword! {
@@ -61,16 +60,7 @@ impl Section for OneOrMany<QuotaConfig> {
     const CHECKS: &'static [&'static str] = &["quota.calendar"];
 
     fn compile(&self, security: Span, build: &mut Build, cx: &mut Context) -> Option<Part> {
-        if self.0.is_empty() {
-            cx.error("config.empty_list", security, "the list of quotas is empty")
-                .help("give at least one quota, or leave the section out");
-            return None;
-        }
-        // Each is compiled before the first failure counts, so that all failures are reported.
-        let checks: Vec<_> = self.0.iter().map(|config| (config.mode, config.check(build, cx))).collect();
-        checks
-            .into_iter()
-            .try_fold(Part::new(), |part, (mode, check)| Some(part.quota(mode, Arc::new(check?))))
+        part(&self.0, "quota", security, cx, |config, cx| (config.mode, config.check(build, cx)))
     }
 
     fn fits_public(&self, path: Span, cx: &mut Context) -> Option<()> {
@@ -86,7 +76,8 @@ impl QuotaConfig {
             None => Some("quota"),
             Some(name) => checked_name(Some(name), cx),
         };
-        let cost = Cost::compile(&self.cost, &self.only_statuses, max, cx);
+        let cost = Cost::compile(&self.cost, &self.only_statuses, max, build, cx);
+        build.needs_operations_of(&self.by, self.at);
         let (unit, days) = match self.per {
             QuotaPer::Hour => (CalendarUnit::Hour, None),
             QuotaPer::Day => (CalendarUnit::Day, Some(1)),

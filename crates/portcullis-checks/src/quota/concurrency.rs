@@ -86,6 +86,7 @@ impl ConcurrencyConfig {
             return None;
         }
         build.read_fields.extend(self.by.fields().cloned());
+        build.needs_operations_of(&self.by, self.at);
         let (max, waiting) = (self.max_requests.get() as usize, self.queue.value as usize);
         let bounds = Bounds { units: max, share: max, waiting };
         // Requests that are in flight while the configuration changes still count, where the bound is the same.
@@ -214,7 +215,7 @@ impl InFlight for Concurrency {
         facts: &'a Facts<'a>,
         principal: &'a Principal,
         effects: &'a dyn Effects,
-    ) -> Step<'a, Result<Held, Denial>> {
+    ) -> Step<'a, Result<Option<Held>, Denial>> {
         let full = |full: Full| {
             Denial::new(Code::Overloaded, format!("too many requests at once: {full}"))
                 .advising(Advice::RetryAfter { seconds: 1 })
@@ -232,13 +233,13 @@ impl InFlight for Concurrency {
         match pool.try_take(address, 1) {
             Ok(place) => {
                 flight.place = Some(place);
-                Step::Ready(Ok(Box::new(flight)))
+                Step::Ready(Ok(Some(Box::new(flight))))
             }
             Err(problem) if self.places.bounds.waiting == 0 => Step::Ready(Err(full(problem))),
             Err(_) => Step::Later(Box::pin(async move {
                 let turn = pool.take(Client::unknown(address), 1).within(effects.sleep(self.max_wait));
                 flight.place = Some(turn.await.map_err(full)?);
-                Ok(Box::new(flight) as Held)
+                Ok(Some(Box::new(flight) as Held))
             })),
         }
     }

@@ -1,8 +1,10 @@
 //! What a request costs, and which answers are counted.
 
+use super::by;
+use crate::build::{Build, NeededOperation};
 use http::{HeaderName, Method};
 use portcullis_config::{Context, Decode, Definitions, Node, Spanned, Value, object};
-use portcullis_core::LateCost;
+use portcullis_core::{Facts, LateCost, Operation};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -14,8 +16,11 @@ object! {
         pub default: u32 = 1,
         /// The cost for each method, such as `{ POST: 5 }`.
         pub methods: BTreeMap<String, u32> = BTreeMap::new(),
+        /// The cost for each operation of the route's OpenAPI document, by `operationId` or by method and path, such as
+        /// `{ exportOrders: 20, "GET /orders": 2 }`. It wins over `methods`.
+        pub operations: BTreeMap<String, u32> = BTreeMap::new(),
         /// A header of the upstream's answer that tells the cost. It is charged after the answer: a request is let through
-        /// while one more is allowed. Not together with `methods`.
+        /// while one more is allowed. Not together with `methods` or `operations`.
         pub response_header: Option<Spanned<String>>,
         /// The most that one answer may cost. Default: 1000.
         pub max: u32 = 1000,
@@ -89,11 +94,37 @@ impl Decode for Statuses {
     }
 }
 
+/// How an operation is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    Id(String),
+    Place { method: String, path: String },
+}
+
+impl Named {
+    pub(crate) fn parse(name: &str) -> Named {
+        match name.split_once(' ') {
+            Some((method, path)) if path.starts_with('/') => {
+                Named::Place { method: method.to_owned(), path: path.to_owned() }
+            }
+            Some(_) | None => Named::Id(name.to_owned()),
+        }
+    }
+
+    pub(crate) fn is(&self, method: &str, path: &str, id: Option<&str>) -> bool {
+        match self {
+            Named::Id(name) => id == Some(name),
+            Named::Place { method: of, path: at } => of == method && at == path,
+        }
+    }
+}
+
 /// What a request costs, as it is charged.
 #[derive(Clone, Debug)]
 pub(crate) struct Cost {
     default: u32,
     methods: Vec<(Method, u32)>,
+    operations: Vec<(Named, u32)>,
     pub(crate) late: Option<LateCost>,
 }
 
@@ -103,13 +134,14 @@ impl Cost {
         cost: &Spanned<CostConfig>,
         statuses: &Spanned<Vec<Statuses>>,
         max: u32,
+        build: &mut Build,
         cx: &mut Context,
     ) -> Option<Cost> {
         let mut refuse = |message: &str, help: &str| {
             cx.error("config.limit_cost", cost.span, message).help(help.to_owned());
             None
         };
-        let counted = !statuses.value.is_empty();
+        let (counted, span) = (!statuses.value.is_empty(), cost.span);
         match &cost.value {
             CostConfig::Fixed(cost) if *cost > max => refuse(
                 "a request costs more than the limit allows, so none would pass",
@@ -118,19 +150,22 @@ impl Cost {
             CostConfig::Fixed(cost) if counted => {
                 let statuses = statuses.value.iter().map(|Statuses(from, to)| (*from, *to)).collect();
                 let late = LateCost::OnStatus { statuses, cost: *cost };
-                Some(Cost { default: 0, methods: Vec::new(), late: Some(late) })
+                Some(Cost { default: 0, methods: Vec::new(), operations: Vec::new(), late: Some(late) })
             }
-            CostConfig::Fixed(cost) => Some(Cost { default: *cost, methods: Vec::new(), late: None }),
+            CostConfig::Fixed(cost) => {
+                Some(Cost { default: *cost, methods: Vec::new(), operations: Vec::new(), late: None })
+            }
             CostConfig::By(_) if counted => refuse(
                 "what is counted by its status has a fixed cost",
                 "write a number, or remove `only_statuses`",
             ),
             CostConfig::By(by) => {
-                let CostByConfig { default, methods, response_header, max: most, .. } = by.as_ref();
+                let CostByConfig { default, methods, operations, response_header, max: most, .. } =
+                    by.as_ref();
                 if let Some(field) = response_header {
-                    if !methods.is_empty() {
+                    if !methods.is_empty() || !operations.is_empty() {
                         return refuse(
-                            "the cost is by method and by the answer at once",
+                            "the cost is by the request and by the answer at once",
                             "remove one of the two",
                         );
                     }
@@ -141,9 +176,14 @@ impl Cost {
                         );
                     };
                     let late = LateCost::OfField { name, most: *most, otherwise: *default };
-                    return Some(Cost { default: 0, methods: Vec::new(), late: Some(late) });
+                    return Some(Cost {
+                        default: 0,
+                        methods: Vec::new(),
+                        operations: Vec::new(),
+                        late: Some(late),
+                    });
                 }
-                if *default > max || methods.values().any(|cost| *cost > max) {
+                if *default > max || methods.values().chain(operations.values()).any(|cost| *cost > max) {
                     return refuse(
                         "a request costs more than the limit allows, so none would pass",
                         "raise `max_requests`, or lower the cost",
@@ -159,22 +199,36 @@ impl Cost {
                             .map(|method| (method, *cost))
                     })
                     .collect();
+                let operations = operations.iter().map(|(name, cost)| {
+                    build.needed_operations.push(NeededOperation { name: Some(name.clone()), at: span });
+                    (Named::parse(name), *cost)
+                });
+                let operations = operations.collect();
                 match named {
-                    Some(methods) => Some(Cost { default: *default, methods, late: None }),
+                    Some(methods) => Some(Cost { default: *default, methods, operations, late: None }),
                     None => refuse("this is not the name of a method", "write names such as `POST`"),
                 }
             }
         }
     }
 
-    pub(crate) fn of(&self, method: &Method) -> u32 {
-        let listed = self.methods.iter().find(|(listed, _)| listed == method);
-        listed.map_or(self.default, |(_, cost)| *cost)
+    /// What a request costs when it arrives. `None` where the file says that it costs nothing, and not because its cost is told
+    /// later.
+    pub(crate) fn of(&self, facts: &Facts<'_>) -> Option<u32> {
+        let cost = self.of_operation(facts).unwrap_or_else(|| {
+            let method = facts.head.method();
+            let listed = self.methods.iter().find(|(listed, _)| listed == method);
+            listed.map_or(self.default, |(_, cost)| *cost)
+        });
+        (cost > 0 || self.late.is_some()).then_some(cost)
     }
 
-    /// Whether a request may cost nothing by what the file says, and not because its cost is told later.
-    pub(crate) fn is_free(&self, method: &Method) -> bool {
-        self.late.is_none() && self.of(method) == 0
+    fn of_operation(&self, facts: &Facts<'_>) -> Option<u32> {
+        if self.operations.is_empty() {
+            return None;
+        }
+        let Operation { method, path, id, .. } = by::operation(facts)?;
+        self.operations.iter().find(|(name, _)| name.is(method, path, id)).map(|(_, cost)| *cost)
     }
 }
 

@@ -2,8 +2,30 @@
 
 use super::by::By;
 use super::cost::Cost;
+use crate::mode::ModeConfig;
+use crate::section::Part;
+use portcullis_config::{Context, Span};
 use portcullis_core::check::{Charge, Check};
 use portcullis_core::{Algorithm, Charged, CheckId, Denial, Facts, Limit, Policy, Principal, Quota};
+use std::sync::Arc;
+
+/// What a section adds to a route, which is a list of limits; `what` is what it calls one. `None` means that an error was pushed.
+pub(super) fn part<C>(
+    configs: &[C],
+    what: &str,
+    security: Span,
+    cx: &mut Context,
+    mut check: impl FnMut(&C, &mut Context) -> (ModeConfig, Option<Counted>),
+) -> Option<Part> {
+    if configs.is_empty() {
+        cx.error("config.empty_list", security, format!("the list of {what}s is empty"))
+            .help(format!("give at least one {what}, or leave the section out"));
+        return None;
+    }
+    // Each is compiled before the first failure counts, so that all failures are reported.
+    let checks: Vec<_> = configs.iter().map(|config| check(config, cx)).collect();
+    checks.into_iter().try_fold(Part::new(), |part, (mode, check)| Some(part.quota(mode, Arc::new(check?))))
+}
 
 /// The check.
 #[derive(Debug)]
@@ -45,12 +67,8 @@ impl Quota for Counted {
         facts: &'a Facts<'a>,
         principal: &'a Principal,
     ) -> Result<Option<Charged<'a>>, Denial> {
-        let method = facts.head.method();
-        if self.cost.is_free(method) {
-            return Ok(None);
-        }
+        let Some(cost) = self.cost.of(facts) else { return Ok(None) };
         let keys = self.by.keys(facts, principal)?;
-        let cost = self.cost.of(method);
         let late = self.cost.late.as_ref();
         Ok(Some(Charged { limit: &self.limit, keys, cost, policy: &self.policy, late }))
     }

@@ -5,5 +5,6 @@ pub mod calendar;
 pub mod concurrency;
 pub mod cost;
 mod counted;
+pub mod overload;
 pub mod plans;
 pub mod rate_limit;

@@ -8,13 +8,36 @@ use super::counted::Counted;
 use super::rate_limit::RateLimitConfig;
 use crate::build::Build;
 use crate::mode::ModeConfig;
-use portcullis_config::{Context, OneOrMany, Spanned, object, suggest};
+use portcullis_config::{Context, OneOrMany, Spanned, keyword, object, suggest};
 use portcullis_core::check::{Charge, Check};
+use portcullis_core::overload::Priority;
 use portcullis_core::{
     Charged, CheckId, Code, ConsumerId, Controls, Denial, Facts, Guarded, Identity, Mode, Principal, Quota,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+
+keyword! {
+    /// How soon requests are rejected while the gateway is too slow.
+    pub enum PriorityWord {
+        /// First.
+        Low = "low",
+        /// Once all requests of low priority are rejected.
+        Normal = "normal",
+        /// Last, and never all of them.
+        High = "high",
+    }
+}
+
+impl From<PriorityWord> for Priority {
+    fn from(word: PriorityWord) -> Priority {
+        match word {
+            PriorityWord::Low => Priority::Low,
+            PriorityWord::Normal => Priority::Normal,
+            PriorityWord::High => Priority::High,
+        }
+    }
+}
 
 object! {
     /// What consumers with this plan may use.
@@ -24,6 +47,15 @@ object! {
         pub rate_limiting: OneOrMany<RateLimitConfig> = OneOrMany(Vec::new()),
         /// How many requests in an hour, a day or a month of the calendar; one quota or a list of them.
         pub quota: OneOrMany<QuotaConfig> = OneOrMany(Vec::new()),
+        /// How soon requests with this plan are rejected while the gateway is too slow; see `overload`. Requests without a plan
+        /// are `normal`. Default: normal.
+        pub priority: Option<Spanned<PriorityWord>>,
+    }
+}
+
+impl PlanConfig {
+    fn priority(&self) -> Priority {
+        self.priority.as_ref().map_or(Priority::default(), |priority| priority.value.into())
     }
 }
 
@@ -53,6 +85,7 @@ pub struct Plans {
 struct Limits {
     enforced: Vec<Counted>,
     observed: Vec<Counted>,
+    priority: Priority,
 }
 
 impl Limits {
@@ -97,7 +130,7 @@ impl Plans {
         let mut all = Plans::default();
         let scope = Arc::clone(&build.scope);
         for (name, plan) in plans {
-            if plan.rate_limiting.0.is_empty() && plan.quota.0.is_empty() {
+            if plan.rate_limiting.0.is_empty() && plan.quota.0.is_empty() && plan.priority.is_none() {
                 cx.error("config.empty_plan", plan.at, format!("the plan `{name}` limits nothing"))
                     .help("give it `rate_limiting` or `quota`, or remove it");
             }
@@ -105,7 +138,7 @@ impl Plans {
             let limits = cx.at("plans", |cx| {
                 cx.at(name, |cx| Limits::compile(&plan.rate_limiting.0, &plan.quota.0, build, cx))
             });
-            all.by_name.insert(name.clone(), Arc::new(limits));
+            all.by_name.insert(name.clone(), Arc::new(Limits { priority: plan.priority(), ..limits }));
         }
         for subscription in subscriptions {
             let limits = all.of_consumer(subscription, plans, build, cx);
@@ -148,7 +181,8 @@ impl Plans {
         build.scope = Arc::from(format!("consumer {name}"));
         let rates = rates.into_iter().flat_map(|rates| &rates.0);
         let quotas = quotas.into_iter().flat_map(|quotas| &quotas.0);
-        Some(Arc::new(Limits::compile(rates, quotas, build, cx)))
+        let priority = config.map_or(Priority::default(), PlanConfig::priority);
+        Some(Arc::new(Limits { priority, ..Limits::compile(rates, quotas, build, cx) }))
     }
 
     /// Adds what plans allow to the controls of a route on which consumers are authenticated.
@@ -161,6 +195,12 @@ impl Plans {
                 controls.quotas.push(Guarded { mode, check });
             }
         }
+    }
+
+    /// How soon a request of this principal is given up.
+    pub(super) fn priority(&self, principal: &Principal) -> Priority {
+        // Without its plan, the request is refused by its limits.
+        self.of(principal).ok().flatten().map_or(Priority::default(), |limits| limits.priority)
     }
 
     /// What this principal may use. `None` where it has no plan.

@@ -6,14 +6,13 @@
 
 use super::by::By;
 use super::cost::{self, Cost, CostConfig, Statuses};
-use super::counted::Counted;
+use super::counted::{Counted, part};
 use crate::build::Build;
 use crate::mode::ModeConfig;
 use crate::section::{Part, Section};
 use portcullis_config::{Context, OneOrMany, Span, Spanned, keyword, object};
 use portcullis_core::{Algorithm, CheckId, Limit, Policy};
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::Duration;
 
 keyword! {
@@ -96,16 +95,7 @@ impl Section for OneOrMany<RateLimitConfig> {
     const ALIASES: &'static [&'static str] = &["rate_limit"];
 
     fn compile(&self, security: Span, build: &mut Build, cx: &mut Context) -> Option<Part> {
-        if self.0.is_empty() {
-            cx.error("config.empty_list", security, "the list of limits is empty")
-                .help("give at least one limit, or leave the section out");
-            return None;
-        }
-        // Each is compiled before the first failure counts, so that all failures are reported.
-        let checks: Vec<_> = self.0.iter().map(|config| (config.mode, config.check(build, cx))).collect();
-        checks
-            .into_iter()
-            .try_fold(Part::new(), |part, (mode, check)| Some(part.quota(mode, Arc::new(check?))))
+        part(&self.0, "limit", security, cx, |config, cx| (config.mode, config.check(build, cx)))
     }
 
     fn fits_public(&self, path: Span, cx: &mut Context) -> Option<()> {
@@ -136,7 +126,8 @@ impl RateLimitConfig {
         let burst = self.checked_burst(cx);
         let name = checked_name(self.name.as_ref(), cx);
         let max = self.max_requests.get();
-        let cost = Cost::compile(&self.cost, &self.only_statuses, max, cx);
+        let cost = Cost::compile(&self.cost, &self.only_statuses, max, build, cx);
+        build.needs_operations_of(&self.by, self.at);
         build.read_fields.extend(self.by.fields().cloned());
         let (period, burst, name, cost) = (period?.duration(), burst?.get(), name?, cost?);
         let algorithm = match self.algorithm.value {

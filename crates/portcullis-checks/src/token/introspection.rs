@@ -6,6 +6,7 @@
 use super::cache::TokenDigest;
 use super::json;
 use super::rules::{Binding, Purpose, Rules};
+use super::together::Together;
 use crate::flights::Flights;
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
@@ -68,6 +69,8 @@ pub struct Introspector {
     flights: Flights<TokenDigest, Answer>,
     /// Tokens that are not active, and until when that is believed, on the clock that never goes back.
     inactive: Mutex<Cache<TokenDigest, Duration>>,
+    /// How answers are told to other gateways. `None` where the secret is too short for it.
+    together: Option<Together>,
     settings: String,
 }
 
@@ -78,7 +81,9 @@ impl Introspector {
         let inactive = Mutex::new(Cache::new(MAX_INACTIVE));
         let settings =
             format!("{client:?} {} {lifetime:?} {untyped}", super::cache::named(secret.expose().as_bytes()));
+        let together = Together::new(secret.expose().as_bytes(), &settings);
         Introspector {
+            together,
             settings,
             client,
             secret,
@@ -122,7 +127,10 @@ impl Introspector {
     }
 
     async fn fetch(&self, question: &Question<'_>, effects: &dyn Effects) -> Answer {
-        let Question { url, issuer, rules, token, client, .. } = *question;
+        if let Some((asked, body)) = self.recall(question, effects).await {
+            return self.judge(question, &body, asked, effects.now().unix);
+        }
+        let Question { url, token, client, .. } = *question;
         let fault = |detail: String| Denial::new(Code::Fault, format!("introspection: {detail}"));
         let request =
             self.request(url, token).ok_or_else(|| fault("the client's name cannot be sent".into()))?;
@@ -133,7 +141,48 @@ impl Introspector {
         if fetched.status != StatusCode::OK {
             return Err(fault(format!("status {}", fetched.status.as_u16())));
         }
-        let claims = json::object(&fetched.body).map_err(|why| fault(why.to_owned()))?;
+        let now = effects.now().unix;
+        let answer = self.judge(question, &fetched.body, now, now);
+        match &answer {
+            Ok(_) => self.keep(question, now, &fetched.body, self.lifetime, effects),
+            Err(denial) if denial.code() == Code::TokenInactive => {
+                self.keep(question, now, &fetched.body, self.lifetime.min(INACTIVE_LIFETIME), effects);
+            }
+            Err(_) => {}
+        }
+        answer
+    }
+
+    /// What another gateway was told of the token, and when. `None` where nothing is known that is not too old.
+    async fn recall(&self, question: &Question<'_>, effects: &dyn Effects) -> Option<(Duration, Vec<u8>)> {
+        let together = self.together.as_ref()?;
+        let name = together.name(&question.url.to_string(), &question.digest);
+        let sealed = effects.recall(name).resolve().await?;
+        let (asked, body) = together.open(&name, &sealed)?;
+        Some((counts_from(asked, effects.now().unix, self.lifetime)?, body))
+    }
+
+    /// Tells other gateways what the server said.
+    fn keep(
+        &self,
+        question: &Question<'_>,
+        asked: Duration,
+        body: &[u8],
+        life: Duration,
+        effects: &dyn Effects,
+    ) {
+        let Some(together) = self.together.as_ref().filter(|_| !life.is_zero()) else { return };
+        let name = together.name(&question.url.to_string(), &question.digest);
+        if let Some(sealed) = together.seal(&name, asked, effects.random(), body) {
+            effects.keep(name, sealed, life);
+        }
+    }
+
+    /// What follows from an answer that came at `asked`.
+    fn judge(&self, question: &Question<'_>, body: &[u8], asked: Duration, now: Duration) -> Answer {
+        let Question { issuer, rules, .. } = *question;
+        let fault = |detail: String| Denial::new(Code::Fault, format!("introspection: {detail}"));
+        let claims = json::object(body).map_err(|why| fault(why.to_owned()))?;
         match claims.member("active") {
             Some(Claim::Bool(true)) => {}
             Some(Claim::Bool(false)) => return Err(inactive()),
@@ -142,12 +191,11 @@ impl Introspector {
             }
         }
         let purpose = self.purpose(&claims)?;
-        let now = effects.now().unix;
         let ends = claims.member("exp").is_some();
-        let judged = rules.judge(issuer, self.completed(claims, issuer, now), purpose, now)?;
+        let judged = rules.judge(issuer, self.completed(claims, issuer, asked), purpose, now)?;
         Ok(Outcome {
             subject: Arc::new(judged.subject),
-            until: judged.expires.min(now.saturating_add(self.lifetime)),
+            until: judged.expires.min(asked.saturating_add(self.lifetime)),
             expires: ends.then_some(judged.expires),
             binding: judged.binding,
         })
@@ -219,6 +267,14 @@ impl Introspector {
     }
 }
 
+/// From when on the answer of another gateway counts, which came at `asked` by that one's clock. `None` where it is too old.
+// SECURITY: an answer is used no longer for having been told, and a clock that is ahead makes no answer of the future
+// (an_answer_of_another_gateway_is_used_no_longer).
+fn counts_from(asked: Duration, now: Duration, lifetime: Duration) -> Option<Duration> {
+    let asked = asked.min(now);
+    (asked.saturating_add(lifetime) > now).then_some(asked)
+}
+
 fn inactive() -> Denial {
     Denial::new(Code::TokenInactive, "the authorization server says that it is not active")
 }
@@ -243,4 +299,19 @@ pub fn form(text: &str) -> String {
         }
     }
     encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_another_gateway_is_used_no_longer() {
+        let seconds = Duration::from_secs;
+        for (asked, expected) in [(0, None), (70, None), (71, Some(71)), (100, Some(100)), (900, Some(100))] {
+            let from = counts_from(seconds(asked), seconds(100), seconds(30));
+            assert_eq!(from, expected.map(seconds), "{asked}");
+        }
+        assert_eq!(counts_from(seconds(100), seconds(100), Duration::ZERO), None);
+    }
 }

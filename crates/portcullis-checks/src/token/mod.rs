@@ -26,6 +26,7 @@ pub mod keys;
 pub mod metadata;
 pub(crate) mod race;
 pub mod rules;
+mod together;
 
 #[cfg(test)]
 mod properties;

@@ -176,7 +176,7 @@ pub(super) async fn enter(
             continue;
         }
         match check.enter(facts, principal, effects).resolve().await {
-            Ok(place) => held.push(place),
+            Ok(place) => held.extend(place),
             Err(denial) => {
                 if findings.refuse(*mode, check.id(), denial) {
                     return;

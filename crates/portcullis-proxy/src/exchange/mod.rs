@@ -6,6 +6,7 @@
 mod answer;
 mod current;
 mod date;
+mod delay;
 mod entry;
 mod examined;
 mod fields;

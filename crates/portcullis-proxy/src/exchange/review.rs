@@ -6,6 +6,7 @@
 //! which its ground is gone, that takes [`EACH`] + [`YOUNG`] + 1 s at most, which is less than 5 s. Where it cannot be told,
 //! since a store does not answer, the request goes on for [`PATIENCE`], and ends then.
 
+use super::delay;
 use super::life::Life;
 use super::worker::Worker;
 use portcullis_core::{Admission, Code, Denial};
@@ -24,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Looks at the requests of a worker until it is dropped.
 pub(crate) async fn run(worker: Rc<Worker>) {
     loop {
-        tokio::time::sleep(EACH).await;
+        delay::rest(&worker, EACH).await;
         let now = Instant::now();
         let Some(before) = now.checked_sub(YOUNG) else { continue };
         for life in worker.lives() {

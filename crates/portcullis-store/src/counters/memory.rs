@@ -379,6 +379,9 @@ impl PlanCounters {
                         CountKey::Subject(key) => key.hash(&mut state),
                         CountKey::Credential(credential) => credential.hash(&mut state),
                         CountKey::Claim { issuer, value } => (issuer, value).hash(&mut state),
+                        CountKey::Operation { document, method, path } => {
+                            (document, method, path).hash(&mut state);
+                        }
                         CountKey::Gateway => {}
                     }
                 }

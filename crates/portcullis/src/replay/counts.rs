@@ -91,6 +91,9 @@ fn bytes(key: CountKey<'_>) -> Vec<u8> {
         CountKey::Credential(CountedCredential::Stored(key)) => (b'k', key.0.to_le_bytes().to_vec()),
         CountKey::Credential(CountedCredential::Configured(name)) => (b'd', name.to_vec()),
         CountKey::Claim { issuer, value } => (b'm', format!("{issuer}\0{value}").into_bytes()),
+        CountKey::Operation { document, method, path } => {
+            (b'o', format!("{document}\0{method}\0{path}").into_bytes())
+        }
         CountKey::Gateway => (b'g', Vec::new()),
     };
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_le_bytes().to_vec();

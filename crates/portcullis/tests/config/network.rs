@@ -7,6 +7,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64ct::{Base64, Base64UrlUnpadded, Encoding};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use portcullis_core::overload::Overload;
 use portcullis_core::pool::Client;
 use portcullis_core::{
     Count, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId, Keys, Limit, Now,
@@ -113,6 +114,9 @@ impl Effects for Network {
     }
     fn random(&self) -> [u8; 16] {
         self.world.random()
+    }
+    fn overload(&self) -> Option<&Overload> {
+        self.world.overload()
     }
     fn count<'a>(
         &'a self,

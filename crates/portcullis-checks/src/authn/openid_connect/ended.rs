@@ -1,8 +1,8 @@
 //! Sessions that were logged out before their time, so that a copy of the cookie is worth nothing on this gateway.
 //!
 //! Without it, a request that was under way during the logout could bring the session back with its answer. Memory is
-//! bounded; when it is full, the session that would end first is forgotten. Gateways that serve one site together do not
-//! know of each other's logouts, and neither does one that was started again.
+//! bounded; when it is full, the session that would end first is forgotten. Gateways that serve one site together know of each
+//! other's logouts if they share a store, and so does one that was started again; if that does not answer, sessions are refused.
 
 use arc_swap::ArcSwap;
 use std::collections::HashMap;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use portcullis_core::endpoint::{Endpoint, refused};
 use portcullis_core::head::cookie;
-use portcullis_core::{Code, Denial, Effects, Once, Step};
+use portcullis_core::{Code, Denial, Effects, Fault, Once, Step};
 use std::sync::Arc;
 
 /// Answers requests to log out.
@@ -32,21 +32,33 @@ impl Endpoint for Logout {
             let denial = Denial::new(Code::CrossSite, "no page of this origin has sent it");
             return Step::Ready(refused(denial));
         }
-        Step::Ready(self.0.end(request, effects))
+        let ended = self.0.end(request, effects);
+        ended.map(move |ended| match ended {
+            Ok(()) => self.0.after_logout(effects),
+            // The cookie stays, so that whoever logs out can try again: gateways that heard nothing would go on to accept it.
+            Err(fault) => refused(Denial::new(Code::Fault, fault.detail)),
+        })
     }
 }
 
 impl Login {
-    fn end(&self, request: &Request<Bytes>, effects: &dyn Effects) -> Response<Bytes> {
-        if let Once::One(text) = cookie(request.headers(), self.cookies.session())
-            && let Some(opened) = self.open(&text)
-            && !self.ended.contains(&opened.session.id)
-        {
-            // SECURITY: what is under way brings no session back (somebody_logs_out_here_and_at_the_provider).
-            let session = &opened.session;
-            let until = session.started.saturating_add(self.session.lifetime);
+    /// Ends the session of a request, if it has one, here and at the gateways that share a store with this one.
+    fn end<'a>(&'a self, request: &Request<Bytes>, effects: &'a dyn Effects) -> Step<'a, Result<(), Fault>> {
+        let Once::One(text) = cookie(request.headers(), self.cookies.session()) else {
+            return Step::Ready(Ok(()));
+        };
+        let Some(opened) = self.open(&text) else { return Step::Ready(Ok(())) };
+        // SECURITY: what is under way brings no session back (somebody_logs_out_here_and_at_the_provider).
+        let session = &opened.session;
+        let until = session.started.saturating_add(self.session.lifetime);
+        if !self.ended.contains(&session.id) {
             self.ended.add(&session.id, until, effects.now().unix);
         }
+        effects.end_session(&session.id, until)
+    }
+
+    /// Where a browser goes when its session is over.
+    fn after_logout(&self, effects: &dyn Effects) -> Response<Bytes> {
         let after = format!("{}{}", self.origin, self.paths.logged_out);
         let loaded = self.issuer.usable(effects.monotonic());
         let endpoint = loaded.as_ref().and_then(|loaded| loaded.metadata.end_session.as_ref());

@@ -53,7 +53,7 @@ use portcullis_core::check::Check;
 use portcullis_core::pool::Pool;
 use portcullis_core::{
     AnswerFields, Answers, Authenticate, Authn, CheckId, Code, CredentialLocation, CredentialName, Denial,
-    Effects, Evidence, Facts, Ground, MethodId, Once, SecurityScheme, Step,
+    Effects, Evidence, Facts, Fault, Ground, MethodId, Once, SecurityScheme, Step,
 };
 use provider::Client;
 use refresh::Refreshes;
@@ -131,39 +131,39 @@ impl Authenticate for OpenIdConnect {
         if self.0.ended.contains(&opened.session.id) {
             return self.0.turn_away(facts, effects, Code::CredentialExpired, "it was logged out");
         }
-        let head = facts.head;
-        let upgrade = head.upgrade().is_some();
-        // SECURITY: before anything is done with the session (a_request_that_changes_something_comes_from_this_site).
-        if browser::needs_origin(head.method(), upgrade)
-            && !browser::is_same_origin(head.headers(), &self.0.origin)
-        {
-            return deny(Code::CrossSite, "no page of this origin has sent it");
-        }
-        match opened.session.standing(facts.now.unix, &self.0.session) {
-            Standing::Ended(why) => self.0.turn_away(facts, effects, Code::CredentialExpired, why),
-            Standing::Good => Step::Ready(self.0.claim(&opened, facts.now.unix, effects)),
-            standing @ (Standing::Due | Standing::Over) => {
-                Step::Later(Box::pin(
-                    async move { self.0.refreshed(&opened, standing, facts, effects).await },
-                ))
-            }
+        match effects.has_ended(&opened.session.id) {
+            Step::Ready(ended) => self.0.judge(ended, opened, facts, effects),
+            Step::Later(ended) => Step::Later(Box::pin(async move {
+                self.0.judge(ended.await, opened, facts, effects).resolve().await
+            })),
         }
     }
 
     // SECURITY: whoever logs out leaves no stream behind (a_stream_ends_with_its_session).
-    fn uphold<'a>(&'a self, evidence: &'a Evidence, _: &'a Facts<'a>, _: &'a dyn Effects) -> Step<'a, Authn> {
+    fn uphold<'a>(
+        &'a self,
+        evidence: &'a Evidence,
+        _: &'a Facts<'a>,
+        effects: &'a dyn Effects,
+    ) -> Step<'a, Authn> {
         let Some(Ground { credential: CredentialName::Text(id), rules, .. }) = &evidence.ground else {
             return Step::Ready(Authn::NotMine);
         };
         if evidence.check != ID {
             return Step::Ready(Authn::NotMine);
         }
-        let ended = |why| Step::Ready(Authn::Deny(Denial::new(Code::CredentialExpired, why)));
-        match *rules == self.0.rules {
-            true if self.0.ended.contains(id) => ended("it was logged out"),
-            true => Step::Ready(Authn::Claim(evidence.now_by(self.0.method))),
-            false => ended("the login that let it in has changed"),
+        let over = |why| Authn::Deny(Denial::new(Code::CredentialExpired, why));
+        if *rules != self.0.rules {
+            return Step::Ready(over("the login that let it in has changed"));
         }
+        if self.0.ended.contains(id) {
+            return Step::Ready(over("it was logged out"));
+        }
+        effects.has_ended(id).map(move |ended| match ended {
+            Err(fault) => Authn::Deny(Denial::new(Code::Fault, fault.detail)),
+            Ok(true) => over("it was logged out at another gateway"),
+            Ok(false) => Authn::Claim(evidence.now_by(self.0.method)),
+        })
     }
 
     fn challenges(&self, _: Option<&Denial>) -> Vec<String> {
@@ -188,6 +188,44 @@ impl Authenticate for OpenIdConnect {
 }
 
 impl Login {
+    /// What becomes of a session that opens. `ended` says whether another gateway ended it.
+    fn judge<'a>(
+        &'a self,
+        ended: Result<bool, Fault>,
+        opened: Arc<Opened>,
+        facts: &'a Facts<'a>,
+        effects: &'a dyn Effects,
+    ) -> Step<'a, Authn> {
+        let deny = |code, detail: String| Step::Ready(Authn::Deny(Denial::new(code, detail)));
+        match ended {
+            Err(fault) => return deny(Code::Fault, fault.detail),
+            Ok(true) => {
+                return self.turn_away(
+                    facts,
+                    effects,
+                    Code::CredentialExpired,
+                    "it was logged out elsewhere",
+                );
+            }
+            Ok(false) => {}
+        }
+        let head = facts.head;
+        let upgrade = head.upgrade().is_some();
+        // SECURITY: before anything is done with the session (a_request_that_changes_something_comes_from_this_site).
+        if browser::needs_origin(head.method(), upgrade)
+            && !browser::is_same_origin(head.headers(), &self.origin)
+        {
+            return deny(Code::CrossSite, "no page of this origin has sent it".to_owned());
+        }
+        match opened.session.standing(facts.now.unix, &self.session) {
+            Standing::Ended(why) => self.turn_away(facts, effects, Code::CredentialExpired, why),
+            Standing::Good => Step::Ready(self.claim(&opened, facts.now.unix, effects)),
+            standing @ (Standing::Due | Standing::Over) => {
+                Step::Later(Box::pin(async move { self.refreshed(&opened, standing, facts, effects).await }))
+            }
+        }
+    }
+
     /// The session in a cookie. `None` where it does not open.
     fn open(&self, text: &str) -> Option<Arc<Opened>> {
         self.opened.find(text, || {

@@ -257,6 +257,7 @@ impl CompiledOpenapi {
                 Arc::new(OpenapiSecurity { document: self.document.clone(), answered });
             controls.authorize.push(Guarded { mode: self.mode, check });
         }
+        controls.inspection.operations = Some(Arc::new(self.document.clone()));
         controls.inspection.requests.push(Guarded { mode: self.mode, check: Arc::clone(&self.requests) });
         if let Some(answers) = &self.answers {
             controls.inspection.answers.push(answers.clone());

@@ -28,7 +28,8 @@ use http::header::HOST;
 use portcullis_core::check::{Check, Inspect, Inspected, Wants};
 use portcullis_core::head::query;
 use portcullis_core::{
-    Advice, CheckId, Code, CredentialLocation, Denial, Effects, Facts, Head, MethodSet, Principal, Step,
+    Advice, CheckId, Code, CredentialLocation, Denial, Effects, Facts, Head, MethodSet, Operation,
+    Operations, Principal, Step,
 };
 use portcullis_openapi::{Api, Fields, Files, Found, Match, RequestView};
 use std::borrow::Cow;
@@ -59,6 +60,19 @@ impl Document {
             return self.api.operation(Method::GET.as_str(), head.path());
         }
         found
+    }
+}
+
+impl Operations for Document {
+    fn operation<'a>(&'a self, head: &'a Head) -> Option<Operation<'a>> {
+        match self.find(head) {
+            Match::Operation(found) => {
+                let operation = found.operation();
+                let (method, path, id) = (operation.method(), operation.path(), operation.id());
+                Some(Operation { document: &self.name, method, path, id })
+            }
+            Match::UndeclaredMethod { .. } | Match::UndeclaredPath => None,
+        }
     }
 }
 

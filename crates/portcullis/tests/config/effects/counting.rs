@@ -3,8 +3,9 @@
 use super::super::harness::{Answer, Gate, gate, get, load, request};
 use super::{DocumentRow, Place, SecurityRow};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use portcullis_core::Code;
+use portcullis_core::{Code, Effects};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// What each key under `security` does.
 pub(crate) const ROWS: &[SecurityRow] = &[
@@ -45,6 +46,15 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         gate.send(request("POST", "/a", &[ALICE])).permitted();
         assert_eq!(gate.send(request("POST", "/a", &[ALICE])).refusal(), Some(Code::RateLimited));
         assert_eq!(passed(&gate, 5), 2);
+    }),
+    ("security.rate_limiting.cost.operations", |place| {
+        let cost = json!({ "default": 2, "methods": { "GET": 4 }, "operations": { "GET /a": 5 } });
+        let limit = json!({ "max_requests": 14, "per": "day", "cost": cost });
+        let mut document = place.document(json!({ "rate_limiting": limit }));
+        document["openapi"] = json!({ "file": "a.yaml", "base_path": "/" });
+        assert_eq!(passed(&gate(&document.to_string()), 9), 2);
+        document["openapi"]["mode"] = json!("off");
+        assert_eq!(passed(&gate(&document.to_string()), 9), 3, "by the method, where no document is used");
     }),
     ("security.rate_limiting.cost.response_header", |place| {
         let gate = costly(place, json!({ "response_header": "x-cost" }));
@@ -185,6 +195,34 @@ pub(crate) const DOCUMENT_ROWS: &[DocumentRow] = &[
         let own = json!({ "max_requests": 100, "per": "day" });
         assert_eq!(passed(&with_plans(json!({ "plan": "free", "quota": own })), 9), 2, "its limit stays");
     }),
+    ("overload", || {
+        let gate = overloaded(json!({}));
+        slow(&gate, 10, 60);
+        assert_eq!(gate.send(get(&[ALICE])).refusal(), Some(Code::Overloaded), "of a low priority");
+        assert_eq!(gate.send(get(&[ALICE])).headers["retry-after"], "1");
+        gate.send(get(&[ADMIN])).permitted();
+        slow(&gate, 10, 60);
+        assert_eq!(gate.send(get(&[ADMIN])).refusal(), Some(Code::Overloaded), "of a normal priority");
+        assert_eq!(gate.send(request("GET", "/open", &[])).refusal(), Some(Code::Overloaded));
+        slow(&gate, 60, 1);
+        gate.send(get(&[ALICE])).permitted();
+        // What was given up was charged to nothing.
+        assert_eq!(gate.send(get(&[ALICE])).refusal(), Some(Code::RateLimited));
+    }),
+    ("overload.max_delay", || {
+        let gate = overloaded(json!({ "max_delay": "200ms" }));
+        slow(&gate, 40, 150);
+        gate.send(get(&[ALICE])).permitted();
+        lists(&gate, "while the gateway is 200 ms late");
+    }),
+    ("overload.mode", || {
+        let gate = overloaded(json!({ "mode": "observe" }));
+        slow(&gate, 10, 60);
+        assert_eq!(gate.send(get(&[ALICE])).observed, [Code::Overloaded]);
+        let gate = overloaded(json!({ "mode": "off" }));
+        assert!(gate.network.overload().is_none());
+        lists(&gate, "quota.overload off");
+    }),
     ("store.counters", || shows(json!({}), "one server, strict")),
     ("store.counters.redis", || shows(json!({}), "keys portcullis:*")),
     ("store.counters.redis.url", || url("url", json!({ "literal": REDIS }))),
@@ -227,6 +265,35 @@ const ALICE: (&str, &str) = ("x-api-key", "alice-key-0123456789");
 const ADMIN: (&str, &str) = ("x-api-key", "admin-key-0123456789");
 /// Nothing listens there.
 const REDIS: &str = "redis://127.0.0.1:9/0";
+
+#[test]
+fn each_operation_has_a_count_of_its_own() {
+    let limit = |by: Value| json!({ "rate_limiting": { "max_requests": 1, "per": "day", "by": by } });
+    let gate_by = |by: Value| {
+        let mut document = Place::in_gateway().document(limit(by));
+        document["openapi"] = json!({ "file": "operations.yaml", "base_path": "/" });
+        document["routes"] = json!([
+            { "path": "/a", "upstream": "http://127.0.0.1:8080" },
+            { "path": "/a/{id}", "upstream": "http://127.0.0.1:8080" },
+        ]);
+        gate(&document.to_string())
+    };
+    let send = |gate: &Gate, method, target| gate.send(request(method, target, &[ALICE])).refusal();
+    let by_operation = gate_by(json!("operation"));
+    for (method, target) in [("GET", "/a"), ("POST", "/a"), ("GET", "/a/1"), ("DELETE", "/a/1")] {
+        assert_eq!(send(&by_operation, method, target), None, "{method} {target}");
+        assert_eq!(send(&by_operation, method, target), Some(Code::RateLimited), "{method} {target}");
+    }
+    // Another parameter, `HEAD`, and another consumer are the same operation.
+    for (method, target) in [("GET", "/a/2"), ("HEAD", "/a/1"), ("DELETE", "/a/3")] {
+        assert_eq!(send(&by_operation, method, target), Some(Code::RateLimited), "{method} {target}");
+    }
+    assert_eq!(by_operation.send(get(&[ADMIN])).refusal(), Some(Code::RateLimited));
+    let by_both = gate_by(json!(["consumer", "operation"]));
+    assert_eq!(send(&by_both, "GET", "/a"), None);
+    assert_eq!(send(&by_both, "GET", "/a"), Some(Code::RateLimited));
+    by_both.send(get(&[ADMIN])).permitted();
+}
 
 fn passed(gate: &Gate, requests: usize) -> usize {
     (0..requests).filter(|_| gate.send(get(&[ALICE])).refusal().is_none()).count()
@@ -282,6 +349,33 @@ fn with_plans(mut alice: Value) -> Gate {
         "routes": [{ "path": "/a", "upstream": "http://127.0.0.1:8080" }],
     });
     gate(&document.to_string())
+}
+
+fn overloaded(overload: Value) -> Gate {
+    let document = json!({
+        "listeners": [{ "bind": "127.0.0.1:3000" }],
+        "security": { "authentication": { "type": "api_key" } },
+        "overload": overload,
+        "plans": { "free": { "priority": "low", "rate_limiting": { "max_requests": 1, "per": "day" } } },
+        "consumers": [
+            { "name": "alice", "plan": "free", "keys": [{ "env": "ALICE_API_KEY" }] },
+            { "name": "root", "keys": [{ "env": "ADMIN_API_KEY" }] },
+        ],
+        "routes": [
+            { "path": "/a", "upstream": "http://127.0.0.1:8080" },
+            { "path": "/open", "public": "a test", "upstream": "http://127.0.0.1:8080" },
+        ],
+    });
+    gate(&document.to_string())
+}
+
+/// Has the gateway be so late, for so many steps.
+fn slow(gate: &Gate, steps: u64, delay: u64) {
+    let overload = gate.network.overload().unwrap();
+    for _ in 0..steps {
+        gate.clock.advance(1);
+        overload.told(gate.network.now().monotonic, Duration::from_millis(delay));
+    }
 }
 
 fn stored(mut redis: Value) -> Value {

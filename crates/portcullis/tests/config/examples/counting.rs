@@ -17,6 +17,7 @@ algorithm: gcra
 cost:
   default: 2
   methods: { POST: 5 }
+  operations: { 'GET /a': 5 }
   max: 10
 legacy_headers: true
 ",
@@ -69,6 +70,7 @@ by:
 cost:
   default: 2
   methods: { POST: 5 }
+  operations: { 'GET /a': 5 }
   max: 10
 legacy_headers: true
 name: monthly
@@ -120,7 +122,8 @@ fn all() -> [(&'static str, &'static [&'static str]); 3] {
 /// Sections of `security` that a public route can inherit.
 pub(super) fn sections() -> Vec<String> {
     let all = every_section().into_iter();
-    all.filter(|section| !section.contains("claim:") && !section.contains("by: key")).collect()
+    let elsewhere = ["claim:", "by: key", "operations:"];
+    all.filter(|section| !elsewhere.iter().any(|word| section.contains(word))).collect()
 }
 
 fn every_section() -> Vec<String> {
@@ -174,6 +177,13 @@ pub(super) fn documents() -> Vec<String> {
     ] {
         let store = format!("{url}{more}");
         documents.push(format!("store:\n  counters:\n    redis:\n{}{REST}", indented(&store, 6)));
+    }
+    documents.push(format!(
+        "overload:\n  max_delay: 80ms\n  mode: observe\nplans:\n  free:\n    priority: low\n{REST}"
+    ));
+    // What counts by operation needs a document.
+    for document in documents.iter_mut().filter(|document| document.contains("operations:")) {
+        document.push_str("openapi:\n  file: a.yaml\n  base_path: /\n");
     }
     documents
 }
