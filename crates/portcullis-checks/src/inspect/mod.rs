@@ -2,6 +2,7 @@
 
 pub mod body_size;
 pub mod graphql;
+pub mod limits;
 mod memory;
 pub mod openapi;
 pub mod strict_errors;

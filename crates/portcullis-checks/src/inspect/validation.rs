@@ -1,9 +1,10 @@
 //! Whether a JSON body fits a schema, for APIs that have no OpenAPI document.
 //!
-//! A body has one media type that the configuration lists, no content coding, and one reading: members that stand twice,
-//! bytes that are not UTF-8 and numbers that cannot be held exactly are refused. A request without a body passes with the
+//! A body has one media type that the configuration lists, at most one content coding (`gzip`, `deflate`), and one reading:
+//! members that stand twice and bytes that are not UTF-8 are refused. A request without a body passes with the
 //! methods that need none. It needs nothing that could fail.
 
+use super::limits::ContentLimitsConfig;
 use super::memory::Lent;
 use super::openapi::config::OtherSpellingsConfig;
 use super::openapi::refusal;
@@ -18,7 +19,7 @@ use portcullis_config::{Context, Decode, Definitions, Node, Span, Spanned, Value
 use portcullis_core::check::{Check, Inspect, Inspected, Wants};
 use portcullis_core::head::Framing;
 use portcullis_core::{CheckId, Code, Denial, Effects, Facts, Principal, Step, Violation};
-use portcullis_openapi::{Files, Limits, Schema};
+use portcullis_openapi::{Files, Limits, Memory, Schema, is_utf8_content, unpacked};
 use serde_json::json as written;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,6 +40,11 @@ object! {
         /// What happens to a member whose name is another spelling of a declared one, such as `ROLE` for `role`. A
         /// backend could read it as the declared one. Default: refuse.
         pub other_spellings: OtherSpellingsConfig = OtherSpellingsConfig::Refuse,
+        /// Whether a number that a double cannot hold exactly is rejected, such as an integer beyond 64 bits. Otherwise it is
+        /// judged as it rounds. Default: false.
+        pub strict_numbers: bool = false,
+        /// Bounds on what one body may hold.
+        pub limits: Option<ContentLimitsConfig>,
         /// `enforce` rejects the request. `observe` lets it through and records what would have been rejected. `off`
         /// skips the check. Default: enforce.
         pub mode: ModeConfig = ModeConfig::Enforce,
@@ -139,9 +145,8 @@ impl ValidationConfig {
         let schema = match files.and_then(|files| Schema::compile_with(&files, self.other_spellings.into())) {
             Ok(schema) => schema,
             Err(error) => {
-                cx.error("config.schema", at, format!("the schema cannot be used: {error}")).help(
-                    "give a JSON Schema of draft 7, 2019-09 or 2020-12 whose patterns need no look-around",
-                );
+                cx.error("config.schema", at, format!("the schema cannot be used: {error}"))
+                    .help("give a JSON Schema of draft 7, 2019-09 or 2020-12 whose patterns are valid");
                 return None;
             }
         };
@@ -164,7 +169,8 @@ impl ValidationConfig {
             }
             content_types.push(name);
         }
-        Some(Validation { schema, content_types, limits: Limits::default() })
+        let limits = ContentLimitsConfig::limits(self.limits.as_ref(), self.strict_numbers);
+        Some(Validation { schema, content_types, limits })
     }
 }
 
@@ -204,7 +210,8 @@ impl Inspect for Validation {
         let judged = if body.is_empty() {
             self.judge_absent(facts.head.method())
         } else {
-            self.judge_media_type(facts.head.headers()).and_then(|()| self.judge(body, &memory))
+            let headers = facts.head.headers();
+            self.judge_media_type(headers).and_then(|()| self.judge(headers, body, &memory))
         };
         Step::Ready(judged.map(|()| Inspected::AsItIs))
     }
@@ -220,13 +227,6 @@ impl Validation {
     }
 
     fn judge_media_type(&self, headers: &HeaderMap) -> Result<(), Denial> {
-        let refused = |detail: &'static str, name: &str, word: &'static str| {
-            Err(Denial::new(Code::MediaTypeRefused, detail).pointing_out([Violation::new(name, word)]))
-        };
-        // SECURITY: what is unpacked only behind the gateway is judged by nobody (a_body_is_judged_by_a_schema).
-        if headers.contains_key(header::CONTENT_ENCODING) {
-            return refused("a content coding", "content-encoding", "undeclared");
-        }
         let mut values = headers.get_all(header::CONTENT_TYPE).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
             return refused("no media type, or several", "content-type", "required");
@@ -236,21 +236,33 @@ impl Validation {
         if !self.content_types.contains(&kind) {
             return refused("another media type", "content-type", "content_type");
         }
+        let is_charset = |part: &str| part.get(..8).is_some_and(|name| name.eq_ignore_ascii_case("charset="));
         match (parts.next(), parts.next()) {
             (None, _) => Ok(()),
-            (Some(charset), None)
-                if ["charset=utf-8", "charset=\"utf-8\""]
-                    .iter()
-                    .any(|known| charset.eq_ignore_ascii_case(known)) =>
-            {
-                Ok(())
-            }
+            (Some(charset), None) if is_charset(charset) => Ok(()),
             (Some(_), _) => refused("a parameter of the media type", "content-type", "charset"),
         }
     }
 
-    fn judge(&self, body: &[u8], memory: &Lent<'_>) -> Result<(), Denial> {
+    fn judge(&self, headers: &HeaderMap, body: &[u8], memory: &Lent<'_>) -> Result<(), Denial> {
+        // SECURITY: what is unpacked only behind the gateway would be judged by nobody (a_body_is_judged_by_a_schema).
+        let unpacked = match unpacked(headers, body, &self.limits) {
+            Ok(unpacked) => unpacked,
+            Err((class, reason)) => return Err(refusal::of_coding(class, reason)),
+        };
+        if !memory.take(unpacked.as_ref().map_or(0, Vec::capacity)) {
+            return Err(refusal::no_memory("a body that was unpacked"));
+        }
+        let body = unpacked.as_deref().unwrap_or(body);
+        let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if !content_type.is_some_and(|content_type| is_utf8_content(content_type, body)) {
+            return refused("another charset", "content-type", "charset");
+        }
         let judged = self.schema.judge_json(body, &self.limits, memory);
         judged.map_err(|violations| refusal::of_request(&violations))
     }
+}
+
+fn refused<T>(detail: &'static str, name: &str, word: &'static str) -> Result<T, Denial> {
+    Err(Denial::new(Code::MediaTypeRefused, detail).pointing_out([Violation::new(name, word)]))
 }

@@ -14,8 +14,8 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use portcullis_config::{Context, Decode, Definitions, Node, Span, Spanned, Value, keyword, object};
 use portcullis_core::check::{Check, Inspect, Inspected, Wants};
-use portcullis_core::{CheckId, Code, Denial, Effects, Facts, Principal, Step, Violation};
-use portcullis_waf::{Loader, Plan, Report, Request, RuleMatch, Settings, Transaction};
+use portcullis_core::{Argument, CheckId, Code, Denial, Effects, Facts, Principal, Step, Violation};
+use portcullis_waf::{Loader, Place, Plan, Report, Request, RuleMatch, Settings, Transaction};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -381,12 +381,41 @@ impl Waf {
         if self.search_unlabelled {
             transaction = transaction.search_unlabelled_bodies();
         }
-        transaction.request_headers();
-        transaction.request_body(body);
+        let mut saved = (0, 0);
+        match &facts.route.controls.inspection.proofs {
+            None => {
+                transaction.request_headers();
+                transaction.request_body(body);
+            }
+            // What another check refuses unless it is a number or the like is not searched.
+            Some(proofs) => proofs.of(head, &mut |is_harmless| {
+                let is_harmless = |place: Place, name: &[u8]| {
+                    let argument = match place {
+                        Place::Query => Argument::Query,
+                        Place::Body => Argument::Body,
+                        Place::Header => Argument::Header,
+                        Place::Cookie => Argument::Cookie,
+                    };
+                    std::str::from_utf8(name).is_ok_and(|name| is_harmless(argument, name))
+                };
+                transaction.prove_all(is_harmless);
+                transaction.request_headers();
+                transaction.read_body(body);
+                saved = transaction.prove_all(is_harmless);
+                transaction.judge_body();
+            }),
+        }
         let unreadable = transaction.body_error().map(str::to_owned);
         let report = transaction.finish();
         if report.interruption.is_some() {
-            return Err(Denial::new(Code::AttackSuspected, said(&report)));
+            let mut detail = said(&report);
+            if let (proved @ 1.., all) = saved {
+                let _ = write!(
+                    detail,
+                    "; {proved} of {all} values are harmless by the document and were not searched"
+                );
+            }
+            return Err(Denial::new(Code::AttackSuspected, detail));
         }
         match unreadable {
             // SECURITY: a server that reads the body otherwise would find in it what the rules have not seen

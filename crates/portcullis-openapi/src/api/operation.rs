@@ -1,11 +1,13 @@
 //! One operation: its parameters, its body, its responses, and what it requires of the caller.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::Options;
 use super::security::{Requirement, SecurityScheme, requirements};
+use super::space::Fixed;
 use crate::body::Body;
-use crate::document::{Files, LoadError, Node};
+use crate::document::{Files, LoadError, LoadErrors, Node};
 use crate::limits::Limits;
 use crate::memory::Memory;
 use crate::message::{Fields, RequestView, texts};
@@ -14,6 +16,14 @@ use crate::response::Responses;
 use crate::schema::Compiler;
 use crate::spelling::{self, Names, OtherSpellings, hides_a_pair};
 use crate::violation::{Class, Place, Report, Violations};
+
+/// Which part of a request is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    All,
+    /// All but the body.
+    Head,
+}
 
 /// A declared operation.
 #[derive(Debug)]
@@ -35,9 +45,42 @@ pub struct Operation {
     allow_unknown_query: bool,
     limits: Limits,
     response_limits: Limits,
+    /// The query that belongs to its path.
+    fixed: Fixed,
+    /// The base paths under which it is served.
+    bases: Vec<String>,
+    /// Whether nothing of it is judged.
+    unjudged: bool,
 }
 
 impl Operation {
+    /// The base paths under which it is served, without a slash at the end.
+    #[must_use]
+    pub fn base_paths(&self) -> &[String] {
+        &self.bases
+    }
+
+    pub(super) fn served_under(&mut self, bases: &[String]) {
+        self.bases = bases.to_vec();
+    }
+
+    pub(super) fn fixed(&self) -> &Fixed {
+        &self.fixed
+    }
+
+    /// Whether a request with this query can mean it.
+    pub(super) fn is_meant_by(&self, query: Option<&str>) -> bool {
+        self.fixed.len() == 0
+            || Query::parse(query.unwrap_or_default(), self.limits.members)
+                .is_ok_and(|mut query| self.fixed.claim(&mut query))
+    }
+
+    /// Whether nothing of it is judged.
+    #[must_use]
+    pub fn is_unjudged(&self) -> bool {
+        self.unjudged
+    }
+
     /// The method in upper case.
     #[must_use]
     pub fn method(&self) -> &str {
@@ -73,13 +116,47 @@ impl Operation {
         self.body.is_some()
     }
 
+    /// Whether no value under this name in this part of a valid request can hold an attack: the schema allows numbers,
+    /// booleans, listed values and the like alone. `fields` are those of the request.
+    #[must_use]
+    pub fn is_harmless(&self, place: Place, name: &str, fields: &dyn Fields) -> bool {
+        let among = |parameters: &[Parameter]| {
+            parameters.iter().any(|parameter| parameter.name == name && parameter.is_harmless())
+        };
+        !self.unjudged
+            && match place {
+                Place::Query => among(&self.query),
+                Place::Header => self
+                    .fields
+                    .iter()
+                    .any(|field| field.name.eq_ignore_ascii_case(name) && field.is_harmless()),
+                Place::Cookie => among(&self.cookies),
+                Place::Body => self.body.as_ref().is_some_and(|body| body.is_harmless(fields, name)),
+                Place::Path | Place::Status => false,
+            }
+    }
+
+    /// Whether nothing would look into the body of a request with these fields: nothing of the operation is judged, or any
+    /// bytes will do. A body that must be there must be announced by `length`.
+    #[must_use]
+    pub fn looks_at_no_body(&self, fields: &dyn Fields, length: Option<u64>) -> bool {
+        self.unjudged
+            || self.body.as_ref().is_some_and(|body| {
+                (length > Some(0) || !body.is_required()) && body.looks_at_nothing(fields)
+            })
+    }
+
     /// Judges a request of this operation. `captures` are the texts of the variables in the path.
     pub(super) fn judge(
         &self,
         captures: &[&str],
         request: &RequestView<'_>,
+        part: Part,
         memory: &dyn Memory,
     ) -> Result<(), Violations> {
+        if self.unjudged {
+            return Ok(());
+        }
         let mut report = Report::new(memory);
         let limits = &self.limits;
         for (parameter, raw) in self.path.iter().zip(captures) {
@@ -99,6 +176,7 @@ impl Operation {
         if !self.cookies.is_empty() {
             self.judge_cookies(request.fields, &mut report);
         }
+        let Part::All = part else { return report.finish() };
         match &self.body {
             Some(body) => body.judge(request.fields, request.body, limits, &mut report),
             // SECURITY: a body that nobody declared is judged by nobody (undeclared_body in bodies.yaml).
@@ -116,6 +194,7 @@ impl Operation {
             Ok(query) => query,
             Err(reason) => return report.add(Class::Malformed, Place::Query, "", reason),
         };
+        self.fixed.claim(&mut query);
         for parameter in &self.query {
             parameter.judge_query(&mut query, &self.limits, report);
         }
@@ -190,6 +269,9 @@ impl Operation {
         bodiless: bool,
         memory: &dyn Memory,
     ) -> Result<(), Violations> {
+        if self.unjudged {
+            return Ok(());
+        }
         let mut report = Report::new(memory);
         match &self.responses {
             Some(responses) => {
@@ -270,69 +352,114 @@ pub(super) struct Context<'a> {
     pub(super) schemes: &'a BTreeMap<String, SecurityScheme>,
     pub(super) default_security: &'a [Requirement],
     pub(super) options: &'a Options,
+    /// What is wrong so far.
+    pub(super) errors: RefCell<LoadErrors>,
+}
+
+/// Where an operation is declared.
+pub(super) struct DeclaredAt<'a> {
+    pub(super) method: &'a str,
+    pub(super) template: &'a str,
+    pub(super) variables: &'a [String],
+    pub(super) fixed: &'a Fixed,
 }
 
 impl Context<'_> {
+    /// Notes what is wrong.
+    pub(super) fn wrong(&self, error: LoadError) {
+        self.errors.borrow_mut().add(error);
+    }
+
+    /// What was read; what is wrong with it is told.
+    fn told<T>(&self, read: Result<T, LoadError>) -> Option<T> {
+        read.map_err(|error| self.wrong(error)).ok()
+    }
+
+    /// Reads an operation.
+    ///
+    /// # Errors
+    /// It is not read at all. What is wrong in its parts is told in `errors`.
     pub(super) fn operation(
         &self,
-        method: &str,
-        template: &str,
-        variables: &[String],
+        declared: &DeclaredAt<'_>,
         item: &Node<'_>,
         node: &Node<'_>,
     ) -> Result<Operation, LoadError> {
-        node.spells(&["parameters", "requestBody", "responses", "security"])?;
-        let security = requirements(node, self.schemes)?.unwrap_or_else(|| self.default_security.to_vec());
+        node.spells(&["parameters", "requestBody", "responses", "security", "servers"])?;
+        let mut operation = self.unjudged(declared, node)?;
+        operation.unjudged = false;
+        let so_far = self.errors.borrow().iter().count();
         let mut parameters = self.parameters(item, node)?;
-        let mut path = Vec::new();
-        for name in variables {
+        // What could not be read would be missed here as well.
+        let all_read = self.errors.borrow().iter().count() == so_far;
+        for name in declared.variables {
             let at = parameters
                 .iter()
                 .position(|parameter| parameter.place == Place::Path && parameter.name == *name);
-            let at = at.ok_or_else(|| node.error(format!("the path variable `{name}` is not declared")))?;
-            path.push(parameters.remove(at));
+            match at {
+                Some(at) => operation.path.push(parameters.remove(at)),
+                None if all_read => {
+                    self.wrong(node.error(format!("the path variable `{name}` is not declared")));
+                }
+                None => {}
+            }
         }
         let mut of = |place: Place| -> Vec<Parameter> {
             parameters.extract_if(.., |parameter| parameter.place == place).collect()
         };
         if let Some(stray) = of(Place::Path).first() {
-            return Err(node.error(format!("the path has no variable `{}`", stray.name)));
+            self.wrong(node.error(format!("the path has no variable `{}`", stray.name)));
         }
-        let mut query = of(Place::Query);
-        query.sort_by_key(Parameter::takes_the_rest);
-        let body = match node.get("requestBody")? {
-            Some(body) => Some(Body::parse(&body, self.requests)?),
+        operation.query = of(Place::Query);
+        operation.query.sort_by_key(Parameter::takes_the_rest);
+        operation.body = match self.told(node.get("requestBody")).flatten() {
+            Some(body) => self.told(Body::parse(&body, self.requests)),
             None => None,
         };
-        let responses = match (self.responses, self.response_files) {
+        operation.responses = match (self.responses, self.response_files) {
             (Some(compiler), Some(files)) => {
-                let node = Node { files, at: node.at.clone(), value: node.value };
-                Some(Responses::parse(&node, compiler)?)
+                let node =
+                    Node { files, at: node.at.clone(), value: node.at.value(files).unwrap_or(node.value) };
+                self.told(Responses::parse(&node, compiler))
             }
             _ => None,
         };
-        let (fields, cookies) = (of(Place::Header), of(Place::Cookie));
-        let credentials = credentials(&security, self.schemes);
-        let spellings = match self.options.other_spellings {
-            OtherSpellings::Refuse => Spellings::of(&query, &credentials, &fields, &cookies),
+        (operation.fields, operation.cookies) = (of(Place::Header), of(Place::Cookie));
+        operation.spellings = match self.options.other_spellings {
+            OtherSpellings::Refuse => {
+                Spellings::of(&operation.query, &operation.credentials, &operation.fields, &operation.cookies)
+            }
             OtherSpellings::Allow => Spellings::default(),
         };
+        Ok(operation)
+    }
+
+    /// An operation of which nothing is judged but what it requires of the caller.
+    pub(super) fn unjudged(
+        &self,
+        declared: &DeclaredAt<'_>,
+        node: &Node<'_>,
+    ) -> Result<Operation, LoadError> {
+        let security = requirements(node, self.schemes)?.unwrap_or_else(|| self.default_security.to_vec());
         Ok(Operation {
-            method: method.to_ascii_uppercase(),
-            template: template.to_owned(),
+            method: declared.method.to_owned(),
+            template: declared.template.to_owned(),
             id: node.text("operationId")?.map(str::to_owned),
-            credentials,
-            spellings,
+            credentials: credentials(&security, self.schemes),
+            spellings: Spellings::default(),
             security,
-            path,
-            query,
-            fields,
-            cookies,
-            body,
-            responses,
+            path: Vec::new(),
+            query: Vec::new(),
+            fields: Vec::new(),
+            cookies: Vec::new(),
+            body: None,
+            responses: None,
             allow_unknown_query: self.options.allow_unknown_query,
             limits: self.options.limits,
             response_limits: self.options.response_limits(),
+            fixed: declared.fixed.clone(),
+            bases: Vec::new(),
+            unjudged: true,
         })
     }
 
@@ -343,7 +470,9 @@ impl Context<'_> {
             let inherited = parameters.len();
             let Some(list) = owner.get("parameters")? else { continue };
             for declared in list.items()? {
-                let Some(parameter) = Parameter::parse(&declared, self.requests)? else { continue };
+                let Some(parameter) = self.told(Parameter::parse(&declared, self.requests)).flatten() else {
+                    continue;
+                };
                 let same = |known: &Parameter| known.place == parameter.place && known.name == parameter.name;
                 let mut known = parameters.iter().enumerate().filter(|(_, known)| same(known));
                 match known.next() {

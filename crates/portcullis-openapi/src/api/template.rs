@@ -6,6 +6,14 @@ use portcullis_paths::{folded, laxest, laxest_segment};
 
 use crate::percent::{Plus, decode};
 
+/// The names of the variables of a template, in order.
+///
+/// # Errors
+/// It is not a template.
+pub(super) fn variables(template: &str) -> Result<Vec<String>, String> {
+    Tree::default().insert(template, 0).map(|(_, names)| names)
+}
+
 /// One segment with variables, such as `{name}` or `{base}...{head}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pattern {

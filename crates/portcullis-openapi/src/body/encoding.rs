@@ -43,13 +43,15 @@ fn finished(unpacked: Vec<u8>, rest: &[u8]) -> Result<Option<Vec<u8>>, Refusal> 
 }
 
 fn unpack(decoder: &mut dyn Read, compressed: usize, limits: &Limits) -> Result<Vec<u8>, Refusal> {
-    let most = limits.decoded_bytes.min(compressed.saturating_mul(limits.ratio));
+    let by_ratio = compressed.saturating_mul(limits.ratio);
+    let most = limits.decoded_bytes.min(by_ratio);
+    let bound_met = if by_ratio < limits.decoded_bytes { "decoded_ratio" } else { "decoded_size" };
     let mut unpacked = Vec::new();
     // SECURITY: memory follows what has been read, and one byte more than the cap is enough to know (gzip bombs in hostile.rs).
     let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
     match decoder.take(bound).read_to_end(&mut unpacked) {
         Err(_) => Err((Class::Malformed, "content_encoding")),
-        Ok(length) if length > most => Err((Class::TooLarge, "decoded_size")),
+        Ok(length) if length > most => Err((Class::TooLarge, bound_met)),
         Ok(_) => Ok(unpacked),
     }
 }

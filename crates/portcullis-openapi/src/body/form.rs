@@ -17,6 +17,7 @@ use crate::message::Fields;
 use crate::parameter::{
     Demand, EncodedCommas, Members, NotInStyle, Parameter, Query, Readings, Style, Texts, Written, choice,
 };
+use crate::parameter::{deep, query};
 use crate::percent::{Plus, decode};
 use crate::schema::{Additional, Checker, Compiler, Shape, Types};
 use crate::spelling::{Names, hides_a_pair};
@@ -89,8 +90,9 @@ impl Form<'_> {
         {
             return malformed("", "separator", report);
         }
-        let mut query = match Query::parse(text, self.limits.parts) {
+        let mut query = match Query::parse(text, self.limits.fields) {
             Ok(query) => query,
+            Err(query::TOO_MANY) => return malformed("", "form_fields", report),
             Err(reason) => return malformed("", reason, report),
         };
         let mut members = Members::default();
@@ -133,15 +135,8 @@ impl Form<'_> {
         let types = shape.types;
         let text = |raw: &str| decode(raw, Plus::Space).ok_or("percent_encoding");
         if style == Some(Style::DeepObject) {
-            let mut members = Vec::new();
-            for pair in query.unclaimed() {
-                let inner = pair.name.strip_prefix(name).and_then(|rest| rest.strip_prefix('['));
-                let Some(inner) = inner.and_then(|inner| inner.strip_suffix(']')) else { continue };
-                members.push((inner.to_owned(), text(pair.raw.ok_or("empty")?)?));
-                pair.claimed = true;
-            }
-            if !members.is_empty() {
-                readings.add(Texts::Members(members), shape)?;
+            if let Some(datum) = deep::claim(query, name, shape)? {
+                readings.add_value(datum);
             }
             return Ok(());
         }
@@ -264,8 +259,8 @@ impl Form<'_> {
         let types = shape.types;
         // SECURITY: whoever sends a part does not choose how it is read (tests/cases/forms.yaml).
         let is_json = match encoding {
-            Some(encoding) if !encoding.content_types.is_empty() => format == Some(Format::Json),
             Some(_) | None if shape.bytes => false,
+            Some(encoding) if !encoding.content_types.is_empty() => format == Some(Format::Json),
             Some(_) | None if types.may_be_object() || types.may_be_array() => {
                 format == Some(Format::Json) || (format.is_none() && !types.may_be_plain())
             }

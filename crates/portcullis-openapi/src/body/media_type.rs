@@ -22,6 +22,9 @@ pub(crate) enum Format {
     Form,
     Multipart,
     Xml,
+    /// A JSON value in each line.
+    Lines,
+    Yaml,
     Text,
     /// Anything else: bytes.
     Bytes,
@@ -70,6 +73,14 @@ impl MediaType {
             ("application", "x-www-form-urlencoded") => Format::Form,
             ("multipart", "form-data") => Format::Multipart,
             (_, subtype) if subtype == "xml" || subtype.ends_with("+xml") => Format::Xml,
+            (_, "x-ndjson" | "ndjson" | "jsonl" | "x-jsonl" | "jsonlines" | "x-jsonlines" | "json-lines") => {
+                Format::Lines
+            }
+            (_, subtype)
+                if matches!(subtype, "yaml" | "x-yaml" | "vnd.yaml") || subtype.ends_with("+yaml") =>
+            {
+                Format::Yaml
+            }
             ("text", _) => Format::Text,
             _ => Format::Bytes,
         }
@@ -83,9 +94,34 @@ impl MediaType {
     }
 }
 
+impl MediaType {
+    /// Whether these bytes read the same in the charset that is named as in UTF-8: ASCII does in most.
+    pub(crate) fn reads_as_utf8(&self, body: &[u8]) -> bool {
+        self.is_utf8() || (self.parameter("charset").is_some_and(extends_ascii) && body.is_ascii())
+    }
+}
+
+/// Whether a charset has the characters of ASCII at their places, and no others there.
+fn extends_ascii(charset: &str) -> bool {
+    let charset = charset.to_ascii_lowercase();
+    matches!(charset.as_str(), "ascii" | "latin1" | "l1")
+        || ["iso-8859-", "windows-125", "cp125"].iter().any(|family| {
+            charset.strip_prefix(family).is_some_and(|number| {
+                !number.is_empty() && number.len() <= 2 && number.bytes().all(|byte| byte.is_ascii_digit())
+            })
+        })
+}
+
 impl MediaRange {
+    /// What a description declares. A charset that is UTF-8 and a boundary are the sender's matter, so a message need not
+    /// repeat them.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        MediaType::parse(text).map(MediaRange)
+        let mut range = MediaType::parse(text)?;
+        if range.is_utf8() {
+            range.parameters.retain(|(name, _)| name != "charset");
+        }
+        range.parameters.retain(|(name, _)| name != "boundary");
+        Some(MediaRange(range))
     }
 
     /// The format of every body in the range; `None` where the body itself says.

@@ -2,7 +2,8 @@
 //! no backend finds other parts than were judged.
 //!
 //! Refused are a preamble, an epilogue, line ends other than CRLF, folded or repeated fields, a part without a name, a
-//! name in a second encoding (`name*`), and a transfer encoding.
+//! name in a second encoding (`name*`), a `filename*` that says something else than the `filename` beside it, and a transfer
+//! encoding.
 
 use super::media_type::{MediaType, is_token};
 use crate::limits::Limits;
@@ -99,11 +100,14 @@ fn is_plain_encoding(value: &str) -> bool {
 /// The `name` and the `filename` of a `form-data` disposition. Both are quoted, or tokens; a quote within is `%22` or `\"`.
 fn names(disposition: &str) -> Option<(String, Option<String>)> {
     let mut rest = disposition.strip_prefix("form-data")?;
-    let (mut name, mut file_name) = (None, None);
+    let (mut name, mut file_name, mut extended): (Option<String>, Option<String>, Option<String>) =
+        (None, None, None);
     loop {
         rest = rest.trim_start_matches([' ', '\t']);
         if rest.is_empty() {
-            return Some((name?, file_name));
+            // SECURITY: which of the two counts depends on who reads, so they must agree (file_names_agree).
+            let agrees = extended.as_deref().is_none_or(|extended| agrees(file_name.as_deref(), extended));
+            return if agrees { Some((name?, file_name)) } else { None };
         }
         rest = rest.strip_prefix(';')?.trim_start_matches([' ', '\t']);
         let (key, after) = rest.split_once('=')?;
@@ -111,7 +115,8 @@ fn names(disposition: &str) -> Option<(String, Option<String>)> {
         let place = match key.to_ascii_lowercase().as_str() {
             "name" => &mut name,
             "filename" => &mut file_name,
-            // `name*` and `filename*` say the same in another encoding, and which one counts depends on who reads.
+            "filename*" => &mut extended,
+            // `name*` says the same in another encoding, and which one counts depends on who reads.
             _ => return None,
         };
         if place.replace(value).is_some() {
@@ -119,6 +124,30 @@ fn names(disposition: &str) -> Option<(String, Option<String>)> {
         }
         rest = after;
     }
+}
+
+/// Whether a `filename*` (RFC 8187, in UTF-8) says what the `filename` beside it says, as it is or as an encoded word
+/// (RFC 2047), which is how .NET writes a name that is not ASCII.
+fn agrees(file_name: Option<&str>, extended: &str) -> bool {
+    let Some((charset, rest)) = extended.split_once('\'') else { return false };
+    let Some((_, encoded)) = rest.split_once('\'') else { return false };
+    if !charset.eq_ignore_ascii_case("utf-8") {
+        return false;
+    }
+    let Some(decoded) = crate::percent::decode(encoded, crate::percent::Plus::Literal) else { return false };
+    file_name.is_some_and(|name| name == decoded || encoded_word(name).is_some_and(|word| word == decoded))
+}
+
+/// The text of an encoded word in UTF-8 and base64.
+fn encoded_word(text: &str) -> Option<String> {
+    let inner = text.strip_prefix("=?")?.strip_suffix("?=")?;
+    let mut parts = inner.splitn(3, '?');
+    let (charset, encoding, encoded) = (parts.next()?, parts.next()?, parts.next()?);
+    if !charset.eq_ignore_ascii_case("utf-8") || !encoding.eq_ignore_ascii_case("b") {
+        return None;
+    }
+    let bytes = <base64ct::Base64 as base64ct::Encoding>::decode_vec(encoded).ok()?;
+    String::from_utf8(bytes).ok()
 }
 
 fn value(text: &str) -> Option<(String, &str)> {
@@ -208,6 +237,25 @@ mod tests {
         }
         for boundary in ["", "a\"b", "a ", &"a".repeat(71)] {
             assert_eq!(parts(b"x", boundary, &Limits::default()), Err("multipart.boundary"), "{boundary}");
+        }
+    }
+
+    #[test]
+    fn file_names_agree() {
+        for (names, expected) in [
+            (r#"filename="a b.txt"; filename*=utf-8''a%20b.txt"#, true),
+            (r#"filename=a.txt; filename*=UTF-8'en'a.txt"#, true),
+            (r#"filename="=?utf-8?B?w6kudHh0?="; filename*=utf-8''%C3%A9.txt"#, true),
+            (r#"filename="é.txt"; filename*=utf-8''%C3%A9.txt"#, true),
+            (r#"filename=a.txt; filename*=utf-8''b.txt"#, false),
+            (r#"filename="=?utf-8?B?w6kudHh0?="; filename*=utf-8''e.txt"#, false),
+            (r#"filename=a.txt; filename*=iso-8859-1''a.txt"#, false),
+            (r#"filename*=utf-8''a.txt"#, false),
+            (r#"filename=a; filename*=utf-8''a; filename*=utf-8''a"#, false),
+            (r#"filename=a; filename*=a"#, false),
+        ] {
+            let text = format!("--B\r\nContent-Disposition: form-data; name=f; {names}\r\n\r\n1\r\n--B--");
+            assert_eq!(parse(&text).is_ok(), expected, "{names}");
         }
     }
 

@@ -13,6 +13,8 @@ use crate::limits::Limits;
 /// A word for what is wrong.
 pub(crate) fn check(bytes: &[u8], limits: &Limits) -> Result<(), &'static str> {
     let text = std::str::from_utf8(bytes).map_err(|_| "xml.utf8")?;
+    // A byte order mark may stand before the document, once (XML 1.0, section 4.3.3).
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.starts_with('\u{feff}') {
         return Err("xml.byte_order_mark");
     }

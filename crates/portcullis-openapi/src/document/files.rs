@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::data::Around;
 use super::{LoadError, join, yaml};
 use crate::json;
 use crate::limits::Limits;
@@ -16,7 +18,10 @@ use crate::limits::Limits;
 const BASE: &str = "openapi:///";
 
 /// The most files of one description.
-const MOST_FILES: usize = 1000;
+const MOST_FILES: usize = 20_000;
+
+/// The most bytes of all files of one description.
+const MOST_BYTES: usize = 256 * 1024 * 1024;
 
 /// The largest file in bytes.
 const LARGEST_FILE: u64 = 64 * 1024 * 1024;
@@ -26,6 +31,8 @@ const LARGEST_FILE: u64 = 64 * 1024 * 1024;
 pub struct Files {
     main: String,
     files: BTreeMap<String, Value>,
+    /// The texts that were read, for the lines of what is wrong in them.
+    texts: BTreeMap<String, Arc<[u8]>>,
 }
 
 impl Files {
@@ -35,19 +42,21 @@ impl Files {
     /// # Errors
     /// The text cannot be read; the message says why.
     pub fn new(name: &str, text: &[u8]) -> Result<Self, LoadError> {
-        Ok(Self::from_value(name, parse(name, text)?))
+        let mut files = Self::from_value(name, parse(name, text)?);
+        files.texts.insert(files.main.clone(), text.into());
+        Ok(files)
     }
 
     /// A set of one file that has been read already.
     #[must_use]
     pub fn from_value(name: &str, value: Value) -> Self {
         let main = address(name);
-        Files { files: BTreeMap::from([(main.clone(), value)]), main }
+        Files { files: BTreeMap::from([(main.clone(), value)]), main, texts: BTreeMap::new() }
     }
 
     /// A set in which nothing is found.
     pub(crate) fn none() -> Self {
-        Files { main: String::new(), files: BTreeMap::new() }
+        Files { main: String::new(), files: BTreeMap::new(), texts: BTreeMap::new() }
     }
 
     /// Adds a file that may be referred to.
@@ -55,7 +64,9 @@ impl Files {
     /// # Errors
     /// The text cannot be read, or there is a file of this name already.
     pub fn add(&mut self, name: &str, text: &[u8]) -> Result<(), LoadError> {
-        self.add_value(name, parse(name, text)?)
+        self.add_value(name, parse(name, text)?)?;
+        self.texts.insert(address(name), text.into());
+        Ok(())
     }
 
     /// Adds a file that has been read already.
@@ -83,10 +94,11 @@ impl Files {
         };
         let mut set = Files::new(name, &read(&full, &shown)?)?;
         let mut open = vec![set.main.clone()];
+        let mut bytes = 0_usize;
         while let Some(base) = open.pop() {
             let mut wanted = Vec::new();
             if let Some(value) = set.files.get(&base) {
-                references(value, &base, &mut wanted);
+                references(value, &base, Around::Object, &mut wanted);
             }
             for address in wanted {
                 if set.files.contains_key(&address) {
@@ -97,7 +109,15 @@ impl Files {
                 }
                 let name = address.strip_prefix(BASE).unwrap_or(&address).to_owned();
                 let text = read(&inside(folder, &name)?, &name)?;
+                bytes = bytes.saturating_add(text.len());
+                if bytes > MOST_BYTES {
+                    return Err(LoadError::new(
+                        &shown,
+                        format!("its files have more than {MOST_BYTES} bytes"),
+                    ));
+                }
                 set.files.insert(address.clone(), parse(&name, &text)?);
+                set.texts.insert(address.clone(), text.into());
                 open.push(address);
             }
         }
@@ -113,6 +133,12 @@ impl Files {
     /// The relative paths of the files that were read, the description itself among them.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.files.keys().filter_map(|address| address.strip_prefix(BASE))
+    }
+
+    /// The address and the text of a file, by its name or its address.
+    pub(crate) fn text(&self, name: &str) -> Option<(&str, &[u8])> {
+        let (address, text) = self.texts.get_key_value(&address(name))?;
+        Some((address, text))
     }
 
     /// The address of the description itself.
@@ -174,19 +200,26 @@ fn inside(folder: &Path, name: &str) -> Result<PathBuf, LoadError> {
     }
 }
 
-/// The addresses of files that `value` refers to by relative path.
-fn references(value: &Value, base: &str, wanted: &mut Vec<String>) {
+/// The addresses of files that `value` refers to by relative path. What only looks like a reference, in an example, a default
+/// or an extension, is none.
+fn references(value: &Value, base: &str, around: Around, wanted: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
-            if let Some(Value::String(reference)) = members.get("$ref") {
+            if let Some(Value::String(reference)) = members.get("$ref")
+                && around == Around::Object
+            {
                 let file = reference.split('#').next().unwrap_or_default();
                 if super::is_relative_file(file) {
                     wanted.push(join(base, file));
                 }
             }
-            members.values().for_each(|member| references(member, base, wanted));
+            for (name, member) in members.iter().filter(|(name, _)| !around.is_data(name)) {
+                references(member, base, around.inside(name), wanted);
+            }
         }
-        Value::Array(items) => items.iter().for_each(|item| references(item, base, wanted)),
+        Value::Array(items) => {
+            items.iter().for_each(|item| references(item, base, Around::Object, wanted));
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Files, LoadError, Target};
+use super::{Files, LoadError, LoadErrors, Target};
 use crate::spelling::nearest;
 
 /// A place and its value. References have been followed.
@@ -46,10 +46,36 @@ impl<'a> Node<'a> {
         names.map(|name| Ok((name.as_str(), Self::resolve(self.files, self.at.member(name))?))).collect()
     }
 
+    /// Each member, references followed; what cannot be followed is told in `errors`.
+    pub(crate) fn each_that_can(
+        &self,
+        errors: &mut LoadErrors,
+    ) -> Result<Vec<(&'a str, Node<'a>)>, LoadError> {
+        let names = self.members()?.keys().filter(|name| !name.starts_with("x-"));
+        let resolved = names.map(|name| (name, Self::resolve(self.files, self.at.member(name))));
+        Ok(resolved
+            .filter_map(|(name, node)| match node {
+                Ok(node) => Some((name.as_str(), node)),
+                Err(error) => {
+                    errors.add(error);
+                    None
+                }
+            })
+            .collect())
+    }
+
     /// Each item, references followed.
     pub(crate) fn items(&self) -> Result<Vec<Node<'a>>, LoadError> {
         let items = self.value.as_array().ok_or_else(|| self.error("this must be a list"))?;
         (0..items.len()).map(|index| Self::resolve(self.files, self.at.member(&index.to_string()))).collect()
+    }
+
+    /// The items of a list of texts.
+    pub(crate) fn texts(&self) -> Result<Vec<&'a str>, LoadError> {
+        let items = self.value.as_array().ok_or_else(|| self.error("this must be a list"))?;
+        let texts =
+            items.iter().map(|item| item.as_str().ok_or_else(|| self.error("this must be a list of texts")));
+        texts.collect()
     }
 
     pub(crate) fn text(&self, name: &str) -> Result<Option<&'a str>, LoadError> {

@@ -43,11 +43,21 @@ impl Target {
     /// What is here once all references have been followed, and where that is.
     pub(crate) fn resolved(self, files: &Files) -> Result<(Target, &Value), LoadError> {
         let mut here = self;
+        let mut from: Option<Target> = None;
         for _ in 0..LONGEST_CHAIN {
-            let value =
-                here.value(files).ok_or_else(|| here.error("a reference leads here, and nothing is here"))?;
+            let Some(value) = here.value(files) else {
+                return Err(match from {
+                    Some(from) => {
+                        from.error(format!("the reference leads to `{}`, and nothing is here", here.shown()))
+                    }
+                    None => here.error("nothing is here"),
+                });
+            };
             match value.get("$ref") {
-                Some(Value::String(reference)) => here = here.follow(reference)?,
+                Some(Value::String(reference)) => {
+                    let next = here.follow(reference)?;
+                    from = Some(std::mem::replace(&mut here, next));
+                }
                 Some(_) | None => return Ok((here, value)),
             }
         }
@@ -69,8 +79,12 @@ impl Target {
     }
 
     pub(crate) fn error(&self, message: impl Into<String>) -> LoadError {
+        LoadError::new(self.shown(), message)
+    }
+
+    fn shown(&self) -> String {
         let file = self.file.strip_prefix("openapi:///").unwrap_or(&self.file);
-        LoadError::new(format!("{file}#{}", self.pointer), message)
+        format!("{file}#{}", self.pointer)
     }
 }
 
@@ -109,7 +123,7 @@ pub(crate) fn join(base: &str, file: &str) -> String {
     format!("{root}{}", segments.join("/"))
 }
 
-fn decoded(text: &str) -> Option<String> {
+pub(super) fn decoded(text: &str) -> Option<String> {
     crate::percent::decode(text, crate::percent::Plus::Literal)
 }
 

@@ -26,6 +26,47 @@ pub(super) fn read(name: &str, text: &[u8], limits: &Limits) -> Result<Value, Lo
     builder.root.ok_or_else(|| fail("it is empty".into()))
 }
 
+/// Reads the body of a message. Refused is what other versions of YAML read otherwise: a plain `no` or `0x1f`.
+///
+/// # Errors
+/// A word for what is wrong.
+pub(super) fn read_body(text: &[u8], limits: &Limits) -> Result<Value, &'static str> {
+    let text = std::str::from_utf8(text).map_err(|_| "yaml.utf8")?;
+    let options = granit_parser::options! { emit_comments: false, max_directive_bytes: 256 };
+    let mut builder =
+        Builder { limits, open: Vec::new(), root: None, anchors: HashMap::new(), nodes: 0, documents: 0 };
+    for step in Parser::new_from_str_with_options(text, options) {
+        let (event, _) = step.map_err(|_| "yaml.syntax")?;
+        match &event {
+            // SECURITY: a copy costs what it repeats, and no client needs one (yaml in bodies.yaml).
+            Event::Alias(_) => return Err("yaml.alias"),
+            Event::Scalar(text, ScalarStyle::Plain, ..) if is_ambiguous(text) => {
+                return Err("yaml.ambiguous");
+            }
+            Event::Scalar(text, ..) if text.len() > limits.string_bytes => return Err("yaml.string_length"),
+            #[allow(clippy::wildcard_enum_match_arm, reason = "other events mean nothing here")]
+            _ => {}
+        }
+        builder.event(event).map_err(|_| "yaml.syntax")?;
+    }
+    builder.root.ok_or("yaml.syntax")
+}
+
+/// Whether a plain scalar that is text here is something else in YAML 1.1.
+fn is_ambiguous(text: &str) -> bool {
+    let words = ["y", "n", "yes", "no", "on", "off"];
+    let is_word = words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let begins = unsigned.bytes().next().is_some_and(|byte| byte.is_ascii_digit() || byte == b'.');
+    // Numbers with underscores, in other bases or in base 60, and infinities.
+    let numeric = begins
+        && unsigned.len() > 1
+        && unsigned.matches('.').count() < 2
+        && json::number(text).is_err()
+        && unsigned.bytes().all(|byte| byte.is_ascii_hexdigit() || b"._:xobXOB+-".contains(&byte));
+    is_word || numeric || matches!(unsigned, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN")
+}
+
 struct Builder<'a> {
     limits: &'a Limits,
     open: Vec<Frame>,
@@ -203,8 +244,9 @@ fn scalar(text: &str) -> Result<Value, String> {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         "true" | "True" | "TRUE" => Value::Bool(true),
         "false" | "False" | "FALSE" => Value::Bool(false),
-        _ => match json::number(text) {
-            Ok(number) => Value::Number(number),
+        // A bound such as 18446744073709551616 is rounded, as the programs that wrote it have rounded it.
+        _ => match json::rounded(text) {
+            Ok(number) => Value::Number(number.number()),
             Err(json::Fault::Inexact) => return Err(format!("the number {text} cannot be held exactly")),
             Err(_) => Value::String(text.to_owned()),
         },

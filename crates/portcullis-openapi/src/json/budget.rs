@@ -66,6 +66,13 @@ impl Budget {
         left > 0
     }
 
+    /// Spends so many looks at once. `false`: there are not so many left.
+    pub(super) fn pay(&self, looks: usize) -> bool {
+        let left = self.left.get().saturating_sub(looks);
+        self.left.set(left);
+        left > 0
+    }
+
     /// Spends what looking at so many bytes takes.
     pub(super) fn read(&self, bytes: usize) {
         self.left.set(self.left.get().saturating_sub(bytes / BYTES_OF_A_LOOK));

@@ -42,12 +42,14 @@ pub(super) enum Entry<'a> {
     },
 }
 
-/// A number, exactly as [`Number`] holds it.
+/// A number, exactly as [`Number`] holds it, or rounded to a double.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Num {
     Positive(u64),
     Negative(i64),
     Float(f64),
+    /// An integer beyond 64 bits, rounded.
+    Whole(f64),
 }
 
 impl Num {
@@ -64,7 +66,7 @@ impl Num {
             Num::Positive(value) => value.into(),
             Num::Negative(value) => value.into(),
             // Only finite numbers come in.
-            Num::Float(value) => Number::from_f64(value).unwrap_or_else(|| 0.into()),
+            Num::Float(value) | Num::Whole(value) => Number::from_f64(value).unwrap_or_else(|| 0.into()),
         }
     }
 }

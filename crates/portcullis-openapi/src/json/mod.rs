@@ -1,8 +1,9 @@
 //! JSON with one reading (RFC 8259), within limits that hold while it is read.
 //!
 //! Two members of one name, `NaN`, bytes that are not UTF-8, half a surrogate pair, a byte order mark, anything after the
-//! value, and a number that cannot be held exactly are refused, because the backend may read them otherwise than this
-//! reader did. What is read is kept exactly: integers of 64 bits, and decimals of up to 17 significant digits.
+//! value, and a number beyond any double are refused, because the backend may read them otherwise than this reader did. Integers
+//! of 64 bits and decimals of up to 17 significant digits are kept exactly. Others are rounded to a double, or refused where
+//! [`Limits::strict_numbers`] says so.
 
 use serde_json::Value;
 
@@ -22,6 +23,7 @@ pub use document::Document;
 pub(crate) use document::Num;
 pub(crate) use node::{FOUND, Flat, Look};
 pub use number::number;
+pub(crate) use number::rounded;
 
 /// Why a text was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +98,14 @@ impl<'a> Document<'a> {
     /// # Errors
     /// The first fault; the rest is not read.
     pub fn read(bytes: &'a [u8], limits: &Limits, memory: &dyn Memory) -> Result<Self, Fault> {
+        Self::read_at(bytes, limits, memory).map_err(|(fault, _)| fault)
+    }
+
+    /// The same, with the number of bytes before the fault.
+    ///
+    /// # Errors
+    /// The first fault, and where it is.
+    pub fn read_at(bytes: &'a [u8], limits: &Limits, memory: &dyn Memory) -> Result<Self, (Fault, usize)> {
         reader::read(bytes, limits, memory)
     }
 }

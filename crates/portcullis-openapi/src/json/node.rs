@@ -26,6 +26,9 @@ impl<'a> Document<'a> {
     }
 }
 
+/// Looks that may be spent on a text alone.
+const MOST_FOR_A_NAME: usize = 4096;
+
 /// What an error or an annotation holds instead of the value. `true`: it was found while there was something left to
 /// spend, so it is true of the value.
 pub(crate) const FOUND: Value = Value::Bool(true);
@@ -53,6 +56,27 @@ impl<'a> Look<'a> {
         match self {
             Look::At(document, place) => document.budget.look().then(|| document.entry(*place)),
             Look::Name(text) => Some(Entry::Text(text)),
+        }
+    }
+
+    /// The text that it is, if it is one.
+    pub(crate) fn as_text(&self) -> Option<Cow<'a, str>> {
+        self.text()
+    }
+
+    /// Spends so many looks more. `false`: there are none left.
+    pub(crate) fn pay(&self, looks: usize) -> bool {
+        match self {
+            Look::At(document, _) => document.budget.pay(looks),
+            // A name alone has no budget, so it gets what a short one needs.
+            Look::Name(_) => looks <= MOST_FOR_A_NAME,
+        }
+    }
+
+    /// Spends everything, so that whatever is said of the document is void.
+    pub(crate) fn give_up(&self) {
+        if let Look::At(document, _) = self {
+            document.budget.pay(usize::MAX);
         }
     }
 
@@ -378,7 +402,7 @@ impl JsonNumber for Num {
     fn as_u64(&self) -> Option<u64> {
         match self {
             Num::Positive(value) => Some(*value),
-            Num::Negative(_) | Num::Float(_) => None,
+            Num::Negative(_) | Num::Float(_) | Num::Whole(_) => None,
         }
     }
 
@@ -386,7 +410,7 @@ impl JsonNumber for Num {
         match self {
             Num::Positive(value) => i64::try_from(*value).ok(),
             Num::Negative(value) => Some(*value),
-            Num::Float(_) => None,
+            Num::Float(_) | Num::Whole(_) => None,
         }
     }
 
@@ -394,7 +418,7 @@ impl JsonNumber for Num {
         Some(match self {
             Num::Positive(value) => *value as f64,
             Num::Negative(value) => *value as f64,
-            Num::Float(value) => *value,
+            Num::Float(value) | Num::Whole(value) => *value,
         })
     }
 
@@ -408,12 +432,12 @@ impl JsonNumber for Num {
 
     fn is_integer(&self) -> bool {
         match self {
-            Num::Positive(_) | Num::Negative(_) => true,
+            Num::Positive(_) | Num::Negative(_) | Num::Whole(_) => true,
             Num::Float(value) => value.fract() == 0.0,
         }
     }
 
     fn is_written_as_integer(&self) -> bool {
-        JsonNumber::is_written_as_integer(&self.number())
+        matches!(self, Num::Whole(_)) || JsonNumber::is_written_as_integer(&self.number())
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Number;
 
-use super::Fault;
+use super::{Fault, Num};
 
 /// More digits than this do not survive a double.
 const SIGNIFICANT_DIGITS: usize = 17;
@@ -34,6 +34,23 @@ pub fn number(text: &str) -> Result<Number, Fault> {
         return Err(Fault::Inexact);
     }
     Number::from_f64(value).ok_or(Fault::Inexact)
+}
+
+/// Reads `text` like [`number`]; a value that cannot be held exactly is rounded to a double, as most programs round it.
+///
+/// # Errors
+/// It is not in the grammar, or larger than any double.
+pub(crate) fn rounded(text: &str) -> Result<Num, Fault> {
+    match number(text) {
+        Err(Fault::Inexact) => {}
+        known => return known.map(|number| Num::of(&number)),
+    }
+    let value: f64 = text.parse().map_err(|_| Fault::Syntax)?;
+    if !value.is_finite() {
+        return Err(Fault::Inexact);
+    }
+    let is_whole = !text.contains(['.', 'e', 'E']);
+    Ok(if is_whole { Num::Whole(value) } else { Num::Float(value) })
 }
 
 struct Parts<'a> {

@@ -3,23 +3,29 @@
 use std::borrow::Cow;
 
 use super::document::{Document, Entry, Num};
-use super::{Fault, number};
+use super::{Fault, number, rounded};
 use crate::limits::Limits;
 use crate::memory::Memory;
 
-/// See [`Document::read`].
-pub(super) fn read<'a>(bytes: &'a [u8], limits: &Limits, memory: &dyn Memory) -> Result<Document<'a>, Fault> {
+/// See [`Document::read_at`].
+pub(super) fn read<'a>(
+    bytes: &'a [u8],
+    limits: &Limits,
+    memory: &dyn Memory,
+) -> Result<Document<'a>, (Fault, usize)> {
     if bytes.starts_with(b"\xef\xbb\xbf") {
-        return Err(Fault::ByteOrderMark);
+        return Err((Fault::ByteOrderMark, 0));
     }
     // One pass over all bytes first, so that every slice taken later is text.
-    let text = std::str::from_utf8(bytes).map_err(|_| Fault::Encoding)?;
-    let document = Document::with_room_for(text, memory)?;
+    let text = std::str::from_utf8(bytes).map_err(|error| (Fault::Encoding, error.valid_up_to()))?;
+    let document = Document::with_room_for(text, memory).map_err(|fault| (fault, 0))?;
     let mut reader = Reader { text, at: 0, nodes: 0, limits, memory, document };
     reader.skip_blanks();
-    reader.value(0)?;
-    reader.skip_blanks();
-    if reader.at == text.len() { Ok(reader.document) } else { Err(Fault::Trailing) }
+    match reader.value(0) {
+        Ok(()) => reader.skip_blanks(),
+        Err(fault) => return Err((fault, reader.at)),
+    }
+    if reader.at == text.len() { Ok(reader.document) } else { Err((Fault::Trailing, reader.at)) }
 }
 
 pub(super) struct Reader<'a, 'l> {
@@ -128,8 +134,11 @@ impl<'a> Reader<'a, '_> {
         }
         let text = rest.get(..length).unwrap_or_default();
         self.at += length;
-        let number = number(text)?;
-        self.document.push(Entry::Number(Num::of(&number)), self.memory)
+        let number = match self.limits.strict_numbers {
+            true => Num::of(&number(text)?),
+            false => rounded(text)?,
+        };
+        self.document.push(Entry::Number(number), self.memory)
     }
 
     /// A string: borrowed where it has no escape, which is nearly always so.

@@ -88,8 +88,12 @@ fn no_number_is_rounded() {
         "1e-400",
         "5e-324",
     ] {
-        assert_eq!(fault(inexact), Fault::Inexact, "{inexact}");
+        let strict = Limits { strict_numbers: true, ..limits };
+        assert_eq!(read(inexact.as_bytes(), &strict).unwrap_err(), Fault::Inexact, "{inexact}");
+        let rounded = read(inexact.as_bytes(), &limits);
+        assert_eq!(rounded.is_ok(), inexact != "1e400", "{inexact}");
     }
+    assert_eq!(read(b"18446744073709551616", &limits).unwrap(), json!(18_446_744_073_709_551_616.0));
     assert_eq!(fault("1".repeat(65)), Fault::NumberLength);
     assert_eq!(fault(format!("0.{}", "0".repeat(100_000))), Fault::NumberLength);
 }

@@ -11,7 +11,8 @@ use crate::percent::{Plus, decode};
 use crate::schema::{Additional, Checker, Compiler, Shape};
 use crate::violation::{Class, Place, Report};
 
-mod query;
+pub(crate) mod deep;
+pub(crate) mod query;
 mod style;
 mod value;
 
@@ -122,8 +123,8 @@ impl Parameter {
             return Err(node.error("a parameter needs a `schema` or a `content`"));
         }
         let shape = schema.as_ref().map_or_else(Shape::anything, |schema| compiler.shape(schema));
-        if style == Style::DeepObject && !shape.types.may_be_object() {
-            return Err(node.error("`style: deepObject` is for objects"));
+        if style == Style::DeepObject && !(shape.types.may_be_object() || shape.types.may_be_array()) {
+            return Err(node.error("`style: deepObject` is for objects and lists"));
         }
         Ok(Parameter {
             name: name.to_owned(),
@@ -139,6 +140,12 @@ impl Parameter {
         })
     }
 
+    /// Whether no value that is allowed can hold an attack.
+    pub(crate) fn is_harmless(&self) -> bool {
+        let is_one = self.content.is_none() && self.style != Style::DeepObject;
+        is_one && (self.shape.is_harmless() || (self.is_exploded_list() && self.shape.holds_harmless()))
+    }
+
     /// Judges the text of a path parameter, still encoded.
     pub(crate) fn judge_path(&self, raw: &str, limits: &Limits, report: &mut Report<'_>) {
         self.judge_text(raw, Some(Plus::Literal), limits, report);
@@ -146,9 +153,21 @@ impl Parameter {
 
     /// Judges what a query holds.
     pub(crate) fn judge_query(&self, query: &mut Query<'_>, limits: &Limits, report: &mut Report<'_>) {
+        if self.content.is_none() && self.style == Style::DeepObject {
+            return match deep::claim(query, &self.name, &self.shape) {
+                Err(reason) => self.malformed(reason, report),
+                Ok(None) => self.missing(report),
+                Ok(Some(datum)) => {
+                    let mut readings = Readings::of(&self.shape);
+                    readings.add_value(datum);
+                    readings.check(self.checker.as_ref(), self.place, &self.name, report);
+                }
+            };
+        }
         let is_exploded_object = self.content.is_none()
             && self.shape.types.may_be_object()
-            && (self.style == Style::DeepObject || (self.style == Style::Form && self.explode));
+            && self.style == Style::Form
+            && self.explode;
         if is_exploded_object {
             return self.judge_exploded(query, report);
         }
@@ -188,24 +207,15 @@ impl Parameter {
         readings.check(self.checker.as_ref(), self.place, &self.name, report);
     }
 
-    /// `R=100&G=200`, or `color[R]=100&color[G]=200`
+    /// `R=100&G=200`
     fn judge_exploded(&self, query: &mut Query<'_>, report: &mut Report<'_>) {
         let open = matches!(self.shape.additional, Additional::Of(_));
         let mut members = Vec::new();
         for pair in query.unclaimed() {
-            let member = if self.style == Style::DeepObject {
-                let inner =
-                    pair.name.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('['));
-                let Some(inner) = inner.and_then(|inner| inner.strip_suffix(']')) else { continue };
-                if inner.contains(['[', ']']) || inner.is_empty() {
-                    continue;
-                }
-                inner.to_owned()
-            } else if open || self.shape.properties.contains_key(&pair.name) {
-                pair.name.clone()
-            } else {
+            if !open && !self.shape.properties.contains_key(&pair.name) {
                 continue;
-            };
+            }
+            let member = pair.name.clone();
             pair.claimed = true;
             let text =
                 pair.raw.ok_or("empty").and_then(|raw| decode(raw, Plus::Space).ok_or("percent_encoding"));

@@ -2,6 +2,9 @@
 
 use crate::percent::{Plus, decode};
 
+/// The word for more pairs than are read.
+pub(crate) const TOO_MANY: &str = "too_many";
+
 /// The pairs of a query.
 pub(crate) struct Query<'a> {
     pub(crate) pairs: Vec<Pair<'a>>,
@@ -25,7 +28,7 @@ impl<'a> Query<'a> {
         let mut pairs = Vec::new();
         for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
             if pairs.len() >= most {
-                return Err("too_many");
+                return Err(TOO_MANY);
             }
             let (name, raw) = match pair.split_once('=') {
                 Some((name, value)) => (name, Some(value)),

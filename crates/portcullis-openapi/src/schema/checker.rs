@@ -67,12 +67,22 @@ impl Checker {
                 continue;
             }
             let mut pointer = error.instance_path().to_string();
+            told = true;
+            // Each member that may not be there, by its name and never with its value.
+            if let ValidationErrorKind::AdditionalProperties { unexpected }
+            | ValidationErrorKind::UnevaluatedProperties { unexpected } = error.kind()
+            {
+                for member in unexpected.iter().take(MOST_VIOLATIONS) {
+                    let pointer = format!("{pointer}/{}", escape(member));
+                    report.add_at(Class::Invalid, place, name, pointer, keywords::fixed(error.kind()));
+                }
+                continue;
+            }
             if let Some(member) = keywords::member(error.kind()) {
                 pointer.push('/');
                 pointer.push_str(&escape(member));
             }
             report.add_at(Class::Invalid, place, name, pointer, keywords::fixed(error.kind()));
-            told = true;
         }
         if !told {
             // The two ways of asking disagree, or telling why takes too long: it stays refused.

@@ -1,13 +1,20 @@
 //! `discriminator`: the member that says which schema an object must satisfy.
 //!
-//! Beside `oneOf` or `anyOf`, the value of the member picks one alternative and the others are not tried; a value that
-//! names none is refused. On a schema that others extend with `allOf`, the value picks the extension. Alternatives that
-//! are not references have no name, so they are judged by `oneOf` or `anyOf` alone, and the member is required.
+//! Beside `oneOf` or `anyOf` with a `mapping`, the value of the member picks one alternative and the others are not tried; a value
+//! that names none is refused. Without a `mapping`, an alternative's values are those of the member's `const` or `enum` in it, or
+//! else its name, and nothing is refused that `oneOf` or `anyOf` alone accepts, unless the value is the name of a schema that
+//! refuses it. On a schema that others extend with `allOf`, the value picks the extension. Alternatives that are not references
+//! have no name, so they are judged by `oneOf` or `anyOf` alone.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
 use super::rewrite::Work;
 use crate::document::{Files, LoadError, Target};
+
+/// How many references and compositions are followed to find the values of a member.
+const DEEPEST: usize = 8;
 
 /// Where the schema that others extend is kept without the choice, so that an extension does not choose itself again.
 pub(super) const BASE: &str = "x-portcullis-base";
@@ -29,11 +36,11 @@ pub(super) fn rewrite(
         Some((keyword, alternatives.clone()))
     });
     let choices = match &alternatives {
-        Some((_, alternatives)) => named(alternatives, &mapping, at)?,
-        None => extensions(work.source, &mapping, at),
+        Some((_, alternatives)) => named(work.source, property, alternatives, &mapping, at)?,
+        None => extensions(work.source, property, &mapping, at),
     };
-    for (_, choice) in &choices {
-        work.reach(choice.clone());
+    for choice in &choices {
+        work.reach(choice.target.clone());
     }
     let mut parts = match members.remove("allOf") {
         Some(Value::Array(parts)) => parts,
@@ -42,11 +49,20 @@ pub(super) fn rewrite(
     match (alternatives, choices.is_empty()) {
         (Some((keyword, _)), false) => {
             let alternatives = members.remove(keyword);
-            let mut picked = vec![one_of_the_names(property, choices.iter().map(|(name, _)| name.as_str()))];
-            picked.extend(choices.iter().map(|(name, choice)| when(property, name, choice)));
+            let picked = json!({ "allOf": picked(property, keyword, &choices, None) });
+            let chosen = if mapping.is_empty() {
+                let strict = choices.iter().filter(|choice| choice.is_implicit);
+                let strict: Vec<Value> =
+                    strict.map(|choice| when(property, &choice.name, &reference(choice))).collect();
+                let plain = json!({ keyword: &alternatives });
+                let strict = if strict.is_empty() { json!(true) } else { json!({ "allOf": strict }) };
+                json!({ "if": plain, "then": strict, "else": picked })
+            } else {
+                picked
+            };
             // What is no object has no members, so it is judged as if there were no discriminator.
             parts.push(json!({
-                "if": { "type": "object" }, "then": { "allOf": picked }, "else": { keyword: alternatives }
+                "if": { "type": "object" }, "then": chosen, "else": { keyword: alternatives }
             }));
         }
         (None, false) => {
@@ -56,12 +72,15 @@ pub(super) fn rewrite(
                 parts = kept;
             }
             let own = at.pointer.rsplit('/').next().unwrap_or_default();
-            let names = choices.iter().map(|(name, _)| name.as_str());
-            parts.push(one_of_the_names(property, names.chain([own])));
-            parts.extend(choices.iter().map(|(name, choice)| when(property, name, choice)));
+            parts.extend(picked(property, "anyOf", &choices, Some(own)));
             members.insert(BASE.into(), base);
         }
-        (_, true) => parts.push(json!({ "required": [property] })),
+        // Beside alternatives without names, those say whether the member must be there.
+        (Some(_), true) => {}
+        (None, true) => parts.push(json!({ "required": [property] })),
+    }
+    if parts.is_empty() {
+        return Ok(());
     }
     members.insert("allOf".into(), Value::Array(parts));
     Ok(())
@@ -86,30 +105,94 @@ fn mapping(discriminator: &Map<String, Value>, at: &Target) -> Result<Vec<(Strin
     Ok(mapping)
 }
 
-/// The alternatives with their names. Empty where one of them has none.
+/// A value of the member, and the schema that it picks.
+struct Choice {
+    name: String,
+    target: Target,
+    /// Whether the value is the name of the schema, since the document says of no other.
+    is_implicit: bool,
+}
+
+/// The choices of one schema for which the mapping has no value.
+fn unmapped(files: &Files, property: &str, target: &Target) -> Vec<Choice> {
+    let choice = |name: String, is_implicit: bool| Choice { name, target: target.clone(), is_implicit };
+    match values(files, property, target, DEEPEST) {
+        Some(values) => values.into_iter().map(|value| choice(value, false)).collect(),
+        None => vec![choice(implicit_name(target), true)],
+    }
+}
+
+/// The alternatives with their values. Empty where one of them has none.
 fn named(
+    files: &Files,
+    property: &str,
     alternatives: &[Value],
     mapping: &[(String, Target)],
     at: &Target,
-) -> Result<Vec<(String, Target)>, LoadError> {
+) -> Result<Vec<Choice>, LoadError> {
     let mut choices = Vec::new();
     for alternative in alternatives {
         let Some(reference) = alternative.get("$ref").and_then(Value::as_str) else { return Ok(Vec::new()) };
         let target = at.follow(reference)?;
         let mapped = mapping.iter().filter(|(_, mapped)| *mapped == target);
-        choices.extend(mapped.cloned());
-        let implicit = implicit_name(&target);
-        if !mapping.iter().any(|(name, _)| *name == implicit) {
-            choices.push((implicit, target));
+        choices.extend(mapped.map(|(name, target)| Choice {
+            name: name.clone(),
+            target: target.clone(),
+            is_implicit: false,
+        }));
+        let is_known = |name: &str| mapping.iter().any(|(known, _)| known == name);
+        if mapping.is_empty() {
+            choices.extend(unmapped(files, property, &target));
+        } else if !is_known(&implicit_name(&target)) {
+            choices.push(Choice { name: implicit_name(&target), target, is_implicit: true });
         }
     }
     Ok(choices)
 }
 
-/// The schemas that extend the one at `at`, with their names.
-fn extensions(files: &Files, mapping: &[(String, Target)], at: &Target) -> Vec<(String, Target)> {
-    let mut choices: Vec<(String, Target)> =
-        mapping.iter().filter(|(_, target)| target != at).cloned().collect();
+/// The texts that a schema allows for a member, where it lists them.
+fn values(files: &Files, property: &str, at: &Target, depth: usize) -> Option<Vec<String>> {
+    let schema = at.value(files)?;
+    let depth = depth.checked_sub(1)?;
+    if let Some(reference) = schema.get("$ref").and_then(Value::as_str)
+        && let Some(found) = at.follow(reference).ok().and_then(|to| values(files, property, &to, depth))
+    {
+        return Some(found);
+    }
+    if schema.get("properties").and_then(|properties| properties.get(property)).is_some() {
+        let member = at.member("properties").member(property);
+        if let Some(found) = listed(files, &member, depth) {
+            return Some(found);
+        }
+    }
+    let parts = schema.get("allOf").and_then(Value::as_array).map_or(0, Vec::len);
+    let all = at.member("allOf");
+    (0..parts).find_map(|index| values(files, property, &all.member(&index.to_string()), depth))
+}
+
+/// The texts of a `const` or an `enum`.
+fn listed(files: &Files, at: &Target, depth: usize) -> Option<Vec<String>> {
+    let schema = at.value(files)?;
+    let texts = match (schema.get("const"), schema.get("enum").and_then(Value::as_array)) {
+        (Some(value), _) => vec![value.as_str()?.to_owned()],
+        (None, Some(values)) => {
+            values.iter().map(|value| value.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()?
+        }
+        (None, None) => {
+            let reference = schema.get("$ref").and_then(Value::as_str)?;
+            return listed(files, &at.follow(reference).ok()?, depth.checked_sub(1)?);
+        }
+    };
+    (!texts.is_empty()).then_some(texts)
+}
+
+/// The schemas that extend the one at `at`, with their values.
+fn extensions(files: &Files, property: &str, mapping: &[(String, Target)], at: &Target) -> Vec<Choice> {
+    let mut choices: Vec<Choice> = mapping
+        .iter()
+        .filter(|(_, target)| target != at)
+        .map(|(name, target)| Choice { name: name.clone(), target: target.clone(), is_implicit: false })
+        .collect();
     let folder = Target::new(files.main(), "/components/schemas");
     let Some(Value::Object(schemas)) = folder.value(files) else { return choices };
     for (name, schema) in schemas {
@@ -119,11 +202,41 @@ fn extensions(files: &Files, mapping: &[(String, Target)], at: &Target) -> Vec<(
             let reference = part.get("$ref").and_then(Value::as_str);
             reference.and_then(|reference| place.follow(reference).ok()).is_some_and(|target| target == *at)
         });
-        if extends && !choices.iter().any(|(known, target)| known == name || *target == place) {
-            choices.push((name.clone(), place));
+        let is_mapped = choices.iter().any(|known| known.name == *name || known.target == place);
+        if extends && !is_mapped {
+            choices.extend(own_values(files, property, &place, at));
         }
     }
     choices
+}
+
+/// The choices of an extension: what it lists itself, and not what the extended schema does, which is the same for all.
+fn own_values(files: &Files, property: &str, place: &Target, extended: &Target) -> Vec<Choice> {
+    let inherited = values(files, property, extended, DEEPEST).unwrap_or_default();
+    let mut choices = unmapped_apart(files, property, place, extended);
+    choices.retain(|choice| choice.is_implicit || !inherited.contains(&choice.name) || inherited.len() > 1);
+    if choices.is_empty() {
+        choices.push(Choice { name: implicit_name(place), target: place.clone(), is_implicit: true });
+    }
+    choices
+}
+
+/// The values that the parts of an extension list, apart from the extended schema.
+fn unmapped_apart(files: &Files, property: &str, place: &Target, extended: &Target) -> Vec<Choice> {
+    let parts = place.value(files).and_then(|schema| schema.get("allOf")).and_then(Value::as_array);
+    let all = place.member("allOf");
+    let own = parts.into_iter().flatten().enumerate().find_map(|(index, part)| {
+        let part_at = all.member(&index.to_string());
+        let to = part.get("$ref").and_then(Value::as_str).and_then(|to| part_at.follow(to).ok());
+        if to.as_ref() == Some(extended) { None } else { values(files, property, &part_at, DEEPEST) }
+    });
+    let beside = place.member("properties").member(property);
+    let own = own.or_else(|| listed(files, &beside, DEEPEST));
+    let choice = |name, is_implicit| Choice { name, target: place.clone(), is_implicit };
+    match own {
+        Some(values) => values.into_iter().map(|value| choice(value, false)).collect(),
+        None => vec![choice(implicit_name(place), true)],
+    }
 }
 
 /// In an extension, the extended schema without its choice.
@@ -136,15 +249,16 @@ fn extend_the_base(files: &Files, members: &mut Map<String, Value>, at: &Target)
         let chooses = extended.get("discriminator").is_some()
             && extended.get("oneOf").is_none()
             && extended.get("anyOf").is_none();
-        if chooses && !extensions_of(files, extended, &target).is_empty() {
+        if chooses && has_extensions(files, extended, &target) {
             *part = json!({ "$ref": target.member(BASE).uri() });
         }
     }
 }
 
-fn extensions_of(files: &Files, extended: &Value, target: &Target) -> Vec<(String, Target)> {
-    let Some(Value::Object(discriminator)) = extended.get("discriminator") else { return Vec::new() };
-    extensions(files, &mapping(discriminator, target).unwrap_or_default(), target)
+fn has_extensions(files: &Files, extended: &Value, target: &Target) -> bool {
+    let Some(Value::Object(discriminator)) = extended.get("discriminator") else { return false };
+    let property = discriminator.get("propertyName").and_then(Value::as_str).unwrap_or_default();
+    !extensions(files, property, &mapping(discriminator, target).unwrap_or_default(), target).is_empty()
 }
 
 fn implicit_name(target: &Target) -> String {
@@ -161,9 +275,29 @@ fn one_of_the_names<'a>(property: &str, names: impl Iterator<Item = &'a str>) ->
     json!({ "required": [property], "properties": { property: { "enum": names } } })
 }
 
-fn when(property: &str, name: &str, choice: &Target) -> Value {
+/// What an object must be whose member is as given, by its value.
+fn when(property: &str, name: &str, chosen: &Value) -> Value {
     json!({
         "if": { "required": [property], "properties": { property: { "const": name } } },
-        "then": { "$ref": choice.uri() }
+        "then": chosen
     })
+}
+
+fn reference(choice: &Choice) -> Value {
+    json!({ "$ref": choice.target.uri() })
+}
+
+/// That the member has one of the values (or `own`), and that the object is what its value picks. Where several schemas have the
+/// same value, `keyword` says how many of them.
+fn picked(property: &str, keyword: &str, choices: &[Choice], own: Option<&str>) -> Vec<Value> {
+    let mut by_name: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for choice in choices {
+        by_name.entry(&choice.name).or_default().push(reference(choice));
+    }
+    let mut parts = vec![one_of_the_names(property, by_name.keys().copied().chain(own))];
+    parts.extend(by_name.iter().map(|(name, chosen)| match chosen.as_slice() {
+        [only] => when(property, name, only),
+        several => when(property, name, &json!({ keyword: several })),
+    }));
+    parts
 }

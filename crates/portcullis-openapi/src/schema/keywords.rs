@@ -7,6 +7,7 @@ use jsonschema::{Keyword, ValidationError, ValidationOptions};
 use super::alternatives::{KEYWORDS, REFUSES};
 use super::format::{NumberFormat, number_format};
 use super::names::NAMES;
+use super::pattern::{Bounded, PATTERN};
 use crate::json::{Flat, Look, Num};
 use crate::spelling::{self, Names};
 
@@ -33,6 +34,12 @@ pub(super) fn register<R>(options: ValidationOptions<'_, R, Flat>) -> Validation
         .with_keyword(REFUSES, |_, value, _| {
             let word = KEYWORDS.into_iter().find(|word| value == word).unwrap_or("not");
             Ok(Box::new(Hidden(word)))
+        })
+        .with_keyword(PATTERN, |_, value, _| {
+            let pattern = Bounded::new(value.as_str().unwrap_or_default());
+            pattern
+                .map(|pattern| Box::new(pattern) as Box<dyn for<'i> Keyword<'i, Flat>>)
+                .map_err(ValidationError::schema)
         })
         .with_keyword(WRITTEN_INTEGER, |_, _, _| Ok(Box::new(WrittenInteger)))
         .with_keyword(NUMBER_FORMAT, |_, value, _| {
@@ -155,6 +162,7 @@ pub(super) fn fixed(kind: &ValidationErrorKind) -> &'static str {
             HIDDEN if message == "writeOnly" => "writeOnly",
             HIDDEN => "readOnly",
             NUMBER_FORMAT => "format",
+            PATTERN => "pattern",
             WRITTEN_INTEGER => "type",
             NAMES => spelling::REASON,
             REFUSES => KEYWORDS.into_iter().find(|word| message == word).unwrap_or("schema"),

@@ -1,8 +1,7 @@
 //! Schemas: what a value must be.
 //!
 //! The judging itself is the `jsonschema` crate's. Decided here is which dialect a schema is read in, that nothing is
-//! fetched, that formats are asserted, that patterns run on an engine whose time is linear in the text, and what is
-//! reported: where and by which keyword, never a value. What judging and telling may cost, [`checker`] bounds.
+//! fetched, that formats are asserted, on which engine a pattern runs ([`pattern`]), and what is reported: where and by which keyword, never a value. What judging and telling may cost, [`checker`] bounds.
 
 use std::cell::RefCell;
 
@@ -23,8 +22,10 @@ mod alternatives;
 mod checker;
 mod discriminator;
 mod format;
+mod harmless;
 mod keywords;
 mod names;
+mod pattern;
 mod read_only;
 mod rewrite;
 mod shape;
@@ -92,12 +93,18 @@ impl Schema {
         }
         let referred_to = ReferredTo::find(files);
         let mut rewritten = files.clone();
+        let mut bad = None;
         rewritten.each_mut(|address, file| {
+            let patterns = pattern::set_all(file, &Target::new(address, ""));
+            bad = bad.take().or(patterns.err());
             if other_spellings == OtherSpellings::Refuse {
                 declare_all_names(file, &Target::new(address, ""), files);
             }
             set_all_apart(file, &Target::new(address, ""), draft == Draft::Draft7, &referred_to);
         });
+        if let Some(error) = bad {
+            return Err(error);
+        }
         let schema = root.value(&rewritten).unwrap_or(schema);
         // Only what is referred to is read, in the dialect that it says it is in.
         let options = options().with_retriever(InTheSet(rewritten.clone())).with_base_uri(files.main());
@@ -110,7 +117,7 @@ impl Schema {
     /// # Errors
     /// What is wrong, with JSON Pointers.
     pub fn judge(&self, value: &Value) -> Result<(), Violations> {
-        self.judge_document(Document::of(value), &())
+        self.judge_document(Document::of(value).map_err(|fault| (fault, 0)), &())
     }
 
     /// Judges a body that is JSON, read with one reading and within `limits`; memory is taken from `memory`.
@@ -118,17 +125,17 @@ impl Schema {
     /// # Errors
     /// What is wrong, with JSON Pointers.
     pub fn judge_json(&self, body: &[u8], limits: &Limits, memory: &dyn Memory) -> Result<(), Violations> {
-        self.judge_document(Document::read(body, limits, memory), memory)
+        self.judge_document(Document::read_at(body, limits, memory), memory)
     }
 
     fn judge_document(
         &self,
-        document: Result<Document<'_>, Fault>,
+        document: Result<Document<'_>, (Fault, usize)>,
         memory: &dyn Memory,
     ) -> Result<(), Violations> {
         let mut report = Report::new(memory);
         match document {
-            Err(fault) => report.fault(Place::Body, "", fault),
+            Err(fault) => report.fault_at(Place::Body, "", fault),
             Ok(document) => {
                 self.0.check(&document, Place::Body, "", &mut report);
             }
@@ -156,6 +163,8 @@ pub(crate) struct Compiler<'a> {
     dialect: Dialect,
     vocabulary: RefCell<Vocabulary>,
     warnings: RefCell<Vec<LoadError>>,
+    /// What else was wrong where the first error was told.
+    more: RefCell<Vec<LoadError>>,
 }
 
 impl<'a> Compiler<'a> {
@@ -169,6 +178,7 @@ impl<'a> Compiler<'a> {
             dialect,
             vocabulary: RefCell::default(),
             warnings: RefCell::default(),
+            more: RefCell::default(),
         })
     }
 
@@ -177,17 +187,32 @@ impl<'a> Compiler<'a> {
         self.warnings.borrow().clone()
     }
 
+    /// What else was wrong in the schemas that did not compile.
+    pub(crate) fn more_errors(&self) -> Vec<LoadError> {
+        self.more.borrow().clone()
+    }
+
     pub(crate) fn compile(&self, schema: &Target) -> Result<Checker, LoadError> {
         let value = schema.value(self.files).ok_or_else(|| schema.error("there is no schema here"))?;
+        let noticed = self.vocabulary.borrow_mut().look(self.files, schema);
+        let is_error = self.dialect == Dialect::V30;
+        self.warnings.borrow_mut().extend(noticed.idle);
+        // SECURITY: a misspelt keyword is a control that does not run (a_misspelt_keyword_does_not_load).
+        let misspelt = match is_error {
+            true => noticed.misspelt,
+            false => {
+                self.warnings.borrow_mut().extend(noticed.misspelt);
+                Vec::new()
+            }
+        };
+        let mut wrong = noticed.broken.into_iter().chain(misspelt);
+        if let Some(first) = wrong.next() {
+            self.more.borrow_mut().extend(wrong);
+            return Err(first);
+        }
         if let Err(error) = jsonschema::draft202012::meta::validate(value) {
             let place = Target::new(&schema.file, &format!("{}{}", schema.pointer, error.instance_path()));
             return Err(place.error(format!("this is not a schema: {}", why(&error))));
-        }
-        let unknown = self.vocabulary.borrow_mut().unknown(self.files, schema);
-        match (self.dialect, unknown.first()) {
-            // SECURITY: a misspelt keyword is a control that does not run (a_misspelt_keyword_does_not_load).
-            (Dialect::V30, Some(first)) => return Err(first.clone()),
-            (Dialect::V30 | Dialect::V31, _) => self.warnings.borrow_mut().extend(unknown),
         }
         let root = json!({ "$ref": schema.uri() });
         let options = options()
@@ -199,6 +224,34 @@ impl<'a> Compiler<'a> {
         Ok(Checker::new(validator))
     }
 
+    /// The schema of a line: that of an item where a list is declared, else the schema itself.
+    pub(crate) fn item_of(&self, schema: &Target, shape: &Shape) -> Target {
+        let resolved = schema.clone().resolved(self.files).map_or_else(|_| schema.clone(), |(at, _)| at);
+        let items = resolved.member("items");
+        let is_list = shape.types.may_be_array() && !shape.types.may_be_object();
+        if is_list && items.value(self.files).is_some() { items } else { schema.clone() }
+    }
+
+    /// Whether a schema allows every text, so that nothing of it need be known.
+    pub(crate) fn allows_any_text(&self, schema: &Target) -> bool {
+        const HARMLESS: [&str; 9] = [
+            "type",
+            "format",
+            "title",
+            "description",
+            "contentMediaType",
+            "example",
+            "default",
+            "deprecated",
+            "nullable",
+        ];
+        let Ok((_, Value::Object(members))) = schema.clone().resolved(self.files) else { return false };
+        let types = members.get("type");
+        let is_text = types.is_none_or(|types| types == "string" || *types == json!(["string", "null"]));
+        let is_bytes = members.get("format").is_none_or(|format| format == "binary");
+        is_text && is_bytes && members.keys().all(|name| HARMLESS.contains(&name.as_str()))
+    }
+
     pub(crate) fn shape(&self, schema: &Target) -> Shape {
         Shape::of(self.files, schema)
     }
@@ -206,8 +259,11 @@ impl<'a> Compiler<'a> {
 
 /// Why a schema cannot be used. The text may quote the schema, which is no secret, but not its every word.
 fn why(error: &ValidationError<'_>) -> String {
+    // What needs another engine has been set apart, and bad syntax was told.
     if matches!(error.kind(), ValidationErrorKind::Format { format } if format == "regex") {
-        return "a pattern must run in time that is linear in the text, so it has no look-around and no back-reference".into();
+        return format!(
+            "a pattern takes more than {PATTERN_BYTES} bytes once compiled, or needs look-around in a place where it cannot be bounded"
+        );
     }
     error.masked().to_string()
 }

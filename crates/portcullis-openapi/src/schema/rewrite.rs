@@ -17,21 +17,24 @@ use super::discriminator;
 use super::format::number_format;
 use super::keywords::{HIDDEN, NUMBER_FORMAT, WRITTEN_INTEGER};
 use super::names::declare_names;
+use super::pattern;
 use super::read_only;
 use super::{Dialect, Direction};
+use crate::api::{Options, ReadOnly};
 use crate::document::{Files, LoadError, Target};
 use crate::spelling::OtherSpellings;
 
 /// How deep one schema may be nested in another, references apart.
 const DEEPEST: usize = 100;
 
+/// Set by rewriting, in a schema that cannot be judged: why. It is told where the schema is used.
+pub(super) const BROKEN: &str = "x-portcullis-broken";
+
+/// Set by rewriting, in a schema that says something which does nothing: what.
+pub(super) const IDLE: &str = "x-portcullis-idle";
+
 /// A copy of the files in which every schema has been rewritten.
-pub(crate) fn rewrite(
-    source: &Files,
-    dialect: Dialect,
-    direction: Direction,
-    other_spellings: OtherSpellings,
-) -> Result<Files, LoadError> {
+pub(crate) fn rewrite(source: &Files, dialect: Dialect, direction: Direction, options: &Options) -> Files {
     let mut result = source.clone();
     let referred_to = ReferredTo::find(source);
     let mut work = Work {
@@ -41,7 +44,12 @@ pub(crate) fn rewrite(
         open: Vec::new(),
         seen: HashSet::new(),
         referred_to,
-        other_spellings,
+        // Only what a client writes can have another spelling.
+        other_spellings: match direction {
+            Direction::Request => options.other_spellings,
+            Direction::Response => OtherSpellings::Allow,
+        },
+        marks: direction == Direction::Response || options.read_only == ReadOnly::Refuse,
     };
     for (address, value) in source.iter() {
         work.find(value, &Target::new(address, ""));
@@ -49,11 +57,20 @@ pub(crate) fn rewrite(
     while let Some(target) = work.open.pop() {
         let place = result.file_mut(&target.file).and_then(|file| file.pointer_mut(&target.pointer));
         // A reference to nothing is an error where the schema is compiled; in an example it is no reference at all.
-        if let Some(schema) = place {
-            work.schema(schema, &target, &BTreeSet::new(), 0)?;
+        if let Some(schema) = place
+            && let Err(error) = work.schema(schema, &target, &BTreeSet::new(), 0)
+        {
+            broken(schema, &error);
         }
     }
-    Ok(result)
+    result
+}
+
+/// Marks a schema that cannot be judged.
+fn broken(schema: &mut Value, error: &LoadError) {
+    if let Value::Object(members) = schema {
+        members.insert(BROKEN.into(), json!([error.location, error.message]));
+    }
 }
 
 pub(super) struct Work<'a> {
@@ -64,6 +81,8 @@ pub(super) struct Work<'a> {
     seen: HashSet<Target>,
     referred_to: ReferredTo,
     other_spellings: OtherSpellings,
+    /// Whether members that the direction hides are refused.
+    marks: bool,
 }
 
 impl Work<'_> {
@@ -119,14 +138,19 @@ impl Work<'_> {
                 self.reach(target);
             }
             if self.dialect == Dialect::V30 {
+                let nulls = members.get("nullable") == Some(&Value::Bool(true));
                 members.retain(|name, _| name == "$ref" || name == HIDDEN);
+                if nulls {
+                    members.insert(IDLE.into(), NULLS_NOTHING.into());
+                }
                 return Ok(());
             }
         }
+        // In 3.1 these are numbers, but documents that were written for 3.0 keep them as they were, and mean the same.
+        exclusive(members, "minimum", "exclusiveMinimum");
+        exclusive(members, "maximum", "exclusiveMaximum");
         if self.dialect == Dialect::V30 {
             nullable(members);
-            exclusive(members, "minimum", "exclusiveMinimum");
-            exclusive(members, "maximum", "exclusiveMaximum");
             if members
                 .get("type")
                 .is_some_and(|kind| kind == "integer" || kind == &json!(["integer", "null"]))
@@ -139,6 +163,10 @@ impl Work<'_> {
         {
             let format = format.clone();
             members.insert(NUMBER_FORMAT.into(), Value::String(format));
+        }
+        if let Err(error) = pattern::set_apart(members, at) {
+            members.remove("pattern");
+            members.insert(BROKEN.into(), json!([error.location, error.message]));
         }
         if self.other_spellings == OtherSpellings::Refuse {
             declare_names(members, at, self.source);
@@ -216,6 +244,7 @@ impl Work<'_> {
     /// Marks the schema of a member that the direction hides.
     fn mark(&self, schema: &mut Value, at: &Target) {
         if let Value::Object(schema) = schema
+            && self.marks
             && read_only::is_hidden(self.source, at, self.direction)
         {
             schema.insert(HIDDEN.into(), read_only::keyword(self.direction).into());
@@ -223,12 +252,17 @@ impl Work<'_> {
     }
 }
 
+/// What is told of a `nullable` that adds no null to anything.
+const NULLS_NOTHING: &str = "`nullable` adds null to the `type` beside it, and there is none; write `anyOf` with a schema that is null";
+
 /// `nullable: true` adds null to the type beside it, and does nothing where there is none (OpenAPI 3.0.3).
 fn nullable(members: &mut Map<String, Value>) {
     let nullable = members.remove("nullable") == Some(Value::Bool(true));
     if nullable && let Some(Value::String(kind)) = members.get("type") {
         let kind = kind.clone();
         members.insert("type".into(), json!([kind, "null"]));
+    } else if nullable && ["allOf", "oneOf", "anyOf"].iter().any(|keyword| members.contains_key(*keyword)) {
+        members.insert(IDLE.into(), NULLS_NOTHING.into());
     }
 }
 

@@ -50,6 +50,10 @@ impl Types {
         self.0 & (Types::STRING.0 | Types::NUMBER.0 | Types::BOOLEAN.0) != 0
     }
 
+    fn has_any(self, other: Types) -> bool {
+        self.0 & other.0 != 0
+    }
+
     fn and(self, other: Types) -> Types {
         Types(self.0 & other.0)
     }
@@ -91,7 +95,8 @@ impl Types {
         let numeric = self.has(Types::NUMBER) || (self.has(Types::INTEGER) && is_whole);
         if numeric
             && text.len() <= 64
-            && let Ok(number) = json::number(&text)
+            && let Ok(number) =
+                if is_whole { json::number(&text) } else { json::rounded(&text).map(json::Num::number) }
         {
             readings.push(Datum::Number(number));
         }
@@ -118,6 +123,12 @@ pub(crate) struct Shape {
     pub(crate) additional: Additional,
     /// Whether it is bytes rather than text (`format: binary`, or a content encoding or media type).
     pub(crate) bytes: bool,
+    /// Whether no text that is allowed can hold an attack.
+    harmless_texts: bool,
+    /// Whether the schema applies wherever its object is valid, and not only in one of several alternatives.
+    certain: bool,
+    /// Whether names of members are allowed by a pattern.
+    patterned: bool,
     /// Whether a `not` decides. What it refuses in one reading, it allows in another.
     negates: bool,
 }
@@ -147,6 +158,9 @@ impl Shape {
             properties: BTreeMap::new(),
             additional: Additional::Unsaid,
             bytes: false,
+            harmless_texts: false,
+            certain: true,
+            patterned: false,
             negates: false,
         }
     }
@@ -154,6 +168,45 @@ impl Shape {
     /// How many readings of a text the schema must allow.
     pub(crate) fn demand(&self) -> Demand {
         if self.types == Types::ALL || self.negates { Demand::Each } else { Demand::One }
+    }
+
+    /// Whether every valid value is a number, a boolean, null, or a text that can hold no attack.
+    pub(crate) fn is_harmless(&self) -> bool {
+        self.certain && !self.types.has_any(Types::ARRAY.or(Types::OBJECT)) && self.texts_are_harmless()
+    }
+
+    fn texts_are_harmless(&self) -> bool {
+        self.harmless_texts || !self.types.has(Types::STRING)
+    }
+
+    /// The same for the items of a list, or for the value itself.
+    pub(crate) fn holds_harmless(&self) -> bool {
+        let is_list = self.certain && self.types == Types::ARRAY;
+        self.is_harmless() || (is_list && self.items.as_ref().is_some_and(|items| items.is_harmless()))
+    }
+
+    /// Whether the member at a path, whose names are joined by dots, is harmless.
+    // SECURITY: a member called `a.b` has the same path as `b` in `a`. So names are followed down only from objects that allow
+    // no other members than declared ones (a_name_with_a_dot_proves_nothing).
+    pub(crate) fn member_is_harmless(&self, path: &str) -> bool {
+        if !self.certain {
+            return false;
+        }
+        let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+        if self.types == Types::ARRAY {
+            let is_index = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+            let Some(items) = self.items.as_deref().filter(|_| is_index) else { return false };
+            return rest.map_or(items.is_harmless(), |rest| items.member_is_harmless(rest));
+        }
+        let Some(member) = self.properties.get(name) else { return false };
+        match rest {
+            None => member.is_harmless(),
+            Some(rest) => {
+                let is_closed = matches!(self.additional, Additional::Nothing) && !self.patterned;
+                let has_dots = self.properties.keys().any(|name| name.contains('.'));
+                is_closed && !has_dots && member.member_is_harmless(rest)
+            }
+        }
     }
 
     pub(crate) fn item_types(&self) -> Types {
@@ -198,6 +251,8 @@ impl Shape {
         if let Some(value) = schema.get("const") {
             self.types = self.types.and(Types::of_value(value));
         }
+        self.harmless_texts |= super::harmless::texts_are_harmless(schema);
+        self.patterned |= schema.contains_key("patternProperties");
         self.bytes |= schema.get("format").is_some_and(|format| format == "binary")
             || (schema.contains_key("contentMediaType") && !schema.contains_key("contentEncoding"));
         if levels > 0 {
@@ -266,6 +321,7 @@ impl Shape {
             }
             if let Some(union) = union {
                 self.types = self.types.and(union.types);
+                self.harmless_texts |= union.texts_are_harmless();
                 self.gather(union);
             }
         }
@@ -287,6 +343,12 @@ impl Shape {
 
     /// Either of two shapes.
     fn unite(&mut self, other: Shape) {
+        self.harmless_texts = self.texts_are_harmless() && other.texts_are_harmless();
+        self.certain &= other.certain;
+        // What one of the two does not name may be anything there.
+        for (name, property) in &mut self.properties {
+            property.certain &= other.properties.contains_key(name);
+        }
         self.types = self.types.or(other.types);
         self.gather(other);
     }
@@ -297,13 +359,16 @@ impl Shape {
         self.negates |= other.negates;
         match (&mut self.items, other.items) {
             (Some(known), Some(items)) => known.unite(*items),
-            (known @ None, items) => *known = items,
-            (Some(_), None) => {}
+            (known @ None, Some(mut items)) => {
+                items.certain = false;
+                *known = Some(items);
+            }
+            (Some(_) | None, None) => {}
         }
         for (name, property) in other.properties {
             match self.properties.get_mut(&name) {
                 Some(known) => known.unite(property),
-                None => drop(self.properties.insert(name, property)),
+                None => drop(self.properties.insert(name, Shape { certain: false, ..property })),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Keywords that no version of the schema language has. A misspelt one, such as `aditionalProperties`, is a control that does
 //! not run: OpenAPI 3.0 allows no others, so it is refused there; JSON Schema ignores what it does not know, so in 3.1 it is a
-//! warning. Names that begin with `x-` are anybody's.
+//! warning. One that resembles no keyword is a warning in both. Names that begin with `x-` are anybody's.
 
 use std::collections::HashSet;
 
@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::alternatives::is_set_apart;
 use super::discriminator;
+use super::rewrite::{BROKEN, IDLE};
 use crate::document::{Files, LoadError, Target};
 use crate::spelling::nearest;
 
@@ -94,10 +95,21 @@ pub(super) struct Vocabulary {
     seen: HashSet<Target>,
 }
 
+/// What was found in schemas.
+#[derive(Default)]
+pub(super) struct Noticed {
+    /// What cannot be judged.
+    pub(super) broken: Vec<LoadError>,
+    /// Keywords that are nearly those of the language.
+    pub(super) misspelt: Vec<LoadError>,
+    /// What does nothing.
+    pub(super) idle: Vec<LoadError>,
+}
+
 impl Vocabulary {
-    /// Every unknown keyword of the schema at `at`, and of those that it refers to.
-    pub(super) fn unknown(&mut self, files: &Files, at: &Target) -> Vec<LoadError> {
-        let mut found = Vec::new();
+    /// What is to be told of the schema at `at`, and of those that it refers to and that were not looked at before.
+    pub(super) fn look(&mut self, files: &Files, at: &Target) -> Noticed {
+        let mut found = Noticed::default();
         let mut open = vec![at.clone()];
         while let Some(target) = open.pop() {
             if self.seen.insert(target.clone())
@@ -110,7 +122,7 @@ impl Vocabulary {
     }
 }
 
-fn look(members: &Map<String, Value>, at: &Target, found: &mut Vec<LoadError>, open: &mut Vec<Target>) {
+fn look(members: &Map<String, Value>, at: &Target, found: &mut Noticed, open: &mut Vec<Target>) {
     if let Some(Value::String(reference)) = members.get("$ref")
         && let Ok(target) = at.follow(reference)
     {
@@ -164,6 +176,12 @@ fn look(members: &Map<String, Value>, at: &Target, found: &mut Vec<LoadError>, o
                 | discriminator::BASE,
                 Value::Object(schema),
             ) => look(schema, &place, found, open),
+            (BROKEN, Value::Array(told)) => {
+                if let [Value::String(location), Value::String(message)] = told.as_slice() {
+                    found.broken.push(LoadError::new(location.as_str(), message.as_str()));
+                }
+            }
+            (IDLE, Value::String(message)) => found.idle.push(at.error(message.as_str())),
             (known, _) if KEYWORDS.contains(&known) || known.starts_with("x-") => {}
             (unknown, _) => {
                 let meant = nearest(unknown, KEYWORDS);
@@ -171,8 +189,9 @@ fn look(members: &Map<String, Value>, at: &Target, found: &mut Vec<LoadError>, o
                 if at.pointer.is_empty() && meant.is_none() {
                     continue;
                 }
+                let list = if meant.is_some() { &mut found.misspelt } else { &mut found.idle };
                 let meant = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
-                found.push(
+                list.push(
                     at.error(format!("`{unknown}` is no keyword of schemas, so it does nothing{meant}")),
                 );
             }

@@ -197,6 +197,28 @@ impl Collections {
         self.singles.push((variable, node));
     }
 
+    pub(super) fn prove_all(
+        &mut self,
+        is_harmless: &mut dyn FnMut(Place, &[u8]) -> bool,
+        values: &Values<'_>,
+    ) -> (usize, usize) {
+        let places = [
+            (Place::Query, &mut self.query),
+            (Place::Body, &mut self.body),
+            (Place::Header, &mut self.headers),
+            (Place::Cookie, &mut self.cookies),
+        ];
+        let (mut proved, mut all) = (0, 0);
+        for (place, entries) in places {
+            for entry in entries {
+                all += 1;
+                entry.proved |= is_harmless(place, values.bytes(entry.name));
+                proved += usize::from(entry.proved);
+            }
+        }
+        (proved, all)
+    }
+
     pub(super) fn prove(&mut self, place: Place, name: &[u8], values: &Values<'_>) -> usize {
         let (entries, any_case) = match place {
             Place::Query => (&mut self.query, false),

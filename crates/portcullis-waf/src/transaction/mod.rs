@@ -158,6 +158,11 @@ impl<'r> Transaction<'r> {
         self.collections.prove(place, name, &self.values)
     }
 
+    /// The same for every argument that `is_harmless`. Returns how many values it concerns, and how many there are.
+    pub fn prove_all(&mut self, mut is_harmless: impl FnMut(Place, &[u8]) -> bool) -> (usize, usize) {
+        self.collections.prove_all(&mut is_harmless, &self.values)
+    }
+
     /// Runs phase 2, after [`read_body`](Self::read_body).
     pub fn judge_body(&mut self) {
         self.run(Phase::RequestBody);

@@ -695,6 +695,11 @@ routes:
       unknown_parameters: allow
       other_spellings: allow
       encoded_commas: split
+      read_only: ignore
+      strict_numbers: true
+      leave_out: {}
+      insecure_unjudged: {}
+      limits: { depth: 10, members: 10, items: 10, values: 100, string_length: 1kB, name_length: 100B, number_length: 20, form_fields: 10, parts: 10, part_headers: 1kB, decoded_size: 1MB, decoded_ratio: 10 }
       responses: enforce
       remove_undeclared: true
       max_response_size: 10kB
@@ -705,6 +710,11 @@ openapi:
   unknown_parameters: refuse
   other_spellings: refuse
   encoded_commas: keep
+  read_only: refuse
+  strict_numbers: true
+  leave_out: {}
+  insecure_unjudged: {}
+  limits: { depth: 10, members: 10, items: 10, values: 100, string_length: 1kB, name_length: 100B, number_length: 20, form_fields: 10, parts: 10, part_headers: 1kB, decoded_size: 1MB, decoded_ratio: 10 }
   responses: enforce
   remove_undeclared: true
   max_response_size: 10kB

@@ -227,3 +227,60 @@ fn a_declared_field_that_the_gateway_removes_is_judged_before() {
         assert_eq!(refusal(&gate, "/fields", bad), Some(Code::RequestInvalid), "{bad:?}");
     }
 }
+
+/// A gateway that searches for a word, in front of a document.
+fn searching(mode: &str) -> Gate {
+    gate(
+        &json!({
+            "listeners": [{ "bind": "127.0.0.1:3000" }],
+            "security": { "waf": { "rules": ["builtin", { "file": "rules" }] } },
+            "routes": [{ "path": "/h", "public": "a test", "upstream": "http://127.0.0.1:8080",
+                "openapi": { "file": "harmless.yaml", "base_path": "/", "mode": mode } }],
+        })
+        .to_string(),
+    )
+}
+
+fn searched(gate: &Gate, target: &str, media_type: &str, body: &str) -> Option<Code> {
+    let fields = [("content-type", media_type), ("content-length", "9")];
+    let fields = if body.is_empty() { &[][..] } else { &fields };
+    gate.send_body(request("POST", target, fields), body.to_owned()).refusal()
+}
+
+#[test]
+fn what_a_schema_proves_is_not_searched() {
+    let (enforced, observed) = (searching("enforce"), searching("observe"));
+    let found = Some(Code::AttackSuspected);
+    let (json, form) = ("application/json", "application/x-www-form-urlencoded");
+    for (target, media_type, body) in [
+        ("/h?kind=forbidden-word", "", ""),
+        ("/h?slug=forbidden-word", "", ""),
+        ("/h", json, r#"{"kind":"forbidden-word"}"#),
+        ("/h", "application/vnd.closed+json", r#"{"in":{"kinds":["forbidden-word"]}}"#),
+        ("/h", form, "kind=forbidden-word"),
+    ] {
+        assert_eq!(searched(&enforced, target, media_type, body), None, "{target} {body}");
+        let refused = searched(&observed, target, media_type, body);
+        assert_eq!(refused, found, "{target} {body}: what is observed proves nothing");
+    }
+    for (target, media_type, body) in [
+        ("/h?text=forbidden-word", "", ""),
+        ("/h?either=forbidden-word", "", ""),
+        ("/h", json, r#"{"other":"forbidden-word"}"#),
+        ("/h", json, r#"{"Kind":"forbidden-word"}"#),
+        ("/h", form, "text=forbidden-word"),
+    ] {
+        assert_eq!(searched(&enforced, target, media_type, body), found, "{target} {body}");
+    }
+}
+
+#[test]
+fn a_name_with_a_dot_proves_nothing() {
+    let gate = searching("enforce");
+    let found = Some(Code::AttackSuspected);
+    for body in [r#"{"open.kind":"forbidden-word"}"#, r#"{"open":{"kind":"forbidden-word"}}"#] {
+        assert_eq!(searched(&gate, "/h", "application/json", body), found, "{body}");
+    }
+    let body = r#"{"in.kinds.0":"forbidden-word"}"#;
+    assert!(searched(&gate, "/h", "application/vnd.closed+json", body).is_some(), "{body}");
+}

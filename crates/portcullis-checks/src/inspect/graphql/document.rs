@@ -4,6 +4,7 @@
 //! written, each with where its own selections end; so whoever measures a document runs over a list.
 
 use super::lexer::{Flaw, Lexer, Token};
+use portcullis_core::Position;
 use portcullis_openapi::Memory;
 use std::collections::HashSet;
 
@@ -119,14 +120,31 @@ pub struct Document<'a> {
 /// # Errors
 /// It is none, or has more tokens, or no memory is left.
 pub fn read<'a>(text: &'a str, tokens: usize, memory: &'a dyn Memory) -> Result<(Document<'a>, usize), Flaw> {
+    read_at(text, tokens, memory).map_err(|(flaw, _)| flaw)
+}
+
+/// The same, and says how many bytes of the text come before the token that is at fault.
+///
+/// # Errors
+/// It is none, or has more tokens, or no memory is left; and where.
+pub fn read_at<'a>(
+    text: &'a str,
+    tokens: usize,
+    memory: &'a dyn Memory,
+) -> Result<(Document<'a>, usize), (Flaw, usize)> {
     let mut reader = Reader::new(text, tokens, memory);
-    while let Some(token) = reader.peek()? {
-        reader.definition(token)?;
+    match reader.definitions() {
+        Ok(()) => Ok((reader.document, reader.lexer.left())),
+        Err(flaw) => Err((flaw, reader.lexer.began())),
     }
-    if reader.document.definitions.is_empty() {
-        return Err(Flaw::Malformed("the document is empty"));
-    }
-    Ok((reader.document, reader.lexer.left()))
+}
+
+/// The line and the column of a byte of a text, both from 1 (GraphQL specification, section 7.1.2).
+pub fn position(text: &str, offset: usize) -> Position {
+    let before = text.get(..text.floor_char_boundary(offset)).unwrap_or_default();
+    let lines = before.matches('\n').count() + before.replace("\r\n", "").matches('\r').count();
+    let last = before.rsplit(['\n', '\r']).next().unwrap_or_default();
+    Position::Line { line: lines + 1, column: last.chars().count() + 1 }
 }
 
 /// Reads token by token, one of them ahead.
@@ -141,6 +159,16 @@ const CLOSE: Token<'_> = Token::Punctuator(b'}');
 pub(super) const UNEXPECTED: Flaw = Flaw::Malformed("there is a token where it means nothing");
 
 impl<'a> Reader<'a> {
+    fn definitions(&mut self) -> Result<(), Flaw> {
+        while let Some(token) = self.peek()? {
+            self.definition(token)?;
+        }
+        match self.document.definitions.is_empty() {
+            true => Err(Flaw::Malformed("the document is empty")),
+            false => Ok(()),
+        }
+    }
+
     pub(super) fn new(text: &'a str, tokens: usize, memory: &'a dyn Memory) -> Reader<'a> {
         Reader { lexer: Lexer::new(text, tokens, memory), ahead: None, document: Document::default() }
     }

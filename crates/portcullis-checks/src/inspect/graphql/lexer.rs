@@ -38,6 +38,8 @@ pub enum Token<'a> {
 pub struct Lexer<'a> {
     text: &'a str,
     at: usize,
+    /// Where the last token begins, or what was to be one.
+    began: usize,
     left: usize,
     memory: &'a dyn Memory,
 }
@@ -50,7 +52,12 @@ const MANY: Flaw = Flaw::Refused("the document has more tokens than allowed");
 impl<'a> Lexer<'a> {
     /// At the beginning of `text`, with so many tokens to give.
     pub fn new(text: &'a str, tokens: usize, memory: &'a dyn Memory) -> Lexer<'a> {
-        Lexer { text, at: 0, left: tokens, memory }
+        Lexer { text, at: 0, began: 0, left: tokens, memory }
+    }
+
+    /// How many bytes come before the last token, or before what was to be one.
+    pub fn began(&self) -> usize {
+        self.began
     }
 
     /// Tokens that may still come.
@@ -67,7 +74,9 @@ impl<'a> Lexer<'a> {
     /// # Errors
     /// What comes is no token, or one too many.
     pub fn token(&mut self) -> Result<Option<Token<'a>>, Flaw> {
+        self.began = self.at;
         self.skip_ignored()?;
+        self.began = self.at;
         let Some(first) = self.byte(0) else { return Ok(None) };
         self.left = self.left.checked_sub(1).ok_or(MANY)?;
         if !self.memory.take(BYTES_OF_A_TOKEN) {

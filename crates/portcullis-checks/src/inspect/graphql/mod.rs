@@ -34,7 +34,7 @@ use lexer::Flaw;
 use measure::Measures;
 use portcullis_config::{Context, Span, object};
 use portcullis_core::check::{Check, Inspect, Inspected, Wants};
-use portcullis_core::{Advice, CheckId, Code, Denial, Effects, Facts, Principal, Step};
+use portcullis_core::{Advice, CheckId, Code, Denial, Effects, Facts, Position, Principal, Step};
 use portcullis_openapi::Memory;
 use request::{Asked, Place};
 use safelist::{GraphqlSafelistConfig, Safelist, hash_of};
@@ -179,15 +179,20 @@ impl Inspect for Graphql {
 
 /// How an operation is refused.
 enum Refusal {
-    Flaw(Flaw),
+    Flaw(Flaw, Option<Position>),
     /// It changes something, and was asked for with a method that reads.
     Method,
 }
 
 impl From<Flaw> for Refusal {
     fn from(flaw: Flaw) -> Refusal {
-        Refusal::Flaw(flaw)
+        Refusal::Flaw(flaw, None)
     }
+}
+
+/// The refusal of a document, which says where.
+fn of_document(text: &str, (flaw, offset): (Flaw, usize)) -> Refusal {
+    Refusal::Flaw(flaw, Some(document::position(text, offset)))
 }
 
 impl Graphql {
@@ -197,7 +202,7 @@ impl Graphql {
         for (place, asked) in all {
             self.judge_one(&asked, reads, &mut tokens, &mut cost, memory).map_err(
                 |refusal| match refusal {
-                    Refusal::Flaw(flaw) => place.refuse(flaw),
+                    Refusal::Flaw(flaw, position) => place.refuse_at(flaw, position),
                     Refusal::Method => {
                         let detail = "what changes something is asked for with POST";
                         Denial::new(Code::MethodNotAllowed, detail)
@@ -229,7 +234,8 @@ impl Graphql {
         if asked.id.is_some() {
             return Err(Flaw::Malformed("the document is named twice").into());
         }
-        let (document, left) = document::read(text, *tokens, memory)?;
+        let (document, left) =
+            document::read_at(text, *tokens, memory).map_err(|flaw| of_document(text, flaw))?;
         *tokens = left;
         let measured = measure::measure(&document)?;
         let named = asked.operation.as_deref().filter(|name| !name.is_empty());
@@ -293,7 +299,8 @@ impl Graphql {
         match (safelist.known(&hash), &asked.document) {
             (Some(known), _) => self.judge_kind(known.mutates, known.subscribes, reads),
             (None, Some(text)) => {
-                let (document, _) = document::read(text, usize::MAX, memory)?;
+                let read = document::read_at(text, usize::MAX, memory);
+                let (document, _) = read.map_err(|flaw| of_document(text, flaw))?;
                 for operation in measure::measure(&document)?.operations {
                     self.judge_kind(
                         operation.kind == Kind::Mutation,

@@ -5,19 +5,20 @@
 
 use super::lexer::Flaw;
 use super::safelist::parse_hash;
+use crate::inspect::openapi::refusal;
 use crate::json::{self, Bounds, Unread};
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use portcullis_core::head::query;
-use portcullis_core::{Advice, Claim, Code, Denial, Head, MethodSet, Once, Violation};
-use portcullis_openapi::Memory;
+use portcullis_core::{Advice, Claim, Code, Denial, Head, MethodSet, Once, Position, Violation};
+use portcullis_openapi::{Limits, Memory};
 use std::borrow::Cow;
 
 /// A request's variables are no deeper than this, and hold no more values.
 const BOUNDS: Bounds = Bounds { depth: 40, values: 20_000 };
 
 /// The members and parameters of a request.
-const NAMES: [&str; 6] = ["query", "operationName", "variables", "extensions", "id", "documentId"];
+const NAMES: [&str; 7] = ["query", "operationName", "variables", "extensions", "id", "documentId", "doc_id"];
 
 /// One operation that is asked for.
 #[derive(Debug, Default)]
@@ -48,17 +49,25 @@ pub enum Place {
 impl Place {
     /// A refusal of what stands here.
     pub fn refuse(self, flaw: Flaw) -> Denial {
+        self.refuse_at(flaw, None)
+    }
+
+    /// The same, with the place in the document.
+    pub fn refuse_at(self, flaw: Flaw, position: Option<Position>) -> Denial {
         let (code, detail) = match flaw {
             Flaw::Malformed(detail) => (Code::ContentMalformed, detail),
             Flaw::Refused(detail) => (Code::GraphqlRefused, detail),
             Flaw::NoMemory => return no_memory(),
         };
         let pointer = match self {
-            Place::Url => "query".to_owned(),
-            Place::Body => "/query".to_owned(),
+            Place::Url | Place::Body => "/query".to_owned(),
             Place::List(index) => format!("/{index}/query"),
         };
-        Denial::new(code, detail).pointing_out([Violation::new(pointer, detail)])
+        let violation = Violation::new(pointer, detail).at(position);
+        Denial::new(code, detail).pointing_out([match self {
+            Place::Url => violation.within("query"),
+            Place::Body | Place::List(_) => violation,
+        }])
     }
 }
 
@@ -130,9 +139,6 @@ fn media_type(headers: &HeaderMap) -> Result<MediaType, Denial> {
             "this must be application/json or application/graphql",
         )]))
     };
-    if headers.contains_key(header::CONTENT_ENCODING) {
-        return refused("a content coding");
-    }
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return refused("no media type, or several");
@@ -175,13 +181,21 @@ pub fn read<'a>(
             .map(|asked| vec![(Place::Url, asked)])
             .map_err(|flaw| Place::Url.refuse(flaw));
     }
-    match media_type(head.headers())? {
-        MediaType::Document => match std::str::from_utf8(body) {
-            Ok(text) => Ok(vec![(Place::Body, Asked { document: Some(text.into()), ..Asked::default() })]),
+    let media_type = media_type(head.headers())?;
+    // SECURITY: what the backend unpacks is what is judged (a_compressed_document_is_judged).
+    let unpacked = portcullis_openapi::unpacked(head.headers(), body, &Limits::default())
+        .map_err(|(class, reason)| refusal::of_coding(class, reason))?;
+    if !memory.take(unpacked.as_ref().map_or(0, Vec::capacity)) {
+        return Err(no_memory());
+    }
+    let body: Cow<'a, [u8]> = unpacked.map_or(Cow::Borrowed(body.as_ref()), Cow::Owned);
+    match media_type {
+        MediaType::Document => match text_of(body) {
+            Ok(text) => Ok(vec![(Place::Body, Asked { document: Some(text), ..Asked::default() })]),
             Err(_) => Err(Place::Body.refuse(Flaw::Malformed("the document is not UTF-8"))),
         },
         MediaType::Json => {
-            let value = json::read_within(body, BOUNDS, memory).map_err(|unread| match unread {
+            let value = json::read_within(&body, BOUNDS, memory).map_err(|unread| match unread {
                 Unread::NoMemory => no_memory(),
                 Unread::Malformed(detail) => {
                     Denial::new(Code::ContentMalformed, detail).pointing_out([Violation::new("", detail)])
@@ -190,6 +204,13 @@ pub fn read<'a>(
             from_json(value, most)
         }
     }
+}
+
+fn text_of(body: Cow<'_, [u8]>) -> Result<Cow<'_, str>, std::str::Utf8Error> {
+    Ok(match body {
+        Cow::Borrowed(bytes) => Cow::Borrowed(std::str::from_utf8(bytes)?),
+        Cow::Owned(bytes) => Cow::Owned(String::from_utf8(bytes).map_err(|error| error.utf8_error())?),
+    })
 }
 
 fn from_json<'a>(value: Claim, most: usize) -> Result<Vec<(Place, Asked<'a>)>, Denial> {
@@ -237,7 +258,7 @@ fn of_object<'a>(value: Claim) -> Result<Asked<'a>, Flaw> {
             ("operationName", Claim::Text(text)) => asked.operation = Some(text),
             ("variables", variables @ Claim::Object(_)) => asked.variables = Some(variables),
             ("extensions", extensions @ Claim::Object(_)) => asked.hash = persisted(&extensions)?,
-            ("id" | "documentId", Claim::Text(text)) => name_once(&mut asked.id, text)?,
+            ("id" | "documentId" | "doc_id", Claim::Text(text)) => name_once(&mut asked.id, text)?,
             (_, _) => return Err(Flaw::Malformed("a member has another type than GraphQL says")),
         }
     }
@@ -269,7 +290,7 @@ fn from_url<'a>(head: &'a Head, memory: &dyn Memory) -> Result<Asked<'a>, Flaw> 
         hash: object("extensions")?.as_ref().map(persisted).transpose()?.flatten(),
         id: None,
     };
-    for name in ["id", "documentId"] {
+    for name in ["id", "documentId", "doc_id"] {
         if let Some(id) = parameter(name)? {
             name_once(&mut asked.id, id.into_owned())?;
         }

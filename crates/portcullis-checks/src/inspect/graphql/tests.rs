@@ -203,7 +203,59 @@ fn violations_point_to_the_operation_and_echo_nothing() {
     let (one, two) = (chosen(""), chosen("batch"));
     assert_eq!(pointers(&one, "POST", "/", r#"{"query": "{ secret_name"}"#), ["/query"]);
     assert_eq!(pointers(&two, "POST", "/", r#"[{"query": "{ a }"}, {"query": "{"}]"#), ["/1/query"]);
-    assert_eq!(pointers(&one, "GET", "/?query={", ""), ["query"]);
+    assert_eq!(pointers(&one, "GET", "/?query={", ""), ["/query"]);
+}
+
+#[test]
+fn a_flaw_has_a_line_and_a_column() {
+    let at = |document: &str| {
+        let body = json!({ "query": document }).to_string();
+        let fields = [("content-type", "application/json")];
+        let denial = judge(&chosen(""), "POST", "/", &fields, body.as_bytes()).unwrap_err();
+        denial.violations()[0].position
+    };
+    for (document, line, column) in [
+        ("{ a ", 1, 5),
+        ("{ a\n  b(x: ) }", 2, 8),
+        ("{\r\n  \u{e9} }", 2, 3),
+        ("{ \"\u{e9}\" }", 1, 3),
+        ("query Q { a } ?", 1, 15),
+        ("", 1, 1),
+    ] {
+        assert_eq!(at(document), Some(Position::Line { line, column }), "{document:?}");
+    }
+}
+
+#[test]
+fn a_compressed_document_is_judged() {
+    let gzip = |text: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let coded = |media_type: &'static str, body: &str| {
+        let fields = [("content-type", media_type), ("content-encoding", "gzip")];
+        judge(&chosen(""), "POST", "/", &fields, &gzip(body)).map_err(|denial| denial.code())
+    };
+    assert_eq!(coded("application/json", r#"{"query":"{ a }"}"#), Ok(()));
+    assert_eq!(coded("application/graphql", "{ a }"), Ok(()));
+    assert_eq!(coded("application/json", r#"{"query":"{ __schema { a } }"}"#), Err(Code::GraphqlRefused));
+    assert_eq!(coded("application/json", &" ".repeat(4 << 20)), Err(Code::BodyTooLarge));
+}
+
+#[test]
+fn relay_names_a_document_by_doc_id() {
+    let safe = check(json!({ "safelist": { "file": "registered.json" } }));
+    let known: std::collections::BTreeMap<String, String> =
+        serde_json::from_str(include_str!("tests/registered.json")).unwrap();
+    let (id, _) = known.iter().find(|(_, text)| text.trim_start().starts_with(['{', 'q'])).unwrap();
+    let post = |body: Value| {
+        let fields = [("content-type", "application/json")];
+        judge(&safe, "POST", "/", &fields, body.to_string().as_bytes()).map_err(|denial| denial.code())
+    };
+    assert_eq!(post(json!({ "doc_id": id, "variables": {} })), Ok(()));
+    assert_eq!(post(json!({ "doc_id": "nowhere" })), Err(Code::GraphqlRefused));
+    assert_eq!(post(json!({ "doc_id": id, "id": id })), Err(Code::ContentMalformed));
 }
 
 #[test]

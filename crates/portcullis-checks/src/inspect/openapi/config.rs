@@ -5,15 +5,20 @@
 
 use super::answer::OpenapiAnswer;
 use super::security::{OpenapiSecurity, covered, served};
-use super::{Document, Openapi};
+use super::{Document, DocumentProofs, Openapi};
 use crate::build::Build;
+use crate::inspect::limits::ContentLimitsConfig;
 use crate::mode::ModeConfig;
+use crate::reason::Reason;
 use portcullis_config::{
     ByteSize, Context, Decode, Definitions, Node, Span, Spanned, Value, keyword, object,
 };
 use portcullis_core::{Authorize, Control, Controls, Guarded, Inspect, InspectAnswer, MethodSet, Mode};
-use portcullis_openapi::{Api, EncodedCommas, Files, LoadError, Options, OtherSpellings};
+use portcullis_openapi::{
+    Api, EncodedCommas, Files, Limits, LoadError, LoadErrors, Options, OtherSpellings, ReadOnly,
+};
 use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -59,10 +64,20 @@ keyword! {
     }
 }
 
+keyword! {
+    /// What happens to `readOnly` members in a request.
+    pub enum ReadOnlyConfig {
+        /// The request is refused.
+        Refuse = "refuse",
+        /// They are judged like any other member and forwarded.
+        Ignore = "ignore",
+    }
+}
+
 object! {
     /// An OpenAPI document and its settings.
     struct OpenapiObject {
-        /// The document: OpenAPI 3.0 or 3.1, in JSON or YAML. Files that it references must be in its folder or below.
+        /// The document: OpenAPI 3.0, 3.1 or 3.2, in JSON or YAML. Files that it references must be in its folder or below.
         pub file: Spanned<PathBuf>,
         /// The path prefix of the API, such as `/v1`. `/` means no prefix. Default: the paths of the document's
         /// `servers`.
@@ -75,6 +90,18 @@ object! {
         pub other_spellings: OtherSpellingsConfig = OtherSpellingsConfig::Refuse,
         /// How an encoded comma (`%2C`) in a comma-separated list is read. Default: both.
         pub encoded_commas: EncodedCommasConfig = EncodedCommasConfig::Both,
+        /// What happens to `readOnly` members in a request. Clients that send back what they got send them. Default: refuse.
+        pub read_only: ReadOnlyConfig = ReadOnlyConfig::Refuse,
+        /// Whether a number that a double cannot hold exactly is rejected, such as an integer beyond 64 bits. Otherwise it is
+        /// judged as it rounds. Default: false.
+        pub strict_numbers: bool = false,
+        /// Operations that are not served although the document has them, each with the reason: `{ "POST /uploads": "why" }`,
+        /// or by `operationId`. Requests to them get 404 or 405. Nothing of them needs to be judgeable.
+        pub leave_out: BTreeMap<String, Reason> = BTreeMap::new(),
+        /// Operations that are served without being judged, each with the reason. Only their security requirements hold.
+        pub insecure_unjudged: BTreeMap<String, Reason> = BTreeMap::new(),
+        /// Bounds on what one request body may hold.
+        pub limits: Option<ContentLimitsConfig>,
         /// What happens if a response does not fit the document. With `enforce` the client gets 502 instead. Responses
         /// are held in memory until they are validated. Default: off.
         pub responses: ModeConfig = ModeConfig::Off,
@@ -105,6 +132,11 @@ impl Decode for OpenapiConfig {
             unknown_parameters: UnknownParametersConfig::Refuse,
             other_spellings: OtherSpellingsConfig::Refuse,
             encoded_commas: EncodedCommasConfig::Both,
+            read_only: ReadOnlyConfig::Refuse,
+            strict_numbers: false,
+            leave_out: BTreeMap::new(),
+            insecure_unjudged: BTreeMap::new(),
+            limits: None,
             responses: ModeConfig::Off,
             remove_undeclared: false,
             max_response_size: ByteSize(1024 * 1024),
@@ -127,6 +159,10 @@ pub(crate) struct CompiledKey {
     allows_unknown: bool,
     other_spellings: OtherSpellings,
     encoded_commas: EncodedCommas,
+    read_only: ReadOnly,
+    left_out: BTreeSet<String>,
+    unjudged: BTreeSet<String>,
+    limits: Limits,
     responses: bool,
 }
 
@@ -184,6 +220,13 @@ impl OpenapiConfig {
                 EncodedCommasConfig::Split => EncodedCommas::Split,
                 EncodedCommasConfig::Keep => EncodedCommas::Keep,
             },
+            read_only: match config.read_only {
+                ReadOnlyConfig::Refuse => ReadOnly::Refuse,
+                ReadOnlyConfig::Ignore => ReadOnly::Ignore,
+            },
+            left_out: config.leave_out.keys().cloned().collect(),
+            unjudged: config.insecure_unjudged.keys().cloned().collect(),
+            limits: ContentLimitsConfig::limits(config.limits.as_ref(), config.strict_numbers),
             responses: config.responses != ModeConfig::Off,
         };
         let known = build.documents.iter().find(|(known, _)| *known == key);
@@ -259,6 +302,10 @@ impl CompiledOpenapi {
         }
         controls.inspection.operations = Some(Arc::new(self.document.clone()));
         controls.inspection.requests.push(Guarded { mode: self.mode, check: Arc::clone(&self.requests) });
+        // SECURITY: what is only observed refuses nothing, so it proves nothing (what_a_schema_proves_is_not_searched).
+        if self.mode == Mode::Enforce {
+            controls.inspection.proofs = Some(Arc::new(DocumentProofs(self.document.clone())));
+        }
         if let Some(answers) = &self.answers {
             controls.inspection.answers.push(answers.clone());
             controls.inspection.max_answer_bytes = self.max_answer_bytes;
@@ -272,6 +319,10 @@ fn read(key: &CompiledKey, file: &Spanned<PathBuf>, cx: &mut Context) -> Option<
         allow_unknown_query: key.allows_unknown,
         other_spellings: key.other_spellings,
         encoded_commas: key.encoded_commas,
+        read_only: key.read_only,
+        left_out: key.left_out.clone(),
+        unjudged: key.unjudged.clone(),
+        limits: key.limits,
         responses: key.responses,
         base_paths: key.base_path.clone().map(|base| vec![base]),
         ..Options::default()
@@ -281,7 +332,7 @@ fn read(key: &CompiledKey, file: &Spanned<PathBuf>, cx: &mut Context) -> Option<
         // What it refers to belongs to the configuration as well.
         files.names().for_each(|name| cx.note_file(folder.join(name)));
     }
-    match files.and_then(|files| Api::compile(&files, &options)) {
+    match files.map_err(LoadErrors::from).and_then(|files| Api::compile(&files, &options)) {
         Ok(api) => {
             for warning in api.warnings().iter().take(MOST_WARNINGS) {
                 cx.warning("config.openapi_keyword", file.span, told(key, warning))
@@ -289,9 +340,12 @@ fn read(key: &CompiledKey, file: &Spanned<PathBuf>, cx: &mut Context) -> Option<
             }
             Some(Arc::new(api))
         }
-        Err(error) => {
-            cx.error("config.openapi", file.span, told(key, &error))
-                .help("give a document in OpenAPI 3.0 or 3.1 of which every part can be judged");
+        Err(errors) => {
+            for error in errors.iter() {
+                cx.error("config.openapi", file.span, told(key, error)).help(
+                    "correct the document, or name the operation under `leave_out` or `insecure_unjudged` with a reason",
+                );
+            }
             None
         }
     }
@@ -305,7 +359,10 @@ fn told(key: &CompiledKey, error: &LoadError) -> String {
     let name = key.file.file_name().map_or_else(String::new, |name| name.display().to_string());
     let place = error.location.trim_start_matches("openapi:///");
     let place = if place.contains(&name) { place.to_owned() } else { format!("{name}: {place}") };
-    format!("{place}: {}", error.message)
+    match error.line {
+        Some(line) => format!("{place} (line {line}): {}", error.message),
+        None => format!("{place}: {}", error.message),
+    }
 }
 
 /// A base path without a slash at its end.

@@ -26,10 +26,10 @@ use bytes::Bytes;
 use http::Method;
 use http::header::HOST;
 use portcullis_core::check::{Check, Inspect, Inspected, Wants};
-use portcullis_core::head::query;
+use portcullis_core::head::{Framing, query};
 use portcullis_core::{
-    Advice, CheckId, Code, CredentialLocation, Denial, Effects, Facts, Head, MethodSet, Operation,
-    Operations, Principal, Step,
+    Advice, Argument, CheckId, Code, CredentialLocation, Denial, Effects, Facts, Head, MethodSet, Operation,
+    Operations, Principal, Proofs, Step,
 };
 use portcullis_openapi::{Api, Fields, Files, Found, Match, RequestView};
 use std::borrow::Cow;
@@ -55,9 +55,9 @@ pub struct Document {
 impl Document {
     /// What a request is in the document. As everywhere, `HEAD` comes with `GET`.
     fn find<'a>(&'a self, head: &'a Head) -> Match<'a> {
-        let found = self.api.operation(head.method().as_str(), head.path());
+        let found = self.api.operation_for(head.method().as_str(), head.path(), head.query());
         if head.method() == Method::HEAD && matches!(found, Match::UndeclaredMethod { .. }) {
-            return self.api.operation(Method::GET.as_str(), head.path());
+            return self.api.operation_for(Method::GET.as_str(), head.path(), head.query());
         }
         found
     }
@@ -101,12 +101,23 @@ impl Inspect for Openapi {
     fn inspect_head<'a>(
         &'a self,
         facts: &'a Facts<'a>,
-        _: &'a Principal,
-        _: &'a dyn Effects,
+        principal: &'a Principal,
+        effects: &'a dyn Effects,
     ) -> Step<'a, Result<Wants, Denial>> {
-        // SECURITY: in HTTP/2 a body may come without a word of it in the head, so what has none is known only at its end
-        // (a_body_that_the_head_does_not_announce_is_judged).
-        Step::Ready(self.operation(facts).map(|_| Wants::Body))
+        Step::Ready(self.operation(facts).and_then(|found| {
+            let length = match facts.head.framing() {
+                Framing::Length(length) => Some(length),
+                Framing::None | Framing::Chunked => None,
+            };
+            // SECURITY: in HTTP/2 a body may come without a word of it in the head, so what has none is known only at its end
+            // (a_body_that_the_head_does_not_announce_is_judged).
+            if !found.operation().looks_at_no_body(&Sent(facts.head), length) {
+                return Ok(Wants::Body);
+            }
+            // What is bytes to the document goes through as it comes, whatever its size.
+            let memory = Lent::new(facts, effects);
+            judge(&found, facts, principal, None, &memory).map(|()| Wants::Nothing)
+        }))
     }
 
     fn inspect<'a>(
@@ -117,7 +128,8 @@ impl Inspect for Openapi {
         effects: &'a dyn Effects,
     ) -> Step<'a, Result<Inspected, Denial>> {
         let memory = Lent::new(facts, effects);
-        let judged = self.operation(facts).and_then(|found| judge(&found, facts, principal, body, &memory));
+        let judged =
+            self.operation(facts).and_then(|found| judge(&found, facts, principal, Some(body), &memory));
         Step::Ready(judged.map(|()| Inspected::AsItIs))
     }
 }
@@ -144,12 +156,17 @@ fn judge(
     found: &Found<'_>,
     facts: &Facts<'_>,
     principal: &Principal,
-    body: &[u8],
+    body: Option<&[u8]>,
     memory: &Lent<'_>,
 ) -> Result<(), Denial> {
     let query = without_credentials(facts, principal);
-    let request = RequestView { query: query.as_deref(), fields: &Sent(facts.head), body };
-    found.judge_within(&request, memory).map_err(|violations| refusal::of_request(&violations))
+    let fields = &Sent(facts.head);
+    let request = RequestView { query: query.as_deref(), fields, body: body.unwrap_or_default() };
+    let judged = match body {
+        Some(_) => found.judge_within(&request, memory),
+        None => found.judge_head_within(&request, memory),
+    };
+    judged.map_err(|violations| refusal::of_request(&violations))
 }
 
 /// The fields of a request as the client sent them: a declared one is judged although the gateway removes it or sets it anew.
@@ -168,6 +185,25 @@ impl Fields for Sent<'_> {
     fn names(&self, each: &mut dyn FnMut(&str)) {
         // Another spelling of what is removed is removed as well.
         Fields::names(self.0.headers(), each);
+    }
+}
+
+/// What the document proves of a request that it lets through.
+pub(super) struct DocumentProofs(pub(super) Document);
+
+impl Proofs for DocumentProofs {
+    fn of(&self, head: &Head, each: &mut dyn FnMut(&dyn Fn(Argument, &str) -> bool)) {
+        let Match::Operation(found) = self.0.find(head) else { return each(&|_, _| false) };
+        let operation = found.operation();
+        each(&|argument, name| {
+            let place = match argument {
+                Argument::Query => portcullis_openapi::Place::Query,
+                Argument::Header => portcullis_openapi::Place::Header,
+                Argument::Cookie => portcullis_openapi::Place::Cookie,
+                Argument::Body => portcullis_openapi::Place::Body,
+            };
+            operation.is_harmless(place, name, &Sent(head))
+        });
     }
 }
 

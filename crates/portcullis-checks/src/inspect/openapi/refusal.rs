@@ -3,7 +3,7 @@
 //! A body that is too large once unpacked is 413, one of another kind 415, one that has no reading 400, and one that a
 //! schema refuses 422. What is wrong outside of the body is 400.
 
-use portcullis_core::{Advice, Code, Denial, Violation};
+use portcullis_core::{Advice, Code, Denial, Position, Violation};
 use portcullis_openapi::{Class, Place, Violations};
 
 /// The refusal of a request.
@@ -30,23 +30,37 @@ pub fn of_answer(violations: &Violations) -> Denial {
     }
 }
 
+/// The refusal of a content coding.
+pub fn of_coding(class: Class, reason: &'static str) -> Denial {
+    let code = match class {
+        Class::TooLarge => Code::BodyTooLarge,
+        Class::Malformed | Class::Invalid => Code::ContentMalformed,
+        Class::Unsupported => Code::MediaTypeRefused,
+        Class::Unavailable => return no_memory(reason),
+    };
+    Denial::new(code, format!("a content coding: {reason}"))
+        .pointing_out([Violation::new("content-encoding", reason)])
+}
+
 /// Nothing is wrong with the message; there was no memory to judge it.
-fn no_memory(violations: &Violations) -> Denial {
-    let detail = format!("no memory for judging a body is left ({violations})");
+pub fn no_memory(about: impl std::fmt::Display) -> Denial {
+    let detail = format!("no memory for judging a body is left ({about})");
     Denial::new(Code::Overloaded, detail).advising(Advice::RetryAfter { seconds: 1 })
 }
 
 fn refuse(code: Code, violations: &Violations) -> Denial {
     let pointed = violations.iter().map(|violation| {
-        let pointer = match violation.place {
-            Place::Body if violation.name.is_empty() => violation.pointer.clone(),
-            Place::Body => format!("/{}{}", escaped(&violation.name), violation.pointer),
-            Place::Status => violation.place.as_str().to_owned(),
-            Place::Path | Place::Query | Place::Header | Place::Cookie => {
-                format!("{}{}", violation.name, violation.pointer)
-            }
+        let named = match violation.name.is_empty() {
+            true => violation.pointer.clone(),
+            false => format!("/{}{}", escaped(&violation.name), violation.pointer),
         };
-        Violation::new(pointer, violation.reason)
+        let pointed = Violation::new(named, violation.reason).at(violation.offset.map(Position::Offset));
+        match violation.place {
+            Place::Body => pointed,
+            Place::Status | Place::Path | Place::Query | Place::Header | Place::Cookie => {
+                pointed.within(violation.place.as_str())
+            }
+        }
     });
     Denial::new(code, violations.to_string()).pointing_out(pointed)
 }

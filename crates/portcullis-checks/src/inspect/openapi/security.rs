@@ -223,7 +223,7 @@ pub fn served<'a>(
         let allowed = MethodSet::named(operation.method())
             .is_some_and(|method| !method.intersection(methods).is_empty());
         allowed
-            && api
+            && operation
                 .base_paths()
                 .iter()
                 .any(|base| cover::overlap(path, &format!("{base}{}", operation.path())))

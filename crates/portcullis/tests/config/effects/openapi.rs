@@ -58,6 +58,53 @@ pub(crate) const DOCUMENT_ROWS: &[DocumentRow] = &[
             }
         }
     }),
+    ("openapi.read_only", || {
+        for (word, refusal) in [("refuse", Some(Code::ContentInvalid)), ("ignore", None)] {
+            for gate in gates(&json!({ "file": "bodies.yaml", "read_only": word }), "/v1/b") {
+                assert_eq!(to_b(&gate, "application/json", br#"{"id":1}"#, None), refusal, "{word}");
+            }
+        }
+    }),
+    ("openapi.strict_numbers", || {
+        for (strict, refusal) in [(true, Some(Code::ContentMalformed)), (false, None)] {
+            for gate in gates(&json!({ "file": "bodies.yaml", "strict_numbers": strict }), "/v1/b") {
+                assert_eq!(to_b(&gate, "application/json", INEXACT, None), refusal, "{strict}");
+            }
+        }
+    }),
+    ("openapi.leave_out", || {
+        for (name, refusal) in
+            [("PUT /c", Some(Code::MethodNotAllowed)), ("strict", Some(Code::MethodNotAllowed))]
+        {
+            for gate in gates(&json!({ "file": "bodies.yaml", "leave_out": { name: "a test" } }), "/v1/c") {
+                gate.send(request("GET", "/v1/c", &[])).permitted();
+                assert_eq!(to_c(&gate, b"[]"), refusal);
+            }
+        }
+    }),
+    ("openapi.insecure_unjudged", || {
+        for gate in gates(&json!({ "file": "bodies.yaml" }), "/v1/c") {
+            assert_eq!(to_c(&gate, b"{}"), Some(Code::ContentInvalid));
+        }
+        let keys = json!({ "file": "bodies.yaml", "insecure_unjudged": { "PUT /c": "a test" } });
+        for gate in gates(&keys, "/v1/c") {
+            assert_eq!(to_c(&gate, b"{}"), None);
+            assert_eq!(refusal_of(&gate, "GET", "/v1/c?x=1"), Some(Code::RequestInvalid));
+        }
+    }),
+    ("openapi.limits", || limited("depth")),
+    ("openapi.limits.depth", || limited("depth")),
+    ("openapi.limits.members", || limited("members")),
+    ("openapi.limits.items", || limited("items")),
+    ("openapi.limits.values", || limited("values")),
+    ("openapi.limits.string_length", || limited("string_length")),
+    ("openapi.limits.name_length", || limited("name_length")),
+    ("openapi.limits.number_length", || limited("number_length")),
+    ("openapi.limits.form_fields", || limited("form_fields")),
+    ("openapi.limits.parts", || limited("parts")),
+    ("openapi.limits.part_headers", || limited("part_headers")),
+    ("openapi.limits.decoded_size", || limited("decoded_size")),
+    ("openapi.limits.decoded_ratio", || limited("decoded_ratio")),
     ("openapi.responses", || {
         for word in ["enforce", "observe"] {
             listed(
@@ -124,6 +171,23 @@ pub(crate) const ROWS: &[SecurityRow] = &[
             assert_eq!(answer.refusal(), refusal, "{word}");
         }
     }),
+    ("security.validation.strict_numbers", |place| {
+        for (strict, refusal) in [(true, Some(Code::ContentMalformed)), (false, None)] {
+            let gate = validated(place, json!({ "schema": {}, "strict_numbers": strict }));
+            let body = String::from_utf8(INEXACT.to_vec()).unwrap();
+            assert_eq!(post(&gate, "application/json", &body).refusal(), refusal, "{strict}");
+        }
+    }),
+    ("security.validation.limits", |place| bounded(place, "depth")),
+    ("security.validation.limits.depth", |place| bounded(place, "depth")),
+    ("security.validation.limits.members", |place| bounded(place, "members")),
+    ("security.validation.limits.items", |place| bounded(place, "items")),
+    ("security.validation.limits.values", |place| bounded(place, "values")),
+    ("security.validation.limits.string_length", |place| bounded(place, "string_length")),
+    ("security.validation.limits.name_length", |place| bounded(place, "name_length")),
+    ("security.validation.limits.number_length", |place| bounded(place, "number_length")),
+    ("security.validation.limits.decoded_size", |place| bounded(place, "decoded_size")),
+    ("security.validation.limits.decoded_ratio", |place| bounded(place, "decoded_ratio")),
     ("security.validation.mode", |place| {
         let schema = json!({ "type": "array" });
         let gate = validated(place, json!({ "schema": schema, "mode": "observe" }));
@@ -135,6 +199,83 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         assert!(gate.listing.iter().any(|line| line.starts_with("inspect.validation off")));
     }),
 ];
+
+/// A number that a double cannot hold exactly.
+const INEXACT: &[u8] = br#"{"n":18446744073709551616}"#;
+
+/// What meets each bound: the bound, what it is set to, and a body that has one more.
+fn beyond(bound: &str) -> (Value, &'static str, Vec<u8>, Option<&'static str>) {
+    let json = "application/json";
+    let part = "--B\r\nContent-Disposition: form-data; name=\"NAME\"\r\n\r\n1\r\n";
+    let parts = |names: [&str; 2]| names.map(|name| part.replace("NAME", name)).concat() + "--B--\r\n";
+    let plain = |value: Value, text: &str| (value, json, text.as_bytes().to_vec(), None);
+    match bound {
+        "depth" => plain(json!(2), r#"{"a":{"b":{}}}"#),
+        "members" => plain(json!(1), r#"{"a":1,"b":2}"#),
+        "items" => plain(json!(1), r#"{"a":[1,2]}"#),
+        "values" => plain(json!(2), r#"{"a":[1,2]}"#),
+        "string_length" => plain(json!("3B"), r#"{"a":"abcd"}"#),
+        "name_length" => plain(json!("3B"), r#"{"abcd":1}"#),
+        "number_length" => plain(json!(3), r#"{"a":1234}"#),
+        "form_fields" => (json!(1), "application/x-www-form-urlencoded", b"a=1&b=2".to_vec(), None),
+        "parts" => (json!(1), "multipart/form-data; boundary=B", parts(["a", "b"]).into_bytes(), None),
+        "part_headers" => {
+            (json!("40B"), "multipart/form-data; boundary=B", parts(["a", "b"]).into_bytes(), None)
+        }
+        "decoded_size" => (json!("20B"), json, gzip(br#"{"a":"0123456789","b":"0123456789"}"#), Some("gzip")),
+        "decoded_ratio" => {
+            (json!(1), json, gzip(format!(r#"{{"a":"{}"}}"#, "0".repeat(500)).as_bytes()), Some("gzip"))
+        }
+        other => panic!("{other} is no bound"),
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut encoder, bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A body that is beyond a bound is refused, and passes without it.
+fn limited(bound: &str) {
+    let (value, media_type, body, coding) = beyond(bound);
+    for gate in gates(&json!({ "file": "bodies.yaml", "limits": { bound: value } }), "/v1/b") {
+        let code = to_b(&gate, media_type, &body, coding);
+        assert!(matches!(code, Some(Code::ContentMalformed | Code::BodyTooLarge)), "{bound}: {code:?}");
+    }
+    for gate in gates(&json!({ "file": "bodies.yaml" }), "/v1/b") {
+        assert_eq!(to_b(&gate, media_type, &body, coding), None, "{bound}");
+    }
+}
+
+/// The same for `validation`.
+fn bounded(place: Place, bound: &str) {
+    let (value, media_type, body, coding) = beyond(bound);
+    let send = |validation: Value| {
+        let gate = validated(place, validation);
+        let mut fields = vec![ALICE, ("content-type", media_type), ("content-length", "2")];
+        fields.extend(coding.map(|coding| ("content-encoding", coding)));
+        gate.send_body(request("POST", "/a", &fields), body.clone()).refusal()
+    };
+    let code = send(json!({ "schema": {}, "limits": { bound: value } }));
+    assert!(matches!(code, Some(Code::ContentMalformed | Code::BodyTooLarge)), "{bound}: {code:?}");
+    assert_eq!(send(json!({ "schema": {} })), None, "{bound}");
+}
+
+fn to_b(gate: &Gate, media_type: &str, body: &[u8], coding: Option<&str>) -> Option<Code> {
+    let mut fields = vec![("content-type", media_type), ("content-length", "2")];
+    fields.extend(coding.map(|coding| ("content-encoding", coding)));
+    gate.send_body(request("POST", "/v1/b", &fields), body.to_vec()).refusal()
+}
+
+fn to_c(gate: &Gate, body: &[u8]) -> Option<Code> {
+    let fields = [("content-type", "application/json"), ("content-length", "2")];
+    gate.send_body(request("PUT", "/v1/c", &fields), body.to_vec()).refusal()
+}
+
+fn refusal_of(gate: &Gate, method: &str, target: &str) -> Option<Code> {
+    gate.send(request(method, target, &[])).refusal()
+}
 
 /// A gateway with one public route, with this document for the gateway or for the route.
 fn gates(openapi: &Value, path: &str) -> [Gate; 2] {
