@@ -4,7 +4,7 @@
 //! members that stand twice and bytes that are not UTF-8 are refused. A request without a body passes with the
 //! methods that need none. It needs nothing that could fail.
 
-use super::limits::ContentLimitsConfig;
+use super::limits::JsonLimitsConfig;
 use super::memory::Lent;
 use super::openapi::config::OtherSpellingsConfig;
 use super::openapi::refusal;
@@ -44,7 +44,7 @@ object! {
         /// judged as it rounds. Default: false.
         pub strict_numbers: bool = false,
         /// Bounds on what one body may hold.
-        pub limits: Option<ContentLimitsConfig>,
+        pub limits: Option<JsonLimitsConfig>,
         /// `enforce` rejects the request. `observe` lets it through and records what would have been rejected. `off`
         /// skips the check. Default: enforce.
         pub mode: ModeConfig = ModeConfig::Enforce,
@@ -169,7 +169,7 @@ impl ValidationConfig {
             }
             content_types.push(name);
         }
-        let limits = ContentLimitsConfig::limits(self.limits.as_ref(), self.strict_numbers);
+        let limits = JsonLimitsConfig::limits(self.limits.as_ref(), self.strict_numbers);
         Some(Validation { schema, content_types, limits })
     }
 }

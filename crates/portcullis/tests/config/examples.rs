@@ -71,6 +71,8 @@ validation:
   schema: { type: object }
   content_types: [application/json]
   other_spellings: allow
+  strict_numbers: true
+  limits: { depth: 10, members: 10, items: 10, values: 100, string_length: 1kB, name_length: 100B, number_length: 20, decoded_size: 1MB, decoded_ratio: 10 }
   mode: observe
 waf:
   rules:
