@@ -251,7 +251,7 @@ impl Validation {
             Err((class, reason)) => return Err(refusal::of_coding(class, reason)),
         };
         if !memory.take(unpacked.as_ref().map_or(0, Vec::capacity)) {
-            return Err(refusal::no_memory("a body that was unpacked"));
+            return Err(refusal::no_memory(&"a body that was unpacked"));
         }
         let body = unpacked.as_deref().unwrap_or(body);
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());

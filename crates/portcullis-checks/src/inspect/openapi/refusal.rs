@@ -36,14 +36,14 @@ pub fn of_coding(class: Class, reason: &'static str) -> Denial {
         Class::TooLarge => Code::BodyTooLarge,
         Class::Malformed | Class::Invalid => Code::ContentMalformed,
         Class::Unsupported => Code::MediaTypeRefused,
-        Class::Unavailable => return no_memory(reason),
+        Class::Unavailable => return no_memory(&reason),
     };
     Denial::new(code, format!("a content coding: {reason}"))
         .pointing_out([Violation::new("content-encoding", reason)])
 }
 
 /// Nothing is wrong with the message; there was no memory to judge it.
-pub fn no_memory(about: impl std::fmt::Display) -> Denial {
+pub fn no_memory(about: &dyn std::fmt::Display) -> Denial {
     let detail = format!("no memory for judging a body is left ({about})");
     Denial::new(Code::Overloaded, detail).advising(Advice::RetryAfter { seconds: 1 })
 }
