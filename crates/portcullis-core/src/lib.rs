@@ -74,7 +74,8 @@ pub use held::{HeldAccounts, HeldMemory, Holding, Taken};
 pub use method::MethodSet;
 pub use permit::Permit;
 pub use plan::{
-    Argument, Controls, CredentialLocation, ErrorDetail, Inspection, KeptCredential, Plan, Proofs, Snapshot,
+    Argument, Controls, CredentialLocation, ErrorDetail, Inspection, IsHarmless, KeptCredential, Plan,
+    Proofs, Snapshot,
 };
 pub use principal::{
     Consumer, ConsumerId, Consumers, CountedCredential, CredentialName, Evidence, Fingerprint, Ground,

@@ -95,10 +95,13 @@ pub enum Argument {
     Body,
 }
 
+/// Says whether every value under a name is harmless.
+pub type IsHarmless<'a> = dyn Fn(Argument, &str) -> bool + 'a;
+
 /// Knows of which values of a request nothing needs to be searched, since another check refuses whatever else they could be.
 pub trait Proofs: Send + Sync {
     /// Calls `each` once, with a function that says whether every value under a name is harmless.
-    fn of(&self, head: &Head, each: &mut dyn FnMut(&dyn Fn(Argument, &str) -> bool));
+    fn of(&self, head: &Head, each: &mut dyn FnMut(&IsHarmless<'_>));
 }
 
 /// What a client is told of what is wrong with its request.

@@ -66,6 +66,7 @@ struct Frame {
 }
 
 impl Walk {
+    #[allow(clippy::wildcard_enum_match_arm, reason = "other events mean nothing here")]
     fn find(mut self, text: &str, places: &mut HashMap<String, Option<usize>>) {
         let options = granit_parser::options! { emit_comments: false, max_directive_bytes: 256 };
         for step in Parser::new_from_str_with_options(text, options) {
@@ -93,7 +94,6 @@ impl Walk {
                     }
                     self.after();
                 }
-                #[allow(clippy::wildcard_enum_match_arm, reason = "other events mean nothing here")]
                 _ => {}
             }
         }

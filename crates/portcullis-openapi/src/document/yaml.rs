@@ -30,6 +30,7 @@ pub(super) fn read(name: &str, text: &[u8], limits: &Limits) -> Result<Value, Lo
 ///
 /// # Errors
 /// A word for what is wrong.
+#[allow(clippy::wildcard_enum_match_arm, reason = "other events mean nothing here")]
 pub(super) fn read_body(text: &[u8], limits: &Limits) -> Result<Value, &'static str> {
     let text = std::str::from_utf8(text).map_err(|_| "yaml.utf8")?;
     let options = granit_parser::options! { emit_comments: false, max_directive_bytes: 256 };
@@ -44,7 +45,6 @@ pub(super) fn read_body(text: &[u8], limits: &Limits) -> Result<Value, &'static 
                 return Err("yaml.ambiguous");
             }
             Event::Scalar(text, ..) if text.len() > limits.string_bytes => return Err("yaml.string_length"),
-            #[allow(clippy::wildcard_enum_match_arm, reason = "other events mean nothing here")]
             _ => {}
         }
         builder.event(event).map_err(|_| "yaml.syntax")?;

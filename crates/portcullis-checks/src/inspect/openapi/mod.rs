@@ -28,8 +28,8 @@ use http::header::HOST;
 use portcullis_core::check::{Check, Inspect, Inspected, Wants};
 use portcullis_core::head::{Framing, query};
 use portcullis_core::{
-    Advice, Argument, CheckId, Code, CredentialLocation, Denial, Effects, Facts, Head, MethodSet, Operation,
-    Operations, Principal, Proofs, Step,
+    Advice, Argument, CheckId, Code, CredentialLocation, Denial, Effects, Facts, Head, IsHarmless, MethodSet,
+    Operation, Operations, Principal, Proofs, Step,
 };
 use portcullis_openapi::{Api, Fields, Files, Found, Match, RequestView};
 use std::borrow::Cow;
@@ -192,7 +192,7 @@ impl Fields for Sent<'_> {
 pub(super) struct DocumentProofs(pub(super) Document);
 
 impl Proofs for DocumentProofs {
-    fn of(&self, head: &Head, each: &mut dyn FnMut(&dyn Fn(Argument, &str) -> bool)) {
+    fn of(&self, head: &Head, each: &mut dyn FnMut(&IsHarmless<'_>)) {
         let Match::Operation(found) = self.0.find(head) else { return each(&|_, _| false) };
         let operation = found.operation();
         each(&|argument, name| {
