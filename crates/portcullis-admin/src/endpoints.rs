@@ -112,6 +112,13 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
     ),
     endpoint(
         "GET",
+        "/api/v1/upstreams",
+        READ,
+        "The groups of upstreams, with the state of each server.",
+        Does::Tells(|call| Ok(json!({ "upstreams": call.gateway.upstreams() }))),
+    ),
+    endpoint(
+        "GET",
         "/api/v1/certificates",
         READ,
         "The certificates of the listeners.",

@@ -21,6 +21,8 @@ pub trait Gateway: Send + Sync {
     fn consumers(&self) -> Vec<ConsumerView>;
     /// The certificates of its listeners.
     fn certificates(&self) -> Vec<CertificateView>;
+    /// The groups of upstreams that routes use, and how each of their servers is.
+    fn upstreams(&self) -> Vec<UpstreamView>;
     /// The metrics as text.
     fn metrics(&self) -> String;
     /// Counts, recent refusals, addresses.
@@ -92,6 +94,40 @@ pub struct CertificateView {
     pub expires: Option<u64>,
     /// Handshakes that were completed.
     pub handshakes: u64,
+}
+
+/// A group of upstreams.
+#[derive(Clone, Debug, Serialize)]
+pub struct UpstreamView {
+    /// Its name.
+    pub name: String,
+    /// How requests are spread, in a word.
+    pub balance: String,
+    /// Its servers.
+    pub servers: Vec<ServerView>,
+}
+
+/// A server of a group.
+#[derive(Clone, Debug, Serialize)]
+pub struct ServerView {
+    /// Its URL.
+    pub url: String,
+    /// Its share of the requests among the others.
+    pub weight: u32,
+    /// `healthy`, `unhealthy` by its checks, `ejected` after failures, or `half_open` while a request finds out.
+    pub state: String,
+    /// Why the last check failed; empty where it did not.
+    pub last_check: String,
+    /// Requests that are running.
+    pub running: u64,
+    /// Requests since the start.
+    pub requests: u64,
+    /// Those that failed.
+    pub failures: u64,
+    /// Those that had failed elsewhere before.
+    pub retries: u64,
+    /// How often it was left out after failures.
+    pub ejections: u64,
 }
 
 /// A block.

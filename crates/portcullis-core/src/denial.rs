@@ -166,6 +166,8 @@ codes! {
     Misdirected = "misdirected" => MISDIRECTED_REQUEST;
     /// The request has passed through this gateway before: an upstream leads back to the gateway.
     LoopDetected = "loop_detected" => LOOP_DETECTED;
+    /// The group of upstreams has as many requests or connections as it may.
+    UpstreamBusy = "upstream_busy" => SERVICE_UNAVAILABLE;
     /// No connection to the upstream could be made.
     UpstreamUnreachable = "upstream_unreachable" => BAD_GATEWAY;
     /// The upstream's certificate is not trusted, or the upstream rejected the gateway's certificate.

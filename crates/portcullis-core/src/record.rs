@@ -96,12 +96,23 @@ pub enum Outcome {
 /// What an upstream did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamAccount {
-    /// Its address, `host:port`, or the word `handler`.
+    /// Its address, `host:port`, or the word `handler`. Of a group, the server that was tried last.
     pub name: Arc<str>,
+    /// The group that the server belongs to; `None` where it belongs to none.
+    pub group: Option<Arc<str>>,
+    /// How often the request was sent to a server, or tried to be.
+    pub tries: u32,
     /// Its status; `None` if it gave none.
     pub status: Option<StatusCode>,
     /// From the permit to its response head.
     pub elapsed: Duration,
+}
+
+impl UpstreamAccount {
+    /// The account of a server that is asked once and has not answered yet.
+    pub fn of(name: Arc<str>) -> UpstreamAccount {
+        UpstreamAccount { name, group: None, tries: 1, status: None, elapsed: Duration::ZERO }
+    }
 }
 
 /// The account of one request. Holds no credential, no body, and no query but in its target.

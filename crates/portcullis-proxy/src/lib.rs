@@ -46,4 +46,7 @@ pub use front::{BindError, Bound, bind};
 pub use reload::{Changed, Prepared};
 pub use running::{ReloadHandle, Running, ShutdownHandle, Usage};
 pub use timeouts::Timeouts;
-pub use upstream::Upstream;
+pub use upstream::{
+    Balance, Checked, ConnectionCap, Counts, Eject, GroupServer, GroupState, HashBy, HealthCheck,
+    HealthChecks, Probe, Retry, ServerState, Standing, Upstream, UpstreamGroup,
+};

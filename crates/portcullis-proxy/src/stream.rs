@@ -6,25 +6,70 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 
 /// A socket that counts what it takes.
 pub(crate) struct Socket {
-    tcp: TcpStream,
+    wire: Wire,
     written: u64,
+    /// Its place among the connections to a server, where those are bounded.
+    counted: Option<Counted>,
+}
+
+/// A place among the connections to a server. Dropped, it is free again.
+pub(crate) struct Counted(Arc<AtomicU32>);
+
+impl Counted {
+    /// The place that was counted there.
+    pub(crate) fn new(count: Arc<AtomicU32>) -> Counted {
+        Counted(count)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What carries the bytes.
+enum Wire {
+    Tcp(TcpStream),
+    /// A socket of this machine, which only upstreams have.
+    Unix(UnixStream),
 }
 
 impl Socket {
     pub(crate) fn new(tcp: TcpStream) -> Socket {
-        Socket { tcp, written: 0 }
+        Socket { wire: Wire::Tcp(tcp), written: 0, counted: None }
+    }
+
+    /// A socket of this machine.
+    pub(crate) fn unix(unix: UnixStream) -> Socket {
+        Socket { wire: Wire::Unix(unix), written: 0, counted: None }
+    }
+
+    /// Keeps its place among the connections to a server.
+    pub(crate) fn counted(mut self, counted: Option<Counted>) -> Socket {
+        self.counted = counted;
+        self
     }
 
     /// The address on which it was accepted.
     pub(crate) fn local(&self) -> Option<std::net::SocketAddr> {
-        self.tcp.local_addr().ok()
+        self.tcp().and_then(|tcp| tcp.local_addr().ok())
+    }
+
+    fn tcp(&self) -> Option<&TcpStream> {
+        match &self.wire {
+            Wire::Tcp(tcp) => Some(tcp),
+            Wire::Unix(_) => None,
+        }
     }
 
     fn count(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -42,14 +87,20 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(cx, buf)
+        match &mut self.wire {
+            Wire::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Wire::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
+        }
     }
 }
 
 impl AsyncWrite for Socket {
     #[inline]
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.tcp).poll_write(cx, buf);
+        let written = match &mut self.wire {
+            Wire::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Wire::Unix(unix) => Pin::new(unix).poll_write(cx, buf),
+        };
         self.count(written)
     }
 
@@ -59,22 +110,34 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
+        let written = match &mut self.wire {
+            Wire::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Wire::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, bufs),
+        };
         self.count(written)
     }
 
     #[inline]
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        match &self.wire {
+            Wire::Tcp(tcp) => tcp.is_write_vectored(),
+            Wire::Unix(unix) => unix.is_write_vectored(),
+        }
     }
 
     #[inline]
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        match &mut self.wire {
+            Wire::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
+            Wire::Unix(unix) => Pin::new(unix).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        match &mut self.wire {
+            Wire::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Wire::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
+        }
     }
 }
 
@@ -94,9 +157,9 @@ impl Stream {
         }
     }
 
-    /// The socket below.
-    pub(crate) fn socket(&self) -> &TcpStream {
-        &self.counted().tcp
+    /// The socket below, where it is one of TCP.
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
+        self.counted().tcp()
     }
 
     /// How many bytes the socket below has taken.

@@ -25,8 +25,35 @@ struct Streamed {
     body: Capped<ClientBody>,
     /// Parts that were read before and are to be read again.
     before: VecDeque<Bytes>,
+    memory: Memory,
     /// `None` for a body that is here already.
     upload: Option<Arc<Upload>>,
+}
+
+/// The most of a body that is remembered.
+const MOST_REMEMBERED: usize = 64 * 1024;
+
+/// What is remembered of a body while it is read.
+enum Memory {
+    /// Nothing.
+    Off,
+    /// What was read, and how much that is.
+    Parts(VecDeque<Bytes>, usize),
+    /// More was read than is remembered.
+    Beyond,
+}
+
+impl Memory {
+    fn add(&mut self, part: &Bytes) {
+        if let Memory::Parts(parts, size) = self {
+            *size = size.saturating_add(part.len());
+            if *size > MOST_REMEMBERED {
+                *self = Memory::Beyond;
+            } else {
+                parts.push_back(part.clone());
+            }
+        }
+    }
 }
 
 impl ForwardedBody {
@@ -42,12 +69,40 @@ impl ForwardedBody {
             return (ForwardedBody(None), None);
         }
         let upload = (!body.is_held()).then(|| Arc::new(Upload::new(now, pause)));
-        (ForwardedBody(Some(Streamed { body, before: VecDeque::new(), upload: upload.clone() })), upload)
+        let streamed =
+            Streamed { body, before: VecDeque::new(), memory: Memory::Off, upload: upload.clone() };
+        (ForwardedBody(Some(streamed)), upload)
+    }
+
+    /// Remembers from now on what is read, up to a bound, so that it can be read again. Nothing is copied for that.
+    pub(crate) fn remember(&mut self) {
+        if let Some(streamed) = &mut self.0 {
+            streamed.memory = Memory::Parts(VecDeque::new(), 0);
+        }
+    }
+
+    /// Goes back to its beginning. `false` where that is not remembered.
+    pub(crate) fn rewind(&mut self) -> bool {
+        let Some(streamed) = &mut self.0 else { return true };
+        match std::mem::replace(&mut streamed.memory, Memory::Parts(VecDeque::new(), 0)) {
+            Memory::Parts(parts, _) => {
+                self.put_back(parts);
+                true
+            }
+            gone @ (Memory::Off | Memory::Beyond) => {
+                streamed.memory = gone;
+                false
+            }
+        }
     }
 
     /// Puts back what was read of it so far: it is read again, from its beginning.
     pub(crate) fn put_back(&mut self, parts: VecDeque<Bytes>) {
         if let Some(streamed) = &mut self.0 {
+            // What is read again is remembered again.
+            if !matches!(streamed.memory, Memory::Off) {
+                streamed.memory = Memory::Parts(VecDeque::new(), 0);
+            }
             let later = std::mem::replace(&mut streamed.before, parts);
             streamed.before.extend(later);
         }
@@ -62,11 +117,17 @@ impl Body for ForwardedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let Some(Streamed { body, before, upload }) = &mut self.0 else { return Poll::Ready(None) };
+        let Some(Streamed { body, before, memory, upload }) = &mut self.0 else { return Poll::Ready(None) };
         if let Some(part) = before.pop_front() {
+            memory.add(&part);
             return Poll::Ready(Some(Ok(Frame::data(part))));
         }
         let polled = Pin::new(&mut *body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(part) = frame.data_ref()
+        {
+            memory.add(part);
+        }
         let Some(upload) = upload else { return polled };
         let mut state = upload.state();
         // An error that has been told once is told again: no reader may take a broken body for a complete one.

@@ -51,6 +51,10 @@ struct Line<'a> {
     upstream_status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_group: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_tries: Option<u32>,
 }
 
 /// What concerns no single request.
@@ -171,6 +175,8 @@ pub fn write(record: &Record, plan: &Plan, mut to: impl Write) -> std::io::Resul
         upstream: upstream.map(|upstream| &*upstream.name),
         upstream_status: upstream.and_then(|upstream| upstream.status).map(|status| status.as_u16()),
         upstream_us: upstream.map(|upstream| micros(upstream.elapsed)),
+        upstream_group: upstream.and_then(|upstream| upstream.group.as_deref()),
+        upstream_tries: upstream.filter(|upstream| upstream.group.is_some()).map(|upstream| upstream.tries),
     };
     serde_json::to_writer(&mut to, &line)?;
     to.write_all(b"\n")

@@ -41,7 +41,7 @@ use portcullis_core::{
 use portcullis_proxy::tls::Tls;
 use portcullis_proxy::tls::Watch;
 use portcullis_proxy::tls::acme::Renewal;
-use portcullis_proxy::{FrontConfig, Handler, Target};
+use portcullis_proxy::{FrontConfig, Handler, HealthChecks, Target, UpstreamGroup};
 use portcullis_runtime::{OutboundPolicy, State, World};
 use portcullis_store::{CountNames, FailurePolicy};
 use std::num::NonZeroUsize;
@@ -93,6 +93,8 @@ pub struct Blueprint {
     /// The world, for what the gateway itself answers.
     pub(crate) endpoint_world: LaterWorld,
     pub(crate) targets: Vec<String>,
+    /// The groups of upstreams that routes use.
+    pub(crate) groups: Vec<Arc<UpstreamGroup>>,
 }
 
 /// A route and its controls, as `portcullis check` lists them.
@@ -108,13 +110,21 @@ pub struct RouteListing<'a> {
 }
 
 impl Blueprint {
+    fn notes(&self, route: &Route) -> Vec<String> {
+        let mut notes = changes::notes(route);
+        if let Some(Target::Group(group)) = self.front.targets.get(route.target.0 as usize) {
+            notes.extend(group.describe());
+        }
+        notes
+    }
+
     /// Every route and its controls.
     pub fn listing(&self) -> impl Iterator<Item = RouteListing<'_>> {
         self.plan.routes.iter().map(|route| RouteListing {
             route,
             target: self.targets.get(route.target.0 as usize).map_or("", String::as_str),
             controls: route.controls.list(),
-            notes: changes::notes(route),
+            notes: self.notes(route),
         })
     }
 }
@@ -205,7 +215,9 @@ fn compile_with(
         let _ = cx.at("error_bodies", |cx| cx.index(index, |cx| body.add_to(&mut error_bodies, cx)));
     }
     let changes = changes::of_gateway(config, cx).unwrap_or_default();
-    let targets = Targets::new(handlers);
+    let mut targets = Targets::new(handlers);
+    targets.offer(&config.upstreams, &build.kept, cx);
+    build.read_fields.extend(targets.read_fields());
     let mut routes = Routes { bases, plans, shedding, openapi, changes, targets, routes: Vec::new() };
     if config.routes.is_empty() {
         cx.error("config.empty_list", config.at, "there are no routes")
@@ -216,6 +228,11 @@ fn compile_with(
     }
     let Routes { bases, mut targets, mut routes, .. } = routes;
     bases.warn_of_unused(cx);
+    targets.warn_of_unused(cx);
+    let groups = targets.used_groups();
+    if let Some(checks) = HealthChecks::of(groups.clone()) {
+        build.add_job(Arc::new(checks));
+    }
     let endpoint_world = LaterWorld::default();
     serve_endpoints(&build.endpoints, bases.gateway(), &endpoint_world, &mut routes, &mut targets);
     let outbound = match &config.outbound {
@@ -251,7 +268,7 @@ fn compile_with(
     }
     build.check_operations(cx);
 
-    matching::no_weaker_choice(&config.routes, &routes, cx)?;
+    matching::no_weaker_choice(config, &routes, cx)?;
     if let Some(limits) = &limits {
         hold_fits(&routes, limits.max_held_bytes, &config.routes, cx)?;
     }
@@ -337,6 +354,7 @@ fn compile_with(
         protections,
         endpoint_world,
         targets: targets.names,
+        groups,
     })
 }
 

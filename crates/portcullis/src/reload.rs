@@ -184,6 +184,7 @@ fn furnish(
         audit_log,
         observe,
         targets,
+        groups,
         state_dir,
         jobs,
         outbound,
@@ -224,6 +225,7 @@ fn furnish(
     let seen = Seen {
         plan: Arc::clone(&plan),
         targets: targets.into(),
+        groups: groups.into(),
         effective,
         protections: protections.clone(),
         held: snapshot.held_accounts().clone(),

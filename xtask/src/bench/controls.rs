@@ -34,7 +34,7 @@ pub(crate) fn check(
 ) -> Outcome<()> {
     let Credentials { keys, tokens, certificate } = credentials;
     match server.scenario() {
-        Scenario::Plain => {
+        Scenario::Plain | Scenario::Group => {
             expect(server, credentials, "a plain request", "/", None, 200)?;
             match server.peer() {
                 // The path means another thing to a backend that decodes it than to a router that does not.
@@ -138,7 +138,8 @@ fn ask(
         | Scenario::Tokens
         | Scenario::TokensUncached
         | Scenario::Orders
-        | Scenario::Validation => http::get(server.port(), path, field),
+        | Scenario::Validation
+        | Scenario::Group => http::get(server.port(), path, field),
         Scenario::Https | Scenario::Http2 | Scenario::Handshakes => {
             tls::get(server, &credentials.certificate, path, field)
         }

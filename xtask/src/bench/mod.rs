@@ -56,7 +56,7 @@ pub(crate) struct Arguments {
     /// Connections the load generator keeps open.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(2..=1024))]
     connections: u64,
-    /// Measure these scenarios instead of all, such as `--only tokens,tokens-uncached`. With `validation` comes `orders`.
+    /// Measure these scenarios instead of all, such as `--only tokens,tokens-uncached`. With `validation` comes `orders`, with `group` comes `plain`.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Scenario>,
     /// One round of one second: every control is checked, the figures say little.
@@ -91,10 +91,12 @@ pub(crate) enum Scenario {
     Orders,
     /// The same, where the gateway judges each order by an OpenAPI document.
     Validation,
+    /// Plain proxying to a group of two servers with health checks, which is compared with `plain`.
+    Group,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Plain,
         Self::Keys,
         Self::Tokens,
@@ -104,6 +106,7 @@ impl Scenario {
         Self::Handshakes,
         Self::Orders,
         Self::Validation,
+        Self::Group,
     ];
 
     /// Whether clients use TLS.
@@ -115,7 +118,8 @@ impl Scenario {
             | Self::Tokens
             | Self::TokensUncached
             | Self::Orders
-            | Self::Validation => false,
+            | Self::Validation
+            | Self::Group => false,
         }
     }
 
@@ -130,6 +134,7 @@ impl Scenario {
             Self::Handshakes => "handshake",
             Self::Orders => "orders",
             Self::Validation => "validated",
+            Self::Group => "group",
         }
     }
 
@@ -144,6 +149,7 @@ impl Scenario {
             Self::Handshakes => "TLS handshakes",
             Self::Orders => "POST of 1 KiB",
             Self::Validation => "POST, validated",
+            Self::Group => "group of two servers",
         }
     }
 }
@@ -167,7 +173,10 @@ impl Arguments {
         let named = |scenario: Scenario| self.only.contains(&scenario);
         // What validation costs is the difference of the two within a round.
         let scenarios = Scenario::ALL.into_iter().filter(|each| {
-            self.only.is_empty() || named(*each) || (*each == Scenario::Orders && named(Scenario::Validation))
+            self.only.is_empty()
+                || named(*each)
+                || (*each == Scenario::Orders && named(Scenario::Validation))
+                || (*each == Scenario::Plain && named(Scenario::Group))
         });
         Settings { seconds, rounds, connections: self.connections, scenarios: scenarios.collect() }
     }
@@ -250,7 +259,7 @@ fn measure(programs: &[Program], generator: &Generator, report: &mut Report) -> 
     let load_on = |server: &Server, seconds: u64| {
         let time = Duration::from_secs(seconds);
         let sent = match server.scenario() {
-            Scenario::Plain => Sent::Plain,
+            Scenario::Plain | Scenario::Group => Sent::Plain,
             Scenario::Orders | Scenario::Validation => Sent::Posted { path: orders::PATH, body: &order },
             Scenario::Http2 => return clients.http2(server, &credentials, generator.connections(), time),
             Scenario::Handshakes => return clients.handshakes(server, &credentials, time),
@@ -319,7 +328,8 @@ fn measure_one(
         | Scenario::TokensUncached
         | Scenario::Https
         | Scenario::Http2
-        | Scenario::Handshakes => u64::MAX,
+        | Scenario::Handshakes
+        | Scenario::Group => u64::MAX,
     };
     backend.expect_requests(came, load.requests..=most, &server.name())?;
     let expected = Expected {
@@ -346,6 +356,7 @@ mod tests {
             |only: &[Scenario]| Arguments { only: only.to_vec(), ..Arguments::quick() }.settings().scenarios;
         assert_eq!(scenarios(&[Scenario::Validation]), [Scenario::Orders, Scenario::Validation]);
         assert_eq!(scenarios(&[Scenario::Plain]), [Scenario::Plain]);
+        assert_eq!(scenarios(&[Scenario::Group]), [Scenario::Plain, Scenario::Group]);
         assert_eq!(scenarios(&[]), Scenario::ALL);
     }
 }

@@ -73,12 +73,22 @@ impl Peer {
             (Self::Portcullis, Scenario::Orders | Scenario::Validation) => {
                 include_str!("../../../bench/peers/portcullis-orders.yaml")
             }
+            (Self::Portcullis, Scenario::Group) => {
+                include_str!("../../../bench/peers/portcullis-group.yaml")
+            }
             (Self::Haproxy, Scenario::Tokens) => include_str!("../../../bench/peers/haproxy-tokens.cfg"),
             (
                 Self::Nginx,
-                Scenario::Tokens | Scenario::TokensUncached | Scenario::Orders | Scenario::Validation,
+                Scenario::Tokens
+                | Scenario::TokensUncached
+                | Scenario::Orders
+                | Scenario::Validation
+                | Scenario::Group,
             )
-            | (Self::Haproxy, Scenario::TokensUncached | Scenario::Orders | Scenario::Validation) => {
+            | (
+                Self::Haproxy,
+                Scenario::TokensUncached | Scenario::Orders | Scenario::Validation | Scenario::Group,
+            ) => {
                 return None;
             }
         })
@@ -185,7 +195,8 @@ impl Server {
             | Scenario::Http2
             | Scenario::Handshakes
             | Scenario::Orders
-            | Scenario::Validation => "10000",
+            | Scenario::Validation
+            | Scenario::Group => "10000",
         };
         let document = folder.join("orders.yaml");
         write(&document, orders::DOCUMENT)?;
@@ -212,7 +223,8 @@ impl Server {
                 | Scenario::Tokens
                 | Scenario::TokensUncached
                 | Scenario::Orders
-                | Scenario::Validation,
+                | Scenario::Validation
+                | Scenario::Group,
             ) => (String::new(), String::new()),
         };
         let template = peer.template(scenario);

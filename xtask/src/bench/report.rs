@@ -15,6 +15,8 @@ use super::{Scenario, Settings};
 const PLAIN_TARGET: f64 = 1.25;
 /// What 10,000 keys may cost, as a multiple of our plain proxying.
 const KEYS_TARGET: f64 = 1.15;
+/// Choosing a server, and checking both.
+const GROUP_TARGET: f64 = 1.03;
 /// What tokens may cost that were verified before, as a multiple of what HAProxy's cost.
 const TOKENS_TARGET: f64 = 0.5;
 /// What tokens may cost that are verified each time.
@@ -289,12 +291,14 @@ impl Report {
         };
         let plain = ratio(Scenario::Plain, Peer::Nginx, Scenario::Plain);
         let keys = ratio(Scenario::Keys, Peer::Portcullis, Scenario::Plain);
+        let group = ratio(Scenario::Group, Peer::Portcullis, Scenario::Plain);
         let tokens = ratio(Scenario::Tokens, Peer::Haproxy, Scenario::Tokens);
         let uncached = ratio(Scenario::TokensUncached, Peer::Haproxy, Scenario::Tokens);
         let of_nginx = |scenario: Scenario| ratio(scenario, Peer::Nginx, scenario);
         let targets = [
             ("Portcullis, plain, of nginx, plain", plain, PLAIN_TARGET),
             ("Portcullis, keys, of Portcullis, plain", keys, KEYS_TARGET),
+            ("Portcullis, a group of two servers, of one server", group, GROUP_TARGET),
             ("Portcullis, tokens, of HAProxy, tokens", tokens, TOKENS_TARGET),
             ("Portcullis, tokens without a cache, of HAProxy, tokens", uncached, UNCACHED_TARGET),
             ("Portcullis, keys over HTTPS/1.1, of nginx", of_nginx(Scenario::Https), TLS_TARGET),

@@ -112,7 +112,8 @@ pub(crate) fn get(
         | Scenario::Tokens
         | Scenario::TokensUncached
         | Scenario::Orders
-        | Scenario::Validation => ("--http1.1", "1.1"),
+        | Scenario::Validation
+        | Scenario::Group => ("--http1.1", "1.1"),
     };
     let mut command = Command::new(debian::require("curl", "curl")?);
     command.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "10", "--path-as-is", choice]);

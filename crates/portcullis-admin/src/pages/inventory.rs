@@ -102,7 +102,7 @@ pub(crate) fn gateway(call: &Call<'_>) -> Result<Response<Bytes>, Problem> {
             p class="hint" { "Reload with SIGHUP, or POST /api/v1/reload." }
         }
         section { h2 { "Certificates" } (certificates(call)) }
-        section { h2 { "Upstreams" } (upstreams(call)) }
+        section { h2 { "Upstreams" } (upstreams(call)) (groups(call)) }
         section {
             h2 { "As it took effect" }
             details { summary { "Show the settings, without secrets" } pre tabindex="0" aria-label="Settings" { (format!("{:#}", call.gateway.configuration())) } }
@@ -155,6 +155,32 @@ fn upstreams(call: &Call<'_>) -> Markup {
                 tbody {
                     @for (name, [good, bad, none]) in &rows {
                         tr { th scope="row" { (name) } td class="number" { (good) } td class="number" { (bad) } td class="number" { (none) } }
+                    }
+                }
+            } }
+        }
+    }
+}
+
+fn groups(call: &Call<'_>) -> Markup {
+    let groups = call.gateway.upstreams();
+    html! {
+        @for group in &groups {
+            h3 { "Group " (group.name) " " span class="unit" { (group.balance) } }
+            div class="wide" tabindex="0" role="region" aria-label={ "Servers of " (group.name) } { table {
+                thead { tr {
+                    th scope="col" { "Server" } th scope="col" { "Weight" } th scope="col" { "State" } th scope="col" { "Running" }
+                    th scope="col" { "Requests" } th scope="col" { "Failures" } th scope="col" { "Retries" } th scope="col" { "Ejections" }
+                    th scope="col" { "Last check" }
+                } }
+                tbody {
+                    @for server in &group.servers {
+                        tr {
+                            th scope="row" { (server.url) } td class="number" { (server.weight) } td { (server.state) }
+                            td class="number" { (server.running) } td class="number" { (server.requests) }
+                            td class="number" { (server.failures) } td class="number" { (server.retries) }
+                            td class="number" { (server.ejections) } td class="long" { (server.last_check) }
+                        }
                     }
                 }
             } }

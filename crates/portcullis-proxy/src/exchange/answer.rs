@@ -9,6 +9,7 @@ use super::handler::{BoxError, ResponseBody};
 use super::handler_body::Pump;
 use super::hygiene;
 use super::life::Life;
+use super::seat::Seat;
 use super::shares::Share;
 use crate::upload::Upload;
 use crate::upstream::AnswerBody;
@@ -27,6 +28,8 @@ pub(crate) struct Answer {
     life: Rc<Life>,
     /// The request's place among those of its client.
     share: Option<Share>,
+    /// Its place at a server of a group.
+    seat: Option<Box<Seat>>,
 }
 
 enum Content {
@@ -70,7 +73,7 @@ impl Answer {
     /// An answer that is there already. The account must be closed by the caller.
     pub(crate) fn whole(bytes: Bytes, life: &Rc<Life>) -> Answer {
         let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
-        Answer { content: Content::Whole(bytes), life: Rc::clone(life), share: None }
+        Answer { content: Content::Whole(bytes), life: Rc::clone(life), share: None, seat: None }
     }
 
     /// Whether it is there already.
@@ -90,6 +93,11 @@ impl Answer {
         self.share = Some(share);
     }
 
+    /// Keeps the request's place at a server until the answer is over.
+    pub(super) fn sit(&mut self, seat: Option<Box<Seat>>) {
+        self.seat = seat;
+    }
+
     /// An answer whose parts are yet to come, after those that were read before.
     pub(crate) fn relayed(
         read: Bytes,
@@ -106,7 +114,7 @@ impl Answer {
         if ended || missing == Some(0) {
             relayed.served();
         }
-        Answer { content: Content::Relayed(relayed), life: Rc::clone(life), share: None }
+        Answer { content: Content::Relayed(relayed), life: Rc::clone(life), share: None, seat: None }
     }
 }
 

@@ -6,7 +6,7 @@
 use super::fixed::FixedAnswer;
 use super::handler::Handler;
 use super::local::Local;
-use crate::upstream::{Pool, Upstream};
+use crate::upstream::{Group, Pool, Upstream, UpstreamGroup};
 use portcullis_core::{Snapshot, TargetId};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ use tokio::runtime::Handle;
 pub enum Target {
     /// To a server.
     Upstream(Upstream),
+    /// To one of several servers that stand for each other.
+    Group(Arc<UpstreamGroup>),
     /// To a function in this process.
     Handler(Arc<dyn Handler>),
     /// Nowhere: the answer is there already.
@@ -27,6 +29,7 @@ pub enum Target {
 /// Where requests go, as a worker has it.
 pub(crate) enum Destination {
     Upstream(Rc<Pool>),
+    Group(Rc<Group>),
     Handler(Local),
     Fixed(Arc<FixedAnswer>),
 }
@@ -52,16 +55,22 @@ impl Current {
             Some(before) => snapshot.following(&before.snapshot),
             None => snapshot,
         };
+        let pool = |upstream: &Upstream| {
+            let kept = before.and_then(|before| before.pools().find(|pool| pool.upstream == *upstream));
+            match kept {
+                Some(pool) => Ok(Rc::clone(pool)),
+                None => Pool::new(upstream.clone()).map(Rc::new),
+            }
+        };
         let mut destinations = Vec::with_capacity(targets.len());
         for (index, target) in targets.into_iter().enumerate() {
             destinations.push(match target {
                 Target::Upstream(upstream) => {
-                    let kept =
-                        before.and_then(|before| before.pools().find(|pool| pool.upstream == upstream));
-                    Destination::Upstream(match kept {
-                        Some(pool) => Rc::clone(pool),
-                        None => Rc::new(Pool::new(upstream).map_err(|reason| (index, reason))?),
-                    })
+                    Destination::Upstream(pool(&upstream).map_err(|reason| (index, reason))?)
+                }
+                Target::Group(group) => {
+                    let group = Group::new(group, pool).map_err(|reason| (index, reason))?;
+                    Destination::Group(Rc::new(group))
                 }
                 Target::Handler(handler) => {
                     let runtime = handlers.ok_or((index, "a handler needs a runtime to run on"))?;
@@ -80,9 +89,13 @@ impl Current {
 
     /// The connections to upstreams.
     pub(crate) fn pools(&self) -> impl Iterator<Item = &Rc<Pool>> {
-        self.destinations.iter().filter_map(|destination| match destination {
-            Destination::Upstream(pool) => Some(pool),
-            Destination::Handler(_) | Destination::Fixed(_) => None,
+        self.destinations.iter().flat_map(|destination| {
+            let (one, group) = match destination {
+                Destination::Upstream(pool) => (Some(pool), None),
+                Destination::Group(group) => (None, Some(group)),
+                Destination::Handler(_) | Destination::Fixed(_) => (None, None),
+            };
+            one.into_iter().chain(group.into_iter().flat_map(|group| group.pools()))
         })
     }
 }

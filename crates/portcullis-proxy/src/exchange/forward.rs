@@ -5,23 +5,24 @@
 use super::answer::{Answer, Source};
 use super::examined::AnswerReader;
 use super::fields::UPGRADE;
+use super::form::form;
+use super::group::{self, Arrival};
 use super::hygiene;
 use super::life::Life;
 use super::location::{self, Outside};
 use super::respond::{answer_with, end_with_server_error, fail, refuse, respond};
-use super::send::{Got, send};
+use super::seat::Seat;
+use super::send::{Got, Terms, discard, send};
 use super::streams;
 use super::tunnel::Tunnel;
 use crate::body::ClientBody;
 use crate::upload::{ForwardedBody, Upload};
-use crate::upstream::{AnswerBody, Pool, Switched};
+use crate::upstream::{AnswerBody, Group, Pool, Switched};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::response::Parts;
-use http::uri::{Authority, PathAndQuery};
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::BodyExt;
 use portcullis_core::answer::Told;
 use portcullis_core::permit::Shaped;
 use portcullis_core::record::UpstreamAccount;
@@ -31,20 +32,30 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How much of a body that nobody wants is read so that its connection can be used again.
-const DRAIN_BYTES: usize = 64 * 1024;
-const DRAIN_TIME: Duration = Duration::from_secs(1);
+/// Where a request goes.
+#[derive(Clone, Copy)]
+pub(crate) enum Way<'a> {
+    /// To one server.
+    One(&'a Rc<Pool>),
+    /// To one of several.
+    Group(&'a Rc<Group>),
+}
 
-/// Forwards a request to the upstream of this pool.
-pub(crate) async fn forward(
-    pool: &Rc<Pool>,
-    life: &Rc<Life>,
-    shaped: Shaped<ClientBody>,
-) -> Response<Answer> {
+impl Way<'_> {
+    fn http2(self) -> bool {
+        match self {
+            Way::One(pool) => pool.upstream.http2,
+            Way::Group(group) => group.http2(),
+        }
+    }
+}
+
+/// Forwards a request.
+pub(crate) async fn forward(way: Way<'_>, life: &Rc<Life>, shaped: Shaped<ClientBody>) -> Response<Answer> {
     let Shaped {
         method,
         path_and_query,
-        mut headers,
+        headers,
         host,
         changes,
         places,
@@ -52,6 +63,7 @@ pub(crate) async fn forward(
         body,
         told,
         examiner,
+        principal,
         mut recording,
         ..
     } = shaped;
@@ -61,82 +73,80 @@ pub(crate) async fn forward(
         let denial = Denial::new(Code::UpgradeRefused, "an upgrade with a body");
         return refuse(recording, denial, told.as_ref(), life);
     }
-    if upgrade.is_some() && pool.upstream.http2 {
+    if upgrade.is_some() && way.http2() {
         let denial =
             Denial::new(Code::UpgradeRefused, "the upstream speaks HTTP/2, which switches to nothing");
         return refuse(recording, denial, told.as_ref(), life);
     }
-    let account = UpstreamAccount { name: Arc::clone(&pool.name), status: None, elapsed: Duration::ZERO };
-    recording.record_mut().upstream = Some(account);
-    let Some(uri) = target(&pool.upstream.base_path, path_and_query) else {
-        return fail(
-            recording,
-            Denial::new(Code::Fault, "the target has no form under the base path"),
-            told.as_ref(),
-            life,
-        );
-    };
     let begun = life.now();
     let (body, upload) = ForwardedBody::new(body, begun, streams::is_call(&headers).then_some(streams::IDLE));
     life.watch(upload.as_ref());
     let preserved = changes.as_ref().is_some_and(|changes| changes.preserve_host);
-    headers.insert(header::HOST, if preserved { host.clone() } else { pool.host.clone() });
-    if let Some(wish) = &upgrade {
-        headers.insert(header::CONNECTION, UPGRADE);
-        headers.insert(header::UPGRADE, wish.clone());
-    }
     let mut request = Request::new(body);
     *request.method_mut() = method.clone();
-    *request.uri_mut() = uri;
     *request.headers_mut() = headers;
-
-    let formed = pool.formed(request).and_then(|request| {
-        if preserved && pool.upstream.http2 { with_authority(request, &host) } else { Some(request) }
-    });
-    let Some(request) = formed else {
-        let denial = Denial::new(Code::Fault, "the request has no form in HTTP/2");
-        return fail(recording, denial, told.as_ref(), life);
+    if let Some(wish) = &upgrade {
+        request.headers_mut().insert(header::CONNECTION, UPGRADE);
+        request.headers_mut().insert(header::UPGRADE, wish.clone());
+    }
+    let asked = preserved.then_some(&host);
+    let held;
+    let sent = match way {
+        Way::One(pool) => {
+            recording.record_mut().upstream = Some(UpstreamAccount::of(Arc::clone(&pool.name)));
+            match form(request, pool, path_and_query, asked) {
+                Ok(request) => send(pool, life, request, upload.as_deref(), Terms::OF_THE_SERVER)
+                    .await
+                    .map(|got| (pool, None, got))
+                    .map_err(|failed| failed.denial),
+                Err(denial) => Err(denial),
+            }
+        }
+        Way::Group(group) => {
+            let value = group::value(group, request.headers(), &principal, &recording);
+            let arrival = Arrival { request, path_and_query, host: asked, value, upload: upload.as_deref() };
+            let mut account = UpstreamAccount::of(Arc::clone(&group.name));
+            account.group = Some(Arc::clone(&group.name));
+            let account = recording.record_mut().upstream.insert(account);
+            match group::send(group, life, arrival, account).await {
+                Ok((got, seat)) => {
+                    held = Rc::clone(seat.pool());
+                    Ok((&held, Some(seat), got))
+                }
+                Err(denial) => Err(denial),
+            }
+        }
     };
-    let sent = send(pool, life, request, upload.as_deref()).await;
     if let Some(account) = &mut recording.record_mut().upstream {
         account.elapsed = life.now().saturating_duration_since(begun);
-        account.status = sent.as_ref().ok().map(Got::status);
+        account.status = sent.as_ref().ok().map(|(.., got)| got.status());
     }
     match sent {
-        Ok(got) => {
+        Ok((pool, seat, got)) => {
             let outside = Outside { host, places };
             let passed =
                 Passed { method, upgrade, told, examiner, upload, recording, changes, outside, pool, life };
             match got {
-                Got::Answer(parts, body) => passed.answer(parts, body).await,
-                Got::Switched(headers, switched) => passed.switch(headers, switched),
+                Got::Answer(parts, body) => {
+                    let mut response = passed.answer(parts, body).await;
+                    response.body_mut().sit(seat);
+                    response
+                }
+                Got::Switched(headers, switched) => passed.switch(headers, switched, seat),
             }
         }
         // SECURITY: if the client's body failed, that is what the client is told, not what came of it
         // (a_body_that_grows_beyond_the_cap_is_413).
-        Err(denial) => fail(
-            recording,
-            upload.as_deref().and_then(Upload::refused).unwrap_or(denial),
-            told.as_ref(),
-            life,
-        ),
+        Err(denial) => {
+            let denial = upload.as_deref().and_then(Upload::refused).unwrap_or(denial);
+            let busy = denial.code() == Code::UpstreamBusy;
+            let mut response = fail(recording, denial, told.as_ref(), life);
+            if busy {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            response
+        }
     }
-}
-
-/// The request target at the upstream. `None` where it has no form, which no canonical target can bring about.
-fn target(base: &str, path_and_query: PathAndQuery) -> Option<Uri> {
-    if base.is_empty() {
-        return Some(path_and_query.into());
-    }
-    format!("{base}{path_and_query}").parse::<PathAndQuery>().ok().map(Into::into)
-}
-
-/// A request of HTTP/2 for this host. `None` where it has no form, which no canonical host can bring about.
-fn with_authority(mut request: Request<ForwardedBody>, host: &HeaderValue) -> Option<Request<ForwardedBody>> {
-    let mut parts = std::mem::take(request.uri_mut()).into_parts();
-    parts.authority = Some(Authority::try_from(host.as_bytes()).ok()?);
-    *request.uri_mut() = Uri::from_parts(parts).ok()?;
-    Some(request)
 }
 
 /// A request that an upstream has answered.
@@ -209,7 +219,12 @@ impl Passed<'_> {
     }
 
     /// The upstream switches protocols.
-    fn switch(mut self, mut headers: HeaderMap, switched: Switched) -> Response<Answer> {
+    fn switch(
+        mut self,
+        mut headers: HeaderMap,
+        switched: Switched,
+        seat: Option<Box<Seat>>,
+    ) -> Response<Answer> {
         // SECURITY: a switch that nobody asked for would carry unjudged requests (an_unasked_upgrade_is_refused).
         let accepted =
             headers.get(header::UPGRADE).filter(|_| headers.get_all(header::UPGRADE).iter().count() == 1);
@@ -233,7 +248,8 @@ impl Passed<'_> {
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
         let upstream = &self.pool.upstream;
         let times = (upstream.tunnel_idle_timeout, upstream.tunnel_grace);
-        let tunnel = Tunnel::new(switched, times, websocket, self.recording);
+        let mut tunnel = Tunnel::new(switched, times, websocket, self.recording);
+        tunnel.sit(seat);
         self.life.keep_tunnel(tunnel);
         respond(StatusCode::SWITCHING_PROTOCOLS, headers, Answer::whole(Bytes::new(), self.life))
     }
@@ -243,22 +259,4 @@ impl Passed<'_> {
 /// as nothing happens.
 fn idle_time(configured: Duration, headers: &HeaderMap) -> Duration {
     if streams::is_stream(headers) { configured.max(streams::IDLE) } else { configured }
-}
-
-/// Reads a little of a body that nobody wants, so that its connection can be used again.
-async fn discard(mut body: AnswerBody) {
-    let read = async {
-        let mut size = 0;
-        while let Some(frame) = body.frame().await {
-            size += frame.ok()?.data_ref().map_or(0, Bytes::len);
-            if size > DRAIN_BYTES {
-                return None;
-            }
-        }
-        Some(())
-    };
-    // At its end the connection goes back; before it, the connection is closed.
-    if let Ok(Some(())) = tokio::time::timeout(DRAIN_TIME, read).await {
-        body.finish();
-    }
 }

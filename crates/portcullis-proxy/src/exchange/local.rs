@@ -25,7 +25,6 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -62,8 +61,7 @@ impl Local {
             mut recording,
             ..
         } = shaped;
-        let mut account =
-            UpstreamAccount { name: Arc::clone(&self.name), status: None, elapsed: Duration::ZERO };
+        let mut account = UpstreamAccount::of(Arc::clone(&self.name));
         recording.record_mut().upstream = Some(account.clone());
         let begun = life.now();
         let (body, upload) =

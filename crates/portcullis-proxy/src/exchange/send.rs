@@ -11,22 +11,25 @@ use crate::upload::{ForwardedBody, Upload};
 use crate::upstream::{
     AnswerBody, Call, Failure, Fresh, Head, Http1Lease, Http2Stream, Lease, Pool, Switched, Unanswered,
 };
+use bytes::Bytes;
 use http::header::HeaderMap;
-use http::response::Parts;
+use http::request::Parts;
+use http::response::Parts as AnswerParts;
 use http::{Method, Request, StatusCode};
 use http_body::Body;
+use http_body_util::BodyExt;
 use portcullis_core::{Code, Denial};
 use portcullis_http1::{BodyLength, ResponseBody};
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How often a request is sent to a server that says that it has not processed it, or that closes connections on it.
 const MOST_TRIES: u32 = 3;
 
 /// What an upstream has answered.
 pub(super) enum Got {
-    Answer(Parts, AnswerBody),
+    Answer(AnswerParts, AnswerBody),
     /// It has switched protocols, with these fields.
     Switched(HeaderMap, Switched),
 }
@@ -40,12 +43,55 @@ impl Got {
     }
 }
 
+/// Why a server has not answered a request.
+pub(super) struct Failed {
+    pub(super) denial: Denial,
+    pub(super) what: What,
+    /// The request as it was; `None` where that is not remembered, or where the client has had a part of an answer.
+    pub(super) request: Option<Box<Request<ForwardedBody>>>,
+}
+
+/// What went wrong between the gateway and a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// There is no connection to it.
+    Unreached,
+    /// It has as many connections as it may. Nothing is known of it.
+    Full,
+    /// It has not processed the request, by its own word.
+    Unprocessed,
+    /// The connection ended before the answer.
+    Reset,
+    /// It did not answer in time.
+    Late,
+    /// It answered with this status, for which there is another try.
+    Status(StatusCode),
+    /// What it answered is no answer.
+    Malformed,
+    /// Nothing of its doing: the client's body broke off, or what let the request in is gone.
+    Other,
+}
+
+/// What one try may take, and which answers are none.
+#[derive(Clone, Copy)]
+pub(super) struct Terms<'a> {
+    /// How long a connection may take, and then the answer; the server's own times are bounds as well.
+    pub(super) limit: Option<Duration>,
+    /// Whether an answer with this status is given up for another try.
+    pub(super) unwanted: Option<&'a dyn Fn(StatusCode) -> bool>,
+}
+
+impl Terms<'_> {
+    /// Those of the server alone.
+    pub(super) const OF_THE_SERVER: Terms<'static> = Terms { limit: None, unwanted: None };
+}
+
 /// Why a try has no answer.
 enum Unsent {
     /// The server has not processed the request; here it is.
     Back(Box<Request<ForwardedBody>>, Fresh, &'static str),
     /// Anything else.
-    Failed(Denial),
+    Failed(Failed),
 }
 
 /// Sends a request on an idle connection, or a new one, and waits for the head of the answer. The connection has the
@@ -58,27 +104,51 @@ pub(super) async fn send(
     life: &Rc<Life>,
     mut request: Request<ForwardedBody>,
     upload: Option<&Upload>,
-) -> Result<Got, Denial> {
+    terms: Terms<'_>,
+) -> Result<Got, Failed> {
     let mut fresh = Fresh::IfNeedBe;
     let mut why = "";
     for _ in 0..MOST_TRIES {
         let lease = match pool.take().filter(|_| fresh == Fresh::IfNeedBe) {
             Some(lease) => lease,
-            None => {
-                let deadline = Instant::now().checked_add(pool.upstream.connect_timeout);
-                life.within(|| deadline, pool.lease(fresh)).await.ok_or_else(|| {
-                    let late = "the upstream did not accept a connection in time";
-                    life.revoked().unwrap_or_else(|| Denial::new(Code::UpstreamUnreachable, late))
-                })??
-            }
+            None => match connected(pool, life, fresh, terms.limit).await {
+                Ok(lease) => lease,
+                Err((what, denial)) => {
+                    return Err(Failed { denial, what, request: Some(Box::new(request)) });
+                }
+            },
         };
-        match exchange(pool, life, lease, request, upload).await {
+        match exchange(pool, life, lease, request, upload, terms).await {
             Ok(got) => return Ok(got),
-            Err(Unsent::Failed(denial)) => return Err(denial),
+            Err(Unsent::Failed(failed)) => return Err(failed),
             Err(Unsent::Back(returned, next, reason)) => (request, fresh, why) = (*returned, next, reason),
         }
     }
-    Err(Denial::new(Code::UpstreamClosed, why))
+    let denial = Denial::new(Code::UpstreamClosed, why);
+    Err(Failed { denial, what: What::Unprocessed, request: Some(Box::new(request)) })
+}
+
+/// A place on a connection, on a new one if need be.
+async fn connected(
+    pool: &Rc<Pool>,
+    life: &Life,
+    fresh: Fresh,
+    limit: Option<Duration>,
+) -> Result<Lease, (What, Denial)> {
+    let time = limit.map_or(pool.upstream.connect_timeout, |limit| limit.min(pool.upstream.connect_timeout));
+    let deadline = Instant::now().checked_add(time);
+    match life.within(|| deadline, pool.lease(fresh)).await {
+        Some(Ok(lease)) => Ok(lease),
+        Some(Err(denial)) if denial.code() == Code::UpstreamBusy => Err((What::Full, denial)),
+        Some(Err(denial)) => Err((What::Unreached, denial)),
+        None => Err(life.revoked().map_or_else(
+            || {
+                let late = "the upstream did not accept a connection in time";
+                (What::Unreached, Denial::new(Code::UpstreamUnreachable, late))
+            },
+            |revoked| (What::Other, revoked),
+        )),
+    }
 }
 
 async fn exchange(
@@ -87,27 +157,32 @@ async fn exchange(
     lease: Lease,
     request: Request<ForwardedBody>,
     upload: Option<&Upload>,
+    terms: Terms<'_>,
 ) -> Result<Got, Unsent> {
     let begun = Instant::now();
     let limit = pool.upstream.response_timeout;
+    let limit = terms.limit.map_or(limit, |own| own.min(limit));
     // The upstream's time begins when it has the request; while the client still sends it, it is the client's.
     let deadline = || upload.map_or(Some(begun), Upload::active).and_then(|since| since.checked_add(limit));
     match lease {
-        Lease::Http1(lease) => exchange_http1(life, lease, request, deadline).await,
+        Lease::Http1(lease) => exchange_http1(life, lease, request, deadline, terms).await,
         Lease::Http2(stream) => {
-            exchange_http2(life, stream, pool.upstream.max_head_fields, request, deadline).await
+            exchange_http2(life, stream, pool.upstream.max_head_fields, request, deadline, terms).await
         }
     }
 }
 
-fn failed<T>(code: Code, detail: impl Into<std::borrow::Cow<'static, str>>) -> Result<T, Unsent> {
-    Err(Unsent::Failed(Denial::new(code, detail)))
+fn failed<T>(what: What, code: Code, detail: impl Into<std::borrow::Cow<'static, str>>) -> Result<T, Unsent> {
+    Err(Unsent::Failed(Failed { denial: Denial::new(code, detail), what, request: None }))
 }
 
 /// Why nobody waits any longer: what let the request in is gone, or the time is over.
-fn late(life: &Life) -> Unsent {
+fn late(life: &Life, request: Option<Box<Request<ForwardedBody>>>) -> Unsent {
     let late = || Denial::new(Code::UpstreamTimeout, "the upstream did not answer in time");
-    Unsent::Failed(life.revoked().unwrap_or_else(late))
+    Unsent::Failed(match life.revoked() {
+        Some(denial) => Failed { denial, what: What::Other, request: None },
+        None => Failed { denial: late(), what: What::Late, request },
+    })
 }
 
 const BROKE_OFF: &str = "the body of the request broke off";
@@ -120,42 +195,58 @@ fn is_repeatable(method: &Method, body: &ForwardedBody) -> bool {
     body.is_end_stream() && matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
+/// A request that failed at a server, as it was, if its body is remembered.
+fn again(parts: Parts, mut body: ForwardedBody) -> Option<Box<Request<ForwardedBody>>> {
+    body.rewind().then(|| Box::new(Request::from_parts(parts, body)))
+}
+
 /// Sends a request in this very task, and keeps it until it is known that it need not be repeated.
 async fn exchange_http1(
     life: &Life,
     lease: Http1Lease,
     request: Request<ForwardedBody>,
     deadline: impl Fn() -> Option<Instant>,
+    terms: Terms<'_>,
 ) -> Result<Got, Unsent> {
     let Http1Lease { mut connection, pool, reused } = lease;
     let bodiless = request.body().is_end_stream();
     let repeatable = reused && is_repeatable(request.method(), request.body());
     let (parts, mut body) = request.into_parts();
     if !connection.begin(&parts, &body) {
-        return failed(Code::Fault, "the request has no form in HTTP/1.1");
+        return failed(What::Other, Code::Fault, "the request has no form in HTTP/1.1");
     }
+    let mut told = false;
     let answered = poll_fn(|cx| {
         let answered = connection.poll_answer(parts.method.as_str(), &mut body, cx);
         for mut interim in connection.take_interim() {
             hygiene::clean_interim(&mut interim.headers);
             life.interim(interim);
+            told = true;
         }
         answered
     });
-    let again = |parts, body| {
+    let answered = life.within(deadline, answered).await;
+    let back = |parts, body| {
         Err(Unsent::Back(Box::new(Request::from_parts(parts, body)), Fresh::Always, CLOSED_AT_ONCE))
     };
-    let Head { parts: head, follows, persists } = match life.within(deadline, answered).await {
-        None => return Err(late(life)),
+    // SECURITY: a client that had an informational answer has begun to read one server's answer
+    // (nothing_is_sent_again_after_the_first_byte_of_an_answer).
+    let again = |parts, body| if told { None } else { again(parts, body) };
+    let closed = |detail: &'static str, request| {
+        let denial = Denial::new(Code::UpstreamClosed, detail);
+        Err(Unsent::Failed(Failed { denial, what: What::Reset, request }))
+    };
+    let Head { parts: head, follows, persists } = match answered {
+        None => return Err(late(life, again(parts, body))),
         Some(Ok(head)) => head,
-        Some(Err(Failure::Unsent)) if reused && bodiless => return again(parts, body),
-        Some(Err(Failure::Closed(_))) if repeatable => return again(parts, body),
-        Some(Err(Failure::Unsent)) => return failed(Code::UpstreamClosed, CLOSED_AT_ONCE),
-        Some(Err(Failure::Closed(detail))) => return failed(Code::UpstreamClosed, detail),
+        Some(Err(Failure::Unsent)) if reused && bodiless => return back(parts, body),
+        Some(Err(Failure::Closed(_))) if repeatable => return back(parts, body),
+        Some(Err(Failure::Unsent)) => return closed(CLOSED_AT_ONCE, again(parts, body)),
+        Some(Err(Failure::Closed(detail))) => return closed(detail, again(parts, body)),
         Some(Err(Failure::Malformed(refusal))) => {
-            return failed(Code::UpstreamMalformed, refusal.to_string());
+            return failed(What::Malformed, Code::UpstreamMalformed, refusal.to_string());
         }
-        Some(Err(Failure::Upload)) => return failed(Code::UpstreamClosed, BROKE_OFF),
+        Some(Err(Failure::Upload)) => return failed(What::Other, Code::UpstreamClosed, BROKE_OFF),
     };
     let length = match follows {
         ResponseBody::AnotherProtocol => {
@@ -164,8 +255,17 @@ async fn exchange_http1(
         ResponseBody::Body(length) => length,
         ResponseBody::Nothing | ResponseBody::AnotherHead => BodyLength::Exact(0),
     };
+    if terms.unwanted.is_some_and(|unwanted| !told && connection.has_sent() && unwanted(head.status)) {
+        tokio::task::spawn_local(discard(AnswerBody::http1(connection, pool, length, None, persists)));
+        return Err(Unsent::Failed(unwanted(head.status, again(parts, body))));
+    }
     let rest = (!connection.has_sent()).then_some(body);
     Ok(Got::Answer(head, AnswerBody::http1(connection, pool, length, rest, persists)))
+}
+
+fn unwanted(status: StatusCode, request: Option<Box<Request<ForwardedBody>>>) -> Failed {
+    let detail = format!("the upstream answered with status {}", status.as_u16());
+    Failed { denial: Denial::new(Code::UpstreamFailed, detail), what: What::Status(status), request }
 }
 
 /// Sends a request on a stream, in this very task.
@@ -175,17 +275,20 @@ async fn exchange_http2(
     max_fields: usize,
     request: Request<ForwardedBody>,
     deadline: impl Fn() -> Option<Instant>,
+    terms: Terms<'_>,
 ) -> Result<Got, Unsent> {
     let repeatable = stream.reused && is_repeatable(request.method(), request.body());
     let mut call = match Call::begin(stream, request) {
         Ok(call) => call,
-        Err(unanswered) => return unanswered_call(unanswered, repeatable),
+        Err(unanswered) => return unanswered_call(unanswered, repeatable, false),
     };
+    let mut told = false;
     let answered = poll_fn(|cx| {
         let answered = call.poll_answer(cx);
         for mut interim in call.take_interim() {
             hygiene::clean_interim(&mut interim.headers);
             life.interim(interim);
+            told = true;
         }
         answered
     });
@@ -194,20 +297,25 @@ async fn exchange_http2(
             if life.revoked().is_none() {
                 call.doubt();
             }
-            Err(late(life))
+            Err(late(life, call.abandoned().filter(|_| !told)))
         }
         Some(Ok(response)) => {
+            let status = response.status();
+            if terms.unwanted.is_some_and(|unwanted| !told && unwanted(status)) {
+                return Err(Unsent::Failed(unwanted(status, call.abandoned())));
+            }
             let answered = call.answered(response);
             if answered.parts.headers.len() > max_fields {
-                return failed(Code::UpstreamMalformed, "the answer has too many fields");
+                let detail = "the answer has too many fields";
+                return failed(What::Malformed, Code::UpstreamMalformed, detail);
             }
             Ok(Got::Answer(answered.parts, AnswerBody::http2(answered.body)))
         }
-        Some(Err(error)) => unanswered_call(call.failed(error), repeatable),
+        Some(Err(error)) => unanswered_call(call.failed(error), repeatable, told),
     }
 }
 
-fn unanswered_call(unanswered: Unanswered, repeatable: bool) -> Result<Got, Unsent> {
+fn unanswered_call(unanswered: Unanswered, repeatable: bool, told: bool) -> Result<Got, Unsent> {
     match unanswered {
         Unanswered::Unprocessed(request) => {
             Err(Unsent::Back(request, Fresh::IfNeedBe, "the upstream takes no requests on its connections"))
@@ -215,8 +323,34 @@ fn unanswered_call(unanswered: Unanswered, repeatable: bool) -> Result<Got, Unse
         Unanswered::Closed(_, Some(request)) if repeatable => {
             Err(Unsent::Back(request, Fresh::Always, CLOSED_AT_ONCE))
         }
-        Unanswered::Closed(detail, _) => failed(Code::UpstreamClosed, detail),
-        Unanswered::Malformed(detail) => failed(Code::UpstreamMalformed, detail),
-        Unanswered::Upload => failed(Code::UpstreamClosed, BROKE_OFF),
+        Unanswered::Closed(detail, request) => {
+            let denial = Denial::new(Code::UpstreamClosed, detail);
+            let request = request.filter(|_| !told);
+            Err(Unsent::Failed(Failed { denial, what: What::Reset, request }))
+        }
+        Unanswered::Malformed(detail) => failed(What::Malformed, Code::UpstreamMalformed, detail),
+        Unanswered::Upload => failed(What::Other, Code::UpstreamClosed, BROKE_OFF),
+    }
+}
+
+/// How much of a body that nobody wants is read so that its connection can be used again.
+const DRAIN_BYTES: usize = 64 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// Reads a little of a body that nobody wants, so that its connection can be used again.
+pub(super) async fn discard(mut body: AnswerBody) {
+    let read = async {
+        let mut size = 0;
+        while let Some(frame) = body.frame().await {
+            size += frame.ok()?.data_ref().map_or(0, Bytes::len);
+            if size > DRAIN_BYTES {
+                return None;
+            }
+        }
+        Some(())
+    };
+    // At its end the connection goes back; before it, the connection is closed.
+    if let Ok(Some(())) = tokio::time::timeout(DRAIN_TIME, read).await {
+        body.finish();
     }
 }

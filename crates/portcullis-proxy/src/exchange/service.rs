@@ -7,7 +7,7 @@ use super::answer::Answer;
 use super::current::{Current, Destination};
 use super::entry::Entry;
 use super::fields::CLOSE;
-use super::forward::forward;
+use super::forward::{Way, forward};
 use super::grpc;
 use super::life::Life;
 use super::proof;
@@ -167,7 +167,11 @@ async fn pass(
     match current.destination(shaped.target) {
         Some(Destination::Upstream(pool)) => {
             entry.loop_name.mark(&mut shaped.headers);
-            forward(pool, life, shaped).await
+            forward(Way::One(pool), life, shaped).await
+        }
+        Some(Destination::Group(group)) => {
+            entry.loop_name.mark(&mut shaped.headers);
+            forward(Way::Group(group), life, shaped).await
         }
         Some(Destination::Handler(local)) => local.answer(life, shaped).await,
         Some(Destination::Fixed(answer)) => answer.answer(life, shaped),

@@ -4,6 +4,7 @@
 //! if it broke, was idle for too long, or a drain began and its grace time is over: nothing else would end it before its clients
 //! do. It has failed if what let it in is gone; then a WebSocket's client gets a close frame.
 
+use super::seat::Seat;
 use super::shares::Share;
 use super::websocket::{Frames, POLICY_VIOLATION};
 use crate::stream::Stream;
@@ -30,6 +31,8 @@ pub(crate) struct Tunnel {
     recording: Recording,
     /// The request's place among those of its client.
     share: Option<Share>,
+    /// Its place at a server of a group.
+    seat: Option<Box<Seat>>,
 }
 
 impl Tunnel {
@@ -40,12 +43,17 @@ impl Tunnel {
         websocket: bool,
         recording: Recording,
     ) -> Tunnel {
-        Tunnel { upstream, idle, websocket, grace, recording, share: None }
+        Tunnel { upstream, idle, websocket, grace, recording, share: None, seat: None }
     }
 
     /// Keeps the request's place until the tunnel ends.
     pub(super) fn keep(&mut self, share: Share) {
         self.share = Some(share);
+    }
+
+    /// Keeps the request's place at a server until the tunnel ends.
+    pub(super) fn sit(&mut self, seat: Option<Box<Seat>>) {
+        self.seat = seat;
     }
 
     /// Copies until one side ends it, it is idle for too long, its grace time after `drain` is over, or `revoked` says why it must end. `early` are
@@ -57,8 +65,15 @@ impl Tunnel {
         drain: impl Future<Output = ()>,
         revoked: impl Future<Output = Denial>,
     ) {
-        let Tunnel { upstream: (upstream, first), idle: limit, websocket, grace, recording, share: _share } =
-            self;
+        let Tunnel {
+            upstream: (upstream, first),
+            idle: limit,
+            websocket,
+            grace,
+            recording,
+            share: _share,
+            seat: _seat,
+        } = self;
         let active = Rc::new(Cell::new(Instant::now()));
         let mut client = Metered::new(client, early, &active);
         client.frames = websocket.then(Frames::default);

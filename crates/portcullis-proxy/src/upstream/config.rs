@@ -1,7 +1,10 @@
 //! What is known of an upstream, and how long it may take.
 
+use crate::stream::Counted;
 use crate::tls::UpstreamTls;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// A server behind the gateway. Two that are equal share their connections, also across configurations.
@@ -12,6 +15,10 @@ pub struct Upstream {
     /// `host:port`. The host is a name, an IPv4 address, or an IPv6 address in brackets. It is also the `Host` field
     /// that the upstream sees. A name is resolved again when a connection is needed and its addresses are older than 10 s.
     pub authority: String,
+    /// The Unix socket on which it listens; `None` where the authority says where it is.
+    pub socket: Option<PathBuf>,
+    /// The most connections to it at once. `None` for no bound.
+    pub max_connections: Option<ConnectionCap>,
     /// How it is spoken to under TLS; `None` for in the clear.
     pub tls: Option<UpstreamTls>,
     /// Whether HTTP/2 is spoken with it: from the first byte on, and under TLS if it agrees.
@@ -43,13 +50,47 @@ pub struct Upstream {
     pub max_requests: u64,
 }
 
+/// The most connections to a server at once, over all workers, and those that there are.
+#[derive(Clone, Debug)]
+pub struct ConnectionCap {
+    /// The most.
+    pub most: u32,
+    /// Those that there are.
+    pub open: Arc<AtomicU32>,
+}
+
+impl PartialEq for ConnectionCap {
+    fn eq(&self, other: &ConnectionCap) -> bool {
+        self.most == other.most && Arc::ptr_eq(&self.open, &other.open)
+    }
+}
+
+impl Eq for ConnectionCap {}
+
+impl ConnectionCap {
+    /// A place for one more. `None` where there is none.
+    pub(super) fn take(&self) -> Option<Counted> {
+        let more = |open| (open < self.most).then(|| open + 1);
+        let taken = self.open.try_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.is_ok().then(|| Counted::new(Arc::clone(&self.open)))
+    }
+}
+
 impl Upstream {
+    /// The upstream that listens on this Unix socket, with the defaults. Its `Host` field is `localhost`.
+    pub fn on_socket(path: PathBuf) -> Upstream {
+        let name = format!("unix:{}", path.display());
+        Upstream { name: Arc::from(name), socket: Some(path), ..Upstream::new("localhost") }
+    }
+
     /// The upstream at `authority` (`host:port`), with the defaults, named after it.
     pub fn new(authority: impl Into<String>) -> Upstream {
         let authority = authority.into();
         Upstream {
             name: Arc::from(authority.as_str()),
             authority,
+            socket: None,
+            max_connections: None,
             tls: None,
             http2: false,
             base_path: String::new(),

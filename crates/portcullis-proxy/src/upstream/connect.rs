@@ -7,20 +7,30 @@ use crate::stream::{Socket, Stream};
 use portcullis_core::{Code, Denial};
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{TlsConnector, TlsStream};
 
 /// Where a server is.
 pub(super) enum Address {
     Known(SocketAddr),
     Named(Name),
+    /// A Unix socket.
+    Socket(PathBuf),
 }
 
 impl Address {
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn parse(authority: &str) -> Result<Address, &'static str> {
+    pub(super) fn of(upstream: &Upstream) -> Result<Address, &'static str> {
+        match &upstream.socket {
+            Some(path) => Ok(Address::Socket(path.clone())),
+            None => Address::parse(&upstream.authority),
+        }
+    }
+
+    fn parse(authority: &str) -> Result<Address, &'static str> {
         if let Ok(address) = authority.parse() {
             return Ok(Address::Known(address));
         }
@@ -43,7 +53,18 @@ impl Address {
 /// No address, or none that answers, or one that cannot prove who it is.
 pub(super) async fn connect(upstream: &Upstream, address: &Address) -> Result<Stream, Denial> {
     let unreachable = |error: io::Error| Denial::new(Code::UpstreamUnreachable, error.to_string());
+    let counted = match &upstream.max_connections {
+        None => None,
+        Some(cap) => {
+            let full = || Denial::new(Code::UpstreamBusy, "the server has as many connections as it may");
+            Some(cap.take().ok_or_else(full)?)
+        }
+    };
     let stream = match address {
+        Address::Socket(path) => {
+            let stream = UnixStream::connect(path).await.map_err(unreachable)?;
+            return Ok(Stream::Plain(Socket::unix(stream).counted(counted)));
+        }
         Address::Known(address) => TcpStream::connect(address).await.map_err(unreachable)?,
         Address::Named(name) => {
             let addresses = name.addresses().await.map_err(unreachable)?;
@@ -56,7 +77,7 @@ pub(super) async fn connect(upstream: &Upstream, address: &Address) -> Result<St
         }
     };
     stream.set_nodelay(true).map_err(unreachable)?;
-    let stream = Socket::new(stream);
+    let stream = Socket::new(stream).counted(counted);
     let Some(tls) = &upstream.tls else { return Ok(Stream::Plain(stream)) };
     let connector = TlsConnector::from(Arc::clone(&tls.config));
     // SECURITY: not a byte of a request goes to whom it is not known (an_upstream_that_cannot_prove_itself_gets_nothing).

@@ -5,6 +5,7 @@
 //! | `config`              | what is known of a server                                             |
 //! | `pool`                | which connection a request gets, and how long connections are kept      |
 //! | `name`, `dial`, `connect` | which addresses are tried, and whom the gateway trusts there             |
+//! | `group`               | which of several servers a request gets, and which are left out            |
 //! | `http1`, `http2`        | how a request is sent, and when a server has not processed it            |
 //! | `answer`              | how the body of an answer comes                                       |
 //!
@@ -15,6 +16,7 @@ mod answer;
 mod config;
 mod connect;
 mod dial;
+mod group;
 mod http1;
 mod http2;
 mod interim;
@@ -22,7 +24,12 @@ mod name;
 mod pool;
 
 pub(crate) use answer::AnswerBody;
-pub use config::Upstream;
+pub use config::{ConnectionCap, Upstream};
+pub use group::{
+    Balance, Checked, Counts, Eject, GroupServer, GroupState, HashBy, HealthCheck, HealthChecks, Probe,
+    Retry, ServerState, Standing, UpstreamGroup,
+};
+pub(crate) use group::{Entered, Group, Outcome, Running, Tried, hash};
 pub(crate) use http1::{Failure, Head};
 pub(crate) use http2::{Call, Stream as Http2Stream, Unanswered};
 pub(crate) use interim::Interim;

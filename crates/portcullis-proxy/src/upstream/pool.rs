@@ -115,7 +115,7 @@ impl Pool {
     /// # Errors
     /// What is wrong with the upstream's authority or base path.
     pub(crate) fn new(upstream: Upstream) -> Result<Pool, &'static str> {
-        let address = Address::parse(&upstream.authority)?;
+        let address = Address::of(&upstream)?;
         let host = HeaderValue::from_str(&upstream.authority).map_err(|_| "the authority is not text")?;
         let authority =
             Authority::try_from(upstream.authority.as_str()).map_err(|_| "the authority is not one")?;

@@ -70,6 +70,18 @@ families! {
         "TLS handshakes that were completed. Failed ones are requests with the code tls_handshake or client_certificate.";
     CERTIFICATE_EXPIRY = "portcullis_certificate_expiry_timestamp_seconds" Gauge ["listener"]
         "When the first certificate of a listener expires, in seconds since 1970; 0 while it has none.";
+    SERVER_UP = "portcullis_upstream_server_up" Gauge ["group", "server"]
+        "Whether a server of a group gets requests (1), or is left out (0).";
+    SERVER_RUNNING = "portcullis_upstream_server_requests_running" Gauge ["group", "server"]
+        "Requests that a server of a group has now.";
+    SERVER_REQUESTS = "portcullis_upstream_server_requests_total" Counter ["group", "server"]
+        "Requests that were sent to a server of a group, or tried to be.";
+    SERVER_FAILURES = "portcullis_upstream_server_failures_total" Counter ["group", "server"]
+        "Requests that failed at a server of a group: no connection, no answer, none in time, or 502, 503 or 504.";
+    SERVER_RETRIES = "portcullis_upstream_server_retries_total" Counter ["group", "server"]
+        "Requests that were sent to a server of a group after another one had failed.";
+    SERVER_EJECTIONS = "portcullis_upstream_server_ejections_total" Counter ["group", "server"]
+        "How often a server of a group was left out after failures.";
     GENERATION = "portcullis_configuration_generation" Gauge []
         "The generation of the configuration that runs; 1 at the start.";
     GENERATION_SINCE = "portcullis_configuration_since_timestamp_seconds" Gauge []

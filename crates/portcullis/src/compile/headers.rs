@@ -48,18 +48,16 @@ pub(super) fn readable(identity_fields: &BTreeSet<String>, build: &Build, cx: &m
             cx.error(
                 "config.reserved_field",
                 *span,
-                format!("`request_headers` removes the field `{field}` before it is counted"),
+                format!("`request_headers` removes the field `{field}` before it is read"),
             )
-            .help("count by another field, or do not remove this one");
+            .help("choose another field, or do not remove this one");
         } else if of_gateway.removes(field.as_str()) {
             cx.error(
                 "config.reserved_field",
                 *span,
-                format!(
-                    "the gateway sets the field `{field}`, so it removes a client's before it is counted"
-                ),
+                format!("the gateway removes the field `{field}` of clients before it is read"),
             )
-            .help("count by a field that clients send, or `by: consumer`");
+            .help("choose a field that clients may send, or `consumer`");
         }
     }
 }

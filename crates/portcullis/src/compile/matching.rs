@@ -3,18 +3,19 @@
 //! Routes of one path that differ in `match` alone are chosen by what the client sends. Where two of them lead to one
 //! server, what judges their requests must be the same.
 
-use crate::document::{RouteConfig, UpstreamConfig, UpstreamTarget};
+use crate::document::{GatewayConfig, RouteConfig, UpstreamConfig, UpstreamTarget};
 use portcullis_config::Context;
 use portcullis_core::Route;
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Refuses two routes of which a client could choose the weaker one. `None` means that an error was pushed.
 // SECURITY: the client writes its headers and its query (a_client_chooses_no_weaker_route).
-pub(super) fn no_weaker_choice(configs: &[RouteConfig], routes: &[Route], cx: &mut Context) -> Option<()> {
+pub(super) fn no_weaker_choice(config: &GatewayConfig, routes: &[Route], cx: &mut Context) -> Option<()> {
     let mut complete = true;
     let mut by_path: HashMap<&str, Vec<(&RouteConfig, &Route)>> = HashMap::new();
-    for (config, route) in configs.iter().zip(routes) {
+    for (config, route) in config.routes.iter().zip(routes) {
         by_path.entry(&route.path).or_default().push((config, route));
     }
     let chosen =
@@ -23,8 +24,9 @@ pub(super) fn no_weaker_choice(configs: &[RouteConfig], routes: &[Route], cx: &m
     for routes in chosen {
         for (index, one) in routes.iter().enumerate() {
             let others = routes.iter().skip(index + 1);
-            pairs
-                .extend(others.filter(|other| is_weaker_choice(*one, **other)).map(|other| (one.0, other.0)));
+            pairs.extend(
+                others.filter(|other| is_weaker_choice(config, *one, **other)).map(|other| (one.0, other.0)),
+            );
         }
     }
     for (one, other) in pairs {
@@ -42,15 +44,18 @@ pub(super) fn no_weaker_choice(configs: &[RouteConfig], routes: &[Route], cx: &m
     complete.then_some(())
 }
 
-fn is_weaker_choice(one: (&RouteConfig, &Route), other: (&RouteConfig, &Route)) -> bool {
+fn is_weaker_choice(
+    gateway: &GatewayConfig,
+    one: (&RouteConfig, &Route),
+    other: (&RouteConfig, &Route),
+) -> bool {
     let (hosts, others) = (&one.1.hosts, &other.1.hosts);
     let same_host = (hosts.is_empty() && others.is_empty()) || hosts.iter().any(|host| others.contains(host));
     let same_method = !one.1.methods.intersection(&other.1.methods).is_empty();
     same_host
         && same_method
         && one.1.conditions != other.1.conditions
-        && server(one.0).is_some()
-        && server(one.0) == server(other.0)
+        && servers(gateway, one.0).iter().any(|server| servers(gateway, other.0).contains(server))
         && !judged_alike(one, other)
 }
 
@@ -74,10 +79,20 @@ fn judged_alike(one: (&RouteConfig, &Route), other: (&RouteConfig, &Route)) -> b
         && one.1.reserved == other.1.reserved
 }
 
-/// The server behind a route.
-fn server(config: &RouteConfig) -> Option<&str> {
-    match config.upstream.as_ref() {
-        Some(UpstreamConfig { target: UpstreamTarget::Server(server), .. }) => Some(&server.authority),
-        Some(UpstreamConfig { target: UpstreamTarget::Handler(_), .. }) | None => None,
+/// The servers behind a route.
+fn servers<'a>(gateway: &'a GatewayConfig, config: &'a RouteConfig) -> Vec<(&'a str, Option<&'a Path>)> {
+    fn server(config: &UpstreamConfig) -> Option<(&str, Option<&Path>)> {
+        match &config.target {
+            UpstreamTarget::Server(server) => Some((&server.authority, server.socket.as_deref())),
+            UpstreamTarget::Group(_) | UpstreamTarget::Handler(_) => None,
+        }
+    }
+    match &config.upstream {
+        None => Vec::new(),
+        Some(UpstreamConfig { target: UpstreamTarget::Group(name), .. }) => {
+            let group = gateway.upstreams.get(name).into_iter();
+            group.flat_map(|group| &group.servers).filter_map(|one| server(&one.upstream)).collect()
+        }
+        Some(upstream) => server(upstream).into_iter().collect(),
     }
 }

@@ -1,11 +1,15 @@
 //! Where requests go: the servers and handlers of all routes, each once.
 
-use crate::document::{RouteConfig, UpstreamConfig, UpstreamErrorsConfig, UpstreamTarget};
-use portcullis_config::Context;
+use crate::document::{
+    RouteConfig, UpstreamConfig, UpstreamErrorsConfig, UpstreamGroupConfig, UpstreamTarget, is_group_name,
+    url_of,
+};
+use http::HeaderName;
+use portcullis_config::{Context, Span, Spanned, suggest};
 use portcullis_core::TargetId;
-use portcullis_proxy::{FixedAnswer, Handler, Target, Upstream};
+use portcullis_proxy::{Balance, FixedAnswer, Handler, HashBy, Target, Upstream, UpstreamGroup};
 use portcullis_store::Kept;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Where requests go, each target once, so that routes to one server share its connections.
@@ -16,11 +20,94 @@ pub(super) struct Targets {
     handlers: Vec<Arc<dyn Handler>>,
     /// By everything that is written of a server, so that two which differ in anything are two.
     servers: HashMap<String, TargetId>,
+    groups: BTreeMap<String, Offered>,
+}
+
+/// A group that routes can use.
+struct Offered {
+    group: Arc<UpstreamGroup>,
+    at: Span,
+    /// Where its requests go, once a route uses it.
+    target: Option<TargetId>,
 }
 
 impl Targets {
     pub(super) fn new(handlers: Vec<Arc<dyn Handler>>) -> Targets {
-        Targets { all: Vec::new(), names: Vec::new(), handlers, servers: HashMap::new() }
+        Targets {
+            all: Vec::new(),
+            names: Vec::new(),
+            handlers,
+            servers: HashMap::new(),
+            groups: BTreeMap::new(),
+        }
+    }
+
+    /// Offers groups to routes.
+    pub(super) fn offer(
+        &mut self,
+        configs: &BTreeMap<String, UpstreamGroupConfig>,
+        kept: &Kept,
+        cx: &mut Context,
+    ) {
+        for (name, config) in configs {
+            if !is_group_name(name) {
+                cx.error("config.upstream_group", config.at, format!("`{name}` is not the name of a group"))
+                    .help("use letters, digits, `-`, `_` and `.`");
+                continue;
+            }
+            if let Some(group) = cx.at("upstreams", |cx| cx.at(name, |cx| config.compile(name, kept, cx))) {
+                let offered = Offered { group: Arc::new(group), at: config.at, target: None };
+                self.groups.insert(name.clone(), offered);
+            }
+        }
+    }
+
+    /// The headers by which requests are spread over servers: a header that clients cannot send would have no effect.
+    pub(super) fn read_fields(&self) -> Vec<Spanned<HeaderName>> {
+        let of = |offered: &Offered| match &offered.group.balance {
+            Balance::Hash(HashBy::Header(name)) => Some(Spanned { value: name.clone(), span: offered.at }),
+            Balance::Hash(HashBy::Cookie(_) | HashBy::Address | HashBy::Consumer)
+            | Balance::RoundRobin
+            | Balance::LeastRequests
+            | Balance::Random => None,
+        };
+        self.groups.values().filter_map(of).collect()
+    }
+
+    /// Says which groups no route uses.
+    pub(super) fn warn_of_unused(&self, cx: &mut Context) {
+        for (name, offered) in self.groups.iter().filter(|(_, offered)| offered.target.is_none()) {
+            cx.warning("config.unused_upstream", offered.at, format!("no route uses the group `{name}`"))
+                .help(format!("write `upstream: {name}` in a route, or remove the group"));
+        }
+    }
+
+    /// The groups that routes use.
+    pub(super) fn used_groups(&self) -> Vec<Arc<UpstreamGroup>> {
+        let used = self.groups.values().filter(|offered| offered.target.is_some());
+        used.map(|offered| Arc::clone(&offered.group)).collect()
+    }
+
+    fn group(&mut self, name: &str, at: Span, cx: &mut Context) -> Option<TargetId> {
+        if let Some(Offered { group, target, .. }) = self.groups.get(name) {
+            if let Some(target) = target {
+                return Some(*target);
+            }
+            let group = Arc::clone(group);
+            let target = self.push(Target::Group(group), format!("group {name}"));
+            if let Some(offered) = self.groups.get_mut(name) {
+                offered.target = Some(target);
+            }
+            return Some(target);
+        }
+        let closest = suggest::closest(name, self.groups.keys().map(String::as_str)).map(str::to_owned);
+        let error = cx.error("config.unknown_upstream", at, format!("there is no group `{name}`"));
+        match closest {
+            Some(closest) => error.help(format!("did you mean `{closest}`?")),
+            None => error
+                .help("write a URL such as `http://127.0.0.1:8080`, or define the group under `upstreams`"),
+        };
+        None
     }
 
     pub(super) fn add(&mut self, config: &UpstreamConfig, kept: &Kept, cx: &mut Context) -> Option<TargetId> {
@@ -33,12 +120,12 @@ impl Targets {
                 }
                 let mut server = Upstream::clone(server);
                 server.tls = config.compile_tls(kept, cx)?;
-                let scheme = if server.tls.is_some() { "https" } else { "http" };
-                let name = format!("{scheme}://{}{}", server.authority, server.base_path);
+                let name = url_of(&server);
                 let id = self.push(Target::Upstream(server), name);
                 self.servers.insert(key, id);
                 Some(id)
             }
+            UpstreamTarget::Group(name) => self.group(name, at, cx),
             UpstreamTarget::Handler(number) => match self.handlers.get(*number) {
                 Some(handler) => Some(self.push(Target::Handler(Arc::clone(handler)), "handler".to_owned())),
                 None => {

@@ -57,7 +57,8 @@ pub use tls::{
     CertificateConfig, ClientCertificateNeed, ClientCertificatesConfig, TlsConfig, TlsVersion, name_hosts,
     warn_of_uncovered_hosts,
 };
-pub use upstream::{HANDLER_SCHEME, UpstreamConfig, UpstreamTarget, UpstreamTlsConfig};
+pub use upstream::{HANDLER_SCHEME, UpstreamConfig, UpstreamGroupConfig, UpstreamTarget, UpstreamTlsConfig};
+pub(crate) use upstream::{is_group_name, url_of};
 
 use portcullis_checks::quota::overload::OverloadConfig;
 use portcullis_checks::quota::plans::PlanConfig;
@@ -92,6 +93,8 @@ object! {
         /// Where the gateway keeps what it shares with other gateways, and consumers and keys that change without a
         /// reload. Default: nothing is shared.
         pub store: Option<StoreConfig>,
+        /// Groups of servers that stand for each other, by their names. A route uses one by `upstream: NAME`.
+        pub upstreams: BTreeMap<String, UpstreamGroupConfig> = BTreeMap::new(),
         /// The routes. A request that matches no route gets 404.
         pub routes: Vec<RouteConfig>,
         /// Rejects some requests with 503 while the gateway itself is too slow. Default: none.

@@ -78,7 +78,7 @@ object! {
         /// Headers and query parameters that a request must have. They choose between routes with the same host, path and
         /// method.
         pub r#match: Option<MatchConfig>,
-        /// The upstream server. A route has either this, `redirect` or `respond`.
+        /// The upstream server: a URL, a mapping, or the name of a group under `upstreams`. A route has either this, `redirect` or `respond`.
         pub upstream: Option<UpstreamConfig>,
         /// Redirects every request, instead of an upstream.
         pub redirect: Option<RedirectConfig>,

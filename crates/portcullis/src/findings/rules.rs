@@ -3,10 +3,11 @@
 //! A rule is one entry in [`RULES`] and one function. Ids are stable: they stand in files, in SARIF and in the documentation.
 
 use super::{Report, RouteSubject, Subject, scope};
-use crate::document::{AccessLogConfig, UpstreamTarget};
+use crate::document::{AccessLogConfig, UpstreamConfig, UpstreamTarget};
 use portcullis_checks::SecurityConfig;
 use portcullis_config::Span;
 use portcullis_core::Mode;
+use portcullis_proxy::Upstream;
 use std::fmt;
 
 /// How grave a finding is.
@@ -357,14 +358,22 @@ pub static RULES: [Rule; 23] = [
         why: "Anyone between the gateway and the upstream can read and change requests and responses.",
         fix: "write an `https://` URL",
         look: |subject, report| {
+            let unencrypted = |upstream: &UpstreamConfig| match &upstream.target {
+                UpstreamTarget::Server(server) if upstream.tls.is_none() && !is_this_machine(server) => {
+                    Some(format!("requests go to {} unencrypted", server.authority))
+                }
+                UpstreamTarget::Server(_) | UpstreamTarget::Group(_) | UpstreamTarget::Handler(_) => None,
+            };
             for route in &subject.routes {
                 if let Some(upstream) = &route.config.upstream
-                    && let UpstreamTarget::Server(server) = &upstream.target
-                    && upstream.tls.is_none()
-                    && !is_this_machine(&server.authority)
+                    && let Some(message) = unencrypted(upstream)
                 {
-                    let message = format!("requests go to {} unencrypted", server.authority);
                     report.route(route, upstream.at, message);
+                }
+            }
+            for server in subject.config.upstreams.values().flat_map(|group| &group.servers) {
+                if let Some(message) = unencrypted(&server.upstream) {
+                    report.gateway(server.upstream.at, message);
                 }
             }
         },
@@ -382,6 +391,11 @@ pub static RULES: [Rule; 23] = [
                     && upstream.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify)
                 {
                     report.route(route, upstream.at, "any certificate is accepted for this upstream");
+                }
+            }
+            for server in subject.config.upstreams.values().flat_map(|group| &group.servers) {
+                if server.upstream.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify) {
+                    report.gateway(server.upstream.at, "any certificate is accepted for this server");
                 }
             }
         },
@@ -520,7 +534,11 @@ fn each_observed(
 }
 
 /// Whether `host:port` is an address of this machine.
-fn is_this_machine(authority: &str) -> bool {
+fn is_this_machine(server: &Upstream) -> bool {
+    if server.socket.is_some() {
+        return true;
+    }
+    let authority = server.authority.as_str();
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_matches(['[', ']']);
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())

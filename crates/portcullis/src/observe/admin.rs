@@ -2,9 +2,12 @@
 
 use super::{View, gauges};
 use crate::reload::Reloader;
-use portcullis_admin::gateway::{BlockView, CertificateView, ConsumerView, ControlView, Gateway, RouteView};
+use portcullis_admin::gateway::{
+    BlockView, CertificateView, ConsumerView, ControlView, Gateway, RouteView, ServerView, UpstreamView,
+};
 use portcullis_admin::server::Wait;
 use portcullis_core::Code;
+use portcullis_proxy::GroupServer;
 use portcullis_runtime::blocks::Block;
 use portcullis_telemetry::watch::Watch;
 use serde_json::{Value, json};
@@ -90,6 +93,33 @@ impl Gateway for Seat {
                 names: tls.names(),
                 expires: tls.expires().map(|end| end.as_secs()),
                 handshakes: tls.handshakes_completed(),
+            })
+            .collect()
+    }
+
+    fn upstreams(&self) -> Vec<UpstreamView> {
+        let Some(seen) = self.gateway(Reloader::seen) else { return Vec::new() };
+        let now = std::time::Instant::now();
+        let server = |server: &GroupServer| {
+            let (state, counts) = (&server.state, server.state.counts());
+            ServerView {
+                url: server.url.clone(),
+                weight: server.weight,
+                state: state.standing(now).as_str().to_owned(),
+                last_check: state.found(),
+                running: counts.running,
+                requests: counts.requests,
+                failures: counts.failures,
+                retries: counts.retries,
+                ejections: state.ejected(),
+            }
+        };
+        seen.groups
+            .iter()
+            .map(|group| UpstreamView {
+                name: group.name.to_string(),
+                balance: group.balance.to_string(),
+                servers: group.servers.iter().map(server).collect(),
             })
             .collect()
     }

@@ -2,10 +2,11 @@
 
 use super::{Seen, View};
 use crate::reload::Reloader;
+use portcullis_proxy::{Counts, ServerState, Standing};
 use portcullis_telemetry::metrics::exposition::Exposition;
 use portcullis_telemetry::metrics::families::{self, Family};
 use portcullis_telemetry::metrics::number;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// Writes what there is to say now.
 pub(crate) fn write(view: &View, to: &mut Exposition) {
@@ -14,6 +15,7 @@ pub(crate) fn write(view: &View, to: &mut Exposition) {
     front(&gateway, to);
     memory(&seen, to);
     tls(&seen, to);
+    upstreams(&seen, to);
     configuration(&gateway, to);
     to.family(&families::LOG_LINES_DROPPED);
     if let Some(access) = &seen.access {
@@ -54,6 +56,28 @@ fn tls(seen: &Seen, to: &mut Exposition) {
     for (listener, tls) in &seen.protections {
         to.sample(&[("listener", listener)], number(tls.expires().map_or(0, |end| end.as_secs())));
     }
+}
+
+fn upstreams(seen: &Seen, to: &mut Exposition) {
+    let now = Instant::now();
+    let servers: Vec<_> = seen
+        .groups
+        .iter()
+        .flat_map(|group| group.servers.iter().map(move |server| (group, server, server.state.counts())))
+        .collect();
+    let mut each = |family: &Family, of: &dyn Fn(&ServerState, &Counts) -> u64| {
+        to.family(family);
+        for (group, server, counts) in &servers {
+            let labels = [("group", &*group.name), ("server", server.url.as_str())];
+            to.sample(&labels, number(of(&server.state, counts)));
+        }
+    };
+    each(&families::SERVER_UP, &|state, _| u64::from(state.standing(now) == Standing::In));
+    each(&families::SERVER_RUNNING, &|_, counts| counts.running);
+    each(&families::SERVER_REQUESTS, &|_, counts| counts.requests);
+    each(&families::SERVER_FAILURES, &|_, counts| counts.failures);
+    each(&families::SERVER_RETRIES, &|_, counts| counts.retries);
+    each(&families::SERVER_EJECTIONS, &|state, _| state.ejected());
 }
 
 fn configuration(gateway: &Reloader, to: &mut Exposition) {

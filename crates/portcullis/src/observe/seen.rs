@@ -2,6 +2,7 @@
 
 use crate::reload::{Reloader, WeakReloader};
 use portcullis_core::{HeldAccounts, Plan};
+use portcullis_proxy::UpstreamGroup;
 use portcullis_proxy::tls::Tls;
 use portcullis_telemetry::{AccessLog, AuditLog};
 use std::sync::{Arc, OnceLock};
@@ -12,6 +13,8 @@ pub(crate) struct Seen {
     pub(crate) plan: Arc<Plan>,
     /// Where requests go, by target.
     pub(crate) targets: Arc<[String]>,
+    /// The groups of upstreams.
+    pub(crate) groups: Arc<[Arc<UpstreamGroup>]>,
     /// The configuration as it took effect.
     pub(crate) effective: Arc<serde_json::Value>,
     /// The TLS of each listener, by the listener.

@@ -684,6 +684,30 @@ routes:
         insecure_skip_verify: a test
 ";
 
+/// A group of upstreams, whose keys are tried in `tests/upstreams`.
+const GROUP: &str = "
+listeners:
+  - bind: 127.0.0.1:3000
+upstreams:
+  orders:
+    servers:
+      - http://127.0.0.1:8080
+      - url: http://127.0.0.1:8081
+        weight: 2
+    balance:
+      hash:
+        header: x-tenant
+    health_check:
+      path: /healthz
+      status: 200
+    retry:
+      on: [connect, 503]
+routes:
+  - path: /a
+    public: a test
+    upstream: orders
+";
+
 const OPENAPI: &str = "
 listeners:
   - bind: 127.0.0.1:3000
@@ -831,6 +855,7 @@ pub(crate) fn documents() -> Vec<String> {
     let mut documents = vec![
         PROTECTION.trim_start().to_owned(),
         OPENAPI.trim_start().to_owned(),
+        GROUP.trim_start().to_owned(),
         OWNERS.trim_start().to_owned(),
     ];
     let token = "authentication:\n  type: jwt\n  issuer: https://auth.example.com\n  audience: orders\n";
@@ -874,7 +899,7 @@ pub(crate) struct Written {
 }
 
 /// Keys below which names stand that the user chose; what the names are given has examples elsewhere.
-const OF_NAMES: [&str; 2] = ["security_profiles", "plans"];
+const OF_NAMES: [&str; 3] = ["security_profiles", "plans", "upstreams"];
 
 /// Every key of a document in the form described above.
 pub(crate) fn written(document: &str) -> Vec<Written> {
@@ -893,7 +918,11 @@ pub(crate) fn written(document: &str) -> Vec<Written> {
         }
         let Some((key, _)) = rest.split_once(':') else { continue };
         let parent = open.last().map_or("", |(_, path)| path.as_str());
-        if OF_NAMES.contains(&parent) || OF_NAMES.iter().any(|of| parent.starts_with(&format!("{of}."))) {
+        if OF_NAMES.contains(&parent)
+            || OF_NAMES
+                .iter()
+                .any(|of| parent.starts_with(&format!("{of}.")) || parent.starts_with(&format!("{of}[")))
+        {
             continue;
         }
         let path = if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") };

@@ -186,7 +186,7 @@ async fn linger(drain: &Drain, mut stream: Stream) {
 /// Closes a connection in a way that no client takes for the end of an answer.
 pub(crate) fn abort(stream: Stream) {
     // If it cannot be set, the close is an ordinary one.
-    let _unset = SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
+    let _unset = stream.tcp().map(|tcp| SockRef::from(tcp).set_linger(Some(Duration::ZERO)));
     drop(stream);
 }
 

@@ -111,6 +111,12 @@ impl Call {
         self.stream.doubt();
     }
 
+    /// Gives the call up. The request comes back as it was, as far as that is remembered.
+    pub(crate) fn abandoned(self) -> Option<Box<Request<ForwardedBody>>> {
+        let Call { parts, upload, .. } = self;
+        upload.into_body().map(|body| Box::new(Request::from_parts(parts, body)))
+    }
+
     /// What follows from the head of the answer.
     pub(crate) fn answered(self, response: Response<RecvStream>) -> Answered {
         let Call { parts: request, mut upload, stream, .. } = self;

@@ -290,6 +290,48 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.test_expect", top("tests: [{ request: GET /a, expect: §maybe }]")),
         ("config.accepted_until", accepted("finding: no_rate_limit, reason: a test, until: §2027-02-30")),
         ("config.no_profile", route("security: { use: §partner }")),
+        (
+            "config.unknown_upstream",
+            format!("{LISTENERS}routes:\n  - path: /a\n    public: a test\n    upstream: §orders\n"),
+        ),
+        ("config.unused_upstream", top("upstreams: { a: §{ servers: [\"http://127.0.0.1:1\"] } }")),
+        ("config.upstream_group", top("upstreams: { a: §{ servers: [] } }")),
+        // It stands for a user who was authenticated elsewhere, so clients cannot send it.
+        (
+            "config.reserved_field",
+            top(
+                "upstreams: { a: §{ servers: [\"http://a:1\"], balance: { hash: { header: x-consumer-name } } } }",
+            ),
+        ),
+        ("config.upstream_group", top("upstreams: { a: { servers: [\"http://a:1\", §\"http://a:1\"] } }")),
+        (
+            "config.upstream_group",
+            top("upstreams: { a: { servers: [\"http://a:1\", §{ url: \"http://b:1\", protocol: h2 }] } }"),
+        ),
+        (
+            "config.upstream_group",
+            top("upstreams: { a: §{ servers: [{ url: \"http://a:1\", weight: 0 }] } }"),
+        ),
+        (
+            "config.upstream_group",
+            top("upstreams: { a: { servers: [\"http://a:1\"], balance: { hash: { cookie: §\"a b\" } } } }"),
+        ),
+        (
+            "config.upstream_group",
+            top("upstreams: { a: { servers: [\"http://a:1\"], retry: { budget: §20 % } } }"),
+        ),
+        (
+            "config.upstream_group",
+            top("upstreams: { a: { servers: [\"http://a:1\"], retry: { on: [§404] } } }"),
+        ),
+        (
+            "config.upstream_group",
+            top("upstreams: { a: { servers: [\"http://a:1\"], health_check: { type: tcp, path: §/a } } }"),
+        ),
+        (
+            "config.upstream_group",
+            top("upstreams: { a: { servers: [\"http://a:1\"], health_check: §{ type: grpc } } }"),
+        ),
         ("config.unused_profile", top("security_profiles: { a: §{ addresses: { deny: [10.0.0.0/8] } } }")),
         ("config.network", top("trusted_proxies: [§10.0.0.1/8]")),
         ("config.network", top("trusted_proxies: [§localhost]")),

@@ -235,6 +235,16 @@ pub(crate) const ROWS: &[DocumentRow] = &[
     ("routes[].upstream", || {
         assert_eq!(upstream(json!("http://127.0.0.1:9999")).authority, "127.0.0.1:9999")
     }),
+    ("upstreams", || {
+        let document = json!({
+            "upstreams": { "app": { "servers": ["http://127.0.0.1:9999", "unix:/run/app.sock"] } },
+            "routes": [with(public_route(), json!({ "upstream": "app" }))],
+        });
+        match open(&document).front.targets.remove(0) {
+            Target::Group(group) => assert_eq!((&*group.name, group.servers.len()), ("app", 2)),
+            Target::Upstream(_) | Target::Handler(_) | Target::Fixed(_) => panic!("not a group"),
+        }
+    }),
     ("routes[].upstream.url", || {
         let upstream = upstream(json!({ "url": "http://127.0.0.1:9999/base/" }));
         assert_eq!((upstream.authority.as_str(), upstream.base_path.as_str()), ("127.0.0.1:9999", "/base"));
@@ -333,7 +343,7 @@ fn route(keys: Value) -> Gate {
 fn upstream(upstream: Value) -> Upstream {
     match route(json!({ "upstream": upstream })).front.targets.remove(0) {
         Target::Upstream(upstream) => upstream,
-        Target::Handler(_) | Target::Fixed(_) => panic!("not a server"),
+        Target::Group(_) | Target::Handler(_) | Target::Fixed(_) => panic!("not a server"),
     }
 }
 

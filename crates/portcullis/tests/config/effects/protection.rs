@@ -80,7 +80,7 @@ pub(crate) const ROWS: &[DocumentRow] = &[
             let document = document(json!({ "bind": "127.0.0.1:3000" }), json!({ "routes": [route] }));
             match &gate(&document.to_string()).front.targets[0] {
                 Target::Upstream(upstream) => upstream.http2,
-                Target::Handler(_) | Target::Fixed(_) => panic!("not a server"),
+                Target::Group(_) | Target::Handler(_) | Target::Fixed(_) => panic!("not a server"),
             }
         };
         assert!(spoken("h2") && !spoken("http/1.1"));
@@ -186,7 +186,7 @@ fn upstream(keys: Value) -> Result<String, String> {
     let blueprint = loaded.into_blueprint().map_err(|_| said)?;
     match &blueprint.front.targets[0] {
         Target::Upstream(upstream) => Ok(format!("{:?}", upstream.tls.as_ref().unwrap())),
-        Target::Handler(_) | Target::Fixed(_) => panic!("not a server"),
+        Target::Group(_) | Target::Handler(_) | Target::Fixed(_) => panic!("not a server"),
     }
 }
 

@@ -225,7 +225,7 @@ fn rewritten(rewrite: Value, target: &str) {
 fn fixed(keys: Value) -> FixedAnswer {
     match route(keys).front.targets.remove(0) {
         Target::Fixed(answer) => FixedAnswer::clone(&answer),
-        Target::Upstream(_) | Target::Handler(_) => panic!("not a fixed answer"),
+        Target::Upstream(_) | Target::Group(_) | Target::Handler(_) => panic!("not a fixed answer"),
     }
 }
 

@@ -1,4 +1,9 @@
-//! Where a route's requests go.
+//! Where a route's requests go: a server, or a group of them.
+
+mod group;
+
+pub use group::UpstreamGroupConfig;
+pub(crate) use group::url_of;
 
 use super::{CertificateConfig, HttpProtocol, Reason};
 use http::Uri;
@@ -19,7 +24,8 @@ const MOST_RESPONSE_FIELDS: u16 = 10_000;
 object! {
     /// An upstream server.
     struct UpstreamObject {
-        /// Its URL, such as http://127.0.0.1:8080. A path in it is prepended to the path of every request.
+        /// Its URL, such as http://127.0.0.1:8080. A path in it is prepended to the path of every request. Or a Unix socket, such
+        /// as `unix:/run/app.sock`.
         pub url: Spanned<String>,
         /// The HTTP version. `h2` without TLS means prior knowledge. Requests share HTTP/2 connections. gRPC needs `h2`. Default:
         /// http/1.1.
@@ -110,6 +116,8 @@ pub struct UpstreamConfig {
 pub enum UpstreamTarget {
     /// A server.
     Server(Box<Upstream>),
+    /// The group of this name.
+    Group(String),
     /// The handler with this number; only in a document that a program made.
     Handler(usize),
 }
@@ -118,6 +126,72 @@ pub enum UpstreamTarget {
 pub const HANDLER_SCHEME: &str = "handler:";
 
 impl UpstreamConfig {
+    fn of_object(object: &UpstreamObject, at: Span, cx: &mut Context) -> Option<UpstreamConfig> {
+        let (mut upstream, mut tls) = server(&object.url.value, object.url.span, cx)?;
+        if let Some(config) = &object.tls {
+            if tls.is_none() {
+                cx.error(
+                    "config.upstream_tls",
+                    config.at,
+                    "`tls` has no effect on a URL that begins with `http://`",
+                )
+                .help("write `https://`, or remove `tls`");
+                return None;
+            }
+            if config.insecure_skip_verify.is_some() && (config.ca.is_some() || config.server_name.is_some())
+            {
+                cx.error(
+                    "config.upstream_tls",
+                    config.at,
+                    "`insecure_skip_verify` excludes `ca` and `server_name`",
+                )
+                .help("remove `insecure_skip_verify`, or `ca` and `server_name`");
+                return None;
+            }
+            tls = Some(config.settings());
+        }
+        upstream.http2 = object.protocol == HttpProtocol::Http2;
+        if let Some(tls) = &mut tls {
+            tls.http2 = upstream.http2;
+        }
+        let timeouts =
+            [object.connect_timeout, object.response_timeout, object.body_timeout, object.tunnel_timeout];
+        let max_age = object.connections.as_ref().map(|connections| connections.max_age);
+        if timeouts.iter().chain(&max_age).any(Duration::is_zero) {
+            cx.error("config.timeout", object.at, "the timeout must be greater than zero")
+                .help("write a duration such as `30s`, or leave the key out");
+            return None;
+        }
+        if let Some(head) = &object.max_response_head {
+            let size = usize::try_from(head.value.0).ok();
+            let Some(size) = size.filter(|size| RESPONSE_HEADS.contains(size)) else {
+                cx.error("config.limit", head.span, "the size is out of range")
+                    .help("write a size from `8KiB` to `4MiB`");
+                return None;
+            };
+            upstream.max_head_bytes = size;
+        }
+        if let Some(fields) = &object.max_response_fields {
+            if fields.value.get() > MOST_RESPONSE_FIELDS {
+                cx.error("config.limit", fields.span, "this is more headers than the gateway supports")
+                    .help(format!("write a number up to {MOST_RESPONSE_FIELDS}"));
+                return None;
+            }
+            upstream.max_head_fields = usize::from(fields.value.get());
+        }
+        upstream.connect_timeout = object.connect_timeout;
+        upstream.response_timeout = object.response_timeout;
+        upstream.idle_body_timeout = object.body_timeout;
+        upstream.tunnel_idle_timeout = object.tunnel_timeout;
+        upstream.tunnel_grace = object.tunnel_drain;
+        upstream.idle_timeout = object.idle_timeout;
+        if let Some(connections) = &object.connections {
+            upstream.max_age = connections.max_age;
+            upstream.max_requests = u64::from(connections.max_requests.get());
+        }
+        Some(UpstreamConfig { target: UpstreamTarget::Server(Box::new(upstream)), tls, at })
+    }
+
     /// The TLS to the server. `Some(None)` where it is spoken to in the clear.
     pub fn compile_tls(&self, kept: &Kept, cx: &mut Context) -> Option<Option<UpstreamTls>> {
         let (Some(settings), UpstreamTarget::Server(server)) = (&self.tls, &self.target) else {
@@ -144,76 +218,16 @@ impl Decode for UpstreamConfig {
         let at = node.span;
         if matches!(node.value, Value::Mapping(_)) {
             let object = UpstreamObject::decode(node, cx)?;
-            let (mut upstream, mut tls) = server(&object.url.value, object.url.span, cx)?;
-            if let Some(config) = &object.tls {
-                if tls.is_none() {
-                    cx.error(
-                        "config.upstream_tls",
-                        config.at,
-                        "`tls` has no effect on a URL that begins with `http://`",
-                    )
-                    .help("write `https://`, or remove `tls`");
-                    return None;
-                }
-                if config.insecure_skip_verify.is_some()
-                    && (config.ca.is_some() || config.server_name.is_some())
-                {
-                    cx.error(
-                        "config.upstream_tls",
-                        config.at,
-                        "`insecure_skip_verify` excludes `ca` and `server_name`",
-                    )
-                    .help("remove `insecure_skip_verify`, or `ca` and `server_name`");
-                    return None;
-                }
-                tls = Some(config.settings());
-            }
-            upstream.http2 = object.protocol == HttpProtocol::Http2;
-            if let Some(tls) = &mut tls {
-                tls.http2 = upstream.http2;
-            }
-            let timeouts =
-                [object.connect_timeout, object.response_timeout, object.body_timeout, object.tunnel_timeout];
-            let max_age = object.connections.as_ref().map(|connections| connections.max_age);
-            if timeouts.iter().chain(&max_age).any(Duration::is_zero) {
-                cx.error("config.timeout", object.at, "the timeout must be greater than zero")
-                    .help("write a duration such as `30s`, or leave the key out");
-                return None;
-            }
-            if let Some(head) = object.max_response_head {
-                let size = usize::try_from(head.value.0).ok();
-                let Some(size) = size.filter(|size| RESPONSE_HEADS.contains(size)) else {
-                    cx.error("config.limit", head.span, "the size is out of range")
-                        .help("write a size from `8KiB` to `4MiB`");
-                    return None;
-                };
-                upstream.max_head_bytes = size;
-            }
-            if let Some(fields) = object.max_response_fields {
-                if fields.value.get() > MOST_RESPONSE_FIELDS {
-                    cx.error("config.limit", fields.span, "this is more headers than the gateway supports")
-                        .help(format!("write a number up to {MOST_RESPONSE_FIELDS}"));
-                    return None;
-                }
-                upstream.max_head_fields = usize::from(fields.value.get());
-            }
-            upstream.connect_timeout = object.connect_timeout;
-            upstream.response_timeout = object.response_timeout;
-            upstream.idle_body_timeout = object.body_timeout;
-            upstream.tunnel_idle_timeout = object.tunnel_timeout;
-            upstream.tunnel_grace = object.tunnel_drain;
-            upstream.idle_timeout = object.idle_timeout;
-            if let Some(connections) = &object.connections {
-                upstream.max_age = connections.max_age;
-                upstream.max_requests = u64::from(connections.max_requests.get());
-            }
-            return Some(UpstreamConfig { target: UpstreamTarget::Server(Box::new(upstream)), tls, at });
+            return UpstreamConfig::of_object(&object, at, cx);
         }
         let text = cx.text(node)?;
         if cx.origin() == Origin::Code
             && let Some(number) = text.strip_prefix(HANDLER_SCHEME).and_then(|number| number.parse().ok())
         {
             return Some(UpstreamConfig { target: UpstreamTarget::Handler(number), tls: None, at });
+        }
+        if is_group_name(text) {
+            return Some(UpstreamConfig { target: UpstreamTarget::Group(text.to_owned()), tls: None, at });
         }
         let text = text.to_owned();
         server(&text, at, cx).map(|(upstream, tls)| UpstreamConfig {
@@ -225,9 +239,22 @@ impl Decode for UpstreamConfig {
 
     fn schema(definitions: &mut Definitions) -> serde_json::Value {
         let object = UpstreamObject::schema(definitions);
-        json!({ "anyOf": [{ "type": "string", "pattern": "^https?://", "examples": ["http://127.0.0.1:8080"] }, object] })
+        let name = json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]+$", "description": "The name of a group under `upstreams`." });
+        json!({ "anyOf": [url_schema(), name, object] })
     }
 }
+
+fn url_schema() -> serde_json::Value {
+    json!({ "type": "string", "pattern": "^(https?://|unix:/)", "examples": ["http://127.0.0.1:8080"] })
+}
+
+/// Whether this can only be the name of a group: a URL has a colon.
+pub(crate) fn is_group_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+}
+
+const SOCKET: &str = "unix:";
 
 /// The upstream at a URL, and how it is verified where that begins with https://.
 fn server(text: &str, at: Span, cx: &mut Context) -> Option<(Upstream, Option<UpstreamTlsSettings>)> {
@@ -240,6 +267,17 @@ fn server(text: &str, at: Span, cx: &mut Context) -> Option<(Upstream, Option<Up
         None
     };
     const FORM: &str = "write a URL such as `http://127.0.0.1:8080`";
+    if let Some(path) = text.strip_prefix(SOCKET) {
+        // The system takes no longer one.
+        let fits = path.starts_with('/') && path.len() < 108 && !path.contains('\0');
+        if !fits {
+            return refuse(
+                "this is not the path of a socket",
+                "write an absolute path such as `unix:/run/app.sock`",
+            );
+        }
+        return Some((Upstream::on_socket(PathBuf::from(path)), None));
+    }
     let Ok(uri) = text.parse::<Uri>() else { return refuse("this is not a URL", FORM) };
     let (port, tls) = match uri.scheme_str() {
         Some("http") => (80, None),

@@ -1,0 +1,190 @@
+//! What is known of a group of servers that stand for each other.
+
+use super::state::{Eject, GroupState, ServerState};
+use crate::upstream::Upstream;
+use http::{HeaderName, Method, StatusCode};
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Servers that stand for each other.
+#[derive(Debug)]
+pub struct UpstreamGroup {
+    /// What it is called.
+    pub name: Arc<str>,
+    /// The servers. They speak the same version of HTTP. At least one has a weight.
+    pub servers: Vec<GroupServer>,
+    /// Which server a request gets.
+    pub balance: Balance,
+    /// When a server that fails is left out.
+    pub eject: Eject,
+    /// When a request is sent to another server.
+    pub retry: Retry,
+    /// The most requests at once, over all workers. `None` for no bound.
+    pub max_requests: Option<u32>,
+    /// How long a server that comes back gets fewer requests than its weight says. Zero for no time.
+    pub slow_start: Duration,
+    /// How servers are asked whether they are well; `None` where they are not asked.
+    pub health_check: Option<HealthCheck>,
+    /// What outlives a configuration.
+    pub state: Arc<GroupState>,
+}
+
+/// A server of a group.
+#[derive(Debug)]
+pub struct GroupServer {
+    /// Its URL, by which its state is found.
+    pub url: String,
+    /// The server.
+    pub upstream: Upstream,
+    /// Its share of the requests among the others. With 0 it gets none.
+    pub weight: u32,
+    /// What outlives a configuration.
+    pub state: Arc<ServerState>,
+}
+
+/// Which server a request gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// In turns, by weight.
+    RoundRobin,
+    /// Of two at random, the one with fewer requests for its weight.
+    LeastRequests,
+    /// At random, by weight.
+    Random,
+    /// The same server for the same value, as long as it is well. A request without the value goes in turns.
+    Hash(HashBy),
+}
+
+impl fmt::Display for Balance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Balance::RoundRobin => f.write_str("round_robin"),
+            Balance::LeastRequests => f.write_str("least_requests"),
+            Balance::Random => f.write_str("random"),
+            Balance::Hash(HashBy::Header(name)) => write!(f, "hash of the header {name}"),
+            Balance::Hash(HashBy::Cookie(name)) => write!(f, "hash of the cookie {name}"),
+            Balance::Hash(HashBy::Address) => f.write_str("hash of the address"),
+            Balance::Hash(HashBy::Consumer) => f.write_str("hash of the consumer"),
+        }
+    }
+}
+
+impl UpstreamGroup {
+    /// What it does, in a few lines.
+    pub fn describe(&self) -> Vec<String> {
+        let servers: Vec<String> = self.servers.iter().map(GroupServer::describe).collect();
+        let mut lines =
+            vec![format!("servers: {}", servers.join(", ")), format!("balance: {}", self.balance)];
+        lines.push(match &self.health_check {
+            None => "health checks: none".to_owned(),
+            Some(check) => format!("health checks: {check}"),
+        });
+        let Eject { failures, time, at_most } = &self.eject;
+        lines.push(match at_most {
+            0 => "no server is left out after failures".to_owned(),
+            _ => format!(
+                "left out after {failures} failures in a row for {} s, at most {at_most}% of the servers",
+                time.as_secs_f64()
+            ),
+        });
+        let Retry { attempts, budget, .. } = &self.retry;
+        lines.push(match attempts {
+            1 => "no retries".to_owned(),
+            _ => format!("up to {attempts} attempts, retries up to {budget}% of the requests"),
+        });
+        if let Some(most) = self.max_requests {
+            lines.push(format!("at most {most} requests at once"));
+        }
+        lines
+    }
+}
+
+impl GroupServer {
+    fn describe(&self) -> String {
+        match self.weight {
+            1 => self.url.clone(),
+            weight => format!("{} (weight {weight})", self.url),
+        }
+    }
+}
+
+/// What of a request decides which server it gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashBy {
+    /// A header.
+    Header(HeaderName),
+    /// A cookie.
+    Cookie(String),
+    /// The client's address, of IPv6 the first 64 bits.
+    Address,
+    /// The consumer, or the subject of a token.
+    Consumer,
+}
+
+/// When a request is sent to another server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// To how many servers at most. Those that could not be reached count only when all were tried.
+    pub attempts: u32,
+    /// No connection could be made.
+    pub on_connect: bool,
+    /// The connection ended before the answer began.
+    pub on_reset: bool,
+    /// The answer did not begin in time.
+    pub on_timeout: bool,
+    /// The server answered with one of these.
+    pub on_status: Vec<StatusCode>,
+    /// Requests with these methods may be repeated.
+    pub methods: Vec<Method>,
+    /// How long one try may take; `None` for the server's own time.
+    pub try_timeout: Option<Duration>,
+    /// The most retries, in percent of the requests of the last ten seconds.
+    pub budget: u8,
+}
+
+/// How the servers of a group are asked whether they are well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// What is asked.
+    pub probe: Probe,
+    /// From the beginning of a check to that of the next one.
+    pub interval: Duration,
+    /// How long a check may take.
+    pub timeout: Duration,
+    /// After how many failed checks in a row a server is left out.
+    pub unhealthy_after: u32,
+    /// After how many good checks in a row it is back.
+    pub healthy_after: u32,
+}
+
+/// What a check asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// A `GET` of this path, which is below the path of the server's URL.
+    Http {
+        /// The path.
+        path: String,
+        /// The statuses of a server that is well.
+        expect: RangeInclusive<u16>,
+    },
+    /// The health service of gRPC, about this service; empty for the whole server.
+    Grpc {
+        /// The service.
+        service: String,
+    },
+    /// A connection, with TLS where the server has it.
+    Tcp,
+}
+
+impl fmt::Display for HealthCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.probe {
+            Probe::Http { path, .. } => write!(f, "GET {path}")?,
+            Probe::Grpc { .. } => f.write_str("gRPC")?,
+            Probe::Tcp => f.write_str("a connection")?,
+        }
+        write!(f, " every {} s", self.interval.as_secs_f64())
+    }
+}
