@@ -259,17 +259,23 @@ impl Build {
     /// A consumer for a key that the configuration lists without a name. It is counted under the key, since its number is
     /// another one when a key before it goes.
     pub fn unnamed_consumer(&mut self, key: &crate::authn::KeyConfig) -> ConsumerId {
+        let name: String =
+            self.hasher.counted_as(key).iter().map(|byte| format!("{byte:02x}")).collect();
+        let counted_as = format!("key {name}");
+        self.nameless_consumer("key", &counted_as)
+    }
+
+    /// A consumer without a name and without roles, called after its `kind` and counted under another name.
+    pub fn nameless_consumer(&mut self, kind: &str, counted_as: &str) -> ConsumerId {
         let mut number = self.consumers.len() + 1;
         loop {
             match self.consumers.add(Consumer {
-                name: format!("key-{number}"),
+                name: format!("{kind}-{number}"),
                 roles: Vec::new(),
                 scopes: Vec::new(),
             }) {
                 Ok(id) => {
-                    let name: String =
-                        self.hasher.counted_as(key).iter().map(|byte| format!("{byte:02x}")).collect();
-                    self.counted_as.insert(id.0, Arc::from(format!("key {name}")));
+                    self.counted_as.insert(id.0, Arc::from(counted_as));
                     return id;
                 }
                 Err(_) => number += 1,

@@ -20,6 +20,7 @@ pub mod authz;
 pub mod build;
 pub mod byte_cache;
 pub mod cidr;
+pub mod claim_path;
 pub mod expression;
 pub mod flights;
 pub mod inspect;

@@ -55,6 +55,11 @@ impl Claim {
         }
     }
 
+    /// The member `name` of an object, unless it is `null`: many servers write out what they do not have.
+    pub fn given(&self, name: &str) -> Option<&Claim> {
+        self.member(name).filter(|value| **value != Claim::Null)
+    }
+
     /// The value at `path`.
     pub fn at(&self, path: &ClaimPath) -> Option<&Claim> {
         path.0.iter().try_fold(self, |value, name| value.member(name))
@@ -125,21 +130,57 @@ impl ClaimPath {
         &self.0
     }
 
-    /// The path that `text` means: `realm_access.roles` is `roles` within `realm_access`. A URL, as namespaced claims
-    /// have, is one name with all its dots. `None` where a name would be empty.
+    /// The path that `text` means: `realm_access.roles` is `roles` within `realm_access`. A name with a dot in it is quoted
+    /// as in CEL: `resource_access["my.client"].roles`. A URL, as namespaced claims have, is one name with all its dots.
+    /// `None` where a name would be empty.
     pub fn parse(text: &str) -> Option<ClaimPath> {
-        let names: Vec<String> = if text.contains("://") {
-            vec![text.to_owned()]
-        } else {
-            text.split('.').map(str::to_owned).collect()
+        let names = match text.find("[\"") {
+            None if text.contains("://") => vec![text.to_owned()],
+            None => text.split('.').map(str::to_owned).collect(),
+            Some(_) => ClaimPath::with_quotes(text)?,
         };
         (!names.iter().any(String::is_empty)).then_some(ClaimPath(names))
+    }
+
+    /// The names of a path in which some are quoted. A quoted name ends at the next `"]`.
+    fn with_quotes(text: &str) -> Option<Vec<String>> {
+        let mut names = Vec::new();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let name;
+            (name, rest) = match rest.strip_prefix("[\"") {
+                Some(quoted) => quoted.split_once("\"]")?,
+                None => {
+                    let end = rest.find(['.', '[']).unwrap_or(rest.len());
+                    rest.split_at_checked(end)?
+                }
+            };
+            names.push(name.to_owned());
+            rest = match rest.strip_prefix('.') {
+                // Nothing follows the dot, or a quoted name does.
+                Some("") => return None,
+                Some(next) if next.starts_with('[') => return None,
+                Some(next) => next,
+                None if rest.is_empty() || rest.starts_with("[\"") => rest,
+                None => return None,
+            };
+        }
+        Some(names)
     }
 }
 
 impl fmt::Display for ClaimPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("."))
+        match self.0.as_slice() {
+            [url] if url.contains("://") && !url.contains("[\"") => f.write_str(url),
+            names => names.iter().enumerate().try_for_each(|(index, name)| {
+                match (name.contains(['.', '[']) || name.contains("://"), index) {
+                    (true, _) => write!(f, "[\"{name}\"]"),
+                    (false, 0) => f.write_str(name),
+                    (false, _) => write!(f, ".{name}"),
+                }
+            }),
+        }
     }
 }
 
@@ -163,8 +204,26 @@ mod tests {
         assert_eq!(at("realm_access.roles.admin"), None);
         assert_eq!(at("roles"), None);
         assert_eq!(at("https://example.com/roles").unwrap().words(), ["a", "b"]);
-        for bad in ["", ".", "a.", ".a", "a..b"] {
+        for bad in [
+            "", ".", "a.", ".a", "a..b", "a[\"\"]", "a[\"b", "a[\"b\"]c", "a[\"b\"].", "a.[\"b\"]", "[\"a\"]..b", "a[0][\"b\"]",
+        ] {
             assert_eq!(ClaimPath::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_with_a_dot_is_quoted() {
+        for (text, names) in [
+            ("resource_access[\"my.client\"].roles", &["resource_access", "my.client", "roles"][..]),
+            ("[\"a.b\"]", &["a.b"]),
+            ("[\"a.b\"][\"c.d\"].e", &["a.b", "c.d", "e"]),
+            ("a[\"https://x.example/roles\"]", &["a", "https://x.example/roles"]),
+            ("https://x.example/roles", &["https://x.example/roles"]),
+            ("a.b", &["a", "b"]),
+        ] {
+            let path = ClaimPath::parse(text).unwrap();
+            assert_eq!(path.names(), names, "{text}");
+            assert_eq!(path.to_string(), text);
         }
     }
 

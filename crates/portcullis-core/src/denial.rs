@@ -120,6 +120,10 @@ codes! {
     ProofReplayed = "proof_replayed" => UNAUTHORIZED;
     /// The DPoP proof lacks a nonce of this gateway, or has one that is too old.
     ProofNonce = "proof_nonce" => UNAUTHORIZED;
+    /// The signature is not that of this body by any of the secrets.
+    SignatureInvalid = "signature_invalid" => UNAUTHORIZED;
+    /// The signature was used before.
+    SignatureReplayed = "signature_replayed" => UNAUTHORIZED;
     /// The request carries valid credentials of different consumers.
     CredentialsDisagree = "credentials_disagree" => UNAUTHORIZED;
     /// Too many wrong credentials came from this address. A credential that was accepted from it before still works.
@@ -140,6 +144,8 @@ codes! {
     NotOwner = "not_owner" => FORBIDDEN;
     /// The route's expression is not true, or could not be evaluated.
     ExpressionRefused = "expression_refused" => FORBIDDEN;
+    /// The service that decides says no.
+    ExternalRefused = "external_refused" => FORBIDDEN;
     /// The principal, address or route has used up its limit.
     RateLimited = "rate_limited" => TOO_MANY_REQUESTS;
     /// The body is larger than the route allows.

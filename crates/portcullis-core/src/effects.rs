@@ -310,6 +310,8 @@ pub struct Fetch {
     pub timeout: Duration,
     /// Certificates in DER of the only authorities that are believed; `None` for the system's and the operator's.
     pub authorities: Option<Arc<[Bytes]>>,
+    /// Whether it may go in clear to another machine, since the operator says so.
+    pub insecure_plaintext: bool,
     /// The client because of whose request it is sent, so that clients share what can be sent at once; `None` for
     /// what the gateway needs for itself.
     pub client: Option<Client>,
@@ -325,6 +327,7 @@ impl Fetch {
             body: Bytes::new(),
             max_bytes: 256 * 1024,
             timeout: Duration::from_secs(5),
+            insecure_plaintext: false,
             authorities: None,
             client: None,
         }

@@ -92,6 +92,18 @@ impl Token {
         self.with("scopes_claim", json!(path.into()))
     }
 
+    /// The claim that names the subject, in place of `sub`. A token without it is rejected.
+    #[must_use]
+    pub fn subject_claim(self, path: impl Into<String>) -> Token {
+        self.with("subject_claim", json!(path.into()))
+    }
+
+    /// The header that holds the token, such as `Cf-Access-Jwt-Assertion`, in place of `Authorization`.
+    #[must_use]
+    pub fn header(self, name: impl Into<String>) -> Token {
+        self.with("header", json!(name.into()))
+    }
+
     /// Every token must be bound to a key that its sender proves to have (RFC 9449), or to its certificate.
     #[must_use]
     pub fn bound_tokens_only(self) -> Token {

@@ -9,6 +9,7 @@
 use super::key_config::{KeyConfig, KeySource, MAX_KEY_BYTES};
 use super::key_digest::KeyHasher;
 use super::method::{Compiled, Declared, Establishes, Method};
+use super::place::Place;
 use crate::build::Build;
 use crate::rehearsal::{Attack, Credential, Person, Stage, Wrong};
 use http::HeaderName;
@@ -146,35 +147,24 @@ impl ApiKeyConfig {
     }
 
     fn location(&self, cx: &mut Context) -> Option<CredentialLocation> {
-        let places = [&self.header, &self.query, &self.cookie].map(Option::as_ref);
-        let given: Vec<_> = places.iter().flatten().collect();
-        if let [first, second, ..] = given.as_slice() {
-            cx.error("config.key_location", second.span, "give only one of `header`, `query` and `cookie`")
-                .related(first.span, "the other place")
-                .help("to accept several places, list several methods under `any`");
-            return None;
-        }
-        if let (Some(scheme), None, Some(place)) = (&self.scheme, &self.header, given.first()) {
+        let place = Place {
+            header: self.header.as_ref(),
+            query: self.query.as_ref(),
+            cookie: self.cookie.as_ref(),
+            what: "key",
+            in_query: "config.key_in_query",
+        };
+        if let (Some(scheme), None, Some(place)) = (&self.scheme, place.header, place.query.or(place.cookie)) {
             cx.error("config.key_scheme", scheme.span, "only the value of a header begins with a scheme")
                 .related(place.span, "the key is here")
                 .help("remove `scheme`, or give the name of a header under `header`");
             return None;
         }
-        match places {
-            [None, None, None] if self.scheme.is_some() => Some(CredentialLocation::Header(AUTHORIZATION)),
-            [None, None, None] => Some(CredentialLocation::Header(HeaderName::from_static(DEFAULT_FIELD))),
-            [Some(header), ..] => super::field_name(header, cx).map(CredentialLocation::Header),
-            [None, Some(name), _] => {
-                cx.warning(
-                    "config.key_in_query",
-                    name.span,
-                    "a key in a URL ends up in logs, browser histories and `Referer` headers",
-                )
-                .help("prefer `header`");
-                parameter_name(name, cx).map(CredentialLocation::Query)
-            }
-            [None, None, Some(name)] => parameter_name(name, cx).map(CredentialLocation::Cookie),
-        }
+        let usual = match self.scheme {
+            Some(_) => AUTHORIZATION,
+            None => HeaderName::from_static(DEFAULT_FIELD),
+        };
+        place.location(usual, cx)
     }
 
     fn own_keys(&self, keys: &[KeyConfig], build: &mut Build, cx: &mut Context) -> Option<KeySetId> {
@@ -218,20 +208,6 @@ pub fn check_pepper(key: &KeyConfig, hasher: &KeyHasher, cx: &mut Context) -> Op
             None
         }
     }
-}
-
-pub(super) fn parameter_name(name: &Spanned<String>, cx: &mut Context) -> Option<String> {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if name.value.is_empty() || !name.value.bytes().all(token) {
-        cx.error(
-            "config.parameter_name",
-            name.span,
-            "the name must consist of letters, digits, `-`, `_` and `.`",
-        )
-        .help("write a name such as `api_key`");
-        return None;
-    }
-    Some(name.value.clone())
 }
 
 /// The check.

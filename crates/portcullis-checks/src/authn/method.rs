@@ -10,25 +10,27 @@ use super::jwt::JwtConfig;
 use super::mtls::MtlsConfig;
 use super::oauth2::OAuth2Config;
 use super::openid_connect::OpenIdConnectConfig;
+use super::signature::SignatureConfig;
 use super::token_config::TokenConfig;
 use crate::build::Build;
 use crate::rehearsal::{Credential, Person, Stage, Wrong};
 use portcullis_config::{
     Context, Decode, DecodeFields, Definitions, Fields, Node, ObjectSchema, Spanned, suggest,
 };
-use portcullis_core::Authenticate;
+use portcullis_core::{Authenticate, Inspect};
 use serde_json::json;
 use std::fmt;
 use std::sync::Arc;
 
 /// Every method, in the order of the reference.
-const METHODS: [Registered; 6] = [
+const METHODS: [Registered; 7] = [
     Registered::of::<ApiKeyConfig>(),
     Registered::of::<BasicConfig>(),
     Registered::of::<JwtConfig>(),
     Registered::of::<OAuth2Config>(),
     Registered::of::<MtlsConfig>(),
     Registered::of::<OpenIdConnectConfig>(),
+    Registered::of::<SignatureConfig>(),
 ];
 
 /// One way to authenticate, as it is written.
@@ -83,12 +85,14 @@ pub enum Establishes {
     },
 }
 
-/// A method that was compiled: a check, or an issuer for the one check of all tokens.
+/// A method that was compiled: a check, or issuers for the one check of all tokens.
 pub enum Compiled {
     /// A check.
     Check(Arc<dyn Authenticate>),
-    /// An issuer.
-    Token(Box<Trust>),
+    /// A check that has yet to see the body of those that it let in.
+    WithBody(Arc<dyn Authenticate>, Arc<dyn Inspect>),
+    /// Issuers, all of them of one method.
+    Tokens(Vec<Trust>),
 }
 
 impl Compiled {

@@ -2,7 +2,7 @@
 //!
 //! A route's statement names one method, several of which one must succeed, or several that all must. A method whose
 //! credential is absent is passed over where one is enough; one whose credential is there and bad ends the search.
-//! Methods that take a token are one check, [`bearer`], since there is one place in which a token can stand. What a method
+//! Methods that take a token from one place are one check, [`bearer`]. What a method
 //! establishes is [`Evidence`](portcullis_core::Evidence), which names the method.
 
 pub mod api_key;
@@ -16,8 +16,10 @@ pub mod mtls;
 pub mod oauth2;
 pub mod openid_connect;
 pub mod password_config;
+pub mod place;
 pub mod resource_metadata;
 pub mod right;
+pub mod signature;
 pub mod token_config;
 mod token_maker;
 pub mod token_schemes;
@@ -36,7 +38,7 @@ use portcullis_config::{
     Context, Decode, Definitions, Entry, Key, Node, ObjectSchema, Span, Spanned, Value, suggest,
 };
 use portcullis_core::head::FieldRules;
-use portcullis_core::{Authenticate, Authentication};
+use portcullis_core::{Authenticate, Authentication, CredentialLocation, Inspect};
 use serde_json::json;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -55,6 +57,15 @@ pub enum Needed {
     Any,
     /// Every one.
     All,
+}
+
+/// A place in which tokens stand, and the issuers whose tokens are taken from it.
+struct TokenPlace<'a> {
+    place: CredentialLocation,
+    /// Where its check stands among the methods.
+    before: usize,
+    trusts: Vec<bearer::Trust>,
+    configs: Vec<&'a token_config::TokenConfig>,
 }
 
 /// A route's statement on authentication.
@@ -175,38 +186,61 @@ impl Section for AuthenticationConfig {
     const ASKS_WHO: bool = true;
 
     fn compile(&self, _: Span, build: &mut Build, cx: &mut Context) -> Option<Part> {
-        self.authentication(build, cx).map(|authentication| Part::new().authenticate(authentication))
+        let (authentication, bodies) = self.authentication(build, cx)?;
+        let part = Part::new().authenticate(authentication);
+        // SECURITY: before whatever else looks into a body (a_body_that_nobody_signed_is_looked_at_by_nobody).
+        Some(bodies.into_iter().fold(part, |part, check| part.inspect(self.mode, check)))
     }
 }
 
 impl AuthenticationConfig {
-    /// What runs.
-    fn authentication(&self, build: &mut Build, cx: &mut Context) -> Option<Authentication> {
+    /// What runs, and what of it has yet to see the body.
+    fn authentication(
+        &self,
+        build: &mut Build,
+        cx: &mut Context,
+    ) -> Option<(Authentication, Vec<Arc<dyn Inspect>>)> {
         // All are compiled before the first failure counts, so that all failures are reported.
         let compiled: Vec<_> = self.methods.iter().map(|method| method.compile(build, cx)).collect();
         let compiled = compiled.into_iter().collect::<Option<Vec<_>>>()?;
         let mut methods: Vec<Arc<dyn Authenticate>> = Vec::new();
-        let mut trusts = Vec::new();
-        let mut place = None;
-        for compiled in compiled {
-            match compiled {
-                Compiled::Check(check) => methods.push(check),
-                Compiled::Token(trust) => {
-                    place.get_or_insert(methods.len());
-                    trusts.push(*trust);
+        // What several issuers' tokens are taken from is one place, and one check.
+        let mut bodies = Vec::new();
+        let mut places: Vec<TokenPlace<'_>> = Vec::new();
+        for (method, compiled) in self.methods.iter().zip(compiled) {
+            match (compiled, method.token()) {
+                (Compiled::Check(check), _) => methods.push(check),
+                (Compiled::WithBody(check, body), _) => {
+                    methods.push(check);
+                    bodies.push(body);
+                }
+                (Compiled::Tokens(_), None) => {}
+                (Compiled::Tokens(trusts), Some(config)) => {
+                    let Some(place) = trusts.first().map(|trust| trust.place.clone()) else { continue };
+                    match places.iter_mut().find(|there| there.place == place) {
+                        Some(there) => {
+                            there.trusts.extend(trusts);
+                            there.configs.push(config);
+                        }
+                        None => {
+                            let before = methods.len() + places.len();
+                            places.push(TokenPlace { place, before, trusts, configs: vec![config] });
+                        }
+                    }
                 }
             }
         }
-        if let Some(place) = place {
-            let configs: Vec<_> = self.methods.iter().filter_map(|method| method.token()).collect();
+        for TokenPlace { place, before, trusts, configs } in places {
             token_config::agree(&configs, self.at, cx)?;
-            methods.insert(place, Arc::new(token_config::bearer(trusts, &configs, build)));
+            let check = token_config::bearer(place, trusts, &configs, build);
+            methods.insert(before.min(methods.len()), Arc::new(check));
         }
         let mode = self.mode.into();
-        Some(match self.needed {
+        let authentication = match self.needed {
             Needed::Any => Authentication::AnyOf { mode, methods },
             Needed::All => Authentication::AllOf { mode, methods },
-        })
+        };
+        Some((authentication, bodies))
     }
 
     /// Whether any method establishes consumers that the configuration names; `None` where one establishes others.

@@ -5,18 +5,29 @@
 
 use super::bearer::Trust;
 use super::method::{Compiled, Declared, Establishes, Method};
-use super::token_config::{TokenConfig, url};
+use super::token_config::TokenConfig;
 use super::token_maker::Maker;
 use super::token_schemes::TokenSchemes;
 use crate::build::Build;
 use crate::reason::Reason;
 use crate::rehearsal::{Credential, Person, Stage, UNTOLD_ISSUER, Wrong};
+use crate::token::client_auth::{ClientAuthentication, ClientAuthenticationConfig};
 use crate::token::introspection::Introspector;
 use crate::token::issuer::{Issuer, KeySource};
 use crate::token::rules::Profile;
-use portcullis_config::{Context, DecodeFields, Definitions, Fields, ObjectSchema, Secret, Spanned, object};
+use portcullis_config::{Context, DecodeFields, Definitions, Fields, ObjectSchema, Secret, Spanned, keyword, object};
 use portcullis_core::CheckId;
 use std::time::Duration;
+
+keyword! {
+    /// Which tokens an authorization server is asked about.
+    pub enum IntrospectConfig {
+        /// Those that are not signed.
+        Opaque = "opaque",
+        /// All of them.
+        All = "all",
+    }
+}
 
 object! {
     /// The authorization server.
@@ -32,6 +43,11 @@ object! {
         pub client_id: Option<Spanned<String>>,
         /// The gateway's client secret at the authorization server.
         pub client_secret: Option<Spanned<Secret>>,
+        /// How the gateway authenticates there: `client_secret_basic` or `client_secret_post`. Default: client_secret_basic.
+        pub client_authentication: ClientAuthenticationConfig = ClientAuthenticationConfig::Basic,
+        /// Which tokens are introspected: `opaque` ones, or `all`, also those that are signed, so that a revoked one is
+        /// rejected. Default: opaque.
+        pub introspect: Spanned<IntrospectConfig> = Spanned::nowhere(IntrospectConfig::Opaque),
         /// How long an introspection result is cached. A revoked token can still pass for this long. Default: 30s.
         pub introspection_lifetime: Duration = Duration::from_secs(30),
         /// Why introspection responses without `token_type` are accepted (RFC 7662, section 2.2). A refresh token can
@@ -69,7 +85,7 @@ impl Declared for OAuth2Config {
 
 impl Method for OAuth2Config {
     fn compile(&self, build: &mut Build, cx: &mut Context) -> Option<Compiled> {
-        self.trust(build, cx).map(Box::new).map(Compiled::Token)
+        self.trust(build, cx).map(|trust| Compiled::Tokens(vec![trust]))
     }
 
     fn establishes(&self) -> Establishes {
@@ -82,7 +98,7 @@ impl Method for OAuth2Config {
     }
 
     fn is_authorization(&self) -> bool {
-        true
+        self.token.is_authorization()
     }
 
     fn token(&self) -> Option<&TokenConfig> {
@@ -108,8 +124,12 @@ impl OAuth2Config {
     /// Who makes its tokens in a rehearsal.
     fn maker(&self) -> Maker<'_> {
         Maker {
-            of: self.told_by(),
-            issuer: self.server.issuer.as_ref().map_or(UNTOLD_ISSUER, |issuer| issuer.value.as_str()),
+            of: self.told_by().to_owned(),
+            issuer: self
+                .server
+                .issuer
+                .as_ref()
+                .map_or_else(|| UNTOLD_ISSUER.to_owned(), |issuer| issuer.value.clone()),
             token: &self.token,
             shared: false,
             access_only: true,
@@ -131,7 +151,7 @@ impl OAuth2Config {
         }
         let mut parse = |text: &Option<Spanned<String>>| match text {
             None => Some(None),
-            Some(text) => url(text, cx).map(Some),
+            Some(text) => self.token.url(text, cx).map(Some),
         };
         let (token, introspection) = (parse(token_url), parse(introspection_url));
         let introspector = self.introspector(cx);
@@ -140,7 +160,8 @@ impl OAuth2Config {
         if options.rules.profile == Profile::Any {
             options.rules.profile = Profile::Access;
         }
-        if introspection.is_some() && introspector.is_none() {
+        let all = self.server.introspect.value == IntrospectConfig::All;
+        if (introspection.is_some() || all) && introspector.is_none() {
             cx.error(
                 "config.client_id",
                 self.server.at,
@@ -154,7 +175,7 @@ impl OAuth2Config {
             (Some(jwks), _, Some(_)) => KeySource::Url(jwks.clone()),
             (_, Some(token), _) => KeySource::TokenEndpoint(token.clone()),
             (None, None, Some(issuer)) => {
-                url(issuer, cx)?;
+                self.token.url(issuer, cx)?;
                 KeySource::Issuer
             }
             (_, None, None) => {
@@ -170,10 +191,17 @@ impl OAuth2Config {
         };
         let kinds = if introspector.is_some() { "a signed or opaque token" } else { "a signed token" };
         let summary = format!("{kinds} of {whose}{}", options.rules.roles.told());
+        let home = match (&options.jwks, &token, issuer) {
+            (Some(url), _, _) | (None, Some(url), _) => Some(url.clone()),
+            (None, None, Some(issuer)) => issuer.value.parse().ok(),
+            (None, None, None) => None,
+        };
+        let access = self.token.access(home.as_ref(), cx)?;
         let server = match &build.doubles {
             Some(doubles) => doubles.issuer(self.told_by(), name.as_deref(), &options.algorithms, false)?,
             None => Issuer::fetched(name, source, introspection, options.algorithms, options.refresh)
-                .with_keys_at(options.jwks),
+                .with_keys_at(options.jwks)
+                .with_access(access),
         };
         let server = build.issuer(server);
         // SECURITY: one that asks for another plan's rules would judge by them (a_changed_audience_forgets_tokens).
@@ -195,25 +223,32 @@ impl OAuth2Config {
             issuer: server,
             rules: options.rules,
             introspector,
+            asks_signed: self.server.introspect.value == IntrospectConfig::All,
             binding_required: options.binding_required,
             nonces: options.nonces,
             resource: options.resource.clone(),
             metadata_url,
+            place: options.place,
             forward: options.forward,
             summary,
         })
     }
 
     fn introspector(&self, cx: &mut Context) -> Option<Option<Introspector>> {
+        let how = self.server.client_authentication;
+        let said = |client: &Spanned<String>, secret: &Spanned<Secret>| {
+            ClientAuthentication::new(how, &client.value, Some(&secret.value))
+        };
         match (&self.server.client_id, &self.server.client_secret) {
             (None, None) => Some(None),
-            (Some(client), Some(secret)) => Some(Some(Introspector::new(
-                client.value.clone(),
-                secret.value.clone(),
+            (Some(client), Some(secret)) if said(client, secret).is_some() => Some(Some(Introspector::new(
+                said(client, secret)?,
+                &secret.value,
                 self.server.introspection_lifetime,
                 self.server.untyped_introspection.is_some(),
+                self.token.insecure_plaintext.is_some(),
             ))),
-            (Some(Spanned { span, .. }), None) | (None, Some(Spanned { span, .. })) => {
+            (Some(Spanned { span, .. }), _) | (None, Some(Spanned { span, .. })) => {
                 cx.error("config.client_id", *span, "`client_id` and `client_secret` belong together")
                     .help("write `client_id` and `client_secret`, which the authorization server gave you");
                 None

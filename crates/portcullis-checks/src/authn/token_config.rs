@@ -1,8 +1,12 @@
 //! What can be written of an issuer's tokens, whichever way the issuer is named.
 
 use super::bearer::{Bearer, Trust};
+use super::place::Place;
 use crate::build::Build;
+use crate::claim_path::ClaimPathConfig;
 use crate::reason::Reason;
+use crate::rehearsal::Credential;
+use crate::token::access::{self, Access};
 use crate::token::algorithm::{Algorithm, Family};
 use crate::token::cache::TokenCache;
 use crate::token::dpop::Nonces;
@@ -11,9 +15,11 @@ use crate::token::keys;
 use crate::token::metadata;
 use crate::token::rules::{Profile, RoleRules, Rules, reserved};
 use http::Uri;
+use http::header::AUTHORIZATION;
 use portcullis_config::{ByteSize, Context, OneOrMany, Secret, Span, Spanned, keyword, object};
-use portcullis_core::ClaimPath;
+use portcullis_core::CredentialLocation;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The longest token that is looked at if the configuration does not say.
@@ -53,12 +59,21 @@ object! {
         /// The accepted audiences. The token's `aud` must contain one of them.
         #[alias("audiences")]
         pub audience: Option<Spanned<OneOrMany<String>>>,
+        /// The claim with the audience, written as `roles_claim`: `client_id` for access tokens of Amazon Cognito. Default: aud.
+        pub audience_claim: Option<Spanned<ClaimPathConfig>>,
         /// Why tokens with any audience are accepted. A token that a client sent to another API of this issuer is then
         /// valid here too.
         pub insecure_any_audience: Option<Spanned<Reason>>,
         /// URL of the issuer's JSON Web Key Set, if its metadata does not name it.
         #[alias("jwks_uri")]
         pub jwks_url: Option<Spanned<String>>,
+        /// File with a bearer token for the issuer's metadata and keys, such as
+        /// /var/run/secrets/kubernetes.io/serviceaccount/token. It is read for each fetch, and sent only to the origin of
+        /// `jwks_url` (or else of `issuer` or `token_url`).
+        pub jwks_token_file: Option<Spanned<PathBuf>>,
+        /// Why metadata, keys and introspection may use plain HTTP to other machines. Anyone on the path can then replace
+        /// the keys and make valid tokens. The address must be under `outbound: { allow: […] }`. Default: only TLS.
+        pub insecure_plaintext: Option<Spanned<Reason>>,
         /// The accepted signature algorithms. The key must also be meant for the algorithm. Default: all public-key
         /// algorithms.
         pub algorithms: Option<Spanned<Vec<String>>>,
@@ -69,16 +84,32 @@ object! {
         pub leeway: Spanned<Duration> = Spanned::nowhere(Duration::from_secs(30)),
         /// The maximum age of a token since its `iat`, in addition to `exp`. Default: no maximum.
         pub max_age: Option<Duration>,
-        /// The claim with the roles: a name, a path such as `realm_access.roles`, or a URL. Default: roles.
-        pub roles_claim: Spanned<String> = Spanned::nowhere("roles".to_owned()),
+        /// The header that holds the token, such as `Cf-Access-Jwt-Assertion`. Default: the token comes as `Authorization:
+        /// Bearer <token>`, unless `query` or `cookie` is given.
+        #[alias("header_name")]
+        pub header: Option<Spanned<String>>,
+        /// The query parameter that holds the token, for clients that cannot send a header (WebSocket and EventSource in
+        /// browsers). URLs end up in logs and browser histories. The parameter is not forwarded.
+        pub query: Option<Spanned<String>>,
+        /// The cookie that holds the token. A request that changes something must come from a page of the same origin
+        /// (CSRF). The cookie is not forwarded.
+        pub cookie: Option<Spanned<String>>,
+        /// The claim with the roles: a name, a path such as `realm_access.roles`, a URL, or a list of names such as
+        /// `[resource_access, my.client, roles]`. Default: roles.
+        pub roles_claim: Spanned<ClaimPathConfig> = Spanned::nowhere(ClaimPathConfig::named("roles")),
+        /// More claims with roles, written as `roles_claim`. The roles of all of them count. Default: none.
+        pub more_roles_claims: Vec<ClaimPathConfig> = Vec::new(),
+        /// The claim that names the subject, in place of `sub`: a string or a whole number. A token without it is
+        /// rejected. Choose one that users cannot change. Default: sub, or else client_id.
+        pub subject_claim: Option<Spanned<ClaimPathConfig>>,
         /// The separator of roles in a claim that is one string, such as `,`. Default: a string is one role.
         pub roles_separator: Option<Spanned<String>>,
         /// A prefix for each role of this issuer, such as `partner:`. If a route accepts several issuers, each of them
         /// can grant the roles of the others unless they have different prefixes: `roles_allowed: [admin,
         /// "partner:admin"]`. Default: none.
         pub roles_prefix: Option<Spanned<String>>,
-        /// The claim with the scopes. Default: scope, or else scp.
-        pub scopes_claim: Option<Spanned<String>>,
+        /// The claim with the scopes, written as `roles_claim`. Default: scope, or else scp.
+        pub scopes_claim: Option<Spanned<ClaimPathConfig>>,
         /// The maximum size of a token. A longer one is rejected without reading it. Default: 8KiB.
         pub max_token_size: ByteSize = ByteSize(MAX_TOKEN_BYTES),
         /// How many verified tokens each worker caches, within 16 MiB. `0` verifies each token again with every request.
@@ -121,6 +152,8 @@ pub struct TokenOptions {
     pub forward: bool,
     /// The URL of the API.
     pub resource: Option<Uri>,
+    /// Where the token stands.
+    pub place: CredentialLocation,
 }
 
 /// A URL in the configuration to which the gateway sends something.
@@ -138,24 +171,15 @@ pub(crate) fn url(text: &Spanned<String>, cx: &mut Context) -> Option<Uri> {
     }
 }
 
-pub(super) fn claim_path(text: &Spanned<String>, cx: &mut Context) -> Option<ClaimPath> {
-    let path = ClaimPath::parse(&text.value);
-    if path.is_none() {
-        cx.error("config.claim_path", text.span, "this is not the path of a claim")
-            .help("write names with dots between them, such as `realm_access.roles`");
-    }
-    path
-}
-
 /// Which roles an issuer gives.
 pub(super) fn role_rules(
-    claim: &Spanned<String>,
+    claim: &ClaimPathConfig,
+    more: &[ClaimPathConfig],
     separator: Option<&Spanned<String>>,
     prefix: Option<&Spanned<String>>,
     build: &Build,
     cx: &mut Context,
 ) -> Option<RoleRules> {
-    let claim = claim_path(claim, cx);
     let mut complete = true;
     if let Some(separator) = separator.filter(|separator| separator.value.is_empty()) {
         cx.error("config.roles_separator", separator.span, "the separator is empty")
@@ -173,10 +197,10 @@ pub(super) fn role_rules(
         complete = false;
     }
     let text = |given: Option<&Spanned<String>>| given.map(|given| given.value.clone());
-    let claim = claim?;
+    let claims = std::iter::once(claim).chain(more).map(|path| path.0.clone()).collect();
     let prefix = text(prefix).unwrap_or_default();
     let reserved = reserved(&prefix, &build.role_prefixes);
-    complete.then(|| RoleRules { claim, separator: text(separator), prefix, reserved })
+    complete.then(|| RoleRules { claims, separator: text(separator), prefix, reserved })
 }
 
 impl TokenConfig {
@@ -195,19 +219,18 @@ impl TokenConfig {
         let audience = self.audience(cx);
         let algorithms = self.algorithms(secret, cx);
         let roles = role_rules(
-            &self.roles_claim,
+            &self.roles_claim.value,
+            &self.more_roles_claims,
             self.roles_separator.as_ref(),
             self.roles_prefix.as_ref(),
             build,
             cx,
         );
-        let scopes = match &self.scopes_claim {
-            None => Some(None),
-            Some(path) => claim_path(path, cx).map(Some),
-        };
+        let path = |given: &Option<Spanned<ClaimPathConfig>>| given.as_ref().map(|path| path.value.0.clone());
+        let place = self.place(cx);
         let jwks = match &self.jwks_url {
             None => Some(None),
-            Some(text) => url(text, cx).map(Some),
+            Some(text) => self.url(text, cx).map(Some),
         };
         let resource = match &self.resource {
             None => Some(None),
@@ -234,6 +257,7 @@ impl TokenConfig {
         let dpop = self.dpop.as_ref();
         let rules = Rules {
             audience: audience?,
+            audience_claim: path(&self.audience_claim),
             profile: match self.profile {
                 ProfileConfig::Any => Profile::Any,
                 ProfileConfig::AccessToken => Profile::AccessToken,
@@ -241,7 +265,8 @@ impl TokenConfig {
             leeway: self.leeway.value,
             max_age: self.max_age,
             roles: roles?,
-            scopes: scopes?,
+            scopes: path(&self.scopes_claim),
+            subject: path(&self.subject_claim),
         };
         let nonces = match dpop {
             None => Some(None),
@@ -256,7 +281,80 @@ impl TokenConfig {
             nonces: nonces?,
             forward: self.insecure_forward_credential.is_some(),
             resource: resource?,
+            place: place?,
         })
+    }
+
+    /// How the issuer's documents are asked for. `home` is the URL of the issuer, for a token for them.
+    pub fn access(&self, home: Option<&Uri>, cx: &mut Context) -> Option<Access> {
+        let token = match (&self.jwks_token_file, home) {
+            (None, _) => None,
+            (Some(file), home) => {
+                if let Err(why) = access::read_token(&file.value) {
+                    // It is read again for each fetch, and may be there by then.
+                    cx.warning("config.jwks_token", file.span, why)
+                        .help("write the path of a file with the token alone in it");
+                }
+                Some((file.value.clone(), home?.clone()))
+            }
+        };
+        Some(Access { insecure_plaintext: self.insecure_plaintext.is_some(), token })
+    }
+
+    /// A URL to which the gateway sends something for these tokens.
+    pub(super) fn url(&self, text: &Spanned<String>, cx: &mut Context) -> Option<Uri> {
+        let access = Access { insecure_plaintext: self.insecure_plaintext.is_some(), token: None };
+        match access.endpoint(&text.value) {
+            Ok(uri) => Some(uri),
+            Err(_) => url(text, cx),
+        }
+    }
+
+    /// Whether its token stands in the `Authorization` field.
+    pub fn is_authorization(&self) -> bool {
+        match &self.header {
+            Some(header) => header.value.eq_ignore_ascii_case(AUTHORIZATION.as_str()),
+            None => self.query.is_none() && self.cookie.is_none(),
+        }
+    }
+
+    /// Where its tokens stand.
+    fn place(&self, cx: &mut Context) -> Option<CredentialLocation> {
+        let place = Place {
+            header: self.header.as_ref(),
+            query: self.query.as_ref(),
+            cookie: self.cookie.as_ref(),
+            what: "token",
+            in_query: "config.token_in_query",
+        };
+        let given = place.header.or(place.query).or(place.cookie);
+        if let Some(given) = given.filter(|_| self.dpop.is_some() && !self.is_authorization()) {
+            cx.error(
+                "config.token_place",
+                given.span,
+                "a proof of possession goes with a token in `Authorization` only (RFC 9449), so `dpop` would reject every token here",
+            )
+            .help("remove `dpop`, or leave the token in `Authorization`");
+            return None;
+        }
+        place.location(AUTHORIZATION, cx)
+    }
+
+    /// A credential with this token, where the token is looked for.
+    pub fn shown(&self, token: &str) -> Credential {
+        match (&self.header, &self.query, &self.cookie) {
+            (_, Some(name), _) => {
+                Credential { query: vec![(name.value.clone(), token.to_owned())], ..Credential::default() }
+            }
+            (_, _, Some(name)) => {
+                let cookies = vec![(name.value.clone(), token.to_owned())];
+                Credential::header("sec-fetch-site", "same-origin").and(Credential { cookies, ..Credential::default() })
+            }
+            (Some(name), None, None) if !self.is_authorization() => {
+                Credential::header(&name.value, token.to_owned())
+            }
+            (_, None, None) => Credential::header("authorization", format!("Bearer {token}")),
+        }
     }
 
     fn audience(&self, cx: &mut Context) -> Option<Option<Vec<String>>> {
@@ -370,13 +468,18 @@ pub fn agree(configs: &[&TokenConfig], at: Span, cx: &mut Context) -> Option<()>
     None
 }
 
-/// The one check of all methods of a route that take a token.
-pub fn bearer(trusts: Vec<Trust>, configs: &[&TokenConfig], build: &Build) -> Bearer {
+/// The one check of all methods of a route that take a token from one place.
+pub fn bearer(
+    place: CredentialLocation,
+    trusts: Vec<Trust>,
+    configs: &[&TokenConfig],
+    build: &Build,
+) -> Bearer {
     let entries = configs.iter().map(|config| config.cached_tokens).max().unwrap_or(0);
     let size = configs.iter().map(|config| config.max_token_size.0).max().unwrap_or(MAX_TOKEN_BYTES);
     let entries = NonZeroU32::new(entries).map_or(0, NonZeroU32::get) as usize;
     // SECURITY: what was verified under other rules is not remembered under these (a_changed_audience_forgets_tokens).
     let name: Vec<_> = trusts.iter().map(Trust::settings).collect();
     let cache = build.kept.keep(&format!("{entries} {name:?}"), || TokenCache::new(entries));
-    Bearer::new(trusts, cache, usize::try_from(size).unwrap_or(usize::MAX))
+    Bearer::new(place, trusts, cache, usize::try_from(size).unwrap_or(usize::MAX))
 }

@@ -4,6 +4,8 @@
 //! audience, by an algorithm that the route takes. Each wrong one differs from a good one in one thing.
 
 use super::token_config::{ProfileConfig, TokenConfig};
+use super::openid_connect::browser;
+use crate::claim_path::ClaimPathConfig;
 use crate::rehearsal::{Attack, Credential, Person, Signer, Stage, Wrong, base64url, place_claim};
 use crate::token::algorithm::Algorithm;
 use crate::token::{cache, dpop::Nonces, keys};
@@ -21,9 +23,9 @@ const HOLDER: &str = "the holder of a key";
 /// Who makes the tokens of a method.
 pub(super) struct Maker<'a> {
     /// By what its double is found.
-    pub(super) of: &'a str,
+    pub(super) of: String,
     /// What its tokens have as `iss`.
-    pub(super) issuer: &'a str,
+    pub(super) issuer: String,
     /// What is asked of them.
     pub(super) token: &'a TokenConfig,
     /// Whether they are signed with a secret that the gateway has.
@@ -61,6 +63,22 @@ impl Maker<'_> {
         }
     }
 
+    /// A credential with this token.
+    fn bearer(&self, token: &str) -> Credential {
+        self.token.shown(token)
+    }
+
+    /// A good token in a cookie, with a request that another site's page sent.
+    fn of_another_site(&self, good: &Draft, stage: &Stage<'_>) -> Option<Wrong> {
+        let method = http::Method::from_bytes(stage.method.as_bytes()).ok()?;
+        if self.token.cookie.is_none() || !browser::needs_origin(&method, false) {
+            return None;
+        }
+        let mut shown = self.shown(good, stage)?;
+        shown.headers = vec![("sec-fetch-site".to_owned(), "cross-site".to_owned())];
+        Some((Attack::CrossSite, shown))
+    }
+
     fn bound(&self) -> bool {
         self.token.dpop.as_ref().is_some_and(|dpop| dpop.required)
     }
@@ -82,9 +100,12 @@ impl Maker<'_> {
             Some(separator) => json!(roles.join(&separator.value)),
             None => json!(roles),
         };
-        place_claim(&mut claims, &names(&self.token.roles_claim.value), roles);
-        let scopes = self.token.scopes_claim.as_ref().map_or("scope", |path| path.value.as_str());
-        place_claim(&mut claims, &names(scopes), json!(person.scopes.join(" ")));
+        place_claim(&mut claims, self.token.roles_claim.value.0.names(), roles);
+        let scopes = self.token.scopes_claim.as_ref().map_or_else(
+            || ClaimPathConfig::named("scope"),
+            |path| path.value.clone(),
+        );
+        place_claim(&mut claims, scopes.0.names(), json!(person.scopes.join(" ")));
         let set = [
             ("iss", json!(self.issuer)),
             ("sub", json!(person.name)),
@@ -94,6 +115,9 @@ impl Maker<'_> {
             ("client_id", json!("rehearsal")),
         ];
         claims.extend(set.map(|(name, value)| (name.to_owned(), value)));
+        if let Some(path) = &self.token.subject_claim {
+            place_claim(&mut claims, path.value.0.names(), json!(person.name));
+        }
         if let Some(audience) = self.token.audience.as_ref().and_then(|audience| audience.value.0.first()) {
             claims.insert("aud".to_owned(), json!(audience));
         }
@@ -101,7 +125,7 @@ impl Maker<'_> {
     }
 
     fn signer(&self, stage: &Stage<'_>) -> Option<Arc<Signer>> {
-        stage.doubles.signer(self.of)
+        stage.doubles.signer(&self.of)
     }
 
     fn sign(&self, draft: &Draft, stage: &Stage<'_>) -> Option<String> {
@@ -112,7 +136,7 @@ impl Maker<'_> {
     /// A credential with this token, and with a proof where tokens must be bound.
     fn shown(&self, draft: &Draft, stage: &Stage<'_>) -> Option<Credential> {
         if !self.bound() {
-            return Some(bearer(&self.sign(draft, stage)?));
+            return Some(self.bearer(&self.sign(draft, stage)?));
         }
         let holder = stage.doubles.signer(HOLDER)?;
         let bound = draft.with("cnf", json!({ "jkt": holder.thumbprint(Algorithm::Es256)? }));
@@ -172,9 +196,10 @@ impl Maker<'_> {
         }
         wrong.extend(self.wrong_signatures(&draft, stage));
         wrong.extend(self.unbound(&draft, stage));
+        wrong.extend(self.of_another_site(&draft, stage));
         wrong.extend([
-            (Attack::Wrong, bearer("not-a-token")),
-            (Attack::Wrong, bearer(&format!("opaque-{}", stage.doubles.nobodys("token")))),
+            (Attack::Wrong, self.bearer("not-a-token")),
+            (Attack::Wrong, self.bearer(&format!("opaque-{}", stage.doubles.nobodys("token")))),
         ]);
         wrong
     }
@@ -186,7 +211,7 @@ impl Maker<'_> {
         }
         let mut claims = draft.with("active", json!(true)).claims;
         claims.entry("token_type").or_insert_with(|| json!("Bearer"));
-        Some(bearer(&stage.doubles.opaque(&claims)))
+        Some(self.bearer(&stage.doubles.opaque(&claims)))
     }
 
     fn wrong_claims(&self, good: &Draft, stage: &Stage<'_>) -> Vec<(Attack, Draft)> {
@@ -250,7 +275,7 @@ impl Maker<'_> {
             let signed = other.and_then(|other| signer.sign(other, &good.header, &claims));
             tokens.push((Attack::AnotherAlgorithm, signed));
         }
-        let shown = |(attack, token): (Attack, Option<String>)| Some((attack, bearer(&token?)));
+        let shown = |(attack, token): (Attack, Option<String>)| Some((attack, self.bearer(&token?)));
         tokens.into_iter().filter_map(shown).collect()
     }
 
@@ -263,12 +288,8 @@ impl Maker<'_> {
         if self.bound() {
             tokens.push(self.sign(good, stage));
         }
-        tokens.into_iter().flatten().map(|token| (Attack::NoProof, bearer(&token))).collect()
+        tokens.into_iter().flatten().map(|token| (Attack::NoProof, self.bearer(&token))).collect()
     }
-}
-
-fn bearer(token: &str) -> Credential {
-    Credential::header("authorization", format!("Bearer {token}"))
 }
 
 /// The members on the way to a claim.

@@ -2,6 +2,7 @@
 
 pub mod claims;
 pub mod condition;
+pub mod external;
 pub mod path_parameters;
 pub mod roles;
 pub mod scopes;
@@ -12,6 +13,7 @@ use crate::rehearsal::{Attack, Person};
 use crate::section::{Part, Section};
 use claims::ClaimsConfig;
 use condition::Condition;
+use external::ExternalConfig;
 use path_parameters::PathParameters;
 use portcullis_config::{Context, Span, Spanned, object};
 use portcullis_core::Authorize;
@@ -35,6 +37,8 @@ object! {
         pub path_parameters_equal: Option<BTreeMap<String, Spanned<String>>>,
         /// An expression in CEL that must be true.
         pub condition: Option<Spanned<String>>,
+        /// A decision that another service makes, after all others.
+        pub external: Option<ExternalConfig>,
         /// `enforce` rejects the request. `observe` lets it through and records what would have been rejected. `off`
         /// skips the check. Default: enforce.
         pub mode: ModeConfig = ModeConfig::Enforce,
@@ -47,7 +51,7 @@ impl Section for AuthorizationConfig {
     const CHECKS: &'static [&'static str] = &["authz."];
     const ASKS_WHO: bool = true;
 
-    fn compile(&self, _: Span, _: &mut Build, cx: &mut Context) -> Option<Part> {
+    fn compile(&self, _: Span, build: &mut Build, cx: &mut Context) -> Option<Part> {
         let mut checks: Vec<Option<Arc<dyn Authorize>>> = Vec::new();
         // Each is compiled before the first failure counts, so that all failures are reported.
         if let Some(roles) = &self.roles_allowed {
@@ -65,6 +69,15 @@ impl Section for AuthorizationConfig {
         }
         if let Some(condition) = &self.condition {
             checks.push(Condition::compile(condition, cx).map(|check| Arc::new(check) as Arc<dyn Authorize>));
+        }
+        if let Some(external) = &self.external {
+            let check = external.compile(cx).map(|check| Arc::new(check) as Arc<dyn Authorize>);
+            // Nobody else is asked about what is only rehearsed.
+            match (build.doubles.is_some(), check) {
+                (true, Some(_)) if checks.is_empty() => return Some(Part::new()),
+                (true, Some(_)) => {}
+                (_, check) => checks.push(check),
+            }
         }
         if checks.is_empty() {
             cx.error("config.empty_section", self.at, "this authorization asks for nothing")

@@ -42,6 +42,22 @@ fn holds(expression: &str) -> Result<bool, String> {
         .holds(vec![("claims", claims())])
 }
 
+/// Claims hold moments as numbers (NumericDate), and names with dots in them.
+#[test]
+fn claims_are_read_as_issuers_write_them() {
+    for (expression, expected) in [
+        (r#"'editor' in claims.resource_access["my.client"].roles"#, true),
+        (r#"claims.resource_access["my.client"].roles.exists(role, role == 'editor')"#, true),
+        (r#"claims["resource_access"]["my.client"]["roles"][0] == 'editor'"#, true),
+        ("timestamp(claims.number) == timestamp('1970-01-01T00:00:01Z')", true),
+        ("timestamp(claims.number) + duration('1h') < timestamp('1970-01-01T02:00:00Z')", true),
+        ("timestamp(claims.number).getFullYear() == 1970", true),
+        ("timestamp(9223372036854775807) > timestamp(0) || false", false),
+    ] {
+        assert_eq!(holds(expression).unwrap_or(false), expected, "{expression}");
+    }
+}
+
 /// Whatever an expression cannot know is an error, and never a value that its author did not mean. A peer's
 /// interpreter says `false` to `has` of something in what is not there, so `!has(..)` was true.
 #[test]

@@ -19,6 +19,7 @@ use crate::token::keys::KeySet;
 use aws_lc_rs::{digest, hmac};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
+use portcullis_config::Secret;
 use portcullis_core::{ClientCertificate, Fetch, Fetched};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -225,6 +226,8 @@ pub struct Stage<'a> {
     pub method: &'a str,
     /// Its URL without the query, for proofs.
     pub url: String,
+    /// Its body, for signatures.
+    pub body: Bytes,
 }
 
 impl Stage<'_> {
@@ -326,6 +329,11 @@ impl Doubles {
         ))
     }
 
+    /// The secret that stands for one with which somebody signs.
+    pub fn signing_secret(&self, secret: &Secret) -> String {
+        self.text("signing secret", secret.expose().as_bytes())
+    }
+
     /// An opaque token of which its server says this.
     pub fn opaque(&self, claims: &Map<String, Value>) -> String {
         let content = base64url(Value::Object(claims.clone()).to_string());
@@ -342,7 +350,12 @@ impl Doubles {
         let known = token.strip_prefix(OPAQUE).and_then(|token| token.split_once('.'));
         let said = known.filter(|(content, code)| self.text("opaque", content.as_bytes()) == *code);
         let said = said.and_then(|(content, _)| signer::from_base64url(content));
-        let body = said.map_or_else(|| Bytes::from_static(b"{\"active\":false}"), Bytes::from);
+        // One that is asked about although it is signed was verified before.
+        let otherwise: &[u8] = match token.bytes().filter(|byte| *byte == b'.').count() {
+            2 => b"{\"active\":true,\"token_type\":\"Bearer\"}",
+            _ => b"{\"active\":false}",
+        };
+        let body = said.map_or_else(|| Bytes::from_static(otherwise), Bytes::from);
         Some(Fetched { status: StatusCode::OK, headers: HeaderMap::new(), body })
     }
 }

@@ -6,8 +6,9 @@
 use crate::authn::token_config::url;
 use crate::build::Build;
 use crate::section::{Part, Section};
-use crate::token::introspection::{basic, form};
-use crate::token::{cache, json, race};
+use crate::token::client_auth::{ClientAuthentication, ClientAuthenticationConfig};
+use crate::token::introspection::form;
+use crate::token::{json, race};
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use event_listener::Event;
@@ -37,6 +38,8 @@ object! {
         pub client_id: Spanned<String>,
         /// The gateway's client secret there.
         pub client_secret: Secret,
+        /// How the gateway authenticates there: `client_secret_basic` or `client_secret_post`. Default: client_secret_basic.
+        pub client_authentication: ClientAuthenticationConfig = ClientAuthenticationConfig::Basic,
         /// The requested scopes. Default: the server decides.
         pub scopes: Spanned<Vec<String>> = Spanned::nowhere(Vec::new()),
         /// The API for which the token is requested (RFC 8707). Default: the server decides.
@@ -62,9 +65,10 @@ impl ClientCredentialsConfig {
                 .help("write names such as `[orders.read]`");
             return None;
         }
-        let Some(authorization) = basic(&self.client_id.value, self.client_secret.expose()) else {
-            cx.error("config.client_id", self.client_id.span, "this name cannot be sent")
-                .help("write the name that the authorization server gave you");
+        let how = self.client_authentication;
+        let Some(client) = ClientAuthentication::new(how, &self.client_id.value, Some(&self.client_secret)) else {
+            cx.error("config.client_id", self.client_id.span, "this client cannot authenticate like this")
+                .help("write the name that the authorization server gave you, and `client_secret_basic` or `client_secret_post`");
             return None;
         };
         let mut body = "grant_type=client_credentials".to_owned();
@@ -74,11 +78,11 @@ impl ClientCredentialsConfig {
         if let Some(resource) = &self.resource {
             body.push_str(&format!("&resource={}", form(&resource.value)));
         }
-        let name = format!("{url} {} {body}", cache::named(authorization.as_bytes()));
+        let name = format!("{url} {} {body}", client.named());
         let source = build.kept.keep(&name, || TokenSource {
             url,
-            authorization,
-            body: Bytes::from(body),
+            body: client.body(&body),
+            fields: client.fields(),
             current: ArcSwapOption::empty(),
             tried: AtomicBool::new(false),
             changed: Event::new(),
@@ -97,7 +101,7 @@ struct Current {
 /// Keeps a token fresh.
 struct TokenSource {
     url: Uri,
-    authorization: HeaderValue,
+    fields: Vec<(HeaderName, HeaderValue)>,
     body: Bytes,
     current: ArcSwapOption<Current>,
     tried: AtomicBool,
@@ -114,11 +118,7 @@ impl TokenSource {
         let begun = effects.monotonic();
         let request = Fetch {
             method: Method::POST,
-            headers: vec![
-                (header::AUTHORIZATION, self.authorization.clone()),
-                (header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")),
-                (header::ACCEPT, HeaderValue::from_static("application/json")),
-            ],
+            headers: self.fields.clone(),
             body: self.body.clone(),
             ..Fetch::get(self.url.clone())
         };
@@ -135,20 +135,7 @@ impl TokenSource {
         let mut authorization = HeaderValue::try_from(format!("Bearer {token}"))
             .map_err(|_| format!("{}: the token cannot be sent", self.url))?;
         authorization.set_sensitive(true);
-        let lifetime = match answer.member("expires_in") {
-            Some(Claim::Integer(seconds)) => {
-                u64::try_from(*seconds).map_or(DEFAULT_LIFETIME, Duration::from_secs)
-            }
-            Some(
-                Claim::Null
-                | Claim::Bool(_)
-                | Claim::Number(_)
-                | Claim::Text(_)
-                | Claim::List(_)
-                | Claim::Object(_),
-            )
-            | None => DEFAULT_LIFETIME,
-        };
+        let lifetime = json::seconds(answer.member("expires_in")).unwrap_or(DEFAULT_LIFETIME);
         // SECURITY: whatever a server says is a time that can be counted with (a_token_of_the_gateway_has_an_end).
         let lifetime = lifetime.min(MAX_LIFETIME);
         let renewal = (lifetime * 4 / 5).max(Duration::from_secs(1));

@@ -31,6 +31,7 @@ const MAX_JTI_BYTES: usize = 256;
 const NONCE_PERIOD: u64 = 120;
 
 /// Nonces that need no memory: a keyed code of the time.
+#[derive(Clone)]
 pub struct Nonces(hmac::Key);
 
 impl Nonces {

@@ -3,14 +3,14 @@
 //! However many requests carry the same token at once, the server is asked once; they all wait for that answer. If it does
 //! not come, or is not one, each of them is refused as by a fault, and not as unauthenticated.
 
-use super::cache::TokenDigest;
+use super::cache::{TokenDigest, Verified};
+use super::client_auth::ClientAuthentication;
 use super::json;
 use super::rules::{Binding, Purpose, Rules};
 use super::together::Together;
 use crate::flights::Flights;
 use base64ct::{Base64, Encoding};
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderValue, Method, StatusCode, Uri};
 use portcullis_config::Secret;
 use portcullis_core::pool::Client;
 use portcullis_core::{Claim, Code, Denial, Effects, Fetch, Subject};
@@ -56,16 +56,18 @@ pub struct Question<'a> {
     pub digest: TokenDigest,
     /// Who brought it.
     pub client: Client,
+    /// What was found of a token that is signed; then only whether it is active is asked.
+    pub signed: Option<&'a Verified>,
 }
 
 /// Asks an authorization server about tokens.
 pub struct Introspector {
-    client: String,
-    secret: Secret,
+    client: ClientAuthentication,
     /// How long an answer may be used.
     lifetime: Duration,
     /// Whether an answer without a type is accepted.
     untyped: bool,
+    insecure_plaintext: bool,
     flights: Flights<TokenDigest, Answer>,
     /// Tokens that are not active, and until when that is believed, on the clock that never goes back.
     inactive: Mutex<Cache<TokenDigest, Duration>>,
@@ -75,20 +77,27 @@ pub struct Introspector {
 }
 
 impl Introspector {
-    /// One that authenticates as this client (RFC 6749, section 2.3.1).
+    /// One that authenticates as this client, which has this secret.
     /// `untyped` accepts answers that do not say what kind of token it is.
-    pub fn new(client: String, secret: Secret, lifetime: Duration, untyped: bool) -> Introspector {
+    /// `insecure_plaintext` asks servers on other machines without TLS.
+    pub fn new(
+        client: ClientAuthentication,
+        secret: &Secret,
+        lifetime: Duration,
+        untyped: bool,
+        insecure_plaintext: bool,
+    ) -> Introspector {
         let inactive = Mutex::new(Cache::new(MAX_INACTIVE));
         let settings =
-            format!("{client:?} {} {lifetime:?} {untyped}", super::cache::named(secret.expose().as_bytes()));
+            format!("{} {lifetime:?} {untyped} {insecure_plaintext}", client.named());
         let together = Together::new(secret.expose().as_bytes(), &settings);
         Introspector {
             together,
             settings,
             client,
-            secret,
             lifetime,
             untyped,
+            insecure_plaintext,
             flights: Flights::new(MAX_FLIGHTS),
             inactive,
         }
@@ -132,8 +141,7 @@ impl Introspector {
         }
         let Question { url, token, client, .. } = *question;
         let fault = |detail: String| Denial::new(Code::Fault, format!("introspection: {detail}"));
-        let request =
-            self.request(url, token).ok_or_else(|| fault("the client's name cannot be sent".into()))?;
+        let request = self.request(url, token);
         let fetched = effects
             .fetch(Fetch { client: Some(client), ..request })
             .await
@@ -180,7 +188,7 @@ impl Introspector {
 
     /// What follows from an answer that came at `asked`.
     fn judge(&self, question: &Question<'_>, body: &[u8], asked: Duration, now: Duration) -> Answer {
-        let Question { issuer, rules, .. } = *question;
+        let Question { issuer, rules, signed, .. } = *question;
         let fault = |detail: String| Denial::new(Code::Fault, format!("introspection: {detail}"));
         let claims = json::object(body).map_err(|why| fault(why.to_owned()))?;
         match claims.member("active") {
@@ -190,8 +198,16 @@ impl Introspector {
                 return Err(fault("the answer does not say whether the token is active".into()));
             }
         }
+        if let Some(signed) = signed {
+            return Ok(Outcome {
+                subject: Arc::clone(&signed.subject),
+                until: signed.until.min(asked.saturating_add(self.lifetime)),
+                expires: signed.expires,
+                binding: signed.binding,
+            });
+        }
         let purpose = self.purpose(&claims)?;
-        let ends = claims.member("exp").is_some();
+        let ends = claims.given("exp").is_some();
         let judged = rules.judge(issuer, self.completed(claims, issuer, asked), purpose, now)?;
         Ok(Outcome {
             subject: Arc::new(judged.subject),
@@ -210,7 +226,7 @@ impl Introspector {
             said.is_some_and(|said| kinds.iter().any(|kind| said.eq_ignore_ascii_case(kind)))
         };
         let refused = |detail| Err(Denial::new(Code::TokenType, detail));
-        if claims.member("token_type").is_some() {
+        if claims.given("token_type").is_some() {
             return match says("token_type", &["bearer", "dpop", "access_token"]) {
                 true => Ok(Purpose::Access),
                 false => refused("the authorization server says that it is no access token"),
@@ -232,6 +248,8 @@ impl Introspector {
     fn completed(&self, claims: Claim, issuer: &str, now: Duration) -> Claim {
         match claims {
             Claim::Object(mut members) => {
+                // Many servers write out what they do not have.
+                members.retain(|(_, value)| *value != Claim::Null);
                 let has =
                     |members: &[(String, Claim)], name: &str| members.iter().any(|(there, _)| there == name);
                 if !has(&members, "iss") {
@@ -253,17 +271,14 @@ impl Introspector {
         }
     }
 
-    fn request(&self, url: &Uri, token: &str) -> Option<Fetch> {
-        Some(Fetch {
+    fn request(&self, url: &Uri, token: &str) -> Fetch {
+        Fetch {
             method: Method::POST,
-            headers: vec![
-                (header::AUTHORIZATION, basic(&self.client, self.secret.expose())?),
-                (header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")),
-                (header::ACCEPT, HeaderValue::from_static("application/json")),
-            ] as Vec<(HeaderName, HeaderValue)>,
-            body: Bytes::from(format!("token={}&token_type_hint=access_token", form(token))),
+            headers: self.client.fields(),
+            body: self.client.body(&format!("token={}&token_type_hint=access_token", form(token))),
+            insecure_plaintext: self.insecure_plaintext,
             ..Fetch::get(url.clone())
-        })
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! `kid` that is not known; the latter at most once in a stated time, however many requests ask. While the issuer fails, its
 //! last good keys serve for a stated time, and then every token of it is refused as a fault.
 
+use super::access::Access;
 use super::algorithm::Algorithm;
 use super::jws::Jws;
 use super::keys::KeySet;
@@ -11,8 +12,8 @@ use super::metadata::{self, Metadata};
 use super::race;
 use arc_swap::ArcSwapOption;
 use event_listener::Event;
-use http::Uri;
-use portcullis_core::{Code, Denial, Effects, Fault, Fetch, Fetched, Job, Wait};
+use http::{HeaderValue, StatusCode, Uri, header};
+use portcullis_core::{Code, Denial, Effects, Fault, Fetched, Job, Wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -43,6 +44,10 @@ pub struct Refresh {
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
 /// The least and the most that is believed of what it says.
 const LIFETIME: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
+/// The longest version of a document that is remembered.
+const MAX_ETAG_BYTES: usize = 256;
+/// How much of what cannot be used is told at once.
+const MAX_TOLD: usize = 8;
 /// How long a request waits for keys.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What a request hears while there are no keys that may be used.
@@ -62,8 +67,28 @@ pub struct Loaded {
     due: Option<Duration>,
     /// The document, for telling whether anything has changed.
     document: Vec<u8>,
+    /// Where the document is from, and its version by the server's word (RFC 9110, section 8.8.3).
+    version: Option<(Uri, HeaderValue)>,
     /// Changes whenever anything but the time does.
     pub generation: u64,
+}
+
+impl Loaded {
+    /// What the issuer publishes that cannot be used, for a log.
+    fn unusable(&self) -> String {
+        let all: Vec<&str> =
+            self.metadata.unusable.iter().chain(&self.keys.skipped).map(String::as_str).collect();
+        let more = all.len().saturating_sub(MAX_TOLD);
+        let told = all.into_iter().take(MAX_TOLD).collect::<Vec<_>>().join("; ");
+        if more > 0 { format!("{told}; and {more} more") } else { told }
+    }
+}
+
+/// A key set as it was fetched.
+struct Document {
+    text: Vec<u8>,
+    lifetime: Duration,
+    version: Option<(Uri, HeaderValue)>,
 }
 
 /// An issuer.
@@ -74,9 +99,13 @@ pub struct Issuer {
     introspection: Option<Uri>,
     /// Where its keys are, if not where the metadata says.
     keys_at: Option<Uri>,
+    /// How its documents are asked for.
+    access: Access,
     algorithms: Vec<Algorithm>,
     refresh: Refresh,
     loaded: ArcSwapOption<Loaded>,
+    /// Why the last attempt failed, if it did.
+    failed: ArcSwapOption<String>,
     /// The end of the last attempt, in milliseconds on the clock that never goes back, plus one; 0 before the first.
     attempted: AtomicU64,
     wanted: Event,
@@ -107,6 +136,7 @@ impl Issuer {
             metadata: Metadata::default(),
             due: None,
             document: Vec::new(),
+            version: None,
             generation: 0,
         };
         issuer.loaded.store(Some(Arc::new(loaded)));
@@ -129,9 +159,11 @@ impl Issuer {
             source,
             introspection,
             keys_at: None,
+            access: Access::default(),
             algorithms,
             refresh,
             loaded: ArcSwapOption::empty(),
+            failed: ArcSwapOption::empty(),
             attempted: AtomicU64::new(0),
             wanted: Event::new(),
             changed: Event::new(),
@@ -143,6 +175,14 @@ impl Issuer {
     pub fn with_keys_at(mut self, url: Option<Uri>) -> Issuer {
         self.settings.push_str(&format!(" {url:?}"));
         self.keys_at = url;
+        self
+    }
+
+    /// With its documents asked for like this.
+    #[must_use]
+    pub fn with_access(mut self, access: Access) -> Issuer {
+        self.settings.push_str(&format!(" {access:?}"));
+        self.access = access;
         self
     }
 
@@ -194,7 +234,12 @@ impl Issuer {
                 let _ = race::within(effects.sleep(PATIENCE), changed).await;
             }
         }
-        self.usable(effects.monotonic()).ok_or_else(|| Fault { detail: NO_KEYS.into() })
+        self.usable(effects.monotonic()).ok_or_else(|| Fault {
+            detail: match self.failed.load().as_deref() {
+                Some(why) => format!("{NO_KEYS}: {why}"),
+                None => NO_KEYS.to_owned(),
+            },
+        })
     }
 
     /// What is known of it now, if that may be used.
@@ -219,7 +264,7 @@ impl Issuer {
         let _ = race::within(effects.sleep(PATIENCE), changed).await;
     }
 
-    /// Verifies a signature with the keys that are `loaded`, or with fresh ones if the token names one that is not among
+    /// Verifies a signature with the keys that are `loaded`, or with fresh ones if the token may mean one that is not among
     /// them. Gives what verified it.
     ///
     /// # Errors
@@ -231,19 +276,20 @@ impl Issuer {
         now: Duration,
         effects: &dyn Effects,
     ) -> Result<Arc<Loaded>, Denial> {
-        match loaded.keys.verify(jws) {
-            Ok(()) => Ok(loaded),
-            Err(denial) if denial.code() == Code::TokenKeyUnknown => {
-                self.refresh(effects).await;
-                // Also where nothing was fetched now: another request may have had it fetched since the first look.
-                let fresh = self.loaded(now, effects).await;
-                let fresh = fresh.map_err(|Fault { detail }| Denial::new(Code::Fault, detail))?;
-                if fresh.issuer != loaded.issuer || fresh.generation == loaded.generation {
-                    return Err(denial);
-                }
-                fresh.keys.verify(jws).map(|()| fresh)
-            }
-            Err(denial) => Err(denial),
+        let Err(first) = loaded.keys.verify(jws) else { return Ok(loaded) };
+        if !first.may_be_newer {
+            return Err(first.denial);
+        }
+        self.refresh(effects).await;
+        // Also where nothing was fetched now: another request may have had it fetched since the first look.
+        let fresh = self.loaded(now, effects).await;
+        let fresh = fresh.map_err(|Fault { detail }| Denial::new(Code::Fault, detail))?;
+        if fresh.issuer != loaded.issuer || fresh.generation == loaded.generation {
+            return Err(first.denial);
+        }
+        match fresh.keys.verify(jws) {
+            Ok(()) => Ok(fresh),
+            Err(second) => Err(second.denial),
         }
     }
 
@@ -256,7 +302,7 @@ impl Issuer {
             }
             KeySource::Issuer => {
                 let name = self.name.as_deref().ok_or("the issuer has no name")?;
-                match metadata::of_issuer(name, effects).await {
+                match metadata::of_issuer(name, &self.access, effects).await {
                     Ok(metadata) => metadata,
                     // One without metadata can still be asked; what was found once is not given up for that.
                     Err(_) if self.introspection.is_some() && self.loaded.load().is_none() => {
@@ -266,17 +312,19 @@ impl Issuer {
                 }
             }
             KeySource::TokenEndpoint(url) => {
-                metadata::of_token_endpoint(url, self.name.as_deref(), effects).await?
+                metadata::of_token_endpoint(url, self.name.as_deref(), &self.access, effects).await?
             }
         };
         let introspection = self.introspection.clone().or_else(|| found.introspection.clone());
-        let (document, lifetime) = match self.keys_at.clone().or_else(|| found.jwks.clone()) {
-            None if introspection.is_some() => (b"{\"keys\":[]}".to_vec(), DEFAULT_LIFETIME),
-            None => return Err("its metadata names neither keys nor introspection".to_owned()),
-            Some(url) => {
-                let fetched = get(url.clone(), effects).await?;
-                (fetched.body.to_vec(), lifetime(&fetched))
+        let Document { text: document, lifetime, version } = match self.keys_at.clone().or_else(|| found.jwks.clone()) {
+            None if introspection.is_some() => {
+                Document { text: b"{\"keys\":[]}".to_vec(), lifetime: DEFAULT_LIFETIME, version: None }
             }
+            None => {
+                let unusable: String = found.unusable.iter().map(|why| format!("; {why}")).collect();
+                return Err(format!("its metadata names neither keys nor introspection{unusable}"));
+            }
+            Some(url) => self.key_set(&url, effects).await?,
         };
         let keys = KeySet::parse(&document, &self.algorithms)?;
         if keys.is_empty() && introspection.is_none() {
@@ -287,8 +335,36 @@ impl Issuer {
         }
         let due = Some(effects.monotonic().saturating_add(lifetime));
         let issuer = found.issuer.clone();
-        let loaded = Loaded { issuer, keys, introspection, metadata: found, due, document, generation: 0 };
+        let loaded =
+            Loaded { issuer, keys, introspection, metadata: found, due, document, version, generation: 0 };
         Ok((loaded, lifetime))
+    }
+
+    /// The key set at `url`: its text, how long it may be used, and its version. A server that says that nothing has changed
+    /// (304) sends none.
+    async fn key_set(&self, url: &Uri, effects: &dyn Effects) -> Result<Document, String> {
+        let before = self.loaded.load_full();
+        let known = before.as_ref().and_then(|before| {
+            let (of, version) = before.version.as_ref()?;
+            (of == url).then(|| (version.clone(), before.document.clone()))
+        });
+        let mut request = self.access.request(url.clone())?;
+        if let Some((version, _)) = &known {
+            request.headers.push((header::IF_NONE_MATCH, version.clone()));
+        }
+        let fetched = effects.fetch(request).await.map_err(|fault| fault.detail)?;
+        let lifetime = lifetime(&fetched);
+        match (fetched.status, known) {
+            (StatusCode::OK, _) => {
+                let version = fetched.headers.get(header::ETAG).filter(|etag| etag.len() <= MAX_ETAG_BYTES);
+                let version = version.map(|etag| (url.clone(), etag.clone()));
+                Ok(Document { text: fetched.body.to_vec(), lifetime, version })
+            }
+            (StatusCode::NOT_MODIFIED, Some((version, text))) => {
+                Ok(Document { text, lifetime, version: Some((url.clone(), version)) })
+            }
+            (status, _) => Err(format!("{url} answered with status {}", status.as_u16())),
+        }
     }
 
     fn take(&self, mut loaded: Loaded) {
@@ -319,6 +395,7 @@ impl Job for Issuer {
     fn run<'a>(&'a self, effects: &'a dyn Effects) -> Wait<'a, ()> {
         Box::pin(async move {
             let mut failures: u32 = 0;
+            let mut told = String::new();
             loop {
                 let next = match self.fetch(effects).await {
                     Ok((loaded, lifetime)) => {
@@ -326,7 +403,13 @@ impl Job for Issuer {
                             effects.notice(&Job::name(self), "the issuer answers again");
                         }
                         failures = 0;
+                        let unusable = loaded.unusable();
+                        if told != unusable && !unusable.is_empty() {
+                            effects.notice(&Job::name(self), &format!("left out {unusable}"));
+                        }
+                        told = unusable;
                         self.take(loaded);
+                        self.failed.store(None);
                         lifetime
                     }
                     Err(detail) => {
@@ -335,6 +418,7 @@ impl Job for Issuer {
                         if failures.is_power_of_two() {
                             effects.notice(&Job::name(self), &detail);
                         }
+                        self.failed.store(Some(Arc::new(detail)));
                         race::back_off(failures)
                     }
                 };
@@ -352,24 +436,15 @@ impl Job for Issuer {
     }
 }
 
-/// Fetches a document.
-pub(super) async fn get(url: Uri, effects: &dyn Effects) -> Result<Fetched, String> {
-    let fetched = effects.fetch(Fetch::get(url.clone())).await.map_err(|fault| fault.detail)?;
-    if fetched.status != http::StatusCode::OK {
-        return Err(format!("{url} answered with status {}", fetched.status.as_u16()));
-    }
-    Ok(fetched)
-}
-
 /// How long a document may be used (`max-age`, RFC 9111, section 5.2.2.1), within bounds. Of several the shortest counts.
 fn lifetime(fetched: &Fetched) -> Duration {
     let lines = fetched.headers.get_all(http::header::CACHE_CONTROL).iter();
     let directives = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
     let ages = directives.filter_map(|directive| {
-        let (name, age) = directive.trim().split_once('=')?;
+        let (name, age) = directive.split_once('=')?;
         // An age in quotes means the same (RFC 9111, section 5.2).
-        let age = age.trim_matches('"').parse::<u64>().ok();
-        age.filter(|_| name.eq_ignore_ascii_case("max-age"))
+        let age = age.trim().trim_matches('"').parse::<u64>().ok();
+        age.filter(|_| name.trim().eq_ignore_ascii_case("max-age"))
     });
     let seconds = ages.min();
     seconds.map_or(DEFAULT_LIFETIME, |seconds| Duration::from_secs(seconds).clamp(LIFETIME.0, LIFETIME.1))
@@ -398,6 +473,7 @@ mod tests {
         assert_eq!(of(&["Public, Max-Age=600"]), 600);
         assert_eq!(of(&["max-age=\"600\""]), 600);
         assert_eq!(of(&["max-age=3000", "must-revalidate, max-age=120"]), 120);
+        assert_eq!(of(&["MAX-AGE = 600 , Public"]), 600);
         assert_eq!(of(&["max-age=1"]), 60);
         assert_eq!(of(&["max-age=soon"]), DEFAULT_LIFETIME.as_secs());
     }

@@ -2,6 +2,8 @@
 
 use crate::json::Bounds;
 use portcullis_core::Claim;
+use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Nothing here is deeper than 16, or holds more than 4096 values.
 const BOUNDS: Bounds = Bounds { depth: 16, values: 4096 };
@@ -14,4 +16,32 @@ const BOUNDS: Bounds = Bounds { depth: 16, values: 4096 };
 pub fn object(bytes: &[u8]) -> Result<Claim, &'static str> {
     let value = crate::json::read(bytes, BOUNDS)?;
     if matches!(value, Claim::Object(_)) { Ok(value) } else { Err("it is not a JSON object") }
+}
+
+/// A number of seconds, as `expires_in` (RFC 6749, section 5.1): some servers write it as a string, or with a fraction.
+/// `None` for anything else.
+pub fn seconds(value: Option<&Claim>) -> Option<Duration> {
+    match value? {
+        Claim::Integer(seconds) => u64::try_from(*seconds).ok().map(Duration::from_secs),
+        Claim::Number(seconds) => Duration::try_from_secs_f64(seconds.trunc()).ok(),
+        Claim::Text(text) if text.len() <= 10 && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            text.parse().ok().map(Duration::from_secs)
+        }
+        Claim::Text(_) | Claim::Null | Claim::Bool(_) | Claim::List(_) | Claim::Object(_) => None,
+    }
+}
+
+/// A claim as plain JSON.
+pub fn plain(claim: &Claim) -> Value {
+    match claim {
+        Claim::Null => Value::Null,
+        Claim::Bool(value) => json!(value),
+        Claim::Integer(value) => json!(value),
+        Claim::Number(value) => json!(value),
+        Claim::Text(value) => json!(value),
+        Claim::List(items) => items.iter().map(plain).collect(),
+        Claim::Object(members) => {
+            Value::Object(members.iter().map(|(name, inner)| (name.clone(), plain(inner))).collect())
+        }
+    }
 }

@@ -44,9 +44,12 @@ fn malformed(detail: &'static str) -> Denial {
     Denial::new(Code::TokenMalformed, detail)
 }
 
-/// Whether `token` has the three parts of a signed token, whatever is in them.
+/// Whether `token` has the three parts of a signed token, of which the first is a JSON object. Opaque tokens have dots too.
 pub fn looks_signed(token: &str) -> bool {
-    token.bytes().filter(|byte| *byte == b'.').count() == 2
+    let mut parts = token.split('.');
+    let (header, rest) = (parts.next().unwrap_or_default(), parts.count());
+    // `{` and a quote or white space, in base64url.
+    rest == 2 && ["ey", "ew", "e3"].iter().any(|begin| header.starts_with(begin))
 }
 
 /// Unpadded base64url with no bit left over (RFC 7515, section 2).
@@ -118,6 +121,16 @@ mod tests {
         let token = token(r#"{"alg":"RS256"}"#, r#"{"sub":"alice"}"#);
         let shown = format!("{:?}", Jws::parse(&token).unwrap());
         assert!(!shown.contains("alice") && !shown.contains(token.split('.').next().unwrap()), "{shown}");
+    }
+
+    #[test]
+    fn an_opaque_token_may_have_dots() {
+        for signed in [r#"{"alg":"RS256"}"#, "{}", "{ }", "{\n}", "{\"alg\":1}"] {
+            assert!(looks_signed(&token(signed, "{}")), "{signed}");
+        }
+        for opaque in ["ya29.a0AfH6.SMBx", "gho_1.2.3", "v1.local.abc", "a.b", "..", "eyJ.a", "eyJ.a.b.c", "[].{}.x"] {
+            assert!(!looks_signed(opaque), "{opaque}");
+        }
     }
 
     #[test]

@@ -1,17 +1,25 @@
 //! The keys of an issuer: JSON Web Keys (RFC 7517, RFC 7518 section 6, RFC 8037).
 //!
 //! Each key knows what it is for, and a token can only agree. What cannot be used safely is left out of a set, and said.
+//! Where a name fits several keys, or a token has no name, each key that fits is tried, up to [`MAX_CANDIDATES`].
 
 use super::algorithm::{Algorithm, Family};
-use super::{json, jws};
+use super::{json, jws, published};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rsa::{PublicEncryptingKey, PublicKeyComponents};
 use aws_lc_rs::signature::ParsedPublicKey;
 use portcullis_core::{Claim, Code, Denial};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// The most keys that are taken from a set.
 const MAX_KEYS: usize = 100;
+/// The most keys that are tried for one token.
+// SECURITY: what a token without a name costs is bounded (a_token_without_a_name_costs_eight_signatures_at_most).
+const MAX_CANDIDATES: usize = 8;
+/// The longest name of a key that is written to a log.
+const MAX_TOLD_KID: usize = 64;
 
 enum Material {
     Public(ParsedPublicKey),
@@ -25,6 +33,15 @@ pub struct VerificationKey {
     uses: Vec<(Algorithm, Material)>,
 }
 
+/// Why no key of a set verifies a signature.
+pub struct NotVerified {
+    /// The refusal. `TokenKeyUnknown`: no key could be meant, or too many. `TokenAlgorithm`: the key is for another
+    /// algorithm. `TokenSignature`: it is not the key's.
+    pub denial: Denial,
+    /// Whether a newer key set could have the key: no key of this one has the name that the token says.
+    pub may_be_newer: bool,
+}
+
 /// The keys of an issuer.
 pub struct KeySet {
     keys: Vec<VerificationKey>,
@@ -33,25 +50,58 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    /// Reads a JSON Web Key Set, for these algorithms.
+    /// Reads keys for these algorithms: a JSON Web Key Set, a single JSON Web Key, a map from names to certificates in PEM, or
+    /// public keys and certificates in PEM.
     ///
     /// # Errors
-    /// It is not one. A key that cannot be used is no error; it is left out.
+    /// It is none of these. A key that cannot be used is no error; it is left out.
     pub fn parse(bytes: &[u8], allowed: &[Algorithm]) -> Result<KeySet, String> {
+        if bytes.trim_ascii_start().starts_with(b"-----BEGIN ") {
+            return KeySet::of(published::of_pem(bytes)?.iter(), |der| VerificationKey::of_spki(None, der, allowed));
+        }
         let document =
             json::object(bytes).map_err(|detail| format!("the key set cannot be read: {detail}"))?;
-        let Some(Claim::List(entries)) = document.member("keys") else {
-            return Err("the key set has no list `keys`".to_owned());
-        };
+        if let Some(Claim::List(entries)) = document.member("keys") {
+            return KeySet::of(entries.iter(), |entry| VerificationKey::read(entry, allowed));
+        }
+        if document.given("kty").is_some() {
+            return KeySet::of([document].iter(), |entry| VerificationKey::read(entry, allowed));
+        }
+        match published::certificates(&document) {
+            Some(named) => KeySet::of(named.iter(), |(kid, text)| {
+                let der = published::of_certificate_text(text)?;
+                VerificationKey::of_spki(Some((*kid).to_owned()), &der, allowed)
+            }),
+            None => Err("the key set has no list `keys`".to_owned()),
+        }
+    }
+
+    /// The set of these entries, each read by `read`.
+    fn of<'e, E: Told + 'e>(
+        entries: impl Iterator<Item = &'e E>,
+        read: impl Fn(&E) -> Result<(VerificationKey, Vec<u8>), &'static str>,
+    ) -> Result<KeySet, String> {
         let mut set = KeySet { keys: Vec::new(), skipped: Vec::new() };
-        for (index, entry) in entries.iter().enumerate() {
+        let mut seen: HashMap<(Option<String>, Vec<u8>), usize> = HashMap::new();
+        for (index, entry) in entries.enumerate() {
             if index >= MAX_KEYS {
                 set.skipped.push(format!("keys beyond the first {MAX_KEYS}"));
                 break;
             }
-            match VerificationKey::of_jwk(entry, allowed) {
-                Ok(key) => set.keys.push(key),
-                Err(why) => set.skipped.push(format!("key {index}: {why}")),
+            match read(entry) {
+                Ok((key, bytes)) => match seen.entry((key.kid.clone(), bytes)) {
+                    Entry::Vacant(vacant) => {
+                        vacant.insert(set.keys.len());
+                        set.keys.push(key);
+                    }
+                    // The same key, for other algorithms or once more.
+                    Entry::Occupied(there) => {
+                        if let Some(there) = set.keys.get_mut(*there.get()) {
+                            there.add_uses(key.uses);
+                        }
+                    }
+                },
+                Err(why) => set.skipped.push(format!("{}: {why}", told(entry.kid(), index))),
             }
         }
         Ok(set)
@@ -66,36 +116,83 @@ impl KeySet {
         KeySet { keys: vec![VerificationKey { kid: None, uses: uses.collect() }], skipped: Vec::new() }
     }
 
+    /// How many keys are in it.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     /// Whether there is no key in it.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// Verifies a signature.
+    /// Verifies a signature by the keys that the token may mean: those of its name, else those without a name; all where
+    /// the token has none.
     ///
     /// # Errors
-    /// `TokenKeyUnknown`: no key has this name, or there is none and several keys could be meant. `TokenAlgorithm`: the
-    /// key is for another algorithm. `TokenSignature`: it is not the key's.
-    pub fn verify(&self, token: &jws::Jws<'_>) -> Result<(), Denial> {
-        let shared = self.keys.iter().all(|key| key.kid.is_none());
-        let named: Vec<&VerificationKey> = match &token.kid {
-            // A set whose keys have no names, such as a lone secret, is not asked by name.
-            Some(_) if shared => self.keys.iter().collect(),
-            Some(kid) => self.keys.iter().filter(|key| key.kid.as_ref() == Some(kid)).collect(),
-            None => self.keys.iter().collect(),
-        };
-        if named.is_empty() {
-            return Err(Denial::new(Code::TokenKeyUnknown, "the issuer has no key of this name"));
+    /// None of them verifies it.
+    pub fn verify(&self, token: &jws::Jws<'_>) -> Result<(), NotVerified> {
+        let kid = token.kid.as_ref();
+        let named = kid.is_some() && self.keys.iter().any(|key| key.kid.as_ref() == kid);
+        let refused = |code, detail| NotVerified { denial: Denial::new(code, detail), may_be_newer: !named };
+        let mut candidates = self
+            .keys
+            .iter()
+            .filter(|key| match (kid, named) {
+                (Some(_), true) => key.kid.as_ref() == kid,
+                (Some(_), false) => key.kid.is_none(),
+                (None, _) => true,
+            })
+            .peekable();
+        if candidates.peek().is_none() {
+            return Err(refused(Code::TokenKeyUnknown, "the issuer has no key of this name"));
         }
         // SECURITY: the key says the algorithm; the token can only agree, so a public key is never taken for a shared
         // secret (tests/tokens/attacks.rs).
-        let mut usable = named.iter().filter_map(|key| key.for_algorithm(token.algorithm));
-        match (usable.next(), usable.next()) {
-            (None, _) => Err(Denial::new(Code::TokenAlgorithm, "the key is for another algorithm")),
-            (Some(_), Some(_)) => Err(Denial::new(Code::TokenKeyUnknown, "several keys could be meant")),
-            (Some(material), None) if material.verifies(token.signed.as_bytes(), &token.signature) => Ok(()),
-            (Some(_), None) => Err(Denial::new(Code::TokenSignature, "the signature is not the key's")),
+        let mut usable = candidates.filter_map(|key| key.for_algorithm(token.algorithm)).peekable();
+        if usable.peek().is_none() {
+            return Err(refused(Code::TokenAlgorithm, "the key is for another algorithm"));
         }
+        let message = token.signed.as_bytes();
+        if usable.by_ref().take(MAX_CANDIDATES).any(|material| material.verifies(message, &token.signature)) {
+            return Ok(());
+        }
+        Err(match usable.next() {
+            Some(_) => refused(Code::TokenKeyUnknown, "more keys could be meant than are tried"),
+            None => refused(Code::TokenSignature, "the signature is not the key's"),
+        })
+    }
+}
+
+/// An entry of a set, which may have a name.
+trait Told {
+    fn kid(&self) -> Option<&str>;
+}
+
+impl Told for Claim {
+    fn kid(&self) -> Option<&str> {
+        self.member("kid").and_then(Claim::as_text)
+    }
+}
+
+impl Told for (&str, &str) {
+    fn kid(&self) -> Option<&str> {
+        Some(self.0)
+    }
+}
+
+impl Told for Vec<u8> {
+    fn kid(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// What a key is called in a log: its name if that is a plain word, else its place.
+fn told(kid: Option<&str>, index: usize) -> String {
+    let plain = |kid: &&str| kid.len() <= MAX_TOLD_KID && kid.bytes().all(|byte| byte.is_ascii_graphic());
+    match kid.filter(plain) {
+        Some(kid) => format!("key `{kid}`"),
+        None => format!("key {index}"),
     }
 }
 
@@ -114,21 +211,26 @@ impl VerificationKey {
     /// # Errors
     /// It is a secret or private, for something else than verifying, too weak, or of a kind that is not known here.
     pub fn of_jwk(jwk: &Claim, allowed: &[Algorithm]) -> Result<VerificationKey, &'static str> {
+        VerificationKey::read(jwk, allowed).map(|(key, _)| key)
+    }
+
+    /// The key, and the bytes that tell it from others.
+    fn read(jwk: &Claim, allowed: &[Algorithm]) -> Result<(VerificationKey, Vec<u8>), &'static str> {
         let text = |name: &str| jwk.member(name).and_then(Claim::as_text);
-        if jwk.member("use").is_some() && text("use") != Some("sig") {
+        if jwk.given("use").is_some() && text("use") != Some("sig") {
             return Err("it is not for signatures");
         }
-        if let Some(operations) = jwk.member("key_ops") {
+        if let Some(operations) = jwk.given("key_ops") {
             let verifies = operations.as_texts().is_some_and(|operations| operations.contains(&"verify"));
             if !verifies {
                 return Err("it is not for verifying");
             }
         }
-        let kid = match jwk.member("kid") {
+        let kid = match jwk.given("kid") {
             None => None,
             Some(kid) => Some(kid.as_text().ok_or("its kid is no string")?.to_owned()),
         };
-        let only = match jwk.member("alg") {
+        let only = match jwk.given("alg") {
             None => None,
             Some(name) => Some(
                 name.as_text()
@@ -148,7 +250,36 @@ impl VerificationKey {
         if uses.is_empty() {
             return Err("it cannot be used with an algorithm that is allowed");
         }
-        Ok(VerificationKey { kid, uses })
+        Ok((VerificationKey { kid, uses }, bytes))
+    }
+
+    /// A public key in DER (RFC 5280, section 4.1.2.7), as certificates hold it.
+    fn of_spki(
+        kid: Option<String>,
+        der: &[u8],
+        allowed: &[Algorithm],
+    ) -> Result<(VerificationKey, Vec<u8>), &'static str> {
+        let (bytes, possible) = published::public_key(der)?;
+        let uses: Vec<_> = possible
+            .iter()
+            .filter(|algorithm| allowed.contains(algorithm))
+            .filter_map(|algorithm| {
+                let key = ParsedPublicKey::new(algorithm.verification()?, &bytes).ok()?;
+                Some((*algorithm, Material::Public(key)))
+            })
+            .collect();
+        if uses.is_empty() {
+            return Err("it cannot be used with an algorithm that is allowed");
+        }
+        Ok((VerificationKey { kid, uses }, bytes))
+    }
+
+    fn add_uses(&mut self, uses: Vec<(Algorithm, Material)>) {
+        for (algorithm, material) in uses {
+            if self.for_algorithm(algorithm).is_none() {
+                self.uses.push((algorithm, material));
+            }
+        }
     }
 
     fn for_algorithm(&self, algorithm: Algorithm) -> Option<&Material> {
@@ -163,29 +294,31 @@ impl VerificationKey {
 
 /// The public key's bytes, as the verification wants them, and the algorithms that such a key can be used with.
 fn public_key(jwk: &Claim) -> Result<(Vec<u8>, &'static [Algorithm]), &'static str> {
-    const RSA: &[Algorithm] = &[
-        Algorithm::Rs256,
-        Algorithm::Rs384,
-        Algorithm::Rs512,
-        Algorithm::Ps256,
-        Algorithm::Ps384,
-        Algorithm::Ps512,
-    ];
+    let parts = ["n", "e", "x", "y"];
+    if let Some(Claim::List(chain)) = jwk.given("x5c")
+        && parts.iter().all(|part| jwk.given(part).is_none())
+    {
+        // A key that stands in its certificate alone (RFC 7517, section 4.7); the first one is the key's.
+        let first = chain.first().and_then(Claim::as_text).ok_or("its x5c is empty")?;
+        return published::public_key(&published::of_base64(first)?);
+    }
     let text = |name: &str| jwk.member(name).and_then(Claim::as_text);
     let bytes = |name: &str| {
         let text = text(name).ok_or("a part of it is missing")?;
-        jws::decode(text).map_err(|_| "a part of it is not base64url")
+        decode(text).ok_or("a part of it is not base64url")
     };
     match text("kty") {
         Some("RSA") => {
-            let components = PublicKeyComponents { n: bytes("n")?, e: bytes("e")? };
+            let (n, e) = (bytes("n")?, bytes("e")?);
+            let components =
+                PublicKeyComponents { n: without_zeros(&n).to_vec(), e: without_zeros(&e).to_vec() };
             let key: PublicEncryptingKey =
                 components.try_into().map_err(|_| "it is not an RSA key of at least 2048 bits")?;
             if key.key_size_bits() < 2048 {
                 return Err("it is an RSA key of less than 2048 bits");
             }
             let der: PublicKeyX509Der<'_> = key.as_der().map_err(|_| "it is not an RSA key")?;
-            Ok((der.as_ref().to_vec(), RSA))
+            Ok((der.as_ref().to_vec(), published::RSA))
         }
         Some("EC") => {
             let (size, algorithms): (usize, &[Algorithm]) = match text("crv") {
@@ -195,9 +328,10 @@ fn public_key(jwk: &Claim) -> Result<(Vec<u8>, &'static [Algorithm]), &'static s
                 Some(_) | None => return Err("it is on a curve that is not known here"),
             };
             let (x, y) = (bytes("x")?, bytes("y")?);
-            if x.len() != size || y.len() != size {
+            let (x, y) = (coordinate(&x, size), coordinate(&y, size));
+            let (Some(x), Some(y)) = (x, y) else {
                 return Err("its coordinates have not the length of the curve");
-            }
+            };
             // The uncompressed point (SEC 1, section 2.3.3).
             Ok(([&[4][..], &x, &y].concat(), algorithms))
         }
@@ -212,6 +346,29 @@ fn public_key(jwk: &Claim) -> Result<(Vec<u8>, &'static [Algorithm]), &'static s
         Some("oct") => Err("it is a shared secret, which a published set cannot hold"),
         Some(_) | None => Err("it is of a kind that is not known here"),
     }
+}
+
+/// A part of a key. Some servers pad it, or use the other alphabet of base64; both mean the same octets.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let bare = text.trim_end_matches('=');
+    if text.len() - bare.len() > 2 {
+        return None;
+    }
+    jws::decode(&bare.replace('+', "-").replace('/', "_")).ok()
+}
+
+/// A number without the zeros that some servers put before it (RFC 7518, section 2, forbids them).
+fn without_zeros(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    number.get(zeros..).unwrap_or_default()
+}
+
+/// A coordinate of `size` octets, also where a server left out its zeros or put more before it. At least half of them must
+/// be there, so that a cut one is not taken for one.
+fn coordinate(octets: &[u8], size: usize) -> Option<Vec<u8>> {
+    let number = without_zeros(octets);
+    let missing = size.checked_sub(number.len()).filter(|missing| *missing <= size / 2)?;
+    Some([vec![0; missing].as_slice(), number].concat())
 }
 
 /// The SHA-256 thumbprint of a public JSON Web Key (RFC 7638).
@@ -250,6 +407,7 @@ pub fn asymmetric() -> Vec<Algorithm> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
     use base64ct::{Base64UrlUnpadded, Encoding};
 
     /// RFC 7638, section 3.1.
@@ -308,5 +466,95 @@ mod tests {
         for bad in ["", "[]", "{}", r#"{"keys":{}}"#, "<html>"] {
             assert!(KeySet::parse(bad.as_bytes(), &asymmetric()).is_err(), "{bad}");
         }
+    }
+    /// A key of Ed25519 by a seed, as it is published.
+    fn ed(seed: u8, kid: Option<&str>) -> String {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+        let x = Base64UrlUnpadded::encode_string(pair.public_key().as_ref());
+        let kid = kid.map_or_else(String::new, |kid| format!(r#","kid":"{kid}""#));
+        format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"{kid}}}"#)
+    }
+
+    fn set(keys: &[String]) -> KeySet {
+        KeySet::parse(format!(r#"{{"keys":[{}]}}"#, keys.join(",")).as_bytes(), &asymmetric()).unwrap()
+    }
+
+    /// What a set says of a token that this seed signed.
+    fn verify(set: &KeySet, seed: u8, kid: Option<&str>) -> Result<(), (Code, bool)> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+        let kid = kid.map_or_else(String::new, |kid| format!(r#","kid":"{kid}""#));
+        let part = |text: &str| Base64UrlUnpadded::encode_string(text.as_bytes());
+        let signed = format!("{}.{}", part(&format!(r#"{{"alg":"EdDSA"{kid}}}"#)), part("{}"));
+        let signature = Base64UrlUnpadded::encode_string(pair.sign(signed.as_bytes()).as_ref());
+        let token = format!("{signed}.{signature}");
+        set.verify(&jws::Jws::parse(&token).unwrap()).map_err(|miss| (miss.denial.code(), miss.may_be_newer))
+    }
+
+    #[test]
+    fn each_key_that_a_token_may_mean_is_tried() {
+        let (other, own) = (ed(1, Some("a")), ed(2, Some("a")));
+        let same_name = set(&[other.clone(), own, RSA.to_owned()]);
+        assert_eq!(verify(&same_name, 2, Some("a")), Ok(()));
+        assert_eq!(verify(&same_name, 2, None), Ok(()));
+        assert_eq!(verify(&same_name, 3, Some("a")), Err((Code::TokenSignature, false)));
+        assert_eq!(verify(&same_name, 3, None), Err((Code::TokenSignature, true)));
+        assert_eq!(verify(&same_name, 2, Some("b")), Err((Code::TokenKeyUnknown, true)));
+        assert_eq!(verify(&same_name, 2, Some("2011-04-29")), Err((Code::TokenAlgorithm, false)));
+        // A name that no key has may mean a key without one, and never one with another name.
+        let mixed = set(&[other, ed(2, None)]);
+        assert_eq!(verify(&mixed, 2, Some("b")), Ok(()));
+        assert_eq!(verify(&mixed, 1, Some("b")), Err((Code::TokenSignature, true)));
+    }
+
+    #[test]
+    fn a_token_without_a_name_costs_eight_signatures_at_most() {
+        let keys: Vec<String> = (0..9).map(|seed| ed(seed, None)).collect();
+        let many = set(&keys);
+        assert_eq!(verify(&many, 7, None), Ok(()));
+        assert_eq!(verify(&many, 8, None), Err((Code::TokenKeyUnknown, true)));
+        assert_eq!(verify(&many, 9, Some("x")), Err((Code::TokenKeyUnknown, true)));
+        // Keys of another kind are not among them.
+        let others = vec![RSA.replace(r#","kid":"2011-04-29""#, ""); 20];
+        assert_eq!(verify(&set(&[others, keys[8..].to_vec()].concat()), 8, None), Ok(()));
+    }
+
+    #[test]
+    fn the_same_key_twice_is_one_key() {
+        let one = |alg: &str| RSA.replace("RS256", alg);
+        let set = set(&[one("RS256"), one("RS256"), one("PS256")]);
+        assert_eq!((set.keys.len(), set.skipped.len()), (1, 0));
+        assert_eq!(set.keys[0].uses.len(), 2);
+    }
+
+    #[test]
+    fn a_key_is_read_as_it_is_meant() {
+        let bytes = |text: &str| public_key(&jwk(text)).map(|(bytes, _)| bytes);
+        let n = RSA.split(r#""n":""#).nth(1).unwrap().split('"').next().unwrap();
+        let with_zero = [&[0][..], &Base64UrlUnpadded::decode_vec(n).unwrap()].concat();
+        for n in [
+            format!("{n}=="),
+            n.replace('-', "+").replace('_', "/"),
+            Base64UrlUnpadded::encode_string(&with_zero),
+        ] {
+            let spelled = RSA.replace(RSA.split(r#""n":""#).nth(1).unwrap().split('"').next().unwrap(), &n);
+            assert_eq!(bytes(&spelled), bytes(RSA), "{n}");
+        }
+        assert!(bytes(&RSA.replace(n, &format!("{n}==="))).is_err());
+        assert_eq!(coordinate(&[0, 0, 1, 2, 3], 4), Some(vec![0, 1, 2, 3]));
+        assert_eq!(coordinate(&[1, 2, 3], 4), Some(vec![0, 1, 2, 3]));
+        assert_eq!((coordinate(&[1, 2, 3, 4, 5], 4), coordinate(&[1], 4)), (None, None));
+        // A member that is null is not there.
+        let null = RSA.replace(r#""alg":"RS256""#, r#""alg":null,"use":null,"key_ops":null,"x5c":null"#);
+        assert!(VerificationKey::of_jwk(&jwk(&null), &asymmetric()).is_ok());
+    }
+
+    #[test]
+    fn a_key_that_is_left_out_is_told_by_its_name() {
+        let set = set(&[
+            r#"{"kty":"EC","crv":"secp256k1","kid":"k1","x":"AA","y":"AA"}"#.to_owned(),
+            r#"{"kty":"oct","k":"AA","kid":"a\nb"}"#.to_owned(),
+        ]);
+        assert_eq!(set.skipped[0], "key `k1`: it is on a curve that is not known here");
+        assert!(set.skipped[1].starts_with("key 1: "), "{:?}", set.skipped);
     }
 }

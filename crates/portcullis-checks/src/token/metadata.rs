@@ -1,7 +1,11 @@
 //! What an authorization server says of itself: RFC 8414, and OpenID Connect Discovery 1.0.
+//!
+//! A document is judged by what is used of it: an endpoint that cannot be used counts as absent, and is told. Where no
+//! document serves, the error is that of the place that came closest.
 
-use super::{issuer, json};
-use http::Uri;
+use super::access::Access;
+use super::json;
+use http::{StatusCode, Uri};
 use portcullis_core::{Claim, Effects};
 
 /// The parts of a metadata document that are used here.
@@ -21,6 +25,8 @@ pub struct Metadata {
     pub end_session: Option<Uri>,
     /// Whether it names itself when it sends a browser back (RFC 9207, section 3).
     pub names_itself: bool,
+    /// The endpoints that it names and that cannot be used, each with the reason.
+    pub unusable: Vec<String>,
 }
 
 /// How many folders of a token endpoint's path are looked into.
@@ -64,21 +70,67 @@ fn places(issuer: &str) -> Vec<String> {
     vec![openid, format!("{origin}/.well-known/oauth-authorization-server{path}")]
 }
 
+/// How close a place came to having the metadata.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Closeness {
+    /// There is nothing.
+    Nothing,
+    /// It gave no answer, or said that it failed.
+    NoAnswer,
+    /// What is there is no metadata.
+    Unreadable,
+    /// What is there is metadata of somebody else.
+    Another,
+}
+
+/// Why there is no metadata at a place.
+struct Miss {
+    closeness: Closeness,
+    why: String,
+}
+
+/// The most telling of several reasons; of equal ones the last, since most servers have their metadata at the top.
+fn most_telling(misses: Vec<Miss>) -> String {
+    let best = misses.into_iter().max_by_key(|miss| miss.closeness);
+    best.map_or_else(|| "there is nowhere to look for its metadata".to_owned(), |miss| miss.why)
+}
+
+fn another(why: String) -> Miss {
+    Miss { closeness: Closeness::Another, why }
+}
+
+/// What a document of somebody else says, as far as it can stand in a log.
+fn quoted(said: &str) -> String {
+    let plain = said.len() <= 200 && said.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'`');
+    if plain { format!("`{said}`") } else { "a name that cannot be shown".to_owned() }
+}
+
 /// The metadata of the issuer with this name.
 ///
 /// # Errors
 /// There is none, or it is another issuer's (RFC 8414, section 3.3).
-pub async fn of_issuer(name: &str, effects: &dyn Effects) -> Result<Metadata, String> {
-    let mut errors = Vec::new();
+pub async fn of_issuer(name: &str, access: &Access, effects: &dyn Effects) -> Result<Metadata, String> {
+    let mut misses = Vec::new();
     for place in places(name) {
-        match read(&place, effects).await {
+        match read(&place, access, effects).await {
             // SECURITY: one issuer must not speak for another (metadata_speaks_for_its_own_issuer_and_token_endpoint).
             Ok(metadata) if metadata.issuer == name => return Ok(metadata),
-            Ok(_) => errors.push(format!("{place} is another issuer's")),
-            Err(error) => errors.push(error),
+            Ok(metadata) => {
+                let issuer = quoted(&metadata.issuer);
+                misses.push(another(format!(
+                    "found {place}, but it is the metadata of issuer {issuer}; if that is the one, write `issuer: {}`",
+                    metadata_name(&metadata)
+                )));
+            }
+            Err(miss) => misses.push(miss),
         }
     }
-    Err(errors.join("; "))
+    Err(most_telling(misses))
+}
+
+/// The issuer's name for a line of configuration.
+fn metadata_name(metadata: &Metadata) -> &str {
+    if quoted(&metadata.issuer).starts_with('`') { &metadata.issuer } else { "…" }
 }
 
 /// The metadata of the authorization server that has this token endpoint, and this name if one is given.
@@ -88,6 +140,7 @@ pub async fn of_issuer(name: &str, effects: &dyn Effects) -> Result<Metadata, St
 pub async fn of_token_endpoint(
     url: &Uri,
     name: Option<&str>,
+    access: &Access,
     effects: &dyn Effects,
 ) -> Result<Metadata, String> {
     let wanted = url.to_string();
@@ -95,27 +148,33 @@ pub async fn of_token_endpoint(
         Some(name) => vec![name.to_owned()],
         None => folders(url),
     };
-    let mut errors = Vec::new();
+    let mut misses = Vec::new();
     for candidate in candidates {
         for place in places(&candidate) {
-            let metadata = match read(&place, effects).await {
+            let metadata = match read(&place, access, effects).await {
                 Ok(metadata) => metadata,
-                Err(error) => {
-                    errors.push(error);
+                Err(miss) => {
+                    misses.push(miss);
                     continue;
                 }
             };
             if metadata.issuer.trim_end_matches('/') != candidate.trim_end_matches('/') {
-                errors.push(format!("{place} is another issuer's"));
+                let issuer = quoted(&metadata.issuer);
+                let name = metadata_name(&metadata);
+                misses.push(another(format!(
+                    "found {place}, but it is the metadata of issuer {issuer}; if that is the one, add `issuer: {name}`"
+                )));
             } else if metadata.token.as_deref() != Some(wanted.as_str()) {
-                errors.push(format!("{place} names another token endpoint"));
+                let named = metadata.token.as_deref().map_or("no token endpoint".to_owned(), |named| {
+                    format!("the token endpoint {}", quoted(named))
+                });
+                misses.push(another(format!("found {place}, but it names {named} and not `{wanted}`")));
             } else {
                 return Ok(metadata);
             }
         }
     }
-    // One reason is enough: the folder at the top is where most servers have it.
-    Err(errors.pop().unwrap_or_else(|| "there is nowhere to look for its metadata".to_owned()))
+    Err(most_telling(misses))
 }
 
 /// The folders above a URL, the nearest first.
@@ -133,32 +192,47 @@ fn folders(url: &Uri) -> Vec<String> {
     folders
 }
 
-async fn read(place: &str, effects: &dyn Effects) -> Result<Metadata, String> {
-    let url = endpoint(place).map_err(|why| format!("{place}: {why}"))?;
-    let fetched = issuer::get(url, effects).await?;
-    parse(&fetched.body).map_err(|why| format!("{place}: {why}"))
+async fn read(place: &str, access: &Access, effects: &dyn Effects) -> Result<Metadata, Miss> {
+    let miss = |closeness, why: String| Miss { closeness, why };
+    let request = access.endpoint(place).map_err(|why| format!("{place}: {why}"));
+    let request = request.and_then(|url| access.request(url)).map_err(|why| miss(Closeness::NoAnswer, why))?;
+    let fetched = effects.fetch(request).await;
+    let fetched = fetched.map_err(|fault| miss(Closeness::NoAnswer, fault.detail))?;
+    if fetched.status != StatusCode::OK {
+        let closeness = match fetched.status {
+            StatusCode::NOT_FOUND | StatusCode::GONE => Closeness::Nothing,
+            _ => Closeness::NoAnswer,
+        };
+        let why = format!("{place} answered with status {}", fetched.status.as_u16());
+        return Err(miss(closeness, why));
+    }
+    parse(&fetched.body, access).map_err(|why| miss(Closeness::Unreadable, format!("{place}: {why}")))
 }
 
 /// Reads a metadata document.
 ///
 /// # Errors
-/// It is no JSON object, names no issuer, or names an endpoint that is no protected URL.
-pub fn parse(bytes: &[u8]) -> Result<Metadata, String> {
+/// It is no JSON object, or names no issuer.
+pub fn parse(bytes: &[u8], access: &Access) -> Result<Metadata, String> {
     let document = json::object(bytes).map_err(str::to_owned)?;
     let text = |name: &str| document.member(name).and_then(Claim::as_text);
-    let url = |name: &str| match text(name) {
-        None => Ok(None),
-        Some(text) => endpoint(text).map(Some).map_err(|why| format!("its {name}: {why}")),
+    let mut unusable = Vec::new();
+    let mut url = |name: &str| {
+        let read = text(name).map(|text| access.endpoint(text))?;
+        read.map_err(|why| unusable.push(format!("its {name}: {why}"))).ok()
     };
+    let (jwks, introspection) = (url("jwks_uri"), url("introspection_endpoint"));
+    let (authorization, end_session) = (url("authorization_endpoint"), url("end_session_endpoint"));
     Ok(Metadata {
         issuer: text("issuer").ok_or("it names no issuer")?.to_owned(),
-        jwks: url("jwks_uri")?,
+        jwks,
         token: text("token_endpoint").map(str::to_owned),
-        introspection: url("introspection_endpoint")?,
-        authorization: url("authorization_endpoint")?,
-        end_session: url("end_session_endpoint")?,
+        introspection,
+        authorization,
+        end_session,
         names_itself: document.member("authorization_response_iss_parameter_supported")
             == Some(&Claim::Bool(true)),
+        unusable,
     })
 }
 
@@ -203,5 +277,37 @@ mod tests {
             ["https://a.example/r/x", "https://a.example/r", "https://a.example"]
         );
         assert_eq!(folders(&url(&format!("https://a.example{}", "/a".repeat(50)))).len(), MAX_FOLDERS);
+    }
+    #[test]
+    fn a_document_is_judged_by_what_is_used() {
+        let document = r#"{"issuer":"https://a.example","jwks_uri":"https://a.example/keys","token_endpoint":null,
+            "end_session_endpoint":"http://a.example/logout","introspection_endpoint":null,"authorization_endpoint":""}"#;
+        let metadata = parse(document.as_bytes(), &Access::default()).unwrap();
+        assert_eq!(metadata.jwks, Some("https://a.example/keys".parse().unwrap()));
+        assert_eq!((metadata.end_session, metadata.introspection, metadata.token), (None, None, None));
+        assert_eq!(
+            metadata.unusable,
+            ["its authorization_endpoint: it is not a URL", "its end_session_endpoint: it is not protected by TLS"]
+        );
+        // SECURITY: what is used of it is still protected by TLS.
+        let in_clear = parse(br#"{"issuer":"https://a.example","jwks_uri":"http://a.example/keys"}"#, &Access::default()).unwrap();
+        assert_eq!(in_clear.jwks, None);
+    }
+
+    #[test]
+    fn the_reason_that_came_closest_is_shown() {
+        let miss = |closeness, why: &str| Miss { closeness, why: why.to_owned() };
+        let told = most_telling(vec![
+            another("it is another's".to_owned()),
+            miss(Closeness::Nothing, "404"),
+            miss(Closeness::NoAnswer, "refused"),
+        ]);
+        assert_eq!(told, "it is another's");
+        let told = most_telling(vec![miss(Closeness::Nothing, "below"), miss(Closeness::Nothing, "at the top")]);
+        assert_eq!(told, "at the top");
+        assert_eq!(quoted("https://a.example/"), "`https://a.example/`");
+        for hostile in ["a b", "a\n", "`", "\u{1b}[31m", &"a".repeat(201)] {
+            assert_eq!(quoted(hostile), "a name that cannot be shown");
+        }
     }
 }

@@ -17,6 +17,8 @@ fn rules(profile: Profile) -> Rules {
         leeway: Duration::from_secs(30),
         max_age: Some(Duration::from_secs(60)),
         roles: RoleRules::plain(ClaimPath::new(["roles"])),
+        subject: None,
+        audience_claim: None,
         scopes: None,
     }
 }
@@ -103,7 +105,7 @@ proptest! {
     fn no_document_makes_a_parser_panic(text in nearly_json(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         for document in [text.as_bytes(), &bytes] {
             let _ = KeySet::parse(document, &keys::asymmetric());
-            let _ = metadata::parse(document);
+            let _ = metadata::parse(document, &Default::default());
             if let Ok(claim) = json::object(document) {
                 let _ = VerificationKey::of_jwk(&claim, &keys::asymmetric());
                 let _ = keys::thumbprint(&claim);

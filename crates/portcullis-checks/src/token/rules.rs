@@ -1,6 +1,7 @@
 //! What a token must say: RFC 7519, section 4.1, and RFC 9068, section 4.
 
 use portcullis_core::{Claim, ClaimPath, Code, Denial, Subject};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// The accepted kinds of token.
@@ -19,6 +20,8 @@ pub enum Profile {
 pub struct Rules {
     /// For whom a token must be: one of these. `None` accepts a token for anybody.
     pub audience: Option<Vec<String>>,
+    /// Where that stands; by default `aud`.
+    pub audience_claim: Option<ClaimPath>,
     /// For what purpose.
     pub profile: Profile,
     /// How far the issuer's clock may be off.
@@ -29,13 +32,15 @@ pub struct Rules {
     pub roles: RoleRules,
     /// Where the scopes stand; by default `scope`, or else `scp`.
     pub scopes: Option<ClaimPath>,
+    /// Where the subject's name stands; by default `sub`, or else the client's name.
+    pub subject: Option<ClaimPath>,
 }
 
 /// Which roles an issuer gives, and what they are called here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleRules {
-    /// The claim that holds them.
-    pub claim: ClaimPath,
+    /// The claims that hold them; those of all of them together count.
+    pub claims: Vec<ClaimPath>,
     /// What stands between the roles of a string. `None`: a string is one role.
     pub separator: Option<String>,
     /// What stands before each of them here, so that those of another issuer are not the same. May be empty.
@@ -53,20 +58,22 @@ pub fn reserved<'a>(prefix: &str, all: impl IntoIterator<Item = &'a String>) -> 
 impl RoleRules {
     /// The roles that stand in this claim, as they are.
     pub fn plain(claim: ClaimPath) -> RoleRules {
-        RoleRules { claim, separator: None, prefix: String::new(), reserved: Vec::new() }
+        RoleRules { claims: vec![claim], separator: None, prefix: String::new(), reserved: Vec::new() }
     }
 
     /// The roles of somebody of whom the issuer says this.
     pub fn of(&self, claims: &Claim) -> Vec<String> {
-        let Some(found) = claims.at(&self.claim) else { return Vec::new() };
+        let found = self.claims.iter().filter_map(|path| claims.at(path));
         // SECURITY: only scopes are words by their standard; a role can have a space in it
         // (a_role_with_a_space_is_one_role).
-        let mut names = match (found, &self.separator) {
-            (Claim::Text(text), Some(separator)) => {
-                text.split(separator.as_str()).map(|name| name.trim().to_owned()).collect()
-            }
-            (_, None) | (_, Some(_)) => found.names(),
-        };
+        let mut names: Vec<String> = found
+            .flat_map(|found| match (found, &self.separator) {
+                (Claim::Text(text), Some(separator)) => {
+                    text.split(separator.as_str()).map(|name| name.trim().to_owned()).collect()
+                }
+                (_, None) | (_, Some(_)) => found.names(),
+            })
+            .collect();
         names.retain(|name| !name.trim().is_empty());
         if !self.prefix.is_empty() {
             names.iter_mut().for_each(|name| name.insert_str(0, &self.prefix));
@@ -129,7 +136,7 @@ fn claims(detail: &'static str) -> Denial {
 
 /// A moment (NumericDate, RFC 7519, section 2).
 fn moment(object: &Claim, name: &str) -> Result<Option<Duration>, Denial> {
-    match object.member(name) {
+    match object.given(name) {
         None => Ok(None),
         Some(Claim::Integer(seconds)) => match u64::try_from(*seconds) {
             Ok(seconds) => Ok(Some(Duration::from_secs(seconds))),
@@ -146,12 +153,22 @@ fn moment(object: &Claim, name: &str) -> Result<Option<Duration>, Denial> {
 
 /// A name: a string with something in it, and no control characters.
 fn name<'a>(object: &'a Claim, member: &str) -> Result<Option<&'a str>, Denial> {
-    match object.member(member) {
+    object.member(member).map(name_of).transpose()
+}
+
+fn name_of(value: &Claim) -> Result<&str, Denial> {
+    match value.as_text() {
+        Some(text) if !text.trim().is_empty() && !text.chars().any(char::is_control) => Ok(text),
+        Some(_) | None => Err(claims("a name that is none")),
+    }
+}
+
+/// The subject's name in another claim than `sub`: a string or a whole number.
+fn subject<'a>(object: &'a Claim, path: &ClaimPath) -> Result<Option<Cow<'a, str>>, Denial> {
+    match object.at(path) {
         None => Ok(None),
-        Some(value) => match value.as_text() {
-            Some(text) if !text.trim().is_empty() && !text.chars().any(char::is_control) => Ok(Some(text)),
-            Some(_) | None => Err(claims("a name that is none")),
-        },
+        Some(Claim::Integer(number)) => Ok(Some(Cow::Owned(number.to_string()))),
+        Some(value) => name_of(value).map(Cow::Borrowed).map(Some),
     }
 }
 
@@ -249,12 +266,19 @@ impl Rules {
             return Err(claims("it lacks iat, jti or client_id, which an access token has"));
         }
         let binding = Binding::of(object)?;
-        let client = match name(object, "client_id")? {
-            Some(client) => Some(client),
-            None => name(object, "azp")?,
+        let optional = |member: &str| match object.given(member) {
+            Some(_) => name(object, member),
+            None => Ok(None),
         };
-        let subject_name =
-            name(object, "sub")?.or(client).ok_or_else(|| claims("it has neither sub nor client_id"))?;
+        let client = match optional("client_id")? {
+            Some(client) => Some(client),
+            None => optional("azp")?,
+        };
+        let subject_name = match &self.subject {
+            None => name(object, "sub")?.or(client).map(Cow::Borrowed),
+            Some(path) => self::subject(object, path)?,
+        };
+        let subject_name = subject_name.ok_or_else(|| claims("it has no claim with its subject"))?;
         let client = client.map(str::to_owned);
         let roles = self.roles.of(object);
         let scopes = match &self.scopes {
@@ -262,7 +286,7 @@ impl Rules {
             None => object.member("scope").or_else(|| object.member("scp")),
         };
         let scopes = scopes.map(Claim::words).unwrap_or_default();
-        let mut subject = Subject::new(issuer, subject_name, Claim::Null);
+        let mut subject = Subject::new(issuer, subject_name.into_owned(), Claim::Null);
         (subject.client, subject.roles, subject.scopes) = (client, roles, scopes);
         subject.claims = claims_of;
         // SECURITY: whoever remembers the token must not remember it for longer (a_token_is_no_older_than_it_may_be).
@@ -276,12 +300,16 @@ impl Rules {
     fn judge_audience(&self, object: &Claim) -> Result<(), Denial> {
         let wrong = |detail| Err(Denial::new(Code::TokenAudience, detail));
         let Some(ours) = &self.audience else { return Ok(()) };
-        let theirs: Vec<&str> = match object.member("aud") {
-            None => return wrong("it has no aud"),
+        let found = match &self.audience_claim {
+            None => object.given("aud"),
+            Some(path) => object.at(path).filter(|found| **found != Claim::Null),
+        };
+        let theirs: Vec<&str> = match found {
+            None => return wrong("it has no audience"),
             Some(Claim::Text(audience)) => vec![audience],
             Some(list) => match list.as_texts() {
                 Some(list) => list,
-                None => return wrong("its aud is neither a string nor a list of strings"),
+                None => return wrong("its audience is neither a string nor a list of strings"),
             },
         };
         if theirs.iter().any(|theirs| ours.iter().any(|ours| ours == theirs)) {
@@ -300,7 +328,7 @@ impl Binding {
     pub fn of(claims: &Claim) -> Result<Binding, Denial> {
         let refused =
             || Denial::new(Code::TokenBinding, "it is bound to its sender in a way that is not known here");
-        let Some(confirmation) = claims.member("cnf") else { return Ok(Binding::default()) };
+        let Some(confirmation) = claims.given("cnf") else { return Ok(Binding::default()) };
         let Claim::Object(members) = confirmation else { return Err(refused()) };
         let mut binding = Binding::default();
         for (name, value) in members {
@@ -331,11 +359,13 @@ mod tests {
     fn rules() -> Rules {
         Rules {
             audience: Some(vec!["api".into()]),
+            audience_claim: None,
             profile: Profile::Any,
             leeway: Duration::from_secs(30),
             max_age: None,
             roles: RoleRules::plain(ClaimPath::parse("roles").unwrap()),
             scopes: None,
+            subject: None,
         }
     }
 
@@ -493,5 +523,44 @@ mod tests {
         assert_eq!(judge(&old, &full).unwrap().expires, Duration::from_secs(1_000_060));
         let stale = full.replace("\"iat\":1000000", "\"iat\":999900");
         assert_eq!(judge(&old, &stale).map(|_| ()), Err(Code::CredentialExpired));
+    }
+    #[test]
+    fn roles_of_several_claims_are_one_list() {
+        let paths = ["realm_access.roles", "resource_access[\"my.client\"].roles", "groups"];
+        let several = RoleRules {
+            claims: paths.iter().map(|path| ClaimPath::parse(path).unwrap()).collect(),
+            ..RoleRules::plain(ClaimPath::new(["roles"]))
+        };
+        let of = |text: &str| several.of(&json::object(text.as_bytes()).unwrap());
+        let keycloak = r#"{"realm_access":{"roles":["a"]},"resource_access":{"my.client":{"roles":["b","c"]}},"groups":"d"}"#;
+        assert_eq!(of(keycloak), ["a", "b", "c", "d"]);
+        assert_eq!(of(r#"{"resource_access":{"my":{"client":{"roles":["b"]}}},"groups":null}"#), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_audience_stands_where_the_file_says_and_nowhere_else() {
+        let by = |claims: &str| {
+            let path = Some(ClaimPath::parse("client_id").unwrap());
+            let rules = Rules { audience_claim: path, ..rules() };
+            judge(&rules, &GOOD.replacen('{', &format!("{{{claims}"), 1)).map(|_| ())
+        };
+        assert_eq!(by(r#""client_id":"api","#), Ok(()));
+        for other in ["", r#""client_id":"other","#, r#""client_id":null,"#, r#""client_id":["other"],"#] {
+            assert_eq!(by(other), Err(Code::TokenAudience), "`aud` is there, and says nothing: {other}");
+        }
+    }
+
+    #[test]
+    fn a_subject_stands_where_the_file_says_and_nowhere_else() {
+        let by = |path: &str, claims: &str| {
+            let rules = Rules { subject: Some(ClaimPath::parse(path).unwrap()), ..rules() };
+            judge(&rules, &GOOD.replacen('{', &format!("{{{claims}"), 1)).map(|judged| judged.subject.name)
+        };
+        assert_eq!(by("oid", r#""oid":"7f","#), Ok("7f".to_owned()));
+        assert_eq!(by("user.id", r#""user":{"id":42},"#), Ok("42".to_owned()));
+        // `sub` is there, and is not the subject here.
+        for missing in ["", r#""oid":null,"#, r#""oid":"","#, r#""oid":["7f"],"#, r#""oid":1.5,"#, r#""oid":"a\u000ab","#] {
+            assert_eq!(by("oid", missing), Err(Code::TokenClaims), "{missing}");
+        }
     }
 }

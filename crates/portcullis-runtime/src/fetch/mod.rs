@@ -151,7 +151,7 @@ impl Inner {
         let host = fetch.url.host().ok_or("the URL has no host")?.to_owned();
         let tls = fetch.url.scheme_str() == Some("https");
         let port = fetch.url.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        let stream = self.connect(host.trim_matches(['[', ']']), port, tls).await?;
+        let stream = self.connect(host.trim_matches(['[', ']']), port, tls || fetch.insecure_plaintext).await?;
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         if !tls {
             return exchange(stream, fetch).await;
@@ -182,7 +182,8 @@ impl Inner {
         Ok(Turn::Own { _permit: permit })
     }
 
-    async fn connect(&self, host: &str, port: u16, tls: bool) -> Result<TcpStream, String> {
+    /// `anywhere`: also to another machine than this one, since nobody can listen, or the operator does not mind.
+    async fn connect(&self, host: &str, port: u16, anywhere: bool) -> Result<TcpStream, String> {
         let found = tokio::net::lookup_host((host, port)).await;
         let found: Vec<SocketAddr> = found.map_err(|error| format!("look-up: {error}"))?.collect();
         let mut last = "the name has no address".to_owned();
@@ -193,7 +194,7 @@ impl Inner {
                 continue;
             }
             // In clear only where nobody can listen, whatever a name resolves to.
-            if !tls && !address.ip().to_canonical().is_loopback() {
+            if !anywhere && !address.ip().to_canonical().is_loopback() {
                 last = format!("{} would be spoken to without TLS", address.ip());
                 continue;
             }

@@ -128,6 +128,7 @@ impl<'a> Builder<'a> {
             now: self.rehearsal.judge.bench().time(),
             method: &self.target.method,
             url: format!("{scheme}://{}{}", self.host(), self.path(&BTreeMap::new())),
+            body: self.body().map(|(_, content)| Bytes::from(content)).unwrap_or_default(),
         }
     }
 
@@ -659,6 +660,7 @@ impl<'a> Builder<'a> {
             doubles: &self.rehearsal.doubles,
             now: self.rehearsal.judge.bench().time(),
             method,
+            body: base.request.body.clone(),
         };
         let made: Result<Vec<_>, _> =
             base.methods.iter().map(|method| method.good(&base.candidate.person, &stage)).collect();
@@ -798,6 +800,7 @@ fn copied<'a>(stage: &Circumstances<'a>) -> Circumstances<'a> {
         now: stage.now,
         method: stage.method,
         url: stage.url.clone(),
+        body: stage.body.clone(),
     }
 }
 

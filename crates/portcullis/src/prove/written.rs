@@ -286,6 +286,7 @@ fn sent(rehearsal: &Rehearsal, test: &TestConfig) -> Result<Request, String> {
         now: rehearsal.judge.bench().time(),
         method: &request.method,
         url: format!("{scheme}://{host}{path}"),
+        body: request.body.clone(),
     };
     let person = match &sender.consumer {
         Some(name) => match stage.consumer(name) {

@@ -17,6 +17,7 @@ mod passwords;
 mod protection;
 mod routing;
 mod security;
+mod signatures;
 mod stored_keys;
 mod tests;
 mod tokens;
@@ -122,6 +123,7 @@ fn security_rows() -> impl Iterator<Item = &'static SecurityRow> {
         .chain(passwords::ROWS)
         .chain(tokens::ROWS)
         .chain(login::ROWS)
+        .chain(signatures::ROWS)
         .chain(graphql::ROWS)
         .chain(openapi::ROWS)
         .chain(waf::ROWS)

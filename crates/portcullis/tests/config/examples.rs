@@ -186,7 +186,14 @@ rate_limiting:
 ];
 
 /// Methods that take a token; each is written alone, under `any` and under `all`.
-const TOKEN_METHODS: [&str; 7] = [
+const TOKEN_METHODS: [&str; 8] = [
+    "
+type: jwt
+issuer: https://auth.example.com/{tenant}
+tenants: [blue, green]
+jwks_token_file: token-secret.txt
+audience: orders
+",
     "
 type: jwt
 issuer: https://auth.example.com
@@ -197,6 +204,8 @@ profile: access_token
 leeway: 10s
 max_age: 1h
 roles_claim: realm_access.roles
+more_roles_claims: [groups, [resource_access, my.client, roles]]
+subject_claim: user.id
 roles_separator: ','
 roles_prefix: 'partner:'
 scopes_claim: permissions
@@ -238,6 +247,9 @@ dpop:
 type: jwt
 issuer: https://auth.example.com
 audience: orders
+audience_claim: client_id
+header: cf-access-jwt-assertion
+secret_encoding: text
 secret:
   file: token-secret.txt
 ",
@@ -245,6 +257,7 @@ secret:
 type: jwt
 issuer: https://auth.example.com
 audience: orders
+cookie: access-token
 secret:
   literal: 0123456789abcdef0123456789abcdef
 ",
@@ -256,7 +269,10 @@ introspection_url: https://auth.example.com/introspect
 client_id: gate
 client_secret:
   env: TOKEN_SECRET
+introspect: all
+client_authentication: client_secret_post
 introspection_lifetime: 10s
+insecure_plaintext: the mesh encrypts what goes between the pods
 untyped_introspection: the server gives out no refresh tokens
 audience: orders
 ",
@@ -303,6 +319,14 @@ authorization:
   scopes_required: [orders.read]
   claims_required: { email_verified: true }
   condition: \"'mfa' in claims.amr\"
+  external:
+    url: http://opa.policy.svc:8181/v1/data/orders/allow
+    form: opa
+    headers: [x-tenant]
+    timeout: 2s
+    cached_for: 10s
+    cached_by: [principal, method, path, headers]
+    insecure_plaintext: the mesh encrypts what goes between the pods
 identity_token:
   issuer: gate
   audience: orders
@@ -316,6 +340,7 @@ upstream_token:
   client_id: gate
   client_secret:
     env: TOKEN_SECRET
+  client_authentication: client_secret_post
   scopes: [orders.read]
   resource: https://orders.example.com
 ",
@@ -772,6 +797,31 @@ fn indented(block: &str, by: usize) -> String {
     block.trim_matches('\n').lines().map(|line| format!("{}{line}\n", " ".repeat(by))).collect()
 }
 
+/// Requests that are signed.
+const SIGNATURES: [&str; 2] = [
+    "type: signature
+signed_by: hmac
+secret:
+  - env: TOKEN_SECRET
+  - file: token-secret.txt
+  - literal: 0123456789abcdef0123456789abcdef
+tolerance: 2m
+replay: refuse
+consumer: alice
+header: x-signature
+timestamp_header: x-timestamp
+code_prefix: v1=
+signed: '{timestamp}.{body}'
+hash: sha512
+encoding: base64
+",
+    "type: signature
+signed_by: stripe
+secret:
+  env: TOKEN_SECRET
+",
+];
+
 /// Logins, with each source of their secrets.
 const LOGINS: [&str; 4] = [
     "type: openid_connect
@@ -784,6 +834,7 @@ session_secret:
   env: TOKEN_SECRET
 scopes: [profile, offline_access]
 roles_claim: realm_access.roles
+more_roles_claims: [groups]
 roles_separator: ','
 roles_prefix: 'login:'
 claims: [email, tenant.name]
@@ -836,7 +887,7 @@ fn authentications() -> Vec<String> {
         format!("authentication:\n  {word}:\n{items}")
     };
     let mut sections = Vec::new();
-    for method in TOKEN_METHODS.iter().chain(OTHER_METHODS.first()).chain(&LOGINS) {
+    for method in TOKEN_METHODS.iter().chain(OTHER_METHODS.first()).chain(&LOGINS).chain(&SIGNATURES) {
         sections.push(format!("authentication:\n{}", indented(method, 2)));
         sections.push(list("any", &[method]));
         sections.push(list("all", &[method, "type: api_key\ncookie: key"]));

@@ -18,6 +18,7 @@
 //! | `login`       | sessions, and who is sent to log in                                        |
 //! | `guessing`    | whoever guesses credentials waits, and nobody else does                    |
 //! | `headers`     | no header that speaks for the gateway or another product gets to a backend  |
+//! | `providers`   | the configurations for well-known identity providers take what these issue  |
 //! | `paths`       | a pattern of another product is no path                                     |
 //! | `pages`       | what the pages of the documentation show loads                              |
 //! | `conformance` | what every check must do, for all checks of a document                      |
@@ -41,6 +42,9 @@ mod codes;
 mod conformance;
 mod effects;
 mod examples;
+#[allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+#[path = "../tokens/forge.rs"]
+mod forge;
 mod guessing;
 mod harness;
 mod headers;
@@ -52,6 +56,7 @@ mod openapi;
 mod pages;
 mod passwords;
 mod paths;
+mod providers;
 mod reference;
 mod secrets;
 mod spellings;

@@ -44,6 +44,8 @@ pub(crate) struct Network {
     clock: TestClock,
     down: AtomicBool,
     asked: Mutex<Vec<Asked>>,
+    /// Documents of other servers, by their URLs.
+    pages: Mutex<Vec<(String, Value)>>,
     /// The hashes with which passwords were verified.
     passwords: Mutex<Vec<String>>,
 }
@@ -55,6 +57,7 @@ impl Network {
             clock,
             down: AtomicBool::new(false),
             asked: Mutex::default(),
+            pages: Mutex::default(),
             passwords: Mutex::default(),
         }
     }
@@ -77,7 +80,16 @@ impl Network {
         std::mem::take(&mut self.passwords.lock().unwrap())
     }
 
+    /// From here on, this document is found at `url`.
+    pub(crate) fn publish(&self, url: &str, document: Value) {
+        self.pages.lock().unwrap().push((url.to_owned(), document));
+    }
+
     fn answer(&self, fetch: &Fetch) -> Option<Value> {
+        let url = fetch.url.to_string();
+        if let Some((_, page)) = self.pages.lock().unwrap().iter().find(|(of, _)| *of == url) {
+            return Some(page.clone());
+        }
         let introspected = |body: &[u8]| match String::from_utf8_lossy(body).contains(OPAQUE) {
             true => {
                 json!({ "active": true, "token_type": "Bearer", "sub": "alice", "client_id": "app", "aud": "api", "roles": ["user"] })

@@ -203,6 +203,8 @@ fn types_are_validated_like_a_file() {
 #[test]
 fn the_documents_of_the_page_load() {
     let page = include_str!("../../../../docs/tokens.md");
+    // Those of providers are parts of documents, which are completed and tried elsewhere.
+    let page = page.split("\n## Providers\n").next().unwrap();
     let documents: Vec<&str> =
         page.split("```yaml\n").skip(1).map(|part| part.split("```").next().unwrap()).collect();
     assert_eq!(documents.len(), 2);

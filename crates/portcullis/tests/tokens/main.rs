@@ -16,10 +16,14 @@ mod support;
 mod attacks;
 mod authorization;
 mod conditions;
+mod external;
+mod foreign;
 mod forge;
 mod issuer_failures;
 mod library;
+mod places;
 mod provider;
+mod signatures;
 mod tls;
 
 use base64ct::{Base64UrlUnpadded, Encoding};

@@ -1,6 +1,6 @@
 //! Whose access token it is: RFC 6750, and RFC 9449 for tokens that are bound to a key.
 //!
-//! All methods of a route that take a token are one check, since there is one place in which a token can stand: it finds
+//! All methods of a route that take a token from one place are one check: it finds
 //! the issuer that the token names, and asks that one's rules. A signed token is verified with the issuer's keys, another
 //! one by asking the issuer. A token that is repeated, malformed, forged, expired, for somebody else, or bound to somebody
 //! else is a denial; only a request without a token lets the next method be asked. If keys or an answer cannot be had, the
@@ -44,6 +44,8 @@ pub struct Trust {
     pub rules: Rules,
     /// Who asks about opaque tokens; `None` accepts none.
     pub introspector: Option<Arc<Introspector>>,
+    /// Whether the server is asked about signed tokens too, after their signature and claims were judged here.
+    pub asks_signed: bool,
     /// Whether a token must be bound to a key or a certificate.
     pub binding_required: bool,
     /// For proofs that must have a nonce of the gateway.
@@ -54,6 +56,8 @@ pub struct Trust {
     pub resource: Option<Uri>,
     /// Which security schemes of an API description mean its tokens.
     pub schemes: TokenSchemes,
+    /// Where the token stands.
+    pub place: CredentialLocation,
     /// Whether the token goes upstream.
     pub forward: bool,
     /// What it does, in one line.
@@ -64,7 +68,7 @@ impl Trust {
     /// Everything that what is remembered of its tokens depends on. Holds no secret.
     pub fn settings(&self) -> String {
         let asks = self.introspector.as_ref().map(|introspector| introspector.settings());
-        format!("{} {:?} {asks:?}", self.issuer.settings(), self.rules)
+        format!("{} {:?} {asks:?} {}", self.issuer.settings(), self.rules, self.asks_signed)
     }
 
     /// A number for them, and for whether a token must be bound.
@@ -75,6 +79,7 @@ impl Trust {
 
 /// The check.
 pub struct Bearer {
+    place: CredentialLocation,
     trusts: Vec<Trust>,
     /// A number for the rules of each.
     numbers: Vec<u64>,
@@ -83,10 +88,15 @@ pub struct Bearer {
 }
 
 impl Bearer {
-    /// The check for these issuers, at least one.
-    pub fn new(trusts: Vec<Trust>, cache: Arc<TokenCache>, max_token_bytes: usize) -> Bearer {
+    /// The check for these issuers, at least one, whose tokens stand in this place.
+    pub fn new(
+        place: CredentialLocation,
+        trusts: Vec<Trust>,
+        cache: Arc<TokenCache>,
+        max_token_bytes: usize,
+    ) -> Bearer {
         let numbers = trusts.iter().map(Trust::number).collect();
-        Bearer { trusts, numbers, cache, max_token_bytes }
+        Bearer { place, trusts, numbers, cache, max_token_bytes }
     }
 }
 
@@ -96,13 +106,19 @@ impl Check for Bearer {
     }
 
     fn describe(&self) -> String {
-        self.trusts.iter().map(|trust| trust.summary.as_str()).collect::<Vec<_>>().join(", or ")
+        let whose = self.trusts.iter().map(|trust| trust.summary.as_str()).collect::<Vec<_>>().join(", or ");
+        match &self.place {
+            CredentialLocation::Header(name) if *name == header::AUTHORIZATION => whose,
+            CredentialLocation::Header(name) => format!("{whose}, in the header field {name}"),
+            CredentialLocation::Query(name) => format!("{whose}, in the query parameter {name}"),
+            CredentialLocation::Cookie(name) => format!("{whose}, in the cookie {name}"),
+        }
     }
 }
 
 impl Authenticate for Bearer {
     fn authenticate<'a>(&'a self, facts: &'a Facts<'a>, effects: &'a dyn Effects) -> Step<'a, Authn> {
-        let (scheme, token) = match token(facts, self.max_token_bytes) {
+        let (scheme, token) = match token(facts, &self.place, self.max_token_bytes) {
             Ok(None) => return Step::Ready(Authn::NotMine),
             Ok(Some(found)) => found,
             Err(denial) => return Step::Ready(Authn::Deny(denial)),
@@ -181,11 +197,14 @@ impl Authenticate for Bearer {
     }
 
     fn is_bearer(&self) -> bool {
-        true
+        self.is_in_authorization()
     }
 
     fn credentials(&self) -> Vec<CredentialLocation> {
-        vec![CredentialLocation::Header(header::AUTHORIZATION), CredentialLocation::Header(dpop::FIELD)]
+        match self.is_in_authorization() {
+            true => vec![self.place.clone(), CredentialLocation::Header(dpop::FIELD)],
+            false => vec![self.place.clone()],
+        }
     }
 
     fn forwarded(&self) -> Vec<(MethodId, CredentialLocation)> {
@@ -202,6 +221,10 @@ impl Authenticate for Bearer {
 }
 
 impl Bearer {
+    fn is_in_authorization(&self) -> bool {
+        self.place == CredentialLocation::Header(header::AUTHORIZATION)
+    }
+
     fn claim(&self, verified: &Verified, digest: &TokenDigest) -> Authn {
         let Some(trust) = self.trusts.get(verified.issuer) else {
             return Authn::Deny(Denial::new(Code::Fault, "a token of an issuer of another check"));

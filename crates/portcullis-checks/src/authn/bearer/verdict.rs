@@ -132,9 +132,18 @@ impl Bearer {
             Err(fault) => return Verdict::Unknown(Denial::new(Code::Fault, fault.detail)),
         };
         if loaded.keys.is_empty() && trust.introspector.is_some() {
-            return Verdict::of(self.ask(number, trust, &loaded, token, facts, effects).await);
+            return Verdict::of(self.ask(number, trust, &loaded, token, None, facts, effects).await);
         }
-        Verdict::of(self.check_signed(number, trust, loaded, token, facts, effects).await)
+        let checked = self.check_signed(number, trust, Arc::clone(&loaded), token, facts, effects).await;
+        match checked {
+            // SECURITY: a made-up token is refused by its signature and costs the server no question
+            // (a_signed_token_that_is_asked_about_is_verified_first).
+            Ok(verified) if trust.asks_signed => {
+                let asked = self.ask(number, trust, &loaded, token, Some(&verified), facts, effects).await;
+                Verdict::of(asked.map(|asked| Verified { generation: verified.generation, ..asked }))
+            }
+            checked => Verdict::of(checked),
+        }
     }
 
     async fn check_signed(
@@ -182,18 +191,20 @@ impl Bearer {
             return Verdict::Refused(denial);
         }
         match trust.issuer.loaded(facts.now.monotonic, effects).await {
-            Ok(loaded) => Verdict::of(self.ask(number, trust, &loaded, token, facts, effects).await),
+            Ok(loaded) => Verdict::of(self.ask(number, trust, &loaded, token, None, facts, effects).await),
             Err(fault) => Verdict::Unknown(Denial::new(Code::Fault, fault.detail)),
         }
     }
 
-    /// Asks the authorization server about a token.
+    /// Asks the authorization server about a token. Of one that is `signed` it is asked only whether it is active.
+    #[expect(clippy::too_many_arguments, reason = "what a question needs, from four places")]
     async fn ask(
         &self,
         number: usize,
         trust: &Trust,
         loaded: &Loaded,
         token: &Unverified<'_>,
+        signed: Option<&Verified>,
         facts: &Facts<'_>,
         effects: &dyn Effects,
     ) -> Result<Verified, Denial> {
@@ -205,7 +216,7 @@ impl Bearer {
         let digest = token.digest;
         let client = Client { address, known: effects.is_known(address, cache::fingerprint(&digest)) };
         let (issuer, rules) = (loaded.issuer.as_str(), &trust.rules);
-        let question = Question { url, issuer, rules, token: token.text, digest, client };
+        let question = Question { url, issuer, rules, token: token.text, digest, client, signed };
         let outcome = introspector.ask(&question, effects).await?;
         Ok(Verified {
             subject: outcome.subject,
@@ -214,7 +225,7 @@ impl Bearer {
             binding: outcome.binding,
             issuer: number,
             generation: loaded.generation,
-            guessable: true,
+            guessable: signed.is_none(),
         })
     }
 

@@ -11,13 +11,14 @@ use super::refresh::Refreshes;
 use super::seal::{MAX_SECRETS, MIN_SECRET_BYTES, Purpose, Sealer};
 use super::session::{Session, SessionRules};
 use super::{Login, OpenIdConnect, Paths};
-use crate::authn::api_key::parameter_name;
 use crate::authn::method::{Compiled, Declared, Establishes, Method};
+use crate::authn::place::parameter_name;
 use crate::authn::rules_of;
-use crate::authn::token_config::{claim_path, role_rules, url};
+use crate::authn::token_config::{role_rules, url};
+use crate::claim_path::ClaimPathConfig;
 use crate::build::Build;
 use crate::rehearsal::{Attack, Credential, Person, Stage, Wrong, base64url, place_claim};
-use crate::token::introspection::basic;
+use crate::token::client_auth::{ClientAuthentication, ClientAuthenticationConfig};
 use crate::token::issuer::{Issuer, KeySource, Refresh};
 use crate::token::rules::{Profile, Rules};
 use crate::token::{cache, json, keys, metadata};
@@ -46,8 +47,11 @@ object! {
         pub issuer: Spanned<String>,
         /// The gateway's client id at the provider.
         pub client_id: Spanned<String>,
-        /// The gateway's client secret at the provider.
-        pub client_secret: Secret,
+        /// The gateway's client secret at the provider. A public client has none.
+        pub client_secret: Option<Secret>,
+        /// How the gateway authenticates at the provider: `client_secret_basic`, `client_secret_post`, or `none` for a public
+        /// client, which has PKCE alone. Default: client_secret_basic.
+        pub client_authentication: ClientAuthenticationConfig = ClientAuthenticationConfig::Basic,
         /// The URL of the gateway in browsers, such as https://app.example.com. Register this URL with `callback_path` as
         /// the redirect URI at the provider. `http` is allowed for loopback addresses only, and cookies are then sent
         /// without TLS.
@@ -58,9 +62,11 @@ object! {
         /// The requested scopes. `openid` is always requested. Refresh tokens often need `offline_access`. Default:
         /// openid.
         pub scopes: Spanned<Vec<String>> = Spanned::nowhere(Vec::new()),
-        /// The claim of the ID token with the roles: a name, a path such as `realm_access.roles`, or a URL. Default:
-        /// roles.
-        pub roles_claim: Spanned<String> = Spanned::nowhere("roles".to_owned()),
+        /// The claim of the ID token with the roles: a name, a path such as `realm_access.roles`, a URL, or a list of names
+        /// such as `[resource_access, my.client, roles]`. Default: roles.
+        pub roles_claim: Spanned<ClaimPathConfig> = Spanned::nowhere(ClaimPathConfig::named("roles")),
+        /// More claims with roles, written as `roles_claim`. The roles of all of them count. Default: none.
+        pub more_roles_claims: Vec<ClaimPathConfig> = Vec::new(),
         /// The separator of roles in a claim that is one string, such as `,`. Default: a string is one role.
         pub roles_separator: Option<Spanned<String>>,
         /// A prefix for each role of this issuer, such as `partner:`. If a route accepts several issuers, each of them
@@ -69,7 +75,7 @@ object! {
         pub roles_prefix: Option<Spanned<String>>,
         /// Additional claims of the ID token to keep, for conditions and upstreams. They take space in the cookie, which
         /// holds about 2900 characters. Default: none.
-        pub claims: Vec<Spanned<String>> = Vec::new(),
+        pub claims: Vec<ClaimPathConfig> = Vec::new(),
         /// The maximum lifetime of a session, at most 30d. Default: 12h.
         pub session_lifetime: Spanned<Duration> = Spanned::nowhere(Duration::from_secs(12 * 3600)),
         /// How long an unused session lasts. The accuracy is a tenth of this time. Default: 1h.
@@ -162,7 +168,7 @@ impl OpenIdConnectConfig {
             Some(separator) => serde_json::json!(roles.join(&separator.value)),
             None => serde_json::json!(roles),
         };
-        place_claim(&mut claims, claim_path(&self.roles_claim, &mut cx)?.names(), roles);
+        place_claim(&mut claims, self.roles_claim.value.0.names(), roles);
         let session = Session {
             id: stage.doubles.nobodys(&format!("session {}", person.name)),
             subject: person.name.clone(),
@@ -193,18 +199,22 @@ impl OpenIdConnectConfig {
         let session = self.session_rules(build, cx);
         let name = parameter_name(&self.cookie_name, cx);
         let paths = self.paths(cx);
-        let authorization = basic(&self.client_id.value, self.client_secret.expose());
-        if self.client_id.value.trim().is_empty() || authorization.is_none() {
+        let authentication = ClientAuthentication::new(
+            self.client_authentication,
+            &self.client_id.value,
+            self.client_secret.as_ref(),
+        );
+        if authentication.is_none() {
             cx.error(
                 "config.client_id",
                 self.client_id.span,
                 "`client_id` and `client_secret` belong together",
             )
-            .help("write `client_id` and `client_secret`, which the provider gave you");
+            .help("write `client_id` and `client_secret`, which the provider gave you, or `client_authentication: none` for a public client");
             return None;
         }
         let (_, public, sealer, scope) = (issuer?, public?, sealer?, scope?);
-        let (session, name, paths, authorization) = (session?, name?, paths?, authorization?);
+        let (session, name, paths, authentication) = (session?, name?, paths?, authentication?);
         let cookies = Cookies::new(&name, public.protection);
         let fingerprint = self.fingerprint()?;
         if let Some(there) =
@@ -240,7 +250,7 @@ impl OpenIdConnectConfig {
             issuer,
             client: Client {
                 id: client_id.clone(),
-                authorization,
+                authentication,
                 redirect: format!("{}{}", public.origin, paths.callback),
                 scope,
             },
@@ -251,6 +261,8 @@ impl OpenIdConnectConfig {
                 max_age: None,
                 roles: session.roles.clone(),
                 scopes: None,
+                subject: None,
+                audience_claim: None,
             },
             cookies,
             sealer,
@@ -326,13 +338,14 @@ impl OpenIdConnectConfig {
 
     fn session_rules(&self, build: &Build, cx: &mut Context) -> Option<SessionRules> {
         let roles = role_rules(
-            &self.roles_claim,
+            &self.roles_claim.value,
+            &self.more_roles_claims,
             self.roles_separator.as_ref(),
             self.roles_prefix.as_ref(),
             build,
             cx,
         );
-        let claims: Vec<_> = self.claims.iter().map(|path| claim_path(path, cx)).collect();
+        let claims = self.claims.iter().map(|path| path.0.clone()).collect();
         let (lifetime, idle) = (self.session_lifetime, self.idle_timeout);
         let mut complete = true;
         for time in [lifetime, idle] {
@@ -346,7 +359,7 @@ impl OpenIdConnectConfig {
                 complete = false;
             }
         }
-        let (roles, claims) = (roles?, claims.into_iter().collect::<Option<Vec<_>>>()?);
+        let roles = roles?;
         complete.then(|| SessionRules {
             issuer: self.issuer.value.clone(),
             client: self.client_id.value.clone(),
@@ -391,7 +404,6 @@ impl OpenIdConnectConfig {
             &self.issuer,
             &self.client_id,
             &self.public_url,
-            &self.roles_claim,
             &self.cookie_name,
             &self.callback_path,
             &self.logout_path,
@@ -399,14 +411,21 @@ impl OpenIdConnectConfig {
         ];
         let optional = [&self.roles_separator, &self.roles_prefix]
             .map(|text| text.as_ref().map_or("", |text| text.value.as_str()));
-        let secrets = std::iter::once(&self.client_secret).chain(&self.session_secret.value.0);
+        // Names in brackets, so that no two paths are one text.
+        let text = |path: &ClaimPathConfig| format!("{:?}", path.0.names());
+        let roles: Vec<String> =
+            std::iter::once(&self.roles_claim.value).chain(&self.more_roles_claims).map(text).collect();
+        let claims: Vec<String> = self.claims.iter().map(text).collect();
+        let secrets = self.client_secret.iter().chain(&self.session_secret.value.0);
         let lists = [
             texts.iter().map(|text| text.value.as_str()).collect::<Vec<_>>(),
             optional.to_vec(),
             secrets.map(Secret::expose).collect(),
             self.scopes.value.iter().map(String::as_str).collect(),
-            self.claims.iter().map(|claim| claim.value.as_str()).collect(),
+            roles.iter().map(String::as_str).collect(),
+            claims.iter().map(String::as_str).collect(),
             times.iter().map(String::as_str).collect(),
+            vec![self.client_authentication.as_str()],
         ];
         let mut digest = Digest::new(&SHA256);
         for list in lists {

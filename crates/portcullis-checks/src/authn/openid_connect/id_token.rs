@@ -136,6 +136,8 @@ mod tests {
             leeway: Duration::from_secs(30),
             max_age: None,
             roles: RoleRules::plain(ClaimPath::parse("roles").unwrap()),
+            subject: None,
+            audience_claim: None,
             scopes: None,
         }
     }

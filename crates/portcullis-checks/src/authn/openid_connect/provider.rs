@@ -4,12 +4,12 @@
 //! A provider that says that a code or refresh token is not good is believed. Whatever else goes wrong with it, also an
 //! answer that cannot be read, is a fault: the browser's session is then neither given nor taken.
 
+use crate::token::client_auth::ClientAuthentication;
 use crate::token::introspection::form;
 use crate::token::json;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64ct::{Base64UrlUnpadded, Encoding};
-use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, Uri, header};
+use http::{Method, StatusCode, Uri};
 use portcullis_core::{Claim, Fault, Fetch, Fetched};
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -23,7 +23,7 @@ pub struct Client {
     /// The name.
     pub id: String,
     /// Name and secret, as the token endpoint wants them.
-    pub authorization: HeaderValue,
+    pub authentication: ClientAuthentication,
     /// Where browsers come back to after they logged in.
     pub redirect: String,
     /// What the tokens are to be used for.
@@ -108,12 +108,8 @@ impl Client {
     fn ask(&self, endpoint: Uri, fields: &[(&str, &str)]) -> Fetch {
         Fetch {
             method: Method::POST,
-            headers: vec![
-                (header::AUTHORIZATION, self.authorization.clone()),
-                (header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")),
-                (header::ACCEPT, HeaderValue::from_static("application/json")),
-            ],
-            body: Bytes::from(encoded(fields)),
+            headers: self.authentication.fields(),
+            body: self.authentication.body(&encoded(fields)),
             max_bytes: MAX_ANSWER_BYTES,
             ..Fetch::get(endpoint)
         }
@@ -147,7 +143,7 @@ pub fn tokens(answer: &Result<Fetched, Fault>) -> Result<Tokens, NoTokens> {
         });
     }
     let document = document.map_err(|why| fault(why.to_owned()))?;
-    let text = |name: &str| match document.member(name) {
+    let text = |name: &str| match document.given(name) {
         None => Ok(None),
         Some(value) => value
             .as_text()
@@ -159,19 +155,8 @@ pub fn tokens(answer: &Result<Fetched, Fault>) -> Result<Tokens, NoTokens> {
         id: text("id_token")?,
         access: text("access_token")?,
         refresh: text("refresh_token")?.map(Zeroizing::new),
-        lifetime: match document.member("expires_in") {
-            Some(Claim::Integer(seconds)) => u64::try_from(*seconds).ok().map(Duration::from_secs),
-            Some(
-                Claim::Null
-                | Claim::Bool(_)
-                | Claim::Number(_)
-                | Claim::Text(_)
-                | Claim::List(_)
-                | Claim::Object(_),
-            )
-            | None => None,
-        },
-        scopes: document.member("scope").map(Claim::words),
+        lifetime: json::seconds(document.member("expires_in")),
+        scopes: document.given("scope").map(Claim::words),
     })
 }
 
@@ -188,12 +173,14 @@ pub fn error_word(error: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::client_auth::ClientAuthenticationConfig;
+    use bytes::Bytes;
     use http::HeaderMap;
 
     fn client() -> Client {
         Client {
             id: "a client".into(),
-            authorization: HeaderValue::from_static("Basic x"),
+            authentication: ClientAuthentication::new(ClientAuthenticationConfig::Public, "a client", None).unwrap(),
             redirect: "https://app.example/auth/callback".into(),
             scope: "openid orders".into(),
         }
@@ -230,6 +217,11 @@ mod tests {
         let tokens = tokens.unwrap_or_else(|_| panic!("tokens"));
         assert_eq!((tokens.id.as_deref(), tokens.lifetime), (Some("a"), Some(Duration::from_secs(60))));
         assert_eq!(tokens.scopes.unwrap(), ["x", "y"]);
+        // Many servers write out what they do not give, and some the time as a string.
+        let spare = answer(200, r#"{"id_token":"a","access_token":"b","refresh_token":null,"expires_in":"60","scope":null}"#);
+        let spare = spare.unwrap_or_else(|_| panic!("tokens"));
+        assert_eq!((spare.refresh, spare.scopes), (None, None));
+        assert_eq!(spare.lifetime, Some(Duration::from_secs(60)));
         let failed = |status, body| answer(status, body).map(|_| ()).unwrap_err();
         assert_eq!(failed(400, r#"{"error":"invalid_grant"}"#), NoTokens::Refused);
         for (status, body) in [

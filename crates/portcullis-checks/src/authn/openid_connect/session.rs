@@ -141,7 +141,7 @@ impl Session {
         let mut add = |name: &str, value: Value| members.insert(name.to_owned(), value);
         add("id", json!(self.id));
         add("sub", json!(self.subject));
-        add("claims", value(&self.claims));
+        add("claims", json::plain(&self.claims));
         add("scope", json!(self.scopes.join(" ")));
         add("started", seconds(self.started));
         add("seen", seconds(self.seen));
@@ -191,7 +191,7 @@ impl SessionRules {
     /// What is kept of the claims of an ID token.
     pub fn keep(&self, claims: &Claim) -> Claim {
         let mut kept = Vec::new();
-        for path in self.claims.iter().chain([&self.roles.claim]) {
+        for path in self.claims.iter().chain(&self.roles.claims) {
             if let Some(found) = claims.at(path) {
                 place(&mut kept, path.names(), found);
             }
@@ -213,20 +213,6 @@ fn place(members: &mut Vec<(String, Claim)>, names: &[String], found: &Claim) {
             place(&mut below, inner, found);
             members.push((name.clone(), Claim::Object(below)));
         }
-    }
-}
-
-fn value(claim: &Claim) -> Value {
-    match claim {
-        Claim::Null => Value::Null,
-        Claim::Bool(value) => json!(value),
-        Claim::Integer(value) => json!(value),
-        Claim::Number(value) => json!(value),
-        Claim::Text(value) => json!(value),
-        Claim::List(items) => items.iter().map(value).collect(),
-        Claim::Object(members) => Value::Object(
-            members.iter().map(|(name, inner)| (name.clone(), value(inner))).collect::<Map<_, _>>(),
-        ),
     }
 }
 
@@ -267,7 +253,7 @@ mod tests {
     #[test]
     fn what_is_kept_comes_back() {
         let session = session();
-        let kept = value(&session.claims);
+        let kept = json::plain(&session.claims);
         assert_eq!(
             kept,
             json!({ "email": "a@example.com", "realm_access": { "roles": ["user"], "level": 2 } })

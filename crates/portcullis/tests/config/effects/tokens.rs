@@ -27,6 +27,61 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         permits(&gate, &SigningKey::other().token(json!({})));
         refuses(&gate, &token(json!({})), Code::TokenKeyUnknown);
     }),
+    ("security.authentication.tenants", |place| {
+        let keys = json!({
+            "issuer": "https://auth.example.com/{tenant}", "tenants": ["blue", "green"],
+            "jwks_url": "https://auth.example.com/keys",
+        });
+        let gate = jwt(place, keys);
+        permits(&gate, &token(json!({ "iss": "https://auth.example.com/green" })));
+        for other in ["red", "{tenant}", "", "blue/..", "green/"] {
+            let issuer = format!("https://auth.example.com/{other}");
+            refuses(&gate, &token(json!({ "iss": issuer })), Code::TokenIssuer);
+        }
+    }),
+    ("security.authentication.jwks_token_file", |place| {
+        let gate = jwt(place, json!({ "jwks_token_file": "token-secret.txt" }));
+        permits(&gate, &token(json!({})));
+        let asked = gate.network.asked("https://auth.example.com/keys");
+        assert_eq!(asked[0].authorization, "Bearer 0123456789abcdef0123456789abcdef");
+    }),
+    ("security.authentication.insecure_plaintext", |place| {
+        let keys = json!({ "jwks_url": "http://auth.example.com/keys" });
+        let mut open = keys.clone();
+        open["insecure_plaintext"] = json!("inside of the cluster");
+        let text = |keys: &Value| {
+            let mut method = json!({ "type": "jwt", "issuer": ISSUER, "audience": "api" });
+            method.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+            place.document(json!({ "authentication": method })).to_string()
+        };
+        assert!(load(&text(&keys)).into_blueprint().is_err());
+        assert!(load(&text(&open)).into_blueprint().is_ok());
+    }),
+    ("security.authentication.secret_encoding", |place| {
+        let keys = |encoding: &str| {
+            let encoded = Base64::encode_string(b"0123456789abcdef0123456789abcdef");
+            json!({ "secret": { "literal": encoded }, "secret_encoding": encoding })
+        };
+        let signed = secret_token(HMAC_SHA256, "HS256");
+        permits(&jwt(place, keys("base64")), &signed);
+        refuses(&jwt(place, keys("text")), &signed, Code::TokenSignature);
+    }),
+    ("security.authentication.audience_claim", |place| {
+        let gate = jwt(place, json!({ "audience_claim": "client_id" }));
+        permits(&gate, &token(json!({ "aud": "another", "client_id": "api" })));
+        refuses(&gate, &token(json!({ "client_id": "another" })), Code::TokenAudience);
+    }),
+    ("security.authentication.introspect", |place| {
+        let signed = token(json!({ "aud": "api" }));
+        permits(&opaque(place, json!({})), &signed);
+        refuses(&opaque(place, json!({ "introspect": "all" })), &signed, Code::TokenInactive);
+        let gate = opaque(place, json!({ "introspect": "all" }));
+        permits(&gate, OPAQUE);
+        // A made-up one is refused here, and costs the server no question.
+        gate.network.asked("https://auth.example.com/introspect");
+        refuses(&gate, &SigningKey::other().token(json!({ "aud": "api" })), Code::TokenKeyUnknown);
+        assert!(gate.network.asked("https://auth.example.com/introspect").is_empty());
+    }),
     ("security.authentication.jwks_file", |place| {
         let gate = jwt(place, json!({ "jwks_file": "other-keys.json" }));
         permits(&gate, &SigningKey::other().token(json!({})));
@@ -46,6 +101,13 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         assert_eq!(gate.network.asked(url).len(), 1);
     }),
     ("security.authentication.client_id", |place| client(place, json!({ "env": "TOKEN_SECRET" }))),
+    ("security.authentication.client_authentication", |place| {
+        let gate = opaque(place, json!({ "client_authentication": "client_secret_post" }));
+        permits(&gate, OPAQUE);
+        let asked = gate.network.asked("https://auth.example.com/introspect");
+        assert_eq!(asked[0].authorization, "");
+        assert!(asked[0].body.ends_with("&client_id=gate&client_secret=0123456789abcdef0123456789abcdef"));
+    }),
     ("security.authentication.client_secret", |place| client(place, json!({ "env": "TOKEN_SECRET" }))),
     ("security.authentication.client_secret.env", |place| client(place, json!({ "env": "TOKEN_SECRET" }))),
     ("security.authentication.client_secret.file", |place| {
@@ -110,6 +172,19 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         let answer = permits(&gate, &token(json!({ "realm_access": { "roles": ["user", "clerk"] } })));
         assert_eq!(answer.permitted().headers["x-consumer-roles"], "user,clerk");
         refuses(&gate, &token(json!({})), Code::RoleMissing);
+    }),
+    ("security.authentication.more_roles_claims", |place| {
+        let more = json!([["resource_access", "my.client", "roles"], "groups"]);
+        let gate = jwt(place, json!({ "more_roles_claims": more }));
+        let claims = json!({ "roles": "user", "resource_access": { "my.client": { "roles": ["clerk"] } }, "groups": ["a"] });
+        let answer = permits(&gate, &token(claims));
+        assert_eq!(answer.permitted().headers["x-consumer-roles"], "user,clerk,a");
+    }),
+    ("security.authentication.subject_claim", |place| {
+        let gate = jwt(place, json!({ "subject_claim": "oid" }));
+        let answer = permits(&gate, &token(json!({ "oid": "7f", "roles": ["user"] })));
+        assert_eq!(answer.permitted().headers["x-consumer-name"], "7f");
+        refuses(&gate, &token(json!({})), Code::TokenClaims);
     }),
     ("security.authentication.roles_separator", |place| {
         let roles = |keys: Value, roles: Value| {
@@ -271,6 +346,48 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         assert_eq!(of("bob").refusal(), Some(Code::NotOwner));
         assert_eq!(of("Alice").refusal(), Some(Code::NotOwner));
     }),
+    ("security.authorization.external", |place| decided(place, json!({}))),
+    ("security.authorization.external.url", |place| decided(place, json!({ "url": "https://other.example.com/allow" }))),
+    ("security.authorization.external.form", |place| {
+        let gate = external(place, json!({ "form": "forward_auth" }));
+        let ask = || gate.send(bearer(&token(json!({}))));
+        assert_eq!(ask().refusal(), Some(Code::Fault), "404 is neither yes nor no");
+        gate.network.publish(POLICY, json!({}));
+        ask().permitted();
+    }),
+    ("security.authorization.external.headers", |place| {
+        let gate = external(place, json!({ "headers": ["x-tenant"] }));
+        gate.network.publish(POLICY, json!({ "result": true }));
+        let token = format!("Bearer {}", token(json!({})));
+        gate.send(get(&[("authorization", &token), ("x-tenant", "blue"), ("x-other", "red")])).permitted();
+        let asked = gate.network.asked(POLICY);
+        let told: Value = serde_json::from_str(&asked[0].body).unwrap();
+        assert_eq!(told["input"]["request"]["headers"], json!({ "x-tenant": "blue" }));
+        assert_eq!(told["input"]["principal"]["name"], "alice");
+        assert!(!asked[0].body.contains(&token[20..60]), "the credential is told to nobody");
+        let twice = get(&[("authorization", &token), ("x-tenant", "blue"), ("x-tenant", "red")]);
+        assert_eq!(gate.send(twice).refusal(), Some(Code::Fault));
+    }),
+    ("security.authorization.external.timeout", |place| {
+        let text = |timeout: &str| {
+            let external = json!({ "url": POLICY, "timeout": timeout });
+            let method = json!({ "type": "jwt", "issuer": ISSUER, "audience": "api" });
+            place.document(json!({ "authentication": method, "authorization": { "external": external } })).to_string()
+        };
+        assert!(load(&text("1m")).into_blueprint().is_err());
+        assert!(load(&text("20s")).into_blueprint().is_ok());
+    }),
+    ("security.authorization.external.cached_for", |place| remembered(place, json!(["principal", "method", "path"]))),
+    ("security.authorization.external.cached_by", |place| remembered(place, json!(["principal", "headers"]))),
+    ("security.authorization.external.insecure_plaintext", |place| {
+        let text = |more: Value| {
+            let external = with(json!({ "url": "http://opa.policy.svc:8181/v1/data/a" }), more);
+            let method = json!({ "type": "jwt", "issuer": ISSUER, "audience": "api" });
+            place.document(json!({ "authentication": method, "authorization": { "external": external } })).to_string()
+        };
+        assert!(load(&text(json!({}))).into_blueprint().is_err());
+        assert!(load(&text(json!({ "insecure_plaintext": "in the cluster" }))).into_blueprint().is_ok());
+    }),
     ("security.authorization.condition", |place| {
         let gate = may(place, json!({ "condition": "request.method == 'GET' && 'mfa' in claims.amr" }));
         permits(&gate, &token(json!({ "amr": ["pwd", "mfa"] })));
@@ -323,6 +440,11 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         refuses(&gate, &token(json!({})), Code::Fault);
     }),
     ("security.upstream_token.client_id", |place| granted_to(place, json!({ "env": "TOKEN_SECRET" }))),
+    ("security.upstream_token.client_authentication", |place| {
+        let asked = asked_for(&granted(place, json!({ "client_authentication": "client_secret_post" })));
+        assert_eq!(asked.0, "");
+        assert!(asked.1.ends_with("&client_id=gate&client_secret=0123456789abcdef0123456789abcdef"), "{}", asked.1);
+    }),
     ("security.upstream_token.client_secret", |place| granted_to(place, json!({ "env": "TOKEN_SECRET" }))),
     ("security.upstream_token.client_secret.env", |place| {
         granted_to(place, json!({ "env": "TOKEN_SECRET" }))
@@ -484,4 +606,55 @@ fn asked_for(gate: &Gate) -> (String, String) {
 fn granted_to(place: Place, secret: Value) {
     let asked = asked_for(&granted(place, json!({ "client_secret": secret })));
     assert_eq!(asked.0, format!("Basic {}", Base64::encode_string(CLIENT.as_bytes())));
+}
+
+/// Where the decision is asked for.
+const POLICY: &str = "https://policy.example.com/v1/data/allow";
+
+/// A gateway with an external decision that these keys describe.
+fn external(place: Place, keys: Value) -> Gate {
+    let method = json!({ "type": "jwt", "issuer": ISSUER, "audience": "api" });
+    let external = with(json!({ "url": POLICY, "headers": ["x-tenant"] }), keys);
+    place.gate(json!({ "authentication": method, "authorization": { "external": external } }))
+}
+
+/// What is decided is what happens.
+fn decided(place: Place, keys: Value) {
+    let url = keys["url"].as_str().unwrap_or(POLICY).to_owned();
+    for (answer, refusal) in [
+        (json!({ "result": true }), None),
+        (json!({ "result": { "allow": true } }), None),
+        (json!({ "result": false }), Some(Code::ExternalRefused)),
+        (json!({}), Some(Code::ExternalRefused)),
+        (json!({ "result": "true" }), Some(Code::Fault)),
+        (json!([]), Some(Code::Fault)),
+    ] {
+        let gate = external(place, keys.clone());
+        gate.network.publish(&url, answer.clone());
+        assert_eq!(gate.send(bearer(&token(json!({})))).refusal(), refusal, "{answer}");
+        assert_eq!(gate.network.asked(&url).len(), 1);
+    }
+    let gate = external(place, keys);
+    gate.send(bearer(&token(json!({}))));
+    gate.network.go_down();
+    assert_eq!(gate.send(bearer(&token(json!({})))).refusal(), Some(Code::Fault), "nobody answers");
+}
+
+/// A decision counts for whatever agrees in these parts, and for its time.
+fn remembered(place: Place, by: Value) {
+    let gate = external(place, json!({ "cached_for": "10s", "cached_by": by }));
+    gate.network.publish(POLICY, json!({ "result": true }));
+    let ask = |subject: &str, fields: &[(&str, &str)]| {
+        let token = format!("Bearer {}", token(json!({ "sub": subject })));
+        let fields = [&[("authorization", token.as_str())], fields].concat();
+        gate.send(get(&fields)).permitted();
+        gate.network.asked(POLICY).len()
+    };
+    assert_eq!(ask("alice", &[]), 1);
+    assert_eq!(ask("alice", &[]), 0);
+    assert_eq!(ask("bob", &[]), 1, "somebody else's decision is no decision");
+    let by_headers = by.as_array().unwrap().contains(&json!("headers"));
+    assert_eq!(ask("alice", &[("x-tenant", "blue")]), usize::from(by_headers));
+    gate.clock.advance(10);
+    assert_eq!(ask("alice", &[]), 1);
 }
