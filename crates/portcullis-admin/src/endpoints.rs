@@ -12,7 +12,9 @@ use http::{Response, StatusCode};
 use portcullis_telemetry::metrics::counted::Ending;
 use portcullis_telemetry::metrics::histogram::Histogram;
 use portcullis_telemetry::recent::Refusal;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Value, json};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -360,12 +362,41 @@ fn object(call: &Call<'_>, members: &[&str]) -> Result<serde_json::Map<String, V
     if !json {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json"));
     }
-    let body: Value = serde_json::from_slice(call.asked.request.body())
-        .map_err(|error| bad(format!("the body is not JSON: {error}")))?;
-    let Value::Object(object) = body else { return Err(bad("the body is not an object".to_owned())) };
+    let Members(object) = serde_json::from_slice(call.asked.request.body())
+        .map_err(|error| bad(format!("the body is not a JSON object with each member once: {error}")))?;
     match object.keys().find(|key| !members.contains(&key.as_str())) {
         Some(_) => Err(bad(format!("the body may have {}", members.join(", ")))),
         None => Ok(object),
+    }
+}
+
+/// The members of a JSON object, each of which stands there once.
+struct Members(serde_json::Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Members, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = serde_json::Map::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    // SECURITY: which of two values an order means is not to be guessed (hostile_requests_are_refused_or_harmless).
+                    if members.insert(name, value).is_some() {
+                        return Err(A::Error::custom("a member stands there twice"));
+                    }
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(Reader)
     }
 }
 

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use portcullis_core::pool::{Bounds, Pool};
 use portcullis_runtime::aside;
 use rustls::ServerConfig;
 use std::convert::Infallible;
@@ -21,7 +22,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 
 /// The most connections at once; one more is closed.
@@ -75,7 +76,7 @@ struct Shared {
     /// Read once for each request; nobody serves requests of clients here.
     service: Mutex<Arc<dyn Service>>,
     protection: Mutex<Option<Arc<Protection>>>,
-    places: Arc<Semaphore>,
+    places: Pool,
 }
 
 impl Server {
@@ -95,7 +96,7 @@ impl Server {
         let shared = Arc::new(Shared {
             service: Mutex::new(service),
             protection: Mutex::new(protection),
-            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            places: Pool::new(Bounds { units: MAX_CONNECTIONS, share: MAX_CONNECTIONS / 2, waiting: 0 }),
         });
         let (stop, stopped) = oneshot::channel();
         let on_thread = Arc::clone(&shared);
@@ -155,8 +156,9 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
                 continue;
             }
         };
-        // SECURITY: whoever opens more than there are places costs a closed socket (a_flood_of_the_admin_listener_is_bounded).
-        let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else { continue };
+        // SECURITY: whoever opens more than there are places costs a closed socket, and one address leaves half of them
+        // (a_flood_of_the_admin_listener_is_bounded).
+        let Ok(place) = shared.places.try_take(peer.ip(), 1) else { continue };
         let shared = Arc::clone(shared);
         tokio::spawn(async move {
             let _place = place;

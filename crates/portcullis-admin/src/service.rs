@@ -109,7 +109,9 @@ fn is_plain(path: &str) -> bool {
 
 impl AdminService {
     async fn serve(&self, asked: Asked) -> Result<Response<Bytes>, Problem> {
-        let path = asked.request.uri().path();
+        // Some clients encode the colons of an IPv6 address, and some do not.
+        let path = asked.request.uri().path().replace("%3A", ":").replace("%3a", ":");
+        let path = path.as_str();
         // Asked by a probe that knows no name, and told nothing but that.
         let probe = matches!(path, "/healthz" | "/readyz");
         let mut host = String::new();

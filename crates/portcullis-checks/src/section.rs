@@ -32,8 +32,8 @@ pub trait Section: Decode {
     /// whole section `security`, for sections that know no place of their own.
     fn compile(&self, security: Span, build: &mut Build, cx: &mut Context) -> Option<Part>;
 
-    /// That it can take effect on a public route, which is told by the place of its path. `None` means that an error was
-    /// pushed.
+    /// That it can be a public route's own, which is told by the place of its path. `None` means that an error was pushed. What
+    /// a public route inherits need not be about it in every part.
     fn fits_public(&self, path: Span, cx: &mut Context) -> Option<()> {
         let _ = (path, cx);
         Some(())

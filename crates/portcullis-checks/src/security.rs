@@ -86,13 +86,13 @@ macro_rules! sections {
             ) -> Option<()> {
                 let mut fits = Some(());
                 $(
-                    let section = own.and_then(|own| own.$name.as_ref());
-                    let section = section.or(inherited.and_then(|inherited| inherited.$name.as_ref()));
+                    let written = own.and_then(|own| own.$name.as_ref());
+                    let section = written.or(inherited.and_then(|inherited| inherited.$name.as_ref()));
                     if let Some(section) = section
                         && !(public && <$section as Section>::ASKS_WHO)
                     {
                         fits = fits.and(section.fits_path(path, cx));
-                        if public {
+                        if public && written.is_some() {
                             fits = fits.and(section.fits_public(path.span, cx));
                         }
                     }

@@ -75,6 +75,11 @@ fn a_blocked_address_is_refused() {
     let order = json!({ "source": "192.0.2.1", "minutes": 5, "reason": "guesses keys" });
     assert_eq!(place.post("/api/v1/blocks", &order).status, 200);
     assert_eq!((from("192.0.2.1"), from("192.0.2.2")), (403, 200));
+    // It does not learn which paths and methods there are either.
+    for line in ["GET /nothing", "DELETE /orders/7", "GET /ORDERS/7"] {
+        let head = format!("{line} HTTP/1.1\r\nHost: a.example\r\nX-Forwarded-For: 192.0.2.1\r\n{KEY}\r\n");
+        assert_eq!(ask(place.gateway, &head).status, 403, "{line}");
+    }
     let code = "source_blocked";
     let refused = place.json(&format!("/api/v1/refusals?limit=1&code={code}"));
     assert_eq!(refused["refusals"].as_array().unwrap().len(), 1, "{refused}");
@@ -105,6 +110,16 @@ fn a_blocked_address_is_refused() {
         json!(["192.0.2.1"]),
     ] {
         assert_eq!(place.post("/api/v1/blocks", &wrong).status, 400, "{wrong}");
+    }
+    // Which of two addresses is meant is not guessed.
+    let twice = r#"{ "source": "192.0.2.1", "source": "192.0.2.2", "reason": "x" }"#;
+    assert_eq!(place.send("POST", "/api/v1/blocks", twice).status, 400);
+    assert_eq!(from("192.0.2.2"), 200);
+    // Clients encode the colons of an address, or do not.
+    for spelled in ["2001:db8::1", "2001%3Adb8%3A%3A1", "2001%3adb8::1"] {
+        let order = json!({ "source": "2001:db8::1", "reason": "x" });
+        assert_eq!(place.post("/api/v1/blocks", &order).status, 200);
+        assert_eq!(place.delete(&format!("/api/v1/blocks/{spelled}")).status, 200, "{spelled}");
     }
     let audit = place.audit();
     assert!(audit.contains("blocked 192.0.2.1 for 5 min: guesses keys"), "{audit}");

@@ -388,7 +388,7 @@ impl Evidence {
     }
 
     /// The plan that the credential itself names.
-    fn own_plan(&self) -> Option<&str> {
+    pub fn own_plan(&self) -> Option<&str> {
         match (&self.narrowed, &self.identity) {
             (Some(key), _) | (None, Identity::Stored(key)) => key.plan.as_deref(),
             (None, Identity::Anonymous | Identity::Consumer(_) | Identity::Subject(_)) => None,
@@ -527,11 +527,6 @@ impl Principal {
         self.first.as_ref().map(|first| first.check)
     }
 
-    /// What requests with its key or password are counted under.
-    pub fn counted_as(&self) -> Option<CountedCredential> {
-        self.first.as_ref().and_then(|first| first.counted_as)
-    }
-
     /// Whether this very method took part in establishing it.
     pub fn is_by(&self, method: MethodId) -> bool {
         self.evidence().any(|evidence| evidence.method == method)
@@ -553,9 +548,12 @@ impl Principal {
         }
     }
 
-    /// The plan that its credential names, if it does.
-    pub fn own_plan(&self) -> Option<&str> {
-        self.first.as_ref().and_then(Evidence::own_plan)
+    /// The subject whose claims are judged: the first that any method established, wherever it stands among several.
+    pub fn claimant(&self) -> Option<&Subject> {
+        self.evidence().find_map(|evidence| match &evidence.identity {
+            Identity::Anonymous | Identity::Consumer(_) | Identity::Stored(_) => None,
+            Identity::Subject(subject) => Some(subject.as_ref()),
+        })
     }
 
     /// The keys of the store that took part in establishing it.

@@ -121,6 +121,8 @@ type Routers = ByHost<matchit::Router<usize>>;
 #[derive(Default)]
 pub struct RouteTable {
     routes: Vec<Route>,
+    /// What stands for all requests that no route takes.
+    unrouted: Option<Route>,
     leaves: Vec<Leaf>,
     hosts: Routers,
     lax: Lax,
@@ -197,7 +199,11 @@ impl RouteTable {
         if conflicts.is_empty() {
             conflicts = overlaps;
         }
-        if conflicts.is_empty() { Ok(RouteTable { routes, leaves, hosts, lax }) } else { Err(conflicts) }
+        if conflicts.is_empty() {
+            Ok(RouteTable { routes, unrouted: None, leaves, hosts, lax })
+        } else {
+            Err(conflicts)
+        }
     }
 
     /// The same routes with other controls: what `change` makes of each set. Which requests belong to which route stays as it
@@ -211,7 +217,27 @@ impl RouteTable {
             let id = RouteId(u32::try_from(index).unwrap_or(u32::MAX));
             route.controls = change(id, &route.controls);
         }
+        let id = self.next_id();
+        if let Some(unrouted) = &mut self.unrouted {
+            unrouted.controls = change(id, &unrouted.controls);
+        }
         self
+    }
+
+    /// The same, where requests that no route takes are screened and counted by the controls of `unrouted` before they learn
+    /// that. It has the number after the last route's, and no request belongs to it.
+    #[must_use]
+    pub fn with_unrouted(self, unrouted: Route) -> RouteTable {
+        RouteTable { unrouted: Some(unrouted), ..self }
+    }
+
+    /// The number of what stands for requests that no route takes, if anything does.
+    pub fn unrouted(&self) -> Option<RouteId> {
+        self.unrouted.as_ref().map(|_| self.next_id())
+    }
+
+    fn next_id(&self) -> RouteId {
+        RouteId(u32::try_from(self.routes.len()).unwrap_or(u32::MAX))
     }
 
     /// The one route of this request.
@@ -299,10 +325,10 @@ impl RouteTable {
 
     /// The route with this number. `None` for a number of another table.
     pub fn route(&self, id: RouteId) -> Option<&Route> {
-        self.routes.get(id.0 as usize)
+        self.routes.get(id.0 as usize).or_else(|| self.unrouted.as_ref().filter(|_| id == self.next_id()))
     }
 
-    /// All routes in order.
+    /// All routes in order, without [`unrouted`](RouteTable::unrouted).
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         self.routes.iter()
     }

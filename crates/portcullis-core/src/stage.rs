@@ -67,6 +67,11 @@ fn must_wait(wait: Duration) -> Denial {
         .advising(Advice::RetryAfter { seconds: whole_seconds(wait) })
 }
 
+/// The refusal of an address that an operator has blocked.
+fn blocked() -> Denial {
+    Denial::new(Code::SourceBlocked, "an operator has blocked this address for a time")
+}
+
 /// Whole seconds, rounded up, at least 1.
 fn whole_seconds(time: Duration) -> u64 {
     (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1)
@@ -102,18 +107,12 @@ impl Refused {
 /// # Errors
 /// [`Refused`], in every other case.
 pub async fn judge(parts: Parts, conn: Conn, recording: Recording) -> Result<Cleared, Refused> {
-    Admitted::admit(parts, conn, recording)?
-        .route()?
-        .screen()
-        .await?
-        .authenticate()
-        .await?
-        .authorize()
-        .await?
-        .charge()
-        .await?
-        .shape()
-        .await
+    let routed = match Admitted::admit(parts, conn, recording)?.route() {
+        Ok(routed) => routed,
+        // On the heap: requests that have a route carry no room for it.
+        Err(unrouted) => return Err(Box::pin(unrouted.refuse()).await),
+    };
+    routed.screen().await?.authenticate().await?.authorize().await?.charge().await?.shape().await
 }
 
 /// What every stage carries along. In one place of its own, so that a stage hands on a pointer.
@@ -173,31 +172,41 @@ impl Admitted {
         }
     }
 
-    fn route(self) -> Result<Routed, Refused> {
+    fn route(self) -> Result<Routed, Unrouted> {
         let Admitted(mut case) = self;
-        let (id, preflight) = match find(&case) {
-            Ok(found) => found,
+        match find(&case) {
+            Ok((id, preflight)) => {
+                case.recording.record_mut().route = Some(id);
+                case.answer_fields = cross_origin_fields(&case, Some(id));
+                Ok(Routed { case, route: id, preflight })
+            }
             Err(denial) => {
                 // A page must be able to read that its method is not allowed.
                 let readable = (denial.code() == Code::MethodNotAllowed)
                     .then(|| case.recording.snapshot().routes.cross_origin_at(&case.head));
                 case.answer_fields = cross_origin_fields(&case, readable.flatten());
-                return Err(case.refuse(denial));
+                Err(Unrouted { case, denial })
             }
+        }
+    }
+}
+
+/// A request that no route takes.
+struct Unrouted {
+    case: Box<Case>,
+    denial: Denial,
+}
+
+impl Unrouted {
+    // SECURITY: screened and counted as on a route that adds nothing, before it is told anything, so that a refused address
+    // learns no paths, and looking for some is limited (what_no_route_takes_is_screened_and_counted).
+    async fn refuse(self) -> Refused {
+        let Unrouted { mut case, denial } = self;
+        let refused = match case.recording.snapshot().routes.unrouted() {
+            Some(unrouted) => screen(&mut case, unrouted).await,
+            None => None,
         };
-        case.recording.record_mut().route = Some(id);
-        case.answer_fields = cross_origin_fields(&case, Some(id));
-        let mut routed = Routed { case, route: id, preflight };
-        if let Some(denial) = routed.upgrade_refused() {
-            return Err(routed.case.refuse(denial));
-        }
-        match routed.rewritten() {
-            Ok(rewritten) => {
-                routed.case.rewritten = rewritten;
-                Ok(routed)
-            }
-            Err(denial) => Err(routed.case.refuse(denial)),
-        }
+        case.refuse_and_tell(refused.unwrap_or(denial))
     }
 }
 
@@ -294,67 +303,81 @@ impl Findings {
 }
 
 impl Routed {
-    fn upgrade_refused(&self) -> Option<Denial> {
-        let wish = self.case.head.upgrade()?;
-        let allowed = route_of(&self.case, self.route).map(|route| &route.upgrades).ok();
-        let wish = wish.as_bytes().to_ascii_lowercase();
-        if allowed.is_some_and(|allowed| allowed.iter().any(|protocol| protocol.as_bytes() == wish)) {
-            return None;
-        }
-        Some(Denial::new(Code::UpgradeRefused, "the route does not allow this upgrade"))
-    }
-
-    /// The path at the upstream. Checks judge the one that the client sent.
-    fn rewritten(&self) -> Result<Option<Rewritten>, Denial> {
-        let route = route_of(&self.case, self.route)?;
-        let rewrite = route.changes.as_ref().and_then(|changes| changes.rewrite.as_ref());
-        rewrite.map(|rewrite| rewrite.apply(route, self.case.head.path())).transpose()
-    }
-
     async fn screen(self) -> Result<Screened, Refused> {
         let Routed { mut case, route, preflight } = self;
-        let mut findings = Findings::default();
-        let mut told = None;
-        let mut late = Vec::new();
-        match facts(&case, route) {
-            Err(denial) => findings.refused = Some(denial),
-            // SECURITY: before everything else, so that a blocked client costs and learns nothing (a_blocked_address_is_refused).
-            Ok(facts) if case.recording.snapshot().effects().is_blocked(facts.head.client()) => {
-                findings.refused =
-                    Some(Denial::new(Code::SourceBlocked, "an operator has blocked this address for a time"));
-            }
-            Ok(facts) => {
-                let effects = case.recording.snapshot().effects();
-                for Guarded { mode, check } in &facts.route.controls.screen {
-                    if *mode == Mode::Off {
-                        continue;
-                    }
-                    if let Err(denial) = check.screen(&facts, effects).resolve().await
-                        && findings.refuse(*mode, check.id(), denial)
-                    {
-                        break;
-                    }
-                }
-                if findings.refused.is_none() {
-                    let mut charging = Charges::new(&mut findings, &mut told, &mut late);
-                    charging.run(&facts, Charge::BeforeAuthentication, &Principal::ANONYMOUS, effects).await;
-                }
-            }
+        if let Some(denial) = screen(&mut case, route).await {
+            return Err(case.refuse_and_tell(denial));
         }
-        case.told = told;
-        case.recording.charge_late(late);
-        case.recording.record_mut().observed.append(&mut findings.observed);
-        match (findings.refused, preflight) {
-            (Some(denial), _) => Err(case.refuse_and_tell(denial)),
-            // SECURITY: nobody is authenticated, so nothing but the route's own fields is told, and nothing goes upstream
-            // (a_preflight_is_answered_by_the_gateway).
-            (None, Some(asked)) => {
-                let denial = answer_preflight(&case, route, &asked);
-                Err(case.refuse_and_tell(denial))
+        // SECURITY: nobody is authenticated, so nothing but the route's own fields is told, and nothing goes upstream
+        // (a_preflight_is_answered_by_the_gateway).
+        if let Some(asked) = preflight {
+            let denial = answer_preflight(&case, route, &asked);
+            return Err(case.refuse_and_tell(denial));
+        }
+        if let Some(denial) = upgrade_refused(&case, route) {
+            return Err(case.refuse_and_tell(denial));
+        }
+        match rewritten(&case, route) {
+            Ok(rewritten) => {
+                case.rewritten = rewritten;
+                Ok(Screened { case, route })
             }
-            (None, None) => Ok(Screened { case, route }),
+            Err(denial) => Err(case.refuse_and_tell(denial)),
         }
     }
+}
+
+/// Why the protocol to which the client wants to switch is not the route's to allow.
+fn upgrade_refused(case: &Case, route: RouteId) -> Option<Denial> {
+    let wish = case.head.upgrade()?;
+    let allowed = route_of(case, route).map(|route| &route.upgrades).ok();
+    let wish = wish.as_bytes().to_ascii_lowercase();
+    if allowed.is_some_and(|allowed| allowed.iter().any(|protocol| protocol.as_bytes() == wish)) {
+        return None;
+    }
+    Some(Denial::new(Code::UpgradeRefused, "the route does not allow this upgrade"))
+}
+
+/// The path at the upstream. Checks judge the one that the client sent.
+fn rewritten(case: &Case, route: RouteId) -> Result<Option<Rewritten>, Denial> {
+    let route = route_of(case, route)?;
+    let rewrite = route.changes.as_ref().and_then(|changes| changes.rewrite.as_ref());
+    rewrite.map(|rewrite| rewrite.apply(route, case.head.path())).transpose()
+}
+
+/// Screens a request, and charges it to the limits that need not know who sends it. The refusal, if it is refused.
+async fn screen(case: &mut Case, route: RouteId) -> Option<Denial> {
+    let mut findings = Findings::default();
+    let mut told = None;
+    let mut late = Vec::new();
+    match facts(case, route) {
+        Err(denial) => findings.refused = Some(denial),
+        // SECURITY: before everything else, so that a blocked client costs and learns nothing (a_blocked_address_is_refused).
+        Ok(facts) if case.recording.snapshot().effects().is_blocked(facts.head.client()) => {
+            findings.refused = Some(blocked());
+        }
+        Ok(facts) => {
+            let effects = case.recording.snapshot().effects();
+            for Guarded { mode, check } in &facts.route.controls.screen {
+                if *mode == Mode::Off {
+                    continue;
+                }
+                if let Err(denial) = check.screen(&facts, effects).resolve().await
+                    && findings.refuse(*mode, check.id(), denial)
+                {
+                    break;
+                }
+            }
+            if findings.refused.is_none() {
+                let mut charging = Charges::new(&mut findings, &mut told, &mut late);
+                charging.run(&facts, Charge::BeforeAuthentication, &Principal::ANONYMOUS, effects).await;
+            }
+        }
+    }
+    case.told = told;
+    case.recording.charge_late(late);
+    case.recording.record_mut().observed.append(&mut findings.observed);
+    findings.refused
 }
 
 fn answer_preflight(case: &Case, route: RouteId, asked: &Preflight) -> Denial {

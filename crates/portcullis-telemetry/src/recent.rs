@@ -1,18 +1,23 @@
 //! Recent refusals, with the full reason, by request id.
 //!
 //! What is kept is the line of the access log, so it holds what a line may hold and nothing else. Each worker keeps its own
-//! last ones; a reader joins them. The oldest leave first, and a flood of refusals pushes older ones out.
+//! last ones; a reader joins them. The oldest leave first. An address that has its share pushes out its own refusals and
+//! nobody else's.
 
 use crate::lanes::Lanes;
 use crate::line;
+use portcullis_core::head::client::fold;
 use portcullis_core::{Code, Outcome, Plan, Record, RecordSink, RequestId};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The most refusals that a worker keeps.
 pub const MOST: usize = 1000;
 /// The most bytes of lines that a worker keeps.
 pub const MOST_BYTES: usize = 2 * 1024 * 1024;
+/// One address has at most this part of both.
+pub const SHARE: usize = 10;
 
 /// Recent refusals of all workers.
 #[derive(Default)]
@@ -22,7 +27,17 @@ pub struct Recent {
 
 #[derive(Default)]
 struct Lane {
-    refusals: VecDeque<Refusal>,
+    /// In the order in which they came.
+    refusals: BTreeMap<u64, Refusal>,
+    by_source: HashMap<IpAddr, Source>,
+    bytes: usize,
+    next: u64,
+}
+
+/// What a lane keeps of one address.
+#[derive(Default)]
+struct Source {
+    numbers: VecDeque<u64>,
     bytes: usize,
 }
 
@@ -31,6 +46,8 @@ struct Lane {
 pub struct Refusal {
     /// Its id.
     pub id: RequestId,
+    /// The client's address, or the /64 of an IPv6 one.
+    pub source: IpAddr,
     /// When it arrived, since 1970.
     pub at: Duration,
     /// Why; the first observed reason where it was served.
@@ -47,7 +64,7 @@ impl Recent {
         let mut found = None;
         self.lanes.each(|lane| {
             if found.is_none() {
-                found = lane.refusals.iter().find(|one| one.id.as_str() == id).cloned();
+                found = lane.refusals.values().find(|one| one.id.as_str() == id).cloned();
             }
         });
         found
@@ -57,7 +74,7 @@ impl Recent {
     pub fn last(&self, most: usize, wanted: impl Fn(&Refusal) -> bool) -> Vec<Refusal> {
         let mut all = Vec::new();
         self.lanes.each(|lane| {
-            all.extend(lane.refusals.iter().rev().filter(|one| wanted(one)).take(most).cloned());
+            all.extend(lane.refusals.values().rev().filter(|one| wanted(one)).take(most).cloned());
         });
         all.sort_by_key(|one| std::cmp::Reverse(one.at));
         all.truncate(most);
@@ -66,12 +83,41 @@ impl Recent {
 }
 
 impl Lane {
+    // SECURITY: whoever is refused often must not hide why others are (one_address_leaves_the_refusals_of_others).
     fn push(&mut self, refusal: Refusal) {
+        let address = refusal.source;
+        let number = self.next;
+        self.next += 1;
+        let source = self.by_source.entry(address).or_default();
+        source.numbers.push_back(number);
+        source.bytes += refusal.line.len();
         self.bytes += refusal.line.len();
-        self.refusals.push_back(refusal);
+        self.refusals.insert(number, refusal);
+        while self.has_more_than_its_share(address) {
+            self.drop_oldest_of(address);
+        }
         while self.refusals.len() > MOST || self.bytes > MOST_BYTES {
-            let Some(oldest) = self.refusals.pop_front() else { break };
-            self.bytes = self.bytes.saturating_sub(oldest.line.len());
+            let Some(oldest) = self.refusals.values().next().map(|oldest| oldest.source) else { break };
+            self.drop_oldest_of(oldest);
+        }
+    }
+
+    fn has_more_than_its_share(&self, address: IpAddr) -> bool {
+        self.by_source.get(&address).is_some_and(|source| {
+            let many = source.numbers.len() > MOST / SHARE || source.bytes > MOST_BYTES / SHARE;
+            // The last one stays, however long it is.
+            many && source.numbers.len() > 1
+        })
+    }
+
+    fn drop_oldest_of(&mut self, address: IpAddr) {
+        let Some(source) = self.by_source.get_mut(&address) else { return };
+        if let Some(refusal) = source.numbers.pop_front().and_then(|oldest| self.refusals.remove(&oldest)) {
+            source.bytes = source.bytes.saturating_sub(refusal.line.len());
+            self.bytes = self.bytes.saturating_sub(refusal.line.len());
+        }
+        if source.numbers.is_empty() {
+            self.by_source.remove(&address);
         }
     }
 }
@@ -89,7 +135,8 @@ impl RecordSink for Recent {
         // Writing into memory cannot fail, and a line is ASCII.
         let _ = line::write(record, plan, &mut text);
         let line = String::from_utf8_lossy(&text).trim_end().into();
-        let refusal = Refusal { id: record.id, at: record.arrived.unix, code, observed, line };
+        let source = fold(record.client.unwrap_or(record.peer.ip()));
+        let refusal = Refusal { id: record.id, source, at: record.arrived.unix, code, observed, line };
         self.lanes.with(|lane| lane.push(refusal));
     }
 }
@@ -101,6 +148,7 @@ mod tests {
     fn refusal(number: u8, size: usize) -> Refusal {
         Refusal {
             id: RequestId::new([number; 16]),
+            source: IpAddr::from([192, 0, 2, number]),
             at: Duration::from_secs(u64::from(number)),
             code: Code::RateLimited,
             observed: false,
@@ -113,8 +161,24 @@ mod tests {
         let mut lane = Lane::default();
         (0..1200).for_each(|number| lane.push(refusal((number % 250) as u8, 10)));
         assert_eq!((lane.refusals.len(), lane.bytes), (MOST, MOST * 10));
-        (0..5).for_each(|_| lane.push(refusal(7, MOST_BYTES / 2)));
+        (0..5).for_each(|number| lane.push(refusal(number, MOST_BYTES / 2)));
         assert!(lane.bytes <= MOST_BYTES && lane.refusals.len() == 2, "{}", lane.refusals.len());
+        assert_eq!(lane.by_source.len(), 2);
+    }
+
+    #[test]
+    fn one_address_leaves_the_refusals_of_others() {
+        let mut lane = Lane::default();
+        lane.push(refusal(1, 10));
+        (0..100_000).for_each(|_| lane.push(refusal(2, 10)));
+        (0..100).for_each(|_| lane.push(refusal(3, MOST_BYTES / 100)));
+        let of = |lane: &Lane, number| {
+            lane.refusals.values().filter(|one| one.source == IpAddr::from([192, 0, 2, number])).count()
+        };
+        assert_eq!((of(&lane, 1), of(&lane, 2), of(&lane, 3)), (1, MOST / SHARE, SHARE));
+        // A single long one is kept.
+        lane.push(refusal(4, MOST_BYTES / 2));
+        assert_eq!((of(&lane, 4), of(&lane, 1)), (1, 1));
     }
 
     #[test]

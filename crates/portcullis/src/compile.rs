@@ -32,11 +32,13 @@ use portcullis_core::Inspection;
 use portcullis_core::endpoint::Served;
 use portcullis_core::error_bodies::ErrorBodies;
 use portcullis_core::head::{HeadPolicy, Reserved};
+
 use portcullis_core::route::RouteConflict;
 use portcullis_core::route::changes::Changes;
 use portcullis_core::route::conditions::Conditions;
 use portcullis_core::{
-    Control, Controls, CredentialLocation, Job, KeptCredential, Mode, Plan, Route, RouteId, RouteTable,
+    Control, Controls, CredentialLocation, Job, KeptCredential, MethodSet, Mode, Plan, Route, RouteId,
+    RouteTable, TargetId,
 };
 use portcullis_proxy::tls::Tls;
 use portcullis_proxy::tls::Watch;
@@ -235,6 +237,7 @@ fn compile_with(
     }
     let endpoint_world = LaterWorld::default();
     serve_endpoints(&build.endpoints, bases.gateway(), &endpoint_world, &mut routes, &mut targets);
+    let unrouted = unrouted(bases.gateway())?;
     let outbound = match &config.outbound {
         None => Some(OutboundPolicy::default()),
         Some(outbound) => cx.at("outbound", |cx| outbound.compile(cx)),
@@ -274,7 +277,7 @@ fn compile_with(
     }
     let credentials = credentials(&routes);
     let table = match RouteTable::build(routes) {
-        Ok(table) => table,
+        Ok(table) => table.with_unrouted(unrouted),
         Err(conflicts) => {
             conflicts.iter().for_each(|conflict| report(conflict, &config.routes, cx));
             return None;
@@ -310,7 +313,7 @@ fn compile_with(
     let names = CountNames {
         limits: build.limits(),
         consumers: build.counted_as(),
-        routes: table.iter().map(name_of).collect(),
+        routes: table.iter().map(name_of).chain([Arc::from("unrouted")]).collect(),
     };
     let keys = build.keys.len();
     let (failures, failures_mode) = brute_force?;
@@ -485,6 +488,22 @@ fn serve_endpoints(
             changes: None,
         });
     }
+}
+
+/// What stands for requests that no route takes: a public route of the gateway's sections.
+fn unrouted(gateway: &CompiledSecurity) -> Option<Route> {
+    let public = RouteAuthentication::Public("no route takes it".into());
+    Some(Route {
+        path: String::new(),
+        hosts: Vec::new(),
+        methods: MethodSet::NONE,
+        controls: Arc::new(CompiledSecurity::default().controls(gateway, &public)?),
+        target: TargetId(u32::MAX),
+        reserved: Reserved::NONE,
+        upgrades: Vec::new(),
+        conditions: Conditions::default(),
+        changes: None,
+    })
 }
 
 fn listeners(config: &GatewayConfig, cx: &mut Context) -> Option<Vec<portcullis_proxy::Listener>> {

@@ -266,3 +266,60 @@ async fn an_observed_limit_lets_everybody_through_and_says_so() {
     }
     assert_eq!(backend.seen().len(), LIMIT + MORE);
 }
+
+/// One address fills the queue for a place; whoever comes from another one has the next turn but one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_address_takes_turns_with_others() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let backend = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                use tokio::io::{AsyncReadExt, AsyncWriteExt};
+                let mut head = Vec::new();
+                while let Ok(byte) = stream.read_u8().await {
+                    head.push(byte);
+                    if head.ends_with(b"\r\n\r\n") {
+                        head.clear();
+                        tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+                        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+                    }
+                }
+            });
+        }
+    });
+    let world = World::start(&format!(
+        "listeners: [{{ bind: \"127.0.0.1:0\" }}]\nworkers: 2\n\
+         security: {{ concurrency: {{ max_requests: 1, by: gateway, queue: 20, max_wait: 30s }} }}\n\
+         routes: [{{ path: /, public: a test, upstream: \"http://{backend}\" }}]\n"
+    ));
+    let answered = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let mut greedy = Vec::new();
+    for _ in 0..40 {
+        let mut client = Client::connect_from("127.0.0.7", world.address).await;
+        let answered = std::sync::Arc::clone(&answered);
+        greedy.push(tokio::spawn(async move {
+            let status = client.ask(&request("/", "")).await.status;
+            if status == 200 {
+                answered.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            }
+            status
+        }));
+    }
+    // One is in flight, 20 wait, and the others are refused.
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    for number in 1..4 {
+        let before = answered.load(std::sync::atomic::Ordering::SeqCst);
+        let mut honest = Client::connect_from(&format!("127.0.1.{number}"), world.address).await;
+        assert_eq!(honest.ask(&request("/", "")).await.status, 200);
+        let after = answered.load(std::sync::atomic::Ordering::SeqCst);
+        assert!(after - before <= 3, "{} of the other address went first", after - before);
+    }
+    let mut statuses = Vec::new();
+    for task in greedy {
+        statuses.push(task.await.unwrap());
+    }
+    assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
+    assert!(statuses.contains(&503), "the queue was full");
+    world.end().await;
+}

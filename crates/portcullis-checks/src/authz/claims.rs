@@ -126,7 +126,7 @@ impl Authorize for Claims {
         _: &'a dyn Effects,
     ) -> Step<'a, Result<(), Denial>> {
         let refused = |detail: String| Step::Ready(Err(Denial::new(Code::ClaimRefused, detail)));
-        let Some(subject) = principal.as_subject() else {
+        let Some(subject) = principal.claimant() else {
             return refused("no issuer speaks of this principal".to_owned());
         };
         for (path, values) in &self.wanted {

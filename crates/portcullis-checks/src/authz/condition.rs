@@ -127,7 +127,7 @@ impl<'a> World<'a> {
             found.push(("principal", self.principal(reads)));
         }
         if let Some(reads) = expression.reads("claims")
-            && let Some(subject) = self.principal.as_subject()
+            && let Some(subject) = self.principal.claimant()
         {
             found.push(("claims", self.converter.claims(&subject.claims, reads)));
         }

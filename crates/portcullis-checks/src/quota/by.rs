@@ -2,7 +2,9 @@
 
 use http::HeaderName;
 use portcullis_config::{Context, Decode, Definitions, Node, Spanned, Value, keyword, object};
-use portcullis_core::{ClaimPath, Code, CountKey, Denial, Facts, Identity, Keys, Once, Operation, Principal};
+use portcullis_core::{
+    ClaimPath, Code, CountKey, Denial, Evidence, Facts, Identity, Keys, Once, Operation, Principal,
+};
 use serde_json::json;
 
 keyword! {
@@ -145,7 +147,13 @@ impl Part {
         matches!(self, Part::Word(ByWord::Consumer | ByWord::Key) | Part::Claim(..))
     }
 
-    fn key<'a>(&self, facts: &'a Facts<'a>, principal: &'a Principal) -> Result<CountKey<'a>, Denial> {
+    /// `whose` is the evidence that says whose requests are counted.
+    fn key<'a>(
+        &self,
+        facts: &'a Facts<'a>,
+        principal: &'a Principal,
+        whose: Option<&'a Evidence>,
+    ) -> Result<CountKey<'a>, Denial> {
         let address = CountKey::Address(facts.head.client());
         Ok(match self {
             Part::Word(ByWord::Address) => address,
@@ -157,18 +165,22 @@ impl Part {
                 None => CountKey::Route(facts.route_id.0),
             },
             Part::Word(ByWord::Gateway) => CountKey::Gateway,
-            Part::Word(ByWord::Consumer) => who(principal).unwrap_or(address),
-            Part::Word(ByWord::Key) => match principal.counted_as() {
-                Some(credential) => CountKey::Credential(credential),
-                None => who(principal).unwrap_or(address),
-            },
+            Part::Word(ByWord::Consumer) => who(whose).unwrap_or(address),
+            // SECURITY: the key counts wherever it stands among several credentials, and so does the claim
+            // (a_limit_counts_by_the_key_and_the_claim_wherever_they_stand).
+            Part::Word(ByWord::Key) => whose
+                .into_iter()
+                .chain(principal.evidence())
+                .find_map(credential)
+                .or_else(|| who(whose))
+                .unwrap_or(address),
             Part::Claim(_, path) => principal
-                .as_subject()
+                .claimant()
                 .and_then(|subject| {
                     let value = subject.claims.at(path).and_then(|claim| claim.as_text())?;
                     Some(CountKey::Claim { issuer: &subject.issuer, value })
                 })
-                .or_else(|| who(principal))
+                .or_else(|| who(whose))
                 .unwrap_or(address),
             Part::Header(name) => match facts.head.once(name.value.as_str()) {
                 Once::One(_) => facts
@@ -194,9 +206,14 @@ pub(super) fn operation<'a>(facts: &Facts<'a>) -> Option<Operation<'a>> {
     facts.route.controls.inspection.operations.as_ref()?.operation(facts.head)
 }
 
-/// The key of whoever sends the request; `None` for nobody in particular.
-fn who(principal: &Principal) -> Option<CountKey<'_>> {
-    match principal.identity() {
+/// The key or password that this is, if it is one.
+fn credential(evidence: &Evidence) -> Option<CountKey<'_>> {
+    evidence.counted_as.map(CountKey::Credential)
+}
+
+/// The key of whom this evidence names; `None` for nobody in particular.
+fn who(evidence: Option<&Evidence>) -> Option<CountKey<'_>> {
+    match evidence?.identity() {
         Identity::Consumer(id) => Some(CountKey::Consumer(*id)),
         Identity::Stored(key) => Some(CountKey::Subject(&key.count_key)),
         Identity::Subject(subject) => Some(CountKey::Subject(&subject.key)),
@@ -216,7 +233,7 @@ impl By {
     }
 
     /// For people.
-    pub(crate) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         let each = |part: &Part| match part {
             Part::Word(ByWord::Consumer) => "consumer".to_owned(),
             Part::Word(ByWord::Key) => "key".to_owned(),
@@ -247,7 +264,7 @@ impl By {
     }
 
     /// Whether it is by something that only authentication tells, and that no address stands in for.
-    pub(crate) fn needs_authentication(&self) -> bool {
+    pub fn needs_authentication(&self) -> bool {
         self.0.iter().any(|part| matches!(part, Part::Word(ByWord::Key) | Part::Claim(..)))
     }
 
@@ -264,17 +281,19 @@ impl By {
         })
     }
 
+    /// Whose counter it is for this request. `whose` is the evidence that says whose requests are counted.
     pub(crate) fn keys<'a>(
         &self,
         facts: &'a Facts<'a>,
         principal: &'a Principal,
+        whose: Option<&'a Evidence>,
     ) -> Result<Keys<'a>, Denial> {
         if let [part] = self.0.as_slice() {
-            return part.key(facts, principal).map(Keys::one);
+            return part.key(facts, principal, whose).map(Keys::one);
         }
         let mut keys = [CountKey::Gateway; Keys::MOST];
         for (place, part) in keys.iter_mut().zip(&self.0) {
-            *place = part.key(facts, principal)?;
+            *place = part.key(facts, principal, whose)?;
         }
         Keys::several(keys.into_iter().take(self.0.len()))
             .ok_or_else(|| Denial::new(Code::Fault, "a combination of too many parts"))

@@ -187,7 +187,7 @@ impl Check for Concurrency {
 
 impl Concurrency {
     fn key(&self, facts: &Facts<'_>, principal: &Principal) -> Result<u64, Denial> {
-        let keys = self.by.keys(facts, principal)?;
+        let keys = self.by.keys(facts, principal, principal.evidence().next())?;
         let mut parts = KeysHash(&self.places.hasher, 0);
         for part in keys.parts() {
             // SECURITY: one customer holds a whole IPv6 /64 (an_ipv6_customer_is_one_key).

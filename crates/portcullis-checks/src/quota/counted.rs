@@ -6,7 +6,9 @@ use crate::mode::ModeConfig;
 use crate::section::Part;
 use portcullis_config::{Context, Span};
 use portcullis_core::check::{Charge, Check};
-use portcullis_core::{Algorithm, Charged, CheckId, Denial, Facts, Limit, Policy, Principal, Quota};
+use portcullis_core::{
+    Algorithm, Charged, CheckId, Denial, Evidence, Facts, Limit, Policy, Principal, Quota,
+};
 use std::sync::Arc;
 
 /// What a section adds to a route, which is a list of limits; `what` is what it calls one. `None` means that an error was pushed.
@@ -57,6 +59,21 @@ impl Check for Counted {
     }
 }
 
+impl Counted {
+    /// What the request is charged to, where `whose` is the evidence that says whose requests are counted.
+    pub(super) fn charged_for<'a>(
+        &'a self,
+        facts: &'a Facts<'a>,
+        principal: &'a Principal,
+        whose: Option<&'a Evidence>,
+    ) -> Result<Option<Charged<'a>>, Denial> {
+        let Some(cost) = self.cost.of(facts) else { return Ok(None) };
+        let keys = self.by.keys(facts, principal, whose)?;
+        let late = self.cost.late.as_ref();
+        Ok(Some(Charged { limit: &self.limit, keys, cost, policy: &self.policy, late }))
+    }
+}
+
 impl Quota for Counted {
     fn charge(&self) -> Charge {
         if self.by.is_early() { Charge::BeforeAuthentication } else { Charge::AfterAuthorization }
@@ -67,9 +84,6 @@ impl Quota for Counted {
         facts: &'a Facts<'a>,
         principal: &'a Principal,
     ) -> Result<Option<Charged<'a>>, Denial> {
-        let Some(cost) = self.cost.of(facts) else { return Ok(None) };
-        let keys = self.by.keys(facts, principal)?;
-        let late = self.cost.late.as_ref();
-        Ok(Some(Charged { limit: &self.limit, keys, cost, policy: &self.policy, late }))
+        self.charged_for(facts, principal, principal.evidence().next())
     }
 }

@@ -12,7 +12,8 @@ use portcullis_config::{Context, OneOrMany, Spanned, keyword, object, suggest};
 use portcullis_core::check::{Charge, Check};
 use portcullis_core::overload::Priority;
 use portcullis_core::{
-    Charged, CheckId, Code, ConsumerId, Controls, Denial, Facts, Guarded, Identity, Mode, Principal, Quota,
+    Charged, CheckId, Code, ConsumerId, Controls, Denial, Evidence, Facts, Guarded, Identity, Mode,
+    Principal, Quota,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -200,20 +201,32 @@ impl Plans {
     /// How soon a request of this principal is given up.
     pub(super) fn priority(&self, principal: &Principal) -> Priority {
         // Without its plan, the request is refused by its limits.
-        self.of(principal).ok().flatten().map_or(Priority::default(), |limits| limits.priority)
+        self.of(principal).ok().flatten().map_or(Priority::default(), |(limits, _)| limits.priority)
     }
 
-    /// What this principal may use. `None` where it has no plan.
-    fn of(&self, principal: &Principal) -> Result<Option<&Limits>, Denial> {
-        // SECURITY: a plan that is not there is no plan without limits (a_plan_that_is_not_there_is_a_fault).
-        if let Some(name) = principal.own_plan() {
-            let missing = || Denial::new(Code::Fault, "the configuration lacks the plan that the key has");
-            return self.by_name.get(name).map(|plan| Some(plan.as_ref())).ok_or_else(missing);
+    /// What the plan of this principal allows, and the evidence that brings the plan. `None` where it has none.
+    // SECURITY: of several credentials, any can be the consumer's with the plan
+    // (a_plan_counts_wherever_its_consumer_stands).
+    fn of<'a>(&'a self, principal: &'a Principal) -> Result<Option<(&'a Limits, &'a Evidence)>, Denial> {
+        for evidence in principal.evidence() {
+            // SECURITY: a plan that is not there is no plan without limits (a_plan_that_is_not_there_is_a_fault).
+            if let Some(name) = evidence.own_plan() {
+                let missing =
+                    || Denial::new(Code::Fault, "the configuration lacks the plan that the key has");
+                return self
+                    .by_name
+                    .get(name)
+                    .map(|plan| Some((plan.as_ref(), evidence)))
+                    .ok_or_else(missing);
+            }
         }
-        Ok(match principal.identity() {
-            Identity::Consumer(id) => self.by_consumer.get(id.0 as usize).and_then(Option::as_deref),
+        Ok(principal.evidence().find_map(|evidence| match evidence.identity() {
+            Identity::Consumer(id) => {
+                let limits = self.by_consumer.get(id.0 as usize)?.as_deref()?;
+                Some((limits, evidence))
+            }
             Identity::Anonymous | Identity::Stored(_) | Identity::Subject(_) => None,
-        })
+        }))
     }
 }
 
@@ -252,8 +265,9 @@ impl Quota for PlanLimit {
         facts: &'a Facts<'a>,
         principal: &'a Principal,
     ) -> Result<Option<Charged<'a>>, Denial> {
-        match self.plans.of(principal)?.and_then(|limits| limits.of(self.mode).get(self.place)) {
-            Some(limit) => limit.charged(facts, principal),
+        let Some((limits, whose)) = self.plans.of(principal)? else { return Ok(None) };
+        match limits.of(self.mode).get(self.place) {
+            Some(limit) => limit.charged_for(facts, principal, Some(whose)),
             None => Ok(None),
         }
     }

@@ -103,9 +103,9 @@ impl Section for OneOrMany<RateLimitConfig> {
     }
 }
 
-/// That a limit by what only authentication tells is not on a public route.
-// SECURITY: it would count by address, which is another limit than the one that was asked for
-// (every_code_points_to_its_place_and_says_what_to_do).
+/// That a limit by what only authentication tells is not a public route's own: it counts by address there, which is another
+/// limit than the one that was asked for. One that the route inherits counts by address, as one by consumer does.
+// SECURITY: a limit that a route inherits never goes without a word (an_inherited_limit_by_key_counts_by_address_in_public).
 pub(super) fn fits_public(by: &By, mode: ModeConfig, path: Span, cx: &mut Context) -> Option<()> {
     if mode == ModeConfig::Off || !by.needs_authentication() {
         return Some(());

@@ -184,7 +184,7 @@ routes:
         serde_json::from_str(&self.text(target)).unwrap()
     }
 
-    fn send(&self, method: &str, target: &str, body: &str) -> Answer {
+    pub(crate) fn send(&self, method: &str, target: &str, body: &str) -> Answer {
         let (host, bearer) = (format!("127.0.0.1:{}", self.admin), self.bearer());
         let length = body.len();
         ask(

@@ -18,6 +18,9 @@ use std::time::Duration;
 /// A body that has not made progress for so long goes first.
 pub(super) const IDLE: Duration = Duration::from_secs(2);
 
+/// A buffer of so much gets room for the whole body at once.
+const LARGE: usize = 1024 * 1024;
+
 /// Progress is at least so many bytes, and at least this part of what is held. A client that keeps 1 MiB alive must send
 /// 16 KiB in every two seconds in which somebody else needs the memory.
 const LEAST_PROGRESS: usize = 1024;
@@ -72,6 +75,8 @@ struct Held {
 #[derive(Debug)]
 struct Reading {
     data: Vec<u8>,
+    /// How much memory was taken for it. The buffer can have more room, which is memory only once something is written to it.
+    taken: usize,
     /// When it last made progress, and how much had come then.
     moved: Duration,
     moved_bytes: usize,
@@ -174,7 +179,7 @@ impl State {
     /// A body begins to come in.
     pub(super) fn read(&mut self, id: Id, now: Duration) {
         let Some(held) = self.holdings.get_mut(&id) else { return };
-        held.reading = Some(Reading { data: Vec::new(), moved: now, moved_bytes: 0, waker: None });
+        held.reading = Some(Reading { data: Vec::new(), taken: 0, moved: now, moved_bytes: 0, waker: None });
     }
 
     /// Adds a part of a body; answers with the size of what is there. `announced` is how large the body says it will be.
@@ -186,26 +191,32 @@ impl State {
         now: Duration,
     ) -> Result<usize, Denial> {
         let reading = self.holdings.get(&id).and_then(|held| held.reading.as_ref()).ok_or_else(given_up)?;
-        let (length, capacity) = (reading.data.len(), reading.data.capacity());
+        let (length, taken) = (reading.data.len(), reading.taken);
         let size = length.saturating_add(part.len());
         // SECURITY: memory is taken as bytes come in; what is merely announced costs the sender nothing and must cost
         // nothing here (an_announced_body_takes_no_memory).
-        let wanted = if size > capacity {
-            let ample = capacity.saturating_mul(2).max(1024).min(announced).max(size);
+        let wanted = if size > taken {
+            let ample = taken.saturating_mul(2).max(1024).min(announced).max(size);
             // Room to grow is worth nobody's body.
-            let wanted = if self.is_fair(id, ample - capacity) { ample } else { size };
-            self.take(id, wanted - capacity, now)?;
+            let wanted = if self.is_fair(id, ample - taken) { ample } else { size };
+            self.take(id, wanted - taken, now)?;
             wanted
         } else {
-            capacity
+            taken
         };
+        // SECURITY: a large buffer that moves to grow is there twice, and the old one stays with the allocator for a while; so it
+        // gets its room once (a_held_body_takes_its_own_size_of_memory).
+        let room = if wanted < LARGE { wanted } else { announced.min(self.limit).max(wanted) };
         let held = self.holdings.get_mut(&id).ok_or_else(given_up)?;
         let source = held.source;
         let Some(reading) = &mut held.reading else { return Err(given_up()) };
-        reading
-            .data
-            .try_reserve_exact(wanted - length)
-            .map_err(|_| overloaded("the system has no memory left".into()))?;
+        reading.taken = wanted;
+        if size > reading.data.capacity() {
+            let reserved = reading.data.try_reserve_exact(room - length);
+            reserved
+                .or_else(|_| reading.data.try_reserve_exact(wanted - length))
+                .map_err(|_| overloaded("the system has no memory left".into()))?;
+        }
         reading.data.extend_from_slice(part);
         // A body that holds nothing is in nobody's way, so it is sorted in with its first bytes.
         if length == 0 || size - reading.moved_bytes >= LEAST_PROGRESS.max(size / PART_OF_HELD) {
@@ -227,13 +238,13 @@ impl State {
         Ok(())
     }
 
-    /// The body has come in, or nobody waits for the rest of it. Its memory stays taken.
-    pub(super) fn finish(&mut self, id: Id) -> Option<Vec<u8>> {
+    /// The body has come in, or nobody waits for the rest of it. Its memory, of which the size is given, stays taken.
+    pub(super) fn finish(&mut self, id: Id) -> Option<(Vec<u8>, usize)> {
         let held = self.holdings.get_mut(&id)?;
         let reading = held.reading.take()?;
         let source = held.source;
         self.moved(id, source, reading.moved, None);
-        Some(reading.data)
+        Some((reading.data, reading.taken))
     }
 
     fn give_up(&mut self, id: Id) {

@@ -168,7 +168,8 @@ where
     R::Error: Into<Denial>,
 {
     let Holding(opened) = holding;
-    let announced = announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX);
+    // What is beyond `most` is not kept, but for the part with which it is found out.
+    let announced = announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(most);
     opened.memory.state().read(opened.id, now());
     let mut beyond = false;
     loop {
@@ -189,8 +190,7 @@ where
             break;
         }
     }
-    let data = opened.memory.state().finish(opened.id).unwrap_or_default();
-    let bytes = data.capacity();
+    let (data, bytes) = opened.memory.state().finish(opened.id).unwrap_or_default();
     let read = own(data, Taken { holding: holding.clone(), bytes });
     Ok(if beyond { Collected::Beyond(read) } else { Collected::Whole(read) })
 }

@@ -6,7 +6,7 @@
 //! Nothing is counted or recorded. Header fields are not kept, so what reads them is not asked again: limits, and what looks
 //! into requests (`inspect`). Where a method cannot tell, or an evidence has no name, the request ends.
 
-use super::Facts;
+use super::{Facts, blocked};
 use crate::check::{Authentication, Authn, Guarded, Mode};
 use crate::conn::Conn;
 use crate::denial::{Code, Denial};
@@ -35,6 +35,10 @@ impl Admission {
     /// Why it would not be let in. [`Code::Fault`] where that cannot be told.
     pub async fn judge(&self, snapshot: &Snapshot) -> Result<(), Denial> {
         let effects = snapshot.effects();
+        // SECURITY: a block ends what runs as well (a_block_ends_what_runs).
+        if effects.is_blocked(self.head.client()) {
+            return Err(blocked());
+        }
         let id = snapshot.routes.find(&self.head)?;
         let fault = || Denial::new(Code::Fault, "a route number of another plan");
         let route = snapshot.routes.route(id).ok_or_else(fault)?;

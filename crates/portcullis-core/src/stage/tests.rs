@@ -50,6 +50,9 @@ impl Effects for World {
     fn sleep(&self, _: Duration) -> Wait<'static, ()> {
         Box::pin(std::future::pending())
     }
+    fn is_blocked(&self, client: IpAddr) -> bool {
+        client == IpAddr::from([192, 0, 2, 66])
+    }
     fn standing(&self, _: IpAddr) -> Standing {
         Standing::Free
     }
@@ -200,6 +203,9 @@ impl Gate {
             conditions: Conditions::default(),
             changes: None,
         };
+        let public = Authentication::Public { reason: "nothing is here".into() };
+        let mut unrouted = route("", MethodSet::NONE, &[]);
+        unrouted.controls = Arc::new(Controls { authentication: public, ..controls.as_ref().clone() });
         let get = MethodSet::named("GET").unwrap().with_head();
         let post = MethodSet::named("POST").unwrap();
         let routes = vec![
@@ -214,7 +220,7 @@ impl Gate {
             .unwrap();
         let plan = Plan {
             head: HeadPolicy::default(),
-            routes: RouteTable::build(routes).unwrap(),
+            routes: RouteTable::build(routes).unwrap().with_unrouted(unrouted),
             consumers,
             credentials: vec![CredentialLocation::Header(HeaderName::from_static("x-badge"))],
             max_held_bytes: 4096,
@@ -225,8 +231,12 @@ impl Gate {
     }
 
     fn judge(&self, request: http::request::Builder) -> Result<Cleared, Refused> {
+        self.judge_from("192.0.2.1:5", request)
+    }
+
+    fn judge_from(&self, peer: &str, request: http::request::Builder) -> Result<Cleared, Refused> {
         let conn = Conn {
-            peer: "192.0.2.1:5".parse().unwrap(),
+            peer: peer.parse().unwrap(),
             local: "127.0.0.1:1".parse().unwrap(),
             transport: Transport::Memory,
             certificate: None,
@@ -331,6 +341,32 @@ fn a_bad_credential_ends_the_search() {
     assert_eq!(gate.refused(twice).1, Code::CredentialRepeated);
     let second = Request::get("/data").header("host", "a").header("x-other", "0");
     assert!(gate.judge(second).is_ok(), "an absent one does not");
+}
+
+#[test]
+fn a_blocked_address_learns_no_paths() {
+    let gate = Gate::new(controls());
+    for request in [get("/data"), get("/nothing"), get("/data").method("DELETE"), get("/only/x")] {
+        let Err(refused) = gate.judge_from("192.0.2.66:5", request) else { panic!("cleared") };
+        assert_eq!(refused.denial.code(), Code::SourceBlocked);
+    }
+    assert_eq!(gate.refused(get("/nothing")).1, Code::RouteNotFound);
+}
+
+#[test]
+fn a_block_ends_what_runs() {
+    let gate = Gate::new(controls());
+    let cleared = gate.judge(get("/data")).unwrap_or_else(|refused| panic!("{:?}", refused.denial));
+    let principal = cleared.principal.clone();
+    let admission = |peer: &str| {
+        let conn = Conn { peer: peer.parse().unwrap(), ..cleared.case.conn.clone() };
+        let head = Head::admit(get("/data").body(()).unwrap().into_parts().0, &conn, &gate.snapshot.head);
+        Admission::new(head.unwrap().without_fields(), conn, principal.clone())
+    };
+    let judged = |peer: &str| at_once(admission(peer).judge(&gate.snapshot)).map_err(|denial| denial.code());
+    assert_eq!(judged("192.0.2.66:5"), Err(Code::SourceBlocked));
+    // The method of this test cannot tell, which is said later.
+    assert_eq!(judged("192.0.2.1:5"), Err(Code::CredentialUnknown));
 }
 
 #[test]

@@ -75,7 +75,7 @@ const UNSAFE_CONSUMPTION: &str = "API10:2023 Unsafe Consumption of APIs";
 const LARGE_BODY: u64 = 16 * 1024 * 1024;
 
 /// Every rule.
-pub static RULES: [Rule; 23] = [
+pub static RULES: [Rule; 24] = [
     Rule {
         id: "public_wildcard",
         severity: Severity::High,
@@ -162,6 +162,15 @@ pub static RULES: [Rule; 23] = [
                 }
             }
         },
+    },
+    Rule {
+        id: "limit_by_address_instead",
+        severity: Severity::Low,
+        owasp: CONSUMPTION,
+        title: "an inherited limit by key or claim counts by address",
+        why: "Nobody is authenticated on a public route, so all clients behind one address share one limit there.",
+        fix: "give the public route a limit of its own, such as `rate_limiting: { max_requests: 60, per: minute, by: address }`",
+        look: scope::limit_by_address_instead,
     },
     Rule {
         id: "limit_by_header",

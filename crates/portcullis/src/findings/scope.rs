@@ -2,6 +2,7 @@
 
 use super::rules::effective;
 use super::{Report, Subject};
+use portcullis_checks::mode::ModeConfig;
 
 /// More origins than one application has.
 const MANY_ORIGINS: usize = 10;
@@ -69,6 +70,33 @@ pub(super) fn role_of_nobody(subject: &Subject<'_>, report: &mut Report) {
             && methods.all(|control| matches!(control.id, "authn.api_key" | "authn.basic" | "authn.mtls"));
         if known && !consumers().any(|held| roles.value.contains(held)) {
             report.route(route, roles.span, format!("no consumer has the role {}", roles.value.join(" or ")));
+        }
+    }
+}
+
+/// A public route inherits a limit by what only authentication tells.
+pub(super) fn limit_by_address_instead(subject: &Subject<'_>, report: &mut Report) {
+    for route in subject.routes.iter().filter(|route| route.config.public.is_some()) {
+        let effective = effective(subject, route);
+        let by_rate = effective
+            .find(|security| security.rate_limiting.as_ref())
+            .into_iter()
+            .flat_map(|limits| limits.0.iter().map(|limit| (&limit.by, limit.mode)));
+        let by_quota = effective
+            .find(|security| security.quota.as_ref())
+            .into_iter()
+            .flat_map(|limits| limits.0.iter().map(|limit| (&limit.by, limit.mode)));
+        let at_once = effective
+            .find(|security| security.concurrency.as_ref())
+            .into_iter()
+            .flat_map(|limits| limits.0.iter().map(|limit| (&limit.by, limit.mode)));
+        let mut all = by_rate.chain(by_quota).chain(at_once);
+        if let Some((by, _)) = all.find(|(by, mode)| *mode != ModeConfig::Off && by.needs_authentication()) {
+            let message = format!(
+                "a limit for {} counts by address here, since nobody is authenticated",
+                by.describe()
+            );
+            report.route(route, route.config.path.span, message);
         }
     }
 }

@@ -32,12 +32,13 @@ fn ids(text: &str) -> Vec<&'static str> {
 }
 
 /// For each rule, what opens it: a text that is replaced in the closed configuration.
-const OPEN: [(&str, &str, &str); 23] = [
+const OPEN: [(&str, &str, &str); 24] = [
     ("public_wildcard", "path: /health,", "path: \"/health/{*rest}\","),
     ("public_write", "methods: [GET], public", "methods: [GET, DELETE], public"),
     ("authentication_observed", "header: x-api-key }", "header: x-api-key, mode: observe }"),
     ("control_observed", "[user] }\n  rate", "[user], mode: observe }\n  rate"),
     ("no_rate_limit", "  rate_limiting: { max_requests: 60, per: minute }\n", ""),
+    ("limit_by_address_instead", "per: minute }", "per: minute, by: key }"),
     ("limit_by_header", "per: minute }", "per: minute, by: { header: x-tenant } }"),
     ("no_authorization", "  authorization: { roles_allowed: [user] }\n", ""),
     (

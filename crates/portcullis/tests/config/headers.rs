@@ -270,3 +270,60 @@ fn what_the_gateway_answers_is_screened_and_counted() {
         assert!(controls.iter().any(|line| line.starts_with("screen.addresses enforce")), "{controls:?}");
     }
 }
+
+#[test]
+fn what_no_route_takes_is_screened_and_counted() {
+    let document = |own: &str| {
+        format!(
+            r#"{{
+            "listeners": [{{ "bind": "127.0.0.1:3000" }}],
+            "security": {{
+                "authentication": {{ "type": "api_key" }},
+                "addresses": {{ "deny": ["198.51.100.0/24"] }},
+                "rate_limiting": {{ "max_requests": 3, "per": "hour", "by": "address" }}
+            }},
+            "consumers": [{{ "name": "alice", "keys": [{{ "env": "ALICE_API_KEY" }}] }}],
+            "routes": [{{ "path": "/a", "methods": ["GET"], "upstream": "http://127.0.0.1:1" {own} }}]
+        }}"#
+        )
+    };
+    let gate = |own: &str| gate(&document(own));
+    let inherits = gate("");
+    for (method, path) in [("GET", "/a"), ("GET", "/nothing"), ("POST", "/a"), ("GET", "/A")] {
+        let denied = inherits.send_from("198.51.100.1", request(method, path, &[]));
+        assert_eq!(denied.refusal(), Some(Code::AddressRefused), "{method} {path}");
+    }
+    // Who looks for paths uses up the limit of the address, on every route that has it.
+    let ask = |path| inherits.send(request("GET", path, &[])).refusal();
+    assert_eq!([ask("/x"), ask("/y")], [Some(Code::RouteNotFound); 2]);
+    let told = inherits.send(request("GET", "/z", &[]));
+    assert_eq!(told.refusal(), Some(Code::RouteNotFound));
+    assert!(told.headers["ratelimit"].to_str().unwrap().starts_with("\"default\";r=0"), "{:?}", told.headers);
+    assert_eq!([ask("/x"), ask("/a")], [Some(Code::RateLimited); 2]);
+    let elsewhere = inherits.send_from("192.0.2.2", request("GET", "/x", &[]));
+    assert_eq!(elsewhere.refusal(), Some(Code::RouteNotFound));
+    // A route that says whom it serves serves them, whatever the gateway says of the rest.
+    let own = gate(r#", "security": { "addresses": { "allow": ["198.51.100.1"] } }"#);
+    let from = |path| own.send_from("198.51.100.1", request("GET", path, &[])).refusal();
+    assert_eq!((from("/a"), from("/b")), (Some(Code::CredentialMissing), Some(Code::AddressRefused)));
+}
+
+#[test]
+fn an_inherited_limit_by_key_counts_by_address_in_public() {
+    for limit in [
+        r#""rate_limiting": { "max_requests": 2, "per": "hour", "by": "key" }"#,
+        r#""quota": { "max_requests": 2, "per": "month", "by": { "claim": "org" } }"#,
+    ] {
+        let gate = gate(&format!(
+            r#"{{
+            "listeners": [{{ "bind": "127.0.0.1:3000" }}],
+            "security": {{ "authentication": {{ "type": "api_key" }}, {limit} }},
+            "consumers": [{{ "name": "alice", "keys": [{{ "env": "ALICE_API_KEY" }}] }}],
+            "routes": [{{ "path": "/a", "public": "a test", "upstream": "http://127.0.0.1:1" }}]
+        }}"#
+        ));
+        let ask = |peer| gate.send_from(peer, request("GET", "/a", &[])).refusal();
+        assert_eq!([ask("192.0.2.1"), ask("192.0.2.1")], [None; 2], "{limit}");
+        assert_eq!((ask("192.0.2.1"), ask("192.0.2.2")), (Some(Code::RateLimited), None), "{limit}");
+    }
+}

@@ -421,3 +421,70 @@ fn an_identity_header_comes_from_the_gateway_alone() {
         }
     }
 }
+
+/// Each order of a key of alice and a token of a subject.
+fn a_key_and_a_token(more: Value) -> impl Iterator<Item = Gate> {
+    let orders = [[key("x-one"), jwt(ISSUER, json!({}))], [jwt(ISSUER, json!({})), key("x-one")]];
+    orders.into_iter().map(move |methods| {
+        let mut security = json!({ "authentication": { "all": methods } });
+        security.as_object_mut().unwrap().extend(more["security"].as_object().cloned().unwrap_or_default());
+        let mut document = document(json!({ "security": security }));
+        document["plans"] = more["plans"].clone();
+        document["consumers"][0]["plan"] = more["plan"].clone();
+        for gone in ["plans", "plan"].into_iter().filter(|name| more[*name].is_null()) {
+            document.as_object_mut().unwrap().remove(gone);
+            document["consumers"][0].as_object_mut().unwrap().remove(gone);
+        }
+        gate(&document.to_string())
+    })
+}
+
+#[test]
+fn a_plan_counts_wherever_its_consumer_stands() {
+    let plan = json!({ "plans": { "small": { "rate_limiting": { "max_requests": 2, "per": "hour" } } }, "plan": "small" });
+    for gate in a_key_and_a_token(plan) {
+        // A new token each time makes no new allowance.
+        let send = |who: &str, subject: &str| {
+            let token = bearer(json!({ "sub": subject }));
+            refusal(&gate, "/a", &[("x-one", who), ("authorization", &token)])
+        };
+        assert_eq!([send(ALICE, "one"), send(ALICE, "two")], [None; 2]);
+        assert_eq!(send(ALICE, "three"), Some(Code::RateLimited));
+        assert_eq!(send(BOB, "three"), None, "bob has no plan");
+    }
+}
+
+#[test]
+fn a_limit_counts_by_the_key_and_the_claim_wherever_they_stand() {
+    let limit = |by: Value| json!({ "security": { "rate_limiting": { "max_requests": 1, "per": "hour", "by": by } } });
+    let send = |gate: &Gate, who: &str, claims: Value| {
+        refusal(gate, "/a", &[("x-one", who), ("authorization", &bearer(claims))])
+    };
+    let limited = Some(Code::RateLimited);
+    for gate in a_key_and_a_token(limit(json!("key"))) {
+        assert_eq!(send(&gate, ALICE, json!({ "sub": "one" })), None);
+        assert_eq!(send(&gate, ALICE, json!({ "sub": "two" })), limited);
+        assert_eq!(send(&gate, BOB, json!({ "sub": "two" })), None);
+    }
+    for gate in a_key_and_a_token(limit(json!({ "claim": "org" }))) {
+        assert_eq!(send(&gate, ALICE, json!({ "sub": "one", "org": "x" })), None);
+        assert_eq!(send(&gate, BOB, json!({ "sub": "two", "org": "x" })), limited);
+        assert_eq!(send(&gate, BOB, json!({ "sub": "two", "org": "y" })), None);
+    }
+}
+
+#[test]
+fn claims_are_those_of_the_token_wherever_it_stands() {
+    for authorization in
+        [json!({ "claims_required": { "org": ["x"] } }), json!({ "condition": "claims.org == 'x'" })]
+    {
+        for gate in a_key_and_a_token(json!({ "security": { "authorization": authorization } })) {
+            let send = |org: &str| {
+                let token = bearer(json!({ "org": org }));
+                refusal(&gate, "/a", &[("x-one", ALICE), ("authorization", &token)])
+            };
+            assert_eq!(send("x"), None, "{authorization}");
+            assert!(send("y").is_some(), "{authorization}");
+        }
+    }
+}

@@ -26,8 +26,11 @@ const URL: &str = "url: { literal: \"redis://127.0.0.1:6379\" }";
 
 /// A document for each diagnostic.
 pub(super) fn cases() -> Vec<(&'static str, String)> {
-    let public = "routes: [{ path: §/a, public: a test, upstream: \"http://127.0.0.1:8080\" }]";
-    let listeners = "listeners: [{ bind: 127.0.0.1:3000 }]";
+    let public = |own: &str| {
+        format!(
+            "listeners: [{{ bind: 127.0.0.1:3000 }}]\nroutes: [{{ path: §/a, public: a test, upstream: \"http://127.0.0.1:8080\", security: {{ {own} }} }}]\n"
+        )
+    };
     vec![
         ("config.limit_by", limit("by: §[consumer, consumer]")),
         ("config.limit_by", limit("by: §[]")),
@@ -55,15 +58,11 @@ pub(super) fn cases() -> Vec<(&'static str, String)> {
         ("config.out_of_range", section("concurrency: { max_requests: 1, queue: §1000000 }")),
         (
             "config.limit_needs_authentication",
-            format!(
-                "security: {{ rate_limiting: {{ max_requests: 1, per: day, by: key }} }}\n{listeners}\n{public}\n"
-            ),
+            public("rate_limiting: { max_requests: 1, per: day, by: key }"),
         ),
         (
             "config.limit_needs_authentication",
-            format!(
-                "security: {{ quota: {{ max_requests: 1, per: day, by: {{ claim: org }} }} }}\n{listeners}\n{public}\n"
-            ),
+            public("quota: { max_requests: 1, per: day, by: { claim: org } }"),
         ),
         ("config.empty_plan", plans("free: §{}", "plan: free")),
         ("config.plan_priority", plans("free: { priority: §low }", "plan: free")),
