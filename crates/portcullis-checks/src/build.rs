@@ -259,8 +259,7 @@ impl Build {
     /// A consumer for a key that the configuration lists without a name. It is counted under the key, since its number is
     /// another one when a key before it goes.
     pub fn unnamed_consumer(&mut self, key: &crate::authn::KeyConfig) -> ConsumerId {
-        let name: String =
-            self.hasher.counted_as(key).iter().map(|byte| format!("{byte:02x}")).collect();
+        let name: String = self.hasher.counted_as(key).iter().map(|byte| format!("{byte:02x}")).collect();
         let counted_as = format!("key {name}");
         self.nameless_consumer("key", &counted_as)
     }

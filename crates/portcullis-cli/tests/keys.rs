@@ -259,6 +259,8 @@ fn mistakes_are_told() {
         (&["keys", "create", "--consumer", "filed", "--expires", "soon"], 3, "90d"),
         (&["keys", "create", "--consumer", "filed", "--expires", "2020-01-01"], 3, "passed"),
         (&["keys", "create", "--consumer", "filed", "--addresses", "home"], 3, "10.0.0.0/8"),
+        (&["keys", "create", "--consumer", "filed", "--expires", "0"], 3, "of no use"),
+        (&["keys", "rotate", "key_0000000000000001", "--expires", "0"], 3, "of no use"),
         (&["consumers", "remove", "nobody"], 4, "there is no consumer `nobody`"),
         (&["keys", "import", "/does/not/exist.csv"], 4, "cannot read"),
     ] {

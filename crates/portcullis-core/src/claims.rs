@@ -205,7 +205,18 @@ mod tests {
         assert_eq!(at("roles"), None);
         assert_eq!(at("https://example.com/roles").unwrap().words(), ["a", "b"]);
         for bad in [
-            "", ".", "a.", ".a", "a..b", "a[\"\"]", "a[\"b", "a[\"b\"]c", "a[\"b\"].", "a.[\"b\"]", "[\"a\"]..b", "a[0][\"b\"]",
+            "",
+            ".",
+            "a.",
+            ".a",
+            "a..b",
+            "a[\"\"]",
+            "a[\"b",
+            "a[\"b\"]c",
+            "a[\"b\"].",
+            "a.[\"b\"]",
+            "[\"a\"]..b",
+            "a[0][\"b\"]",
         ] {
             assert_eq!(ClaimPath::parse(bad), None, "{bad:?}");
         }

@@ -330,9 +330,14 @@ mod tests {
     #[test]
     fn a_flood_of_a_hundred_thousand_sources_costs_no_memory_and_locks_nobody_out() {
         let (failures, policy) = (Failures::new(), FailurePolicy::default());
-        for credential in 0..100 {
-            failures.good(ONE, Fingerprint(credential));
-        }
+        // Each with a place of its own: of two that share one, the later is known.
+        let mut places_taken = std::collections::HashSet::new();
+        let mut fresh = |credential: &u64| {
+            let mark = failures.mark(ONE, Fingerprint(*credential));
+            places_taken.insert(failures.place(mark).map(std::ptr::from_ref))
+        };
+        let known: Vec<u64> = (0..).filter(|credential| fresh(credential)).take(100).collect();
+        known.iter().for_each(|credential| failures.good(ONE, Fingerprint(*credential)));
         for _ in 0..20 {
             failures.failed(&policy, &At(1.0), OTHER);
         }
@@ -346,7 +351,7 @@ mod tests {
         assert!(places * size_of::<Entry>() + 65_536 * 8 <= 2 * 1024 * 1024);
         assert_eq!(wait(&failures, 1.0, OTHER), Some(300), "whoever waits longest goes on waiting");
         assert_eq!(wait(&failures, 1.0, ONE), None);
-        assert!((0..100).all(|credential| failures.is_known(ONE, Fingerprint(credential))));
+        assert!(known.iter().all(|credential| failures.is_known(ONE, Fingerprint(*credential))));
         let newest = IpAddr::V4((0x0a00_0000 + 99_999_u32).into());
         assert!(wait(&failures, 1.0, newest).is_some(), "a newcomer waits as well");
     }

@@ -154,7 +154,8 @@ impl ApiKeyConfig {
             what: "key",
             in_query: "config.key_in_query",
         };
-        if let (Some(scheme), None, Some(place)) = (&self.scheme, place.header, place.query.or(place.cookie)) {
+        if let (Some(scheme), None, Some(place)) = (&self.scheme, place.header, place.query.or(place.cookie))
+        {
             cx.error("config.key_scheme", scheme.span, "only the value of a header begins with a scheme")
                 .related(place.span, "the key is here")
                 .help("remove `scheme`, or give the name of a header under `header`");

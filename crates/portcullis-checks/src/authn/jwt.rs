@@ -191,8 +191,12 @@ impl JwtConfig {
             return Some(vec![issuer.value.clone()]);
         };
         if !issuer.value.contains(TENANT) {
-            cx.error("config.tenants", tenants.span, "`tenants` has no effect, since the issuer has no `{tenant}`")
-                .help("write an issuer such as `https://login.microsoftonline.com/{tenant}/v2.0`");
+            cx.error(
+                "config.tenants",
+                tenants.span,
+                "`tenants` has no effect, since the issuer has no `{tenant}`",
+            )
+            .help("write an issuer such as `https://login.microsoftonline.com/{tenant}/v2.0`");
             return None;
         }
         let word = |tenant: &String| {
@@ -239,8 +243,12 @@ impl JwtConfig {
         }
         if let Some(secret) = &self.issuer.secret {
             let Some(bytes) = self.issuer.secret_encoding.decode(secret.value.expose()) else {
-                cx.error("config.secret_encoding", secret.span, "the secret is not in the encoding that `secret_encoding` names")
-                    .help("write the secret in that encoding, or correct `secret_encoding`");
+                cx.error(
+                    "config.secret_encoding",
+                    secret.span,
+                    "the secret is not in the encoding that `secret_encoding` names",
+                )
+                .help("write the secret in that encoding, or correct `secret_encoding`");
                 return None;
             };
             if bytes.len() < MIN_SECRET_BYTES {

@@ -15,7 +15,9 @@ use crate::token::client_auth::{ClientAuthentication, ClientAuthenticationConfig
 use crate::token::introspection::Introspector;
 use crate::token::issuer::{Issuer, KeySource};
 use crate::token::rules::Profile;
-use portcullis_config::{Context, DecodeFields, Definitions, Fields, ObjectSchema, Secret, Spanned, keyword, object};
+use portcullis_config::{
+    Context, DecodeFields, Definitions, Fields, ObjectSchema, Secret, Spanned, keyword, object,
+};
 use portcullis_core::CheckId;
 use std::time::Duration;
 

@@ -258,7 +258,9 @@ impl Scheme {
 
     /// The bytes of a code.
     fn code(&self, text: &str) -> Result<Vec<u8>, Denial> {
-        let code = text.strip_prefix(&self.prefix).ok_or_else(|| malformed("it is not a signature of this scheme"))?;
+        let code = text
+            .strip_prefix(&self.prefix)
+            .ok_or_else(|| malformed("it is not a signature of this scheme"))?;
         let decoded = match self.encoding {
             EncodingConfig::Hex => unhex(code),
             EncodingConfig::Base64 => Base64::decode_vec(code).ok(),
@@ -345,15 +347,22 @@ impl Method for SignatureConfig {
     }
 
     fn wrong(&self, _: &Person, stage: &Stage<'_>) -> Vec<Wrong> {
-        let Some(secret) = self.secret.value.0.first().map(|secret| stage.doubles.signing_secret(secret)) else {
+        let Some(secret) = self.secret.value.0.first().map(|secret| stage.doubles.signing_secret(secret))
+        else {
             return Vec::new();
         };
         let nobodys = stage.doubles.nobodys("signing secret");
         let late = self.tolerance.value + Duration::from_secs(1);
-        let of = |attack, secret: &str, time, body: &[u8]| Some((attack, self.shown(secret, time, body, stage)?));
+        let of =
+            |attack, secret: &str, time, body: &[u8]| Some((attack, self.shown(secret, time, body, stage)?));
         let mut wrong = vec![
             of(Attack::Wrong, &nobodys, stage.now, &stage.body),
-            of(Attack::ForeignSignature, &secret, stage.now, &[stage.body.as_ref(), b" ".as_slice()].concat()),
+            of(
+                Attack::ForeignSignature,
+                &secret,
+                stage.now,
+                &[stage.body.as_ref(), b" ".as_slice()].concat(),
+            ),
         ];
         // The configuration loads, so nothing is said of it.
         let scheme = self.scheme(&mut Context::for_code());
@@ -401,7 +410,10 @@ impl SignatureConfig {
             .help("have the backend ignore what it has seen, for example by `X-GitHub-Delivery`, or use a scheme with a time");
         }
         let consumer = match &self.consumer {
-            None => build.nameless_consumer("signature", &format!("{} {}", self.signed_by.value.as_str(), scheme.header)),
+            None => build.nameless_consumer(
+                "signature",
+                &format!("{} {}", self.signed_by.value.as_str(), scheme.header),
+            ),
             Some(name) => match build.consumers.named(&name.value) {
                 Some(consumer) => consumer,
                 None => {
@@ -414,9 +426,11 @@ impl SignatureConfig {
         if let Some(doubles) = &build.doubles {
             secrets = secrets.iter().map(|secret| Secret::new(doubles.signing_secret(secret))).collect();
         }
-        let told: Vec<String> = secrets.iter().map(|secret| crate::token::cache::named(secret.expose().as_bytes())).collect();
+        let told: Vec<String> =
+            secrets.iter().map(|secret| crate::token::cache::named(secret.expose().as_bytes())).collect();
         let rules = rules_of(&[&format!("{scheme:?} {:?} {told:?}", self.tolerance.value)]);
-        let keys = secrets.iter().map(|secret| hmac::Key::new(scheme.algorithm(), secret.expose().as_bytes()));
+        let keys =
+            secrets.iter().map(|secret| hmac::Key::new(scheme.algorithm(), secret.expose().as_bytes()));
         Some(Signature {
             method: build.new_method(),
             keys: keys.collect(),
@@ -438,7 +452,8 @@ impl SignatureConfig {
             return None;
         }
         if all.iter().any(|secret| secret.expose().len() < MIN_SECRET_BYTES) {
-            let message = format!("a secret of fewer than {MIN_SECRET_BYTES} bytes can be guessed from a signature");
+            let message =
+                format!("a secret of fewer than {MIN_SECRET_BYTES} bytes can be guessed from a signature");
             cx.error("config.signing_secret", self.secret.span, message)
                 .help("make one with `openssl rand -hex 32`, and give it to the sender");
             return None;
@@ -472,8 +487,12 @@ impl SignatureConfig {
     /// The scheme that the keys describe.
     fn described(&self, cx: &mut Context) -> Option<Scheme> {
         let Some(header) = &self.header else {
-            cx.error("config.signature_scheme", self.signed_by.span, "the header with the signature is missing")
-                .help("write `header: X-Signature`, the name that the sender uses");
+            cx.error(
+                "config.signature_scheme",
+                self.signed_by.span,
+                "the header with the signature is missing",
+            )
+            .help("write `header: X-Signature`, the name that the sender uses");
             return None;
         };
         let header = field_name(header, cx)?;
@@ -520,7 +539,9 @@ fn pieces(text: &str, timed: bool) -> Result<Vec<Piece>, &'static str> {
             _ => return Err("the pieces are `{timestamp}`, `{method}`, `{target}` and `{body}`"),
         };
         if !apart {
-            return Err("it cannot be told where a piece ends: `{body}` must be last, after `{timestamp}` stands no digit, after `{method}` a space, a line end or `:`, and after `{target}` a space or a line end");
+            return Err(
+                "it cannot be told where a piece ends: `{body}` must be last, after `{timestamp}` stands no digit, after `{method}` a space, a line end or `:`, and after `{target}` a space or a line end",
+            );
         }
         if pieces.contains(&piece) {
             return Err("a piece stands there twice");
@@ -559,7 +580,11 @@ impl Check for Signature {
 
     fn describe(&self) -> String {
         let once = if self.once { ", accepted once" } else { "" };
-        format!("a signature over the body in the header field {} ({}){once}", self.scheme.header, self.by.as_str())
+        format!(
+            "a signature over the body in the header field {} ({}){once}",
+            self.scheme.header,
+            self.by.as_str()
+        )
     }
 }
 
@@ -570,7 +595,10 @@ impl Signature {
         if let Some((_, time)) = &shown.time {
             let now = facts.now.unix;
             if time.saturating_add(self.tolerance) < now || now.saturating_add(self.tolerance) < *time {
-                return Err(Denial::new(Code::CredentialExpired, "the signature is too old, or of the future"));
+                return Err(Denial::new(
+                    Code::CredentialExpired,
+                    "the signature is too old, or of the future",
+                ));
             }
         }
         Ok(Some(shown))
@@ -598,7 +626,8 @@ impl Authenticate for Signature {
             Ok(Some(shown)) => {
                 let codes: Vec<u8> = shown.codes.concat();
                 let name: [u8; 32] = digest(&SHA256, &codes).as_ref().try_into().unwrap_or([0; 32]);
-                let ground = Ground { credential: CredentialName::Digest(name), rules: self.rules, until: None };
+                let ground =
+                    Ground { credential: CredentialName::Digest(name), rules: self.rules, until: None };
                 Authn::Claim(Evidence::consumer(self.consumer, self.method, ID).resting_on(ground))
             }
             Err(denial) => Authn::Deny(denial),
@@ -647,7 +676,9 @@ impl Inspect for Signature {
     ) -> Step<'a, Result<Inspected, Denial>> {
         let shown = match self.scheme.shown(facts.head) {
             Ok(Some(shown)) => shown,
-            Ok(None) => return Step::Ready(Err(Denial::new(Code::Fault, "a signature that was there is gone"))),
+            Ok(None) => {
+                return Step::Ready(Err(Denial::new(Code::Fault, "a signature that was there is gone")));
+            }
             Err(denial) => return Step::Ready(Err(denial)),
         };
         let Some(code) = self.verified(&shown, facts.head, body) else {
@@ -736,7 +767,17 @@ mod tests {
     #[test]
     fn a_time_has_one_spelling() {
         assert_eq!(seconds("1700000000").unwrap().1.as_secs(), 1_700_000_000);
-        for bad in ["", "170000000", "17000000000", "0170000000", "+170000000", "1700000000.0", " 1700000000", "-170000000", "1700000000000"] {
+        for bad in [
+            "",
+            "170000000",
+            "17000000000",
+            "0170000000",
+            "+170000000",
+            "1700000000.0",
+            " 1700000000",
+            "-170000000",
+            "1700000000000",
+        ] {
             assert!(seconds(bad).is_err(), "{bad:?}");
         }
     }

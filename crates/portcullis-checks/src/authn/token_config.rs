@@ -348,7 +348,8 @@ impl TokenConfig {
             }
             (_, _, Some(name)) => {
                 let cookies = vec![(name.value.clone(), token.to_owned())];
-                Credential::header("sec-fetch-site", "same-origin").and(Credential { cookies, ..Credential::default() })
+                Credential::header("sec-fetch-site", "same-origin")
+                    .and(Credential { cookies, ..Credential::default() })
             }
             (Some(name), None, None) if !self.is_authorization() => {
                 Credential::header(&name.value, token.to_owned())

@@ -3,8 +3,8 @@
 //! They are made as the issuer would make them whose double signs here: with its claims for roles and scopes, for the route's
 //! audience, by an algorithm that the route takes. Each wrong one differs from a good one in one thing.
 
-use super::token_config::{ProfileConfig, TokenConfig};
 use super::openid_connect::browser;
+use super::token_config::{ProfileConfig, TokenConfig};
 use crate::claim_path::ClaimPathConfig;
 use crate::rehearsal::{Attack, Credential, Person, Signer, Stage, Wrong, base64url, place_claim};
 use crate::token::algorithm::Algorithm;
@@ -101,10 +101,11 @@ impl Maker<'_> {
             None => json!(roles),
         };
         place_claim(&mut claims, self.token.roles_claim.value.0.names(), roles);
-        let scopes = self.token.scopes_claim.as_ref().map_or_else(
-            || ClaimPathConfig::named("scope"),
-            |path| path.value.clone(),
-        );
+        let scopes = self
+            .token
+            .scopes_claim
+            .as_ref()
+            .map_or_else(|| ClaimPathConfig::named("scope"), |path| path.value.clone());
         place_claim(&mut claims, scopes.0.names(), json!(person.scopes.join(" ")));
         let set = [
             ("iss", json!(self.issuer)),

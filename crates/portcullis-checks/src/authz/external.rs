@@ -282,8 +282,11 @@ impl External {
     /// What Open Policy Agent gets.
     fn input(&self, facts: &Facts<'_>, principal: &Principal) -> Result<Value, String> {
         let head = facts.head;
-        let headers: Map<String, Value> =
-            self.told_headers(facts)?.into_iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
+        let headers: Map<String, Value> = self
+            .told_headers(facts)?
+            .into_iter()
+            .map(|(name, value)| (name.to_string(), json!(value)))
+            .collect();
         let path: Vec<&str> = head.path().trim_matches('/').split('/').collect();
         Ok(json!({ "input": {
             "request": {
@@ -312,7 +315,8 @@ impl External {
         fields.extend(principal.name(consumers).map(|name| (CONSUMER_NAME, name.to_owned())));
         fields.extend(principal.as_subject().map(|subject| (CONSUMER_ISSUER, subject.issuer.clone())));
         // What the gateway says comes first, and is never the client's.
-        let own: Vec<HeaderName> = fields.iter().map(|(name, _)| name.clone()).chain([FORWARDED_HOST]).collect();
+        let own: Vec<HeaderName> =
+            fields.iter().map(|(name, _)| name.clone()).chain([FORWARDED_HOST]).collect();
         let more = self.told_headers(facts)?.into_iter().filter(|(name, _)| !own.contains(name));
         fields.extend(more.map(|(name, value)| (name.clone(), value)));
         let mut sent = vec![(FORWARDED_HOST, head.authority())];
@@ -328,7 +332,9 @@ impl External {
         let status = fetched.status;
         match self.form {
             FormConfig::ForwardAuth if status.is_success() => Ok(true),
-            FormConfig::ForwardAuth if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Ok(false),
+            FormConfig::ForwardAuth if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                Ok(false)
+            }
             FormConfig::Opa if status == StatusCode::OK => {
                 let document = json::object(&fetched.body).map_err(str::to_owned)?;
                 // SECURITY: a rule that is not defined has no `result`, and `"true"`, 1 and objects are no yes
@@ -340,7 +346,9 @@ impl External {
                     Some(_) => return Err("its result is neither true nor false".to_owned()),
                 })
             }
-            FormConfig::ForwardAuth | FormConfig::Opa => Err(format!("{} answered with status {}", self.url, status.as_u16())),
+            FormConfig::ForwardAuth | FormConfig::Opa => {
+                Err(format!("{} answered with status {}", self.url, status.as_u16()))
+            }
         }
     }
 }
@@ -376,7 +384,11 @@ mod tests {
             decisions: ByteCache::new(1, 1),
         };
         let status = StatusCode::from_u16(status).unwrap();
-        external.decided(&Fetched { status, headers: HeaderMap::new(), body: Bytes::from_static(body.as_bytes()) })
+        external.decided(&Fetched {
+            status,
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(body.as_bytes()),
+        })
     }
 
     #[test]

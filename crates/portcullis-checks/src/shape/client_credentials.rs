@@ -66,7 +66,8 @@ impl ClientCredentialsConfig {
             return None;
         }
         let how = self.client_authentication;
-        let Some(client) = ClientAuthentication::new(how, &self.client_id.value, Some(&self.client_secret)) else {
+        let Some(client) = ClientAuthentication::new(how, &self.client_id.value, Some(&self.client_secret))
+        else {
             cx.error("config.client_id", self.client_id.span, "this client cannot authenticate like this")
                 .help("write the name that the authorization server gave you, and `client_secret_basic` or `client_secret_post`");
             return None;

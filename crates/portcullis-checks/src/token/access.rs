@@ -81,7 +81,9 @@ mod tests {
         let url = "http://keycloak.auth.svc:8080/realms/a";
         assert!(Access::default().endpoint(url).is_err());
         assert_eq!(open.endpoint(url).unwrap().to_string(), url);
-        for bad in ["http://a:b@keycloak.svc/", "ftp://keycloak.svc/", "http://", "/keys", "file:///etc/passwd"] {
+        for bad in
+            ["http://a:b@keycloak.svc/", "ftp://keycloak.svc/", "http://", "/keys", "file:///etc/passwd"]
+        {
             assert!(open.endpoint(bad).is_err(), "{bad}");
         }
         assert!(open.request(open.endpoint(url).unwrap()).unwrap().insecure_plaintext);

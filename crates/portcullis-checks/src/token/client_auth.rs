@@ -40,13 +40,19 @@ impl fmt::Debug for ClientAuthentication {
 impl ClientAuthentication {
     /// This client. `None` where it cannot be said like this: there is no name, a secret is missing, or there is one that is
     /// not sent.
-    pub fn new(how: ClientAuthenticationConfig, id: &str, secret: Option<&Secret>) -> Option<ClientAuthentication> {
+    pub fn new(
+        how: ClientAuthenticationConfig,
+        id: &str,
+        secret: Option<&Secret>,
+    ) -> Option<ClientAuthentication> {
         if id.trim().is_empty() {
             return None;
         }
         let name = format!("&client_id={}", form(id));
         let (field, form) = match (how, secret) {
-            (ClientAuthenticationConfig::Basic, Some(secret)) => (Some(basic(id, secret.expose())?), String::new()),
+            (ClientAuthenticationConfig::Basic, Some(secret)) => {
+                (Some(basic(id, secret.expose())?), String::new())
+            }
             (ClientAuthenticationConfig::Post, Some(secret)) => {
                 (None, format!("{name}&client_secret={}", form(secret.expose())))
             }

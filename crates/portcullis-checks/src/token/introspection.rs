@@ -88,8 +88,7 @@ impl Introspector {
         insecure_plaintext: bool,
     ) -> Introspector {
         let inactive = Mutex::new(Cache::new(MAX_INACTIVE));
-        let settings =
-            format!("{} {lifetime:?} {untyped} {insecure_plaintext}", client.named());
+        let settings = format!("{} {lifetime:?} {untyped} {insecure_plaintext}", client.named());
         let together = Together::new(secret.expose().as_bytes(), &settings);
         Introspector {
             together,

@@ -316,16 +316,17 @@ impl Issuer {
             }
         };
         let introspection = self.introspection.clone().or_else(|| found.introspection.clone());
-        let Document { text: document, lifetime, version } = match self.keys_at.clone().or_else(|| found.jwks.clone()) {
-            None if introspection.is_some() => {
-                Document { text: b"{\"keys\":[]}".to_vec(), lifetime: DEFAULT_LIFETIME, version: None }
-            }
-            None => {
-                let unusable: String = found.unusable.iter().map(|why| format!("; {why}")).collect();
-                return Err(format!("its metadata names neither keys nor introspection{unusable}"));
-            }
-            Some(url) => self.key_set(&url, effects).await?,
-        };
+        let Document { text: document, lifetime, version } =
+            match self.keys_at.clone().or_else(|| found.jwks.clone()) {
+                None if introspection.is_some() => {
+                    Document { text: b"{\"keys\":[]}".to_vec(), lifetime: DEFAULT_LIFETIME, version: None }
+                }
+                None => {
+                    let unusable: String = found.unusable.iter().map(|why| format!("; {why}")).collect();
+                    return Err(format!("its metadata names neither keys nor introspection{unusable}"));
+                }
+                Some(url) => self.key_set(&url, effects).await?,
+            };
         let keys = KeySet::parse(&document, &self.algorithms)?;
         if keys.is_empty() && introspection.is_none() {
             return Err(match keys.skipped.first() {

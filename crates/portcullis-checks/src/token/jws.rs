@@ -128,7 +128,9 @@ mod tests {
         for signed in [r#"{"alg":"RS256"}"#, "{}", "{ }", "{\n}", "{\"alg\":1}"] {
             assert!(looks_signed(&token(signed, "{}")), "{signed}");
         }
-        for opaque in ["ya29.a0AfH6.SMBx", "gho_1.2.3", "v1.local.abc", "a.b", "..", "eyJ.a", "eyJ.a.b.c", "[].{}.x"] {
+        for opaque in
+            ["ya29.a0AfH6.SMBx", "gho_1.2.3", "v1.local.abc", "a.b", "..", "eyJ.a", "eyJ.a.b.c", "[].{}.x"]
+        {
             assert!(!looks_signed(opaque), "{opaque}");
         }
     }

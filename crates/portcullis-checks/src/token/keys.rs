@@ -57,7 +57,9 @@ impl KeySet {
     /// It is none of these. A key that cannot be used is no error; it is left out.
     pub fn parse(bytes: &[u8], allowed: &[Algorithm]) -> Result<KeySet, String> {
         if bytes.trim_ascii_start().starts_with(b"-----BEGIN ") {
-            return KeySet::of(published::of_pem(bytes)?.iter(), |der| VerificationKey::of_spki(None, der, allowed));
+            return KeySet::of(published::of_pem(bytes)?.iter(), |der| {
+                VerificationKey::of_spki(None, der, allowed)
+            });
         }
         let document =
             json::object(bytes).map_err(|detail| format!("the key set cannot be read: {detail}"))?;

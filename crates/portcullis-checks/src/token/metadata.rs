@@ -195,7 +195,8 @@ fn folders(url: &Uri) -> Vec<String> {
 async fn read(place: &str, access: &Access, effects: &dyn Effects) -> Result<Metadata, Miss> {
     let miss = |closeness, why: String| Miss { closeness, why };
     let request = access.endpoint(place).map_err(|why| format!("{place}: {why}"));
-    let request = request.and_then(|url| access.request(url)).map_err(|why| miss(Closeness::NoAnswer, why))?;
+    let request =
+        request.and_then(|url| access.request(url)).map_err(|why| miss(Closeness::NoAnswer, why))?;
     let fetched = effects.fetch(request).await;
     let fetched = fetched.map_err(|fault| miss(Closeness::NoAnswer, fault.detail))?;
     if fetched.status != StatusCode::OK {
@@ -287,10 +288,17 @@ mod tests {
         assert_eq!((metadata.end_session, metadata.introspection, metadata.token), (None, None, None));
         assert_eq!(
             metadata.unusable,
-            ["its authorization_endpoint: it is not a URL", "its end_session_endpoint: it is not protected by TLS"]
+            [
+                "its authorization_endpoint: it is not a URL",
+                "its end_session_endpoint: it is not protected by TLS"
+            ]
         );
         // SECURITY: what is used of it is still protected by TLS.
-        let in_clear = parse(br#"{"issuer":"https://a.example","jwks_uri":"http://a.example/keys"}"#, &Access::default()).unwrap();
+        let in_clear = parse(
+            br#"{"issuer":"https://a.example","jwks_uri":"http://a.example/keys"}"#,
+            &Access::default(),
+        )
+        .unwrap();
         assert_eq!(in_clear.jwks, None);
     }
 
@@ -303,7 +311,8 @@ mod tests {
             miss(Closeness::NoAnswer, "refused"),
         ]);
         assert_eq!(told, "it is another's");
-        let told = most_telling(vec![miss(Closeness::Nothing, "below"), miss(Closeness::Nothing, "at the top")]);
+        let told =
+            most_telling(vec![miss(Closeness::Nothing, "below"), miss(Closeness::Nothing, "at the top")]);
         assert_eq!(told, "at the top");
         assert_eq!(quoted("https://a.example/"), "`https://a.example/`");
         for hostile in ["a b", "a\n", "`", "\u{1b}[31m", &"a".repeat(201)] {

@@ -54,7 +54,8 @@ pub(super) fn of_pem(text: &[u8]) -> Result<Vec<Vec<u8>>, String> {
 /// The names and texts of a map of certificates; `None` for anything else.
 pub(super) fn certificates(document: &Claim) -> Option<Vec<(&str, &str)>> {
     let Claim::Object(members) = document else { return None };
-    let certificate = |value: &Claim| Some(value.as_text()?.trim_start().starts_with("-----BEGIN CERTIFICATE-----"));
+    let certificate =
+        |value: &Claim| Some(value.as_text()?.trim_start().starts_with("-----BEGIN CERTIFICATE-----"));
     if members.is_empty() || !members.iter().all(|(_, value)| certificate(value) == Some(true)) {
         return None;
     }
@@ -86,7 +87,8 @@ fn of_info(info: &SubjectPublicKeyInfo<'_>) -> Result<(Vec<u8>, &'static [Algori
     let curve = || info.algorithm.parameters.as_ref()?.as_oid().ok().map(|curve| curve.to_id_string());
     match info.algorithm.algorithm.to_id_string().as_str() {
         OF_RSA => {
-            let key = PublicEncryptingKey::from_der(info.raw).map_err(|_| "it is not an RSA key of at least 2048 bits")?;
+            let key = PublicEncryptingKey::from_der(info.raw)
+                .map_err(|_| "it is not an RSA key of at least 2048 bits")?;
             if key.key_size_bits() < 2048 {
                 return Err("it is an RSA key of less than 2048 bits");
             }
@@ -178,7 +180,11 @@ mod tests {
     fn keys_are_read_in_each_form_in_which_issuers_publish_them() {
         let escaped = |text: &str| text.replace('\n', "\\n");
         assert_eq!(counts(EC), (1, 0));
-        assert_eq!(counts(&format!("\n{EC}{ED}{EC_CERTIFICATE}{RSA_CERTIFICATE}")), (3, 0), "one key stands there twice");
+        assert_eq!(
+            counts(&format!("\n{EC}{ED}{EC_CERTIFICATE}{RSA_CERTIFICATE}")),
+            (3, 0),
+            "one key stands there twice"
+        );
         // As Firebase has it.
         let map = format!(r#"{{"a":"{}","b":"{}"}}"#, escaped(EC_CERTIFICATE), escaped(RSA_CERTIFICATE));
         assert_eq!(counts(&map), (2, 0));

@@ -534,7 +534,10 @@ mod tests {
         let of = |text: &str| several.of(&json::object(text.as_bytes()).unwrap());
         let keycloak = r#"{"realm_access":{"roles":["a"]},"resource_access":{"my.client":{"roles":["b","c"]}},"groups":"d"}"#;
         assert_eq!(of(keycloak), ["a", "b", "c", "d"]);
-        assert_eq!(of(r#"{"resource_access":{"my":{"client":{"roles":["b"]}}},"groups":null}"#), Vec::<String>::new());
+        assert_eq!(
+            of(r#"{"resource_access":{"my":{"client":{"roles":["b"]}}},"groups":null}"#),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
@@ -559,7 +562,14 @@ mod tests {
         assert_eq!(by("oid", r#""oid":"7f","#), Ok("7f".to_owned()));
         assert_eq!(by("user.id", r#""user":{"id":42},"#), Ok("42".to_owned()));
         // `sub` is there, and is not the subject here.
-        for missing in ["", r#""oid":null,"#, r#""oid":"","#, r#""oid":["7f"],"#, r#""oid":1.5,"#, r#""oid":"a\u000ab","#] {
+        for missing in [
+            "",
+            r#""oid":null,"#,
+            r#""oid":"","#,
+            r#""oid":["7f"],"#,
+            r#""oid":1.5,"#,
+            r#""oid":"a\u000ab","#,
+        ] {
             assert_eq!(by("oid", missing), Err(Code::TokenClaims), "{missing}");
         }
     }

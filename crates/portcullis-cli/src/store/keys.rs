@@ -1,6 +1,6 @@
 //! `portcullis keys`.
 
-use super::{End, Opened, Place, columns, span, told, words};
+use super::{End, Opened, Place, columns, lasting, span, told, words};
 use crate::Outcome;
 use crate::exit::Exit;
 use crate::screen::{CARE, GOOD, STRONG, count, print, print_error};
@@ -88,7 +88,7 @@ pub(crate) struct Rotate {
     #[arg(long, value_name = "TIME", value_parser = span, default_value = "24h")]
     overlap: Duration,
     /// How long the new key is valid. Default: as long as the old one was.
-    #[arg(long, value_name = "TIME", value_parser = span)]
+    #[arg(long, value_name = "TIME", value_parser = lasting)]
     expires: Option<Duration>,
     #[command(flatten)]
     place: Place,

@@ -123,6 +123,14 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "this is more than a thousand years".to_owned())
 }
 
+/// The same, and longer than nothing.
+pub(crate) fn lasting(text: &str) -> Result<Duration, String> {
+    match span(text) {
+        Ok(time) if time.is_zero() => Err("a key that ends at once is of no use".to_owned()),
+        other => other,
+    }
+}
+
 /// When something ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -144,8 +152,7 @@ impl End {
             return ahead.then_some(End::At(at)).ok_or_else(|| "this moment has passed".to_owned());
         }
         match span(text) {
-            Ok(time) if time.is_zero() => Err("a key that ends at once is of no use".to_owned()),
-            Ok(time) => Ok(End::After(time)),
+            Ok(_) => lasting(text).map(End::After),
             Err(_) => Err("write a time such as `90d`, a day such as `2027-06-30`, or `never`".to_owned()),
         }
     }

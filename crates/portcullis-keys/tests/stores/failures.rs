@@ -84,6 +84,33 @@ fn a_wrong_password_refuses_the_start_and_is_not_shown() {
 }
 
 #[test]
+fn a_server_with_tls_is_verified() {
+    let server = Server::start();
+    let like = on(&server);
+    let by_tcp = server.by_tcp(PASSWORD);
+    let with = |host: &str, ca: Option<&std::path::Path>| {
+        let url = format!("{}?sslmode=verify-full", by_tcp.replace("127.0.0.1", host));
+        let place = PostgresSettings { url: url.into(), ca: ca.map(Into::into), plaintext: false };
+        Settings { place: Place::Postgres(place), ..like.settings.clone() }
+    };
+    assert!(
+        KeyStore::open(&with("localhost", None)).is_err(),
+        "a server without TLS is not spoken to in the clear"
+    );
+    let ca = server.with_tls();
+    let mut store = KeyStore::open(&with("localhost", Some(&ca))).unwrap();
+    let made = key_of(&mut store, "alice");
+    let gateway = Gateway::start(with("localhost", Some(&ca)));
+    gateway.until(&made.text, Look::Known);
+    let secured = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl AND application_name = 'portcullis'";
+    assert_eq!(server.sql("postgres", secured).unwrap().trim(), "2");
+    store.revoke_key(made.key.id).unwrap();
+    gateway.until(&made.text, Look::Unknown);
+    assert!(KeyStore::open(&with("localhost", None)).is_err(), "the system's CAs do not know it");
+    assert!(KeyStore::open(&with("127.0.0.1", Some(&ca))).is_err(), "the certificate has another name");
+}
+
+#[test]
 fn a_newer_database_is_not_touched() {
     let server = Server::shared();
     let fresh = on(server);

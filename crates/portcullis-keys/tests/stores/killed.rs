@@ -6,7 +6,7 @@ use portcullis_keys::{KeySettings, KeyStore, Owner, PepperSource, Place, Setting
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Names the folder of the store to the process that is killed.
 const FOLDER: &str = "PORTCULLIS_TEST_KILLED";
@@ -34,6 +34,11 @@ fn the_one_that_is_killed() {
     }
 }
 
+/// How many keys were acknowledged as made so far.
+fn lines(fresh: &Fresh) -> usize {
+    said(fresh).len()
+}
+
 /// What was acknowledged so far: each key, and whether it was revoked.
 fn said(fresh: &Fresh) -> HashMap<KeyId, (String, bool)> {
     let mut keys = HashMap::new();
@@ -56,6 +61,7 @@ fn kill_in_a_loop(rounds: u32) {
     // A gateway follows all the while.
     let gateway = fresh.live();
     for round in 0..rounds {
+        let before = lines(&fresh);
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "killed::the_one_that_is_killed", "--nocapture"])
             .env(FOLDER, &fresh.folder)
@@ -63,6 +69,11 @@ fn kill_in_a_loop(rounds: u32) {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        // Some are killed while they start, the others after they have done something, however busy the machine is.
+        let begun = Instant::now();
+        while round % 4 != 0 && lines(&fresh) == before && begun.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
         std::thread::sleep(Duration::from_millis(u64::from(20 + round * 7 % 60)));
         // SIGKILL.
         child.kill().unwrap();

@@ -117,6 +117,43 @@ impl Server {
         }
     }
 
+    /// Has it speak TLS with a certificate for `localhost`; gives the file with that.
+    pub(crate) fn with_tls(&self) -> PathBuf {
+        let (certificate, key) = (self.folder.join("tls.pem"), self.folder.join("tls.key"));
+        let made = as_user(Path::new("openssl"))
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-days",
+                "2",
+            ])
+            .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate)
+            .current_dir("/")
+            .output()
+            .expect("openssl is installed: `cargo xtask test` installs it");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        for (name, value) in [("ssl_cert_file", &certificate), ("ssl_key_file", &key)] {
+            self.sql("postgres", &format!("ALTER SYSTEM SET {name} = '{}'", value.display())).unwrap();
+        }
+        self.sql("postgres", "ALTER SYSTEM SET ssl = on").unwrap();
+        self.sql("postgres", "SELECT pg_reload_conf()").unwrap();
+        let begun = Instant::now();
+        while self.sql("postgres", "SHOW ssl").unwrap().trim() != "on" {
+            assert!(begun.elapsed() < Duration::from_secs(10), "it does not come to speak TLS");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        certificate
+    }
+
     /// Ends it at once, as a crash does.
     pub(crate) fn crash(&self) {
         if let Some(Running { mut keeper, _life: mut life }) = self.running.lock().unwrap().take() {

@@ -151,7 +151,8 @@ impl Inner {
         let host = fetch.url.host().ok_or("the URL has no host")?.to_owned();
         let tls = fetch.url.scheme_str() == Some("https");
         let port = fetch.url.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        let stream = self.connect(host.trim_matches(['[', ']']), port, tls || fetch.insecure_plaintext).await?;
+        let stream =
+            self.connect(host.trim_matches(['[', ']']), port, tls || fetch.insecure_plaintext).await?;
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         if !tls {
             return exchange(stream, fetch).await;

@@ -344,6 +344,12 @@ impl PlanCounters {
         Ok(step(now(), &mut window))
     }
 
+    /// A number that stands for a counter, the same in each plan of this process.
+    pub(crate) fn mark(&self, limit: &Limit, keys: &Keys<'_>) -> Result<u64, Fault> {
+        let (counted, _) = self.limits.get(limit.id.0 as usize).ok_or_else(unknown)?;
+        self.hash(counted, keys.parts()).map(|(hash, _)| hash)
+    }
+
     /// What stands for keys that anybody can make up, and what that takes.
     fn hash(&self, counted: &Counted, parts: &[CountKey<'_>]) -> Result<(u64, Effort), Fault> {
         let hasher = &self.shared.hasher;

@@ -6,7 +6,6 @@
 
 use crate::counters::{State, Table};
 use portcullis_core::{Algorithm, Count, Limit};
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 /// How long a lease is good for.
@@ -40,6 +39,22 @@ struct Lease {
 }
 
 impl Lease {
+    /// Takes so many, if it has them.
+    fn take(&mut self, now: u64, cost: u32) -> Option<Count> {
+        if self.until <= now || self.tokens < cost.max(1) {
+            return None;
+        }
+        self.tokens -= cost;
+        let reset = Duration::from_millis(u64::from(self.reset_millis));
+        let past = Duration::from_nanos(now.saturating_sub(self.told));
+        Some(Count {
+            allowed: true,
+            remaining: self.remaining.saturating_add(self.tokens),
+            retry_after: Duration::ZERO,
+            reset_after: reset.saturating_sub(past),
+        })
+    }
+
     /// Whether what is left of it still counts where it was charged: always, or until its window ends.
     fn can_be_given_back(&self, limit: &Limit, now: u64) -> bool {
         let window = nanos(Duration::from_millis(u64::from(self.reset_millis)));
@@ -56,7 +71,6 @@ impl State for Lease {
 /// The leases of a gateway.
 pub(super) struct Leases {
     table: Table<Lease>,
-    hasher: RandomState,
 }
 
 /// What a request without a lease asks the store for.
@@ -70,23 +84,21 @@ pub(super) struct Wish {
 
 impl Leases {
     pub(super) fn new() -> Leases {
-        Leases { table: Table::new(ENTRIES), hasher: RandomState::new() }
+        Leases { table: Table::new(ENTRIES) }
+    }
+
+    /// Takes so many from the lease of a counter, if there is one that has them. Changes nothing otherwise. `mark` stands for
+    /// the counter, and is known without its name in the store.
+    pub(super) fn take_there(&self, mark: u64, now: u64, cost: u32) -> Option<Count> {
+        self.work(mark, now, |lease| lease.take(now, cost)).flatten()
     }
 
     /// Takes so many from the lease of a counter, or says what to ask the store for.
-    pub(super) fn take(&self, name: &str, limit: &Limit, now: u64, cost: u32) -> Result<Count, Wish> {
+    pub(super) fn take(&self, mark: u64, limit: &Limit, now: u64, cost: u32) -> Result<Count, Wish> {
         let largest = largest(limit);
-        let taken = self.work(name, now, |lease| {
-            if lease.until > now && lease.tokens >= cost.max(1) {
-                lease.tokens -= cost;
-                let reset = Duration::from_millis(u64::from(lease.reset_millis));
-                let past = Duration::from_nanos(now.saturating_sub(lease.told));
-                return Ok(Count {
-                    allowed: true,
-                    remaining: lease.remaining.saturating_add(lease.tokens),
-                    retry_after: Duration::ZERO,
-                    reset_after: reset.saturating_sub(past),
-                });
+        let taken = self.work(mark, now, |lease| {
+            if let Some(count) = lease.take(now, cost) {
+                return Ok(count);
             }
             let (left, ended) = (std::mem::take(&mut lease.tokens), lease.until <= now);
             let unused = if lease.can_be_given_back(limit, now) { left } else { 0 };
@@ -99,8 +111,8 @@ impl Leases {
     }
 
     /// Gives a counter what the store leased to it.
-    pub(super) fn give(&self, name: &str, now: u64, count: Count, tokens: u32, life: Duration) {
-        let _ = self.work(name, now, |lease| {
+    pub(super) fn give(&self, mark: u64, now: u64, count: Count, tokens: u32, life: Duration) {
+        let _ = self.work(mark, now, |lease| {
             lease.tokens = lease.tokens.saturating_add(tokens);
             lease.until = now.saturating_add(nanos(life.min(LIFE)));
             lease.told = now;
@@ -110,13 +122,13 @@ impl Leases {
     }
 
     /// Puts back what was taken from a lease: the request was refused by another limit.
-    pub(super) fn put_back(&self, name: &str, now: u64, cost: u32) {
-        let _ = self.work(name, now, |lease| lease.tokens = lease.tokens.saturating_add(cost));
+    pub(super) fn put_back(&self, mark: u64, now: u64, cost: u32) {
+        let _ = self.work(mark, now, |lease| lease.tokens = lease.tokens.saturating_add(cost));
     }
 
-    fn work<T>(&self, name: &str, now: u64, work: impl FnOnce(&mut Lease) -> T) -> Option<T> {
+    fn work<T>(&self, mark: u64, now: u64, work: impl FnOnce(&mut Lease) -> T) -> Option<T> {
         // A place that is fresh must not be taken for a free one before it is worked on.
-        self.table.entry(0, self.hasher.hash_one(name), || now, |_, lease| work(lease))
+        self.table.entry(0, mark, || now, |_, lease| work(lease))
     }
 }
 
@@ -140,21 +152,26 @@ mod tests {
         let limit =
             Limit { id: LimitId(0), max: 100, period: LIFE * 60, burst: 100, algorithm: Algorithm::Gcra };
         let (leases, mut now) = (Leases::new(), 100 * SECOND);
-        assert_eq!(leases.take("a", &limit, now, 1), Err(Wish::default()), "a first request leases nothing");
+        assert_eq!(leases.take(7, &limit, now, 1), Err(Wish::default()), "a first request leases nothing");
         for expected in [2, 4, 5, 5] {
             now += SECOND / 10;
-            let wish = leases.take("a", &limit, now, 1).unwrap_err();
+            let wish = leases.take(7, &limit, now, 1).unwrap_err();
             assert_eq!(wish, Wish { extra: expected, unused: 0 });
-            leases.give("a", now, count(9), expected, LIFE);
+            leases.give(7, now, count(9), expected, LIFE);
             for _ in 0..expected {
-                assert!(leases.take("a", &limit, now, 1).is_ok());
+                assert!(leases.take(7, &limit, now, 1).is_ok());
             }
         }
-        let _ = leases.take("a", &limit, now, 1);
-        leases.give("a", now, count(9), 5, LIFE);
-        assert!(leases.take("a", &limit, now, 1).is_ok());
+        let _ = leases.take(7, &limit, now, 1);
+        leases.give(7, now, count(9), 5, LIFE);
+        assert!(leases.take(7, &limit, now, 1).is_ok());
         now += 2 * SECOND;
-        assert_eq!(leases.take("a", &limit, now, 1), Err(Wish { extra: 0, unused: 4 }), "it has ended");
-        assert!(leases.take("b", &limit, now, 1).is_err());
+        assert_eq!(leases.take(7, &limit, now, 1), Err(Wish { extra: 0, unused: 4 }), "it has ended");
+        assert!(leases.take(8, &limit, now, 1).is_err());
+        assert!(leases.take_there(8, now, 1).is_none() && leases.take_there(9, now, 1).is_none());
+        leases.give(9, now, count(9), 2, LIFE);
+        assert_eq!(leases.take_there(9, now, 1).map(|count| count.remaining), Some(10));
+        assert!(leases.take_there(9, now, 2).is_none(), "it has one");
+        assert!(leases.take_there(9, now, 1).is_some() && leases.take_there(9, now, 1).is_none());
     }
 }

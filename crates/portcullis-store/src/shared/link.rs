@@ -316,6 +316,11 @@ impl Link {
         self.live.load_full()
     }
 
+    /// Whether the store answers. Cores do not meet here.
+    pub(super) fn is_live(&self) -> bool {
+        self.live.load().is_some()
+    }
+
     /// Whether the very first connection is still being made.
     pub(super) fn is_starting(&self) -> bool {
         matches!(self.handle.get(), Some(Some(_))) && !*self.decided.borrow()

@@ -129,7 +129,7 @@ impl SharedStore {
 
     /// Whether it answers now.
     pub fn answers(&self) -> bool {
-        self.link.live().is_some()
+        self.link.is_live()
     }
 
     /// How many gateways were seen in the last minute, this one among them.

@@ -190,7 +190,11 @@ pub(super) static TABLE: &[Entry] = &[
         Words(&["required", "optional"]),
         "whether a client certificate is needed",
     ),
-    ("ClientCredentialsConfig.client_authentication", Changed, "how the gateway authenticates for the upstream's token"),
+    (
+        "ClientCredentialsConfig.client_authentication",
+        Changed,
+        "how the gateway authenticates for the upstream's token",
+    ),
     ("ClientCredentialsConfig.client_id", Changed, "the gateway's name for the upstream's token"),
     ("ClientCredentialsConfig.client_secret", Secret, "the gateway's secret for the upstream's token"),
     ("ClientCredentialsConfig.resource", Changed, "the audience of the upstream's token"),

@@ -72,7 +72,10 @@ fn providers() -> Vec<Provider> {
         Provider {
             name: "Microsoft Entra ID (Azure AD), v2 tokens",
             keys_at: format!("https://login.microsoftonline.com/{TENANT}/discovery/v2.0/keys"),
-            key: with(&microsoft_key, &json!({ "issuer": "https://login.microsoftonline.com/{tenantid}/v2.0" })),
+            key: with(
+                &microsoft_key,
+                &json!({ "issuer": "https://login.microsoftonline.com/{tenantid}/v2.0" }),
+            ),
             header: json!({ "typ": "JWT" }),
             claims: json!({
                 "aud": CLIENT, "nbf": NOW, "aio": "AXQAi/8IAAAA", "azp": CLIENT, "azpacr": "0", "name": "Abe Lincoln",
@@ -82,7 +85,10 @@ fn providers() -> Vec<Provider> {
             }),
             refused: vec![
                 (json!({ "aud": "00000003-0000-0000-c000-000000000000" }), Code::TokenAudience),
-                (json!({ "iss": "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0" }), Code::TokenIssuer),
+                (
+                    json!({ "iss": "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0" }),
+                    Code::TokenIssuer,
+                ),
                 (json!({ "iss": "https://login.microsoftonline.com/{tenantid}/v2.0" }), Code::TokenIssuer),
                 (json!({ "roles": null }), Code::RoleMissing),
                 (json!({ "oid": null }), Code::TokenClaims),
@@ -106,7 +112,10 @@ fn providers() -> Vec<Provider> {
             refused: vec![
                 (json!({ "aud": "https://graph.windows.net" }), Code::TokenAudience),
                 // Signed with the same keys.
-                (json!({ "iss": "https://sts.windows.net/9188040d-6c67-4c5b-b112-36a304b66dad/" }), Code::TokenIssuer),
+                (
+                    json!({ "iss": "https://sts.windows.net/9188040d-6c67-4c5b-b112-36a304b66dad/" }),
+                    Code::TokenIssuer,
+                ),
             ],
             consumer: "02223b6b-aa1d-42d4-9ec0-1b2bb9194438",
             ..own(&format!("https://sts.windows.net/{TENANT}/"))
@@ -114,7 +123,8 @@ fn providers() -> Vec<Provider> {
         Provider {
             name: "Azure AD B2C",
             metadata: None,
-            keys_at: "https://example.b2clogin.com/example.onmicrosoft.com/B2C_1_signin/discovery/v2.0/keys".to_owned(),
+            keys_at: "https://example.b2clogin.com/example.onmicrosoft.com/B2C_1_signin/discovery/v2.0/keys"
+                .to_owned(),
             key: json!({ "alg": null, "nbf": 1_493_763_266 }),
             claims: json!({
                 "nbf": NOW, "ver": "1.0", "sub": "884408e1-2918-4cz0-b12d-3aa027d7563b", "aud": CLIENT, "nonce": "defaultNonce",
@@ -160,7 +170,10 @@ fn providers() -> Vec<Provider> {
             refused: vec![
                 (json!({ "aud": "account" }), Code::TokenAudience),
                 (json!({ "resource_access": { "account": { "roles": ["clerk"] } } }), Code::RoleMissing),
-                (json!({ "resource_access": { "orders": { "api": { "roles": ["clerk"] } } } }), Code::RoleMissing),
+                (
+                    json!({ "resource_access": { "orders": { "api": { "roles": ["clerk"] } } } }),
+                    Code::RoleMissing,
+                ),
             ],
             consumer: "f4e8a2b0-5a5c-4d2b",
             ..own("https://sso.example.com/realms/shop")
@@ -242,7 +255,9 @@ fn providers() -> Vec<Provider> {
         },
         Provider {
             name: "Firebase",
-            keys_at: "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com".to_owned(),
+            keys_at:
+                "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com"
+                    .to_owned(),
             claims: json!({
                 "aud": "example-app", "auth_time": NOW, "user_id": "KzC2wJPxbTPFyGbl", "sub": "KzC2wJPxbTPFyGbl",
                 "email": "alice@example.com", "email_verified": false,
@@ -284,7 +299,8 @@ fn providers() -> Vec<Provider> {
 fn configuration(name: &str) -> String {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/tokens.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let section = page.split(&format!("### {name}\n")).nth(1).unwrap_or_else(|| panic!("no section for {name}"));
+    let section =
+        page.split(&format!("### {name}\n")).nth(1).unwrap_or_else(|| panic!("no section for {name}"));
     let block = section.split("```yaml\n").nth(1).and_then(|block| block.split("```").next()).unwrap();
     // The one file that a configuration names.
     let block = block.replace("/var/run/secrets/kubernetes.io/serviceaccount/token", "token-secret.txt");

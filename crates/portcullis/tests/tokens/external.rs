@@ -27,12 +27,18 @@ async fn a_policy_server_decides_by_what_it_is_told() {
     let policy = Backend::answering(|seen| {
         let told: Value = serde_json::from_slice(&seen.body).unwrap_or_default();
         let input = &told["input"];
-        let clerk = input["principal"]["roles"].as_array().is_some_and(|roles| roles.contains(&json!("clerk")));
+        let clerk =
+            input["principal"]["roles"].as_array().is_some_and(|roles| roles.contains(&json!("clerk")));
         let own = input["request"]["segments"][1].as_str().is_some_and(|id| id.starts_with('7'));
-        Reply::with("200 OK", "Content-Type: application/json\r\n", &json!({ "result": clerk && own }).to_string())
+        Reply::with(
+            "200 OK",
+            "Content-Type: application/json\r\n",
+            &json!({ "result": clerk && own }).to_string(),
+        )
     })
     .await;
-    let external = format!("{{ url: \"http://{}/v1/data/orders/allow\", headers: [x-tenant] }}", policy.address);
+    let external =
+        format!("{{ url: \"http://{}/v1/data/orders/allow\", headers: [x-tenant] }}", policy.address);
     let world = World::start(&document(&backend, &external));
     let key = format!("X-Api-Key: {KEY}\r\n");
     assert_eq!(get(&world, "/orders/7", &key).await, 200, "{:?}", world.records.lines());
@@ -63,7 +69,8 @@ async fn a_service_of_forward_auth_decides_by_its_status() {
         _ => Reply::Close,
     })
     .await;
-    let external = format!("{{ url: \"http://{}/verify\", form: forward_auth, headers: [x-tenant] }}", service.address);
+    let external =
+        format!("{{ url: \"http://{}/verify\", form: forward_auth, headers: [x-tenant] }}", service.address);
     let world = World::start(&document(&backend, &external));
     let key = format!("X-Api-Key: {KEY}\r\nX-Consumer-Name: root\r\nX-Tenant: blue\r\n");
     for (path, status) in [("/orders/1", 200), ("/orders/2", 403), ("/orders/3", 503), ("/orders/4", 503)] {
@@ -71,7 +78,10 @@ async fn a_service_of_forward_auth_decides_by_its_status() {
     }
     let seen = &service.seen()[0];
     assert_eq!(seen.line(), "GET /verify");
-    assert_eq!((seen.fields("x-consumer-name"), seen.fields("x-consumer-roles")), (vec!["alice"], vec!["clerk"]));
+    assert_eq!(
+        (seen.fields("x-consumer-name"), seen.fields("x-consumer-roles")),
+        (vec!["alice"], vec!["clerk"])
+    );
     assert_eq!((seen.fields("x-forwarded-method"), seen.fields("x-tenant")), (vec!["GET"], vec!["blue"]));
     assert_eq!(backend.seen().len(), 1);
 }

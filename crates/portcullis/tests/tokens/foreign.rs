@@ -88,8 +88,7 @@ async fn a_key_set_is_asked_for_by_its_version() {
     let keys = |keys: &[&Signer]| {
         json!({ "keys": keys.iter().map(|key| key.published()).collect::<Vec<_>>() }).to_string()
     };
-    let pages: Pages =
-        Arc::new(Mutex::new(vec![(METADATA, metadata(json!({}))), ("/keys", keys(&[&old]))]));
+    let pages: Pages = Arc::new(Mutex::new(vec![(METADATA, metadata(json!({}))), ("/keys", keys(&[&old]))]));
     let issuer = server(&pages).await;
     let clock = TestClock::default();
     let text = document(&backend, &[("/data", &jwt(&issuer, ", min_refresh: 100ms, stale_keys: 1h"))]);
@@ -133,10 +132,8 @@ async fn keys_without_names_change_as_others_do() {
     let backend = Backend::start().await;
     let (old, new) = (Signer::ec("x"), Signer::ec("x"));
     let nameless = |key: &Signer| json!({ "keys": [with(&key.published(), &json!({ "kid": null }))] });
-    let pages: Pages = Arc::new(Mutex::new(vec![
-        (METADATA, metadata(json!({}))),
-        ("/keys", nameless(&old).to_string()),
-    ]));
+    let pages: Pages =
+        Arc::new(Mutex::new(vec![(METADATA, metadata(json!({}))), ("/keys", nameless(&old).to_string())]));
     let issuer = server(&pages).await;
     let world = World::start(&document(&backend, &[("/data", &jwt(&issuer, ", min_refresh: 100ms"))]));
     let bare = json!({ "kid": null });
@@ -159,9 +156,24 @@ async fn a_failed_discovery_says_what_came_closest() {
     let other = metadata(json!({ "issuer": "https://tenant.example/v2.0" }));
     let elsewhere = metadata(json!({ "token_endpoint": "OWN/oauth/token" }));
     for (path, text, method, expected) in [
-        (METADATA, &other, "type: OAuth2, token_url: \"OWN/a/token\"", "add `issuer: https://tenant.example/v2.0`"),
-        (METADATA, &elsewhere, "type: OAuth2, token_url: \"OWN/a/token\"", "names the token endpoint `OWN/oauth/token` and not `OWN/a/token`"),
-        (METADATA, &other, "type: jwt, issuer: \"OWN\", audience: api", "write `issuer: https://tenant.example/v2.0`"),
+        (
+            METADATA,
+            &other,
+            "type: OAuth2, token_url: \"OWN/a/token\"",
+            "add `issuer: https://tenant.example/v2.0`",
+        ),
+        (
+            METADATA,
+            &elsewhere,
+            "type: OAuth2, token_url: \"OWN/a/token\"",
+            "names the token endpoint `OWN/oauth/token` and not `OWN/a/token`",
+        ),
+        (
+            METADATA,
+            &other,
+            "type: jwt, issuer: \"OWN\", audience: api",
+            "write `issuer: https://tenant.example/v2.0`",
+        ),
         ("/none", &other, "type: jwt, issuer: \"OWN\", audience: api", "answered with status 404"),
     ] {
         let pages: Pages = Arc::new(Mutex::new(vec![(path, text.clone())]));

@@ -102,7 +102,12 @@ async fn another_site_changes_nothing_by_a_token_in_a_cookie() {
         ("PUT", "Sec-Fetch-Site: same-site\r\n", 403),
         ("DELETE", "Sec-Fetch-Site: none\r\n", 403),
     ] {
-        assert_eq!(ask(method, fields).await, status, "{method} {fields}: {:?}", world.records.lines().last());
+        assert_eq!(
+            ask(method, fields).await,
+            status,
+            "{method} {fields}: {:?}",
+            world.records.lines().last()
+        );
     }
     assert_eq!(backend.seen().len(), 4);
 }

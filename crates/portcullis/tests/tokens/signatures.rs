@@ -24,7 +24,9 @@ fn document(backend: &Backend) -> String {
         ),
         (
             "/either",
-            format!("{{ any: [{{ type: signature, signed_by: stripe, {secrets} }}, {{ type: api_key, header: x-key }}] }}"),
+            format!(
+                "{{ any: [{{ type: signature, signed_by: stripe, {secrets} }}, {{ type: api_key, header: x-key }}] }}"
+            ),
         ),
     ];
     let routes: String = routes
@@ -55,7 +57,11 @@ fn code(secret: &str, signed: &str) -> String {
 }
 
 fn stripe(secret: &str, time: u64, body: &str) -> String {
-    format!("Stripe-Signature: t={time},v1={},v0={}\r\n", code(secret, &format!("{time}.{body}")), "00".repeat(32))
+    format!(
+        "Stripe-Signature: t={time},v1={},v0={}\r\n",
+        code(secret, &format!("{time}.{body}")),
+        "00".repeat(32)
+    )
 }
 
 fn slack(secret: &str, time: u64, body: &str) -> String {
@@ -76,7 +82,9 @@ async fn webhooks_pass_as_their_senders_sign_them() {
     let backend = Backend::start().await;
     let world = World::start(&document(&backend));
     let (now, body) = (now(), r#"{"zen":"Hello, World!"}"#);
-    let github = |secret: &str| format!("X-Hub-Signature-256: sha256={}\r\nX-GitHub-Event: push\r\n", code(secret, body));
+    let github = |secret: &str| {
+        format!("X-Hub-Signature-256: sha256={}\r\nX-GitHub-Event: push\r\n", code(secret, body))
+    };
     let two = |first: &str, second: &str| {
         let signed = format!("{now}.{body} ");
         format!("Stripe-Signature: t={now},v1={},v1={}\r\n", code(first, &signed), code(second, &signed))
@@ -122,21 +130,77 @@ async fn a_body_that_nobody_signed_is_looked_at_by_nobody() {
         ("no signature", "/stripe", String::new(), body, 401, "credential_missing"),
         ("another body", "/stripe", good.clone(), other, 401, "signature_invalid"),
         ("no body", "/stripe", good.clone(), "", 401, "signature_invalid"),
-        ("nobody's secret", "/stripe", stripe("nobodys-secret-0123456789", now, body), body, 401, "signature_invalid"),
+        (
+            "nobody's secret",
+            "/stripe",
+            stripe("nobodys-secret-0123456789", now, body),
+            body,
+            401,
+            "signature_invalid",
+        ),
         ("an empty secret", "/stripe", stripe("", now, body), body, 401, "signature_invalid"),
-        ("another time", "/stripe", good.replace(&format!("t={now}"), &format!("t={}", now - 1)), body, 401, "signature_invalid"),
+        (
+            "another time",
+            "/stripe",
+            good.replace(&format!("t={now}"), &format!("t={}", now - 1)),
+            body,
+            401,
+            "signature_invalid",
+        ),
         ("too old", "/stripe", stripe(NEW, now - 302, body), body, 401, "credential_expired"),
         ("of the future", "/stripe", stripe(NEW, now + 310, body), body, 401, "credential_expired"),
         ("twice", "/stripe", format!("{good}{good}"), body, 401, "credential_repeated"),
-        ("two times", "/stripe", good.replace("t=", &format!("t={now},t=")), body, 401, "credential_malformed"),
+        (
+            "two times",
+            "/stripe",
+            good.replace("t=", &format!("t={now},t=")),
+            body,
+            401,
+            "credential_malformed",
+        ),
         ("no time", "/stripe", good.replace(&format!("t={now},"), ""), body, 401, "credential_malformed"),
         ("v0 alone", "/stripe", good.replace("v1=", "v2="), body, 401, "credential_malformed"),
-        ("half a code", "/stripe", good.replace(&code(NEW, &format!("{now}.{body}"))[32..], ""), body, 401, "credential_malformed"),
-        ("SHA-1", "/github", "X-Hub-Signature: sha1=0000000000000000000000000000000000000000\r\n".to_owned(), body, 401, "credential_missing"),
-        ("without its scheme", "/github", format!("X-Hub-Signature-256: {github}\r\n"), body, 401, "credential_malformed"),
+        (
+            "half a code",
+            "/stripe",
+            good.replace(&code(NEW, &format!("{now}.{body}"))[32..], ""),
+            body,
+            401,
+            "credential_malformed",
+        ),
+        (
+            "SHA-1",
+            "/github",
+            "X-Hub-Signature: sha1=0000000000000000000000000000000000000000\r\n".to_owned(),
+            body,
+            401,
+            "credential_missing",
+        ),
+        (
+            "without its scheme",
+            "/github",
+            format!("X-Hub-Signature-256: {github}\r\n"),
+            body,
+            401,
+            "credential_malformed",
+        ),
         ("another scheme's", "/github", good.clone(), body, 401, "credential_missing"),
-        ("without its time", "/slack", format!("X-Slack-Signature: v0={github}\r\n"), body, 401, "credential_malformed"),
-        ("a bad one beside a good key", "/either", format!("{}X-Key: a-key-of-the-hooks-0123456789\r\n", stripe(NEW, now, other)), body, 401, "signature_invalid"),
+        (
+            "without its time",
+            "/slack",
+            format!("X-Slack-Signature: v0={github}\r\n"),
+            body,
+            401,
+            "credential_malformed",
+        ),
+        (
+            "a bad one beside a good key",
+            "/either",
+            format!("{}X-Key: a-key-of-the-hooks-0123456789\r\n", stripe(NEW, now, other)),
+            body,
+            401,
+            "signature_invalid",
+        ),
         ("more than the route takes", "/stripe", good, &"x".repeat(1001), 413, "body_too_large"),
     ];
     for (number, (name, target, fields, body, status, expected)) in rows.into_iter().enumerate() {
@@ -144,7 +208,9 @@ async fn a_body_that_nobody_signed_is_looked_at_by_nobody() {
         let source = format!("127.3.0.{}", number + 1);
         let answered = post(&world, &source, target, &fields, body).await;
         let records = world.records.all();
-        let record = records.iter().rfind(|record| record["peer"].as_str().is_some_and(|peer| peer.starts_with(&format!("{source}:"))));
+        let record = records.iter().rfind(|record| {
+            record["peer"].as_str().is_some_and(|peer| peer.starts_with(&format!("{source}:")))
+        });
         assert_eq!(answered, status, "{name}: {record:?}");
         assert_eq!(record.unwrap()["denied"]["code"], expected, "{name}");
     }
@@ -165,7 +231,14 @@ async fn a_signature_is_accepted_once() {
     assert_eq!(post(&world, "127.3.1.1", "/stripe", &good, "{ }").await, 401);
     assert_eq!(post(&world, "127.3.1.2", "/stripe", &good, body).await, 200);
     // The same code in another spelling is the same code.
-    for again in [good.clone(), good.replace("v0=", "v9="), good.replace(&code(NEW, &format!("{now}.{body}")), &code(NEW, &format!("{now}.{body}")).to_uppercase())] {
+    for again in [
+        good.clone(),
+        good.replace("v0=", "v9="),
+        good.replace(
+            &code(NEW, &format!("{now}.{body}")),
+            &code(NEW, &format!("{now}.{body}")).to_uppercase(),
+        ),
+    ] {
         assert_eq!(post(&world, "127.3.1.3", "/stripe", &again, body).await, 401);
         assert_eq!(world.records.all().last().unwrap()["denied"]["code"], "signature_replayed");
     }

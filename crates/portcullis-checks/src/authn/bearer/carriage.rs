@@ -78,15 +78,15 @@ fn of_this_site(facts: &Facts<'_>) -> Result<(), Denial> {
     let mut origins = schemes.iter().map(|scheme| format!("{scheme}://{authority}"));
     match origins.any(|origin| browser::is_same_origin(head.headers(), &origin)) {
         true => Ok(()),
-        false => Err(Denial::new(Code::CrossSite, "no page of this origin sent the request with the token's cookie")),
+        false => Err(Denial::new(
+            Code::CrossSite,
+            "no page of this origin sent the request with the token's cookie",
+        )),
     }
 }
 
 /// The token in the field `Authorization` (RFC 6750, section 2.1).
-fn authorization<'a>(
-    facts: &Facts<'a>,
-    max_bytes: usize,
-) -> Result<Option<(Scheme, Cow<'a, str>)>, Denial> {
+fn authorization<'a>(facts: &Facts<'a>, max_bytes: usize) -> Result<Option<(Scheme, Cow<'a, str>)>, Denial> {
     let field = match facts.head.once(header::AUTHORIZATION.as_str()) {
         Once::Absent => return Ok(None),
         // SECURITY: which of two tokens counts is a matter of taste, so neither does (tests/tokens/attacks.rs).

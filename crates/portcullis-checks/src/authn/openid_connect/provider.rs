@@ -180,7 +180,8 @@ mod tests {
     fn client() -> Client {
         Client {
             id: "a client".into(),
-            authentication: ClientAuthentication::new(ClientAuthenticationConfig::Public, "a client", None).unwrap(),
+            authentication: ClientAuthentication::new(ClientAuthenticationConfig::Public, "a client", None)
+                .unwrap(),
             redirect: "https://app.example/auth/callback".into(),
             scope: "openid orders".into(),
         }
@@ -218,7 +219,10 @@ mod tests {
         assert_eq!((tokens.id.as_deref(), tokens.lifetime), (Some("a"), Some(Duration::from_secs(60))));
         assert_eq!(tokens.scopes.unwrap(), ["x", "y"]);
         // Many servers write out what they do not give, and some the time as a string.
-        let spare = answer(200, r#"{"id_token":"a","access_token":"b","refresh_token":null,"expires_in":"60","scope":null}"#);
+        let spare = answer(
+            200,
+            r#"{"id_token":"a","access_token":"b","refresh_token":null,"expires_in":"60","scope":null}"#,
+        );
         let spare = spare.unwrap_or_else(|_| panic!("tokens"));
         assert_eq!((spare.refresh, spare.scopes), (None, None));
         assert_eq!(spare.lifetime, Some(Duration::from_secs(60)));

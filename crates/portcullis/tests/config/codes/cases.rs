@@ -614,8 +614,14 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ),
         ("config.signing_secret", method("{ type: signature, signed_by: github, secret: §short }")),
         ("config.signing_secret", method("{ type: signature, signed_by: github, secret: §[] }")),
-        ("config.signature_without_time", method("{ type: signature, signed_by: §github, secret: 0123456789abcdef }")),
-        ("config.tolerance", method("{ type: signature, signed_by: slack, secret: 0123456789abcdef, tolerance: §2h }")),
+        (
+            "config.signature_without_time",
+            method("{ type: signature, signed_by: §github, secret: 0123456789abcdef }"),
+        ),
+        (
+            "config.tolerance",
+            method("{ type: signature, signed_by: slack, secret: 0123456789abcdef, tolerance: §2h }"),
+        ),
         (
             "config.unknown_consumer",
             method("{ type: signature, signed_by: slack, secret: 0123456789abcdef, consumer: §nobody }"),
@@ -624,10 +630,15 @@ fn other_cases() -> Vec<(&'static str, String)> {
             "config.signature_scheme",
             method("{ type: signature, signed_by: slack, secret: 0123456789abcdef, header: §x-a }"),
         ),
-        ("config.signature_scheme", method("{ type: signature, signed_by: §hmac, secret: 0123456789abcdef }")),
+        (
+            "config.signature_scheme",
+            method("{ type: signature, signed_by: §hmac, secret: 0123456789abcdef }"),
+        ),
         (
             "config.signed",
-            method("{ type: signature, signed_by: hmac, secret: 0123456789abcdef, header: x-a, signed: §\"{timestamp}{body}\" }"),
+            method(
+                "{ type: signature, signed_by: hmac, secret: 0123456789abcdef, header: x-a, signed: §\"{timestamp}{body}\" }",
+            ),
         ),
         ("config.tenants", jwt("audience: a, tenants: §[a]")),
         ("config.tenants", method("{ type: jwt, issuer: §\"https://a.example/{tenant}\", audience: a }")),

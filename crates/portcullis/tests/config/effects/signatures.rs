@@ -19,7 +19,10 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         let time = NOW.to_string();
         let fields = [("x-slack-signature", &*format!("v0={code}")), ("x-slack-request-timestamp", &*time)];
         send(&gate, "/a", &fields, BODY).permitted();
-        assert_eq!(send(&gate, "/a", &[("x-signature", &code)], BODY).refusal(), Some(Code::CredentialMissing));
+        assert_eq!(
+            send(&gate, "/a", &[("x-signature", &code)], BODY).refusal(),
+            Some(Code::CredentialMissing)
+        );
     }),
     ("security.authentication.secret[].env", |place| secrets(place, json!({ "env": "TOKEN_SECRET" }))),
     ("security.authentication.secret[].file", |place| secrets(place, json!({ "file": "token-secret.txt" }))),
@@ -89,7 +92,8 @@ fn hex(algorithm: hmac::Algorithm, secret: &str, signed: &str) -> String {
 
 /// A gateway whose requests are signed; these keys are added to, or stand in place of, the usual ones.
 fn of(place: Place, keys: Value) -> Gate {
-    let mut method = json!({ "type": "signature", "signed_by": "hmac", "secret": SECRET, "consumer": "alice" });
+    let mut method =
+        json!({ "type": "signature", "signed_by": "hmac", "secret": SECRET, "consumer": "alice" });
     if keys.get("signed_by").is_none() {
         method["header"] = json!("x-signature");
         method["timestamp_header"] = json!("x-time");

@@ -347,7 +347,9 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         assert_eq!(of("Alice").refusal(), Some(Code::NotOwner));
     }),
     ("security.authorization.external", |place| decided(place, json!({}))),
-    ("security.authorization.external.url", |place| decided(place, json!({ "url": "https://other.example.com/allow" }))),
+    ("security.authorization.external.url", |place| {
+        decided(place, json!({ "url": "https://other.example.com/allow" }))
+    }),
     ("security.authorization.external.form", |place| {
         let gate = external(place, json!({ "form": "forward_auth" }));
         let ask = || gate.send(bearer(&token(json!({}))));
@@ -372,18 +374,24 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         let text = |timeout: &str| {
             let external = json!({ "url": POLICY, "timeout": timeout });
             let method = json!({ "type": "jwt", "issuer": ISSUER, "audience": "api" });
-            place.document(json!({ "authentication": method, "authorization": { "external": external } })).to_string()
+            place
+                .document(json!({ "authentication": method, "authorization": { "external": external } }))
+                .to_string()
         };
         assert!(load(&text("1m")).into_blueprint().is_err());
         assert!(load(&text("20s")).into_blueprint().is_ok());
     }),
-    ("security.authorization.external.cached_for", |place| remembered(place, json!(["principal", "method", "path"]))),
+    ("security.authorization.external.cached_for", |place| {
+        remembered(place, json!(["principal", "method", "path"]))
+    }),
     ("security.authorization.external.cached_by", |place| remembered(place, json!(["principal", "headers"]))),
     ("security.authorization.external.insecure_plaintext", |place| {
         let text = |more: Value| {
             let external = with(json!({ "url": "http://opa.policy.svc:8181/v1/data/a" }), more);
             let method = json!({ "type": "jwt", "issuer": ISSUER, "audience": "api" });
-            place.document(json!({ "authentication": method, "authorization": { "external": external } })).to_string()
+            place
+                .document(json!({ "authentication": method, "authorization": { "external": external } }))
+                .to_string()
         };
         assert!(load(&text(json!({}))).into_blueprint().is_err());
         assert!(load(&text(json!({ "insecure_plaintext": "in the cluster" }))).into_blueprint().is_ok());
@@ -443,7 +451,11 @@ pub(crate) const ROWS: &[SecurityRow] = &[
     ("security.upstream_token.client_authentication", |place| {
         let asked = asked_for(&granted(place, json!({ "client_authentication": "client_secret_post" })));
         assert_eq!(asked.0, "");
-        assert!(asked.1.ends_with("&client_id=gate&client_secret=0123456789abcdef0123456789abcdef"), "{}", asked.1);
+        assert!(
+            asked.1.ends_with("&client_id=gate&client_secret=0123456789abcdef0123456789abcdef"),
+            "{}",
+            asked.1
+        );
     }),
     ("security.upstream_token.client_secret", |place| granted_to(place, json!({ "env": "TOKEN_SECRET" }))),
     ("security.upstream_token.client_secret.env", |place| {
