@@ -29,10 +29,12 @@ async fn a_body_is_judged_by_a_schema() {
     }
     let patch = "Content-Type: application/merge-patch+json; charset=utf-8";
     assert_eq!(ask(&world, "PATCH /file", &[patch], good).await.status, 200);
-    assert_eq!(backend.seen().len(), 5);
+    let coded = [json, "Content-Encoding: gzip"];
+    assert_eq!(ask(&world, "POST /inline", &coded, &gzip(good)).await.status, 200);
+    assert_eq!(backend.seen().len(), 6);
 
-    let zipped = gzip(good);
-    let refused: [Refused<'_>; 11] = [
+    let zipped = gzip(br#"{"item":"coffee"}"#);
+    let refused: [Refused<'_>; 13] = [
         (422, "POST /inline", &[json], br#"{"item":"coffee"}"#, "/item maxLength"),
         (422, "POST /inline", &[json], br#"{}"#, "/item required"),
         (422, "POST /file", &[json], br#"{"item":"tea","more":1}"#, ""),
@@ -43,7 +45,9 @@ async fn a_body_is_judged_by_a_schema() {
         (415, "PATCH /inline", &[patch], good, "content-type content_type"),
         (415, "POST /inline", &[], good, "content-type required"),
         (400, "POST /inline", &[json, json], good, ""),
-        (415, "POST /inline", &[json, "Content-Encoding: gzip"], &zipped, "content-encoding undeclared"),
+        (422, "POST /inline", &coded, &zipped, "/item maxLength"),
+        (400, "POST /inline", &coded, good, "content-encoding content_encoding"),
+        (415, "POST /inline", &[json, "Content-Encoding: br"], good, "content-encoding content_encoding"),
     ];
     for (status, line, fields, body, wrong) in refused {
         let answer = ask(&world, line, fields, body).await;
@@ -53,7 +57,7 @@ async fn a_body_is_judged_by_a_schema() {
     }
     let quiet = ask(&world, "POST /quiet", &[json], b"[]").await;
     assert_eq!((quiet.status, errors(&quiet)), (422, Vec::new()));
-    assert_eq!(backend.seen().len(), 5);
+    assert_eq!(backend.seen().len(), 6);
 }
 
 #[tokio::test]
