@@ -220,7 +220,7 @@ fn beyond(bound: &str) -> (Value, &'static str, Vec<u8>, Option<&'static str>) {
         "form_fields" => (json!(1), "application/x-www-form-urlencoded", b"a=1&b=2".to_vec(), None),
         "parts" => (json!(1), "multipart/form-data; boundary=B", parts(["a", "b"]).into_bytes(), None),
         "part_headers" => {
-            (json!("40B"), "multipart/form-data; boundary=B", parts(["a", "b"]).into_bytes(), None)
+            (json!("30B"), "multipart/form-data; boundary=B", parts(["a", "b"]).into_bytes(), None)
         }
         "decoded_size" => (json!("20B"), json, gzip(br#"{"a":"0123456789","b":"0123456789"}"#), Some("gzip")),
         "decoded_ratio" => {
