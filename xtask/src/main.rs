@@ -46,7 +46,7 @@ enum Command {
     /// Run the clients that people use through a gateway: git, etcd, curl, Python, Node, WebSockets.
     Conformance(conformance::Arguments),
     /// Measure the memory of idle connections, in the clear and under TLS, with HTTP/1.1 and HTTP/2.
-    Idle(conformance::Arguments),
+    Idle(conformance::IdleArguments),
     /// Run mixed traffic for a while, and compare what the gateway holds at the end with the start.
     Soak(conformance::SoakArguments),
     /// Install what tests run against and nobody here wrote, as `test` does first.

@@ -65,6 +65,15 @@ fn what_is_written_passes_the_check_and_asks_for_a_key() {
             String::from_utf8_lossy(&checked.stderr)
         );
         assert!(said.contains("authn.api_key") && !said.contains("public"), "{said}");
+        assert!(text.contains("\ntests:\n") && text.contains("code: credential_missing"), "{text}");
+        let tested = run(&["test", &file]);
+        let said = String::from_utf8(tested.stdout).unwrap();
+        assert_eq!(
+            tested.status.code(),
+            Some(0),
+            "{said}\n{}\n{text}",
+            String::from_utf8_lossy(&tested.stderr)
+        );
         // What is there is not replaced.
         assert_eq!(run(&[&["init", file.as_str()], options.as_slice()].concat()).status.code(), Some(4));
     }

@@ -9,10 +9,11 @@ use crate::check::AnswerFields;
 use crate::conn::Conn;
 use crate::examine::Examiner;
 use crate::head::Head;
-use crate::plan::Snapshot;
+use crate::plan::{CredentialLocation, Snapshot};
 use crate::principal::{Consumers, Principal};
 use crate::record::Recording;
 use crate::route::changes::Changes;
+use crate::route::compression::Wish;
 use crate::route::template::{Places, Rewritten};
 use crate::route::{RouteId, TargetId};
 use crate::stage::Admission;
@@ -54,6 +55,8 @@ pub struct Shaped<B> {
     pub host: HeaderValue,
     /// How the answer is changed; `None` where it is not.
     pub changes: Option<Arc<Changes>>,
+    /// What the client asks for where answers are compressed; `None` where they are not.
+    pub compression: Option<Wish>,
     /// How paths of the upstream are called outside, where the path was changed.
     pub places: Option<Places>,
     /// What the transport attached.
@@ -104,6 +107,17 @@ impl<B> Permit<B> {
         let controls = found.map(|route| &route.controls);
         let changes = found.and_then(|route| route.changes.clone());
         let examined = controls.is_some_and(|controls| controls.inspection.examines_answers());
+        // Before anything is removed: what counts is what the client has sent.
+        let compression = changes.as_ref().and_then(|changes| changes.compression.as_ref());
+        let compression = compression.map(|settings| {
+            let known = |location: &_| match location {
+                CredentialLocation::Header(name) => head.headers().contains_key(name),
+                // A cookie is one, whatever it is called; what stands in a query is sent by no browser unasked.
+                CredentialLocation::Cookie(_) | CredentialLocation::Query(_) => false,
+            };
+            let identified = principal.authenticated_by().is_some() || snapshot.credentials.iter().any(known);
+            settings.wish(head.headers(), identified)
+        });
         let kept = |location: &_| controls.is_some_and(|controls| controls.keeps(location, &principal));
         for location in snapshot.credentials.iter().filter(|location| !kept(location)) {
             head.remove_credential(location);
@@ -158,6 +172,7 @@ impl<B> Permit<B> {
             headers,
             host,
             changes,
+            compression,
             places,
             extensions,
             upgrade,

@@ -8,6 +8,7 @@
 //! for that of a more specific route (see [`lax`]), there is no route for it.
 
 pub mod changes;
+pub mod compression;
 pub mod conditions;
 mod hosts;
 mod lax;

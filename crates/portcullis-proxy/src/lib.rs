@@ -41,7 +41,9 @@ pub use body::BodyFault;
 pub use client::{Whole, read_request};
 pub use config::{FrontConfig, Listener};
 pub use descriptors::raise_descriptor_limit;
-pub use exchange::{BoxError, FixedAnswer, Handler, Place, Redirect, RequestBody, ResponseBody, Target};
+pub use exchange::{
+    BodySender, BoxError, FixedAnswer, Handler, Place, Redirect, RequestBody, ResponseBody, Target,
+};
 pub use front::{BindError, Bound, bind};
 pub use reload::{Changed, Prepared};
 pub use running::{ReloadHandle, Running, ShutdownHandle, Usage};

@@ -4,7 +4,9 @@ use crate::compile::Blueprint;
 use crate::document::HANDLER_SCHEME;
 use crate::gateway::{Gateway, Running, StartError};
 use crate::handler::{Function, IntoResponse};
+use crate::listen::{Limits, Listen, duration};
 use crate::load::{ConfigError, Loaded};
+use crate::mount::{Mounted, Service};
 use crate::security::{Consumer, Security};
 use http::Request;
 use portcullis_core::RecordSink;
@@ -12,8 +14,11 @@ use portcullis_proxy::{Handler, RequestBody};
 use portcullis_runtime::State;
 use serde_json::{Map, Value, json};
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// What the builder writes from parts.
+const BUILT: [&str; 3] = ["listeners", "routes", "consumers"];
 
 /// Builds a gateway. Whatever is wrong is said when it is started, all at once.
 #[derive(Default)]
@@ -21,23 +26,9 @@ pub struct Builder {
     pub(crate) document: Map<String, Value>,
     routes: Vec<Value>,
     consumers: Vec<Value>,
+    listeners: Vec<Value>,
     handlers: Vec<Arc<dyn Handler>>,
     sink: Option<Arc<dyn RecordSink>>,
-}
-
-/// Where to listen: a port of the loopback address, or an address.
-pub struct Bind(SocketAddr);
-
-impl From<u16> for Bind {
-    fn from(port: u16) -> Bind {
-        Bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
-    }
-}
-
-impl From<SocketAddr> for Bind {
-    fn from(address: SocketAddr) -> Bind {
-        Bind(address)
-    }
 }
 
 /// A route, in detail.
@@ -70,6 +61,20 @@ impl RouteOptions {
     #[must_use]
     pub fn public(mut self, reason: impl Into<String>) -> RouteOptions {
         self.0.insert("public".into(), json!(reason.into()));
+        self
+    }
+
+    /// Removes this from the beginning of the path before the upstream or handler sees it.
+    #[must_use]
+    pub fn strip_prefix(mut self, prefix: impl Into<String>) -> RouteOptions {
+        self.0.insert("rewrite".into(), json!({ "strip_prefix": prefix.into() }));
+        self
+    }
+
+    /// Any other key of a route, with what would stand there in a configuration file.
+    #[must_use]
+    pub fn configure(mut self, key: impl Into<String>, value: Value) -> RouteOptions {
+        self.0.insert(key.into(), value);
         self
     }
 
@@ -115,7 +120,7 @@ impl Builder {
     /// Serves a path with a function, in detail.
     #[must_use]
     pub fn route_with<F, Answering>(
-        mut self,
+        self,
         path: impl Into<String>,
         options: RouteOptions,
         handler: F,
@@ -124,9 +129,25 @@ impl Builder {
         F: Fn(Request<RequestBody>) -> Answering + Send + Sync + 'static,
         Answering: Future<Output: IntoResponse> + Send + 'static,
     {
-        self.handlers.push(Arc::new(Function(handler)));
-        let upstream = format!("{HANDLER_SCHEME}{}", self.handlers.len() - 1);
-        self.add(&path.into(), options, &upstream)
+        self.handle(&path.into(), options, Arc::new(Function(handler)))
+    }
+
+    /// Serves a path by a service of `tower`, such as a router of `axum`. A path that ends in `/{*rest}` gives it everything
+    /// below; it sees the whole path.
+    #[must_use]
+    pub fn mount<S: Service>(self, path: impl Into<String>, service: S) -> Builder {
+        self.mount_with(path, RouteOptions::new(), service)
+    }
+
+    /// Serves a path by a service of `tower`, in detail.
+    #[must_use]
+    pub fn mount_with<S: Service>(
+        self,
+        path: impl Into<String>,
+        options: RouteOptions,
+        service: S,
+    ) -> Builder {
+        self.handle(&path.into(), options, Arc::new(Mounted(service)))
     }
 
     /// Serves a path by a server, such as `http://127.0.0.1:8080`.
@@ -144,6 +165,12 @@ impl Builder {
         upstream: impl Into<String>,
     ) -> Builder {
         self.add(&path.into(), options, &upstream.into())
+    }
+
+    fn handle(mut self, path: &str, options: RouteOptions, handler: Arc<dyn Handler>) -> Builder {
+        self.handlers.push(handler);
+        let upstream = format!("{HANDLER_SCHEME}{}", self.handlers.len() - 1);
+        self.add(path, options, &upstream)
     }
 
     fn add(mut self, path: &str, options: RouteOptions, upstream: &str) -> Builder {
@@ -198,19 +225,50 @@ impl Builder {
         self
     }
 
+    /// Listens on another address too, besides the one that it is started with.
+    #[must_use]
+    pub fn listener(mut self, listener: impl Into<Listen>) -> Builder {
+        self.listeners.push(Value::Object(listener.into().0));
+        self
+    }
+
+    /// Limits of request heads, and of the memory for bodies that are held.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Builder {
+        self.document.insert("limits".into(), Value::Object(limits.0));
+        self
+    }
+
+    /// How long running requests may take to finish after the end was asked for. Default: 30 seconds.
+    #[must_use]
+    pub fn drain(mut self, time: Duration) -> Builder {
+        self.document.insert("drain".into(), duration(time));
+        self
+    }
+
+    /// Any other top-level key of a configuration file, with what would stand there, such as `brute_force`. The functions of
+    /// the builder say `listeners`, `routes` and `consumers`; here those three are errors.
+    #[must_use]
+    pub fn configure(mut self, key: impl Into<String>, value: Value) -> Builder {
+        let key = key.into();
+        // A key that nobody knows is an error that names it.
+        let key = if BUILT.contains(&key.as_str()) { format!("configure({key})") } else { key };
+        self.document.insert(key, value);
+        self
+    }
+
     /// What would run.
     ///
     /// # Errors
     /// The configuration cannot be used; the error holds every reason.
-    pub fn build(self, bind: impl Into<Bind>) -> Result<Gateway, ConfigError> {
-        let Builder { mut document, routes, consumers, handlers, sink } = self;
-        let mut listener = json!({ "bind": bind.into().0.to_string() });
-        if let (Some(reason), Value::Object(listener)) =
-            (document.remove("insecure_plaintext"), &mut listener)
-        {
-            listener.insert("insecure_plaintext".into(), reason);
+    pub fn build(self, bind: impl Into<Listen>) -> Result<Gateway, ConfigError> {
+        let Builder { mut document, routes, consumers, listeners, handlers, sink } = self;
+        let Listen(mut first) = bind.into();
+        if let Some(reason) = document.remove("insecure_plaintext") {
+            first.insert("insecure_plaintext".into(), reason);
         }
-        document.insert("listeners".into(), json!([listener]));
+        let listeners = std::iter::once(Value::Object(first)).chain(listeners).collect();
+        document.insert("listeners".into(), Value::Array(listeners));
         document.insert("routes".into(), Value::Array(routes));
         document.insert("consumers".into(), Value::Array(consumers));
         document.entry("access_log").or_insert_with(|| json!("insecure_off"));
@@ -227,7 +285,7 @@ impl Builder {
     ///
     /// # Errors
     /// The configuration cannot be used, or the address cannot be listened on.
-    pub fn start(self, bind: impl Into<Bind>) -> Result<Running, StartError> {
+    pub fn start(self, bind: impl Into<Listen>) -> Result<Running, StartError> {
         self.build(bind).map_err(StartError::Config)?.start()
     }
 
@@ -235,7 +293,7 @@ impl Builder {
     ///
     /// # Errors
     /// The configuration cannot be used, or the address cannot be listened on.
-    pub async fn listen(self, bind: impl Into<Bind>) -> Result<(), StartError> {
+    pub async fn listen(self, bind: impl Into<Listen>) -> Result<(), StartError> {
         self.start(bind)?.until_stopped().await
     }
 }

@@ -24,6 +24,8 @@
 //! | module     | holds                                            |
 //! |------------|--------------------------------------------------|
 //! | [`builder`]  | a gateway that is configured in code             |
+//! | [`listen`]   | where it listens, said in types                  |
+//! | [`mount`]    | services of `tower`, and how one answers requests |
 //! | [`security`] | what judges requests, said in types              |
 //! | [`tokens`]   | authentication by tokens, said in types          |
 //! | [`login`]    | login in a browser, said in types                |
@@ -57,8 +59,10 @@ pub mod gateway;
 pub mod handler;
 pub mod import;
 pub mod judge;
+pub mod listen;
 pub mod load;
 pub mod login;
+pub mod mount;
 pub mod observe;
 pub mod openapi;
 pub mod password;
@@ -73,6 +77,8 @@ pub mod tokens;
 pub use builder::{Builder, RouteOptions};
 pub use gateway::{Gateway, Running, StartError};
 pub use handler::{IntoResponse, Json, read_body};
+pub use http;
+pub use listen::{Limits, Listen, Tls};
 pub use load::{ConfigError, Loaded};
 pub use login::OpenIdConnect;
 pub use openapi::Openapi;
@@ -80,10 +86,12 @@ pub use portcullis_config::Style;
 pub use portcullis_config::render::visible;
 pub use portcullis_core::KeyId;
 pub use portcullis_core::head::foreign;
-pub use portcullis_core::{Code, Mode, Record, RecordSink};
+pub use portcullis_core::{ClientAddress, Code, Denial, Mode, Principal, Record, RecordSink, RouteId};
 pub use portcullis_keys as keys;
 pub use portcullis_proxy::raise_descriptor_limit;
-pub use portcullis_proxy::{Listener, RequestBody, ResponseBody, ShutdownHandle};
+pub use portcullis_proxy::{
+    BodySender, BoxError, Handler, Listener, RequestBody, ResponseBody, ShutdownHandle,
+};
 pub use portcullis_runtime::State;
 pub use portcullis_store::FailurePolicy;
 pub use portcullis_telemetry::audit::verify as audit;

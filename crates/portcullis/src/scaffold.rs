@@ -110,7 +110,31 @@ impl Plan {
             let route = json!({ "path": path, "methods": methods, "upstream": upstream });
             let _ = writeln!(yaml, "  - {}", flow(&route));
         }
+        yaml.push_str("\n# What must stay true. `portcullis test` tries these and many more; a reload that breaks one is not taken.\ntests:\n");
+        for test in self.tests() {
+            let _ = writeln!(yaml, "  - {}", flow(&test));
+        }
         yaml
+    }
+
+    /// What the first route lets through, what it rejects, and what is not there.
+    fn tests(&self) -> Vec<Value> {
+        let method = self.routes.first().and_then(|(_, methods)| methods.first());
+        let method = method.map_or("GET", String::as_str);
+        let request = format!("{method} {}", self.example());
+        let mut tests = Vec::new();
+        // What else an OpenAPI document asks of a request, it alone knows.
+        if self.openapi.is_none() {
+            tests.push(json!({ "request": request, "as": "first", "expect": "pass" }));
+        }
+        let denied = json!({ "status": 401, "code": "credential_missing" });
+        tests.push(json!({ "request": request, "expect": denied }));
+        if !self.routes.iter().any(|(path, _)| path.contains("{*")) {
+            tests.push(
+                json!({ "request": "GET /this-is-no-route", "as": "first", "expect": { "status": 404 } }),
+            );
+        }
+        tests
     }
 }
 

@@ -131,3 +131,48 @@ async fn secured_data_oauth2_lets_users_in_and_nobody_else() {
         assert!(text.contains("www-authenticate: bearer") && !text.contains("portcullis"), "{text}");
     }
 }
+
+#[test]
+fn a_router_of_axum_is_behind_the_gateway() {
+    // A port that is free now can be taken in a moment, and then the program ends.
+    let started = (0..10).find_map(|_| {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut program = Program(example("mount_axum").arg(port.to_string()).spawn().unwrap());
+        let up = (0..1000).find_map(|_| {
+            if program.0.try_wait().unwrap().is_some() {
+                return Some(false);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::net::TcpStream::connect(("127.0.0.1", port)).ok().map(|_| true)
+        });
+        (up == Some(true)).then_some((program, port))
+    });
+    let (_program, port) = started.expect("it listens");
+    let url = |path: &str| format!("http://127.0.0.1:{port}{path}");
+    let key = ["-H", "x-api-key: alices-key-0123456789abcdef"];
+
+    for (path, text) in [("/orders/7", "order 7\n"), ("/me", "you are alice\n")] {
+        let (status, answer) = curl(&url(path), &key);
+        assert!(status == 200 && answer.ends_with(text), "{path}: {answer}");
+        assert!(answer.contains("x-content-type-options: nosniff"), "{answer}");
+        assert_eq!(curl(&url(path), &[]).0, 401, "{path}");
+        assert_eq!(curl(&url(path), &["-H", "x-api-key: alices-key-0123456789abcdee"]).0, 401, "{path}");
+    }
+    let claimed = [key[0], key[1], "-H", "x-consumer-name: root"];
+    assert!(!curl(&url("/me"), &claimed).1.contains("root"), "nobody says who they are by a header");
+    let posted = curl(&url("/length"), &[key[0], key[1], "--data", "hello"]);
+    assert!(posted.0 == 200 && posted.1.ends_with("5 bytes\n"), "{posted:?}");
+    let long = "x".repeat(1024 * 1024 + 1);
+    let file = std::env::temp_dir().join(format!("portcullis-axum-{}", std::process::id()));
+    std::fs::write(&file, long).unwrap();
+    let announced = format!("@{}", file.display());
+    assert_eq!(curl(&url("/length"), &[key[0], key[1], "--data-binary", &announced]).0, 413);
+    let chunked = ["-H", "transfer-encoding: chunked", "-H", "expect:"];
+    let (status, text) =
+        curl(&url("/length"), &[&key[..], &chunked[..], &["--data-binary", &announced]].concat());
+    let _ = std::fs::remove_file(&file);
+    assert_eq!(status, 413, "whatever the handler answers: {text}");
+    assert_eq!(curl(&url("/orders/x"), &key).0, 400, "the router's own answer");
+    assert_eq!(curl(&url("/orders%2f7"), &key).0, 400);
+    assert_eq!(curl(&url("/none"), &key).0, 404);
+}

@@ -4,6 +4,7 @@
 //! say who a client is or where it comes from are the gateway's, and no configuration sets them. Needs nothing that could
 //! fail.
 
+use super::compression::Compression;
 use super::template::Rewrite;
 use crate::head::rules::folded;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -23,6 +24,8 @@ pub struct Changes {
     pub protection: Protection,
     /// What becomes of the bodies of server errors.
     pub upstream_errors: UpstreamErrors,
+    /// How answers are compressed; `None` where they are not.
+    pub compression: Option<Compression>,
 }
 
 /// Which protective fields answers get that bring none.

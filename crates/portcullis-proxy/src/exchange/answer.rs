@@ -4,6 +4,7 @@
 //! as failed when what it comes from breaks off, and as aborted when the connection drops it before its end. An answer
 //! that breaks off ends with an error, upon which the client's connection is cut: it must not look complete.
 
+use super::compressed::{Coded, Compressed, Parts};
 use super::grpc_status;
 use super::handler::{BoxError, ResponseBody};
 use super::handler_body::Pump;
@@ -54,6 +55,8 @@ pub(crate) enum Source {
         /// What passes the rest of the request's body over.
         pump: Option<Pump>,
     },
+    /// Another source, compressed.
+    Compressed(Box<Compressed<Source>>),
 }
 
 struct Relayed {
@@ -123,6 +126,7 @@ impl Source {
         match self {
             Source::Upstream { body, .. } => body.is_end_stream(),
             Source::Local { body, .. } => body.is_end_stream(),
+            Source::Compressed(compressed) => compressed.is_end_stream(),
         }
     }
 
@@ -130,7 +134,43 @@ impl Source {
         match self {
             Source::Upstream { body, .. } => body.size_hint(),
             Source::Local { body, .. } => body.size_hint(),
+            // Nobody knows before its end.
+            Source::Compressed(_) => SizeHint::default(),
         }
+    }
+
+    /// How long to wait for a part.
+    fn idle(&self) -> Option<Duration> {
+        match self {
+            Source::Upstream { idle, .. } => Some(*idle),
+            Source::Local { .. } => None,
+            Source::Compressed(compressed) => compressed.inner().idle(),
+        }
+    }
+
+    /// It was read to its end.
+    fn finish(self) {
+        match self {
+            Source::Upstream { body, .. } => body.finish(),
+            Source::Local { .. } => {}
+            Source::Compressed(compressed) => compressed.into_inner().finish(),
+        }
+    }
+
+    /// What it means that the source broke off.
+    fn failure(&self) -> Code {
+        match self {
+            Source::Upstream { .. } => Code::UpstreamClosed,
+            Source::Local { .. } => Code::HandlerFailed,
+            Source::Compressed(compressed) => compressed.inner().failure(),
+        }
+    }
+}
+
+impl Parts for Source {
+    /// How many bytes there are, where that is known.
+    fn length(&self) -> Option<u64> {
+        self.size_hint().exact()
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
@@ -142,22 +182,16 @@ impl Source {
                 }
                 Pin::new(body).poll_frame(cx)
             }
+            Source::Compressed(compressed) => compressed.poll_frame(cx),
         }
     }
+}
 
-    /// How long to wait for a part.
-    fn idle(&self) -> Option<Duration> {
-        match self {
-            Source::Upstream { idle, .. } => Some(*idle),
-            Source::Local { .. } => None,
-        }
-    }
-
-    /// What it means that the source broke off.
-    fn failure(&self) -> Code {
-        match self {
-            Source::Upstream { .. } => Code::UpstreamClosed,
-            Source::Local { .. } => Code::HandlerFailed,
+impl From<Coded<Source>> for Source {
+    fn from(coded: Coded<Source>) -> Source {
+        match coded {
+            Coded::Plain(source) => source,
+            Coded::Compressed(compressed) => Source::Compressed(compressed),
         }
     }
 }
@@ -242,8 +276,8 @@ impl Relayed {
     }
 
     fn served(&mut self) {
-        if let Some(Source::Upstream { body, .. }) = self.source.take() {
-            body.finish();
+        if let Some(source) = self.source.take() {
+            source.finish();
         }
         if let Some(recording) = self.recording.take() {
             recording.close(Outcome::Served);

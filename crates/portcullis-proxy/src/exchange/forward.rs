@@ -3,6 +3,7 @@
 //! Every failure is a problem answer and a failed outcome. How often a request is tried is for `send` to say.
 
 use super::answer::{Answer, Source};
+use super::compressed::compress;
 use super::examined::AnswerReader;
 use super::fields::UPGRADE;
 use super::form::form;
@@ -27,6 +28,7 @@ use portcullis_core::answer::Told;
 use portcullis_core::permit::Shaped;
 use portcullis_core::record::UpstreamAccount;
 use portcullis_core::route::changes::Changes;
+use portcullis_core::route::compression::Wish;
 use portcullis_core::{Code, Denial, Examined, Examiner, Recording};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -58,6 +60,7 @@ pub(crate) async fn forward(way: Way<'_>, life: &Rc<Life>, shaped: Shaped<Client
         headers,
         host,
         changes,
+        compression,
         places,
         upgrade,
         body,
@@ -124,8 +127,19 @@ pub(crate) async fn forward(way: Way<'_>, life: &Rc<Life>, shaped: Shaped<Client
     match sent {
         Ok((pool, seat, got)) => {
             let outside = Outside { host, places };
-            let passed =
-                Passed { method, upgrade, told, examiner, upload, recording, changes, outside, pool, life };
+            let passed = Passed {
+                method,
+                upgrade,
+                told,
+                examiner,
+                upload,
+                recording,
+                changes,
+                compression,
+                outside,
+                pool,
+                life,
+            };
             match got {
                 Got::Answer(parts, body) => {
                     let mut response = passed.answer(parts, body).await;
@@ -158,6 +172,7 @@ struct Passed<'a> {
     upload: Option<Arc<Upload>>,
     recording: Recording,
     changes: Option<Arc<Changes>>,
+    compression: Option<Wish>,
     outside: Outside,
     pool: &'a Pool,
     life: &'a Rc<Life>,
@@ -214,8 +229,16 @@ impl Passed<'_> {
                 }
             }
         };
+        let (read, content) = compress(
+            self.changes.as_deref(),
+            self.compression,
+            &self.method,
+            status,
+            &mut parts.headers,
+            (read, source),
+        );
         // Only status and fields are passed on; the upstream's reason phrase is not.
-        answer_with(status, parts.headers, (read, source), self.recording, self.upload, self.life)
+        answer_with(status, parts.headers, (read, content.into()), self.recording, self.upload, self.life)
     }
 
     /// The upstream switches protocols.

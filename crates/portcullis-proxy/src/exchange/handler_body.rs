@@ -2,6 +2,7 @@
 //!
 //! The request's own task reads it from the client, one part ahead of the function, and passes it over.
 
+use super::handler::BoxError;
 use crate::body::BodyFault;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -25,6 +26,22 @@ pub struct RequestBody {
 pub(super) type Pump = Pin<Box<dyn Future<Output = ()>>>;
 
 impl RequestBody {
+    /// The next bytes of the body; `None` after the last. The client is read no faster than this is called.
+    ///
+    /// # Errors
+    /// The body is too large, too slow, or broke off; whatever the handler answers then, the client is told so. Nothing comes
+    /// after an error.
+    pub async fn next(&mut self) -> Option<Result<Bytes, BoxError>> {
+        loop {
+            match self.frame().await?.map(Frame::into_data) {
+                Ok(Ok(data)) => return Some(Ok(data)),
+                // No trailer is passed over.
+                Ok(Err(_trailers)) => {}
+                Err(refused) => return Some(Err(Box::new(refused))),
+            }
+        }
+    }
+
     /// The other end of a body, and what fills it. Nothing has to fill an empty one.
     pub(super) fn of<B>(body: B) -> (RequestBody, Option<Pump>)
     where

@@ -4,6 +4,7 @@
 //! client goes away. Its answer gets the same hygiene as an upstream's. If it panics, the client gets a 500.
 
 use super::answer::{Answer, Source};
+use super::compressed::compress;
 use super::examined::HandlerReader;
 use super::handler::{Handler, ResponseBody};
 use super::handler_body::{Pump, RequestBody};
@@ -58,6 +59,7 @@ impl Local {
             told,
             examiner,
             changes,
+            compression,
             mut recording,
             ..
         } = shaped;
@@ -136,7 +138,15 @@ impl Local {
         {
             parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
-        answer_with(status, parts.headers, (read, Source::Local { body, pump }), recording, upload, life)
+        let (read, content) = compress(
+            changes.as_deref(),
+            compression,
+            &method,
+            status,
+            &mut parts.headers,
+            (read, Source::Local { body, pump }),
+        );
+        answer_with(status, parts.headers, (read, content.into()), recording, upload, life)
     }
 }
 

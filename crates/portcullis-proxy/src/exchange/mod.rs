@@ -4,6 +4,7 @@
 //! that [`life::Life`] knows. Where an upstream's connection comes from is the business of [`crate::upstream`].
 
 mod answer;
+mod compressed;
 mod current;
 mod date;
 mod delay;
@@ -18,6 +19,7 @@ mod grpc;
 mod grpc_status;
 mod handler;
 mod handler_body;
+mod handler_sender;
 mod hygiene;
 pub(crate) mod life;
 mod local;
@@ -45,6 +47,7 @@ pub(crate) use entry::Entry;
 pub use fixed::{FixedAnswer, Place};
 pub use handler::{BoxError, Handler, ResponseBody};
 pub use handler_body::RequestBody;
+pub use handler_sender::BodySender;
 pub(crate) use loops::LoopName;
 pub(crate) use misdirected::Neighbours;
 pub use redirect::Redirect;

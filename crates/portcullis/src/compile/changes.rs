@@ -20,7 +20,13 @@ pub(super) fn of_gateway(config: &GatewayConfig, cx: &mut Context) -> Option<Cha
             cx.at("response_headers", |cx| headers.add_to(&mut changes.answer, cx))
         }
     };
-    requests.and(answers).map(|()| changes)
+    let compression = match &config.compression {
+        None => Some(None),
+        Some(compression) => cx.at("compression", |cx| compression.compile(cx)),
+    };
+    let ((), (), compression) = (requests?, answers?, compression?);
+    changes.compression = compression;
+    Some(changes)
 }
 
 /// What a route changes; the inner `None` where it changes nothing. The outer `None` means that an error was pushed.
@@ -46,7 +52,12 @@ pub(super) fn of_route(
             cx.at("response_headers", |cx| headers.add_to(&mut changes.answer, cx))
         }
     };
-    let (rewrite, (), ()) = (rewrite?, requests?, answers?);
+    let compression = match &config.compression {
+        None => Some(changes.compression.take()),
+        Some(compression) => cx.at("compression", |cx| compression.compile(cx)),
+    };
+    let (rewrite, (), (), compression) = (rewrite?, requests?, answers?, compression?);
+    changes.compression = compression;
     changes.rewrite = rewrite;
     changes.preserve_host = config.preserve_host;
     changes.upstream_errors = match config.upstream_errors {
@@ -64,7 +75,8 @@ pub(super) fn notes(route: &Route) -> Vec<String> {
         notes.push(format!("only with {}", route.conditions));
     }
     let Some(changes) = &route.changes else { return notes };
-    let Changes { rewrite, preserve_host, request, answer, protection, upstream_errors } = changes.as_ref();
+    let Changes { rewrite, preserve_host, request, answer, protection, upstream_errors, compression } =
+        changes.as_ref();
     notes.extend(rewrite.as_ref().map(|rewrite| format!("goes upstream {rewrite}")));
     if *preserve_host {
         notes.push("goes upstream with the host of the client".to_owned());
@@ -83,6 +95,10 @@ pub(super) fn notes(route: &Route) -> Vec<String> {
     }
     if *upstream_errors == UpstreamErrors::Pass {
         notes.push("server errors of the upstream pass if they are JSON or XML".to_owned());
+    }
+    if let Some(compression) = compression {
+        let secrets = if compression.with_credentials { ", also with credentials" } else { "" };
+        notes.push(format!("answers are compressed: {}{secrets}", compression.describe()));
     }
     notes
 }

@@ -165,6 +165,7 @@ impl Targets {
             ("preserve_host", config.preserve_host),
             ("request_headers", config.request_headers.is_some()),
             ("upstream_errors", config.upstream_errors == UpstreamErrorsConfig::Pass),
+            ("compression", config.compression.is_some()),
             ("upgrade", !config.upgrade.is_empty()),
         ];
         if let Some((key, _)) = moot.iter().find(|(_, written)| *written) {

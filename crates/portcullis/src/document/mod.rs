@@ -8,6 +8,7 @@ mod acme;
 mod admin;
 mod audit_log;
 mod brute_force;
+mod compression;
 mod consumer;
 mod error_bodies;
 mod header_changes;
@@ -32,6 +33,7 @@ pub(crate) use admin::token as admin_token;
 pub use admin::{Admin, AdminConfig, AdminRole, AdminTlsConfig, AdminTokenConfig};
 pub use audit_log::AuditLogConfig;
 pub use brute_force::BruteForceConfig;
+pub use compression::{CodingConfig, CompressionConfig, CompressionSettingsConfig, LevelConfig};
 pub use consumer::ConsumerConfig;
 pub use error_bodies::ErrorBodyConfig;
 pub use header_changes::{ProtectionConfig, RequestHeaderChangesConfig, ResponseHeadersConfig};
@@ -107,6 +109,8 @@ object! {
         pub request_headers: Option<RequestHeadersConfig>,
         /// Changes to the headers of answers on every route. A route's own `response_headers` come after them.
         pub response_headers: Option<ResponseHeadersConfig>,
+        /// Compresses answers: `true`, or a mapping with settings. Answers with secrets are left alone. Default: false.
+        pub compression: Option<CompressionConfig>,
         /// Your own bodies for the gateway's error answers, by status. Default: problem details (RFC 9457).
         pub error_bodies: Vec<ErrorBodyConfig> = Vec::new(),
         /// A secret for hashing API keys (HMAC-SHA-256). Without it, the hashes in this file are worthless to a thief.

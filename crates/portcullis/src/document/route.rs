@@ -1,5 +1,6 @@
 //! What is served.
 
+use super::compression::CompressionConfig;
 use super::header_changes::{RequestHeaderChangesConfig, ResponseHeadersConfig};
 use super::matching::MatchConfig;
 use super::methods::MethodsConfig;
@@ -92,6 +93,8 @@ object! {
         pub request_headers: Option<RequestHeaderChangesConfig>,
         /// Changes to the headers of answers.
         pub response_headers: Option<ResponseHeadersConfig>,
+        /// Compresses the route's answers, instead of what the gateway says: `true`, `false`, or a mapping with settings.
+        pub compression: Option<CompressionConfig>,
         /// What becomes of the bodies of server errors (5xx) of the upstream. Default: replace.
         pub upstream_errors: UpstreamErrorsConfig = UpstreamErrorsConfig::Replace,
         /// Why the route needs no authentication. Without it, the route needs authentication, here or for the whole

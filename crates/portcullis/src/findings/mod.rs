@@ -5,6 +5,7 @@
 //! what will run. A finding that is meant to be can be accepted in the file, with a reason and an end date.
 
 mod accepted;
+mod admin;
 mod rules;
 mod sarif;
 mod scope;

@@ -2,7 +2,7 @@
 //!
 //! A rule is one entry in [`RULES`] and one function. Ids are stable: they stand in files, in SARIF and in the documentation.
 
-use super::{Report, RouteSubject, Subject, scope};
+use super::{Report, RouteSubject, Subject, admin, scope};
 use crate::document::{AccessLogConfig, UpstreamConfig, UpstreamTarget};
 use portcullis_checks::SecurityConfig;
 use portcullis_config::Span;
@@ -75,7 +75,7 @@ const UNSAFE_CONSUMPTION: &str = "API10:2023 Unsafe Consumption of APIs";
 const LARGE_BODY: u64 = 16 * 1024 * 1024;
 
 /// Every rule.
-pub static RULES: [Rule; 24] = [
+pub static RULES: [Rule; 26] = [
     Rule {
         id: "public_wildcard",
         severity: Severity::High,
@@ -483,6 +483,24 @@ pub static RULES: [Rule; 24] = [
         why: "Its controls look configured, and do not run.",
         fix: "write `security: { use: NAME }` in the routes that it is for, or remove it",
         look: scope::unused_profile,
+    },
+    Rule {
+        id: "admin_exposed",
+        severity: Severity::Medium,
+        owasp: MISCONFIGURATION,
+        title: "others on the network can reach the admin listener",
+        why: "With an operator's token, anyone who reaches it can block addresses and reload the configuration.",
+        fix: "bind it to 127.0.0.1 and use a tunnel, or let a firewall allow only the operators' network",
+        look: admin::exposed,
+    },
+    Rule {
+        id: "admin_token_weak",
+        severity: Severity::High,
+        owasp: BROKEN_AUTHENTICATION,
+        title: "a token of the admin listener can be guessed or read",
+        why: "Its holder sees all traffic and, as an operator, changes what the gateway does.",
+        fix: "make a new one: `openssl rand -hex 32 > admin.token && chmod 600 admin.token`",
+        look: admin::weak_token,
     },
 ];
 

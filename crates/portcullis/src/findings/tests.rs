@@ -3,6 +3,9 @@
 use super::{Finding, RULES};
 use crate::Loaded;
 use portcullis_config::Context;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 /// A configuration in which no rule finds anything.
 const CLOSED: &str = r#"
@@ -32,7 +35,7 @@ fn ids(text: &str) -> Vec<&'static str> {
 }
 
 /// For each rule, what opens it: a text that is replaced in the closed configuration.
-const OPEN: [(&str, &str, &str); 24] = [
+const OPEN: [(&str, &str, &str); 26] = [
     ("public_wildcard", "path: /health,", "path: \"/health/{*rest}\","),
     ("public_write", "methods: [GET], public", "methods: [GET, DELETE], public"),
     ("authentication_observed", "header: x-api-key }", "header: x-api-key, mode: observe }"),
@@ -81,7 +84,61 @@ const OPEN: [(&str, &str, &str); 24] = [
         "consumers:",
         "security_profiles: { partner: { body: { max_size: 1KiB } } }\nconsumers:",
     ),
+    (
+        "admin_exposed",
+        "consumers:",
+        "admin: { bind: \"192.0.2.1:9901\", remote_access: \"a test\", tokens: [{ file: FOLDER/good }], tls: { certificate: FOLDER/admin.pem, key: FOLDER/admin.key } }\nconsumers:",
+    ),
+    (
+        "admin_token_weak",
+        "consumers:",
+        "admin: { bind: \"127.0.0.1:9901\", tokens: [{ file: FOLDER/weak }] }\nconsumers:",
+    ),
 ];
+
+/// A folder with what a configuration of the admin listener names. It is removed with the value.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let folder = std::env::temp_dir().join(format!("portcullis-findings-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        for (file, text, mode) in [
+            ("good", "9f86d081884c7d659a2feaa0c55ad015\n".to_owned(), 0o600),
+            ("read", "9f86d081884c7d659a2feaa0c55ad015\n".to_owned(), 0o604),
+            ("weak", "a".repeat(40), 0o600),
+            ("admin.pem", pair.cert.pem(), 0o644),
+            ("admin.key", pair.signing_key.serialize_pem(), 0o600),
+        ] {
+            std::fs::write(folder.join(file), text).unwrap();
+            std::fs::set_permissions(folder.join(file), Permissions::from_mode(mode)).unwrap();
+        }
+        Folder(folder)
+    }
+
+    fn fill(&self, text: &str) -> String {
+        text.replace("FOLDER", &self.0.display().to_string())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_token_is_weak_if_it_can_be_guessed_or_read() {
+    let folder = Folder::new("tokens");
+    for (file, weak) in [("good", false), ("weak", true), ("read", true)] {
+        let admin =
+            format!("admin: {{ bind: \"127.0.0.1:9901\", tokens: [{{ file: FOLDER/{file} }}] }}\nconsumers:");
+        let found = ids(&folder.fill(&CLOSED.replace("consumers:", &admin)));
+        assert_eq!(found.contains(&"admin_token_weak"), weak, "{file}: {found:?}");
+        assert!(!found.contains(&"admin_exposed"), "{found:?}");
+    }
+}
 
 #[test]
 fn what_is_narrow_enough_is_not_found() {
@@ -104,10 +161,11 @@ fn what_is_narrow_enough_is_not_found() {
 #[test]
 fn every_rule_finds_what_it_is_for_and_nothing_where_it_is_closed() {
     assert_eq!(ids(CLOSED), Vec::<&str>::new());
+    let folder = Folder::new("rules");
     for rule in &RULES {
         let open = OPEN.iter().find(|(id, ..)| *id == rule.id);
         let (id, closed, open) = open.unwrap_or_else(|| panic!("nothing opens `{}`", rule.id));
-        let text = CLOSED.replace(closed, open);
+        let text = folder.fill(&CLOSED.replace(closed, open));
         assert_ne!(text, CLOSED, "{id}");
         let found = ids(&text);
         assert!(found.contains(id), "{id}: {found:?}");

@@ -5,6 +5,7 @@
 
 mod acme;
 mod admin;
+mod compression;
 mod cors;
 mod counting;
 mod document;
@@ -108,6 +109,7 @@ fn document_rows() -> impl Iterator<Item = &'static DocumentRow> {
         .chain(admin::ROWS)
         .chain(limits::ROWS)
         .chain(routing::ROWS)
+        .chain(compression::ROWS)
         .chain(protection::ROWS)
         .chain(acme::ROWS)
         .chain(openapi::DOCUMENT_ROWS)

@@ -440,6 +440,12 @@ response_headers:
   add: { x-more: a }
   remove: [x-inner]
   security: api
+compression:
+  codings: [zstd, br, gzip]
+  min_size: 1KiB
+  media_types: [text/*]
+  level: small
+  insecure_with_credentials: no answer has a secret
 error_bodies:
   - statuses: [404, 405]
     file: not-found.html
@@ -600,6 +606,12 @@ routes:
       remove: [x-inner-*]
       security: html
     upstream_errors: pass
+    compression:
+      codings: [br, gzip]
+      min_size: 2KiB
+      media_types: [application/json, text/*, '*+json']
+      level: fast
+      insecure_with_credentials: no answer has a secret
   - path: /v3/{*rest}
     public: a test
     upstream: http://127.0.0.1:8080

@@ -39,6 +39,16 @@ impl Drop for Chromium {
 impl Chromium {
     /// Starts a browser with these preferences.
     pub async fn start(preferences: Value) -> Chromium {
+        Chromium::wanting(preferences, json!({ "browserName": "chrome" })).await
+    }
+
+    /// Starts a browser that takes any certificate.
+    #[allow(dead_code, reason = "not each test binary uses it")]
+    pub async fn start_trusting() -> Chromium {
+        Chromium::wanting(json!({}), json!({ "browserName": "chrome", "acceptInsecureCerts": true })).await
+    }
+
+    async fn wanting(preferences: Value, mut capabilities: Value) -> Chromium {
         let mut chromium = tokio::task::spawn_blocking(Chromium::launch).await.unwrap();
         let profile = format!("--user-data-dir={}", chromium.profile.display());
         let arguments = [
@@ -51,11 +61,8 @@ impl Chromium {
             "--window-size=800,500",
             &profile,
         ];
-        let options = json!({ "args": arguments, "prefs": preferences });
-        let wanted = json!({ "capabilities": { "alwaysMatch": {
-            "browserName": "chrome",
-            "goog:chromeOptions": options,
-        } } });
+        capabilities["goog:chromeOptions"] = json!({ "args": arguments, "prefs": preferences });
+        let wanted = json!({ "capabilities": { "alwaysMatch": capabilities } });
         let started = chromium.call("POST", "/session", wanted).await;
         chromium.session = started["sessionId"].as_str().unwrap().to_owned();
         chromium

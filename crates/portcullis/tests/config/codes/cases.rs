@@ -438,6 +438,11 @@ fn other_cases() -> Vec<(&'static str, String)> {
                 "{LISTENERS}{CONSUMER}security: {{ authentication: {{ type: api_key }} }}\nroutes:\n  - path: /a\n    match: §{{ headers: {{ x-open: \"1\" }} }}\n    public: a test\n    upstream: http://127.0.0.1:8080/other\n  - path: /a\n    upstream: http://127.0.0.1:8080\n"
             ),
         ),
+        ("config.empty_list", route("compression: { codings: §[] }")),
+        ("config.empty_list", route("compression: { media_types: §[] }")),
+        ("config.compression", route("compression: { media_types: §[text] }")),
+        ("config.compression", route("compression: { media_types: §[text/event-stream] }")),
+        ("config.compression", top("compression: { media_types: §[\"*/*\"] }")),
         ("config.rewrite", route("rewrite: §{}")),
         ("config.rewrite", route("rewrite: §{ strip_prefix: /a, path: /b }")),
         ("config.rewrite", route("rewrite: { strip_prefix: §/b }")),
