@@ -29,7 +29,10 @@ const ALLOWED: [(&str, &[&str]); 16] = [
         ],
     ),
     ("portcullis-proxy", &["portcullis-http1", "portcullis-runtime", "portcullis-core"]),
-    ("portcullis-admin", &["portcullis-telemetry", "portcullis-runtime", "portcullis-core"]),
+    (
+        "portcullis-admin",
+        &["portcullis-telemetry", "portcullis-keys", "portcullis-runtime", "portcullis-core"],
+    ),
     ("portcullis-telemetry", &["portcullis-core"]),
     (
         "portcullis-checks",

@@ -1,11 +1,12 @@
 //! Everything that the admin listener serves: one table, from which the dispatch, the access rules and the OpenAPI document come.
 
+use crate::desk;
 use crate::gateway::Gateway;
 use crate::guard::Caller;
 use crate::pages;
 use crate::problem::Problem;
 use crate::scrape;
-use crate::server::{Asked, Wait, text};
+use crate::server::{Asked, text};
 use crate::tokens::Role;
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -16,6 +17,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Value, json};
 use std::fmt;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,11 +35,16 @@ pub(crate) struct Call<'a> {
 pub(crate) enum Does {
     /// With JSON, from what is known.
     Tells(fn(&Call<'_>) -> Result<Value, Problem>),
-    /// With JSON, after something was done.
-    Orders(fn(&Call<'_>) -> Wait<Result<Value, Problem>>),
+    /// With JSON, after something was done or asked elsewhere.
+    Orders(for<'a> fn(&'a Call<'a>) -> Later<'a, Value>),
     /// With something else: a page, a style sheet, metrics.
     Shows(fn(&Call<'_>) -> Result<Response<Bytes>, Problem>),
+    /// With such a thing, after something was done or asked elsewhere.
+    ShowsLater(for<'a> fn(&'a Call<'a>) -> Later<'a, Response<Bytes>>),
 }
+
+/// An answer that comes later.
+pub(crate) type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, Problem>> + Send + 'a>>;
 
 /// An endpoint.
 pub(crate) struct Endpoint {
@@ -109,8 +116,57 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         "GET",
         "/api/v1/consumers",
         READ,
-        "The consumers of the configuration.",
-        Does::Tells(|call| Ok(json!({ "consumers": call.gateway.consumers() }))),
+        "The consumers of the configuration and of the store.",
+        Does::Orders(|call| Box::pin(desk::list_consumers(call))),
+    ),
+    endpoint(
+        "POST",
+        "/api/v1/consumers",
+        OPERATE,
+        "Add a consumer to the store. Body: `name`, `roles`, `scopes`, `plan`, `note`.",
+        Does::Orders(|call| Box::pin(desk::create_consumer(call))),
+    ),
+    endpoint(
+        "DELETE",
+        "/api/v1/consumers",
+        OPERATE,
+        "Remove a consumer from the store, and revoke its keys. Query: `name`.",
+        Does::Orders(|call| Box::pin(desk::delete_consumer(call))),
+    ),
+    endpoint(
+        "GET",
+        "/api/v1/keys",
+        READ,
+        "The keys of the store, without the keys themselves. Query: `consumer`, `limit` (100), `after` (the last `id`).",
+        Does::Orders(|call| Box::pin(desk::list_keys(call))),
+    ),
+    endpoint(
+        "POST",
+        "/api/v1/keys",
+        OPERATE,
+        "Make a key; the answer alone has it. Body: `consumer`, `expires`, `roles`, `scopes`, `plan`, `addresses`, `routes`, `note`.",
+        Does::Orders(|call| Box::pin(desk::create_key(call))),
+    ),
+    endpoint(
+        "GET",
+        "/api/v1/keys/{id}",
+        READ,
+        "What the store knows of a key.",
+        Does::Orders(|call| Box::pin(desk::show_key(call))),
+    ),
+    endpoint(
+        "DELETE",
+        "/api/v1/keys/{id}",
+        OPERATE,
+        "Revoke a key.",
+        Does::Orders(|call| Box::pin(desk::revoke_key(call))),
+    ),
+    endpoint(
+        "POST",
+        "/api/v1/keys/{id}/rotate",
+        OPERATE,
+        "Make a key in the place of this one. Body: `overlap` (`24h`), `expires`.",
+        Does::Orders(|call| Box::pin(desk::rotate_key(call))),
     ),
     endpoint(
         "GET",
@@ -187,7 +243,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         "/api/v1/reload",
         OPERATE,
         "Read the configuration file again (409 if that fails).",
-        Does::Orders(reload),
+        Does::Orders(|call| Box::pin(reload(call))),
     ),
     endpoint("GET", "/", READ, "The dashboard.", Does::Shows(pages::overview)),
     endpoint(
@@ -198,7 +254,49 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         Does::Shows(pages::refusals),
     ),
     endpoint("GET", "/sources", READ, "Addresses and blocks.", Does::Shows(pages::sources)),
-    endpoint("GET", "/consumers", READ, "Consumers.", Does::Shows(pages::consumers)),
+    endpoint(
+        "GET",
+        "/consumers",
+        READ,
+        "Consumers.",
+        Does::ShowsLater(|call| Box::pin(pages::consumers(call))),
+    ),
+    endpoint(
+        "POST",
+        "/consumers/add",
+        OPERATE,
+        "Add a consumer, from a page.",
+        Does::ShowsLater(|call| Box::pin(pages::add_consumer(call))),
+    ),
+    endpoint(
+        "POST",
+        "/consumers/remove",
+        OPERATE,
+        "Remove a consumer, from a page.",
+        Does::ShowsLater(|call| Box::pin(pages::remove_consumer(call))),
+    ),
+    endpoint("GET", "/keys", READ, "Keys.", Does::ShowsLater(|call| Box::pin(pages::keys(call)))),
+    endpoint(
+        "POST",
+        "/keys/create",
+        OPERATE,
+        "Make a key, from a page.",
+        Does::ShowsLater(|call| Box::pin(pages::create_key(call))),
+    ),
+    endpoint(
+        "POST",
+        "/keys/rotate",
+        OPERATE,
+        "Make a key in the place of another one, from a page.",
+        Does::ShowsLater(|call| Box::pin(pages::rotate_key(call))),
+    ),
+    endpoint(
+        "POST",
+        "/keys/revoke",
+        OPERATE,
+        "Revoke a key, from a page.",
+        Does::ShowsLater(|call| Box::pin(pages::revoke_key(call))),
+    ),
     endpoint("GET", "/routes", READ, "Routes and controls.", Does::Shows(pages::routes)),
     endpoint(
         "GET",
@@ -350,7 +448,7 @@ pub fn why(gateway: &dyn Gateway, id: &str) -> Result<Value, Problem> {
 }
 
 /// The object of a body in JSON, with these members alone.
-fn object(call: &Call<'_>, members: &[&str]) -> Result<serde_json::Map<String, Value>, Problem> {
+pub(crate) fn object(call: &Call<'_>, members: &[&str]) -> Result<serde_json::Map<String, Value>, Problem> {
     let bad = |what: String| Problem::new(StatusCode::BAD_REQUEST, what);
     let headers = call.asked.request.headers();
     // SECURITY: a form of another site can send this without asking; JSON it cannot (hostile_requests_are_refused_or_harmless).
@@ -446,12 +544,9 @@ fn address(source: &str) -> Result<IpAddr, Problem> {
     source.parse().map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "`source` is an IP address"))
 }
 
-fn reload(call: &Call<'_>) -> Wait<Result<Value, Problem>> {
-    let (reload, gateway, by) = (call.gateway.reload(), Arc::clone(call.gateway), by(call));
-    Box::pin(async move {
-        gateway.tell(&format!("{by} ordered a reload"));
-        reload.await.map_err(|why| Problem::new(StatusCode::CONFLICT, why))
-    })
+async fn reload(call: &Call<'_>) -> Result<Value, Problem> {
+    call.gateway.tell(&format!("{} ordered a reload", by(call)));
+    call.gateway.reload().await.map_err(|why| Problem::new(StatusCode::CONFLICT, why))
 }
 
 /// Who, for the audit log.

@@ -1,10 +1,13 @@
 //! What the admin API knows of a gateway, and what it can order.
 
 use crate::server::Wait;
+use portcullis_core::KeyId;
+use portcullis_keys::{Consumer, Key, KeyFilter, KeySettings, NewKey, Rotation, StoreError};
 use portcullis_telemetry::watch::Watch;
 use serde::Serialize;
 use serde_json::Value;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A gateway as operators see it. Holds no secret.
@@ -19,6 +22,8 @@ pub trait Gateway: Send + Sync {
     fn routes(&self) -> Vec<RouteView>;
     /// Its consumers.
     fn consumers(&self) -> Vec<ConsumerView>;
+    /// Its store of consumers and keys, if it has one.
+    fn desk(&self) -> Option<Arc<dyn Desk>>;
     /// The certificates of its listeners.
     fn certificates(&self) -> Vec<CertificateView>;
     /// The groups of upstreams that routes use, and how each of their servers is.
@@ -42,6 +47,60 @@ pub trait Gateway: Send + Sync {
     fn reload(&self) -> Wait<Result<Value, String>>;
     /// Writes what an operator did into the audit log and the access log. Must hold no secret.
     fn tell(&self, what: &str);
+}
+
+/// The store of consumers and keys of a gateway. All of it may wait for a database, so nothing here runs on the listener's
+/// thread. The errors are those of the store, in words for an operator.
+pub trait Desk: Send + Sync {
+    /// Where the store is.
+    fn place(&self) -> String;
+    /// How many valid keys are known, and how long ago the store last answered.
+    fn standing(&self) -> (usize, Duration);
+    /// The consumers of the store.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn consumers(&self) -> Result<Vec<Consumer>, StoreError>;
+    /// Adds a consumer.
+    ///
+    /// # Errors
+    /// Its name is taken, the configuration lacks what it names, or the store fails.
+    fn add_consumer(&self, consumer: &Consumer) -> Result<(), StoreError>;
+    /// Removes a consumer and revokes its keys; how many.
+    ///
+    /// # Errors
+    /// There is none of this name, or the store fails.
+    fn remove_consumer(&self, name: &str) -> Result<u64, StoreError>;
+    /// Keys, in the order of their numbers.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn keys(&self, filter: &KeyFilter) -> Result<Vec<Key>, StoreError>;
+    /// A key.
+    ///
+    /// # Errors
+    /// There is none of this number, or the store fails.
+    fn key(&self, id: KeyId) -> Result<Key, StoreError>;
+    /// Makes a key that ends at `expires`, in seconds since 1970.
+    ///
+    /// # Errors
+    /// There is no such consumer, it or the configuration lacks what the key names, or the store fails.
+    fn create_key(
+        &self,
+        consumer: &str,
+        settings: &KeySettings,
+        expires: Option<u64>,
+    ) -> Result<NewKey, StoreError>;
+    /// Makes a key in the place of another one.
+    ///
+    /// # Errors
+    /// The old one is not valid, or was replaced already; or the store fails.
+    fn rotate_key(&self, id: KeyId, rotation: Rotation) -> Result<NewKey, StoreError>;
+    /// Revokes a key.
+    ///
+    /// # Errors
+    /// There is none of this number, or the store fails: then it may still be valid.
+    fn revoke_key(&self, id: KeyId) -> Result<Key, StoreError>;
 }
 
 /// A route.

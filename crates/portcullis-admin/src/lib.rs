@@ -6,6 +6,7 @@
 //! | [`service`]     | the admin listener: guard, then one endpoint                           |
 //! | `guard`         | whether a request is let in: host, site, token or session              |
 //! | `endpoints`     | everything that is served, in one table                                |
+//! | `desk`          | orders about consumers and keys of a store                             |
 //! | [`openapi`]     | the description of the API, made from that table                       |
 //! | [`tokens`]      | who may ask, and who may order                                         |
 //! | `sessions`      | sessions of browsers                                                   |
@@ -15,6 +16,7 @@
 //!
 //! Nothing here runs on a worker's thread, so a flood of questions slows no request down.
 
+mod desk;
 mod endpoints;
 pub mod gateway;
 mod guard;

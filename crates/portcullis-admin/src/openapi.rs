@@ -11,7 +11,7 @@ pub fn document() -> Value {
         let item = paths.entry(endpoint.path).or_insert_with(|| json!({}));
         let kind = match endpoint.does {
             Does::Tells(_) | Does::Orders(_) => "application/json",
-            Does::Shows(_) => "*/*",
+            Does::Shows(_) | Does::ShowsLater(_) => "*/*",
         };
         let mut responses = json!({ "200": { "description": "Done.", "content": { kind: {} } } });
         if let (Some(responses), Some(role)) = (responses.as_object_mut(), endpoint.role) {

@@ -73,6 +73,16 @@ impl AdminService {
     }
 }
 
+/// Whoever sent a form from a page gets a page that says what is wrong with it.
+fn in_words(call: &Call<'_>, shown: Result<Response<Bytes>, Problem>) -> Result<Response<Bytes>, Problem> {
+    match shown {
+        Err(problem) if call.caller.is_some_and(|caller| caller.csrf.is_some()) => {
+            Ok(pages::problem(call, &problem))
+        }
+        shown => shown,
+    }
+}
+
 /// The endpoint of a path and method, and what stands in the place of `{…}`.
 fn find<'p>(method: &str, path: &'p str) -> Result<(&'static Endpoint, Option<&'p str>), Problem> {
     let mut allowed = Vec::new();
@@ -80,10 +90,13 @@ fn find<'p>(method: &str, path: &'p str) -> Result<(&'static Endpoint, Option<&'
         let parameter = match endpoint.path.split_once('{') {
             None if endpoint.path == path => None,
             None => continue,
-            Some((before, _)) => match path.strip_prefix(before) {
-                Some(rest) if !rest.is_empty() && !rest.contains('/') => Some(rest),
-                Some(_) | None => continue,
-            },
+            Some((before, rest)) => {
+                let after = rest.split_once('}').map_or("", |(_, after)| after);
+                match path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)) {
+                    Some(given) if !given.is_empty() && !given.contains('/') => Some(given),
+                    Some(_) | None => continue,
+                }
+            }
         };
         if endpoint.method == method || endpoint.method == "GET" && method == "HEAD" {
             return Ok((endpoint, parameter));
@@ -156,7 +169,8 @@ impl AdminService {
         match &endpoint.does {
             Does::Tells(tell) => tell(&call).map(|value| json_answer(StatusCode::OK, &value)),
             Does::Orders(order) => order(&call).await.map(|value| json_answer(StatusCode::OK, &value)),
-            Does::Shows(show) => show(&call),
+            Does::Shows(show) => in_words(&call, show(&call)),
+            Does::ShowsLater(show) => in_words(&call, show(&call).await),
         }
     }
 

@@ -10,6 +10,8 @@
 
 #[path = "admin/hostile.rs"]
 mod hostile;
+#[path = "admin/keys.rs"]
+mod keys;
 #[path = "admin/place.rs"]
 mod place;
 mod support;

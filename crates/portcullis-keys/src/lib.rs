@@ -9,6 +9,7 @@
 //! | [`import`] | what a file of hashes says                                     |
 //! | [`live`]  | how a gateway follows its store, and what it answers when it cannot |
 //! | [`settings`] | where a store is                                             |
+//! | [`span`]  | how long a key lasts, as people write it                        |
 //!
 //! The database is SQLite or PostgreSQL (`sql`); what is said to it is written once. A request never asks it: every key is in
 //! memory (`table`), so a made-up key costs a hash and no question. An error, a silent store or a key that cannot be judged is a
@@ -36,6 +37,7 @@ pub mod pepper;
 pub mod settings;
 #[cfg(test)]
 mod size;
+pub mod span;
 mod sql;
 pub mod store;
 mod table;

@@ -5,7 +5,7 @@
 //! line of its own nor reach a terminal as a control character.
 
 use jiff::Timestamp;
-use portcullis_core::{Denial, Outcome, Plan, Record};
+use portcullis_core::{Denial, KeyId, Outcome, Plan, Record};
 use serde::{Serialize, Serializer};
 use std::cell::RefCell;
 use std::io::Write;
@@ -35,6 +35,9 @@ struct Line<'a> {
     subject: Option<Printable<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     authenticated_by: Option<&'static str>,
+    /// The number of the key of the store that was used, which is no secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<Number>,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     denied: Option<Reason<'a>>,
@@ -123,6 +126,15 @@ fn displayed<T: std::fmt::Display, S: Serializer>(value: &T, serializer: S) -> R
     serializer.collect_str(value)
 }
 
+/// The number of a key.
+struct Number(KeyId);
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
@@ -165,6 +177,7 @@ pub fn write(record: &Record, plan: &Plan, mut to: impl Write) -> std::io::Resul
         issuer: subject.map(|subject| Printable(subject.issuer.as_bytes())),
         subject: subject.map(|subject| Printable(subject.name.as_bytes())),
         authenticated_by: who.and_then(|who| who.authenticated_by()).map(|check| check.as_str()),
+        key: who.and_then(|who| who.keys().next()).map(Number),
         outcome,
         denied: denied.map(Reason::of),
         observed: record.observed.iter().map(Reason::of).collect(),

@@ -72,6 +72,8 @@ pub struct Blueprint {
     pub keys: usize,
     /// Where more keys are, which come and go.
     pub key_store: Option<portcullis_keys::Settings>,
+    /// The plans that consumers and keys of the store can have.
+    pub plan_names: Arc<[String]>,
     /// How guessing credentials is slowed down.
     pub failures: FailurePolicy,
     /// Whether it is.
@@ -345,6 +347,7 @@ fn compile_with(
         observe: ObserveConfig { metrics: metrics?, admin: admin? },
         keys,
         key_store,
+        plan_names: config.plans.keys().cloned().collect(),
         failures,
         failures_mode,
         shared_store: shared.as_ref().map(|shared| shared.describe()),

@@ -47,10 +47,12 @@
 //! | [`judge`]    | requests judged without a connection             |
 //! | [`prove`]    | tests of a configuration, written and generated  |
 //! | [`control`]  | what its owner can ask it while it serves        |
+//! | [`desk`]     | what can be changed in a store of keys           |
 
 pub mod builder;
 pub mod compile;
 pub mod control;
+pub mod desk;
 pub mod difference;
 pub mod document;
 mod endpoint;

@@ -167,11 +167,6 @@ impl Loaded {
         self.blueprint.as_ref()?.key_store.as_ref()
     }
 
-    /// Whether a plan of consumers has this name.
-    pub fn has_plan(&self, name: &str) -> bool {
-        self.config.as_ref().is_some_and(|config| config.plans.contains_key(name))
-    }
-
     /// Every file that it refers to, as far as it could be read, but for those that the gateway writes.
     pub fn files(&self) -> &BTreeSet<PathBuf> {
         &self.files

@@ -11,6 +11,7 @@ mod stored_keys;
 mod watch;
 
 use crate::compile::Blueprint;
+use crate::desk::StoreDesk;
 use crate::gateway::StartError;
 use crate::load::{ConfigError, Loaded};
 use crate::observe::{self, AdminAddress, Observers, Seen, View};
@@ -176,6 +177,7 @@ fn furnish(
     background: &Background,
 ) -> Result<Furnished, Unfurnished> {
     let effective = Arc::new(observe::effective(&blueprint));
+    let terms = blueprint.terms();
     let Blueprint {
         plan,
         front,
@@ -207,14 +209,14 @@ fn furnish(
     let world = world
         .with_outbound(Outbound::clone(&outbound))
         .with_notices(Arc::new(move |about, detail| notices.notice(about, detail)));
-    let world = match key_store {
-        None => world,
+    let (world, keys) = match key_store {
+        None => (world, None),
         Some(settings) => {
             let sink = Arc::clone(&log.sink);
             let notice = Arc::new(move |text: &str| sink.notice("store.keys", text));
-            world.with_stored_keys(
-                stored_keys::open(settings, notice, &plan, &state).map_err(Unfurnished::Keys)?,
-            )
+            let keys = stored_keys::open(settings, notice, &plan, &state).map_err(Unfurnished::Keys)?;
+            let desk = StoreDesk { keys: Arc::clone(&keys), terms };
+            (world.with_stored_keys(keys), Some(Arc::new(desk)))
         }
     };
     let world = Arc::new(world);
@@ -231,6 +233,7 @@ fn furnish(
         held: snapshot.held_accounts().clone(),
         access: log.access().cloned(),
         audit: log.audit().cloned(),
+        keys,
     };
     Ok(Furnished { snapshot, front, plan, world, log, observers, seen, jobs, protections, outbound })
 }

@@ -9,11 +9,12 @@ use maud::{DOCTYPE, Markup, html};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The pages of the menu.
-const MENU: [(&str, &str); 6] = [
+const MENU: [(&str, &str); 7] = [
     ("/", "Overview"),
     ("/refusals", "Refusals"),
     ("/sources", "Sources"),
     ("/consumers", "Consumers"),
+    ("/keys", "Keys"),
     ("/routes", "Routes"),
     ("/gateway", "Gateway"),
 ];
@@ -67,6 +68,21 @@ pub(super) fn page(call: &Call<'_>, here: &str, title: &str, live: bool, main: &
         footer { "Times are in UTC. This page was made at " (time(now())) "." }
     };
     answer(StatusCode::OK, "text/html; charset=utf-8", document(title, &body).into_string())
+}
+
+/// What is wrong with a form that a page has sent.
+pub(crate) fn problem(call: &Call<'_>, problem: &Problem) -> Response<Bytes> {
+    let main = html! {
+        p class="problem" role="alert" { (problem.detail) }
+        @if problem.status.is_client_error() {
+            p { "Nothing was changed. Go back in your browser to correct it." }
+        } @else {
+            p { "It is not certain whether anything was changed. Look at the page again." }
+        }
+    };
+    let mut response = page(call, "", "That did not work", false, &main);
+    *response.status_mut() = problem.status;
+    response
 }
 
 /// The page on which a token is asked for.

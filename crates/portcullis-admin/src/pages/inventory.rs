@@ -1,4 +1,4 @@
-//! What there is: consumers, routes with their controls, the configuration, certificates, upstreams.
+//! What there is: routes with their controls, the configuration, certificates, upstreams.
 
 use super::frame::{now, page, time};
 use crate::endpoints::Call;
@@ -6,52 +6,8 @@ use crate::problem::Problem;
 use bytes::Bytes;
 use http::Response;
 use maud::{Markup, html};
-use portcullis_telemetry::metrics::counted::Ending;
 use serde_json::Value;
 use std::collections::BTreeMap;
-
-pub(crate) fn consumers(call: &Call<'_>) -> Result<Response<Bytes>, Problem> {
-    let metrics = &call.gateway.watch().metrics;
-    let mut counts: BTreeMap<String, BTreeMap<Ending, u64>> = BTreeMap::new();
-    for ((consumer, ending), count) in metrics.total().consumers {
-        *counts.entry(metrics.consumer(consumer).to_string()).or_default().entry(ending).or_default() +=
-            count;
-    }
-    let known = call.gateway.consumers();
-    for consumer in &known {
-        counts.entry(consumer.name.clone()).or_default();
-    }
-    let mut rows: Vec<_> = counts.into_iter().collect();
-    rows.sort_by_key(|(name, counts)| (std::cmp::Reverse(counts.values().sum::<u64>()), name.clone()));
-    let about = |name: &str| known.iter().find(|consumer| consumer.name == name);
-    let main = html! {
-        p class="hint" { "Requests since the start, who sends most first." }
-        @if rows.is_empty() {
-            p class="empty" { "The configuration names no consumers, and nobody has sent a request yet. Add some under " code { "consumers" } "." }
-        } @else {
-            div class="wide" tabindex="0" role="region" aria-label="Consumers" { table {
-                thead { tr {
-                    th scope="col" { "Consumer" } th scope="col" { "Roles" } th scope="col" { "Scopes" }
-                    th scope="col" { "Served" } th scope="col" { "Refused" } th scope="col" { "Failed" }
-                } }
-                tbody {
-                    @for (name, counts) in &rows {
-                        @let count = |ending| counts.get(&ending).copied().unwrap_or(0);
-                        tr {
-                            th scope="row" { (name) }
-                            td { (about(name).map(|one| one.roles.join(", ")).unwrap_or_default()) }
-                            td { (about(name).map(|one| one.scopes.join(", ")).unwrap_or_default()) }
-                            td class="number" { (count(Ending::Served)) }
-                            td class="number" { (count(Ending::Refused)) }
-                            td class="number" { (count(Ending::Failed)) }
-                        }
-                    }
-                }
-            } }
-        }
-    };
-    Ok(page(call, "/consumers", "Consumers", true, &main))
-}
 
 pub(crate) fn routes(call: &Call<'_>) -> Result<Response<Bytes>, Problem> {
     let main = html! {

@@ -7,19 +7,25 @@
 //! | [`overview`]   | traffic, refusals by reason, latency                      |
 //! | [`refusals`]   | recent refusals, and why a request was refused            |
 //! | [`sources`]    | addresses, blocks                                         |
-//! | [`inventory`]  | consumers, routes, configuration, certificates            |
+//! | [`consumers`]  | consumers, of the configuration and of the store          |
+//! | [`keys`]       | keys of the store                                         |
+//! | [`inventory`]  | routes, configuration, certificates                       |
 //!
 //! Whatever comes from a client or a file is escaped by the templates; no page says `PreEscaped` of it.
 
 mod chart;
+mod consumers;
 mod frame;
 mod inventory;
+mod keys;
 mod overview;
 mod refusals;
 mod sources;
 
-pub(crate) use frame::{field, icon, login, script, style, to};
-pub(crate) use inventory::{consumers, gateway, routes};
+pub(crate) use consumers::{add_consumer, consumers, remove_consumer};
+pub(crate) use frame::{field, icon, login, problem, script, style, to};
+pub(crate) use inventory::{gateway, routes};
+pub(crate) use keys::{create_key, keys, revoke_key, rotate_key};
 pub(crate) use overview::overview;
 pub(crate) use refusals::refusals;
 pub(crate) use sources::{block, sources, unblock};

@@ -5,7 +5,7 @@ use crate::Outcome;
 use crate::exit::Exit;
 use crate::screen::{GOOD, count};
 use portcullis::keys::model::now;
-use portcullis::keys::{Consumer, ConsumerChange, Owner, StoreError};
+use portcullis::keys::{Consumer, ConsumerChange};
 use portcullis::visible;
 use serde_json::{Value, json};
 
@@ -91,13 +91,6 @@ pub(crate) fn run(action: Action) -> Outcome {
 
 fn add(write: &Write) -> Outcome {
     let mut opened = write.place.open()?;
-    if opened.owner(&write.name) == Owner::Configured {
-        return Err(told(StoreError::not_found(format!(
-            "the configuration has a consumer `{}` already: `portcullis keys create --consumer {0}` makes keys for it",
-            write.name
-        ))));
-    }
-    opened.check_plan(write.plan.as_ref()).map_err(told)?;
     let consumer = Consumer {
         name: write.name.clone(),
         roles: list(&write.roles).unwrap_or_default(),
@@ -106,6 +99,7 @@ fn add(write: &Write) -> Outcome {
         note: write.note.clone().unwrap_or_default(),
         created: now(),
     };
+    opened.terms.check_consumer(&consumer).map_err(told)?;
     opened.store.add_consumer(&consumer).map_err(told)?;
     opened.print(&consumer.json(), || format!("{GOOD}added{GOOD:#}: {}\n", visible(&consumer.name)));
     Ok(Exit::Well)
@@ -113,7 +107,7 @@ fn add(write: &Write) -> Outcome {
 
 fn set(write: &Write) -> Outcome {
     let mut opened = write.place.open()?;
-    opened.check_plan(write.plan.as_ref()).map_err(told)?;
+    opened.terms.check_plan(write.plan.as_ref()).map_err(told)?;
     let change = ConsumerChange {
         roles: list(&write.roles),
         scopes: list(&write.scopes).map(Some),

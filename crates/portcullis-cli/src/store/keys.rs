@@ -1,11 +1,12 @@
 //! `portcullis keys`.
 
-use super::{End, Opened, Place, columns, lasting, span, told, words};
+use super::{Opened, Place, columns, told, words};
 use crate::Outcome;
 use crate::exit::Exit;
 use crate::screen::{CARE, GOOD, STRONG, count, print, print_error};
 use portcullis::keys::model::{now, time};
-use portcullis::keys::{Key, KeyFilter, KeySettings, NewKey, Owner, Rotation, StoreError, import};
+use portcullis::keys::span::{End, lasting, span};
+use portcullis::keys::{Key, KeyFilter, KeySettings, NewKey, Rotation, StoreError, import};
 use portcullis::{KeyId, visible};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -151,43 +152,11 @@ impl Create {
             routes: words(&self.routes),
             note: self.note.clone(),
         };
-        let owner = opened.owner(&self.consumer);
-        fits(&opened, &self.consumer, owner, &settings).map_err(told)?;
+        let owner = opened.terms.check_key(&self.consumer, &settings).map_err(told)?;
         let made = opened.store.create_key(&self.consumer, owner, settings, self.expires.moment());
         present(&opened, &made.map_err(told)?);
         Ok(Exit::Well)
     }
-}
-
-/// That the configuration has what a key says.
-fn fits(opened: &Opened, consumer: &str, owner: Owner, settings: &KeySettings) -> Result<(), StoreError> {
-    opened.check_plan(settings.plan.as_ref())?;
-    let Some(blueprint) = opened.blueprint() else { return Ok(()) };
-    for route in &settings.routes {
-        let path = route.get(route.find('/').unwrap_or(0)..).unwrap_or_default();
-        if !blueprint.listing().any(|listed| listed.route.path == path) {
-            return Err(StoreError::invalid(format!(
-                "the configuration has no route with the path `{path}`"
-            )));
-        }
-    }
-    let consumers = &blueprint.plan.consumers;
-    if let (Owner::Configured, Some(configured)) =
-        (owner, consumers.named(consumer).and_then(|id| consumers.find(id)))
-    {
-        let beyond = |own: &Option<Vec<String>>, all: &[String]| {
-            own.iter().flatten().find(|word| !all.contains(word)).cloned()
-        };
-        if let Some(role) = beyond(&settings.roles, &configured.roles) {
-            return Err(StoreError::invalid(format!("`{consumer}` does not have the role `{role}`")));
-        }
-        if !configured.scopes.is_empty()
-            && let Some(scope) = beyond(&settings.scopes, &configured.scopes)
-        {
-            return Err(StoreError::invalid(format!("`{consumer}` does not have the scope `{scope}`")));
-        }
-    }
-    Ok(())
 }
 
 /// Shows a key that was made a moment ago.
@@ -286,9 +255,9 @@ impl Import {
             told(StoreError::not_found(format!("cannot read {}: {error}", self.file.display())))
         })?;
         let pepper = opened.store.peppers().ids().next().unwrap_or_default().to_owned();
-        let keys = import::read_csv(&text, &pepper, |name| opened.owner(name)).map_err(told)?;
+        let keys = import::read_csv(&text, &pepper, |name| opened.terms.owner(name)).map_err(told)?;
         for key in &keys {
-            fits(&opened, &key.consumer, key.owner, &key.settings).map_err(told)?;
+            opened.terms.check_key(&key.consumer, &key.settings).map_err(told)?;
         }
         let ids = opened.store.import(&keys).map_err(told)?;
         let listed: Vec<_> = ids

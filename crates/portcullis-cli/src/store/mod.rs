@@ -8,12 +8,11 @@ pub(crate) mod keys;
 
 use crate::exit::Exit;
 use crate::screen::{BAD, load, print, print_error};
-use portcullis::Loaded;
 use portcullis::compile::Blueprint;
-use portcullis::keys::{ErrorKind, KeyStore, Owner, StoreError, import, model};
+use portcullis::desk::Terms;
+use portcullis::keys::{ErrorKind, KeyStore, StoreError};
 use serde_json::Value;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// What every command needs.
 #[derive(clap::Args)]
@@ -29,7 +28,8 @@ pub(crate) struct Place {
 /// A store that is open, and the configuration that names it.
 pub(crate) struct Opened {
     pub(crate) store: KeyStore,
-    loaded: Loaded,
+    /// What the configuration says of changes.
+    pub(crate) terms: Terms,
     json: bool,
 }
 
@@ -40,9 +40,9 @@ impl Place {
             print_error(format!("{BAD}error{BAD:#}: {why}\n"));
             Exit::Configuration
         };
-        if loaded.blueprint().is_none() {
+        let Some(terms) = loaded.blueprint().map(Blueprint::terms) else {
             return Err(cannot(format!("{} cannot be used", self.config.display())));
-        }
+        };
         let settings = loaded.key_store().ok_or_else(|| {
             cannot(format!(
                 "{} names no store of keys\n  help: add `store: {{ keys: {{ sqlite: portcullis.db }} }}`",
@@ -50,32 +50,11 @@ impl Place {
             ))
         })?;
         let store = KeyStore::open(settings).map_err(told)?;
-        Ok(Opened { store, loaded, json: self.json })
+        Ok(Opened { store, terms, json: self.json })
     }
 }
 
 impl Opened {
-    pub(crate) fn blueprint(&self) -> Option<&Blueprint> {
-        self.loaded.blueprint()
-    }
-
-    /// Whose consumer this is.
-    pub(crate) fn owner(&self, name: &str) -> Owner {
-        let configured =
-            self.blueprint().is_some_and(|blueprint| blueprint.plan.consumers.named(name).is_some());
-        if configured { Owner::Configured } else { Owner::Stored }
-    }
-
-    /// That the configuration has this plan.
-    pub(crate) fn check_plan(&self, plan: Option<&String>) -> Result<(), StoreError> {
-        match plan.filter(|plan| !plan.is_empty() && !self.loaded.has_plan(plan)) {
-            None => Ok(()),
-            Some(plan) => Err(StoreError::invalid(format!(
-                "the configuration has no plan `{plan}`; define it under `plans`"
-            ))),
-        }
-    }
-
     /// Prints what came of it.
     pub(crate) fn print(&self, json: &Value, text: impl FnOnce() -> String) {
         print(if self.json { format!("{json:#}\n") } else { text() });
@@ -97,73 +76,6 @@ pub(crate) fn told(error: StoreError) -> Exit {
         | ErrorKind::NotFound
         | ErrorKind::Conflict
         | ErrorKind::Failed => Exit::Failed,
-    }
-}
-
-/// `90d`, `12h`, `30m`, `10s` or `2w`.
-pub(crate) fn span(text: &str) -> Result<Duration, String> {
-    let wrong = || "write a number and a unit, such as `90d`, `12h` or `30m`".to_owned();
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match text.get(digits.len()..).unwrap_or_default() {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        "w" => 604_800,
-        "" if text == "0" => 1,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = digits.parse().map_err(|_| wrong())?;
-    // A thousand years, which every date can say.
-    let most = 1000 * 366 * 86_400;
-    number
-        .checked_mul(unit)
-        .filter(|seconds| *seconds <= most)
-        .map(Duration::from_secs)
-        .ok_or_else(|| "this is more than a thousand years".to_owned())
-}
-
-/// The same, and longer than nothing.
-pub(crate) fn lasting(text: &str) -> Result<Duration, String> {
-    match span(text) {
-        Ok(time) if time.is_zero() => Err("a key that ends at once is of no use".to_owned()),
-        other => other,
-    }
-}
-
-/// When something ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    Never,
-    /// After this time.
-    After(Duration),
-    /// Then, in seconds since 1970.
-    At(u64),
-}
-
-impl End {
-    pub(crate) fn parse(text: &str) -> Result<End, String> {
-        if text == "never" {
-            return Ok(End::Never);
-        }
-        let date = || import::moment(text).or_else(|| import::moment(&format!("{text}T00:00:00Z")));
-        if let Some(at) = date() {
-            let ahead = at > model::now();
-            return ahead.then_some(End::At(at)).ok_or_else(|| "this moment has passed".to_owned());
-        }
-        match span(text) {
-            Ok(_) => lasting(text).map(End::After),
-            Err(_) => Err("write a time such as `90d`, a day such as `2027-06-30`, or `never`".to_owned()),
-        }
-    }
-
-    /// In seconds since 1970.
-    pub(crate) fn moment(self) -> Option<u64> {
-        match self {
-            End::Never => None,
-            End::After(time) => Some(model::now().saturating_add(time.as_secs())),
-            End::At(at) => Some(at),
-        }
     }
 }
 

@@ -75,6 +75,43 @@ const CASES: &[Case] = &[
         &[405],
     ),
     (
+        "wrong role",
+        "POST /api/v1/keys HTTP/1.1\r\nHost: @HOST\r\nAuthorization: Bearer @READER\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{\"consumer\":\"alice\"}",
+        &[403],
+    ),
+    (
+        "wrong role",
+        "POST /keys/create HTTP/1.1\r\nHost: @HOST\r\nAuthorization: Bearer @READER\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 14\r\n\r\nconsumer=alice",
+        &[403],
+    ),
+    (
+        "wrong role",
+        "DELETE /api/v1/keys/key_0123456789abcdef HTTP/1.1\r\nHost: @HOST\r\nAuthorization: Bearer @READER\r\n\r\n",
+        &[403],
+    ),
+    (
+        "csrf",
+        "POST /keys/create HTTP/1.1\r\nHost: @HOST\r\nCookie: @COOKIE\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 14\r\n\r\nconsumer=alice",
+        &[403],
+    ),
+    (
+        "csrf",
+        "POST /api/v1/keys HTTP/1.1\r\nHost: @HOST\r\nAuthorization: Bearer @OPERATOR\r\nContent-Type: text/plain\r\nContent-Length: 20\r\n\r\n{\"consumer\":\"alice\"}",
+        &[415],
+    ),
+    (
+        "csrf",
+        "POST /consumers/remove HTTP/1.1\r\nHost: @HOST\r\nCookie: @COOKIE\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 17\r\n\r\nname=alice&csrf=0",
+        &[403],
+    ),
+    ("no token", "GET /keys HTTP/1.1\r\nHost: @HOST\r\n\r\n", &[303]),
+    ("no token", "GET /api/v1/keys HTTP/1.1\r\nHost: @HOST\r\n\r\n", &[401]),
+    (
+        "path tricks",
+        "DELETE /api/v1/keys/a/rotate/rotate HTTP/1.1\r\nHost: @HOST\r\nAuthorization: Bearer @OPERATOR\r\n\r\n",
+        &[404],
+    ),
+    (
         "csrf",
         "POST /api/v1/reload HTTP/1.1\r\nHost: @HOST\r\nCookie: @COOKIE\r\nContent-Length: 0\r\n\r\n",
         &[403],
@@ -322,7 +359,7 @@ fn hostile_requests_are_refused_or_harmless() {
 /// Markup in names, paths, hosts, reasons and ids stays text on every page.
 #[test]
 fn what_clients_write_is_no_markup() {
-    let place = Place::start("markup", "");
+    let place = Place::start("markup", "store: { keys: { sqlite: keys.db } }\n");
     let mark = "<script>alert(1)</script>";
     for request in [
         format!("GET /{mark} HTTP/1.1\r\nHost: a.example\r\n\r\n"),
@@ -336,6 +373,10 @@ fn what_clients_write_is_no_markup() {
     }
     let order = serde_json::json!({ "source": "192.0.2.9", "reason": mark });
     assert_eq!(place.post("/api/v1/blocks", &order).status, 200);
+    let order = serde_json::json!({ "name": mark, "note": "<img src=x onerror=\"alert(1)\">" });
+    assert_eq!(place.post("/api/v1/consumers", &order).status, 200);
+    let order = serde_json::json!({ "consumer": mark, "note": mark });
+    assert_eq!(place.post("/api/v1/keys", &order).status, 200);
     let (cookie, _) = place.session(&place.operator);
     std::thread::sleep(Duration::from_millis(100));
     for page in [
@@ -345,6 +386,8 @@ fn what_clients_write_is_no_markup() {
         "/refusals?code=%22%3E%3Cscript%3E",
         "/sources",
         "/consumers",
+        "/keys",
+        "/keys?consumer=%3Cscript%3E",
         "/routes",
         "/gateway",
         "/login",

@@ -3,7 +3,7 @@
 use super::{View, gauges};
 use crate::reload::Reloader;
 use portcullis_admin::gateway::{
-    BlockView, CertificateView, ConsumerView, ControlView, Gateway, RouteView, ServerView, UpstreamView,
+    BlockView, CertificateView, ConsumerView, ControlView, Desk, Gateway, RouteView, ServerView, UpstreamView,
 };
 use portcullis_admin::server::Wait;
 use portcullis_core::Code;
@@ -82,6 +82,11 @@ impl Gateway for Seat {
                 scopes: one.scopes.clone(),
             })
             .collect()
+    }
+
+    fn desk(&self) -> Option<Arc<dyn Desk>> {
+        let desk = self.gateway(Reloader::seen)?.keys?;
+        Some(desk)
     }
 
     fn certificates(&self) -> Vec<CertificateView> {

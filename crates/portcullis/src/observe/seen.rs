@@ -1,5 +1,6 @@
 //! What operators can see of the running configuration.
 
+use crate::desk::StoreDesk;
 use crate::reload::{Reloader, WeakReloader};
 use portcullis_core::{HeldAccounts, Plan};
 use portcullis_proxy::UpstreamGroup;
@@ -22,6 +23,8 @@ pub(crate) struct Seen {
     pub(crate) held: HeldAccounts,
     pub(crate) access: Option<Arc<AccessLog>>,
     pub(crate) audit: Option<Arc<AuditLog>>,
+    /// The store of keys, if there is one.
+    pub(crate) keys: Option<Arc<StoreDesk>>,
 }
 
 /// How observers find the gateway. Nothing is there before it serves, and after its end.

@@ -31,11 +31,12 @@ impl Drop for Folder {
     }
 }
 
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 7] = [
     ("/", "Overview"),
     ("/refusals", "Refusals"),
     ("/sources", "Sources"),
     ("/consumers", "Consumers"),
+    ("/keys", "Keys"),
     ("/routes", "Routes"),
     ("/gateway", "Gateway"),
 ];
@@ -61,22 +62,91 @@ async fn serious(chromium: &Chromium) -> Option<Value> {
     Some(all.filter(|one| grave(one.as_str().unwrap())).cloned().collect())
 }
 
+/// What the gateway answers with this key, once it is `expected` or ten seconds are over.
+async fn answers(world: &World, key: &str, expected: u16) -> u16 {
+    let mut last = 0;
+    for _ in 0..100 {
+        last = ask(world, "/data", &format!("X-Api-Key: {key}\r\n")).await;
+        if last == expected {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    last
+}
+
+/// Adds a consumer, makes a key for it, uses it, replaces it, and revokes it.
+async fn makes_and_revokes_a_key(chromium: &Chromium, world: &World) {
+    chromium.click("nav a[href='/consumers']").await;
+    chromium.sees("Add a consumer").await;
+    chromium.write("#name", "shop").await;
+    chromium.write("#roles", "user").await;
+    chromium.write("#note", "<i>web</i> shop").await;
+    chromium.click("form[action='/consumers/add'] button").await;
+    chromium.sees("<i>web</i> shop").await;
+
+    chromium.click("nav a[href='/keys']").await;
+    chromium.sees("There are no keys yet.").await;
+    chromium.write("#consumer", "nobody").await;
+    chromium.click("form[action='/keys/create'] button").await;
+    chromium.sees("That did not work").await;
+    chromium.sees("Nothing was changed.").await;
+    chromium.click("nav a[href='/keys']").await;
+    chromium.write("#consumer", "shop").await;
+    chromium.click("form[action='/keys/create'] button").await;
+    chromium.sees("Keep it now.").await;
+    assert_eq!(serious(chromium).await.unwrap_or(json!([])), json!([]), "a new key");
+    let shown = "return document.querySelector('#key').textContent";
+    let key = chromium.script(shown).await.as_str().unwrap().to_owned();
+    assert_eq!(answers(world, &key, 200).await, 200);
+
+    chromium.click("main a[href='/keys']").await;
+    chromium.sees("active").await;
+    assert!(!chromium.script("return document.documentElement.outerHTML").await.to_string().contains(&key));
+    chromium.click("summary[aria-label^='Rotate']").await;
+    chromium.click("form[action='/keys/rotate'] button").await;
+    chromium.sees("Keep it now.").await;
+    let next = chromium.script(shown).await.as_str().unwrap().to_owned();
+    assert_ne!(next, key);
+    assert_eq!(answers(world, &next, 200).await, 200);
+    assert_eq!(answers(world, &key, 200).await, 200, "the old key goes on for a while");
+
+    // Both are revoked, one after the other.
+    chromium.click("main a[href='/keys']").await;
+    for _ in 0..2 {
+        chromium.sees("active").await;
+        chromium.click("summary[aria-label^='Revoke']").await;
+        chromium.click("form[action='/keys/revoke'] button").await;
+        chromium.sees("revoked").await;
+    }
+    for revoked in [&key, &next] {
+        assert_eq!(answers(world, revoked, 401).await, 401);
+    }
+    chromium.click("nav a[href='/consumers']").await;
+    chromium.click("details.sure summary").await;
+    chromium.click("form[action='/consumers/remove'] button").await;
+    chromium.sees("Add a consumer").await;
+    assert!(!chromium.text().await.contains("web</i> shop"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_looks_around_and_blocks_an_address() {
     let folder =
         Folder(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("dashboard-{}", std::process::id())));
+    std::fs::create_dir_all(&folder.0).unwrap();
     let backend = Backend::start().await;
     let world = World::start(&format!(
         "listeners: [{{ bind: \"127.0.0.1:0\" }}]
 workers: 1
-state_dir: {}
+state_dir: {0}
+store: {{ keys: {{ sqlite: {0}/keys.db }} }}
 admin: {{ bind: \"127.0.0.1:0\" }}
 trusted_proxies: [127.0.0.1/32]
 security:
   authentication: {{ type: api_key, header: x-api-key }}
-{}
+{1}
 routes:
-  - {{ path: /data, upstream: \"http://{}\" }}
+  - {{ path: /data, upstream: \"http://{2}\" }}
 ",
         folder.0.display(),
         support::consumers(),
@@ -127,6 +197,9 @@ routes:
     chromium.click("button[aria-label='Unblock 192.0.2.7']").await;
     chromium.sees("No address is blocked.").await;
     assert_eq!(ask(&world, "/data", &key).await, 200);
+
+    // On the heap: the stack of a test is small, and futures are large without optimisation.
+    Box::pin(makes_and_revokes_a_key(&chromium, &world)).await;
 
     let cookies = chromium.cookies().await;
     let session = cookies.iter().find(|cookie| cookie["name"] == "portcullis_admin").unwrap();
