@@ -6,8 +6,8 @@
 
 use super::compressed::{Coded, Compressed, Parts};
 use super::grpc_status;
-use super::handler::{BoxError, ResponseBody};
-use super::handler_body::Pump;
+use super::handler::ResponseBody;
+use super::handler_body::{BoxError, Pump};
 use super::hygiene;
 use super::life::Life;
 use super::seat::Seat;

@@ -4,7 +4,7 @@
 //! sees at once what a server sends little by little. All encoders of a worker together have a bound; an answer that finds no room
 //! goes out as it came. If the source breaks off, so does the answer: what was compressed never looks complete.
 
-use super::handler::BoxError;
+use super::handler_body::BoxError;
 use super::streams;
 use bytes::Bytes;
 use flate2::write::GzEncoder;

@@ -1,6 +1,6 @@
 //! Functions of this process that answer requests: what one is.
 
-use super::handler_body::RequestBody;
+use super::handler_body::{BoxError, RequestBody};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
@@ -8,9 +8,6 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-
-/// Any error.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Answers requests inside the process.
 ///

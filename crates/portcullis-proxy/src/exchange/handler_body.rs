@@ -2,7 +2,6 @@
 //!
 //! The request's own task reads it from the client, one part ahead of the function, and passes it over.
 
-use super::handler::BoxError;
 use crate::body::BodyFault;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -11,6 +10,9 @@ use portcullis_core::BodyRefused;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::sync::mpsc;
+
+/// Any error.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Some bytes, or the end.
 type Part = Result<Option<Bytes>, BodyRefused<BodyFault>>;

@@ -3,7 +3,8 @@
 //! A part is taken when there is room for it, so a client that reads slowly holds its handler up and takes no memory. A sender
 //! that is dropped before `finish` breaks the answer off: no client may take a part of a body for the whole.
 
-use super::handler::{BoxError, ResponseBody};
+use super::handler::ResponseBody;
+use super::handler_body::BoxError;
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use std::pin::Pin;
