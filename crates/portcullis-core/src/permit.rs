@@ -22,6 +22,7 @@ use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Extensions, Method};
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Proof that a request passed every control of its route.
@@ -45,6 +46,8 @@ pub struct Shaped<B> {
     pub target: TargetId,
     /// Its route.
     pub route: RouteId,
+    /// The address of the gateway to which its client connected.
+    pub local: SocketAddr,
     /// Its method.
     pub method: Method,
     /// The canonical path, or what the route makes of it, and the query without credentials.
@@ -167,6 +170,7 @@ impl<B> Permit<B> {
         Shaped {
             target,
             route,
+            local: conn.local,
             method,
             path_and_query,
             headers,

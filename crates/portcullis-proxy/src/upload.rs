@@ -9,8 +9,10 @@ use crate::timeouts::Timeouts;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use portcullis_core::{BodyRefused, Capped, Code, Denial};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -22,7 +24,10 @@ pub(crate) const SPARE_BODY: u64 = 8 * 1024;
 pub(crate) struct ForwardedBody(Option<Streamed>);
 
 struct Streamed {
-    body: Capped<ClientBody>,
+    /// `None` where there is no more than what was read before.
+    body: Option<Capped<ClientBody>>,
+    /// What is kept for a copy.
+    tee: Option<Rc<RefCell<Tee>>>,
     /// Parts that were read before and are to be read again.
     before: VecDeque<Bytes>,
     memory: Memory,
@@ -32,6 +37,9 @@ struct Streamed {
 
 /// The most of a body that is remembered.
 const MOST_REMEMBERED: usize = 64 * 1024;
+
+/// The most parts of it: a client may send a byte at a time, and each part takes memory of its own.
+const MOST_PARTS: usize = 256;
 
 /// What is remembered of a body while it is read.
 enum Memory {
@@ -43,11 +51,38 @@ enum Memory {
     Beyond,
 }
 
+/// What was read of a body, for a copy of it.
+#[derive(Default)]
+pub(crate) struct Tee {
+    parts: VecDeque<Bytes>,
+    size: usize,
+    complete: bool,
+}
+
+impl Tee {
+    /// The whole body. `None` where it is not here yet, or is larger than a copy may be.
+    pub(crate) fn take(&mut self) -> Option<VecDeque<Bytes>> {
+        (self.complete && self.size <= MOST_REMEMBERED).then(|| std::mem::take(&mut self.parts))
+    }
+
+    fn add(&mut self, part: &Bytes) {
+        self.size = self.size.saturating_add(part.len());
+        if self.parts.len() >= MOST_PARTS {
+            self.size = usize::MAX;
+        }
+        if self.size <= MOST_REMEMBERED {
+            self.parts.push_back(part.clone());
+        } else {
+            self.parts.clear();
+        }
+    }
+}
+
 impl Memory {
     fn add(&mut self, part: &Bytes) {
         if let Memory::Parts(parts, size) = self {
             *size = size.saturating_add(part.len());
-            if *size > MOST_REMEMBERED {
+            if *size > MOST_REMEMBERED || parts.len() >= MOST_PARTS {
                 *self = Memory::Beyond;
             } else {
                 parts.push_back(part.clone());
@@ -69,8 +104,13 @@ impl ForwardedBody {
             return (ForwardedBody(None), None);
         }
         let upload = (!body.is_held()).then(|| Arc::new(Upload::new(now, pause)));
-        let streamed =
-            Streamed { body, before: VecDeque::new(), memory: Memory::Off, upload: upload.clone() };
+        let streamed = Streamed {
+            body: Some(body),
+            tee: None,
+            before: VecDeque::new(),
+            memory: Memory::Off,
+            upload: upload.clone(),
+        };
         (ForwardedBody(Some(streamed)), upload)
     }
 
@@ -79,6 +119,21 @@ impl ForwardedBody {
         if let Some(streamed) = &mut self.0 {
             streamed.memory = Memory::Parts(VecDeque::new(), 0);
         }
+    }
+
+    /// A body of these parts.
+    pub(crate) fn of_parts(parts: VecDeque<Bytes>) -> ForwardedBody {
+        if parts.iter().all(Bytes::is_empty) {
+            return ForwardedBody(None);
+        }
+        let (before, memory) = (parts, Memory::Off);
+        ForwardedBody(Some(Streamed { body: None, tee: None, before, memory, upload: None }))
+    }
+
+    /// Keeps what is read for a copy, up to a bound. `None` where there is nothing to read.
+    pub(crate) fn tee(&mut self) -> Option<Rc<RefCell<Tee>>> {
+        let streamed = self.0.as_mut()?;
+        Some(Rc::clone(streamed.tee.get_or_insert_default()))
     }
 
     /// Goes back to its beginning. `false` where that is not remembered.
@@ -103,10 +158,18 @@ impl ForwardedBody {
             if !matches!(streamed.memory, Memory::Off) {
                 streamed.memory = Memory::Parts(VecDeque::new(), 0);
             }
+            if let Some(tee) = &streamed.tee {
+                *tee.borrow_mut() = Tee::default();
+            }
             let later = std::mem::replace(&mut streamed.before, parts);
             streamed.before.extend(later);
         }
     }
+}
+
+/// Whether no more comes of what a client sends.
+fn ended(body: Option<&Capped<ClientBody>>) -> bool {
+    body.is_none_or(Body::is_end_stream)
 }
 
 impl Body for ForwardedBody {
@@ -117,16 +180,29 @@ impl Body for ForwardedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let Some(Streamed { body, before, memory, upload }) = &mut self.0 else { return Poll::Ready(None) };
+        let Some(Streamed { body, tee, before, memory, upload }) = &mut self.0 else {
+            return Poll::Ready(None);
+        };
+        let mut note = |part: Option<&Bytes>, complete: bool| {
+            part.into_iter().for_each(|part| memory.add(part));
+            if let Some(tee) = tee.as_ref() {
+                let mut tee = tee.borrow_mut();
+                part.into_iter().for_each(|part| tee.add(part));
+                tee.complete = complete;
+            }
+        };
         if let Some(part) = before.pop_front() {
-            memory.add(&part);
+            note(Some(&part), before.is_empty() && ended(body.as_ref()));
             return Poll::Ready(Some(Ok(Frame::data(part))));
         }
-        let polled = Pin::new(&mut *body).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Some(part) = frame.data_ref()
-        {
-            memory.add(part);
+        let polled = match body {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
+        };
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => note(frame.data_ref(), ended(body.as_ref())),
+            Poll::Ready(None) => note(None, true),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
         let Some(upload) = upload else { return polled };
         let mut state = upload.state();
@@ -145,7 +221,7 @@ impl Body for ForwardedBody {
             Poll::Ready(Some(Ok(_))) => {
                 state.waiting = None;
                 state.active = Instant::now();
-                state.ended = body.is_end_stream();
+                state.ended = ended(body.as_ref());
             }
             Poll::Ready(Some(Err(BodyRefused::Denied(denial)))) => state.broken = Some(denial.clone()),
             Poll::Ready(Some(Err(BodyRefused::Transport(fault)))) => {
@@ -160,21 +236,21 @@ impl Body for ForwardedBody {
     fn is_end_stream(&self) -> bool {
         let broken = |upload: &Option<Arc<Upload>>| upload.as_deref().is_some_and(Upload::is_broken);
         self.0.as_ref().is_none_or(|streamed| {
-            streamed.before.is_empty() && streamed.body.is_end_stream() && !broken(&streamed.upload)
+            streamed.before.is_empty() && ended(streamed.body.as_ref()) && !broken(&streamed.upload)
         })
     }
 
     fn size_hint(&self) -> SizeHint {
         let Some(Streamed { body, before, .. }) = &self.0 else { return SizeHint::with_exact(0) };
         let again: u64 = before.iter().map(|part| part.len() as u64).sum();
-        let hint = body.size_hint();
+        let hint = body.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint);
         hint.exact().map_or(hint, |rest| SizeHint::with_exact(rest.saturating_add(again)))
     }
 }
 
 impl Drop for ForwardedBody {
     fn drop(&mut self) {
-        let Some(Streamed { body, upload: Some(upload), .. }) = &self.0 else { return };
+        let Some(Streamed { body: Some(body), upload: Some(upload), .. }) = &self.0 else { return };
         let rest = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
         let mut state = upload.state();
         if !state.ended {

@@ -11,6 +11,7 @@ use super::group::{self, Arrival};
 use super::hygiene;
 use super::life::Life;
 use super::location::{self, Outside};
+use super::mirror::{self, Original};
 use super::respond::{answer_with, end_with_server_error, fail, refuse, respond};
 use super::seat::Seat;
 use super::send::{Got, Terms, discard, send};
@@ -18,7 +19,7 @@ use super::streams;
 use super::tunnel::Tunnel;
 use crate::body::ClientBody;
 use crate::upload::{ForwardedBody, Upload};
-use crate::upstream::{AnswerBody, Group, Pool, Switched};
+use crate::upstream::{AnswerBody, Ends, Group, Pool, Switched};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::response::Parts;
@@ -30,6 +31,7 @@ use portcullis_core::record::UpstreamAccount;
 use portcullis_core::route::changes::Changes;
 use portcullis_core::route::compression::Wish;
 use portcullis_core::{Code, Denial, Examined, Examiner, Recording};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,6 +69,8 @@ pub(crate) async fn forward(way: Way<'_>, life: &Rc<Life>, shaped: Shaped<Client
         told,
         examiner,
         principal,
+        route,
+        local,
         mut recording,
         ..
     } = shaped;
@@ -93,12 +97,13 @@ pub(crate) async fn forward(way: Way<'_>, life: &Rc<Life>, shaped: Shaped<Client
         request.headers_mut().insert(header::UPGRADE, wish.clone());
     }
     let asked = preserved.then_some(&host);
+    let ends = Some(ends_of(&recording, local));
     let held;
     let sent = match way {
         Way::One(pool) => {
             recording.record_mut().upstream = Some(UpstreamAccount::of(Arc::clone(&pool.name)));
             match form(request, pool, path_and_query, asked) {
-                Ok(request) => send(pool, life, request, upload.as_deref(), Terms::OF_THE_SERVER)
+                Ok(request) => send(pool, life, request, upload.as_deref(), Terms::of_the_server(ends))
                     .await
                     .map(|got| (pool, None, got))
                     .map_err(|failed| failed.denial),
@@ -106,12 +111,21 @@ pub(crate) async fn forward(way: Way<'_>, life: &Rc<Life>, shaped: Shaped<Client
             }
         }
         Way::Group(group) => {
+            let original =
+                Original { path_and_query: &path_and_query, host: asked, route, recording: &recording };
+            let copy = mirror::prepare(group, &mut request, &original);
+            let group = group::chosen(group, request.headers());
             let value = group::value(group, request.headers(), &principal, &recording);
-            let arrival = Arrival { request, path_and_query, host: asked, value, upload: upload.as_deref() };
+            let arrival =
+                Arrival { request, path_and_query, host: asked, value, upload: upload.as_deref(), ends };
             let mut account = UpstreamAccount::of(Arc::clone(&group.name));
             account.group = Some(Arc::clone(&group.name));
             let account = recording.record_mut().upstream.insert(account);
-            match group::send(group, life, arrival, account).await {
+            let sent = group::send(group, life, arrival, account).await;
+            if let Some(copy) = copy {
+                copy.send();
+            }
+            match sent {
                 Ok((got, seat)) => {
                     held = Rc::clone(seat.pool());
                     Ok((&held, Some(seat), got))
@@ -161,6 +175,13 @@ pub(crate) async fn forward(way: Way<'_>, life: &Rc<Life>, shaped: Shaped<Client
             response
         }
     }
+}
+
+/// Whose request it is: the client that a trusted proxy names has no port.
+fn ends_of(recording: &Recording, gateway: SocketAddr) -> Ends {
+    let record = recording.record();
+    let client = record.client.filter(|client| *client != record.peer.ip().to_canonical());
+    Ends { client: client.map_or(record.peer, |client| SocketAddr::new(client, 0)), gateway }
 }
 
 /// A request that an upstream has answered.

@@ -11,7 +11,7 @@ use super::life::Life;
 use super::seat::Seat;
 use super::send::{Failed, Got, Terms, What, send as send_once};
 use crate::upload::{ForwardedBody, Upload};
-use crate::upstream::{Balance, Group, HashBy, Outcome, Retry, Tried, hash};
+use crate::upstream::{Balance, Ends, Group, HashBy, Outcome, Retry, Tried, hash};
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Request, StatusCode};
@@ -32,6 +32,8 @@ pub(super) struct Arrival<'a> {
     /// What decides which server it gets, where something does.
     pub(super) value: Option<u64>,
     pub(super) upload: Option<&'a Upload>,
+    /// Whose request it is, for servers that hear that.
+    pub(super) ends: Option<Ends>,
 }
 
 /// Sends a request, and waits for the head of the answer. `account` says which server was asked last, and how many were.
@@ -44,7 +46,7 @@ pub(super) async fn send(
     arrival: Arrival<'_>,
     account: &mut UpstreamAccount,
 ) -> Result<(Got, Box<Seat>), Denial> {
-    let Arrival { mut request, path_and_query, host, value, upload } = arrival;
+    let Arrival { mut request, path_and_query, host, value, upload, ends } = arrival;
     account.tries = 0;
     let entered = group.enter(life.now())?;
     let retry = &group.config.retry;
@@ -76,6 +78,7 @@ pub(super) async fn send(
         let by_status = !retry.on_status.is_empty() && repeatable;
         let terms = Terms {
             limit: retry.try_timeout,
+            ends,
             unwanted: by_status.then_some(&once_more as &dyn Fn(StatusCode) -> bool),
         };
         let formed = form(request, &pool, path_and_query.clone(), host)?;
@@ -133,6 +136,17 @@ fn outcome(what: What) -> Outcome {
         What::Status(status) => outcome_of(status),
         What::Full | What::Unprocessed | What::Other => Outcome::Unknown,
     }
+}
+
+/// The group that gets a request: the canary, or the group itself.
+pub(super) fn chosen<'a>(group: &'a Rc<Group>, headers: &HeaderMap) -> &'a Rc<Group> {
+    let (Some(settings), Some(canary)) = (&group.config.canary, &group.canary) else { return group };
+    let by_header = settings.header.as_ref().is_some_and(|(name, value)| headers.get(name) == Some(value));
+    let by_cookie = || {
+        let wanted = settings.cookie.as_ref();
+        wanted.is_some_and(|(name, value)| cookie(headers, name) == Some(value.as_bytes()))
+    };
+    if by_header || by_cookie() || group.draws(settings.share) { canary } else { group }
 }
 
 /// What decides which server a request gets. `None` where nothing does, or where the request does not have it.

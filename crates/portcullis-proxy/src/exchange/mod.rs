@@ -25,6 +25,7 @@ pub(crate) mod life;
 mod local;
 mod location;
 mod loops;
+mod mirror;
 mod misdirected;
 mod proof;
 mod redirect;

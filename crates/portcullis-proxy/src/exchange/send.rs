@@ -9,7 +9,7 @@ use super::hygiene;
 use super::life::Life;
 use crate::upload::{ForwardedBody, Upload};
 use crate::upstream::{
-    AnswerBody, Call, Failure, Fresh, Head, Http1Lease, Http2Stream, Lease, Pool, Switched, Unanswered,
+    AnswerBody, Call, Ends, Failure, Fresh, Head, Http1Lease, Http2Stream, Lease, Pool, Switched, Unanswered,
 };
 use bytes::Bytes;
 use http::header::HeaderMap;
@@ -77,13 +77,17 @@ pub(super) enum What {
 pub(super) struct Terms<'a> {
     /// How long a connection may take, and then the answer; the server's own times are bounds as well.
     pub(super) limit: Option<Duration>,
+    /// Whose request it is, for servers that hear that.
+    pub(super) ends: Option<Ends>,
     /// Whether an answer with this status is given up for another try.
     pub(super) unwanted: Option<&'a dyn Fn(StatusCode) -> bool>,
 }
 
 impl Terms<'_> {
     /// Those of the server alone.
-    pub(super) const OF_THE_SERVER: Terms<'static> = Terms { limit: None, unwanted: None };
+    pub(super) fn of_the_server(ends: Option<Ends>) -> Terms<'static> {
+        Terms { limit: None, ends, unwanted: None }
+    }
 }
 
 /// Why a try has no answer.
@@ -111,7 +115,7 @@ pub(super) async fn send(
     for _ in 0..MOST_TRIES {
         let lease = match pool.take().filter(|_| fresh == Fresh::IfNeedBe) {
             Some(lease) => lease,
-            None => match connected(pool, life, fresh, terms.limit).await {
+            None => match connected(pool, life, fresh, terms).await {
                 Ok(lease) => lease,
                 Err((what, denial)) => {
                     return Err(Failed { denial, what, request: Some(Box::new(request)) });
@@ -133,11 +137,12 @@ async fn connected(
     pool: &Rc<Pool>,
     life: &Life,
     fresh: Fresh,
-    limit: Option<Duration>,
+    terms: Terms<'_>,
 ) -> Result<Lease, (What, Denial)> {
-    let time = limit.map_or(pool.upstream.connect_timeout, |limit| limit.min(pool.upstream.connect_timeout));
+    let most = pool.upstream.connect_timeout;
+    let time = terms.limit.map_or(most, |limit| limit.min(most));
     let deadline = Instant::now().checked_add(time);
-    match life.within(|| deadline, pool.lease(fresh)).await {
+    match life.within(|| deadline, pool.lease(fresh, terms.ends)).await {
         Some(Ok(lease)) => Ok(lease),
         Some(Err(denial)) if denial.code() == Code::UpstreamBusy => Err((What::Full, denial)),
         Some(Err(denial)) => Err((What::Unreached, denial)),

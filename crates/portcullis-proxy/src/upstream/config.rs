@@ -19,6 +19,9 @@ pub struct Upstream {
     pub socket: Option<PathBuf>,
     /// The most connections to it at once. `None` for no bound.
     pub max_connections: Option<ConnectionCap>,
+    /// Which version of the PROXY protocol tells it whose request it gets. Each connection then serves one request, in
+    /// HTTP/1.1. `None` for none.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// How it is spoken to under TLS; `None` for in the clear.
     pub tls: Option<UpstreamTls>,
     /// Whether HTTP/2 is spoken with it: from the first byte on, and under TLS if it agrees.
@@ -48,6 +51,15 @@ pub struct Upstream {
     pub max_age: Duration,
     /// The most requests of a connection. Default: 10,000.
     pub max_requests: u64,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// In text.
+    V1,
+    /// In binary form.
+    V2,
 }
 
 /// The most connections to a server at once, over all workers, and those that there are.
@@ -91,6 +103,7 @@ impl Upstream {
             authority,
             socket: None,
             max_connections: None,
+            proxy_protocol: None,
             tls: None,
             http2: false,
             base_path: String::new(),

@@ -3,12 +3,14 @@
 use super::config::Upstream;
 use super::dial::dial;
 use super::name::Name;
+use super::proxy_header::{Ends, header};
 use crate::stream::{Socket, Stream};
 use portcullis_core::{Code, Denial};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{TlsConnector, TlsStream};
 
@@ -47,11 +49,15 @@ impl Address {
     }
 }
 
-/// Connects to a server, under TLS where it is spoken to so.
+/// Connects to a server, under TLS where it is spoken to so. `ends` say whose request it is for, where the server hears that.
 ///
 /// # Errors
 /// No address, or none that answers, or one that cannot prove who it is.
-pub(super) async fn connect(upstream: &Upstream, address: &Address) -> Result<Stream, Denial> {
+pub(super) async fn connect(
+    upstream: &Upstream,
+    address: &Address,
+    ends: Option<Ends>,
+) -> Result<Stream, Denial> {
     let unreachable = |error: io::Error| Denial::new(Code::UpstreamUnreachable, error.to_string());
     let counted = match &upstream.max_connections {
         None => None,
@@ -60,9 +66,12 @@ pub(super) async fn connect(upstream: &Upstream, address: &Address) -> Result<St
             Some(cap.take().ok_or_else(full)?)
         }
     };
-    let stream = match address {
+    let mut stream = match address {
         Address::Socket(path) => {
-            let stream = UnixStream::connect(path).await.map_err(unreachable)?;
+            let mut stream = UnixStream::connect(path).await.map_err(unreachable)?;
+            if let Some(version) = upstream.proxy_protocol {
+                stream.write_all(&header(version, ends)).await.map_err(unreachable)?;
+            }
             return Ok(Stream::Plain(Socket::unix(stream).counted(counted)));
         }
         Address::Known(address) => TcpStream::connect(address).await.map_err(unreachable)?,
@@ -77,6 +86,9 @@ pub(super) async fn connect(upstream: &Upstream, address: &Address) -> Result<St
         }
     };
     stream.set_nodelay(true).map_err(unreachable)?;
+    if let Some(version) = upstream.proxy_protocol {
+        stream.write_all(&header(version, ends)).await.map_err(unreachable)?;
+    }
     let stream = Socket::new(stream).counted(counted);
     let Some(tls) = &upstream.tls else { return Ok(Stream::Plain(stream)) };
     let connector = TlsConnector::from(Arc::clone(&tls.config));

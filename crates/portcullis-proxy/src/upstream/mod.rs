@@ -22,15 +22,17 @@ mod http2;
 mod interim;
 mod name;
 mod pool;
+mod proxy_header;
 
 pub(crate) use answer::AnswerBody;
-pub use config::{ConnectionCap, Upstream};
+pub use config::{ConnectionCap, ProxyProtocol, Upstream};
 pub use group::{
-    Balance, Checked, Counts, Eject, GroupServer, GroupState, HashBy, HealthCheck, HealthChecks, Probe,
-    Retry, ServerState, Standing, UpstreamGroup,
+    Balance, Canary, Checked, Counts, Eject, GroupServer, GroupState, HashBy, HealthCheck, HealthChecks,
+    Mirror, Probe, Retry, ServerState, Standing, UpstreamGroup,
 };
 pub(crate) use group::{Entered, Group, Outcome, Running, Tried, hash};
 pub(crate) use http1::{Failure, Head};
 pub(crate) use http2::{Call, Stream as Http2Stream, Unanswered};
 pub(crate) use interim::Interim;
 pub(crate) use pool::{Fresh, Http1Lease, Lease, Pool, Switched};
+pub(crate) use proxy_header::Ends;

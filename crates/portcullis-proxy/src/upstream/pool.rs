@@ -9,6 +9,7 @@ use super::config::Upstream;
 use super::connect::{Address, connect};
 use super::http1::Connection;
 use super::http2::{self, Http2Connection};
+use super::proxy_header::Ends;
 use crate::stream::Stream;
 use crate::upload::ForwardedBody;
 use http::uri::Authority;
@@ -149,6 +150,11 @@ impl Pool {
 
     /// A place on a connection that is there.
     pub(crate) fn take(self: &Rc<Self>) -> Option<Lease> {
+        // SECURITY: a connection that said whose request it carries has no other client's
+        // (a_server_hears_whose_request_it_gets).
+        if self.upstream.proxy_protocol.is_some() {
+            return None;
+        }
         if self.upstream.http2 { self.take_stream() } else { self.take_idle() }
     }
 
@@ -178,14 +184,14 @@ impl Pool {
     ///
     /// # Errors
     /// No address, or none that answers, or one that cannot prove who it is.
-    pub(crate) async fn lease(self: &Rc<Self>, fresh: Fresh) -> Result<Lease, Denial> {
+    pub(crate) async fn lease(self: &Rc<Self>, fresh: Fresh, ends: Option<Ends>) -> Result<Lease, Denial> {
         if fresh == Fresh::IfNeedBe
             && let Some(lease) = self.take()
         {
             return Ok(lease);
         }
         if !self.upstream.http2 {
-            let stream = connect(&self.upstream, &self.address).await?;
+            let stream = connect(&self.upstream, &self.address, ends).await?;
             let connection = Box::new(Connection::new(stream, &self.upstream));
             return Ok(Lease::Http1(Http1Lease { connection, pool: Rc::clone(self), reused: false }));
         }
@@ -216,7 +222,7 @@ impl Pool {
     async fn make_shared(self: &Rc<Self>) -> Result<Lease, Denial> {
         let being_made = BeingMade::new(self);
         let made = async {
-            let stream = connect(&self.upstream, &self.address).await?;
+            let stream = connect(&self.upstream, &self.address, None).await?;
             Http2Connection::begin(stream, &self.upstream)
                 .await
                 .map_err(|error| Denial::new(Code::UpstreamUnreachable, error.to_string()))
@@ -259,6 +265,7 @@ impl Pool {
             || !connection.is_fresh(&self.upstream)
             || self.closed.get()
             || self.upstream.max_idle_connections == 0
+            || self.upstream.proxy_protocol.is_some()
         {
             return;
         }

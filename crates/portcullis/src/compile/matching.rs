@@ -90,8 +90,11 @@ fn servers<'a>(gateway: &'a GatewayConfig, config: &'a RouteConfig) -> Vec<(&'a 
     match &config.upstream {
         None => Vec::new(),
         Some(UpstreamConfig { target: UpstreamTarget::Group(name), .. }) => {
-            let group = gateway.upstreams.get(name).into_iter();
-            group.flat_map(|group| &group.servers).filter_map(|one| server(&one.upstream)).collect()
+            let group = gateway.upstreams.get(name);
+            let canary =
+                group.and_then(|group| gateway.upstreams.get(&group.canary.as_ref()?.upstream.value));
+            let servers = group.into_iter().chain(canary).flat_map(|group| &group.servers);
+            servers.filter_map(|one| server(&one.upstream)).collect()
         }
         Some(upstream) => server(upstream).into_iter().collect(),
     }

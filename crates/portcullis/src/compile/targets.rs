@@ -7,7 +7,7 @@ use crate::document::{
 use http::HeaderName;
 use portcullis_config::{Context, Span, Spanned, suggest};
 use portcullis_core::TargetId;
-use portcullis_proxy::{Balance, FixedAnswer, Handler, HashBy, Target, Upstream, UpstreamGroup};
+use portcullis_proxy::{Balance, FixedAnswer, Handler, HashBy, Mirror, Target, Upstream, UpstreamGroup};
 use portcullis_store::Kept;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -29,6 +29,8 @@ struct Offered {
     at: Span,
     /// Where its requests go, once a route uses it.
     target: Option<TargetId>,
+    /// Whether another group leads to it.
+    behind: bool,
 }
 
 impl Targets {
@@ -56,27 +58,100 @@ impl Targets {
                 continue;
             }
             if let Some(group) = cx.at("upstreams", |cx| cx.at(name, |cx| config.compile(name, kept, cx))) {
-                let offered = Offered { group: Arc::new(group), at: config.at, target: None };
+                let offered = Offered { group: Arc::new(group), at: config.at, target: None, behind: false };
                 self.groups.insert(name.clone(), offered);
+            }
+        }
+        let linked: Vec<_> = configs
+            .iter()
+            .filter_map(|(name, config)| {
+                let group =
+                    cx.at("upstreams", |cx| cx.at(name, |cx| self.linked(name, config, configs, cx)))?;
+                Some((name, group))
+            })
+            .collect();
+        for (name, group) in linked {
+            let others =
+                [group.canary.as_ref().map(|one| &one.group), group.mirror.as_ref().map(|one| &one.group)];
+            for other in others.into_iter().flatten() {
+                if let Some(other) = self.groups.get_mut(&*other.name) {
+                    other.behind = true;
+                }
+            }
+            if let Some(offered) = self.groups.get_mut(name) {
+                offered.group = Arc::new(group);
             }
         }
     }
 
+    /// A group with those that it leads to. `None` where it leads to none, or where an error was pushed.
+    fn linked(
+        &self,
+        name: &str,
+        config: &UpstreamGroupConfig,
+        configs: &BTreeMap<String, UpstreamGroupConfig>,
+        cx: &mut Context,
+    ) -> Option<UpstreamGroup> {
+        if config.canary.is_none() && config.mirror.is_none() {
+            return None;
+        }
+        let own = &self.groups.get(name)?.group;
+        let mut group = UpstreamGroup::clone(own);
+        let other = |to: &Spanned<String>, cx: &mut Context| {
+            let ends =
+                configs.get(&to.value).is_some_and(|other| other.canary.is_none() && other.mirror.is_none());
+            match self.groups.get(&to.value) {
+                Some(offered) if ends && to.value != name => Some(Arc::clone(&offered.group)),
+                Some(_) | None => {
+                    cx.error("config.upstream_group", to.span, "this is not a group that could follow")
+                        .help("name another group, which has no `canary` and no `mirror` of its own");
+                    None
+                }
+            }
+        };
+        if let Some(canary) = &config.canary {
+            let to = other(&canary.upstream, cx)?;
+            let http2 = |group: &UpstreamGroup| group.servers.iter().any(|server| server.upstream.http2);
+            if http2(&to) != http2(own) {
+                cx.error(
+                    "config.upstream_group",
+                    canary.upstream.span,
+                    "the groups speak different versions of HTTP",
+                )
+                .help("give the servers of both the same `protocol`");
+                return None;
+            }
+            group.canary = Some(canary.compile(to, cx)?);
+        }
+        if let Some(mirror) = &config.mirror {
+            group.mirror = Some(Mirror { group: other(&mirror.upstream, cx)?, share: mirror.share.0 });
+        }
+        Some(group)
+    }
+
     /// The headers by which requests are spread over servers: a header that clients cannot send would have no effect.
     pub(super) fn read_fields(&self) -> Vec<Spanned<HeaderName>> {
-        let of = |offered: &Offered| match &offered.group.balance {
-            Balance::Hash(HashBy::Header(name)) => Some(Spanned { value: name.clone(), span: offered.at }),
-            Balance::Hash(HashBy::Cookie(_) | HashBy::Address | HashBy::Consumer)
-            | Balance::RoundRobin
-            | Balance::LeastRequests
-            | Balance::Random => None,
+        let of = |offered: &Offered| {
+            let hashed = match &offered.group.balance {
+                Balance::Hash(HashBy::Header(name)) => Some(name.clone()),
+                Balance::Hash(HashBy::Cookie(_) | HashBy::Address | HashBy::Consumer)
+                | Balance::RoundRobin
+                | Balance::LeastRequests
+                | Balance::Random => None,
+            };
+            let canary = offered.group.canary.as_ref().and_then(|canary| canary.header.as_ref());
+            let names: Vec<_> = hashed.into_iter().chain(canary.map(|(name, _)| name.clone())).collect();
+            let span = offered.at;
+            names.into_iter().map(move |value| Spanned { value, span })
         };
-        self.groups.values().filter_map(of).collect()
+        self.groups.values().flat_map(of).collect()
     }
 
     /// Says which groups no route uses.
     pub(super) fn warn_of_unused(&self, cx: &mut Context) {
-        for (name, offered) in self.groups.iter().filter(|(_, offered)| offered.target.is_none()) {
+        for (name, offered) in
+            self.groups.iter().filter(|(_, offered)| offered.target.is_none() && !offered.behind)
+        {
             cx.warning("config.unused_upstream", offered.at, format!("no route uses the group `{name}`"))
                 .help(format!("write `upstream: {name}` in a route, or remove the group"));
         }
@@ -84,7 +159,7 @@ impl Targets {
 
     /// The groups that routes use.
     pub(super) fn used_groups(&self) -> Vec<Arc<UpstreamGroup>> {
-        let used = self.groups.values().filter(|offered| offered.target.is_some());
+        let used = self.groups.values().filter(|offered| offered.target.is_some() || offered.behind);
         used.map(|offered| Arc::clone(&offered.group)).collect()
     }
 

@@ -569,6 +569,7 @@ routes:
       response_timeout: 2s
       body_timeout: 3s
       tunnel_timeout: 4s
+      proxy_protocol: v2
       tunnel_drain: 6s
       max_response_head: 256KiB
       max_response_fields: 400

@@ -9,7 +9,9 @@
     reason = "a test binary has no outside, and a helper that fails fails its test"
 )]
 
+mod addressing;
 mod balancing;
+mod beside;
 mod checking;
 mod failing;
 mod limiting;

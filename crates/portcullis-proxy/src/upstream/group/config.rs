@@ -2,14 +2,14 @@
 
 use super::state::{Eject, GroupState, ServerState};
 use crate::upstream::Upstream;
-use http::{HeaderName, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Servers that stand for each other.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct UpstreamGroup {
     /// What it is called.
     pub name: Arc<str>,
@@ -27,12 +27,38 @@ pub struct UpstreamGroup {
     pub slow_start: Duration,
     /// How servers are asked whether they are well; `None` where they are not asked.
     pub health_check: Option<HealthCheck>,
+    /// Another group that gets a part of the requests.
+    pub canary: Option<Canary>,
+    /// Another group that gets copies of requests.
+    pub mirror: Option<Mirror>,
     /// What outlives a configuration.
     pub state: Arc<GroupState>,
 }
 
+/// Another group that gets a part of the requests.
+#[derive(Clone, Debug)]
+pub struct Canary {
+    /// The group. Its own canary and mirror do not count.
+    pub group: Arc<UpstreamGroup>,
+    /// The part, in percent.
+    pub share: u8,
+    /// Requests with this header go there.
+    pub header: Option<(HeaderName, HeaderValue)>,
+    /// Requests with this cookie go there.
+    pub cookie: Option<(String, String)>,
+}
+
+/// Another group that gets copies of requests. What it answers goes nowhere.
+#[derive(Clone, Debug)]
+pub struct Mirror {
+    /// The group. Its own canary and mirror do not count.
+    pub group: Arc<UpstreamGroup>,
+    /// The part of the requests that is copied, in percent.
+    pub share: u8,
+}
+
 /// A server of a group.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct GroupServer {
     /// Its URL, by which its state is found.
     pub url: String,
@@ -94,6 +120,16 @@ impl UpstreamGroup {
             1 => "no retries".to_owned(),
             _ => format!("up to {attempts} attempts, retries up to {budget}% of the requests"),
         });
+        if let Some(Canary { group, share, header, cookie }) = &self.canary {
+            let header =
+                header.as_ref().map_or(String::new(), |(name, _)| format!(", with the header {name}"));
+            let cookie =
+                cookie.as_ref().map_or(String::new(), |(name, _)| format!(", with the cookie {name}"));
+            lines.push(format!("canary: {share}% go to the group {}{header}{cookie}", group.name));
+        }
+        if let Some(Mirror { group, share }) = &self.mirror {
+            lines.push(format!("mirror: copies of {share}% go to the group {}", group.name));
+        }
         if let Some(most) = self.max_requests {
             lines.push(format!("at most {most} requests at once"));
         }

@@ -134,7 +134,7 @@ impl Watched {
 
 /// Asks a server once.
 async fn ask(upstream: &Upstream, address: &Address, probe: &Probe) -> Result<(), String> {
-    let stream = connect(upstream, address).await.map_err(|denial| denial.detail().to_owned())?;
+    let stream = connect(upstream, address, None).await.map_err(|denial| denial.detail().to_owned())?;
     match probe {
         Probe::Tcp => Ok(()),
         Probe::Http { path, expect } => {

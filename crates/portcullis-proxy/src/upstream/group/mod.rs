@@ -19,7 +19,7 @@ mod health;
 mod state;
 
 pub(crate) use choice::{Tried, hash};
-pub use config::{Balance, GroupServer, HashBy, HealthCheck, Probe, Retry, UpstreamGroup};
+pub use config::{Balance, Canary, GroupServer, HashBy, HealthCheck, Mirror, Probe, Retry, UpstreamGroup};
 pub use health::HealthChecks;
 pub use state::{Checked, Counts, Eject, GroupState, ServerState, Standing};
 
@@ -41,6 +41,10 @@ pub(crate) struct Group {
     /// The worker's own copy of the name.
     pub(crate) name: Arc<str>,
     pub(crate) members: Vec<Rc<Member>>,
+    pub(crate) canary: Option<Rc<Group>>,
+    pub(crate) mirror: Option<Rc<Group>>,
+    /// Copies that are on their way.
+    pub(crate) copies: Cell<usize>,
     budget: Budget,
     dice: Dice,
 }
@@ -87,7 +91,21 @@ impl Group {
     /// What is wrong with a server.
     pub(crate) fn new(
         config: Arc<UpstreamGroup>,
-        mut pool: impl FnMut(&Upstream) -> Result<Rc<Pool>, &'static str>,
+        pool: impl Fn(&Upstream) -> Result<Rc<Pool>, &'static str>,
+    ) -> Result<Group, &'static str> {
+        let mut group = Group::alone(Arc::clone(&config), &pool)?;
+        let other = |other: &Arc<UpstreamGroup>| Group::alone(Arc::clone(other), &pool).map(Rc::new);
+        group.canary = config.canary.as_ref().map(|canary| other(&canary.group)).transpose()?;
+        group.mirror = config.mirror.as_ref().map(|mirror| other(&mirror.group)).transpose()?;
+        if group.canary.as_ref().is_some_and(|canary| canary.http2() != group.http2()) {
+            return Err("the servers of a canary speak the same version of HTTP");
+        }
+        Ok(group)
+    }
+
+    fn alone(
+        config: Arc<UpstreamGroup>,
+        pool: &dyn Fn(&Upstream) -> Result<Rc<Pool>, &'static str>,
     ) -> Result<Group, &'static str> {
         let now = Instant::now();
         let mut members = Vec::with_capacity(config.servers.len());
@@ -111,7 +129,16 @@ impl Group {
         }
         config.state.serve();
         let name = Arc::from(&*config.name);
-        Ok(Group { config, name, members, budget: Budget::default(), dice: Dice::default() })
+        Ok(Group {
+            config,
+            name,
+            members,
+            canary: None,
+            mirror: None,
+            copies: Cell::new(0),
+            budget: Budget::default(),
+            dice: Dice::default(),
+        })
     }
 
     /// Whether its servers speak HTTP/2.
@@ -121,7 +148,13 @@ impl Group {
 
     /// The connections to its servers.
     pub(crate) fn pools(&self) -> impl Iterator<Item = &Rc<Pool>> {
-        self.members.iter().map(|member| &member.pool)
+        let others = self.canary.iter().chain(&self.mirror).flat_map(|group| &group.members);
+        self.members.iter().chain(others).map(|member| &member.pool)
+    }
+
+    /// Whether this request is in a share of so many percent.
+    pub(crate) fn draws(&self, percent: u8) -> bool {
+        self.dice.below(100) < u64::from(percent)
     }
 
     /// Begins a request.

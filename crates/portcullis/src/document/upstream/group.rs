@@ -1,16 +1,17 @@
 //! Groups of servers that stand for each other.
 
 use super::{UpstreamConfig, UpstreamObject, UpstreamTarget};
-use http::{HeaderName, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use portcullis_config::{
     Context, Decode, DecodeFields, Definitions, Node, ObjectSchema, Span, Spanned, Value, keyword, object,
 };
 use portcullis_proxy::{
-    Balance, ConnectionCap, Eject, GroupServer, GroupState, HashBy, HealthCheck, Probe, Retry, UpstreamGroup,
+    Balance, Canary, ConnectionCap, Eject, GroupServer, GroupState, HashBy, HealthCheck, Probe, Retry,
+    UpstreamGroup,
 };
 use portcullis_store::Kept;
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,36 @@ object! {
         /// How long a server that comes back, or is new after a reload, gets fewer requests than its weight says: at first a
         /// tenth, then more and more. Default: 0s.
         pub slow_start: Duration = Duration::ZERO,
+        /// Another group that gets a part of the requests, such as a new version. Default: none.
+        pub canary: Option<CanaryConfig>,
+        /// Another group that gets copies of requests, without credentials. Its answers go nowhere. Default: none.
+        pub mirror: Option<MirrorConfig>,
+    }
+}
+
+object! {
+    /// Another group that gets a part of the requests. Clients choose their headers and cookies; both groups are behind the
+    /// same controls.
+    pub struct CanaryConfig {
+        /// The name of the group.
+        pub upstream: Spanned<String>,
+        /// The share of the requests that go there at random. Default: 0%.
+        pub share: Percent = Percent(0),
+        /// Requests with this header go there: one name with its value.
+        pub header: BTreeMap<String, Spanned<String>> = BTreeMap::new(),
+        /// Requests with this cookie go there: one name with its value.
+        pub cookie: BTreeMap<String, Spanned<String>> = BTreeMap::new(),
+    }
+}
+
+object! {
+    /// Another group that gets copies of requests, after they were let through. Requests are not copied if their body is larger
+    /// than 64 KiB, or still arriving when the answer begins.
+    pub struct MirrorConfig {
+        /// The name of the group.
+        pub upstream: Spanned<String>,
+        /// The share of the requests that are copied. Default: 100%.
+        pub share: Percent = Percent(100),
     }
 }
 
@@ -397,6 +428,49 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && HeaderName::try_from(text).is_ok()
 }
 
+impl CanaryConfig {
+    /// What goes to this group. `None` means that an error was pushed.
+    pub(crate) fn compile(&self, group: Arc<UpstreamGroup>, cx: &mut Context) -> Option<Canary> {
+        if self.share.0 == 0 && self.header.is_empty() && self.cookie.is_empty() {
+            return refuse(
+                cx,
+                self.at,
+                "no request goes to the canary",
+                "write a `share`, a `header` or a `cookie`",
+            );
+        }
+        if self.header.len() > 1 || self.cookie.len() > 1 {
+            return refuse(cx, self.at, "this names several headers or cookies", "name one of each");
+        }
+        let mut header = None;
+        if let Some((name, value)) = self.header.first_key_value() {
+            let both = (HeaderName::try_from(name), HeaderValue::try_from(&value.value));
+            let (Ok(name), Ok(text)) = both else {
+                return refuse(
+                    cx,
+                    value.span,
+                    "this is not a header with a value",
+                    "write `header: { x-canary: \"1\" }`",
+                );
+            };
+            header = Some((name, text));
+        }
+        let cookie = self.cookie.first_key_value();
+        if let Some((_, value)) =
+            cookie.filter(|(name, value)| !is_token(name) || value.value.contains([';', ',', ' ']))
+        {
+            return refuse(
+                cx,
+                value.span,
+                "this is not a cookie with a value",
+                "write `cookie: { canary: \"1\" }`",
+            );
+        }
+        let cookie = cookie.map(|(name, value)| (name.clone(), value.value.clone()));
+        Some(Canary { group, share: self.share.0, header, cookie })
+    }
+}
+
 impl UpstreamGroupConfig {
     /// The group of this name. `None` means that an error was pushed.
     pub(crate) fn compile(&self, name: &str, kept: &Kept, cx: &mut Context) -> Option<UpstreamGroup> {
@@ -430,6 +504,8 @@ impl UpstreamGroupConfig {
             max_requests: self.limits.as_ref().and_then(|limits| limits.max_requests).map(NonZeroU32::get),
             slow_start: self.slow_start,
             health_check: health_check?,
+            canary: None,
+            mirror: None,
             state,
         })
     }

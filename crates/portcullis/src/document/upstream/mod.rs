@@ -7,9 +7,11 @@ pub(crate) use group::url_of;
 
 use super::{CertificateConfig, HttpProtocol, Reason};
 use http::Uri;
-use portcullis_config::{ByteSize, Context, Decode, Definitions, Node, Origin, Span, Spanned, Value, object};
-use portcullis_proxy::Upstream;
+use portcullis_config::{
+    ByteSize, Context, Decode, Definitions, Node, Origin, Span, Spanned, Value, keyword, object,
+};
 use portcullis_proxy::tls::{UpstreamTls, UpstreamTlsSettings};
+use portcullis_proxy::{ProxyProtocol, Upstream};
 use portcullis_store::Kept;
 use serde_json::json;
 use std::num::{NonZeroU16, NonZeroU32};
@@ -30,6 +32,9 @@ object! {
         /// The HTTP version. `h2` without TLS means prior knowledge. Requests share HTTP/2 connections. gRPC needs `h2`. Default:
         /// http/1.1.
         pub protocol: HttpProtocol = HttpProtocol::Http1,
+        /// Sends the header of the PROXY protocol, so that the server knows the client's address. Each request then has a
+        /// separate connection. Not with `h2`. Default: none.
+        pub proxy_protocol: Option<ProxyProtocolConfig>,
         /// TLS settings for an `https://` URL. Default: the system's CAs, and no client certificate.
         pub tls: Option<UpstreamTlsConfig>,
         /// The maximum time for the DNS lookup and the connection together. All addresses of the name are tried (RFC 8305). The
@@ -55,6 +60,16 @@ object! {
         pub idle_timeout: Duration = Duration::from_secs(4),
         /// How long connections are used. Default: 5 minutes or 10000 requests, whichever comes first.
         pub connections: Option<ConnectionsConfig>,
+    }
+}
+
+keyword! {
+    /// A version of the PROXY protocol.
+    pub enum ProxyProtocolConfig {
+        /// Version 1, in text.
+        V1 = "v1",
+        /// Version 2, in binary form.
+        V2 = "v2",
     }
 }
 
@@ -151,6 +166,15 @@ impl UpstreamConfig {
             tls = Some(config.settings());
         }
         upstream.http2 = object.protocol == HttpProtocol::Http2;
+        upstream.proxy_protocol = object.proxy_protocol.map(|version| match version {
+            ProxyProtocolConfig::V1 => ProxyProtocol::V1,
+            ProxyProtocolConfig::V2 => ProxyProtocol::V2,
+        });
+        if upstream.http2 && upstream.proxy_protocol.is_some() {
+            cx.error("config.upstream", object.at, "connections of HTTP/2 carry requests of many clients")
+                .help("remove `proxy_protocol`, or write `protocol: http/1.1`");
+            return None;
+        }
         if let Some(tls) = &mut tls {
             tls.http2 = upstream.http2;
         }

@@ -4,7 +4,7 @@ use super::super::harness::{Gate, gate, get, load, request};
 use super::DocumentRow;
 use portcullis::document::{AccessLogConfig, OnFullConfig};
 use portcullis_core::Code;
-use portcullis_proxy::{Listener, Target, Upstream};
+use portcullis_proxy::{Listener, ProxyProtocol, Target, Upstream};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -248,6 +248,11 @@ pub(crate) const ROWS: &[DocumentRow] = &[
     ("routes[].upstream.url", || {
         let upstream = upstream(json!({ "url": "http://127.0.0.1:9999/base/" }));
         assert_eq!((upstream.authority.as_str(), upstream.base_path.as_str()), ("127.0.0.1:9999", "/base"));
+    }),
+    ("routes[].upstream.proxy_protocol", || {
+        let with = |version: &str| json!({ "url": "http://127.0.0.1:9999", "proxy_protocol": version });
+        assert_eq!(upstream(with("v1")).proxy_protocol, Some(ProxyProtocol::V1));
+        assert_eq!(upstream(with("v2")).proxy_protocol, Some(ProxyProtocol::V2));
     }),
     ("routes[].upstream.connect_timeout", || {
         assert_eq!(timeout("connect_timeout").connect_timeout, SECONDS(9))

@@ -1,0 +1,136 @@
+//! Copies of requests for another group.
+//!
+//! A copy is made of what was let through, in the form in which it goes upstream, without any credential and without what the
+//! gateway vouches for. It is sent when the request has its answer, or has failed, so it takes nothing from it; what comes of it is
+//! read, up to a bound, and goes nowhere. A request is not copied if its body is larger than 64 KiB or still coming when the answer
+//! begins, if its query may hold a credential, or if too many copies are on their way.
+
+use super::group::{self, Arrival};
+use super::life::Life;
+use super::send::{Got, discard};
+use crate::timeouts::Timeouts;
+use crate::upload::{ForwardedBody, Tee};
+use crate::upstream::Group;
+use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
+use http::uri::PathAndQuery;
+use http::{Method, Request};
+use portcullis_core::record::UpstreamAccount;
+use portcullis_core::{CredentialLocation, Recording, RouteId};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most copies of a group that a worker has on their way.
+const MOST: usize = 64;
+/// How long one may take in all.
+const TIME: Duration = Duration::from_secs(30);
+
+/// A request that may be copied, before it is sent.
+pub(super) struct Copy {
+    group: Rc<Group>,
+    method: Method,
+    path_and_query: PathAndQuery,
+    headers: HeaderMap,
+    host: Option<HeaderValue>,
+    /// `None` where there is no body.
+    body: Option<Rc<RefCell<Tee>>>,
+}
+
+/// What a copy is made of.
+pub(super) struct Original<'a> {
+    pub(super) path_and_query: &'a PathAndQuery,
+    pub(super) host: Option<&'a HeaderValue>,
+    pub(super) route: RouteId,
+    pub(super) recording: &'a Recording,
+}
+
+/// What is needed for a copy of this request. `None` where there is none.
+pub(super) fn prepare(
+    group: &Rc<Group>,
+    request: &mut Request<ForwardedBody>,
+    original: &Original<'_>,
+) -> Option<Copy> {
+    let settings = group.config.mirror.as_ref()?;
+    group.mirror.as_ref()?;
+    if group.copies.get() >= MOST || !group.draws(settings.share) {
+        return None;
+    }
+    let snapshot = original.recording.snapshot();
+    let credentials = &snapshot.credentials;
+    let in_query = credentials.iter().any(|location| matches!(location, CredentialLocation::Query(_)));
+    if in_query && original.path_and_query.query().is_some() {
+        return None;
+    }
+    // SECURITY: whoever gets copies could use what they carry (a_copy_carries_no_credential).
+    let mut headers = request.headers().clone();
+    for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE] {
+        headers.remove(name);
+    }
+    for location in credentials {
+        match location {
+            CredentialLocation::Header(name) => drop(headers.remove(name)),
+            CredentialLocation::Query(_) | CredentialLocation::Cookie(_) => {}
+        }
+    }
+    let route = snapshot.routes.route(original.route)?;
+    for name in route.controls.shape.iter().flat_map(|shape| shape.identity_fields()) {
+        headers.remove(name);
+    }
+    Some(Copy {
+        group: Rc::clone(group),
+        method: request.method().clone(),
+        path_and_query: original.path_and_query.clone(),
+        headers,
+        host: original.host.cloned(),
+        body: request.body_mut().tee(),
+    })
+}
+
+/// A copy on its way.
+struct OnItsWay(Rc<Group>);
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        self.0.copies.set(self.0.copies.get().saturating_sub(1));
+    }
+}
+
+impl Copy {
+    /// Sends it.
+    pub(super) fn send(self) {
+        let Copy { group, method, path_and_query, headers, host, body } = self;
+        let Some(mirror) = group.mirror.clone() else { return };
+        let parts = match body {
+            None => VecDeque::new(),
+            Some(tee) => {
+                let whole = tee.borrow_mut().take();
+                let Some(parts) = whole else { return };
+                parts
+            }
+        };
+        let mut request = Request::new(ForwardedBody::of_parts(parts));
+        *request.method_mut() = method;
+        *request.headers_mut() = headers;
+        group.copies.set(group.copies.get() + 1);
+        let on_its_way = OnItsWay(group);
+        tokio::task::spawn_local(async move {
+            let _on_its_way = on_its_way;
+            let life = Rc::new(Life::of_stream(Timeouts::default()));
+            let mut account = UpstreamAccount::of(Arc::clone(&mirror.name));
+            let arrival = Arrival {
+                request,
+                path_and_query,
+                host: host.as_ref(),
+                value: None,
+                upload: None,
+                ends: None,
+            };
+            let sent = group::send(&mirror, &life, arrival, &mut account);
+            if let Ok(Ok((Got::Answer(_, body), _seat))) = tokio::time::timeout(TIME, sent).await {
+                discard(body).await;
+            }
+        });
+    }
+}
