@@ -17,6 +17,7 @@ mod package;
 mod process;
 mod python;
 mod schema_suite;
+mod simulate;
 mod test;
 mod tls;
 mod workspace;
@@ -53,6 +54,8 @@ enum Command {
     Counterparts,
     /// Run the fuzz targets, guided by coverage.
     Fuzz(fuzz::Arguments),
+    /// Play simulated traffic with attacks in it to the detectors of suspicious activity, and print what they find.
+    Simulate(simulate::Arguments),
     /// Build the documentation as a book, into `target/book`.
     Docs,
     /// Write the generated files, or check that they are up to date.
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Soak(arguments) => conformance::soak(&arguments),
         Command::Counterparts => counterparts::install(),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Docs => book::run(),
         Command::Gen(arguments) => generate::run(&arguments),
         Command::Package(arguments) => package::run(&arguments),

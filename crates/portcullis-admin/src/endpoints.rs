@@ -10,6 +10,7 @@ use crate::server::{Asked, text};
 use crate::tokens::Role;
 use bytes::Bytes;
 use http::{Response, StatusCode};
+use portcullis_telemetry::detect::{DETECTORS, Finding, Severity};
 use portcullis_telemetry::metrics::counted::Ending;
 use portcullis_telemetry::metrics::histogram::Histogram;
 use portcullis_telemetry::recent::Refusal;
@@ -219,9 +220,33 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
     ),
     endpoint(
         "GET",
+        "/api/v1/findings",
+        READ,
+        "Suspicious activity, the latest first, with its evidence. Query: `limit` (100), `open`, `detector`, `severity`.",
+        Does::Tells(findings),
+    ),
+    endpoint(
+        "GET",
+        "/api/v1/findings/{id}",
+        READ,
+        "One finding.",
+        Does::Tells(|call| {
+            let id = call.parameter.unwrap_or_default();
+            finding(call, id).map(|finding| json!(finding))
+        }),
+    ),
+    endpoint(
+        "GET",
+        "/api/v1/detectors",
+        READ,
+        "The detectors: what each of them finds, and from when on.",
+        Does::Tells(|_| Ok(detectors())),
+    ),
+    endpoint(
+        "GET",
         "/api/v1/blocks",
         READ,
-        "The addresses that are blocked.",
+        "The addresses that are blocked, and consumers at an address.",
         Does::Tells(|call| Ok(json!({ "blocks": call.gateway.blocks() }))),
     ),
     endpoint(
@@ -252,6 +277,13 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         READ,
         "Recent refusals, and why a request was refused.",
         Does::Shows(pages::refusals),
+    ),
+    endpoint(
+        "GET",
+        "/findings",
+        READ,
+        "Suspicious activity with its evidence.",
+        Does::Shows(pages::findings),
     ),
     endpoint("GET", "/sources", READ, "Addresses and blocks.", Does::Shows(pages::sources)),
     endpoint(
@@ -431,6 +463,61 @@ fn refusals(call: &Call<'_>) -> Result<Value, Problem> {
     let found = call.gateway.watch().recent.last(limit, wanted);
     let found: Vec<_> = found.iter().map(|one| explained(call.gateway.as_ref(), one)).collect();
     Ok(json!({ "refusals": found }))
+}
+
+fn findings(call: &Call<'_>) -> Result<Value, Problem> {
+    let bad = |what| Problem::new(StatusCode::BAD_REQUEST, what);
+    let (mut limit, mut open, mut detector, mut severity) = (100, None, None, None);
+    let query = call.asked.request.uri().query().unwrap_or_default();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "limit" => {
+                limit = value
+                    .parse()
+                    .ok()
+                    .filter(|limit| (1..=1000).contains(limit))
+                    .ok_or_else(|| bad("`limit` is a number from 1 to 1000"))?;
+            }
+            "open" => {
+                open = Some(value.parse::<bool>().map_err(|_| bad("`open` is `true` or `false`"))?);
+            }
+            "detector" => detector = Some(value.into_owned()),
+            "severity" => {
+                let found = Severity::ALL.into_iter().find(|one| one.as_str() == value);
+                severity = Some(found.ok_or_else(|| bad("`severity` is `low`, `medium` or `high`"))?);
+            }
+            _ => return Err(bad("the query may have `limit`, `open`, `detector` and `severity`")),
+        }
+    }
+    let Some(detection) = call.gateway.detection() else {
+        return Ok(json!({ "detection": "off", "findings": [] }));
+    };
+    let mut found = detection.findings();
+    found.retain(|one| {
+        open.is_none_or(|open| one.open == open)
+            && detector.as_ref().is_none_or(|name| one.detector == *name)
+            && severity.is_none_or(|severity| one.severity == severity)
+    });
+    found.truncate(limit);
+    Ok(json!({ "detection": "on", "findings": found }))
+}
+
+/// The finding with this id.
+///
+/// # Errors
+/// There is none.
+pub(crate) fn finding(call: &Call<'_>, id: &str) -> Result<Finding, Problem> {
+    let all = call.gateway.detection().map(|detection| detection.findings()).unwrap_or_default();
+    let found = all.into_iter().find(|finding| finding.id == id);
+    found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is no finding with this id"))
+}
+
+fn detectors() -> Value {
+    let all: Vec<_> = DETECTORS
+        .iter()
+        .map(|kind| json!({ "name": kind.name, "finds": kind.finds, "threshold": kind.threshold }))
+        .collect();
+    json!({ "detectors": all })
 }
 
 /// Why a request was refused.

@@ -3,6 +3,7 @@
 use crate::server::Wait;
 use portcullis_core::KeyId;
 use portcullis_keys::{Consumer, Key, KeyFilter, KeySettings, NewKey, Rotation, StoreError};
+use portcullis_telemetry::Detection;
 use portcullis_telemetry::watch::Watch;
 use serde::Serialize;
 use serde_json::Value;
@@ -32,6 +33,10 @@ pub trait Gateway: Send + Sync {
     fn metrics(&self) -> String;
     /// Counts, recent refusals, addresses.
     fn watch(&self) -> &Watch;
+    /// What looks for suspicious activity, if anything does.
+    fn detection(&self) -> Option<Arc<Detection>> {
+        None
+    }
     /// What a denial code means.
     fn meaning(&self, code: &str) -> Option<&'static str>;
     /// Who is blocked.
@@ -194,6 +199,9 @@ pub struct ServerView {
 pub struct BlockView {
     /// An IPv4 address, or the first one of an IPv6 /64.
     pub source: IpAddr,
+    /// The consumer that is blocked there; `None` for everybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consumer: Option<String>,
     /// When it ends, in seconds since 1970.
     pub until: u64,
     /// Why.

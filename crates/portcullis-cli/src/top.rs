@@ -73,6 +73,18 @@ fn text(answer: &Value) -> String {
     for (code, count) in reasons.iter().take(10) {
         text.push_str(&format!("  {:<28} {count:>8}\n", visible(code)));
     }
+    if answer.get("findings").is_some_and(Value::is_array) {
+        text.push_str(&format!("\n{STRONG}Suspicious activity that goes on{STRONG:#}\n"));
+        if list(answer, "findings").next().is_none() {
+            text.push_str(&format!("  {FAINT}nothing{FAINT:#}\n"));
+        }
+    }
+    for finding in list(answer, "findings") {
+        let word = |name: &str| finding.get(name).and_then(Value::as_str).unwrap_or_default();
+        let source = word("source");
+        text.push_str(&format!("  {:<7} {}", visible(word("severity")), visible(word("summary"))));
+        text.push_str(&if source.is_empty() { "\n".to_owned() } else { format!(" {}\n", visible(source)) });
+    }
     text.push_str(&format!("\n{STRONG}Addresses, since the start{STRONG:#}\n"));
     for source in list(answer, "sources") {
         let name = source.get("source").and_then(Value::as_str).unwrap_or_default();

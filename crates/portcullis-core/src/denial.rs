@@ -5,6 +5,7 @@
 
 use crate::check::{AnswerFields, CheckId};
 use crate::method::MethodSet;
+use crate::principal::Fingerprint;
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::borrow::Cow;
 use std::fmt;
@@ -76,7 +77,7 @@ codes! {
     UpgradeRefused = "upgrade_refused" => BAD_REQUEST;
     /// A browser asked whether a page of another origin may send a request. The gateway answered; nothing was refused.
     Preflight = "preflight" => NO_CONTENT;
-    /// An operator has blocked the client's address for a time.
+    /// The client's address is blocked for a time, or this consumer at this address: by an operator, or for a finding.
     SourceBlocked = "source_blocked" => FORBIDDEN;
     /// The client's address is on the deny list, or is not on the allow list.
     AddressRefused = "address_refused" => FORBIDDEN;
@@ -238,6 +239,16 @@ struct Inner {
     fields: AnswerFields,
     violations: Vec<Violation>,
     violations_told: bool,
+    tried: Option<Tried>,
+}
+
+/// Which credential was refused, without the credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// Its fingerprint. The same credential has the same one.
+    pub credential: Fingerprint,
+    /// The consumer that it was tried for, if it is one that exists. Anybody can send a name, so this proves nothing.
+    pub consumer: Option<Box<str>>,
 }
 
 /// One thing that is wrong with a body or a parameter.
@@ -306,6 +317,7 @@ impl Denial {
             fields: Vec::new(),
             violations: Vec::new(),
             violations_told: false,
+            tried: None,
         }))
     }
 
@@ -313,6 +325,28 @@ impl Denial {
     #[must_use]
     pub fn advising(mut self, advice: Advice) -> Denial {
         self.0.advice = advice;
+        self
+    }
+
+    /// With the credential that was refused, for the record.
+    #[must_use]
+    pub fn of_credential(mut self, credential: Fingerprint) -> Denial {
+        self.0.tried = Some(Tried { credential, consumer: None });
+        self
+    }
+
+    /// The same, and the consumer that it was tried for. SECURITY: only one that exists: what stands in the place of a name
+    /// may be a password (a_name_that_was_only_tried_blocks_no_consumer).
+    #[must_use]
+    pub fn of_credential_for(mut self, credential: Fingerprint, consumer: &str) -> Denial {
+        self.0.tried = Some(Tried { credential, consumer: Some(consumer.into()) });
+        self
+    }
+
+    /// With the credential of another refusal, in whose place this one comes.
+    #[must_use]
+    pub(crate) fn in_place_of(mut self, other: &Denial) -> Denial {
+        self.0.tried.clone_from(&other.0.tried);
         self
     }
 
@@ -369,6 +403,11 @@ impl Denial {
     /// More fields of the answer.
     pub fn fields(&self) -> &[(HeaderName, HeaderValue)] {
         &self.0.fields
+    }
+
+    /// The credential that was refused, where it is known.
+    pub fn tried(&self) -> Option<&Tried> {
+        self.0.tried.as_ref()
     }
 
     /// What the client is told.

@@ -508,6 +508,12 @@ pub trait Effects: Send + Sync {
         false
     }
 
+    /// Whether this client is blocked for now, as this consumer or subject alone.
+    fn is_blocked_as(&self, client: IpAddr, name: &str) -> bool {
+        let _ = (client, name);
+        false
+    }
+
     /// How a source of credentials stands.
     fn standing(&self, source: IpAddr) -> Standing;
 

@@ -272,6 +272,7 @@ struct Inner {
     plan: Arc<Plan>,
     effects: Arc<dyn Effects>,
     sink: Arc<dyn RecordSink>,
+    wants_unasked_credentials: bool,
     held: HeldMemory,
     accounts: HeldAccounts,
 }
@@ -291,7 +292,8 @@ impl Snapshot {
         accounts: HeldAccounts,
     ) -> Snapshot {
         accounts.add(&held);
-        Snapshot(Arc::new(Inner { plan, effects, sink, held, accounts }))
+        let wants_unasked_credentials = sink.wants_unasked_credentials();
+        Snapshot(Arc::new(Inner { plan, effects, sink, wants_unasked_credentials, held, accounts }))
     }
 
     /// This one with other memory for bodies.
@@ -320,6 +322,11 @@ impl Snapshot {
     /// The memory of all workers that have this plan.
     pub fn held_accounts(&self) -> &HeldAccounts {
         &self.0.accounts
+    }
+
+    /// Whether somebody wants to know of credentials that are sent to public routes.
+    pub(crate) fn wants_unasked_credentials(&self) -> bool {
+        self.0.wants_unasked_credentials
     }
 
     /// The world.

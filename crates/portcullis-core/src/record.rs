@@ -147,6 +147,8 @@ pub struct Record {
     pub upstream: Option<UpstreamAccount>,
     /// Bytes of the answer's body that were handed to the connection.
     pub bytes_sent: u64,
+    /// Whether a public route was sent a credential. Always `false` where no sink wants to know.
+    pub unasked_credential: bool,
     received: Option<Arc<AtomicU64>>,
 }
 
@@ -177,6 +179,11 @@ impl Record {
 pub trait RecordSink: Send + Sync {
     /// Takes the account of one request. Must not block for long and must not panic.
     fn write(&self, record: &Record, plan: &Plan);
+
+    /// Whether it wants to know of credentials that are sent to public routes, which costs each of their requests a look.
+    fn wants_unasked_credentials(&self) -> bool {
+        false
+    }
 
     /// Takes what concerns no single request: what it is about, and what happened. A sink that has no place for it, which
     /// is the default, lets it go.
@@ -248,6 +255,7 @@ impl Recording {
             status: None,
             upstream: None,
             bytes_sent: 0,
+            unasked_credential: false,
             received: None,
         };
         Recording(Box::new(Open { snapshot, record, late: Vec::new(), held: Vec::new() }))

@@ -11,7 +11,7 @@ mod inspect;
 pub use again::Admission;
 
 use crate::answer::LimitState;
-use crate::check::{AnswerFields, Charge, CheckId, Guarded, Mode};
+use crate::check::{AnswerFields, Authentication, Charge, CheckId, Guarded, Mode};
 use crate::conn::Conn;
 use crate::denial::{Advice, Code, Denial};
 use crate::effects::{Now, Standing};
@@ -396,6 +396,15 @@ fn answer_preflight(case: &Case, route: RouteId, asked: &Preflight) -> Denial {
     }
 }
 
+/// Whether a public route was sent a credential, if anybody wants to know.
+fn has_unasked_credential(case: &Case, route: RouteId) -> bool {
+    let snapshot = case.recording.snapshot();
+    snapshot.wants_unasked_credentials()
+        && route_of(case, route)
+            .is_ok_and(|route| matches!(route.controls.authentication, Authentication::Public { .. }))
+        && snapshot.credentials.iter().any(|location| case.head.has_credential(location))
+}
+
 struct Screened {
     case: Box<Case>,
     route: RouteId,
@@ -412,7 +421,18 @@ impl Screened {
             }
             Ok(facts) => identify(facts, case.recording.snapshot().effects(), &mut findings).await,
         };
+        let snapshot = case.recording.snapshot();
+        // SECURITY: with its address alone, so that what somebody does elsewhere with its key does not shut a consumer out
+        // (a_block_of_address_and_consumer_stops_neither_alone).
+        if let Some(name) = identified.principal.name(&snapshot.consumers)
+            && snapshot.effects().is_blocked_as(case.head.client(), name)
+        {
+            let detail = "this consumer is blocked at this address for a time";
+            findings.refused.get_or_insert(Denial::new(Code::SourceBlocked, detail));
+        }
+        let unasked = has_unasked_credential(&case, route);
         let record = case.recording.record_mut();
+        record.unasked_credential = unasked;
         record.observed.append(&mut findings.observed);
         match findings.refused {
             Some(denial) => Err(case.refuse(denial)),

@@ -1,4 +1,5 @@
-//! Addresses that are refused for a time, since an operator said so.
+//! Who is refused for a time, since an operator said so, or a detector found something: an address, or a consumer at an
+//! address. There is no block of a consumer everywhere: whoever has its key could shut it out with that.
 //!
 //! A request looks the table up without a lock, and while nobody is blocked that is one load. The table outlives a plan, and
 //! with a file also the process.
@@ -15,16 +16,21 @@ pub const MOST: usize = 10_000;
 /// The longest block.
 pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// Who is blocked: an IPv4 address or the /64 of an IPv6 one, and the consumer or subject there; empty for everybody.
+type Key = (IpAddr, String);
+
 /// A block of an IPv4 address, or of the /64 of an IPv6 one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
+    /// The consumer or subject that is blocked there. `None`: everybody.
+    pub consumer: Option<String>,
     /// When it ends, since 1970.
     pub until: Duration,
     /// Why, in the words of whoever ordered it.
     pub reason: String,
 }
 
-type Table = BTreeMap<IpAddr, Block>;
+type Table = BTreeMap<Key, Block>;
 
 /// Who is blocked. Empty by default.
 #[derive(Default)]
@@ -44,7 +50,24 @@ impl Blocks {
     pub fn is_blocked(&self, client: IpAddr, now: impl FnOnce() -> Duration) -> bool {
         match self.table.load().as_ref() {
             None => false,
-            Some(table) => table.get(&fold(client)).is_some_and(|block| now() < block.until),
+            Some(table) => {
+                let everybody = (fold(client), String::new());
+                table.get(&everybody).is_some_and(|block| now() < block.until)
+            }
+        }
+    }
+
+    /// Whether this consumer or subject is refused now at this client (time since 1970).
+    pub fn is_blocked_as(&self, client: IpAddr, name: &str, now: impl FnOnce() -> Duration) -> bool {
+        match self.table.load().as_ref() {
+            None => false,
+            Some(table) => {
+                let here = fold(client);
+                let mut others = table.range((here, String::new())..).take_while(|((at, _), _)| *at == here);
+                others
+                    .find(|((_, who), _)| !who.is_empty() && who == name)
+                    .is_some_and(|(_, block)| now() < block.until)
+            }
         }
     }
 
@@ -54,30 +77,36 @@ impl Blocks {
     /// [`MOST`] others are blocked.
     pub fn block(&self, client: IpAddr, block: Block, now: Duration) -> Result<(), Full> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut table = self.list(now);
-        let client = fold(client);
-        if table.len() >= MOST && !table.contains_key(&client) {
+        let mut table = self.table(now);
+        let key = (fold(client), block.consumer.clone().unwrap_or_default());
+        if table.len() >= MOST && !table.contains_key(&key) {
             return Err(Full);
         }
-        table.insert(client, block);
+        table.insert(key, block);
         self.table.store(Some(Arc::new(table)));
         Ok(())
     }
 
-    /// Ends a block. Whether there was one.
+    /// Ends every block of an address, with those of single consumers there. Whether there was one.
     pub fn unblock(&self, client: IpAddr, now: Duration) -> bool {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut table = self.list(now);
-        let there = table.remove(&fold(client)).is_some();
+        let mut table = self.table(now);
+        let (before, client) = (table.len(), fold(client));
+        table.retain(|(address, _), _| *address != client);
+        let there = table.len() < before;
         self.table.store((!table.is_empty()).then(|| Arc::new(table)));
         there
     }
 
     /// Every block that has not ended.
-    pub fn list(&self, now: Duration) -> BTreeMap<IpAddr, Block> {
+    pub fn list(&self, now: Duration) -> Vec<(IpAddr, Block)> {
+        self.table(now).into_iter().map(|((client, _), block)| (client, block)).collect()
+    }
+
+    fn table(&self, now: Duration) -> Table {
         let table = self.table.load_full();
         let all = table.iter().flat_map(|table| table.iter());
-        all.filter(|(_, block)| now < block.until).map(|(client, block)| (*client, block.clone())).collect()
+        all.filter(|(_, block)| now < block.until).map(|(key, block)| (key.clone(), block.clone())).collect()
     }
 }
 
@@ -90,7 +119,7 @@ mod tests {
     }
 
     fn block(until: u64) -> Block {
-        Block { until: seconds(until), reason: "a test".into() }
+        Block { consumer: None, until: seconds(until), reason: "a test".into() }
     }
 
     #[test]
@@ -105,6 +134,24 @@ mod tests {
         assert!(blocks.unblock(client, seconds(1)));
         assert!(!blocks.unblock(client, seconds(1)));
         assert!(!blocks.is_blocked(client, || seconds(1)));
+    }
+
+    #[test]
+    fn a_block_of_address_and_consumer_stops_neither_alone() {
+        let blocks = Blocks::default();
+        let here: IpAddr = "192.0.2.1".parse().unwrap();
+        let elsewhere: IpAddr = "192.0.2.2".parse().unwrap();
+        let alice = Block { consumer: Some("alice".into()), ..block(100) };
+        blocks.block(here, alice, seconds(0)).unwrap();
+        let is_blocked = |address, name| blocks.is_blocked_as(address, name, || seconds(1));
+        assert!(is_blocked(here, "alice"));
+        assert!(!is_blocked(here, "bob") && !is_blocked(elsewhere, "alice") && !is_blocked(here, ""));
+        assert!(!blocks.is_blocked(here, || seconds(1)), "others come from there as well");
+        assert!(!blocks.is_blocked_as(here, "alice", || seconds(100)));
+        blocks.block(here, block(100), seconds(0)).unwrap();
+        assert_eq!(blocks.list(seconds(1)).len(), 2);
+        assert!(blocks.unblock(here, seconds(1)) && !is_blocked(here, "alice"));
+        assert!(blocks.list(seconds(1)).is_empty());
     }
 
     #[test]
@@ -123,7 +170,7 @@ mod tests {
         let table: Table = (0..MOST)
             .map(|number| {
                 let client = std::net::Ipv4Addr::from_bits(u32::try_from(number).unwrap());
-                (IpAddr::V4(client), block(10))
+                ((IpAddr::V4(client), String::new()), block(10))
             })
             .collect();
         blocks.table.store(Some(Arc::new(table)));

@@ -61,6 +61,11 @@ impl State {
         &self.0.secret
     }
 
+    /// The time, by the clock that requests are judged by.
+    pub fn now(&self) -> portcullis_core::Now {
+        self.0.clock.now()
+    }
+
     /// What else plans leave to the next one.
     pub fn kept(&self) -> &Kept {
         &self.0.kept

@@ -223,6 +223,10 @@ impl Effects for World {
         self.state.blocks().is_blocked(client, || self.clock().now().unix)
     }
 
+    fn is_blocked_as(&self, client: IpAddr, name: &str) -> bool {
+        self.state.blocks().is_blocked_as(client, name, || self.clock().now().unix)
+    }
+
     fn standing(&self, source: IpAddr) -> Standing {
         let Some((mode, _)) = &self.failures else { return Standing::Free };
         match (self.state.parts().failures.standing(self.clock(), source), mode) {

@@ -7,12 +7,14 @@
 //! | [`access_log`]   | the lines, to standard output or a file                       |
 //! | [`audit`]        | refusals and changes, in a file whose every edit shows        |
 //! | [`metrics`]      | numbers for Prometheus                                        |
+//! | [`detect`]       | what looks like an attack                                     |
 //! | [`watch`]        | what the admin API shows: [`recent`] refusals, [`sources`], [`history`] |
 //!
 //! `lanes` is how workers count without a lock that another worker takes, `names` how what they count outlives a plan.
 
 pub mod access_log;
 pub mod audit;
+pub mod detect;
 pub mod history;
 mod lanes;
 pub mod line;
@@ -25,5 +27,6 @@ pub mod watch;
 
 pub use access_log::{AccessLog, OnFull};
 pub use audit::AuditLog;
+pub use detect::Detection;
 pub use metrics::Metrics;
 pub use stream::Fan;

@@ -30,6 +30,10 @@ impl RecordSink for Fan {
         self.0.iter().for_each(|consumer| consumer.write(record, plan));
     }
 
+    fn wants_unasked_credentials(&self) -> bool {
+        self.0.iter().any(|consumer| consumer.wants_unasked_credentials())
+    }
+
     fn notice(&self, about: &str, detail: &str) {
         self.0.iter().for_each(|consumer| consumer.notice(about, detail));
     }

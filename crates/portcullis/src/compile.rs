@@ -256,6 +256,12 @@ fn compile_with(
         None => Some(None),
         Some(metrics) => cx.at("metrics", |cx| metrics.compile(cx)).map(Some),
     };
+    let detection = match &config.detection {
+        None => Some(None),
+        Some(detection) => cx.at("detection", |cx| detection.compile(cx)).map(Some),
+    };
+    let webhook = detection.iter().flatten().filter_map(|detection| detection.webhook.clone());
+    webhook.for_each(|webhook| build.add_job(webhook));
     let limits = match &config.limits {
         None => Some(Limits::default()),
         Some(limits) => cx.at("limits", |cx| limits.compile(cx)),
@@ -344,7 +350,7 @@ fn compile_with(
             .with_overload(overload.filter(|(mode, _)| *mode != Mode::Off).map(|(_, overload)| overload)),
         access_log: config.access_log.clone(),
         audit_log: config.audit_log.clone(),
-        observe: ObserveConfig { metrics: metrics?, admin: admin? },
+        observe: ObserveConfig { metrics: metrics?, admin: admin?, detection: detection? },
         keys,
         key_store,
         plan_names: config.plans.keys().cloned().collect(),

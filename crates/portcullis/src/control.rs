@@ -91,7 +91,7 @@ async fn answer(stream: UnixStream, reloader: &Reloader) -> io::Result<()> {
     let answer = match question.trim().split_once(' ').unwrap_or((question.trim(), "")) {
         ("status", "") => reloader.status().json(),
         ("top", "") => match reloader.watch_of_operators() {
-            Some(watch) => observe::top(&watch),
+            Some(watch) => observe::top(&watch, reloader.seen().detection.as_deref()),
             None => json!({ "error": "nothing is kept of requests" }),
         },
         ("why", id) => reloader.why(id).unwrap_or_else(

@@ -200,7 +200,7 @@ fn furnish(
     let log = logs
         .open(LogsConfig { access: access_log, audit: audit_log }, log_before)
         .map_err(Unfurnished::Log)?;
-    let observers = Observers::open(observe, view, state_dir.is_some(), observers_before)
+    let observers = Observers::open(observe, view, state_dir.as_deref(), observers_before)
         .map_err(Unfurnished::Observers)?;
     // The same way out keeps its turns and the system's authorities, which take long to read.
     let name = format!("{outbound:?}");
@@ -234,6 +234,7 @@ fn furnish(
         access: log.access().cloned(),
         audit: log.audit().cloned(),
         keys,
+        detection: observers.detection().cloned(),
     };
     Ok(Furnished { snapshot, front, plan, world, log, observers, seen, jobs, protections, outbound })
 }
@@ -246,7 +247,7 @@ impl Plans {
     ) -> Result<(Snapshot, FrontConfig, Plans), StartError> {
         let (state, digest) = (blueprint.state.clone(), blueprint.digest.clone());
         let state_dir = blueprint.state_dir.clone();
-        let view = View::default();
+        let view = View::new(&state);
         let furnished = furnish(blueprint, logs, None, &view, background).map_err(|why| match why {
             Unfurnished::Log(error) => StartError::AccessLog(error),
             Unfurnished::Observers(error) => StartError::Observe(error),

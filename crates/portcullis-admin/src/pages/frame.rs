@@ -9,9 +9,10 @@ use maud::{DOCTYPE, Markup, html};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The pages of the menu.
-const MENU: [(&str, &str); 7] = [
+const MENU: [(&str, &str); 8] = [
     ("/", "Overview"),
     ("/refusals", "Refusals"),
+    ("/findings", "Findings"),
     ("/sources", "Sources"),
     ("/consumers", "Consumers"),
     ("/keys", "Keys"),

@@ -6,6 +6,7 @@
 //! | [`chart`]      | numbers over time                                         |
 //! | [`overview`]   | traffic, refusals by reason, latency                      |
 //! | [`refusals`]   | recent refusals, and why a request was refused            |
+//! | [`findings`]   | suspicious activity, with its evidence                    |
 //! | [`sources`]    | addresses, blocks                                         |
 //! | [`consumers`]  | consumers, of the configuration and of the store          |
 //! | [`keys`]       | keys of the store                                         |
@@ -15,6 +16,7 @@
 
 mod chart;
 mod consumers;
+mod findings;
 mod frame;
 mod inventory;
 mod keys;
@@ -23,6 +25,7 @@ mod refusals;
 mod sources;
 
 pub(crate) use consumers::{add_consumer, consumers, remove_consumer};
+pub(crate) use findings::findings;
 pub(crate) use frame::{field, icon, login, problem, script, style, to};
 pub(crate) use inventory::{gateway, routes};
 pub(crate) use keys::{create_key, keys, revoke_key, rotate_key};

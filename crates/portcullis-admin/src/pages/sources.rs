@@ -49,7 +49,7 @@ fn blocked(call: &Call<'_>) -> Markup {
                     tbody {
                         @for block in &blocks {
                             tr {
-                                th scope="row" { (block.source) }
+                                th scope="row" { (block.source) @if let Some(consumer) = &block.consumer { ", only " (consumer) } }
                                 td class="time" { (time(block.until)) }
                                 td class="long" { (block.reason) }
                                 td {

@@ -356,10 +356,14 @@ impl ApiKey {
     fn judge(&self, found: Result<Option<KeyRecord>, Fault>, now: Duration, digest: KeyDigest) -> Authn {
         match found {
             Err(fault) => Authn::Deny(Denial::new(Code::Fault, fault.detail)),
-            Ok(None) => Authn::Deny(Denial::new(Code::CredentialUnknown, "nobody has this key")),
-            Ok(Some(record)) if record.expires.is_some_and(|expires| now >= expires) => {
-                Authn::Deny(Denial::new(Code::CredentialExpired, "the key has expired"))
-            }
+            Ok(None) => Authn::Deny(
+                Denial::new(Code::CredentialUnknown, "nobody has this key")
+                    .of_credential(digest.fingerprint()),
+            ),
+            Ok(Some(record)) if record.expires.is_some_and(|expires| now >= expires) => Authn::Deny(
+                Denial::new(Code::CredentialExpired, "the key has expired")
+                    .of_credential(digest.fingerprint()),
+            ),
             Ok(Some(record)) => {
                 let credential = CredentialName::Digest(digest.0);
                 let ground = Ground { credential, rules: 0, until: record.expires };
@@ -394,7 +398,7 @@ impl ApiKey {
         facts: &Facts<'_>,
         fingerprint: Fingerprint,
     ) -> Authn {
-        let deny = |code, detail| Authn::Deny(Denial::new(code, detail));
+        let deny = |code, detail| Authn::Deny(Denial::new(code, detail).of_credential(fingerprint));
         let key = match found {
             Err(fault) => return Authn::Deny(Denial::new(Code::Fault, fault.detail)),
             Ok(None) => return deny(Code::CredentialUnknown, "nobody has this key"),

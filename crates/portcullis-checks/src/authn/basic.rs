@@ -235,7 +235,10 @@ impl Authenticate for Basic {
         if let Some(denial) = facts.blocked()
             && !known_here
         {
-            return Step::Ready(Authn::Deny(denial));
+            return Step::Ready(Authn::Deny(match user {
+                Some(user) => denial.of_credential_for(digest.fingerprint(), &user.name),
+                None => denial.of_credential(digest.fingerprint()),
+            }));
         }
         // SECURITY: a flood of guesses keeps nobody out who was in before (a_known_user_goes_first).
         let client = Client { address, known: known_here || right == Known::Before };
@@ -252,10 +255,14 @@ impl Authenticate for Basic {
                     self.right.insert(digest, facts.now.monotonic);
                     self.claim(user, &digest)
                 }
-                (Ok(false), Some(_)) => {
-                    Authn::Deny(Denial::new(Code::CredentialUnknown, "the password is another one"))
-                }
-                (Ok(_), None) => Authn::Deny(Denial::new(Code::CredentialUnknown, "nobody has this name")),
+                (Ok(false), Some(user)) => Authn::Deny(
+                    Denial::new(Code::CredentialUnknown, "the password is another one")
+                        .of_credential_for(digest.fingerprint(), &user.name),
+                ),
+                (Ok(_), None) => Authn::Deny(
+                    Denial::new(Code::CredentialUnknown, "nobody has this name")
+                        .of_credential(digest.fingerprint()),
+                ),
             }
         }))
     }

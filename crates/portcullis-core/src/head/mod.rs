@@ -276,6 +276,17 @@ impl Head {
         cookie(&self.headers, name)
     }
 
+    /// Whether something stands where a credential is looked for.
+    pub fn has_credential(&self, location: &crate::plan::CredentialLocation) -> bool {
+        use crate::plan::CredentialLocation::{Cookie, Header, Query};
+        let found = match location {
+            Header(name) => return self.headers.contains_key(name),
+            Query(name) => self.query_once(name),
+            Cookie(name) => self.cookie_once(name),
+        };
+        !matches!(found, Once::Absent)
+    }
+
     /// Takes a credential away, in every spelling, so that nothing behind the gateway sees it.
     pub fn remove_credential(&mut self, location: &crate::plan::CredentialLocation) {
         use crate::plan::CredentialLocation::{Cookie, Header, Query};

@@ -162,7 +162,7 @@ async fn ask<'a>(
             Standing::Free => effects.credential_good(source, fingerprint),
             // SECURITY: a guess that hits at last is still a guess (a_lucky_guess_comes_too_late).
             Standing::Blocked { wait } if !effects.is_known(source, fingerprint) => {
-                return refuse(must_wait(wait));
+                return refuse(must_wait(wait).of_credential(fingerprint));
             }
             Standing::Observed { wait } if !effects.is_known(source, fingerprint) => {
                 findings.refuse(Mode::Observe, method.id(), must_wait(wait));
@@ -190,7 +190,7 @@ fn counted(
             denial
         }
         // SECURITY: whoever must wait learns nothing by trying on (a_source_that_waits_learns_nothing).
-        Standing::Blocked { wait } => must_wait(wait),
+        Standing::Blocked { wait } => must_wait(wait).in_place_of(&denial),
         Standing::Observed { wait } => {
             findings.refuse(Mode::Observe, by, must_wait(wait));
             denial

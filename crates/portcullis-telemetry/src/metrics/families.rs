@@ -94,6 +94,14 @@ families! {
         "Older configurations that running requests still use.";
     LOG_LINES_DROPPED = "portcullis_log_lines_dropped_total" Counter ["log"]
         "Lines and entries that a log (access, audit) or the record stream (stream) did not take.";
+    FINDINGS = "portcullis_findings_total" Counter ["detector", "severity"]
+        "Findings of suspicious activity that began.";
+    FINDINGS_OPEN = "portcullis_findings_open" Gauge []
+        "Findings of suspicious activity that go on.";
+    DETECTION_EVENTS = "portcullis_detection_events_total" Counter ["result"]
+        "Requests that detectors looked at (seen), and those that there was no time for (dropped).";
+    DETECTION_BYTES = "portcullis_detection_bytes" Gauge []
+        "Memory of the detectors.";
     WORKERS = "portcullis_workers" Gauge []
         "Threads that serve requests.";
     BUILD_INFO = "portcullis_build_info" Gauge ["version"]

@@ -10,6 +10,7 @@ mod audit_log;
 mod brute_force;
 mod compression;
 mod consumer;
+mod detection;
 mod error_bodies;
 mod header_changes;
 mod limits;
@@ -35,6 +36,7 @@ pub use audit_log::AuditLogConfig;
 pub use brute_force::BruteForceConfig;
 pub use compression::{CodingConfig, CompressionConfig, CompressionSettingsConfig, LevelConfig};
 pub use consumer::ConsumerConfig;
+pub use detection::{DetectionConfig, DetectionMode, DetectionPolicy, SeverityConfig, WebhookConfig};
 pub use error_bodies::ErrorBodyConfig;
 pub use header_changes::{ProtectionConfig, RequestHeaderChangesConfig, ResponseHeadersConfig};
 pub(crate) use limits::Limits;
@@ -123,6 +125,8 @@ object! {
         /// The audit log: a tamper-evident file of rejected credentials, missing roles and scopes, exceeded limits,
         /// reloads and changes. Default: none.
         pub audit_log: Option<AuditLogConfig>,
+        /// Detection of suspicious activity. Default: none.
+        pub detection: Option<DetectionConfig>,
         /// The admin listener: API, dashboard, `/metrics`, `/healthz` and `/readyz`. Default: none.
         pub admin: Option<AdminConfig>,
         /// A separate listener for Prometheus metrics. Default: none.

@@ -137,6 +137,10 @@ impl Gateway for Seat {
         &self.watch
     }
 
+    fn detection(&self) -> Option<Arc<portcullis_telemetry::Detection>> {
+        self.gateway(Reloader::seen)?.detection
+    }
+
     fn meaning(&self, code: &str) -> Option<&'static str> {
         Code::ALL.iter().find(|known| known.as_str() == code).map(|known| known.meaning())
     }
@@ -144,14 +148,20 @@ impl Gateway for Seat {
     fn blocks(&self) -> Vec<BlockView> {
         let all = self.gateway(|gateway| gateway.state().blocks().list(now(gateway))).unwrap_or_default();
         all.into_iter()
-            .map(|(source, block)| BlockView { source, until: block.until.as_secs(), reason: block.reason })
+            .map(|(source, block)| BlockView {
+                source,
+                consumer: block.consumer,
+                until: block.until.as_secs(),
+                reason: block.reason,
+            })
             .collect()
     }
 
     fn block(&self, source: IpAddr, time: Duration, reason: &str) -> Result<(), String> {
         let done = self.gateway(|gateway| {
             let now = now(gateway);
-            let block = Block { until: now.saturating_add(time), reason: reason.to_owned() };
+            let until = now.saturating_add(time);
+            let block = Block { consumer: None, until, reason: reason.to_owned() };
             let done = gateway.state().blocks().block(source, block, now);
             gateway.keep_blocks();
             done
@@ -187,7 +197,11 @@ impl Gateway for Seat {
 }
 
 /// What the socket in the `state_dir` answers about traffic.
-pub(crate) fn top(watch: &Watch) -> Value {
+pub(crate) fn top(watch: &Watch, detection: Option<&portcullis_telemetry::Detection>) -> Value {
+    let findings = detection.map(|detection| {
+        let all = detection.findings().into_iter().filter(|finding| finding.open).take(10);
+        all.map(|finding| json!(finding)).collect::<Vec<_>>()
+    });
     let samples = watch.history.samples();
     let last: Vec<_> = samples
         .iter()
@@ -218,5 +232,6 @@ pub(crate) fn top(watch: &Watch) -> Value {
         "interval_seconds": portcullis_telemetry::history::INTERVAL.as_secs(),
         "samples": last,
         "sources": sources,
+        "findings": findings,
     })
 }

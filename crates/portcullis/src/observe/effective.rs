@@ -51,6 +51,13 @@ pub(crate) fn of(blueprint: &Blueprint) -> Value {
         "brute_force": blueprint.failures_mode.as_str(),
         "access_log": portcullis_config::Decode::written(&blueprint.access_log),
         "audit_log": blueprint.audit_log.as_ref().map(|audit| audit.file.display().to_string()),
+        "detection": blueprint.observe.detection.as_ref().map(|detection| json!({
+            "blocks": detection.blocks,
+            "block_seconds": seconds(detection.block_for),
+            "block_severity": detection.block_severity.as_str(),
+            "disabled": detection.disabled,
+            "webhook": detection.webhook.as_ref().and_then(|webhook| webhook.url().host()),
+        })),
         "state_dir": blueprint.state_dir.as_ref().map(|folder| folder.display().to_string()),
         "metrics": blueprint.observe.metrics.map(|address| address.to_string()),
         "admin": blueprint.observe.admin.as_ref().map(|admin| admin.bind.to_string()),

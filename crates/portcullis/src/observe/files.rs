@@ -47,7 +47,12 @@ pub(crate) fn keep_blocks(folder: &Path, blocks: &Blocks) -> io::Result<()> {
     let all: Vec<_> = blocks
         .list(now())
         .into_iter()
-        .map(|(source, block)| json!({ "source": source, "until": block.until.as_secs(), "reason": block.reason }))
+        .map(|(source, block)| {
+            json!({
+                "source": source, "consumer": block.consumer,
+                "until": block.until.as_secs(), "reason": block.reason,
+            })
+        })
         .collect();
     let hidden = folder.join(format!(".{BLOCKS}.{}", std::process::id()));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&hidden)?;
@@ -71,7 +76,8 @@ pub(crate) fn restore_blocks(folder: &Path, blocks: &Blocks) -> io::Result<()> {
         if let (Some(source), Some(until)) = (source, until)
             && until > now()
         {
-            let _full = blocks.block(source, Block { until, reason }, now());
+            let consumer = block.get("consumer").and_then(Value::as_str).map(str::to_owned);
+            let _full = blocks.block(source, Block { consumer, until, reason }, now());
         }
     }
     Ok(())

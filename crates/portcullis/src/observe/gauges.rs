@@ -17,6 +17,18 @@ pub(crate) fn write(view: &View, to: &mut Exposition) {
     tls(&seen, to);
     upstreams(&seen, to);
     configuration(&gateway, to);
+    if let Some(detection) = &seen.detection {
+        to.family(&families::FINDINGS);
+        for ((detector, severity), count) in detection.found() {
+            to.sample(&[("detector", &detector), ("severity", severity)], number(count));
+        }
+        let open = detection.findings().iter().filter(|finding| finding.open).count();
+        gauge(to, &families::FINDINGS_OPEN, open as u64);
+        to.family(&families::DETECTION_EVENTS)
+            .sample(&[("result", "seen")], number(detection.seen()))
+            .sample(&[("result", "dropped")], number(detection.dropped()));
+        gauge(to, &families::DETECTION_BYTES, detection.bytes() as u64);
+    }
     to.family(&families::LOG_LINES_DROPPED);
     if let Some(access) = &seen.access {
         to.sample(&[("log", "access")], number(access.lost()));

@@ -5,6 +5,7 @@
 //! | [`gauges`]      | what is measured besides requests                             |
 //! | [`seen`]        | how what watches finds the gateway                            |
 //! | [`admin`]       | the gateway as the admin API sees it                          |
+//! | [`detection`]   | what is done about suspicious activity                        |
 //! | [`effective`]   | the configuration as it took effect                           |
 //! | [`files`]       | the token that is made, and blocks that survive a restart     |
 //!
@@ -13,12 +14,13 @@
 //! anything.
 
 mod admin;
+pub mod detection;
 mod effective;
 mod files;
 mod gauges;
 mod seen;
 
-use crate::document::Admin;
+use crate::document::{Admin, DetectionPolicy};
 use admin::Seat;
 pub(crate) use admin::top;
 pub(crate) use effective::of as effective;
@@ -30,12 +32,12 @@ use portcullis_admin::service::{AdminListener, AdminService, AdminSessions, Sett
 use portcullis_admin::tokens::{Role, Token};
 use portcullis_core::{Plan, RecordSink};
 use portcullis_telemetry::watch::Watch;
-use portcullis_telemetry::{Fan, Metrics};
+use portcullis_telemetry::{Detection, Fan, Metrics, detect};
 pub(crate) use seen::{Seen, View};
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a configuration says of who watches.
 #[derive(Clone, Default)]
@@ -44,6 +46,8 @@ pub struct ObserveConfig {
     pub metrics: Option<SocketAddr>,
     /// The admin listener.
     pub admin: Option<Admin>,
+    /// What looks for suspicious activity.
+    pub detection: Option<DetectionPolicy>,
 }
 
 /// Who watches the gateway of one configuration.
@@ -53,6 +57,9 @@ pub(crate) struct Observers {
     watch: Option<Arc<Watch>>,
     scraped: Option<Listening>,
     admin: Option<Arc<AdminDoor>>,
+    detection: Option<Arc<Detection>>,
+    /// How detectors run from the moment on in which this configuration begins; taken by [`Observers::begin`].
+    detects: Arc<Mutex<Option<detect::Settings>>>,
 }
 
 /// A server, and the address as it is written, whose port may be 0.
@@ -74,17 +81,31 @@ struct AdminDoor {
 
 impl Observers {
     /// Those of a configuration; as far as they are the same, those from `before`. `view` is how they see the gateway.
-    /// `kept` says that refusals and addresses are kept for the socket in the `state_dir`, also without an admin listener.
+    /// With a `state_dir`, refusals and addresses are kept for the socket in it, also without an admin listener.
     pub(crate) fn open(
         config: ObserveConfig,
         view: &View,
-        kept: bool,
+        state_dir: Option<&Path>,
         before: Option<&Observers>,
     ) -> io::Result<Observers> {
+        let kept = state_dir.is_some();
         let counted = config.metrics.is_some() || config.admin.is_some() || kept;
         let counted_before = before.and_then(|before| before.metrics.clone());
         let metrics = counted.then(|| counted_before.unwrap_or_default());
         let watched_before = before.and_then(|before| before.watch.clone());
+        let (detection, detects) = match config.detection {
+            None => (None, None),
+            Some(policy) => {
+                let settings = detection::settings(&policy, state_dir.map(Path::to_owned), view);
+                match before.and_then(|before| before.detection.clone()) {
+                    Some(there) => (Some(there), Some(settings)),
+                    None => {
+                        let clock = view.clock();
+                        (Some(Arc::new(Detection::start(settings, move || clock.now())?)), None)
+                    }
+                }
+            }
+        };
         let watch = match (&metrics, config.admin.is_some() || kept) {
             (Some(metrics), true) => Some(match watched_before {
                 Some(watch) => watch,
@@ -110,11 +131,16 @@ impl Observers {
             }
             (Some(_) | None, _) => None,
         };
-        Ok(Observers { metrics, watch, scraped, admin })
+        let detects = Arc::new(Mutex::new(detects));
+        Ok(Observers { metrics, watch, scraped, admin, detection, detects })
     }
 
     /// From now on operators get what this configuration says.
     pub(crate) fn begin(&self) {
+        let settings = self.detects.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(detection), Some(settings)) = (&self.detection, settings) {
+            detection.go_on(settings);
+        }
         if let Some(door) = &self.admin {
             let listener = Arc::new(AdminListener(Arc::clone(&door.service)));
             door.listening.server.exchange(door.protection.clone(), listener);
@@ -131,7 +157,15 @@ impl Observers {
             more.push(Arc::clone(&watch.recent) as Arc<dyn RecordSink>);
             more.push(Arc::clone(&watch.sources) as Arc<dyn RecordSink>);
         }
+        if let Some(detection) = &self.detection {
+            more.push(Arc::new(detection.of_plan(plan)));
+        }
         Fan::of(log, more)
+    }
+
+    /// What looks for suspicious activity.
+    pub(crate) fn detection(&self) -> Option<&Arc<Detection>> {
+        self.detection.as_ref()
     }
 
     /// Counts, refusals and addresses, if they are kept.

@@ -5,7 +5,8 @@ use crate::reload::{Reloader, WeakReloader};
 use portcullis_core::{HeldAccounts, Plan};
 use portcullis_proxy::UpstreamGroup;
 use portcullis_proxy::tls::Tls;
-use portcullis_telemetry::{AccessLog, AuditLog};
+use portcullis_runtime::State;
+use portcullis_telemetry::{AccessLog, AuditLog, Detection};
 use std::sync::{Arc, OnceLock};
 
 /// The parts of the running configuration that operators ask about.
@@ -25,20 +26,34 @@ pub(crate) struct Seen {
     pub(crate) audit: Option<Arc<AuditLog>>,
     /// The store of keys, if there is one.
     pub(crate) keys: Option<Arc<StoreDesk>>,
+    pub(crate) detection: Option<Arc<Detection>>,
 }
 
 /// How observers find the gateway. Nothing is there before it serves, and after its end.
-#[derive(Clone, Default)]
-pub(crate) struct View(Arc<OnceLock<WeakReloader>>);
+#[derive(Clone)]
+pub(crate) struct View {
+    reloader: Arc<OnceLock<WeakReloader>>,
+    clock: State,
+}
 
 impl View {
+    /// Of a gateway with this state.
+    pub(crate) fn new(state: &State) -> View {
+        View { reloader: Arc::default(), clock: state.clone() }
+    }
+
+    /// What tells the time of requests.
+    pub(crate) fn clock(&self) -> State {
+        self.clock.clone()
+    }
+
     /// From now on it is this one.
     pub(crate) fn set(&self, reloader: &Reloader) {
-        let _already = self.0.set(reloader.downgrade());
+        let _already = self.reloader.set(reloader.downgrade());
     }
 
     /// The gateway.
     pub(crate) fn gateway(&self) -> Option<Reloader> {
-        self.0.get()?.upgrade()
+        self.reloader.get()?.upgrade()
     }
 }

@@ -468,6 +468,17 @@ admin:
     key: CERTIFICATES/api.key
   remote_access: operators are on another machine
   insecure_open_metrics: only the scraper reaches this network
+detection:
+  mode: enforce
+  disabled: [limit_grinding]
+  block_for: 30m
+  block_severity: medium
+  exempt_addresses: [192.0.2.0/24]
+  exempt_consumers: [alice]
+  webhook:
+    url: https://alerts.example.com/portcullis
+    secret: 0123456789abcdef0123456789abcdef
+    severity: high
 metrics:
   bind: 0.0.0.0:9464
   insecure_plaintext: only the scraper reaches this network

@@ -31,9 +31,10 @@ impl Drop for Folder {
     }
 }
 
-const PAGES: [(&str, &str); 7] = [
+const PAGES: [(&str, &str); 8] = [
     ("/", "Overview"),
     ("/refusals", "Refusals"),
+    ("/findings", "Findings"),
     ("/sources", "Sources"),
     ("/consumers", "Consumers"),
     ("/keys", "Keys"),
@@ -141,6 +142,7 @@ workers: 1
 state_dir: {0}
 store: {{ keys: {{ sqlite: {0}/keys.db }} }}
 admin: {{ bind: \"127.0.0.1:0\" }}
+detection: {{ mode: observe }}
 trusted_proxies: [127.0.0.1/32]
 security:
   authentication: {{ type: api_key, header: x-api-key }}
@@ -200,6 +202,32 @@ routes:
 
     // On the heap: the stack of a test is small, and futures are large without optimisation.
     Box::pin(makes_and_revokes_a_key(&chromium, &world)).await;
+
+    // A finding with its evidence, from which its sender is blocked and unblocked.
+    for number in 0..40 {
+        ask(&world, &format!("/%3Cb%3E-{number}"), "X-Forwarded-For: 192.0.2.8\r\n").await;
+    }
+    let begun = std::time::Instant::now();
+    loop {
+        chromium.click("nav a[href='/findings']").await;
+        let there = chromium.script("return document.querySelector('td.time a') !== null").await;
+        if there == json!(true) {
+            break;
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "no finding");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    assert_eq!(serious(&chromium).await.unwrap_or(json!([])), json!([]), "findings");
+    chromium.click("td.time a").await;
+    chromium.sees("One address looks for paths that do not exist.").await;
+    chromium.sees("different paths").await;
+    assert_eq!(serious(&chromium).await.unwrap_or(json!([])), json!([]), "a finding");
+    chromium.click("form.block button").await;
+    chromium.sees("Unblock").await;
+    assert_eq!(ask(&world, "/data", &key.replace("192.0.2.7", "192.0.2.8")).await, 403);
+    chromium.click("button[aria-label='Unblock 192.0.2.8']").await;
+    chromium.sees("No address is blocked.").await;
+    assert_eq!(ask(&world, "/data", &key.replace("192.0.2.7", "192.0.2.8")).await, 200);
 
     let cookies = chromium.cookies().await;
     let session = cookies.iter().find(|cookie| cookie["name"] == "portcullis_admin").unwrap();

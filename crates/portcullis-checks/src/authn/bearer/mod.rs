@@ -145,9 +145,9 @@ impl Authenticate for Bearer {
                 None => self.verify(&token, digest, facts, effects).await,
             };
             match verified {
-                Err(denial) => Authn::Deny(denial),
+                Err(denial) => Authn::Deny(denial.of_credential(cache::fingerprint(&digest))),
                 Ok(verified) => match self.show_binding(scheme, &verified, &digest, facts, effects).await {
-                    Err(denial) => Authn::Deny(denial),
+                    Err(denial) => Authn::Deny(denial.of_credential(cache::fingerprint(&digest))),
                     Ok(()) => self.claim(&verified, &digest),
                 },
             }

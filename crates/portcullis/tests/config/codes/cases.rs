@@ -419,6 +419,18 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.admin_token", top("admin: { bind: 127.0.0.1:9901, tokens: [{ file: §key.txt }] }")),
         ("config.admin_token", top("admin: { bind: 127.0.0.1:9901, tokens: [{ file: §missing.txt }] }")),
         ("config.plaintext", top("metrics: { bind: §0.0.0.0:9464 }")),
+        ("config.detector", top("detection: { disabled: [§scaner] }")),
+        ("config.block_time", top("detection: { block_for: §1s }")),
+        (
+            "config.webhook_url",
+            top(
+                "detection: { webhook: { url: §\"http://alerts.example.com\", secret: 0123456789abcdef0123456789abcdef } }",
+            ),
+        ),
+        (
+            "config.webhook_secret",
+            top("detection: { webhook: { url: \"https://alerts.example.com\", secret: §short } }"),
+        ),
         ("config.duplicate_listener", format!("{LISTENERS}  - bind: §127.0.0.1:3000\n{PUBLIC}")),
         ("config.timeout", format!("{LISTENERS}    timeouts: §{{ header: 0s }}\n{PUBLIC}")),
         ("config.empty_list", format!("§listeners: []\n{PUBLIC}")),

@@ -157,6 +157,45 @@ pub(crate) const ROWS: &[DocumentRow] = &[
     ("audit_log.key", || {
         assert_eq!(audit_files(json!({ "file": "a.log", "key": "b.key" })), ["a.log", "b.key"])
     }),
+    ("detection", || {
+        assert!(open(&json!({})).observe.detection.is_none());
+        assert!(!detection(json!({})).blocks, "nobody is blocked until it is switched on");
+    }),
+    ("detection.mode", || assert!(detection(json!({ "mode": "enforce" })).blocks)),
+    ("detection.disabled", || {
+        assert_eq!(detection(json!({ "disabled": ["scanner"] })).disabled, ["scanner"]);
+    }),
+    ("detection.block_for", || {
+        assert_eq!(detection(json!({ "block_for": "2h" })).block_for.as_secs(), 7200);
+    }),
+    ("detection.block_severity", || {
+        assert_eq!(detection(json!({})).block_severity.as_str(), "high");
+        assert_eq!(detection(json!({ "block_severity": "low" })).block_severity.as_str(), "low");
+    }),
+    ("detection.exempt_addresses", || {
+        let exempt = detection(json!({ "exempt_addresses": ["192.0.2.0/24"] })).exempt_addresses;
+        assert_eq!(exempt[0].to_string(), "192.0.2.0/24");
+    }),
+    ("detection.exempt_consumers", || {
+        assert_eq!(detection(json!({ "exempt_consumers": ["alice"] })).exempt_consumers, ["alice"]);
+    }),
+    ("detection.webhook", || assert!(detection(json!({})).webhook.is_none())),
+    ("detection.webhook.url", || {
+        let webhook = detection(webhook(json!({}))).webhook.unwrap();
+        assert_eq!(webhook.url().host(), Some("alerts.example.com"));
+    }),
+    ("detection.webhook.secret", || {
+        let loads = |secret: &str| {
+            let keys = json!({ "detection": webhook(json!({ "secret": secret })) });
+            load(&document(&keys)).blueprint().is_some()
+        };
+        assert!(!loads("short") && loads(&"s".repeat(32)));
+    }),
+    ("detection.webhook.severity", || {
+        assert_eq!(detection(webhook(json!({}))).webhook.unwrap().severity().as_str(), "medium");
+        let high = detection(webhook(json!({ "severity": "high" })));
+        assert_eq!(high.webhook.unwrap().severity().as_str(), "high");
+    }),
     ("metrics", || assert_eq!(open(&json!({})).observe.metrics, None)),
     ("metrics.bind", || {
         let metrics = open(&json!({ "metrics": { "bind": "127.0.0.1:9464" } })).observe.metrics;
@@ -329,6 +368,16 @@ fn document(keys: &Value) -> String {
 /// A gateway with one public route, `/a`, and these keys.
 fn open(keys: &Value) -> Gate {
     gate(&document(keys))
+}
+
+/// What looks for suspicious activity, with these keys.
+fn detection(keys: Value) -> portcullis::document::DetectionPolicy {
+    open(&json!({ "detection": keys })).observe.detection.unwrap()
+}
+
+fn webhook(more: Value) -> Value {
+    let secret = "0123456789abcdef0123456789abcdef";
+    json!({ "webhook": with(json!({ "url": "https://alerts.example.com/", "secret": secret }), more) })
 }
 
 /// The listener with these keys.

@@ -1,0 +1,114 @@
+//! Somebody who stays at a limit: refused many times in each minute, for many minutes, and never waits.
+//!
+//! A client that honors `Retry-After` is refused now and then, also in a peak.
+
+use super::{Raised, percent, share};
+use crate::detector::{Detector, Raise};
+use crate::event::{Ending, Event, Name, Sender};
+use crate::finding::{Severity, Subject};
+use crate::table::{Entry, Table};
+use std::time::Duration;
+
+pub(crate) const NAME: &str = "limit_grinding";
+pub(crate) const FINDS: &str =
+    "A consumer or address that is refused by a limit all the time and does not slow down.";
+pub(crate) const THRESHOLD: &str =
+    "10 minutes in a row, each with at least 6 requests beyond a limit that are at least 20 % of all.";
+
+const MINUTES: u32 = 10;
+const EACH: u32 = 6;
+const SHARE: f64 = 0.2;
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[derive(Default)]
+struct Grinder {
+    last: Duration,
+    minute: u64,
+    requests: u32,
+    limited: u32,
+    /// Minutes in a row that were bad, and what was refused in them.
+    run: u32,
+    refused: u32,
+    raised: Raised,
+}
+
+impl Entry for Grinder {
+    fn last(&self) -> Duration {
+        self.last
+    }
+
+    fn weight(&self) -> u32 {
+        self.refused.saturating_add(self.limited)
+    }
+}
+
+impl Grinder {
+    fn is_bad(&self) -> bool {
+        self.limited >= EACH && share(self.limited, self.requests) >= SHARE
+    }
+
+    fn turn(&mut self, minute: u64) {
+        if minute <= self.minute {
+            return;
+        }
+        if self.is_bad() && minute == self.minute + 1 {
+            self.run += 1;
+            self.refused = self.refused.saturating_add(self.limited);
+        } else {
+            (self.run, self.refused) = (0, 0);
+        }
+        (self.minute, self.requests, self.limited) = (minute, 0, 0);
+    }
+}
+
+pub(crate) struct LimitGrinding {
+    grinders: Table<Sender, Grinder>,
+}
+
+impl LimitGrinding {
+    pub(crate) fn new(bytes: usize) -> LimitGrinding {
+        LimitGrinding { grinders: Table::new(bytes, Duration::from_secs(1800)) }
+    }
+}
+
+impl Detector for LimitGrinding {
+    fn see(&mut self, event: &Event, raise: &mut dyn FnMut(Raise)) {
+        let (now, limited) = (event.at.steady, event.ending == Ending::Limited);
+        let key = event.sender();
+        let grinder = match limited {
+            true => self.grinders.entry(key, now),
+            false => match self.grinders.find(&key) {
+                Some(grinder) => grinder,
+                None => return,
+            },
+        };
+        grinder.last = now;
+        grinder.turn(now.as_secs() / MINUTE.as_secs());
+        grinder.requests = grinder.requests.saturating_add(1);
+        grinder.limited = grinder.limited.saturating_add(u32::from(limited));
+        // The minute that runs counts once it is bad.
+        if grinder.run + 1 >= MINUTES && limited && grinder.is_bad() && grinder.raised.is_due(now) {
+            let name: Option<Name> = event.established();
+            let subject = match name {
+                Some(name) => Subject { consumer: Some(name.text.as_str().to_owned()), ..Subject::default() },
+                None => Subject { address: Some(event.source), ..Subject::default() },
+            };
+            raise(
+                Raise::new(
+                    Severity::Low,
+                    "Somebody stays at a limit: refused again and again, and does not slow down.",
+                    subject,
+                )
+                .because("minutes in a row", grinder.run + 1)
+                .because("refused in them", grinder.refused.saturating_add(grinder.limited))
+                .because("share in this minute", percent(share(grinder.limited, grinder.requests)))
+                .on(event.route)
+                .since(MINUTE * grinder.run),
+            );
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.grinders.bytes()
+    }
+}
