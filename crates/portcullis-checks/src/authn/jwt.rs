@@ -179,7 +179,7 @@ impl JwtConfig {
     }
 
     /// The issuer's name, or its name for each tenant.
-    // SECURITY: every name is a whole one from the file, so a token chooses none (a_tenant_is_one_of_those_in_the_file).
+    // SECURITY: every name is a whole one from the file, so a token chooses none (tests/config/effects/tokens.rs).
     fn names(&self, cx: &mut Context) -> Option<Vec<String>> {
         let issuer = &self.issuer.issuer;
         let Some(tenants) = &self.issuer.tenants else {

@@ -43,7 +43,7 @@ const MAX_TOLERANCE: Duration = Duration::from_secs(3600);
 keyword! {
     /// Who signs, and how.
     pub enum SchemeConfig {
-        /// `X-Hub-Signature-256` of GitHub. It has no time, so whoever sees a request can send it again.
+        /// `X-Hub-Signature-256` of GitHub. It has no time, so anyone who sees a request can send it again.
         Github = "github",
         /// `Stripe-Signature` of Stripe.
         Stripe = "stripe",
@@ -213,7 +213,7 @@ impl Scheme {
         let field = match head.once(self.header.as_str()) {
             Once::Absent => return Ok(None),
             Once::One(field) => field,
-            // SECURITY: which of two signatures counts is a matter of taste, so neither does (a_signature_stands_there_once).
+            // SECURITY: which of two signatures counts is a matter of taste, so neither does (a_body_that_nobody_signed_is_looked_at_by_nobody).
             Once::Repeated => {
                 return Err(Denial::new(Code::CredentialRepeated, "the signature is there more than once"));
             }
@@ -405,7 +405,7 @@ impl SignatureConfig {
             cx.warning(
                 "config.signature_without_time",
                 self.signed_by.span,
-                "these signatures have no time, so whoever sees a request can send it again",
+                "these signatures have no time, so anyone who sees a request can send it again",
             )
             .help("have the backend ignore what it has seen, for example by `X-GitHub-Delivery`, or use a scheme with a time");
         }
@@ -612,7 +612,7 @@ impl Signature {
             target: head.target().as_str(),
             body,
         };
-        // SECURITY: in constant time, so that a code cannot be found byte by byte (verify_slices_are_equal).
+        // SECURITY: in constant time, so that a code cannot be found byte by byte (a_body_that_nobody_signed_is_looked_at_by_nobody).
         self.keys.iter().map(|key| self.scheme.sign(key, &request)).find(|code| {
             shown.codes.iter().any(|shown| verify_slices_are_equal(shown, code.as_ref()).is_ok())
         })

@@ -264,7 +264,7 @@ impl External {
 
     /// The headers that are told, each once.
     // SECURITY: which of two values counts is a matter of taste, so a repeated header gets no decision
-    // (a_header_that_is_told_stands_once).
+    // (tests/config/effects/tokens.rs).
     fn told_headers(&self, facts: &Facts<'_>) -> Result<Vec<(&HeaderName, String)>, String> {
         let mut told = Vec::new();
         for name in &self.headers {
@@ -307,7 +307,7 @@ impl External {
         let mut fields = vec![
             (FORWARDED_METHOD, head.method().as_str().to_owned()),
             (FORWARDED_PROTO, head.origin().0.to_owned()),
-            // SECURITY: without the query, in which a credential may stand (the_query_is_told_to_nobody).
+            // SECURITY: without the query, in which a credential may stand (a_policy_server_decides_by_what_it_is_told).
             (FORWARDED_URI, head.path().to_owned()),
             (FORWARDED_FOR, head.client().to_string()),
             (CONSUMER_ROLES, principal.roles(consumers).join(",")),

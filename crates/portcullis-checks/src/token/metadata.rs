@@ -293,7 +293,7 @@ mod tests {
                 "its end_session_endpoint: it is not protected by TLS"
             ]
         );
-        // SECURITY: what is used of it is still protected by TLS.
+        // What is used of it is still protected by TLS.
         let in_clear = parse(
             br#"{"issuer":"https://a.example","jwks_uri":"http://a.example/keys"}"#,
             &Access::default(),

@@ -36,15 +36,15 @@ fn versioned(seen: &Seen, text: &str) -> Reply {
     Reply::with("200 OK", &format!("eTag: {version}\r\ncache-control: Max-Age=60\r\n"), text)
 }
 
-fn metadata(other: Value) -> String {
+fn metadata(other: &Value) -> String {
     let usual = json!({ "issuer": "OWN", "jwks_uri": "OWN/keys", "token_endpoint": "OWN/token" });
-    with(&usual, &other).to_string()
+    with(&usual, other).to_string()
 }
 
-fn token(key: &Signer, issuer: &Backend, header: Value) -> String {
+fn token(key: &Signer, issuer: &Backend, header: &Value) -> String {
     let issuer = format!("http://{}", issuer.address);
     let claims = json!({ "iss": issuer, "sub": "alice", "aud": "api", "exp": now() + 600 });
-    format!("Authorization: Bearer {}", key.token_with(&header, &claims))
+    format!("Authorization: Bearer {}", key.token_with(header, &claims))
 }
 
 fn jwt(issuer: &Backend, more: &str) -> String {
@@ -61,11 +61,11 @@ async fn an_endpoint_that_nobody_uses_disables_no_issuer() {
     }
     let keys = json!({ "keys": [odd, key.published(), { "kty": "oct", "k": "AA", "kid": "spare" }] });
     let raw_null = r#","introspection_endpoint":null,"end_session_endpoint":"http://logout.example/"}"#;
-    let text = metadata(json!({})).replace("\"}", &format!("\"{raw_null}"));
+    let text = metadata(&json!({})).replace("\"}", &format!("\"{raw_null}"));
     let pages: Pages = Arc::new(Mutex::new(vec![(METADATA, text), ("/keys", keys.to_string())]));
     let issuer = server(&pages).await;
     let world = World::start(&document(&backend, &[("/data", &jwt(&issuer, ", min_refresh: 100ms"))]));
-    let good = token(&key, &issuer, json!({}));
+    let good = token(&key, &issuer, &json!({}));
     assert_eq!(get(&world, "/data", &[&good]).await.status, 200, "{:?}", world.records.lines());
     let told = |world: &World| -> Vec<String> {
         world.records.notices().into_iter().filter(|notice| notice.contains("left out")).collect()
@@ -75,7 +75,7 @@ async fn an_endpoint_that_nobody_uses_disables_no_issuer() {
     assert!(first.contains("key `spare`: it is a shared secret"), "{first}");
     // Fetched again, it is not told again.
     tokio::time::sleep(Duration::from_millis(150)).await;
-    let unknown = token(&key, &issuer, json!({ "kid": "unknown" }));
+    let unknown = token(&key, &issuer, &json!({ "kid": "unknown" }));
     assert_eq!(get(&world, "/data", &[&unknown]).await.status, 401);
     assert_eq!(issuer.seen().iter().filter(|seen| seen.target == "/keys").count(), 2);
     assert_eq!(told(&world).len(), 1);
@@ -88,17 +88,17 @@ async fn a_key_set_is_asked_for_by_its_version() {
     let keys = |keys: &[&Signer]| {
         json!({ "keys": keys.iter().map(|key| key.published()).collect::<Vec<_>>() }).to_string()
     };
-    let pages: Pages = Arc::new(Mutex::new(vec![(METADATA, metadata(json!({}))), ("/keys", keys(&[&old]))]));
+    let pages: Pages = Arc::new(Mutex::new(vec![(METADATA, metadata(&json!({}))), ("/keys", keys(&[&old]))]));
     let issuer = server(&pages).await;
     let clock = TestClock::default();
     let text = document(&backend, &[("/data", &jwt(&issuer, ", min_refresh: 100ms, stale_keys: 1h"))]);
     let world = World::start_by(&text, clock.clone());
-    let good = token(&old, &issuer, json!({}));
+    let good = token(&old, &issuer, &json!({}));
     assert_eq!(get(&world, "/data", &[&good]).await.status, 200);
     let asked = || issuer.seen().into_iter().filter(|seen| seen.target == "/keys").collect::<Vec<_>>();
     let again = async |number: usize| {
         tokio::time::sleep(Duration::from_millis(150)).await;
-        let unknown = token(&old, &issuer, json!({ "kid": format!("unknown-{number}") }));
+        let unknown = token(&old, &issuer, &json!({ "kid": format!("unknown-{number}") }));
         assert_eq!(get(&world, "/data", &[&unknown]).await.status, 401);
     };
     again(1).await;
@@ -111,7 +111,7 @@ async fn a_key_set_is_asked_for_by_its_version() {
     // Another version has other keys.
     pages.lock().unwrap()[1].1 = keys(&[&new]);
     tokio::time::sleep(Duration::from_millis(150)).await;
-    assert_eq!(get(&world, "/data", &[&token(&new, &issuer, json!({}))]).await.status, 200);
+    assert_eq!(get(&world, "/data", &[&token(&new, &issuer, &json!({}))]).await.status, 200);
     assert_eq!(get(&world, "/data", &[&good]).await.status, 401, "a key that is dropped is dropped");
 
     // 304 to whoever has nothing is no key set.
@@ -119,12 +119,12 @@ async fn a_key_set_is_asked_for_by_its_version() {
         "/keys" => Reply::with("304 Not Modified", "", ""),
         _ => {
             let own = format!("http://{}", seen.fields("host").join(""));
-            Reply::with("200 OK", "", &metadata(json!({})).replace("OWN", &own))
+            Reply::with("200 OK", "", &metadata(&json!({})).replace("OWN", &own))
         }
     })
     .await;
     let world = World::start(&document(&backend, &[("/data", &jwt(&liar, ""))]));
-    assert_eq!(get(&world, "/data", &[&token(&old, &liar, json!({}))]).await.status, 503);
+    assert_eq!(get(&world, "/data", &[&token(&old, &liar, &json!({}))]).await.status, 503);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,19 +133,19 @@ async fn keys_without_names_change_as_others_do() {
     let (old, new) = (Signer::ec("x"), Signer::ec("x"));
     let nameless = |key: &Signer| json!({ "keys": [with(&key.published(), &json!({ "kid": null }))] });
     let pages: Pages =
-        Arc::new(Mutex::new(vec![(METADATA, metadata(json!({}))), ("/keys", nameless(&old).to_string())]));
+        Arc::new(Mutex::new(vec![(METADATA, metadata(&json!({}))), ("/keys", nameless(&old).to_string())]));
     let issuer = server(&pages).await;
     let world = World::start(&document(&backend, &[("/data", &jwt(&issuer, ", min_refresh: 100ms"))]));
     let bare = json!({ "kid": null });
-    assert_eq!(get(&world, "/data", &[&token(&old, &issuer, bare.clone())]).await.status, 200);
+    assert_eq!(get(&world, "/data", &[&token(&old, &issuer, &bare)]).await.status, 200);
     pages.lock().unwrap()[1].1 = nameless(&new).to_string();
     tokio::time::sleep(Duration::from_millis(150)).await;
-    assert_eq!(get(&world, "/data", &[&token(&new, &issuer, bare.clone())]).await.status, 200);
+    assert_eq!(get(&world, "/data", &[&token(&new, &issuer, &bare)]).await.status, 200);
     // A forger causes one fetch in that time, and no more.
     let before = issuer.seen().len();
     let thief = Signer::ec("x");
     for _ in 0..5 {
-        assert_eq!(get(&world, "/data", &[&token(&thief, &issuer, bare.clone())]).await.status, 401);
+        assert_eq!(get(&world, "/data", &[&token(&thief, &issuer, &bare)]).await.status, 401);
     }
     assert!(issuer.seen().len() <= before + 4, "{:?}", issuer.seen().len() - before);
 }
@@ -153,8 +153,8 @@ async fn keys_without_names_change_as_others_do() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_discovery_says_what_came_closest() {
     let backend = Backend::start().await;
-    let other = metadata(json!({ "issuer": "https://tenant.example/v2.0" }));
-    let elsewhere = metadata(json!({ "token_endpoint": "OWN/oauth/token" }));
+    let other = metadata(&json!({ "issuer": "https://tenant.example/v2.0" }));
+    let elsewhere = metadata(&json!({ "token_endpoint": "OWN/oauth/token" }));
     for (path, text, method, expected) in [
         (
             METADATA,
@@ -183,7 +183,7 @@ async fn a_failed_discovery_says_what_came_closest() {
         let world = World::start(&document(&backend, &[("/data", &method)]));
         let expected = expected.replace("OWN", &own);
         let key = Signer::ec("key");
-        assert_eq!(get(&world, "/data", &[&token(&key, &issuer, json!({}))]).await.status, 503);
+        assert_eq!(get(&world, "/data", &[&token(&key, &issuer, &json!({}))]).await.status, 503);
         let told = async {
             while !world.records.notices().iter().any(|notice| notice.contains(&expected)) {
                 tokio::time::sleep(Duration::from_millis(20)).await;

@@ -137,7 +137,7 @@ impl Bearer {
         let checked = self.check_signed(number, trust, Arc::clone(&loaded), token, facts, effects).await;
         match checked {
             // SECURITY: a made-up token is refused by its signature and costs the server no question
-            // (a_signed_token_that_is_asked_about_is_verified_first).
+            // (tests/config/effects/tokens.rs).
             Ok(verified) if trust.asks_signed => {
                 let asked = self.ask(number, trust, &loaded, token, Some(&verified), facts, effects).await;
                 Verdict::of(asked.map(|asked| Verified { generation: verified.generation, ..asked }))
