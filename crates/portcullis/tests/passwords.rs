@@ -15,6 +15,8 @@ mod support;
 
 use base64ct::{Base64, Encoding};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use support::{Answer, Backend, Client, World, faults_of_refusal, leaks};
 
@@ -122,17 +124,35 @@ async fn known_during_a_flood(document: &str) {
         Client::connect_from("127.4.0.1", world.address).await.ask(&with_password("open sesame")).await.status
     };
     assert_eq!(ask().await, 200);
-    let guesses =
-        (0..120).map(|number| (format!("127.3.0.{}", number + 1), with_password(&format!("guess-{number}"))));
-    let flood = at_once(world.address, guesses);
+    // Each address guesses on until everybody else has asked, so that the queue stays full.
+    let (over, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let flood: Vec<_> = (0..120)
+        .map(|number| {
+            let (over, refused, to) = (Arc::clone(&over), Arc::clone(&refused), world.address);
+            let source = format!("127.3.0.{}", number + 1);
+            tokio::spawn(async move {
+                while !over.load(Ordering::SeqCst) {
+                    let guess = with_password(&format!("guess-{number}"));
+                    if Client::connect_from(&source, to).await.ask(&guess).await.status == 503 {
+                        refused.fetch_add(1, Ordering::SeqCst);
+                    }
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            })
+        })
+        .collect();
+    let begun = Instant::now();
+    while refused.load(Ordering::SeqCst) == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the flood is larger than the queue");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
     for asked in 0..8 {
         assert_eq!(ask().await, 200, "after {asked}");
     }
-    let mut refused = 0;
-    for answer in flood {
-        refused += usize::from(answer.await.unwrap().status == 503);
+    over.store(true, Ordering::SeqCst);
+    for guesses in flood {
+        guesses.await.unwrap();
     }
-    assert!(refused > 0, "the flood was larger than the queue");
     world.end().await;
 }
 

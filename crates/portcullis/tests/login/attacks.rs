@@ -160,7 +160,7 @@ async fn made_up_codes_of_one_address_keep_nobody_out() {
         let url = browser.log_in_up_to_callback(&site.url("/orders"), "alice").await;
         honest.push((browser, url));
     }
-    site.provider.fault("/token", "slow", json!({ "ms": 1000 })).await;
+    site.provider.fault("/token", "slow", json!({ "ms": 3000 })).await;
     let flood: Vec<_> = (0..24)
         .map(|_| {
             let site = std::sync::Arc::clone(&site);
@@ -171,6 +171,8 @@ async fn made_up_codes_of_one_address_keep_nobody_out() {
     while site.provider.count("/token").await < 4 {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let begun = std::time::Instant::now();
     let logins: Vec<_> = honest
         .into_iter()
         .map(|(mut browser, url)| tokio::spawn(async move { browser.go(&url).await.status }))
@@ -178,6 +180,8 @@ async fn made_up_codes_of_one_address_keep_nobody_out() {
     for login in logins {
         assert_eq!(login.await.unwrap(), 303);
     }
+    // They waited for the provider, and not for the flood before them.
+    assert!(begun.elapsed() < std::time::Duration::from_millis(4700), "{:?}", begun.elapsed());
     for guess in flood {
         assert!(matches!(guess.await.unwrap(), 400 | 429 | 503));
     }
