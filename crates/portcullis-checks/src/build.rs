@@ -12,6 +12,7 @@ use crate::shape::identity_token::PublishedKeys;
 use crate::token::issuer::Issuer;
 use http::HeaderName;
 use portcullis_config::{Context, Span, Spanned, suggest};
+use portcullis_core::check::Policy;
 use portcullis_core::endpoint::Served;
 use portcullis_core::head::FieldRules;
 use portcullis_core::{Consumer, ConsumerId, Consumers, Job, KeyRecord, KeySetId, Limit, LimitId, MethodId};
@@ -70,6 +71,8 @@ pub struct Build {
     limits: Vec<NamedLimit>,
     /// The operations that limits speak of.
     pub(crate) needed_operations: Vec<NeededOperation>,
+    /// What clients are told of each limit, by its number.
+    pub policies: Vec<Policy>,
     /// How many limits have each name.
     limit_names: HashMap<String, u32>,
     /// Consumers that are counted under another name than their own.
@@ -130,6 +133,7 @@ impl Build {
             scope: Arc::from("gateway"),
             limits: Vec::new(),
             needed_operations: Vec::new(),
+            policies: Vec::new(),
             limit_names: HashMap::new(),
             counted_as: HashMap::new(),
         }
@@ -173,14 +177,16 @@ impl Build {
     /// A number for a limit that nobody else counts against. It is found again in the next plan by `name`, which is what
     /// its declaration is called where it stands.
     ///
-    /// With a calendar, its windows begin by that.
+    /// With a calendar, its windows begin by that. `policy` is what clients are told of it.
     pub fn new_limit(
         &mut self,
         name: &str,
         calendar: Option<Calendar>,
+        policy: &Policy,
         limit: impl FnOnce(LimitId) -> Limit,
     ) -> Limit {
         let limit = limit(LimitId(u32::try_from(self.limits.len()).unwrap_or(u32::MAX)));
+        self.policies.push(policy.clone());
         let mut full = format!("{} {name}", self.scope);
         // Several limits of one name in one place are told apart by their order.
         let number = self.limit_names.entry(full.clone()).or_insert(0);

@@ -4,14 +4,15 @@
 //! The body is RFC 9457 problem details of type `about:blank`, whose title is the status's own phrase. Every reason for
 //! a status therefore looks the same: why exactly is in the record under the request id.
 
-use crate::check::{AnswerFields, Policy};
+use crate::check::AnswerFields;
 use crate::denial::{Advice, Denial, Position, Violation};
-use crate::effects::Count;
+use crate::effects::{Count, LimitId};
+use crate::plan::Snapshot;
 use crate::record::RequestId;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 /// The field that carries the request id, to the client and to the upstream.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -22,19 +23,31 @@ const X_RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-
 const X_RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// The state of a limit, for the client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct LimitState {
     /// The count after this request.
     pub count: Count,
-    /// The limit's policy.
-    pub policy: Policy,
+    /// The limit.
+    pub limit: LimitId,
+    /// What the request is judged with, which has the limit's policy.
+    pub snapshot: Snapshot,
+}
+
+impl fmt::Debug for LimitState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LimitState")
+            .field("count", &self.count)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
 }
 
 impl LimitState {
     /// Writes the `RateLimit` and `RateLimit-Policy` fields (draft-ietf-httpapi-ratelimit-headers-10, section 4), and the
     /// older ones where the policy wants them.
     pub fn write(&self, headers: &mut HeaderMap) {
-        let LimitState { count, policy } = self;
+        let LimitState { count, limit, snapshot } = self;
+        let Some(policy) = snapshot.policies.get(limit.0 as usize) else { return };
         let state = format!("\"{}\";r={};t={}", policy.name, count.remaining, seconds(*count));
         if let (Ok(policy), Ok(state)) = (HeaderValue::from_str(&policy.text), HeaderValue::try_from(state)) {
             headers.insert(RATE_LIMIT_POLICY, policy);
@@ -49,7 +62,7 @@ impl LimitState {
 }
 
 /// What an answer that comes from elsewhere says beside what it says itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Told {
     /// The state of a limit.
     pub limit: Option<LimitState>,

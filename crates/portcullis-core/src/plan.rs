@@ -5,7 +5,7 @@
 use crate::check::Charge;
 use crate::check::{
     Authenticate, Authentication, Authorize, Control, CrossOrigin, Guarded, InFlight, Inspect, InspectAnswer,
-    Mode, Operations, Quota, Screen, Shape,
+    Mode, Operations, Policy, Quota, Screen, Shape,
 };
 use crate::effects::Effects;
 use crate::error_bodies::ErrorBodies;
@@ -260,6 +260,8 @@ pub struct Plan {
     pub max_held_bytes: usize,
     /// The operator's own bodies of errors.
     pub error_bodies: ErrorBodies,
+    /// What clients are told of each limit, by its number.
+    pub policies: Vec<Policy>,
 }
 
 /// What a request is judged with: a plan, the world, and where its record goes.

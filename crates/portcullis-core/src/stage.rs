@@ -130,7 +130,16 @@ struct Case {
     rewritten: Option<Rewritten>,
 }
 
+/// Stands where nobody had to be identified.
+static NOBODY: Principal = Principal::ANONYMOUS;
+
 impl Case {
+    /// Who sends the request, as authentication has found out. It stands in the record alone: what every stage handed on would be
+    /// copied by each.
+    fn principal(&self) -> &Principal {
+        self.recording.record().principal.as_ref().unwrap_or(&NOBODY)
+    }
+
     fn refuse(self: Box<Self>, denial: Denial) -> Refused {
         let denial =
             self.answer_fields.into_iter().fold(denial, |denial, (name, value)| denial.telling(name, value));
@@ -369,7 +378,8 @@ async fn screen(case: &mut Case, route: RouteId) -> Option<Denial> {
                 }
             }
             if findings.refused.is_none() {
-                let mut charging = Charges::new(&mut findings, &mut told, &mut late);
+                let mut charging =
+                    Charges::new(case.recording.snapshot(), &mut findings, &mut told, &mut late);
                 charging.run(&facts, Charge::BeforeAuthentication, &Principal::ANONYMOUS, effects).await;
             }
         }
@@ -437,9 +447,9 @@ impl Screened {
         match findings.refused {
             Some(denial) => Err(case.refuse(denial)),
             None => {
-                record.principal = Some(identified.principal.clone());
+                record.principal = Some(identified.principal);
                 case.answer_fields.extend(identified.tell);
-                Ok(Authenticated { case, route, principal: identified.principal })
+                Ok(Authenticated { case, route })
             }
         }
     }
@@ -448,12 +458,11 @@ impl Screened {
 struct Authenticated {
     case: Box<Case>,
     route: RouteId,
-    principal: Principal,
 }
 
 impl Authenticated {
     async fn authorize(self) -> Result<Authorized, Refused> {
-        let Authenticated { mut case, route, principal } = self;
+        let Authenticated { mut case, route } = self;
         let mut findings = Findings::default();
         match facts(&case, route) {
             Err(denial) => findings.refused = Some(denial),
@@ -463,7 +472,7 @@ impl Authenticated {
                     if *mode == Mode::Off {
                         continue;
                     }
-                    if let Err(denial) = check.authorize(&facts, &principal, effects).resolve().await
+                    if let Err(denial) = check.authorize(&facts, case.principal(), effects).resolve().await
                         && findings.refuse(*mode, check.id(), denial)
                     {
                         break;
@@ -474,7 +483,7 @@ impl Authenticated {
         case.recording.record_mut().observed.append(&mut findings.observed);
         match findings.refused {
             Some(denial) => Err(case.refuse(denial)),
-            None => Ok(Authorized { case, route, principal }),
+            None => Ok(Authorized { case, route }),
         }
     }
 }
@@ -482,12 +491,11 @@ impl Authenticated {
 struct Authorized {
     case: Box<Case>,
     route: RouteId,
-    principal: Principal,
 }
 
 impl Authorized {
     async fn charge(self) -> Result<Charged, Refused> {
-        let Authorized { mut case, route, principal } = self;
+        let Authorized { mut case, route } = self;
         let mut told = case.told.take();
         let mut findings = Findings::default();
         let mut late = Vec::new();
@@ -498,11 +506,12 @@ impl Authorized {
                 let effects = case.recording.snapshot().effects();
                 // First, so that a request which finds no place is charged to nothing.
                 if !facts.route.controls.in_flight.is_empty() {
-                    enter(&facts, &principal, effects, &mut findings, &mut held).await;
+                    enter(&facts, case.principal(), effects, &mut findings, &mut held).await;
                 }
                 if findings.refused.is_none() {
-                    let mut charging = Charges::new(&mut findings, &mut told, &mut late);
-                    charging.run(&facts, Charge::AfterAuthorization, &principal, effects).await;
+                    let mut charging =
+                        Charges::new(case.recording.snapshot(), &mut findings, &mut told, &mut late);
+                    charging.run(&facts, Charge::AfterAuthorization, case.principal(), effects).await;
                 }
             }
         }
@@ -512,7 +521,7 @@ impl Authorized {
         case.recording.record_mut().observed.append(&mut findings.observed);
         match findings.refused {
             Some(denial) => Err(case.refuse_and_tell(denial)),
-            None => Ok(Charged { case, route, principal }),
+            None => Ok(Charged { case, route }),
         }
     }
 }
@@ -520,12 +529,11 @@ impl Authorized {
 struct Charged {
     case: Box<Case>,
     route: RouteId,
-    principal: Principal,
 }
 
 impl Charged {
     async fn shape(self) -> Result<Cleared, Refused> {
-        let Charged { mut case, route, principal } = self;
+        let Charged { mut case, route } = self;
         let mut additions = Vec::new();
         let mut refused = None;
         match facts(&case, route) {
@@ -533,7 +541,7 @@ impl Charged {
             Ok(facts) => {
                 let effects = case.recording.snapshot().effects();
                 for check in &facts.route.controls.shape {
-                    match check.shape(&facts, &principal, effects).resolve().await {
+                    match check.shape(&facts, case.principal(), effects).resolve().await {
                         Ok(mut fields) => additions.append(&mut fields),
                         Err(denial) => {
                             refused = Some(denial.by(check.id()));
@@ -546,7 +554,7 @@ impl Charged {
         case.additions = additions;
         match refused {
             Some(denial) => Err(case.refuse_and_tell(denial)),
-            None => Ok(Cleared { case, route, principal }),
+            None => Ok(Cleared { case, route }),
         }
     }
 }
@@ -556,7 +564,6 @@ impl Charged {
 pub struct Cleared {
     case: Box<Case>,
     route: RouteId,
-    principal: Principal,
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use arc_swap::ArcSwapOption;
 use portcullis_core::head::client::fold;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,7 +36,8 @@ type Table = BTreeMap<Key, Block>;
 /// Who is blocked. Empty by default.
 #[derive(Default)]
 pub struct Blocks {
-    /// `None` while nobody is, which is what requests look at.
+    /// Whether anybody is, which is all that requests look at while nobody is.
+    any: AtomicBool,
     table: ArcSwapOption<Table>,
     /// Held by whoever changes the table.
     changing: Mutex<()>,
@@ -48,6 +50,9 @@ pub struct Full;
 impl Blocks {
     /// Whether a client is refused now (time since 1970).
     pub fn is_blocked(&self, client: IpAddr, now: impl FnOnce() -> Duration) -> bool {
+        if !self.any.load(Ordering::Acquire) {
+            return false;
+        }
         match self.table.load().as_ref() {
             None => false,
             Some(table) => {
@@ -59,6 +64,9 @@ impl Blocks {
 
     /// Whether this consumer or subject is refused now at this client (time since 1970).
     pub fn is_blocked_as(&self, client: IpAddr, name: &str, now: impl FnOnce() -> Duration) -> bool {
+        if !self.any.load(Ordering::Acquire) {
+            return false;
+        }
         match self.table.load().as_ref() {
             None => false,
             Some(table) => {
@@ -83,8 +91,14 @@ impl Blocks {
             return Err(Full);
         }
         table.insert(key, block);
-        self.table.store(Some(Arc::new(table)));
+        self.store(table);
         Ok(())
+    }
+
+    fn store(&self, table: Table) {
+        let any = !table.is_empty();
+        self.table.store(any.then(|| Arc::new(table)));
+        self.any.store(any, Ordering::Release);
     }
 
     /// Ends every block of an address, with those of single consumers there. Whether there was one.
@@ -94,7 +108,7 @@ impl Blocks {
         let (before, client) = (table.len(), fold(client));
         table.retain(|(address, _), _| *address != client);
         let there = table.len() < before;
-        self.table.store((!table.is_empty()).then(|| Arc::new(table)));
+        self.store(table);
         there
     }
 

@@ -343,6 +343,7 @@ fn compile_with(
             credentials,
             max_held_bytes,
             error_bodies,
+            policies: build.policies,
         }),
         front: FrontConfig { listeners, workers: workers?, targets: targets.all, drain: config.drain },
         world: World::new(state, names, build.keys, shared.clone())

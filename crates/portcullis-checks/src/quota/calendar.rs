@@ -93,22 +93,24 @@ impl QuotaConfig {
         build.read_fields.extend(self.by.fields().cloned());
         let (name, cost, calendar) = (name?, cost?, calendar?);
         let period = Duration::from_secs(days.map_or(3600, |days: u64| days * 86_400));
-        let limit = build.new_limit(&format!("{name} by {}", self.by.name()), Some(calendar), |id| Limit {
-            id,
-            max,
-            period,
-            burst: max,
-            algorithm: Algorithm::FixedWindow,
-        });
         // A month has no length that a policy could tell.
         let window = match self.per {
             QuotaPer::Month => String::new(),
             QuotaPer::Hour | QuotaPer::Day => format!(";w={}", period.as_secs()),
         };
         let text = format!("\"{name}\";q={max}{window}");
+        let policy = Policy { name: name.to_owned(), text, max, legacy_fields: self.legacy_headers };
+        let name = format!("{name} by {}", self.by.name());
+        let limit = build.new_limit(&name, Some(calendar), &policy, |id| Limit {
+            id,
+            max,
+            period,
+            burst: max,
+            algorithm: Algorithm::FixedWindow,
+        });
         Some(Counted {
             id: CheckId::new("quota.calendar"),
-            policy: Policy { name: name.to_owned(), text, max, legacy_fields: self.legacy_headers },
+            policy,
             by: self.by.clone(),
             cost,
             limit,

@@ -135,17 +135,18 @@ impl RateLimitConfig {
             AlgorithmWord::FixedWindow => Algorithm::FixedWindow,
             AlgorithmWord::SlidingWindow => Algorithm::SlidingWindow,
         };
-        let limit = build.new_limit(&format!("{name} by {}", self.by.name()), None, |id| Limit {
+        let text = format!("\"{name}\";q={max};w={}", period.as_secs());
+        let policy = Policy { name: name.to_owned(), text, max, legacy_fields: self.legacy_headers };
+        let limit = build.new_limit(&format!("{name} by {}", self.by.name()), None, &policy, |id| Limit {
             id,
             max,
             period,
             burst,
             algorithm,
         });
-        let text = format!("\"{name}\";q={max};w={}", period.as_secs());
         Some(Counted {
             id: CheckId::new("quota.rate_limit"),
-            policy: Policy { name: name.to_owned(), text, max, legacy_fields: self.legacy_headers },
+            policy,
             by: self.by.clone(),
             cost,
             limit,

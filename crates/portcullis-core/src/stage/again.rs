@@ -65,6 +65,11 @@ impl Admission {
             }
         }
         let principal = self.identify(&facts, effects).await?;
+        // SECURITY: and a block of a consumer here ends what it runs (a_block_ends_what_runs).
+        if principal.name(&snapshot.consumers).is_some_and(|name| effects.is_blocked_as(head.client(), name))
+        {
+            return Err(blocked());
+        }
         for Guarded { mode, check } in &route.controls.authorize {
             if *mode == Mode::Enforce {
                 let allowed = check.authorize(&facts, &principal, effects).resolve().await;

@@ -9,11 +9,13 @@ use crate::answer::LimitState;
 use crate::check::{Charge, Charged, Guarded, Held, Mode, Quota};
 use crate::denial::{Advice, Code, Denial};
 use crate::effects::{Charging, Count, Effects, KeysBuf};
+use crate::plan::Snapshot;
 use crate::principal::Principal;
 use crate::record::LateCharge;
 
 /// What comes of charging a request.
 pub(super) struct Charges<'c> {
+    snapshot: &'c Snapshot,
     findings: &'c mut Findings,
     told: &'c mut Option<LimitState>,
     late: &'c mut Vec<LateCharge>,
@@ -21,11 +23,12 @@ pub(super) struct Charges<'c> {
 
 impl<'c> Charges<'c> {
     pub(super) fn new(
+        snapshot: &'c Snapshot,
         findings: &'c mut Findings,
         told: &'c mut Option<LimitState>,
         late: &'c mut Vec<LateCharge>,
     ) -> Charges<'c> {
-        Charges { findings, told, late }
+        Charges { snapshot, findings, told, late }
     }
 
     /// Charges the limits of one kind.
@@ -129,7 +132,8 @@ impl<'c> Charges<'c> {
             && (!count.allowed
                 || self.told.as_ref().is_none_or(|told| count.remaining < told.count.remaining))
         {
-            *self.told = Some(LimitState { count, policy: charged.policy.clone() });
+            let (limit, snapshot) = (charged.limit.id, self.snapshot.clone());
+            *self.told = Some(LimitState { count, limit, snapshot });
         }
         if !count.allowed {
             let detail = format!("over the limit {}", charged.policy.text);

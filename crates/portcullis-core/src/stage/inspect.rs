@@ -48,7 +48,8 @@ impl Cleared {
         }
         // On the heap, so that requests whose bodies stream carry no room for it.
         let mut findings = Findings::default();
-        let judged = Box::pin(hold(&mut self.case, self.route, &self.principal, body, read, &mut findings));
+        let principal = self.case.principal().clone();
+        let judged = Box::pin(hold(&mut self.case, self.route, &principal, body, read, &mut findings));
         let judged = judged.await;
         self.case.recording.record_mut().observed.append(&mut findings.observed);
         match (findings.refused, judged) {
@@ -83,7 +84,8 @@ impl Cleared {
     }
 
     fn permit<B>(self, body: Capped<B>) -> Result<Permit<B>, Refused> {
-        let Cleared { case, route, principal } = self;
+        let Cleared { case, route } = self;
+        let principal = case.principal().clone();
         let target = match route_of(&case, route) {
             Ok(found) => found.target,
             Err(denial) => return Err(case.refuse_and_tell(denial)),

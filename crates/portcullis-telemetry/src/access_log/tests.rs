@@ -41,6 +41,7 @@ fn plan() -> Arc<Plan> {
         credentials: vec![],
         max_held_bytes: 0,
         error_bodies: portcullis_core::error_bodies::ErrorBodies::default(),
+        policies: Vec::new(),
     })
 }
 

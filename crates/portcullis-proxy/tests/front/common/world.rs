@@ -262,6 +262,7 @@ fn plan() -> Plan {
         consumers: Consumers::default(),
         credentials: vec![CredentialLocation::Header(http::HeaderName::from_static("x-key"))],
         max_held_bytes: HELD,
+        policies: Vec::new(),
         error_bodies: portcullis_core::error_bodies::ErrorBodies::default(),
     }
 }
