@@ -43,6 +43,7 @@ impl Raise {
 
     /// With a fact that it rests on.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "facts are numbers and short texts")]
     pub fn because(mut self, what: &str, value: impl ToString) -> Raise {
         self.evidence.push(Evidence { what: what.to_owned(), value: value.to_string() });
         self

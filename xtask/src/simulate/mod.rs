@@ -97,7 +97,7 @@ fn played(seed: u64, strength: f64) -> score::Run {
         attacks.iter().for_each(|attack| attack.minute(minute, &mut events));
         play(&mut engine, &mut events, minute, &mut findings);
     }
-    score::Run::of(&attacks, findings)
+    score::Run::of(&attacks, &findings)
 }
 
 /// What came of a day without an attack.
@@ -119,7 +119,7 @@ fn steady(seed: u64) -> Steady {
         let mut events = world.minute(minute);
         let begun = processor_time();
         play(&mut engine, &mut events, minute, &mut findings);
-        if minute >= 24 * 60 && minute < 48 * 60 {
+        if (24 * 60..48 * 60).contains(&minute) {
             records += events.len() as u64;
             spent += processor_time().saturating_sub(begun);
         }

@@ -14,7 +14,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn of(attacks: &[Attack], findings: Vec<(Finding, u64)>) -> Run {
+    pub(super) fn of(attacks: &[Attack], findings: &[(Finding, u64)]) -> Run {
         let found = |attack: &Attack| {
             let of_it = findings.iter().filter(|(finding, second)| {
                 finding.detector == attack.detector && attack.is_meant(finding, *second)

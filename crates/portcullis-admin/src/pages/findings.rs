@@ -40,8 +40,8 @@ pub(crate) fn findings(call: &Call<'_>) -> Result<Response<Bytes>, Problem> {
             } @else { (table("Over", &over)) }
         }
         p class="hint" {
-            "Looked at " (detection.seen()) " requests since the start"
-            @if detection.dropped() > 0 { "; " (detection.dropped()) " more came too fast to be looked at" }
+            "Examined " (detection.seen()) " requests since the start"
+            @if detection.dropped() > 0 { "; " (detection.dropped()) " more came too fast to be examined" }
             "."
         }
     };

@@ -99,7 +99,7 @@ families! {
     FINDINGS_OPEN = "portcullis_findings_open" Gauge []
         "Findings of suspicious activity that go on.";
     DETECTION_EVENTS = "portcullis_detection_events_total" Counter ["result"]
-        "Requests that detectors looked at (seen), and those that there was no time for (dropped).";
+        "Requests that detectors examined (seen), and those that there was no time for (dropped).";
     DETECTION_BYTES = "portcullis_detection_bytes" Gauge []
         "Memory of the detectors.";
     WORKERS = "portcullis_workers" Gauge []
