@@ -59,7 +59,7 @@ fn decide(counters: &dyn Counters, clock: &System, limit: &Limit, key: CountKey<
     }
 }
 
-/// The time of a decision for so many addresses, in random order, and the resident bytes that they took.
+/// The time of a decision for so many addresses, in random order.
 fn local(keys: u32) -> Duration {
     let (clock, limit) = (System(Instant::now()), limit(1_000_000));
     let store = MemoryCounters::new(2 * keys as usize);
@@ -83,10 +83,10 @@ fn local(keys: u32) -> Duration {
     best / DECISIONS
 }
 
-/// Decisions in a second by so many threads, each for the same hundred consumers.
+/// Decisions in a second by so many threads, each for a thousand addresses.
 fn together(threads: u32) -> f64 {
     let (clock, limit) = (System(Instant::now()), limit(1_000_000_000));
-    let store = MemoryCounters::new(1024);
+    let store = MemoryCounters::new(MemoryCounters::DEFAULT_ENTRIES);
     let counters = store.of_plan(names(limit), &clock);
     let begun = Instant::now();
     std::thread::scope(|scope| {
