@@ -16,7 +16,9 @@ const PER_SLOT: u32 = 24;
 const SLOTS: usize = 96;
 /// How many buckets wait before they are past: half an hour.
 const WAITING: usize = 6;
-/// If this share of the others has twice its most as well, something happens to all of them,
+/// Who never had so much does not show what happens to all.
+const ENOUGH: u64 = 10;
+/// If this share of the others that are busy has twice its most as well, something happens to all of them,
 const ALL: f64 = 0.3;
 /// and an amount is so many times less remarkable.
 const SHARED: f64 = 3.0;
@@ -35,7 +37,8 @@ pub struct Past {
     slots: [u64; SLOTS],
     /// Buckets that have ended and are no past yet, so that an attack is not measured against its own beginning.
     waiting: [u64; WAITING],
-    /// The last bucket in which it had twice its most.
+    /// The last bucket in which it had half its most, and the last one in which it had twice its most.
+    busy_in: Option<u32>,
     grown_in: Option<u32>,
 }
 
@@ -50,6 +53,7 @@ impl Default for Past {
             slot: 0,
             slots: [0; SLOTS],
             waiting: [0; WAITING],
+            busy_in: None,
             grown_in: None,
         }
     }
@@ -128,11 +132,20 @@ pub struct Compared {
     pub times: f64,
 }
 
-/// How many consumers were there in a bucket, and how many of them had twice their most.
+/// How many consumers had half their most in a bucket, and how many of them had twice their most. At night, those who sleep
+/// do not count.
 #[derive(Clone, Copy, Default)]
 struct Crowd {
-    active: u32,
+    busy: u32,
     grown: u32,
+}
+
+impl Crowd {
+    /// Whether many others have grown beside one that has.
+    fn is_shared(self) -> bool {
+        let (others, grown) = (self.busy.saturating_sub(1), self.grown.saturating_sub(1));
+        grown >= 2 && f64::from(grown) >= f64::from(others) * ALL
+    }
 }
 
 /// The past of everybody, of one measure.
@@ -167,28 +180,25 @@ impl Histories {
         self.turn(bucket);
         let past = self.each.entry(name.number, now);
         let known = past.age(now) >= YOUNG;
-        if known && past.bucket < bucket {
-            self.crowd.active += 1;
-        }
         past.name = Some(name);
         past.count(now, amount);
         if !known {
             return None;
         }
         let most = past.most();
+        if most >= ENOUGH && past.now >= most / 2 && past.busy_in != Some(bucket) {
+            past.busy_in = Some(bucket);
+            self.crowd.busy += 1;
+        }
         if past.now <= most {
             return None;
         }
-        if past.now >= most.saturating_mul(2) && past.grown_in != Some(bucket) {
+        if most >= ENOUGH && past.now >= most.saturating_mul(2) && past.grown_in != Some(bucket) {
             past.grown_in = Some(bucket);
             self.crowd.grown += 1;
         }
         // Whatever happens to many at once, such as a marketing peak, is nobody's own. One that is far beyond the others is.
-        let is_shared = |crowd: Crowd| {
-            let (others, grown) = (crowd.active.saturating_sub(1), crowd.grown.saturating_sub(1));
-            grown >= 2 && f64::from(grown) >= f64::from(others) * ALL
-        };
-        let shared = is_shared(self.crowd) || is_shared(self.before);
+        let shared = self.crowd.is_shared() || self.before.is_shared();
         let times = ratio(past.now, most.max(1)) / if shared { SHARED } else { 1.0 };
         Some(Compared { now: past.now, most, times })
     }
