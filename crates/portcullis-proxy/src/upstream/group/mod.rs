@@ -91,10 +91,10 @@ impl Group {
     /// What is wrong with a server.
     pub(crate) fn new(
         config: Arc<UpstreamGroup>,
-        pool: impl Fn(&Upstream) -> Result<Rc<Pool>, &'static str>,
+        pool: &dyn Fn(&Upstream) -> Result<Rc<Pool>, &'static str>,
     ) -> Result<Group, &'static str> {
-        let mut group = Group::alone(Arc::clone(&config), &pool)?;
-        let other = |other: &Arc<UpstreamGroup>| Group::alone(Arc::clone(other), &pool).map(Rc::new);
+        let mut group = Group::alone(Arc::clone(&config), pool)?;
+        let other = |other: &Arc<UpstreamGroup>| Group::alone(Arc::clone(other), pool).map(Rc::new);
         group.canary = config.canary.as_ref().map(|canary| other(&canary.group)).transpose()?;
         group.mirror = config.mirror.as_ref().map(|mirror| other(&mirror.group)).transpose()?;
         if group.canary.as_ref().is_some_and(|canary| canary.http2() != group.http2()) {
