@@ -69,7 +69,7 @@ impl Current {
                     Destination::Upstream(pool(&upstream).map_err(|reason| (index, reason))?)
                 }
                 Target::Group(group) => {
-                    let group = Group::new(group, &pool).map_err(|reason| (index, reason))?;
+                    let group = Group::new(&group, &pool).map_err(|reason| (index, reason))?;
                     Destination::Group(Rc::new(group))
                 }
                 Target::Handler(handler) => {

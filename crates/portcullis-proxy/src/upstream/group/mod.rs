@@ -90,11 +90,11 @@ impl Group {
     /// # Errors
     /// What is wrong with a server.
     pub(crate) fn new(
-        config: Arc<UpstreamGroup>,
+        config: &Arc<UpstreamGroup>,
         pool: &dyn Fn(&Upstream) -> Result<Rc<Pool>, &'static str>,
     ) -> Result<Group, &'static str> {
-        let mut group = Group::alone(Arc::clone(&config), pool)?;
-        let other = |other: &Arc<UpstreamGroup>| Group::alone(Arc::clone(other), pool).map(Rc::new);
+        let mut group = Group::alone(config, pool)?;
+        let other = |other: &Arc<UpstreamGroup>| Group::alone(other, pool).map(Rc::new);
         group.canary = config.canary.as_ref().map(|canary| other(&canary.group)).transpose()?;
         group.mirror = config.mirror.as_ref().map(|mirror| other(&mirror.group)).transpose()?;
         if group.canary.as_ref().is_some_and(|canary| canary.http2() != group.http2()) {
@@ -104,7 +104,7 @@ impl Group {
     }
 
     fn alone(
-        config: Arc<UpstreamGroup>,
+        config: &Arc<UpstreamGroup>,
         pool: &dyn Fn(&Upstream) -> Result<Rc<Pool>, &'static str>,
     ) -> Result<Group, &'static str> {
         let now = Instant::now();
@@ -130,7 +130,7 @@ impl Group {
         config.state.serve();
         let name = Arc::from(&*config.name);
         Ok(Group {
-            config,
+            config: Arc::clone(config),
             name,
             members,
             canary: None,
