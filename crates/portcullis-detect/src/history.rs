@@ -20,8 +20,9 @@ const WAITING: usize = 6;
 const ENOUGH: u64 = 10;
 /// If this share of the others that are busy has twice its most as well, something happens to all of them,
 const ALL: f64 = 0.3;
-/// and an amount is so many times less remarkable.
+/// and an amount is so many times less remarkable, also for those who begin their day in the next three hours.
 const SHARED: f64 = 3.0;
+const LASTING: u32 = 36;
 /// A consumer with a shorter past is not judged.
 pub const YOUNG: Duration = Duration::from_secs(24 * 3600);
 
@@ -154,6 +155,8 @@ pub struct Histories {
     bucket: u32,
     crowd: Crowd,
     before: Crowd,
+    /// The last bucket in which something happened to many.
+    shared_in: Option<u32>,
 }
 
 impl Histories {
@@ -164,6 +167,7 @@ impl Histories {
             bucket: 0,
             crowd: Crowd::default(),
             before: Crowd::default(),
+            shared_in: None,
         }
     }
 
@@ -198,7 +202,10 @@ impl Histories {
             self.crowd.grown += 1;
         }
         // Whatever happens to many at once, such as a marketing peak, is nobody's own. One that is far beyond the others is.
-        let shared = self.crowd.is_shared() || self.before.is_shared();
+        if self.crowd.is_shared() || self.before.is_shared() {
+            self.shared_in = Some(bucket);
+        }
+        let shared = self.shared_in.is_some_and(|last| bucket.saturating_sub(last) < LASTING);
         let times = ratio(past.now, most.max(1)) / if shared { SHARED } else { 1.0 };
         Some(Compared { now: past.now, most, times })
     }
