@@ -18,9 +18,14 @@ impl Fields for Listed {
     }
 }
 
+/// What a value refers to; nothing, where the reference leads nowhere.
 pub(crate) fn follow<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
-    match value.get("$ref").and_then(Value::as_str) {
-        Some(reference) => follow(document, document.pointer(&reference[1..]).unwrap()),
+    const NOTHING: &Value = &Value::Null;
+    match value.get("$ref").and_then(Value::as_str).and_then(|reference| reference.strip_prefix('#')) {
+        Some(pointer) => {
+            let pointer = pointer.replace("%20", " ").replace("%7B", "{").replace("%7D", "}");
+            document.pointer(&pointer).map_or(NOTHING, |target| follow(document, target))
+        }
         None => value,
     }
 }
