@@ -569,6 +569,13 @@ store:
 const PEPPERS: [&str; 3] =
     ["key_pepper:\n  env: PEPPER\n", "key_pepper:\n  file: key.txt\n", "key_pepper:\n  literal: my-pepper\n"];
 
+/// The sources of a webhook's secret.
+const WEBHOOKS: [&str; 3] = [
+    "detection:\n  webhook:\n    url: https://alerts.example.com/\n    secret:\n      env: TOKEN_SECRET\n",
+    "detection:\n  webhook:\n    url: https://alerts.example.com/\n    secret:\n      file: token-secret.txt\n",
+    "detection:\n  webhook:\n    url: https://alerts.example.com/\n    secret:\n      literal: 0123456789abcdef0123456789abcdef\n",
+];
+
 const ROUTES: &str = "
 routes:
   - path: /orders/{id}
@@ -954,7 +961,7 @@ pub(crate) fn documents() -> Vec<String> {
         let rest = "listeners:\n  - bind: 127.0.0.1:3000\nroutes:\n  - path: /a\n    public: a test\n    upstream: http://127.0.0.1:8080\n";
         documents.push(format!("{}{rest}", store.trim_start()));
     }
-    for pepper in PEPPERS {
+    for pepper in PEPPERS.iter().chain(&WEBHOOKS) {
         let rest = "listeners:\n  - bind: 127.0.0.1:3000\nroutes:\n  - path: /a\n    public: a test\n    upstream: http://127.0.0.1:8080\n";
         documents.push(format!("{pepper}{rest}"));
     }

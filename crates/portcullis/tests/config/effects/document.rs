@@ -191,6 +191,9 @@ pub(crate) const ROWS: &[DocumentRow] = &[
         };
         assert!(!loads("short") && loads(&"s".repeat(32)));
     }),
+    ("detection.webhook.secret.env", || signs(json!({ "env": "TOKEN_SECRET" }))),
+    ("detection.webhook.secret.file", || signs(json!({ "file": "token-secret.txt" }))),
+    ("detection.webhook.secret.literal", || signs(json!({ "literal": "s".repeat(32) }))),
     ("detection.webhook.severity", || {
         assert_eq!(detection(webhook(json!({}))).webhook.unwrap().severity().as_str(), "medium");
         let high = detection(webhook(json!({ "severity": "high" })));
@@ -373,6 +376,10 @@ fn open(keys: &Value) -> Gate {
 /// What looks for suspicious activity, with these keys.
 fn detection(keys: Value) -> portcullis::document::DetectionPolicy {
     open(&json!({ "detection": keys })).observe.detection.unwrap()
+}
+
+fn signs(secret: Value) {
+    assert!(detection(webhook(json!({ "secret": secret }))).webhook.is_some());
 }
 
 fn webhook(more: Value) -> Value {
