@@ -64,10 +64,10 @@ fn section(command: &Command, above: &str, text: &mut String) {
         };
         places
     });
-    let about = command.get_long_about().or_else(|| command.get_about());
+    let about = command.get_long_about().or_else(|| command.get_about()).map(ToString::to_string);
     let _ = write!(text, "\n## `{name}{places}`\n");
     if let Some(about) = about {
-        let _ = write!(text, "\n{about}\n");
+        let _ = write!(text, "\n{}\n", ended(about));
     }
     if arguments.is_empty() {
         return;
@@ -100,9 +100,7 @@ fn placeholder(arg: &Arg) -> String {
 /// What it means, which values it takes, and what it is without a word of the user.
 fn meaning(arg: &Arg) -> String {
     let help = arg.get_long_help().or_else(|| arg.get_help()).map(ToString::to_string).unwrap_or_default();
-    let mut text = help.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
-    let ended = text.is_empty() || text.ends_with(['.', '!', '?']);
-    text.push_str(if ended { "" } else { "." });
+    let mut text = ended(help.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|"));
     let takes_values = arg.get_action().takes_values();
     let values: Vec<String> = arg
         .get_possible_values()
@@ -117,6 +115,14 @@ fn meaning(arg: &Arg) -> String {
         arg.get_default_values().iter().map(|value| format!("`{}`", value.to_string_lossy())).collect();
     if takes_values && !defaults.is_empty() {
         let _ = write!(text, " Default: {}.", defaults.join(", "));
+    }
+    text
+}
+
+/// The text as a sentence: clap takes the last full stop away.
+fn ended(mut text: String) -> String {
+    if !text.is_empty() && !text.ends_with(['.', '!', '?', ':']) {
+        text.push('.');
     }
     text
 }

@@ -7,6 +7,10 @@ use std::thread::JoinHandle;
 /// core.
 const NICENESS: i32 = 10;
 
+/// In bytes, as a process's main thread has: a configuration that says everything is compiled here as well, and without
+/// optimisation that takes more than a thread's usual 2 MiB.
+const STACK: usize = 8 << 20;
+
 /// The user as whom this process runs.
 pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()
@@ -20,7 +24,7 @@ pub fn aside<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+    std::thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(move || {
         // On Linux this is the thread and not the process. Without it, the work is only less polite.
         if cfg!(target_os = "linux") {
             let _ = rustix::process::setpriority_process(None, NICENESS);

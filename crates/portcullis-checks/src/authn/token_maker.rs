@@ -207,7 +207,9 @@ impl Maker<'_> {
 
     /// An opaque token of which its server says the same.
     fn shown_opaque(&self, draft: &Draft, stage: &Stage<'_>) -> Option<Credential> {
-        if self.bound() || draft.header.get("typ").is_some() {
+        // `null` is absent, and a server need not say when a token ends: RFC 7662, section 2.2.
+        let endless = draft.claims.get("exp").is_some_and(Value::is_null);
+        if self.bound() || draft.header.get("typ").is_some() || endless {
             return None;
         }
         let mut claims = draft.with("active", json!(true)).claims;

@@ -72,7 +72,16 @@ validation:
   content_types: [application/json]
   other_spellings: allow
   strict_numbers: true
-  limits: { depth: 10, members: 10, items: 10, values: 100, string_length: 1kB, name_length: 100B, number_length: 20, decoded_size: 1MB, decoded_ratio: 10 }
+  limits:
+    depth: 10
+    members: 10
+    items: 10
+    values: 100
+    string_length: 1kB
+    name_length: 100B
+    number_length: 20
+    decoded_size: 1MB
+    decoded_ratio: 10
   mode: observe
 waf:
   rules:
@@ -781,7 +790,19 @@ routes:
       strict_numbers: true
       leave_out: {}
       insecure_unjudged: {}
-      limits: { depth: 10, members: 10, items: 10, values: 100, string_length: 1kB, name_length: 100B, number_length: 20, form_fields: 10, parts: 10, part_headers: 1kB, decoded_size: 1MB, decoded_ratio: 10 }
+      limits:
+        depth: 10
+        members: 10
+        items: 10
+        values: 100
+        string_length: 1kB
+        name_length: 100B
+        number_length: 20
+        form_fields: 10
+        parts: 10
+        part_headers: 1kB
+        decoded_size: 1MB
+        decoded_ratio: 10
       responses: enforce
       remove_undeclared: true
       max_response_size: 10kB
@@ -796,7 +817,19 @@ openapi:
   strict_numbers: true
   leave_out: {}
   insecure_unjudged: {}
-  limits: { depth: 10, members: 10, items: 10, values: 100, string_length: 1kB, name_length: 100B, number_length: 20, form_fields: 10, parts: 10, part_headers: 1kB, decoded_size: 1MB, decoded_ratio: 10 }
+  limits:
+    depth: 10
+    members: 10
+    items: 10
+    values: 100
+    string_length: 1kB
+    name_length: 100B
+    number_length: 20
+    form_fields: 10
+    parts: 10
+    part_headers: 1kB
+    decoded_size: 1MB
+    decoded_ratio: 10
   responses: enforce
   remove_undeclared: true
   max_response_size: 10kB

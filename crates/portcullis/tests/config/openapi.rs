@@ -125,7 +125,7 @@ fn what_is_wrong_with_a_document_is_said_with_its_place_and_the_route_s_line() {
     let error = &all.as_array().unwrap()[0];
     assert_eq!((&error["code"], &error["line"]), (&json!("config.openapi"), &json!(6)));
     let message = error["message"].as_str().unwrap();
-    assert!(message.starts_with("broken.yaml#/paths/~1a~1{id}/get: "), "{message}");
+    assert!(message.starts_with("broken.yaml#/paths/~1a~1{id}/get (line 5): "), "{message}");
 }
 
 #[test]
