@@ -47,7 +47,7 @@ impl From<SeverityConfig> for Severity {
 }
 
 object! {
-    /// A server that is told of findings by POST, as JSON.
+    /// A server that gets each finding by POST, as JSON.
     pub struct WebhookConfig {
         /// Where findings are sent: an https URL, or http to this machine. An address that is not public must be in
         /// `outbound.allow`.
