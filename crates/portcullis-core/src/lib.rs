@@ -53,6 +53,7 @@ pub mod principal;
 pub mod record;
 pub mod route;
 pub mod stage;
+pub mod trace;
 
 pub use answer::refusal;
 pub use body::{BodyRefused, Capped};

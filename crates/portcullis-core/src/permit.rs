@@ -17,6 +17,7 @@ use crate::route::compression::Wish;
 use crate::route::template::{Places, Rewritten};
 use crate::route::{RouteId, TargetId};
 use crate::stage::Admission;
+use crate::trace::UPSTREAM;
 use bytes::Bytes;
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
@@ -84,6 +85,8 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const CONSUMER_NAME: HeaderName = HeaderName::from_static("x-consumer-name");
 const CONSUMER_ISSUER: HeaderName = HeaderName::from_static("x-consumer-issuer");
 const CONSUMER_CLIENT: HeaderName = HeaderName::from_static("x-consumer-client");
@@ -103,8 +106,19 @@ impl<B> Permit<B> {
 
     /// Gives the request the shape in which it goes upstream: credentials gone, the way and the identity added.
     pub fn shape(self) -> Shaped<B> {
-        let Permit { mut head, conn, route, target, principal, told, additions, rewritten, body, recording } =
-            self;
+        let Permit {
+            mut head,
+            conn,
+            route,
+            target,
+            principal,
+            told,
+            additions,
+            rewritten,
+            body,
+            mut recording,
+        } = self;
+        recording.begin(UPSTREAM);
         let snapshot: &Snapshot = recording.snapshot();
         let found = snapshot.routes.route(route);
         let controls = found.map(|route| &route.controls);
@@ -163,6 +177,13 @@ impl<B> Permit<B> {
             headers.insert(FORWARDED, forwarded);
         }
         headers.insert(REQUEST_ID, recording.record().id.to_value());
+        if let Some(trace) = &recording.record().trace {
+            let (parent, state) = trace.fields();
+            headers.insert(TRACEPARENT, parent);
+            if let Some(state) = state {
+                headers.insert(TRACESTATE, state);
+            }
+        }
         identify(&principal, &snapshot.consumers, &mut headers);
         for (name, value) in additions {
             headers.insert(name, value);

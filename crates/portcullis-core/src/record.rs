@@ -10,6 +10,7 @@ use crate::effects::{KeysBuf, Limit, Now};
 use crate::plan::{Plan, Snapshot};
 use crate::principal::Principal;
 use crate::route::RouteId;
+use crate::trace::{Begun, Incoming, Trace};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use std::fmt;
@@ -149,6 +150,8 @@ pub struct Record {
     pub bytes_sent: u64,
     /// Whether a public route was sent a credential. Always `false` where no sink wants to know.
     pub unasked_credential: bool,
+    /// Its trace, where there is tracing.
+    pub trace: Option<Box<Trace>>,
     received: Option<Arc<AtomicU64>>,
 }
 
@@ -256,9 +259,25 @@ impl Recording {
             upstream: None,
             bytes_sent: 0,
             unasked_credential: false,
+            trace: None,
             received: None,
         };
         Recording(Box::new(Open { snapshot, record, late: Vec::new(), held: Vec::new() }))
+    }
+
+    /// Begins the trace of the request, where there is tracing.
+    pub(crate) fn trace(&mut self, incoming: Option<&Incoming>) {
+        let Some(sampling) = self.0.snapshot.head.tracing else { return };
+        let trace = Trace::begin(sampling, incoming, || self.0.snapshot.effects().random());
+        self.0.record.trace = Some(Box::new(trace));
+    }
+
+    /// A part of the request's life begins. Costs a look at a pointer where the request is not sampled.
+    pub fn begin(&mut self, stage: &'static str) {
+        let Open { snapshot, record, .. } = &mut *self.0;
+        if let Some(trace) = record.trace.as_mut().filter(|trace| trace.sampled) {
+            trace.parts.push(Begun { stage, at: snapshot.effects().monotonic() });
+        }
     }
 
     /// Charges these when it is known how the request ended.

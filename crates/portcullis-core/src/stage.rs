@@ -167,6 +167,8 @@ impl Admitted {
                 record.host = Some(head.host().clone());
                 record.client = Some(head.client());
                 record.id = head.way().request_id.unwrap_or(record.id);
+                recording.trace(head.way().trace.as_ref());
+                recording.begin("route");
                 Ok(Admitted(Box::new(Case {
                     head,
                     conn,
@@ -314,6 +316,7 @@ impl Findings {
 impl Routed {
     async fn screen(self) -> Result<Screened, Refused> {
         let Routed { mut case, route, preflight } = self;
+        case.recording.begin("screen");
         if let Some(denial) = screen(&mut case, route).await {
             return Err(case.refuse_and_tell(denial));
         }
@@ -423,6 +426,7 @@ struct Screened {
 impl Screened {
     async fn authenticate(self) -> Result<Authenticated, Refused> {
         let Screened { mut case, route } = self;
+        case.recording.begin("authenticate");
         let mut findings = Findings::default();
         let identified = match facts(&case, route) {
             Err(denial) => {
@@ -463,6 +467,7 @@ struct Authenticated {
 impl Authenticated {
     async fn authorize(self) -> Result<Authorized, Refused> {
         let Authenticated { mut case, route } = self;
+        case.recording.begin("authorize");
         let mut findings = Findings::default();
         match facts(&case, route) {
             Err(denial) => findings.refused = Some(denial),
@@ -496,6 +501,7 @@ struct Authorized {
 impl Authorized {
     async fn charge(self) -> Result<Charged, Refused> {
         let Authorized { mut case, route } = self;
+        case.recording.begin("charge");
         let mut told = case.told.take();
         let mut findings = Findings::default();
         let mut late = Vec::new();
@@ -534,6 +540,7 @@ struct Charged {
 impl Charged {
     async fn shape(self) -> Result<Cleared, Refused> {
         let Charged { mut case, route } = self;
+        case.recording.begin("shape");
         let mut additions = Vec::new();
         let mut refused = None;
         match facts(&case, route) {

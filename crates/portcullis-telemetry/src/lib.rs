@@ -8,6 +8,7 @@
 //! | [`audit`]        | refusals and changes, in a file whose every edit shows        |
 //! | [`metrics`]      | numbers for Prometheus                                        |
 //! | [`detect`]       | what looks like an attack                                     |
+//! | [`traces`]       | spans of sampled requests, for a collector                    |
 //! | [`watch`]        | what the admin API shows: [`recent`] refusals, [`sources`], [`history`] |
 //!
 //! `lanes` is how workers count without a lock that another worker takes, `names` how what they count outlives a plan.
@@ -23,6 +24,7 @@ mod names;
 pub mod recent;
 pub mod sources;
 pub mod stream;
+pub mod traces;
 pub mod watch;
 
 pub use access_log::{AccessLog, OnFull};
@@ -30,3 +32,4 @@ pub use audit::AuditLog;
 pub use detect::Detection;
 pub use metrics::Metrics;
 pub use stream::Fan;
+pub use traces::Traces;

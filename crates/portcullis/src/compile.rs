@@ -46,6 +46,7 @@ use portcullis_proxy::tls::acme::Renewal;
 use portcullis_proxy::{FrontConfig, Handler, HealthChecks, Target, UpstreamGroup};
 use portcullis_runtime::{OutboundPolicy, State, World};
 use portcullis_store::{CountNames, FailurePolicy};
+use portcullis_telemetry::Traces;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,6 +54,9 @@ use targets::Targets;
 
 pub use headers::HeaderListing;
 pub(crate) use lint::short_pepper;
+
+/// The fields of W3C Trace Context.
+const TRACE_FIELDS: [&str; 2] = ["traceparent", "tracestate"];
 
 /// Everything that a gateway needs to run.
 pub struct Blueprint {
@@ -68,6 +72,8 @@ pub struct Blueprint {
     pub audit_log: Option<AuditLogConfig>,
     /// Who watches it.
     pub observe: ObserveConfig,
+    /// Where spans of its requests go, if anywhere.
+    pub traces: Option<Arc<Traces>>,
     /// How many keys it knows.
     pub keys: usize,
     /// Where more keys are, which come and go.
@@ -262,6 +268,10 @@ fn compile_with(
     };
     let webhook = detection.iter().flatten().filter_map(|detection| detection.webhook.clone());
     webhook.for_each(|webhook| build.add_job(webhook));
+    let tracing = match &config.tracing {
+        None => Some(None),
+        Some(tracing) => cx.at("tracing", |cx| tracing.compile(cx)).map(Some),
+    };
     let limits = match &config.limits {
         None => Some(Limits::default()),
         Some(limits) => cx.at("limits", |cx| limits.compile(cx)),
@@ -296,6 +306,20 @@ fn compile_with(
     for (name, _) in table.iter().flat_map(|route| &route.conditions.headers) {
         fields.credential(name.as_str());
     }
+    let tracing = tracing?;
+    if tracing.is_some() {
+        // SECURITY: what a client says of a trace is not believed; what a trusted proxy says is read before it is removed
+        // (a_trace_of_a_client_is_not_believed).
+        TRACE_FIELDS.iter().for_each(|field| fields.set_by_gateway(field));
+    }
+    let sampling = tracing.as_ref().map(|tracing| tracing.sampling);
+    let traces = tracing.map(|tracing| {
+        let name = format!("traces {}", tracing.fingerprint());
+        state.kept().keep(&name, || Traces::new(tracing.collector))
+    });
+    if let Some(traces) = &traces {
+        build.add_job(Arc::clone(traces) as Arc<dyn Job>);
+    }
     let Limits { max_target_bytes, max_fields, max_field_bytes, max_head_bytes, max_held_bytes } = limits?;
     let head = HeadPolicy {
         max_target_bytes,
@@ -317,6 +341,7 @@ fn compile_with(
             .map(RequestHeadersConfig::request_ids)
             .unwrap_or_default(),
         sends_forwarded: config.request_headers.as_ref().is_some_and(|headers| headers.forwarded),
+        tracing: sampling,
     };
     let names = CountNames {
         limits: build.limits(),
@@ -352,6 +377,7 @@ fn compile_with(
         access_log: config.access_log.clone(),
         audit_log: config.audit_log.clone(),
         observe: ObserveConfig { metrics: metrics?, admin: admin?, detection: detection? },
+        traces,
         keys,
         key_store,
         plan_names: config.plans.keys().cloned().collect(),

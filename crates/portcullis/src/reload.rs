@@ -194,6 +194,7 @@ fn furnish(
         protections,
         state,
         key_store,
+        traces,
         ..
     } = blueprint;
     let (log_before, observers_before) = before.unzip();
@@ -222,7 +223,7 @@ fn furnish(
     let world = Arc::new(world);
     let effects: Arc<dyn Effects> = Arc::clone(&world) as Arc<dyn Effects>;
     let _ = endpoint_world.set(Arc::clone(&effects));
-    let sink = observers.sink(Arc::clone(&log.sink), &plan);
+    let sink = observers.sink(Arc::clone(&log.sink), &plan, traces.as_ref());
     let snapshot = Snapshot::new(Arc::clone(&plan), effects, sink);
     let seen = Seen {
         plan: Arc::clone(&plan),
@@ -235,6 +236,7 @@ fn furnish(
         audit: log.audit().cloned(),
         keys,
         detection: observers.detection().cloned(),
+        traces,
     };
     Ok(Furnished { snapshot, front, plan, world, log, observers, seen, jobs, protections, outbound })
 }
@@ -538,6 +540,9 @@ impl Reloader {
     /// Brings the access log to its output.
     pub(crate) fn flush(&self) {
         lock(&self.0.running).log.flush();
+        if let Some(traces) = self.seen().traces {
+            traces.flush();
+        }
     }
 
     /// What operators see of the running configuration.

@@ -96,6 +96,13 @@ pub(super) fn scan(
             {
                 scan.forwarded.push((name.clone(), value.clone()));
             }
+            Rule::Removed
+                if peer_is_trusted
+                    && policy.tracing.is_some()
+                    && matches!(text, "traceparent" | "tracestate") =>
+            {
+                scan.forwarded.push((name.clone(), value.clone()));
+            }
             Rule::Method => scan.methods.push(value.clone()),
             Rule::Forwarding | Rule::FromTrusted | Rule::Removed => {}
         }

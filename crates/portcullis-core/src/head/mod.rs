@@ -24,6 +24,7 @@ pub use way::Way;
 use crate::body::{Coding, forget_body};
 use crate::conn::Conn;
 use crate::denial::{Code, Denial};
+use crate::trace::Sampling;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
@@ -58,6 +59,8 @@ pub struct HeadPolicy {
     pub request_id: RequestIdPolicy,
     /// Whether upstreams get a `Forwarded` field (RFC 7239) as well.
     pub sends_forwarded: bool,
+    /// Of how many requests spans are recorded. `None`: traces pass by, and nothing is read or sent of them.
+    pub tracing: Option<Sampling>,
 }
 
 /// Whose request ids are kept.
@@ -94,6 +97,7 @@ impl Default for HeadPolicy {
             judged_first: Vec::new(),
             request_id: RequestIdPolicy::default(),
             sends_forwarded: false,
+            tracing: None,
         }
     }
 }
@@ -331,7 +335,7 @@ impl Head {
             framing: Framing::None,
             upgrade: self.upgrade.clone(),
             client: self.client,
-            way: Way { before: None, host: self.way.host.clone(), ..self.way },
+            way: Way { before: None, host: self.way.host.clone(), trace: None, ..self.way },
             extensions: Extensions::new(),
         }
     }

@@ -131,7 +131,10 @@ fn a_trusted_proxy_tells_the_way() {
 
     let head = admit_from("203.0.113.9", "/", &fields).unwrap();
     assert_eq!(head.client().to_string(), "203.0.113.9");
-    assert_eq!(head.way(), &Way { before: None, scheme: "http", host: None, port: 80, request_id: None });
+    assert_eq!(
+        head.way(),
+        &Way { before: None, scheme: "http", host: None, port: 80, request_id: None, trace: None }
+    );
 
     let bad = [("host", "inner"), ("x-forwarded-for", "nobody")];
     assert_eq!(admit_from("10.0.0.1", "/", &bad).map(|_| ()), Err(Code::ForwardedAddress));

@@ -7,6 +7,7 @@
 use super::{client, host};
 use crate::denial::{Code, Denial};
 use crate::record::RequestId;
+use crate::trace::Incoming;
 use http::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -24,6 +25,8 @@ pub struct Way {
     pub port: u16,
     /// The id that a proxy gave the request, where such ids are kept.
     pub request_id: Option<RequestId>,
+    /// The trace that a proxy has begun or goes on with, where there is tracing.
+    pub trace: Option<Incoming>,
 }
 
 impl Way {
@@ -93,8 +96,9 @@ pub(super) fn of(
         let mut ids = values("x-request-id");
         ids.next().filter(|_| ids.next().is_none()).and_then(|id| RequestId::of_proxy(id.to_str().ok()?))
     };
+    let trace = Incoming::read(values("traceparent"), values("tracestate"));
     let before = (!addresses.is_empty()).then(|| addresses.join(", "));
-    Ok(Told { client, way: Way { before, scheme, host, port, request_id } })
+    Ok(Told { client, way: Way { before, scheme, host, port, request_id, trace } })
 }
 
 /// The entry of a list at the place of the client, which has so many before it, counted from the end. Of a list that is too

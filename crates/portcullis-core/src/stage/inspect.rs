@@ -39,6 +39,7 @@ impl Cleared {
         R: Body<Data = Bytes> + Unpin,
         R::Error: Into<Denial>,
     {
+        self.case.recording.begin("inspect");
         let body = match self.cap(body) {
             Ok(body) => body,
             Err(denial) => return Err(self.refuse(denial)),

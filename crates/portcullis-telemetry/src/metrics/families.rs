@@ -102,6 +102,12 @@ families! {
         "Requests that detectors examined (seen), and those that there was no time for (dropped).";
     DETECTION_BYTES = "portcullis_detection_bytes" Gauge []
         "Memory of the detectors.";
+    SPANS = "portcullis_spans_total" Counter ["result"]
+        "Spans of traces by what became of them (sent, dropped).";
+    STORE_KEYS = "portcullis_store_keys" Gauge []
+        "Valid keys of the store that the gateway knows.";
+    STORE_SILENCE = "portcullis_store_silence_seconds" Gauge []
+        "How long ago the store of keys last answered. Beyond its max_stale, its keys are refused with 503.";
     WORKERS = "portcullis_workers" Gauge []
         "Threads that serve requests.";
     BUILD_INFO = "portcullis_build_info" Gauge ["version"]

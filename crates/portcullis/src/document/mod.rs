@@ -24,6 +24,7 @@ mod rewriting;
 mod route;
 mod store;
 mod tls;
+mod tracing;
 mod upstream;
 
 pub use crate::findings::AcceptedFindingConfig;
@@ -61,6 +62,7 @@ pub use tls::{
     CertificateConfig, ClientCertificateNeed, ClientCertificatesConfig, TlsConfig, TlsVersion, name_hosts,
     warn_of_uncovered_hosts,
 };
+pub use tracing::{Tracing, TracingConfig};
 pub use upstream::{HANDLER_SCHEME, UpstreamConfig, UpstreamGroupConfig, UpstreamTarget, UpstreamTlsConfig};
 pub(crate) use upstream::{is_group_name, url_of};
 
@@ -131,6 +133,8 @@ object! {
         pub admin: Option<AdminConfig>,
         /// A separate listener for Prometheus metrics. Default: none.
         pub metrics: Option<MetricsConfig>,
+        /// Traces of requests, sent to a collector by OTLP. Default: none.
+        pub tracing: Option<TracingConfig>,
         /// Which servers the gateway itself may connect to, for example to fetch an issuer's keys. Default: the public
         /// Internet only.
         pub outbound: Option<OutboundConfig>,

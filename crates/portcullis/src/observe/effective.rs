@@ -59,6 +59,7 @@ pub(crate) fn of(blueprint: &Blueprint) -> Value {
             "webhook": detection.webhook.as_ref().and_then(|webhook| webhook.url().host()),
         })),
         "state_dir": blueprint.state_dir.as_ref().map(|folder| folder.display().to_string()),
+        "tracing": blueprint.traces.as_ref().map(|traces| traces.collector().url.to_string()),
         "metrics": blueprint.observe.metrics.map(|address| address.to_string()),
         "admin": blueprint.observe.admin.as_ref().map(|admin| admin.bind.to_string()),
     })

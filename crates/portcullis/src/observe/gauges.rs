@@ -29,6 +29,16 @@ pub(crate) fn write(view: &View, to: &mut Exposition) {
             .sample(&[("result", "dropped")], number(detection.dropped()));
         gauge(to, &families::DETECTION_BYTES, detection.bytes() as u64);
     }
+    if let Some(traces) = &seen.traces {
+        to.family(&families::SPANS);
+        to.sample(&[("result", "sent")], number(traces.sent()));
+        to.sample(&[("result", "dropped")], number(traces.dropped()));
+    }
+    if let Some(desk) = &seen.keys {
+        let (keys, silence) = desk.keys.standing();
+        gauge(to, &families::STORE_KEYS, keys as u64);
+        to.family(&families::STORE_SILENCE).sample(&[], silence.as_secs_f64());
+    }
     to.family(&families::LOG_LINES_DROPPED);
     if let Some(access) = &seen.access {
         to.sample(&[("log", "access")], number(access.lost()));

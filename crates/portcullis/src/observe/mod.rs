@@ -32,7 +32,7 @@ use portcullis_admin::service::{AdminListener, AdminService, AdminSessions, Sett
 use portcullis_admin::tokens::{Role, Token};
 use portcullis_core::{Plan, RecordSink};
 use portcullis_telemetry::watch::Watch;
-use portcullis_telemetry::{Detection, Fan, Metrics, detect};
+use portcullis_telemetry::{Detection, Fan, Metrics, Traces, detect};
 pub(crate) use seen::{Seen, View};
 use std::io;
 use std::net::SocketAddr;
@@ -148,8 +148,14 @@ impl Observers {
     }
 
     /// Where the records of a plan go, that go to `log` as well.
-    pub(crate) fn sink(&self, log: Arc<dyn RecordSink>, plan: &Plan) -> Arc<dyn RecordSink> {
+    pub(crate) fn sink(
+        &self,
+        log: Arc<dyn RecordSink>,
+        plan: &Plan,
+        traces: Option<&Arc<Traces>>,
+    ) -> Arc<dyn RecordSink> {
         let mut more: Vec<Arc<dyn RecordSink>> = Vec::new();
+        more.extend(traces.map(|traces| Arc::clone(traces) as Arc<dyn RecordSink>));
         if let Some(metrics) = &self.metrics {
             more.push(Arc::new(metrics.of_plan(plan)));
         }

@@ -6,7 +6,7 @@ use portcullis_core::{HeldAccounts, Plan};
 use portcullis_proxy::UpstreamGroup;
 use portcullis_proxy::tls::Tls;
 use portcullis_runtime::State;
-use portcullis_telemetry::{AccessLog, AuditLog, Detection};
+use portcullis_telemetry::{AccessLog, AuditLog, Detection, Traces};
 use std::sync::{Arc, OnceLock};
 
 /// The parts of the running configuration that operators ask about.
@@ -27,6 +27,8 @@ pub(crate) struct Seen {
     /// The store of keys, if there is one.
     pub(crate) keys: Option<Arc<StoreDesk>>,
     pub(crate) detection: Option<Arc<Detection>>,
+    /// Where spans go, if anywhere.
+    pub(crate) traces: Option<Arc<Traces>>,
 }
 
 /// How observers find the gateway. Nothing is there before it serves, and after its end.

@@ -491,6 +491,11 @@ detection:
 metrics:
   bind: 0.0.0.0:9464
   insecure_plaintext: only the scraper reaches this network
+tracing:
+  otlp: https://collector.example.com
+  sample: 0.5%
+  headers: { x-collector-token: { env: ALICE_API_KEY } }
+  service: orders
 outbound:
   allow: [10.0.0.0/8]
   ca: ca.pem

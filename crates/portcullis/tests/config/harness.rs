@@ -17,6 +17,7 @@ use portcullis_core::{
 };
 use portcullis_proxy::FrontConfig;
 use portcullis_runtime::{Clock, OutboundPolicy};
+use portcullis_telemetry::Traces;
 use std::cell::RefCell;
 use std::env::VarError;
 use std::future::Future;
@@ -75,6 +76,8 @@ pub(crate) struct Gate {
     pub(crate) audit_log: Option<AuditLogConfig>,
     pub(crate) state_dir: Option<std::path::PathBuf>,
     pub(crate) observe: ObserveConfig,
+    /// Where spans go.
+    pub(crate) traces: Option<Arc<Traces>>,
     /// A line for each route and control, as a listing shows them.
     pub(crate) listing: Vec<String>,
     pub(crate) clock: TestClock,
@@ -101,7 +104,17 @@ impl Gate {
             );
         }
         let Blueprint {
-            plan, front, world, access_log, audit_log, jobs, outbound, state_dir, observe, ..
+            plan,
+            front,
+            world,
+            access_log,
+            audit_log,
+            jobs,
+            outbound,
+            state_dir,
+            observe,
+            traces,
+            ..
         } = blueprint;
         let network = Arc::new(Network::new(world, clock.clone()));
         let effects: Arc<dyn Effects> = Arc::<Network>::clone(&network);
@@ -117,6 +130,7 @@ impl Gate {
             audit_log,
             state_dir,
             observe,
+            traces,
             listing,
             effects,
             clock,

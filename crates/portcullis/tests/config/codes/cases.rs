@@ -415,6 +415,7 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.plaintext", format!("listeners:\n  - bind: §0.0.0.0:3000\n{PUBLIC}")),
         ("config.admin_address", top("admin: { bind: §0.0.0.0:9901 }")),
         ("config.admin_address", top("admin: { bind: §0.0.0.0:9901, remote_access: a test }")),
+        ("config.tracing", top("tracing: { otlp: §collector.example.com }")),
         ("config.admin_tokens", top("admin: §{ bind: 127.0.0.1:9901 }")),
         ("config.admin_token", top("admin: { bind: 127.0.0.1:9901, tokens: [{ file: §key.txt }] }")),
         ("config.admin_token", top("admin: { bind: 127.0.0.1:9901, tokens: [{ file: §missing.txt }] }")),

@@ -4,8 +4,11 @@ use super::super::harness::{Gate, gate, get, load, request};
 use super::DocumentRow;
 use portcullis::document::{AccessLogConfig, OnFullConfig};
 use portcullis_core::Code;
+use portcullis_core::trace::Sampling;
 use portcullis_proxy::{Listener, ProxyProtocol, Target, Upstream};
+use portcullis_telemetry::Traces;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 const KEY: (&str, &str) = ("x-api-key", "alice-key-0123456789");
@@ -216,6 +219,32 @@ pub(crate) const ROWS: &[DocumentRow] = &[
         assert!(!metrics(json!({ "bind": "0.0.0.0:9464" })));
         assert!(metrics(json!({ "bind": "0.0.0.0:9464", "insecure_plaintext": "a network of its own" })));
     }),
+    ("tracing", || {
+        assert!(open(&json!({})).traces.is_none() && open(&json!({})).plan.head.tracing.is_none())
+    }),
+    ("tracing.otlp", || {
+        let url = |otlp: &str| traces(json!({ "otlp": otlp })).collector().url.to_string();
+        assert_eq!(url("https://collector.example.com"), "https://collector.example.com/v1/traces");
+        assert_eq!(url("http://127.0.0.1:4318/elsewhere"), "http://127.0.0.1:4318/elsewhere");
+    }),
+    ("tracing.sample", || {
+        let sampling = |sample: &str| {
+            let tracing = json!({ "otlp": "http://127.0.0.1:4318", "sample": sample });
+            open(&json!({ "tracing": tracing })).plan.head.tracing.unwrap()
+        };
+        assert_eq!(sampling("100%"), Sampling::per_million(1_000_000));
+        assert_eq!(sampling("0.5%"), Sampling::per_million(5_000));
+    }),
+    ("tracing.headers", || {
+        let headers = json!({ "x-token": { "env": "ALICE_API_KEY" } });
+        let traces = traces(json!({ "otlp": "http://127.0.0.1:4318", "headers": headers }));
+        let (name, value) = &traces.collector().headers[0];
+        assert!(name == "x-token" && value.is_sensitive() && !value.is_empty());
+    }),
+    ("tracing.service", || {
+        let traces = traces(json!({ "otlp": "http://127.0.0.1:4318", "service": "orders" }));
+        assert_eq!(traces.collector().service, "orders");
+    }),
     ("access_log.on_full", || {
         let to_file = open(&json!({ "access_log": { "file": "a.log", "on_full": "drop" } })).access_log;
         assert!(matches!(to_file, AccessLogConfig::File { on_full: OnFullConfig::Drop, .. }));
@@ -369,6 +398,10 @@ fn document(keys: &Value) -> String {
 }
 
 /// A gateway with one public route, `/a`, and these keys.
+fn traces(tracing: Value) -> Arc<Traces> {
+    open(&json!({ "tracing": tracing })).traces.unwrap()
+}
+
 fn open(keys: &Value) -> Gate {
     gate(&document(keys))
 }
