@@ -67,6 +67,8 @@ pub type Protection = dyn Fn() -> Arc<ServerConfig> + Send + Sync;
 /// A server. It ends when it is dropped.
 pub struct Server {
     address: SocketAddr,
+    /// By which another process can accept as well.
+    socket: StdListener,
     shared: Arc<Shared>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -80,17 +82,17 @@ struct Shared {
 }
 
 impl Server {
-    /// Listens on `address`, in the clear or protected, and answers with `service`.
+    /// Accepts from `socket`, in the clear or protected, and answers with `service`.
     ///
     /// # Errors
-    /// The address is taken or not there, or there is no thread.
-    pub fn bind(
-        address: SocketAddr,
+    /// The socket is no listening one, or there is no thread.
+    pub fn start(
+        socket: StdListener,
         protection: Option<Arc<Protection>>,
         service: Arc<dyn Service>,
     ) -> io::Result<Server> {
-        let socket = StdListener::bind(address)?;
         socket.set_nonblocking(true)?;
+        let kept = socket.try_clone()?;
         let address = socket.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let shared = Arc::new(Shared {
@@ -114,12 +116,20 @@ impl Server {
             });
             runtime.shutdown_background();
         })?;
-        Ok(Server { address, shared, stop: Some(stop), thread: Some(thread) })
+        Ok(Server { address, socket: kept, shared, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where it listens, with the port that was found for port 0.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Another descriptor of its socket.
+    ///
+    /// # Errors
+    /// The process has no more descriptors.
+    pub fn socket(&self) -> io::Result<StdListener> {
+        self.socket.try_clone()
     }
 
     /// Answers with another service from now on, and protects new connections in another way.

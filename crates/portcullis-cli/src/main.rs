@@ -66,6 +66,9 @@ enum Command {
         /// Read it again whenever it, or a file that it refers to, has changed.
         #[arg(long)]
         watch: bool,
+        /// Take over from the gateway that runs with the same `state_dir`, without a refused connection. It ends when this one serves.
+        #[arg(long)]
+        take_over: bool,
     },
     /// Check a configuration file: what is wrong, what is weaker than it need be, and for each route the controls that will
     /// run, in their order.
@@ -267,7 +270,7 @@ fn main() -> ExitCode {
     };
     let exit = match arguments.command {
         Command::Quickstart { port } => quickstart::run(port),
-        Command::Run { file, watch } => run::run(&file, watch),
+        Command::Run { file, watch, take_over } => run::run(&file, watch, take_over),
         Command::Status { place, json } => status::run(&place, json),
         Command::Why { request_id, config, json } => why::run(&request_id, &config, json),
         Command::Top { config, once } => top::run(&config, once),

@@ -22,7 +22,7 @@ pub(crate) fn run(port: u16) -> Outcome {
     let text = configuration(port, backend, &key, &guest_key);
     // The keys stand in the text, which exists in this process only.
     let loaded = Loaded::yaml("quickstart.yaml", text, Context::for_code());
-    serve(loaded, None, |_, addresses| {
+    serve(loaded, None, None, |_, addresses| {
         if let Some(address) = addresses.first() {
             print(greeting(*address, backend, &key, &guest_key));
         }

@@ -5,12 +5,13 @@ use crate::exit::Exit;
 use crate::screen::{BAD, CARE, FAINT, GOOD, STRONG, count, load, print_error, url};
 use crate::service::ServiceManager;
 use portcullis::reload::{ReloadRequests, Request};
+use portcullis::takeover::{self, Inherited, Predecessor};
 use portcullis::{Gateway, Listener, Loaded, ReloadError, Reloader, Status, visible};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-pub(crate) fn run(file: &Path, watch: bool) -> Outcome {
+pub(crate) fn run(file: &Path, watch: bool, take_over: bool) -> Outcome {
     let begun = SystemTime::now();
     let loaded = load(file)?;
     if loaded.blueprint().is_none() {
@@ -18,8 +19,10 @@ pub(crate) fn run(file: &Path, watch: bool) -> Outcome {
         print_error(format!("{BAD}not started{BAD:#}: {errors} in {}\n", file.display()));
         return Err(Exit::Configuration);
     }
+    let predecessor =
+        if take_over { Some(loaded.state_dir().map(Path::to_owned).ok_or_else(no_state_dir)?) } else { None };
     let source = ConfigFile { path: file, watch: watch.then(|| loaded.files().clone()), begun };
-    serve(loaded, Some(source), |listeners, addresses| {
+    serve(loaded, Some(source), predecessor.as_deref(), |listeners, addresses| {
         for (listener, address) in listeners.iter().zip(addresses) {
             let url = url(listener, *address);
             print_error(format!("{STRONG}portcullis{STRONG:#} is listening on {url}\n"));
@@ -52,6 +55,7 @@ pub(crate) struct ConfigFile<'a> {
 pub(crate) fn serve(
     loaded: Loaded,
     source: Option<ConfigFile<'_>>,
+    predecessor: Option<&Path>,
     started: impl FnOnce(&[Listener], &[std::net::SocketAddr]),
 ) -> Outcome {
     let failed = |error: &dyn std::fmt::Display| {
@@ -66,7 +70,9 @@ pub(crate) fn serve(
     let drain = blueprint.front.drain;
     let listeners = blueprint.front.listeners.clone();
     runtime.block_on(async {
-        let running = Gateway::new(blueprint).start().map_err(|error| failed(&error))?;
+        let (predecessor, sockets) = sockets(predecessor).map_err(|error| failed(&error))?;
+        let gateway = Gateway::new(blueprint).with_sockets(sockets);
+        let running = gateway.start().map_err(|error| failed(&error))?;
         started(&listeners, running.addresses());
         if let Some(source) = &source {
             running.reloader().set_file(source.path);
@@ -84,6 +90,17 @@ pub(crate) fn serve(
         let mut requests = running.reload_requests().map_err(|error| failed(&error))?;
         let manager = ServiceManager::from_environment();
         manager.ready();
+        if let Some(predecessor) = predecessor {
+            let told = predecessor.retire();
+            print_error(match told {
+                Ok(()) => {
+                    format!("{GOOD}taken over{GOOD:#}: the process before finishes its requests and ends\n")
+                }
+                Err(error) => {
+                    format!("{CARE}taken over{CARE:#}: the process before is gone already: {error}\n")
+                }
+            });
+        }
         tokio::select! {
             stop = running.stop_requested() => stop.map_err(|error| failed(&error))?,
             () = reload(running.reloader(), source, &mut requests, &manager) => {}
@@ -107,6 +124,24 @@ pub(crate) fn serve(
         let _ = saying.recv_timeout(Duration::from_secs(1));
         Ok(Exit::Well)
     })
+}
+
+/// There is nowhere to ask.
+fn no_state_dir() -> Exit {
+    print_error(format!(
+        "{BAD}error{BAD:#}: --take-over needs `state_dir` in the configuration: the running process answers there\n"
+    ));
+    Exit::Usage
+}
+
+/// The sockets of the process that is to be taken over from, or of the service manager.
+fn sockets(predecessor: Option<&Path>) -> std::io::Result<(Option<Predecessor>, Inherited)> {
+    if let Some(folder) = predecessor
+        && let Some((predecessor, sockets)) = takeover::from_predecessor(folder)?
+    {
+        return Ok((Some(predecessor), Inherited::new(sockets)));
+    }
+    Ok((None, Inherited::each_used(takeover::from_service_manager()?)))
 }
 
 /// Takes what the file says whenever it has changed, or the operator wishes so. Never ends.

@@ -3,6 +3,7 @@
 //! Nothing here is checked; [`bind`](crate::bind) refuses what cannot work. The defaults are the safe choice.
 
 use crate::exchange::{Redirect, Target};
+use crate::listener::Inherited;
 use crate::timeouts::Timeouts;
 use crate::tls::acme::Challenges;
 use crate::tls::{Protocol, Tls};
@@ -22,6 +23,8 @@ pub struct FrontConfig {
     pub targets: Vec<Target>,
     /// How long running requests may take after a shutdown has begun; then they are cut off.
     pub drain: Duration,
+    /// Sockets that another process has bound, for listeners with their addresses.
+    pub inherited: Inherited,
 }
 
 /// An address to listen on, with the limits of its connections.

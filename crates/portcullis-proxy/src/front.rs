@@ -7,7 +7,7 @@ use crate::config::{FrontConfig, Listener};
 use crate::descriptors::Descriptors;
 use crate::drain::Drain;
 use crate::exchange::{Current, Entry, LoopName, Neighbours, Target};
-use crate::listener::{Caps, ListenerId, Port};
+use crate::listener::{Caps, Handles, Inherited, ListenerId, ListeningSocket, Port, shared_out};
 use crate::timeouts::Timeouts;
 use crate::tls::Tls;
 use http::HeaderValue;
@@ -78,6 +78,8 @@ pub(crate) struct Live {
     pub(crate) clients: Arc<Caps>,
     pub(crate) descriptors: Arc<Descriptors>,
     pub(crate) loop_name: Arc<LoopName>,
+    /// By which another process can accept from its sockets.
+    pub(crate) handles: Handles,
 }
 
 impl Live {
@@ -101,7 +103,7 @@ pub struct Bound {
 
 /// What one worker is started with.
 pub(crate) struct Share {
-    pub(crate) sockets: Vec<(ListenerId, TcpListener, Port)>,
+    pub(crate) sockets: Vec<(ListenerId, ListeningSocket, Port)>,
     pub(crate) snapshot: Snapshot,
     pub(crate) targets: Vec<Target>,
     pub(crate) handlers: Option<Handle>,
@@ -113,7 +115,7 @@ pub(crate) struct Share {
 /// An address that is taken or not there, a target that makes no sense, a handler without a runtime. Nothing is bound
 /// then.
 pub fn bind(config: FrontConfig, snapshot: &Snapshot, handlers: Option<&Handle>) -> Result<Bound, BindError> {
-    let FrontConfig { listeners, workers, targets, drain } = config;
+    let FrontConfig { listeners, workers, targets, drain, inherited } = config;
     if listeners.is_empty() {
         return Err(BindError::NoListener);
     }
@@ -134,15 +136,16 @@ pub fn bind(config: FrontConfig, snapshot: &Snapshot, handlers: Option<&Handle>)
     let mut sockets: Vec<Vec<_>> = (0..workers.get()).map(|_| Vec::new()).collect();
     for (id, listener) in (0..).map(ListenerId).zip(listeners) {
         let bind = listener.bind;
-        let (address, bound) =
-            listen(bind, workers, true).map_err(|source| BindError::Address { address: bind, source })?;
+        let (address, bound) = listen(bind, workers, true, &inherited)
+            .map_err(|source| BindError::Address { address: bind, source })?;
         let caps = || Arc::new(Caps::new(listener.most_connections(), listener.max_connections_per_address));
         let (descriptors, loop_name) = (Arc::clone(&descriptors), Arc::clone(&loop_name));
-        let this = Live { id, bind, address, caps: caps(), clients: caps(), descriptors, loop_name };
+        let handles = Handles::of(bound.iter().flatten());
+        let this = Live { id, bind, address, caps: caps(), clients: caps(), descriptors, loop_name, handles };
         this.bound(&listener);
         let port = port_of(listener, &this, &all_tls);
-        for (share, socket) in sockets.iter_mut().zip(bound) {
-            share.push((id, socket, port.for_a_worker()));
+        for (share, bound) in sockets.iter_mut().zip(bound) {
+            share.extend(bound.into_iter().map(|socket| (id, socket, port.for_a_worker())));
         }
         live.push(this);
     }
@@ -204,12 +207,18 @@ fn sane(timeouts: Timeouts) -> Timeouts {
     }
 }
 
-/// Binds an address for each worker. `alone` finds out first that nobody listens there.
+/// The sockets of an address for each worker: those that were inherited, or new ones. `alone` finds out first that nobody listens
+/// there.
 pub(crate) fn listen(
     bind: SocketAddr,
     workers: NonZeroUsize,
     alone: bool,
-) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+    inherited: &Inherited,
+) -> io::Result<(SocketAddr, Vec<Vec<ListeningSocket>>)> {
+    let there = inherited.take(bind);
+    if let Some(first) = there.first() {
+        return Ok((first.local_addr()?, shared_out(there, workers)?));
+    }
     // SECURITY: with SO_REUSEPORT the operating system would let a second process of the same user take a share of the
     // connections. A socket without it finds out whether somebody listens there (an_address_that_is_taken_is_an_error).
     if alone {
@@ -222,7 +231,8 @@ pub(crate) fn listen(
         sockets.push(socket(address, true)?);
     }
     let listen = |socket: Socket| socket.listen(BACKLOG).map(|()| TcpListener::from(socket));
-    Ok((address, sockets.into_iter().map(listen).collect::<io::Result<_>>()?))
+    let sockets = sockets.into_iter().map(listen).collect::<io::Result<_>>()?;
+    Ok((address, shared_out(sockets, workers)?))
 }
 
 fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {

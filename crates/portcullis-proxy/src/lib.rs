@@ -45,6 +45,7 @@ pub use exchange::{
     BodySender, BoxError, FixedAnswer, Handler, Place, Redirect, RequestBody, ResponseBody, Target,
 };
 pub use front::{BindError, Bound, bind};
+pub use listener::Inherited;
 pub use reload::{Changed, Prepared};
 pub use running::{ReloadHandle, Running, ShutdownHandle, Usage};
 pub use timeouts::Timeouts;

@@ -9,9 +9,9 @@ use crate::config::{FrontConfig, Listener};
 use crate::descriptors::Descriptors;
 use crate::exchange::{Current, LoopName, Target};
 use crate::front::{BindError, Live, all_tls, listen, port_of};
-use crate::listener::{Caps, ListenerId, Port, Update};
+use crate::listener::{Caps, Handles, ListenerId, ListeningSocket, Port, Update};
 use portcullis_core::Snapshot;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc as std_mpsc};
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub struct Prepared {
     targets: Vec<Target>,
     drain: Duration,
     /// Every listener, with a socket for each worker where it is new.
-    listeners: Vec<(Live, Listener, Vec<TcpListener>)>,
+    listeners: Vec<(Live, Listener, Vec<Vec<ListeningSocket>>)>,
     changed: Changed,
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn prepare(
     snapshot: Snapshot,
     handlers: Option<&Handle>,
 ) -> Result<Prepared, BindError> {
-    let FrontConfig { listeners, targets, drain, workers: _ } = config;
+    let FrontConfig { listeners, targets, drain, inherited, workers: _ } = config;
     let workers = NonZeroUsize::new(fleet.workers.len()).ok_or(BindError::NoListener)?;
     if listeners.is_empty() {
         return Err(BindError::NoListener);
@@ -87,7 +87,7 @@ pub(crate) fn prepare(
             None => {
                 // Two of our own may share a port, such as 0.0.0.0 and 127.0.0.1 while one takes the other's place.
                 let ours = before.iter().any(|live| live.address.port() == listener.bind.port());
-                let (address, sockets) = listen(listener.bind, workers, !ours)
+                let (address, sockets) = listen(listener.bind, workers, !ours, &inherited)
                     .map_err(|source| BindError::Address { address: listener.bind, source })?;
                 changed.added.push(address);
                 next += 1;
@@ -101,7 +101,9 @@ pub(crate) fn prepare(
                     || Arc::new(LoopName::new(snapshot.effects().random())),
                     |live| Arc::clone(&live.loop_name),
                 );
-                (Live { id, bind, address, caps: caps(), clients: caps(), descriptors, loop_name }, sockets)
+                let handles = Handles::of(sockets.iter().flatten());
+                let (caps, clients) = (caps(), caps());
+                (Live { id, bind, address, caps, clients, descriptors, loop_name, handles }, sockets)
             }
         };
         changed.addresses.push(live.address);
@@ -126,7 +128,7 @@ impl Prepared {
         let Prepared { fleet, snapshot, targets, drain, listeners, changed } = self;
         *fleet.drain.lock().unwrap_or_else(PoisonError::into_inner) = drain;
         let lives = listeners.iter().map(|(live, ..)| live.clone()).collect();
-        let mut updates: Vec<Vec<(ListenerId, Option<TcpListener>, Port)>> =
+        let mut updates: Vec<Vec<(ListenerId, Vec<ListeningSocket>, Port)>> =
             fleet.workers.iter().map(|_| Vec::new()).collect();
         let all_tls = all_tls(listeners.iter().map(|(_, listener, _)| listener));
         for (live, listener, sockets) in listeners {
@@ -134,7 +136,7 @@ impl Prepared {
             let port = port_of(listener, &live, &all_tls);
             let mut sockets = sockets.into_iter();
             for update in &mut updates {
-                update.push((live.id, sockets.next(), port.for_a_worker()));
+                update.push((live.id, sockets.next().unwrap_or_default(), port.for_a_worker()));
             }
         }
         let (done, answers) = std_mpsc::channel();

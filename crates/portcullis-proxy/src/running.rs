@@ -10,7 +10,7 @@ use crate::listener::{self, Update};
 use crate::reload::{Fleet, Prepared, prepare};
 use portcullis_core::Snapshot;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, Mutex};
@@ -74,6 +74,19 @@ impl ReloadHandle {
             connections: live.iter().map(|live| (live.address, live.caps.taken())).collect(),
             client_descriptors: descriptors.unwrap_or_default(),
         }
+    }
+
+    /// Another descriptor of every listening socket, with the address as it is written. Whoever has them accepts from the same
+    /// queues of connections.
+    ///
+    /// # Errors
+    /// The process has no more descriptors.
+    pub fn sockets(&self) -> io::Result<Vec<(SocketAddr, TcpListener)>> {
+        let mut all = Vec::new();
+        for live in self.fleet.live().iter() {
+            all.extend(live.handles.copies()?.into_iter().map(|socket| (live.bind, socket)));
+        }
+        Ok(all)
     }
 
     /// How many workers there are.

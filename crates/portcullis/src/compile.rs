@@ -43,7 +43,7 @@ use portcullis_core::{
 use portcullis_proxy::tls::Tls;
 use portcullis_proxy::tls::Watch;
 use portcullis_proxy::tls::acme::Renewal;
-use portcullis_proxy::{FrontConfig, Handler, HealthChecks, Target, UpstreamGroup};
+use portcullis_proxy::{FrontConfig, Handler, HealthChecks, Inherited, Target, UpstreamGroup};
 use portcullis_runtime::{OutboundPolicy, State, World};
 use portcullis_store::{CountNames, FailurePolicy};
 use portcullis_telemetry::Traces;
@@ -370,7 +370,13 @@ fn compile_with(
             error_bodies,
             policies: build.policies,
         }),
-        front: FrontConfig { listeners, workers: workers?, targets: targets.all, drain: config.drain },
+        front: FrontConfig {
+            listeners,
+            workers: workers?,
+            targets: targets.all,
+            drain: config.drain,
+            inherited: Inherited::default(),
+        },
         world: World::new(state, names, build.keys, shared.clone())
             .with_failures(failures, failures_mode)
             .with_overload(overload.filter(|(mode, _)| *mode != Mode::Off).map(|(_, overload)| overload)),

@@ -5,6 +5,7 @@
 
 use crate::observe;
 use crate::reload::Reloader;
+use crate::takeover;
 use portcullis_runtime::Background;
 use serde_json::{Value, json};
 use std::fs::{self, Permissions};
@@ -12,9 +13,11 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 /// The name of the socket in the `state_dir`.
@@ -36,7 +39,12 @@ pub(crate) struct Control {
 impl Control {
     /// Answers questions in this folder, which is made if it is missing. A socket that a process before has left there is
     /// replaced.
-    pub(crate) fn bind(folder: &Path, reloader: Reloader, background: &Background) -> io::Result<Control> {
+    pub(crate) fn bind(
+        folder: &Path,
+        reloader: Reloader,
+        retired: Arc<Notify>,
+        background: &Background,
+    ) -> io::Result<Control> {
         if !folder.exists() {
             fs::create_dir_all(folder)?;
             fs::set_permissions(folder, Permissions::from_mode(0o700))?;
@@ -56,9 +64,12 @@ impl Control {
             loop {
                 match listener.accept().await {
                     Ok((stream, _)) => {
-                        let reloader = reloader.clone();
+                        let (reloader, retired) = (reloader.clone(), Arc::clone(&retired));
                         tokio::spawn(async move {
-                            let _late = tokio::time::timeout(PATIENCE, answer(stream, &reloader)).await;
+                            let answered = tokio::time::timeout(PATIENCE, answer(stream, &reloader)).await;
+                            if let Ok(Ok(Some(successor))) = answered {
+                                hand_over(successor, &reloader, &retired);
+                            }
                         });
                     }
                     Err(_) => tokio::time::sleep(PAUSE).await,
@@ -79,15 +90,39 @@ impl Drop for Control {
     }
 }
 
-async fn answer(stream: UnixStream, reloader: &Reloader) -> io::Result<()> {
+/// Hands the sockets to another process, and has this one end as soon as that one serves.
+fn hand_over(successor: BlockingStream, reloader: &Reloader, retired: &Arc<Notify>) {
+    let (reloader, retired) = (reloader.clone(), Arc::clone(retired));
+    // It waits for minutes, on a thread that serves nobody.
+    let _no_thread = portcullis_runtime::aside::aside("portcullis-takeover", move || {
+        let handed = reloader.sockets().and_then(|sockets| takeover::hand_over(&successor, &sockets));
+        match handed {
+            Ok(true) => retired.notify_one(),
+            Ok(false) => {
+                reloader.say("takeover", "another process had the sockets, and ended before it served")
+            }
+            Err(error) => reloader.say("takeover", &format!("the sockets were not handed over: {error}")),
+        }
+    });
+}
+
+/// Answers a question. What comes back is who asked for the sockets, and must have them.
+async fn answer(stream: UnixStream, reloader: &Reloader) -> io::Result<Option<BlockingStream>> {
     // SECURITY: also where the mode of the socket was changed (only_the_owner_is_answered).
     let user = stream.peer_cred()?.uid();
     if user != 0 && user != portcullis_runtime::aside::user() {
-        return Ok(());
+        return Ok(None);
     }
     let (reading, mut writing) = stream.into_split();
     let mut question = String::new();
-    tokio::io::BufReader::new(reading.take(MAX_QUESTION)).read_line(&mut question).await?;
+    let mut reading = tokio::io::BufReader::new(reading.take(MAX_QUESTION));
+    reading.read_line(&mut question).await?;
+    if question.trim() == takeover::QUESTION {
+        let stream =
+            reading.into_inner().into_inner().reunite(writing).map_err(io::Error::other)?.into_std()?;
+        stream.set_nonblocking(false)?;
+        return Ok(Some(stream));
+    }
     let answer = match question.trim().split_once(' ').unwrap_or((question.trim(), "")) {
         ("status", "") => reloader.status().json(),
         ("top", "") => match reloader.watch_of_operators() {
@@ -99,7 +134,13 @@ async fn answer(stream: UnixStream, reloader: &Reloader) -> io::Result<()> {
         ),
         _ => json!({ "error": "this is not a question; ask `status`, `top` or `why REQUEST_ID`" }),
     };
-    writing.write_all(format!("{answer}\n").as_bytes()).await
+    writing.write_all(format!("{answer}\n").as_bytes()).await?;
+    Ok(None)
+}
+
+/// The socket of the gateway that has this `state_dir`.
+pub(crate) fn socket(state_dir: &Path) -> PathBuf {
+    state_dir.join(NAME)
 }
 
 /// Asks the gateway that has this `state_dir`.
@@ -107,7 +148,7 @@ async fn answer(stream: UnixStream, reloader: &Reloader) -> io::Result<()> {
 /// # Errors
 /// No gateway answers there, or its answer is none.
 pub fn ask(state_dir: &Path, question: &str) -> io::Result<Value> {
-    let mut stream = BlockingStream::connect(state_dir.join(NAME))?;
+    let mut stream = BlockingStream::connect(socket(state_dir))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.write_all(format!("{question}\n").as_bytes())?;

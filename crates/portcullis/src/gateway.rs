@@ -5,12 +5,13 @@ use crate::control::Control;
 use crate::load::ConfigError;
 use crate::reload::{Logs, Plans, Reloader};
 use portcullis_core::RecordSink;
-use portcullis_proxy::{BindError, ShutdownHandle, bind};
+use portcullis_proxy::{BindError, Inherited, ShutdownHandle, bind};
 use portcullis_runtime::Background;
 use portcullis_runtime::stop::ReloadRequests;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// A gateway that is ready to start.
 pub struct Gateway {
@@ -33,6 +34,8 @@ pub enum StartError {
     Background(std::io::Error),
     /// An address cannot be listened on.
     Bind(BindError),
+    /// A socket that was passed to this process is on an address that no listener has.
+    UnusedSocket(SocketAddr),
     /// The socket in the `state_dir` cannot be made.
     Control(std::io::Error),
     /// The operating system does not let this process listen for signals.
@@ -48,6 +51,12 @@ impl fmt::Display for StartError {
             StartError::Keys(why) => write!(f, "the store of keys cannot be used: {why}"),
             StartError::Background(error) => write!(f, "no thread for background work: {error}"),
             StartError::Bind(error) => error.fmt(f),
+            StartError::UnusedSocket(address) => {
+                write!(
+                    f,
+                    "a socket on {address} was passed to this process, and no listener has that address"
+                )
+            }
             StartError::Control(error) => write!(f, "the socket in the state_dir cannot be made: {error}"),
             StartError::Signals(error) => write!(f, "cannot listen for signals: {error}"),
         }
@@ -67,6 +76,13 @@ impl Gateway {
         Gateway { blueprint, sink: None }
     }
 
+    /// Listens by these sockets, which another process has bound, wherever their addresses are its own.
+    #[must_use]
+    pub fn with_sockets(mut self, sockets: Inherited) -> Gateway {
+        self.blueprint.front.inherited = sockets;
+        self
+    }
+
     /// Gives every record to `sink`, in place of the access log.
     #[must_use]
     pub fn with_sink(mut self, sink: Arc<dyn RecordSink>) -> Gateway {
@@ -82,19 +98,27 @@ impl Gateway {
         let background = Arc::new(Background::start().map_err(StartError::Background)?);
         let logs = Logs::new(self.sink);
         let state_dir = self.blueprint.state_dir.clone();
+        let inherited = self.blueprint.front.inherited.clone();
         let (snapshot, front, plan) = Plans::first(self.blueprint, &logs, &background)?;
         let handlers = tokio::runtime::Handle::try_current().ok();
         let bound = bind(front, &snapshot, handlers.as_ref()).map_err(StartError::Bind)?;
+        // A client that connects to a socket that is kept and not accepted from waits for nobody.
+        if let Some(address) = inherited.unused() {
+            return Err(StartError::UnusedSocket(address));
+        }
         let addresses = bound.addresses().to_vec();
         let front = bound.serve().map_err(StartError::Bind)?;
         let reloader = plan.serving(front.reload_handle(), logs, &background, &addresses);
+        let retired = Arc::new(Notify::new());
         let control = match state_dir {
             None => None,
             Some(folder) => {
-                Some(Control::bind(&folder, reloader.clone(), &background).map_err(StartError::Control)?)
+                let retired = Arc::clone(&retired);
+                let control = Control::bind(&folder, reloader.clone(), retired, &background);
+                Some(control.map_err(StartError::Control)?)
             }
         };
-        Ok(Running { addresses, front, reloader, _control: control, _background: background })
+        Ok(Running { addresses, front, reloader, retired, _control: control, _background: background })
     }
 }
 
@@ -103,6 +127,8 @@ pub struct Running {
     addresses: Vec<SocketAddr>,
     front: portcullis_proxy::Running,
     reloader: Reloader,
+    /// Another process serves in its place.
+    retired: Arc<Notify>,
     _control: Option<Control>,
     /// Ends with the gateway.
     _background: Arc<Background>,
@@ -144,12 +170,15 @@ impl Running {
         ReloadRequests::listen().map_err(StartError::Signals)
     }
 
-    /// Waits until the process is told to stop (SIGTERM, SIGINT). Does not begin the end.
+    /// Waits until the process is told to stop (SIGTERM, SIGINT), or another one has taken its place. Does not begin the end.
     ///
     /// # Errors
     /// The operating system does not let this process listen for signals.
     pub async fn stop_requested(&self) -> Result<(), StartError> {
-        portcullis_runtime::stop::requested().await.map_err(StartError::Signals)
+        tokio::select! {
+            stop = portcullis_runtime::stop::requested() => stop.map_err(StartError::Signals),
+            () = self.retired.notified() => Ok(()),
+        }
     }
 
     /// Serves until the process is told to stop (SIGTERM, SIGINT), then ends gracefully.

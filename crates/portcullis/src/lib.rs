@@ -46,6 +46,7 @@
 //! | [`reload`]   | another configuration for a gateway that serves  |
 //! | [`judge`]    | requests judged without a connection             |
 //! | [`prove`]    | tests of a configuration, written and generated  |
+//! | [`takeover`] | how one process takes another's place           |
 //! | [`control`]  | what its owner can ask it while it serves        |
 //! | [`desk`]     | what can be changed in a store of keys           |
 
@@ -74,6 +75,7 @@ pub mod reload;
 pub mod replay;
 pub mod scaffold;
 pub mod security;
+pub mod takeover;
 pub mod tokens;
 
 pub use builder::{Builder, RouteOptions};

@@ -198,10 +198,11 @@ fn furnish(
         ..
     } = blueprint;
     let (log_before, observers_before) = before.unzip();
+    let inherited = front.inherited.clone();
     let log = logs
         .open(LogsConfig { access: access_log, audit: audit_log }, log_before)
         .map_err(Unfurnished::Log)?;
-    let observers = Observers::open(observe, view, state_dir.as_deref(), observers_before)
+    let observers = Observers::open(observe, view, state_dir.as_deref(), observers_before, &inherited)
         .map_err(Unfurnished::Observers)?;
     // The same way out keeps its turns and the system's authorities, which take long to read.
     let name = format!("{outbound:?}");
@@ -357,6 +358,13 @@ impl Reloader {
     /// Which configuration runs, since when, and what became of the last attempt to change it.
     pub fn status(&self) -> Status {
         lock(&self.0.status).clone()
+    }
+
+    /// Another descriptor of every socket on which the gateway listens, with the address as it is written.
+    pub(crate) fn sockets(&self) -> std::io::Result<Vec<(SocketAddr, std::net::TcpListener)>> {
+        let mut all = self.0.front.sockets()?;
+        all.extend(lock(&self.0.running).observers.sockets()?);
+        Ok(all)
     }
 
     /// Has every configuration tried before it is taken.
@@ -529,6 +537,11 @@ impl Reloader {
 
     fn notice(&self, detail: &str) {
         self.0.current.notice("configuration", detail);
+    }
+
+    /// Tells the operator something about what goes on beside requests.
+    pub(crate) fn say(&self, about: &str, detail: &str) {
+        self.0.current.notice(about, detail);
     }
 
     /// Opens the access log's file again by its name, as after a rotation. The audit log looks after its file itself.

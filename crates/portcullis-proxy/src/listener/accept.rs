@@ -6,12 +6,13 @@
 use super::connection;
 use super::port::Port;
 use super::proxy_header::is_sent_by;
+use super::socket::ListeningSocket;
 use crate::drain::Drain;
 use crate::exchange::Worker;
 use rustix::io::Errno;
 use std::cell::RefCell;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -54,7 +55,9 @@ impl Door {
 }
 
 /// Accepts until the door is closed.
-pub(crate) async fn run(worker: Rc<Worker>, socket: TcpListener, door: Rc<Door>) {
+pub(crate) async fn run(worker: Rc<Worker>, socket: ListeningSocket, door: Rc<Door>) {
+    // Held to the end: another process that is to take the socket over finds it as long as it is accepted from.
+    let ListeningSocket { socket, handle: _handle } = socket;
     let Ok(listener) = tokio::net::TcpListener::from_std(socket) else { return };
     let mut closed = std::pin::pin!(door.closed.begins());
     loop {

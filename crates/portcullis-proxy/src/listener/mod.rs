@@ -9,7 +9,10 @@ mod connection;
 mod port;
 mod proxy_header;
 mod serve;
+mod socket;
 
 pub(crate) use caps::Caps;
 pub(crate) use port::Port;
 pub(crate) use serve::{ListenerId, Update, run};
+pub use socket::Inherited;
+pub(crate) use socket::{Handles, ListeningSocket, shared_out};

@@ -2,9 +2,9 @@
 
 use super::accept::{self, Door};
 use super::port::Port;
+use super::socket::ListeningSocket;
 use crate::exchange::{Current, Target, Worker, review};
 use portcullis_core::Snapshot;
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,8 +16,8 @@ use tokio::sync::{mpsc, watch};
 pub(crate) struct Update {
     pub(crate) snapshot: Snapshot,
     pub(crate) targets: Vec<Target>,
-    /// Every listener that there is from now on, with its socket where it is new.
-    pub(crate) listeners: Vec<(ListenerId, Option<TcpListener>, Port)>,
+    /// Every listener that there is from now on, with its sockets where it is new.
+    pub(crate) listeners: Vec<(ListenerId, Vec<ListeningSocket>, Port)>,
     /// Says that it is done, or why nothing was changed.
     pub(crate) done: std_mpsc::Sender<Result<(), &'static str>>,
 }
@@ -45,7 +45,7 @@ struct Serving {
 pub(crate) async fn run(
     worker: Rc<Worker>,
     handlers: Option<Handle>,
-    sockets: Vec<(ListenerId, TcpListener, Port)>,
+    sockets: Vec<(ListenerId, ListeningSocket, Port)>,
     mut updates: mpsc::UnboundedReceiver<Update>,
     mut shutdown: watch::Receiver<bool>,
     drain: Arc<Mutex<Duration>>,
@@ -79,7 +79,7 @@ pub(crate) async fn run(
 }
 
 impl Serving {
-    fn accept(&mut self, id: ListenerId, socket: TcpListener, port: Port) {
+    fn accept(&mut self, id: ListenerId, socket: ListeningSocket, port: Port) {
         let door = Rc::new(Door::new(port));
         let task = tokio::task::spawn_local(accept::run(Rc::clone(&self.worker), socket, Rc::clone(&door)));
         self.accepting.push(Accepting { id, door, task });
@@ -112,11 +112,13 @@ impl Serving {
             }
             stays
         });
-        for (id, socket, port) in listeners {
-            match (self.accepting.iter().find(|there| there.id == id), socket) {
-                (Some(there), _) => there.door.exchange(port),
-                (None, Some(socket)) => self.accept(id, socket, port),
-                (None, None) => {}
+        for (id, sockets, port) in listeners {
+            // A listener may have several sockets here, which another process has bound.
+            for there in self.accepting.iter().filter(|there| there.id == id) {
+                there.door.exchange(port.for_a_worker());
+            }
+            for socket in sockets {
+                self.accept(id, socket, port.for_a_worker());
             }
         }
         let _gone = done.send(Ok(()));

@@ -158,6 +158,7 @@ fn a_handler_needs_a_runtime() {
         workers: std::num::NonZeroUsize::MIN,
         targets: vec![Target::Handler(Arc::new(Paths { dropped: Arc::new(Mutex::new(sender)) }))],
         drain: ms(10),
+        inherited: portcullis_proxy::Inherited::default(),
     };
     let bound = portcullis_proxy::bind(config, &snapshot(&Arc::default()), None);
     assert!(matches!(bound, Err(BindError::Target { index: 0, .. })));

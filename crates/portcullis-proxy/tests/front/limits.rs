@@ -178,8 +178,13 @@ fn connections_over_a_cap_are_closed_at_once() {
 fn an_address_that_is_taken_is_an_error() {
     let front = Front::before(Target::Upstream(Upstream::new("127.0.0.1:1")));
     let records = Arc::new(Records::default());
-    let config =
-        |listeners, targets| FrontConfig { listeners, workers: NonZeroUsize::MIN, targets, drain: ms(10) };
+    let config = |listeners, targets| FrontConfig {
+        listeners,
+        workers: NonZeroUsize::MIN,
+        targets,
+        drain: ms(10),
+        inherited: portcullis_proxy::Inherited::default(),
+    };
     let free = || Listener::new("127.0.0.1:0".parse().unwrap());
     let error =
         bind(config(vec![free(), Listener::new(front.address)], Vec::new()), &snapshot(&records), None).err();

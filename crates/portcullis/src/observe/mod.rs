@@ -31,11 +31,12 @@ use portcullis_admin::server::Protection;
 use portcullis_admin::service::{AdminListener, AdminService, AdminSessions, Settings};
 use portcullis_admin::tokens::{Role, Token};
 use portcullis_core::{Plan, RecordSink};
+use portcullis_proxy::Inherited;
 use portcullis_telemetry::watch::Watch;
 use portcullis_telemetry::{Detection, Fan, Metrics, Traces, detect};
 pub(crate) use seen::{Seen, View};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -87,6 +88,7 @@ impl Observers {
         view: &View,
         state_dir: Option<&Path>,
         before: Option<&Observers>,
+        inherited: &Inherited,
     ) -> io::Result<Observers> {
         let kept = state_dir.is_some();
         let counted = config.metrics.is_some() || config.admin.is_some() || kept;
@@ -119,7 +121,7 @@ impl Observers {
                     before.and_then(|before| before.scraped.clone()).filter(|there| there.bind == bind);
                 Some(match same {
                     Some(there) => there,
-                    None => scrape(bind, metrics, view)?,
+                    None => scrape(bind, metrics, view, inherited)?,
                 })
             }
             (Some(_) | None, _) => None,
@@ -127,7 +129,7 @@ impl Observers {
         let admin = match (config.admin, &watch) {
             (Some(admin), Some(watch)) => {
                 let before = before.and_then(|before| before.admin.as_deref());
-                Some(Arc::new(AdminDoor::open(admin, view, watch, before)?))
+                Some(Arc::new(AdminDoor::open(admin, view, watch, before, inherited)?))
             }
             (Some(_) | None, _) => None,
         };
@@ -184,6 +186,13 @@ impl Observers {
         self.scraped.as_ref().map(|there| there.server.address())
     }
 
+    /// Another descriptor of each of its sockets, with the address as it is written.
+    pub(crate) fn sockets(&self) -> io::Result<Vec<(SocketAddr, TcpListener)>> {
+        let admin = self.admin.as_ref().map(|door| &door.listening);
+        let all = admin.into_iter().chain(&self.scraped);
+        all.map(|there| Ok((there.bind, there.server.socket()?))).collect()
+    }
+
     /// Where the admin listener is, and the file with the token that was made for it.
     pub(crate) fn admin(&self) -> Option<AdminAddress> {
         self.admin.as_ref().map(|door| AdminAddress {
@@ -205,11 +214,17 @@ pub struct AdminAddress {
     pub made_token: Option<PathBuf>,
 }
 
-fn scrape(bind: SocketAddr, metrics: &Arc<Metrics>, view: &View) -> io::Result<Listening> {
+fn scrape(
+    bind: SocketAddr,
+    metrics: &Arc<Metrics>,
+    view: &View,
+    inherited: &Inherited,
+) -> io::Result<Listening> {
     let (metrics, view) = (Arc::clone(metrics), view.clone());
     let text = move || metrics.text(|to| gauges::write(&view, to));
     let service = Arc::new(MetricsService::new(Arc::new(text)));
-    let server = Server::bind(bind, None, service).map_err(|error| at(bind, &error))?;
+    let socket = socket(bind, inherited)?;
+    let server = Server::start(socket, None, service).map_err(|error| at(bind, &error))?;
     Ok(Listening { bind, server: Arc::new(server) })
 }
 
@@ -219,6 +234,7 @@ impl AdminDoor {
         view: &View,
         watch: &Arc<Watch>,
         before: Option<&AdminDoor>,
+        inherited: &Inherited,
     ) -> io::Result<AdminDoor> {
         let Admin { bind, settings, tls, made_token } = admin;
         let mut settings: Settings = settings;
@@ -235,13 +251,22 @@ impl AdminDoor {
             Some(there) => there,
             None => {
                 let listener = Arc::new(AdminListener(Arc::clone(&service)));
+                let socket = socket(bind, inherited)?;
                 let server =
-                    Server::bind(bind, protection.clone(), listener).map_err(|error| at(bind, &error))?;
+                    Server::start(socket, protection.clone(), listener).map_err(|error| at(bind, &error))?;
                 Listening { bind, server: Arc::new(server) }
             }
         };
         service.at(listening.server.address());
         Ok(AdminDoor { listening, sessions, service, protection, tls: is_tls, made_token })
+    }
+}
+
+/// The socket of an address: one that was inherited, or a new one.
+fn socket(bind: SocketAddr, inherited: &Inherited) -> io::Result<TcpListener> {
+    match inherited.take(bind).pop() {
+        Some(there) => Ok(there),
+        None => TcpListener::bind(bind).map_err(|error| at(bind, &error)),
     }
 }
 

@@ -67,6 +67,7 @@ impl Front {
             workers: NonZeroUsize::new(setup.workers).unwrap(),
             targets: vec![target],
             drain: setup.drain,
+            inherited: portcullis_proxy::Inherited::default(),
         };
         let bound = bind(config, &snapshot(&records), setup.handlers.as_ref()).unwrap();
         let address = bound.addresses()[0];
