@@ -1,7 +1,8 @@
 //! Orders about the consumers and keys of a store: what they may say, and that each stands in the audit log.
 //!
-//! A store may keep somebody waiting, so all of it runs on a thread beside the listener's. What was ordered is done and told even
-//! if whoever ordered it is gone. An order that is not answered in time is 503: it may still be done, and the log says whether.
+//! A store can be slow, so orders run on a thread beside the listener's. An order is carried out and logged even if the client
+//! has closed its connection. If the store does not answer in time, the client gets 503: the order may still be carried out, and
+//! the audit log says whether it was.
 
 use crate::endpoints::{Call, by, object};
 use crate::gateway::{Desk, Gateway};
@@ -82,7 +83,7 @@ async fn order<T: Send + 'static>(
     .await
 }
 
-/// At most so much of a text: names come from whoever orders, and the log is not for them to fill.
+/// The part of a text that goes into the audit log. Clients choose names, so its length is bounded.
 fn short(text: &str) -> String {
     text.chars().take(1000).collect()
 }

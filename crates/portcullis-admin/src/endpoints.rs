@@ -505,7 +505,7 @@ fn findings(call: &Call<'_>) -> Result<Value, Problem> {
 /// The finding with this id.
 ///
 /// # Errors
-/// There is none.
+/// No finding has this id.
 pub(crate) fn finding(call: &Call<'_>, id: &str) -> Result<Finding, Problem> {
     let all = call.gateway.detection().map(|detection| detection.findings()).unwrap_or_default();
     let found = all.into_iter().find(|finding| finding.id == id);

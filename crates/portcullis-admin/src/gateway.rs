@@ -74,7 +74,7 @@ pub trait Desk: Send + Sync {
     /// Removes a consumer and revokes its keys; how many.
     ///
     /// # Errors
-    /// There is none of this name, or the store fails.
+    /// No consumer has this name, or the store fails.
     fn remove_consumer(&self, name: &str) -> Result<u64, StoreError>;
     /// Keys, in the order of their numbers.
     ///
@@ -84,7 +84,7 @@ pub trait Desk: Send + Sync {
     /// A key.
     ///
     /// # Errors
-    /// There is none of this number, or the store fails.
+    /// No key has this number, or the store fails.
     fn key(&self, id: KeyId) -> Result<Key, StoreError>;
     /// Makes a key that ends at `expires`, in seconds since 1970.
     ///
@@ -104,7 +104,7 @@ pub trait Desk: Send + Sync {
     /// Revokes a key.
     ///
     /// # Errors
-    /// There is none of this number, or the store fails: then it may still be valid.
+    /// No key has this number, or the store fails. If the store fails, the key may still be valid.
     fn revoke_key(&self, id: KeyId) -> Result<Key, StoreError>;
 }
 

@@ -52,7 +52,7 @@ impl KeyStore {
     /// Changes a consumer. Its keys follow.
     ///
     /// # Errors
-    /// There is none of this name, or the store fails.
+    /// No consumer has this name, or the store fails.
     pub fn set_consumer(&mut self, name: &str, change: ConsumerChange) -> Result<Consumer, StoreError> {
         self.change(|store| {
             let mut consumer = store.find_consumer(name)?.ok_or_else(|| no_consumer(name))?;
@@ -80,7 +80,7 @@ impl KeyStore {
     /// Removes a consumer, and revokes its keys. Gives how many those were.
     ///
     /// # Errors
-    /// There is none of this name, or the store fails.
+    /// No consumer has this name, or the store fails.
     pub fn remove_consumer(&mut self, name: &str) -> Result<u64, StoreError> {
         self.change(|store| {
             let removed = store.driver.run("DELETE FROM portcullis_consumers WHERE name = $1", &[name.into()])?;

@@ -186,7 +186,7 @@ impl KeyStore {
     /// Revokes a key. One that is revoked already stays as it is.
     ///
     /// # Errors
-    /// There is none of this number, or the store fails: then it may still be valid.
+    /// No key has this number, or the store fails. If the store fails, the key may still be valid.
     pub fn revoke_key(&mut self, id: KeyId) -> Result<Key, StoreError> {
         self.change(|store| {
             let mut key = store.key(id)?;
