@@ -40,6 +40,8 @@ async fn speak(mut stream: TcpStream) {
             b"e\r\ndata: a tick\n\n\r\n",
         ),
         _ => {
+            // The client waits for this, so that it knows that its request was let in.
+            stream.write_all(b"HTTP/1.1 102 Processing\r\n\r\n").await.unwrap();
             while stream.read(&mut [0; 4096]).await.is_ok_and(|size| size > 0) {}
             return;
         }
@@ -88,7 +90,10 @@ impl Long {
         match what {
             "/ws" => assert!(head(&mut stream).await.starts_with("HTTP/1.1 101")),
             "/events" => assert!(head(&mut stream).await.starts_with("HTTP/1.1 200")),
-            _ => stream.write_all(b"some of it").await.unwrap(),
+            _ => {
+                stream.write_all(b"some of it").await.unwrap();
+                assert!(head(&mut stream).await.starts_with("HTTP/1.1 102"));
+            }
         }
         Long { stream, what }
     }
