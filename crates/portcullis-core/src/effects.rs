@@ -450,10 +450,10 @@ pub trait Effects: Send + Sync {
         Box::pin(async move { Err(Fault { detail: format!("no network to reach {} by", fetch.url) }) })
     }
 
-    /// Whether `digest` is seen for the first time. It is remembered until `until`, time since 1970.
-    /// A world without a memory, which is the default, cannot tell.
-    fn first_use(&self, digest: [u8; 32], until: Duration) -> Step<'_, Result<bool, Fault>> {
-        let _ = (digest, until);
+    /// Whether `digest` is seen for the first time. It is remembered until `until`, time since 1970, in the share of the
+    /// client that brought it. A world without a memory, which is the default, cannot tell.
+    fn first_use(&self, client: IpAddr, digest: [u8; 32], until: Duration) -> Step<'_, Result<bool, Fault>> {
+        let _ = (client, digest, until);
         Step::Ready(Err(Fault { detail: "nothing remembers what was used".into() }))
     }
 

@@ -174,13 +174,13 @@ impl Effects for World {
         }
     }
 
-    fn first_use(&self, digest: [u8; 32], until: Duration) -> Step<'_, Result<bool, Fault>> {
+    fn first_use(&self, client: IpAddr, digest: [u8; 32], until: Duration) -> Step<'_, Result<bool, Fault>> {
         let now = self.clock().now().unix;
         match &self.shared {
             // SECURITY: gateways remember together, or a proof would be good once for each of them
             // (a_proof_is_used_once_at_all_gateways).
             Some(shared) => shared.first_use(now, digest, until),
-            None => self.state.parts().replay.first_use(now, digest, until),
+            None => self.state.parts().replay.first_use(now, client, digest, until),
         }
     }
 

@@ -5,13 +5,21 @@
 
 use portcullis_core::{Fault, Step};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// A memory of what was used.
 pub trait Replay: Send + Sync {
-    /// Whether `digest` is seen for the first time. It is remembered until `until`; both times are since 1970.
-    fn first_use(&self, now: Duration, digest: [u8; 32], until: Duration) -> Step<'_, Result<bool, Fault>>;
+    /// Whether `digest`, which `client` brings, is seen for the first time. It is remembered until `until`; both times are
+    /// since 1970.
+    fn first_use(
+        &self,
+        now: Duration,
+        client: IpAddr,
+        digest: [u8; 32],
+        until: Duration,
+    ) -> Step<'_, Result<bool, Fault>>;
 
     /// Forgets `digest`: nothing came of its use.
     fn forget(&self, digest: [u8; 32]) -> Step<'_, Result<(), Fault>>;
@@ -46,7 +54,13 @@ impl MemoryReplay {
 }
 
 impl Replay for MemoryReplay {
-    fn first_use(&self, now: Duration, digest: [u8; 32], until: Duration) -> Step<'_, Result<bool, Fault>> {
+    fn first_use(
+        &self,
+        now: Duration,
+        _: IpAddr,
+        digest: [u8; 32],
+        until: Duration,
+    ) -> Step<'_, Result<bool, Fault>> {
         let [first, ..] = digest;
         let Some(shard) = self.shards.get(usize::from(first) % SHARDS) else {
             return Step::Ready(Err(Fault { detail: "no place to remember what was used".into() }));
@@ -84,7 +98,12 @@ mod tests {
     fn ask(replay: &MemoryReplay, now: u64, digest: u64, until: u64) -> Result<bool, Fault> {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&digest.to_le_bytes());
-        match replay.first_use(Duration::from_secs(now), bytes, Duration::from_secs(until)) {
+        match replay.first_use(
+            Duration::from_secs(now),
+            [127, 0, 0, 1].into(),
+            bytes,
+            Duration::from_secs(until),
+        ) {
             Step::Ready(answer) => answer,
             Step::Later(_) => panic!("memory answers at once"),
         }

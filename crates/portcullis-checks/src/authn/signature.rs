@@ -694,7 +694,7 @@ impl Inspect for Signature {
         // (a_signature_is_accepted_once).
         let name: [u8; 32] = digest(&SHA256, code.as_ref()).as_ref().try_into().unwrap_or([0; 32]);
         let until = time.saturating_add(self.tolerance).saturating_add(Duration::from_secs(1));
-        effects.first_use(name, until).map(|first| match first {
+        effects.first_use(facts.head.client(), name, until).map(|first| match first {
             Ok(true) => Ok(Inspected::AsItIs),
             Ok(false) => Err(Denial::new(Code::SignatureReplayed, "the signature was used before")),
             Err(Fault { detail }) => Err(Denial::new(Code::Fault, detail)),

@@ -134,7 +134,7 @@ pub async fn check(
     let mut id = [0; 32];
     id.iter_mut().zip(used.finish().as_ref()).for_each(|(byte, of)| *byte = *of);
     // SECURITY: remembered until no clock would accept it (tests/tokens/attacks.rs).
-    match effects.first_use(id, issued.saturating_add(WINDOW)).resolve().await {
+    match effects.first_use(facts.head.client(), id, issued.saturating_add(WINDOW)).resolve().await {
         Ok(true) => Ok(()),
         Ok(false) => Err(Denial::new(Code::ProofReplayed, "the proof was used before")),
         Err(fault) => Err(Denial::new(Code::Fault, fault.detail)),

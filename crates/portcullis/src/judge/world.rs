@@ -129,8 +129,8 @@ impl Effects for JudgeWorld {
         Box::pin(std::future::ready(Err(Fault { detail: "nothing is fetched here".into() })))
     }
 
-    fn first_use(&self, digest: [u8; 32], until: Duration) -> Step<'_, Result<bool, Fault>> {
-        self.world.first_use(digest, until)
+    fn first_use(&self, client: IpAddr, digest: [u8; 32], until: Duration) -> Step<'_, Result<bool, Fault>> {
+        self.world.first_use(client, digest, until)
     }
 
     fn unused(&self, digest: [u8; 32]) -> Step<'_, Result<(), Fault>> {

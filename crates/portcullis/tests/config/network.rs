@@ -175,8 +175,8 @@ impl Effects for Network {
         };
         Box::pin(std::future::ready(answered))
     }
-    fn first_use(&self, digest: [u8; 32], until: Duration) -> Step<'_, Result<bool, Fault>> {
-        self.world.first_use(digest, until)
+    fn first_use(&self, client: IpAddr, digest: [u8; 32], until: Duration) -> Step<'_, Result<bool, Fault>> {
+        self.world.first_use(client, digest, until)
     }
     fn unused(&self, digest: [u8; 32]) -> Step<'_, Result<(), Fault>> {
         self.world.unused(digest)

@@ -214,7 +214,7 @@ impl Login {
         let used: [u8; 32] = used.as_ref().try_into().map_err(|_| again("no digest"))?;
         // SECURITY: a code is exchanged once, whatever copies of the cookie there are
         // (a_callback_is_worth_something_once_and_in_one_browser).
-        match effects.first_use(used, attempt.until).resolve().await {
+        match effects.first_use(client.address, used, attempt.until).resolve().await {
             Ok(true) => {}
             Ok(false) => return Err(failed("the attempt was used before").into()),
             Err(fault) => return Err(again(fault.detail)),
