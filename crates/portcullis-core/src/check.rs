@@ -368,6 +368,11 @@ pub enum Inspected {
 
 /// Looks into a request that was let through so far: at its head, and at its body before any of it goes upstream.
 pub trait Inspect: Check {
+    /// Whether it reads the arguments that a check before it has found in the body, from [`Notes`](crate::Notes).
+    fn reads_arguments(&self) -> bool {
+        false
+    }
+
     /// Judges what can be told from the head, before any of the body is read.
     fn inspect_head<'a>(
         &'a self,

@@ -11,6 +11,7 @@ use crate::denial::{Code, Denial};
 use crate::effects::{Effects, Standing};
 use crate::head::Head;
 use crate::held::{Collected, Holding, collect, keep};
+use crate::notes::Notes;
 use crate::principal::Principal;
 use crate::record::Recording;
 use crate::route::RouteId;
@@ -72,6 +73,7 @@ impl Examiner {
             return Err(Denial::new(Code::Fault, "a route number of another plan"));
         };
         let holding = snapshot.held_memory().holding(self.head.client());
+        let notes = Notes::default();
         let facts = Facts {
             head: &self.head,
             conn: &self.conn,
@@ -81,6 +83,7 @@ impl Examiner {
             now: recording.record().arrived,
             source: Standing::Free,
             holding: Some(&holding),
+            notes: Some(&notes),
         };
         let mut examination = Examination {
             facts,
@@ -93,8 +96,11 @@ impl Examiner {
         };
         let examined = examination.run(body).await;
         let findings = &mut examination.findings;
-        recording.record_mut().observed.append(&mut findings.observed);
-        match findings.refused.take() {
+        let record = recording.record_mut();
+        record.observed.append(&mut findings.observed);
+        let refused = findings.refused.take();
+        record.add_searched(notes);
+        match refused {
             Some(denial) => Err(denial),
             None => examined,
         }

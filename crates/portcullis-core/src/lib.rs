@@ -45,6 +45,7 @@ pub mod examine;
 pub mod head;
 pub mod held;
 pub mod method;
+pub mod notes;
 pub mod overload;
 pub mod permit;
 pub mod plan;
@@ -73,6 +74,7 @@ pub use examine::{Examined, Examiner};
 pub use head::{Head, HeadPolicy, Once};
 pub use held::{HeldAccounts, HeldMemory, Holding, Taken};
 pub use method::MethodSet;
+pub use notes::{Arguments, BodyFormat, Notes, Searched};
 pub use permit::Permit;
 pub use plan::{
     Argument, Controls, CredentialLocation, ErrorDetail, Inspection, IsHarmless, KeptCredential, Plan,

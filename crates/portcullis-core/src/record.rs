@@ -7,6 +7,7 @@ use crate::check::{Held, LateCost};
 use crate::conn::Conn;
 use crate::denial::Denial;
 use crate::effects::{KeysBuf, Limit, Now};
+use crate::notes::{Notes, Searched};
 use crate::plan::{Plan, Snapshot};
 use crate::principal::Principal;
 use crate::route::RouteId;
@@ -148,6 +149,8 @@ pub struct Record {
     pub upstream: Option<UpstreamAccount>,
     /// Bytes of the answer's body that were handed to the connection.
     pub bytes_sent: u64,
+    /// What rules found in it, where rules search it.
+    pub searched: Option<Box<Searched>>,
     /// Whether a public route was sent a credential. Always `false` where no sink wants to know.
     pub unasked_credential: bool,
     /// Its trace, where there is tracing.
@@ -175,6 +178,13 @@ impl Record {
     /// Bytes of the request's body that were read.
     pub fn bytes_received(&self) -> u64 {
         self.received.as_ref().map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// Takes what is noted of a search.
+    pub(crate) fn add_searched(&mut self, notes: Notes) {
+        if let Some(searched) = notes.into_searched() {
+            self.searched.get_or_insert_default().add(searched);
+        }
     }
 }
 
@@ -258,6 +268,7 @@ impl Recording {
             status: None,
             upstream: None,
             bytes_sent: 0,
+            searched: None,
             unasked_credential: false,
             trace: None,
             received: None,

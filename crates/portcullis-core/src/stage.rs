@@ -17,6 +17,7 @@ use crate::denial::{Advice, Code, Denial};
 use crate::effects::{Now, Standing};
 use crate::head::Head;
 use crate::held::Holding;
+use crate::notes::Notes;
 use crate::plan::Plan;
 use crate::principal::Principal;
 use crate::record::{Outcome, Recording};
@@ -49,6 +50,8 @@ pub struct Facts<'a> {
     pub source: Standing,
     /// The memory of this request, while a body is judged: what a check needs for it is taken from here. `None` before.
     pub holding: Option<&'a Holding>,
+    /// What checks of the same body leave for each other. `None` before a body is judged.
+    pub notes: Option<&'a Notes>,
 }
 
 impl Facts<'_> {
@@ -285,6 +288,7 @@ fn facts<'a>(case: &'a Case, id: RouteId) -> Result<Facts<'a>, Denial> {
         now: case.recording.record().arrived,
         source: Standing::Free,
         holding: None,
+        notes: None,
     })
 }
 

@@ -5,7 +5,7 @@
 //! line of its own nor reach a terminal as a control character.
 
 use jiff::Timestamp;
-use portcullis_core::{Denial, KeyId, Outcome, Plan, Record};
+use portcullis_core::{Denial, KeyId, Outcome, Plan, Record, Searched};
 use serde::{Serialize, Serializer};
 use std::cell::RefCell;
 use std::io::Write;
@@ -44,6 +44,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     observed: Vec<Reason<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    searched: Option<Search<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     bytes_received: u64,
     bytes_sent: u64,
@@ -74,6 +76,30 @@ struct Reason<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     check: Option<&'static str>,
     detail: Printable<'a>,
+}
+
+/// What rules found. Left out where they found nothing and searched every value.
+#[derive(Serialize)]
+struct Search<'a> {
+    #[serde(skip_serializing_if = "<[u64]>::is_empty")]
+    rules: &'a [u64],
+    values: u64,
+    /// How many of the values were not searched, since a document proves them harmless.
+    #[serde(skip_serializing_if = "is_zero")]
+    harmless: u64,
+}
+
+impl<'a> Search<'a> {
+    fn of(searched: &'a Searched) -> Option<Search<'a>> {
+        let Searched { rules, values, harmless } = searched;
+        let says_something = !rules.is_empty() || *harmless > 0;
+        says_something.then_some(Search { rules, values: *values, harmless: *harmless })
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl<'a> Reason<'a> {
@@ -181,6 +207,7 @@ pub fn write(record: &Record, plan: &Plan, mut to: impl Write) -> std::io::Resul
         outcome,
         denied: denied.map(Reason::of),
         observed: record.observed.iter().map(Reason::of).collect(),
+        searched: record.searched.as_deref().and_then(Search::of),
         status: record.status.map(|status| status.as_u16()),
         bytes_received: record.bytes_received(),
         bytes_sent: record.bytes_sent,

@@ -14,7 +14,9 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use portcullis_config::{Context, Decode, Definitions, Node, Span, Spanned, Value, keyword, object};
 use portcullis_core::check::{Check, Inspect, Inspected, Wants};
-use portcullis_core::{Argument, CheckId, Code, Denial, Effects, Facts, Principal, Step, Violation};
+use portcullis_core::{
+    Argument, CheckId, Code, Denial, Effects, Facts, Principal, Searched, Step, Violation,
+};
 use portcullis_waf::{Loader, Place, Plan, Report, Request, RuleMatch, Settings, Transaction};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -406,7 +408,11 @@ impl Waf {
             }),
         }
         let unreadable = transaction.body_error().map(str::to_owned);
+        let values = transaction.value_count();
         let report = transaction.finish();
+        if let Some(notes) = facts.notes {
+            notes.searched(searched(&report, values, saved.0));
+        }
         if report.interruption.is_some() {
             let mut detail = said(&report);
             if let (proved @ 1.., all) = saved {
@@ -426,6 +432,14 @@ impl Waf {
             None => Ok(()),
         }
     }
+}
+
+/// What the record and the metrics say of a search.
+fn searched(report: &Report, values: usize, harmless: usize) -> Searched {
+    let mut rules: Vec<u64> = report.ids().collect();
+    rules.sort_unstable();
+    rules.dedup();
+    Searched { rules, values: values as u64, harmless: harmless as u64 }
 }
 
 /// What the record says of a refusal.

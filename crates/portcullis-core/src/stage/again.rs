@@ -58,6 +58,7 @@ impl Admission {
             now: effects.now(),
             source: Standing::Free,
             holding: None,
+            notes: None,
         };
         for Guarded { mode, check } in &route.controls.screen {
             if *mode == Mode::Enforce {

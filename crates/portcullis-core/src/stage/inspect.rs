@@ -10,6 +10,7 @@ use crate::check::{CheckId, Guarded, Mode, Wants};
 use crate::denial::{Code, Denial};
 use crate::head::Framing;
 use crate::held::{Collected, collect, keep};
+use crate::notes::Notes;
 use crate::permit::Permit;
 use crate::plan::ErrorDetail;
 use crate::principal::Principal;
@@ -50,9 +51,17 @@ impl Cleared {
         // On the heap, so that requests whose bodies stream carry no room for it.
         let mut findings = Findings::default();
         let principal = self.case.principal().clone();
-        let judged = Box::pin(hold(&mut self.case, self.route, &principal, body, read, &mut findings));
+        let wants = route_of(&self.case, self.route).is_ok_and(|route| {
+            let inspectors = &route.controls.inspection.requests;
+            inspectors.iter().any(|guarded| guarded.mode != Mode::Off && guarded.check.reads_arguments())
+        });
+        let notes = Notes::new(wants);
+        let judged =
+            Box::pin(hold(&mut self.case, self.route, &principal, body, read, &mut findings, &notes));
         let judged = judged.await;
-        self.case.recording.record_mut().observed.append(&mut findings.observed);
+        let record = self.case.recording.record_mut();
+        record.observed.append(&mut findings.observed);
+        record.add_searched(notes);
         match (findings.refused, judged) {
             (Some(denial), _) => Err(self.refuse(denial)),
             (None, Err(denial)) => Err(self.refuse(denial)),
@@ -111,6 +120,7 @@ async fn hold<B, R>(
     body: Capped<B>,
     read: impl FnOnce(Capped<B>) -> R,
     findings: &mut Findings,
+    notes: &Notes,
 ) -> Result<Capped<B>, Denial>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -128,7 +138,8 @@ where
         if *mode == Mode::Off {
             continue;
         }
-        match check.inspect_head(&facts(case, route)?, principal, effects).resolve().await {
+        let facts = Facts { notes: Some(notes), ..facts(case, route)? };
+        match check.inspect_head(&facts, principal, effects).resolve().await {
             Ok(Wants::Body) => wanting.push(guarded),
             Ok(Wants::Nothing) => {}
             Err(denial) => {
@@ -150,7 +161,7 @@ where
         }
     }
     for Guarded { mode, check } in wanting {
-        let facts = Facts { holding: Some(&holding), ..facts(case, route)? };
+        let facts = Facts { holding: Some(&holding), notes: Some(notes), ..facts(case, route)? };
         match check.inspect(&facts, principal, &bytes, effects).resolve().await {
             Ok(inspected) => {
                 // Who only observes changes nothing.

@@ -6,7 +6,7 @@ use super::histogram::Histogram;
 use super::{Metrics, number};
 use portcullis_core::principal::Identity;
 use portcullis_core::record::UpstreamAccount;
-use portcullis_core::{Code, ConsumerId, Denial, Outcome, Record};
+use portcullis_core::{Code, ConsumerId, Denial, Outcome, Record, Searched};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
@@ -19,6 +19,11 @@ pub const ANONYMOUS: &str = "(anonymous)";
 pub const SUBJECT: &str = "(subject)";
 /// The label of consumers of the store of keys, which come and go.
 pub const STORED: &str = "(stored)";
+
+/// The most rules that a worker tells apart. Only ids of loaded rules are counted, but configurations come and go.
+pub const MOST_RULES: usize = 2_000;
+/// Stands for the rules beyond the bound. No rule has this id.
+const OTHER_RULES: u64 = 0;
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -123,6 +128,10 @@ pub struct Counted {
     /// By the number of the route's name.
     pub routes: HashMap<u32, RouteTimes>,
     checks: HashMap<CheckKey, u64>,
+    /// By the id of the rule; [`OTHER_RULES`] for those beyond the bound.
+    rules: HashMap<u64, u64>,
+    searched_values: u64,
+    harmless_values: u64,
     upstreams: HashMap<(u32, u16), u64>,
     /// Numbers of upstreams' names that this worker has met.
     known_upstreams: HashMap<Arc<str>, u32>,
@@ -137,6 +146,9 @@ impl Counted {
         add(&mut self.consumers, (consumer, ending), 1);
         denial.into_iter().for_each(|denial| self.count_check(denial, false));
         record.observed.iter().for_each(|denial| self.count_check(denial, true));
+        if let Some(searched) = &record.searched {
+            self.count_search(searched);
+        }
         let times = self.routes.entry(route).or_default();
         times.whole.observe(record.elapsed);
         let waited = record.upstream.as_ref().map(|upstream| upstream.elapsed);
@@ -146,6 +158,16 @@ impl Counted {
         }
         times.received = times.received.saturating_add(record.bytes_received());
         times.sent = times.sent.saturating_add(record.bytes_sent);
+    }
+
+    fn count_search(&mut self, searched: &Searched) {
+        for rule in &searched.rules {
+            let known = self.rules.len() < MOST_RULES || self.rules.contains_key(rule);
+            add(&mut self.rules, if known { *rule } else { OTHER_RULES }, 1);
+        }
+        self.harmless_values = self.harmless_values.saturating_add(searched.harmless);
+        let rest = searched.values.saturating_sub(searched.harmless);
+        self.searched_values = self.searched_values.saturating_add(rest);
     }
 
     fn count_check(&mut self, denial: &Denial, observed: bool) {
@@ -179,6 +201,9 @@ impl Counted {
         add_all(&mut self.requests, &other.requests);
         add_all(&mut self.consumers, &other.consumers);
         add_all(&mut self.checks, &other.checks);
+        add_all(&mut self.rules, &other.rules);
+        self.searched_values = self.searched_values.saturating_add(other.searched_values);
+        self.harmless_values = self.harmless_values.saturating_add(other.harmless_values);
         add_all(&mut self.upstreams, &other.upstreams);
         for (route, theirs) in &other.routes {
             let mine = self.routes.entry(*route).or_default();
@@ -214,6 +239,16 @@ impl Counted {
         for (key, count) in sorted(&self.checks, |key| (key.check, key.code.as_str(), key.observed)) {
             let mode = if key.observed { "observe" } else { "enforce" };
             to.sample(&[("check", key.check), ("code", key.code.as_str()), ("mode", mode)], number(*count));
+        }
+        to.family(&families::RULE_MATCHES);
+        for (rule, count) in sorted(&self.rules, |rule| *rule) {
+            let label = if *rule == OTHER_RULES { "other".to_owned() } else { rule.to_string() };
+            to.sample(&[("rule", &label)], number(*count));
+        }
+        to.family(&families::SEARCHED_VALUES);
+        if self.searched_values > 0 || self.harmless_values > 0 {
+            to.sample(&[("result", "searched")], number(self.searched_values));
+            to.sample(&[("result", "harmless")], number(self.harmless_values));
         }
         let routes: BTreeMap<u32, &RouteTimes> =
             self.routes.iter().map(|(route, times)| (*route, times)).collect();

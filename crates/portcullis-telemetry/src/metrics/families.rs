@@ -44,6 +44,10 @@ families! {
         "Requests by consumer and outcome.";
     CHECK_REFUSALS = "portcullis_check_refusals_total" Counter ["check", "code", "mode"]
         "Refusals of checks; with the mode observe, what would have been refused.";
+    RULE_MATCHES = "portcullis_waf_rule_matches_total" Counter ["rule"]
+        "Requests and answers that a rule of security.waf matched, by the id of the rule.";
+    SEARCHED_VALUES = "portcullis_waf_values_total" Counter ["result"]
+        "Values of requests that rules searched (searched), and that a document proves harmless (harmless).";
     REQUEST_SECONDS = "portcullis_request_duration_seconds" Histogram ["route"]
         "From the arrival of a request to the end of its answer.";
     GATEWAY_SECONDS = "portcullis_gateway_duration_seconds" Histogram ["route"]

@@ -163,6 +163,13 @@ impl<'r> Transaction<'r> {
         self.collections.prove_all(&mut is_harmless, &self.values)
     }
 
+    /// How many named values the request has so far: arguments, headers and cookies.
+    #[must_use]
+    pub fn value_count(&self) -> usize {
+        let these = &self.collections;
+        these.query.len() + these.body.len() + these.headers.len() + these.cookies.len()
+    }
+
     /// Runs phase 2, after [`read_body`](Self::read_body).
     pub fn judge_body(&mut self) {
         self.run(Phase::RequestBody);

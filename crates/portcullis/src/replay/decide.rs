@@ -82,6 +82,7 @@ impl Replay {
             now: portcullis_core::Effects::now(effects),
             source: Standing::Free,
             holding: None,
+            notes: None,
         };
         for Guarded { mode, check } in &controls.screen {
             if *mode == Mode::Enforce {
