@@ -34,11 +34,12 @@ fn backend() -> u16 {
 #[test]
 fn slow_clients_leave_files_for_others() {
     let scratch = Scratch::new("descriptors");
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (port, metrics) = (free(), free());
     let file = scratch.file(
         "gateway.yaml",
         &format!(
-            "workers: 2\nlisteners: [{{ bind: \"127.0.0.1:{port}\", max_connections: 10000 }}]\n\
+            "workers: 2\nmetrics: {{ bind: \"127.0.0.1:{metrics}\" }}\nlisteners: [{{ bind: \"127.0.0.1:{port}\", max_connections: 10000 }}]\n\
              routes: [{{ path: /, public: a test, upstream: \"http://127.0.0.1:{}\" }}]\n",
             backend()
         ),
@@ -60,6 +61,17 @@ fn slow_clients_leave_files_for_others() {
         let said = String::from_utf8_lossy(&said.stdout).into_owned();
         assert!(said.starts_with("HTTP/1.1 200"), "{said:?}");
     }
+    let scraped =
+        Command::new("curl").args(["-sS", &format!("http://127.0.0.1:{metrics}/metrics")]).output().unwrap();
+    let text = String::from_utf8_lossy(&scraped.stdout).into_owned();
+    let refused = |reason: &str| -> f64 {
+        let lines = text.lines().filter(|line| line.starts_with("portcullis_connections_refused_total{"));
+        let of = lines.filter(|line| line.contains(&format!("reason=\"{reason}\"")));
+        of.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    };
+    // One address has half of the clients' part, (256 - 64) / 4 = 48.
+    assert!(refused("cap") >= 252.0, "{text}");
+    assert!(refused("files").abs() < f64::EPSILON, "{text}");
     drop(slow);
     assert_eq!(gateway.stop(), Some(0));
 }

@@ -45,6 +45,7 @@ pub mod examine;
 pub mod head;
 pub mod held;
 pub mod method;
+pub mod network;
 pub mod notes;
 pub mod overload;
 pub mod permit;

@@ -61,6 +61,11 @@ impl Descriptors {
         self.clients.load(Ordering::Relaxed)
     }
 
+    /// Connections that could not be accepted so far.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     /// How many clients may have in all.
     pub(crate) fn most(&self) -> usize {
         (self.limit.saturating_sub(OTHERS) / 2).max(1)

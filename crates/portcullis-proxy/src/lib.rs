@@ -27,7 +27,6 @@ mod drain;
 mod exchange;
 mod front;
 mod listener;
-mod network;
 mod output;
 mod reload;
 mod running;

@@ -47,6 +47,10 @@ pub struct Usage {
     pub connections: Vec<(SocketAddr, usize)>,
     /// Files of this process that clients have, and the most that they may have.
     pub client_descriptors: (usize, usize),
+    /// Connections that each listener has refused for its caps, by its address.
+    pub refused: Vec<(SocketAddr, u64)>,
+    /// Connections that were refused for want of files.
+    pub refused_for_files: u64,
 }
 
 /// Gives a front that serves another configuration.
@@ -73,6 +77,8 @@ impl ReloadHandle {
         Usage {
             connections: live.iter().map(|live| (live.address, live.caps.taken())).collect(),
             client_descriptors: descriptors.unwrap_or_default(),
+            refused: live.iter().map(|live| (live.address, live.caps.refused())).collect(),
+            refused_for_files: live.first().map_or(0, |live| live.descriptors.refused()),
         }
     }
 

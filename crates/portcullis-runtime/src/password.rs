@@ -167,7 +167,7 @@ impl Shared {
             // Whoever is first waits until there is memory, so that small hashes do not overtake large ones for ever.
             let (mut first, used) = (true, state.memory);
             let fits = |memory: u32| used + memory <= self.memory;
-            let next = state.waiting.pop(|_, job| std::mem::take(&mut first) && fits(job.memory));
+            let next = state.waiting.pop(|job| std::mem::take(&mut first) && fits(job.memory));
             if let Some(job) = next {
                 state.memory += job.memory;
                 #[cfg(test)]

@@ -3,13 +3,15 @@
 //! Three rules, in this order:
 //! 1. A body that makes no progress is given up when somebody else needs its memory.
 //! 2. One address holds at most as much as is still free, so it never takes what others need. The first body of an
-//!    address is exempt: it may take whatever is free. The addresses of an IPv6 /64 are one address.
+//!    address is exempt: it may take whatever is free. The addresses of an IPv6 /64 are one address. An IPv6 /48 is as good
+//!    as four addresses: it holds at most four times what is still free, its first four bodies apart.
 //! 3. All bodies together hold at most the limit.
 //!
 //! A body is judged whole or not at all, so a body that was given up is refused with 503.
 
 use super::overloaded;
 use crate::denial::Denial;
+use crate::network::{Network, SITE};
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::task::Waker;
@@ -26,16 +28,17 @@ const LARGE: usize = 1024 * 1024;
 const LEAST_PROGRESS: usize = 1024;
 const PART_OF_HELD: usize = 64;
 
-/// An address as far as shares go: an IPv4 address, or the /64 of an IPv6 one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Source(IpAddr);
+/// Whose share it is: that of an address, and for IPv6 that of the site around it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source([Option<Network>; 2]);
 
 impl Source {
     pub(super) fn new(address: IpAddr) -> Source {
-        Source(match address.to_canonical() {
-            IpAddr::V4(address) => IpAddr::V4(address),
-            IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
-        })
+        Source([Some(Network::of(address)), Network::site(address)])
+    }
+
+    fn networks(self) -> impl Iterator<Item = Network> {
+        self.0.into_iter().flatten()
     }
 }
 
@@ -49,17 +52,23 @@ pub(super) struct State {
     used: usize,
     next: Id,
     holdings: HashMap<Id, Held>,
-    sources: HashMap<Source, Share>,
+    shares: HashMap<Network, Share>,
     /// The bodies that are still being read, by the time of their last progress.
     reading: BTreeSet<(Duration, Id)>,
 }
 
-/// What an address holds.
+/// What an address or a site holds.
 #[derive(Debug, Default)]
 struct Share {
     bytes: usize,
     holdings: usize,
     reading: BTreeSet<(Duration, Id)>,
+}
+
+/// Whose memory is short.
+enum Short {
+    Everybody,
+    Of(Network),
 }
 
 /// What one request holds.
@@ -90,7 +99,7 @@ impl State {
             used: 0,
             next: 0,
             holdings: HashMap::new(),
-            sources: HashMap::new(),
+            shares: HashMap::new(),
             reading: BTreeSet::new(),
         }
     }
@@ -102,7 +111,9 @@ impl State {
     pub(super) fn open(&mut self, source: Source) -> Id {
         let id = self.next;
         self.next += 1;
-        self.sources.entry(source).or_default().holdings += 1;
+        for network in source.networks() {
+            self.shares.entry(network).or_default().holdings += 1;
+        }
         self.holdings.insert(id, Held { source, bytes: 0, reading: None, given_up: false });
         id
     }
@@ -111,11 +122,13 @@ impl State {
         drop(self.finish(id));
         let Some(held) = self.holdings.remove(&id) else { return };
         self.used = self.used.saturating_sub(held.bytes);
-        let Some(share) = self.sources.get_mut(&held.source) else { return };
-        share.bytes = share.bytes.saturating_sub(held.bytes);
-        share.holdings = share.holdings.saturating_sub(1);
-        if share.holdings == 0 {
-            self.sources.remove(&held.source);
+        for network in held.source.networks() {
+            let Some(share) = self.shares.get_mut(&network) else { continue };
+            share.bytes = share.bytes.saturating_sub(held.bytes);
+            share.holdings = share.holdings.saturating_sub(1);
+            if share.holdings == 0 {
+                self.shares.remove(&network);
+            }
         }
     }
 
@@ -124,14 +137,18 @@ impl State {
         if self.holdings.get(&id).is_none_or(|held| held.given_up) {
             return Err(given_up());
         }
-        while !self.is_fair(id, more) {
+        while let Some(short) = self.is_short(id, more) {
             // Where there is room, but not for this address, only its own bodies make some.
-            let own = self.after(more).and_then(|_| self.share_of(id));
+            let own = match short {
+                Short::Everybody => None,
+                Short::Of(network) => self.shares.get(&network),
+            };
             let candidates = own.map_or(&self.reading, |share| &share.reading);
             // SECURITY: whoever merely holds memory keeps nobody out (idle_bodies_are_the_first_to_go).
             let idle = candidates.iter().find(|(_, other)| *other != id);
             let Some((_, victim)) = idle.filter(|(moved, _)| now.saturating_sub(*moved) >= IDLE) else {
-                let own = self.share_of(id).map_or(0, |share| share.bytes);
+                let own = self.holdings.get(&id).and_then(|held| held.source.networks().next());
+                let own = own.and_then(|network| self.shares.get(&network)).map_or(0, |share| share.bytes);
                 let (used, limit) = (self.used, self.limit);
                 return Err(overloaded(format!(
                     "{used} of {limit} bytes for held bodies are used, {own} of them by this address"
@@ -143,26 +160,30 @@ impl State {
         self.used += more;
         if let Some(held) = self.holdings.get_mut(&id) {
             held.bytes += more;
-            if let Some(share) = self.sources.get_mut(&held.source) {
-                share.bytes += more;
+            for network in held.source.networks() {
+                if let Some(share) = self.shares.get_mut(&network) {
+                    share.bytes += more;
+                }
             }
         }
         Ok(())
     }
 
-    fn share_of(&self, id: Id) -> Option<&Share> {
-        self.sources.get(&self.holdings.get(&id)?.source)
-    }
-
-    /// What would be used with so much more. `None` where that is too much.
-    fn after(&self, more: usize) -> Option<usize> {
-        self.used.checked_add(more).filter(|after| *after <= self.limit)
-    }
-
-    fn is_fair(&self, id: Id, more: usize) -> bool {
-        let Some(after) = self.after(more) else { return false };
-        // SECURITY: what one address holds never exceeds what is left for others (one_address_leaves_room_for_others).
-        self.share_of(id).is_none_or(|share| share.holdings <= 1 || share.bytes + more <= self.limit - after)
+    /// Whose memory is short, if so much more is taken. `None` where nobody's is.
+    fn is_short(&self, id: Id, more: usize) -> Option<Short> {
+        let after = self.used.checked_add(more).filter(|after| *after <= self.limit);
+        let Some(after) = after else { return Some(Short::Everybody) };
+        let free = self.limit - after;
+        // SECURITY: what one address holds never exceeds what is left for others, and a site does not have the share of each of
+        // its 65,536 networks (one_address_leaves_room_for_others, a_site_leaves_room_for_others).
+        let networks = self.holdings.get(&id)?.source.networks();
+        let short = networks.zip([1, SITE]).find(|(network, addresses)| {
+            let share = self.shares.get(network);
+            share.is_some_and(|share| {
+                share.holdings > *addresses && share.bytes + more > free.saturating_mul(*addresses)
+            })
+        });
+        short.map(|(network, _)| Short::Of(network))
     }
 
     /// Gives memory back that was taken.
@@ -171,8 +192,10 @@ impl State {
         let bytes = bytes.min(held.bytes);
         held.bytes -= bytes;
         self.used = self.used.saturating_sub(bytes);
-        if let Some(share) = self.sources.get_mut(&held.source) {
-            share.bytes = share.bytes.saturating_sub(bytes);
+        for network in held.source.networks() {
+            if let Some(share) = self.shares.get_mut(&network) {
+                share.bytes = share.bytes.saturating_sub(bytes);
+            }
         }
     }
 
@@ -198,7 +221,7 @@ impl State {
         let wanted = if size > taken {
             let ample = taken.saturating_mul(2).max(1024).min(announced).max(size);
             // Room to grow is worth nobody's body.
-            let wanted = if self.is_fair(id, ample - taken) { ample } else { size };
+            let wanted = if self.is_short(id, ample - taken).is_none() { ample } else { size };
             self.take(id, wanted - taken, now)?;
             wanted
         } else {
@@ -262,11 +285,16 @@ impl State {
 
     /// Sorts a body in anew, or out.
     fn moved(&mut self, id: Id, source: Source, before: Duration, now: Option<Duration>) {
-        let sets = self.sources.get_mut(&source).map(|share| &mut share.reading);
-        for set in sets.into_iter().chain([&mut self.reading]) {
+        let sort = |set: &mut BTreeSet<(Duration, Id)>| {
             set.remove(&(before, id));
             if let Some(now) = now {
                 set.insert((now, id));
+            }
+        };
+        sort(&mut self.reading);
+        for network in source.networks() {
+            if let Some(share) = self.shares.get_mut(&network) {
+                sort(&mut share.reading);
             }
         }
     }

@@ -144,6 +144,21 @@ fn the_addresses_of_a_network_share() {
 }
 
 #[test]
+fn a_site_leaves_room_for_others() {
+    let uploads = Uploads::new(64 * KIB);
+    let from = |network: u32| format!("2001:db8:1:{network:x}::1").parse().unwrap();
+    let held: Vec<Bytes> = (0..200).filter_map(|network| uploads.whole(from(network), KIB).ok()).collect();
+    assert_eq!(held.len(), 51, "a /48 holds at most four times as much as is free");
+    assert!(uploads.whole("2001:db8:2::1".parse().unwrap(), KIB).is_ok());
+    drop(held);
+    assert_eq!(uploads.memory.used(), 0);
+    // Four bodies of it may take whatever is free, as of four addresses.
+    let large: Vec<Bytes> = (0..4).map(|network| uploads.whole(from(network), 15 * KIB).unwrap()).collect();
+    assert!(uploads.whole(from(4), KIB).is_err());
+    drop(large);
+}
+
+#[test]
 fn one_large_body_may_take_whatever_is_free() {
     let uploads = Uploads::new(64 * KIB);
     let large = uploads.whole(address(1), 60 * KIB).unwrap();

@@ -1,11 +1,11 @@
 //! A short queue in which addresses take turns.
 //!
 //! Entries of known clients go first, but every fourth turn belongs to the others while any of them waits. Within each
-//! group the addresses take turns, one entry each. If the queue is full, the newest entry of the address with
+//! group the addresses take turns, one entry each; an IPv6 /48 has four turns, whatever addresses of it wait. If the queue is full, the newest entry of the address with
 //! the most entries gives way to a newcomer, provided that the newcomer's address would still have fewer. So one address
 //! can fill a queue that nobody else needs, and cannot keep anybody else out of it.
 
-use crate::head::client::fold;
+use crate::network::Network;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
@@ -18,7 +18,7 @@ const OTHERS_PART: usize = 4;
 /// For whom something is queued or taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Client {
-    /// Its address. The addresses of an IPv6 /64 count as one.
+    /// Its address.
     pub address: IpAddr,
     /// Whether its credential was good a while ago.
     pub known: bool,
@@ -35,7 +35,8 @@ impl Client {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket {
     number: u64,
-    client: Client,
+    turn: Network,
+    known: bool,
 }
 
 /// There is no room for this entry.
@@ -56,8 +57,8 @@ pub struct FairQueue<T> {
 struct Lane<T> {
     len: usize,
     /// The addresses that have entries, in the order of their turns.
-    turns: VecDeque<IpAddr>,
-    entries: HashMap<IpAddr, VecDeque<(u64, T)>>,
+    turns: VecDeque<Network>,
+    entries: HashMap<Network, VecDeque<(u64, T)>>,
 }
 
 impl<T> FairQueue<T> {
@@ -81,27 +82,27 @@ impl<T> FairQueue<T> {
     /// # Errors
     /// The queue is full, and the client's address has as many entries in it as any other.
     pub fn push(&mut self, client: Client, entry: T) -> Result<(Ticket, Option<T>), QueueFull<T>> {
-        let client = Client { address: fold(client.address), ..client };
+        let (turn, known) = (Network::turn(client.address), client.known);
         let mut gone = None;
         if self.len() >= self.bound {
-            gone = self.make_room(client);
+            gone = self.make_room(turn, known);
             if gone.is_none() {
                 return Err(QueueFull(entry));
             }
         }
         let number = self.next;
         self.next = self.next.wrapping_add(1);
-        self.lane(client.known).push(client.address, number, entry);
-        Ok((Ticket { number, client }, gone))
+        self.lane(known).push(turn, number, entry);
+        Ok((Ticket { number, turn, known }, gone))
     }
 
     // SECURITY: nobody is kept out by one address that fills the queue (one_address_keeps_nobody_out).
-    fn make_room(&mut self, client: Client) -> Option<T> {
-        if client.known && self.others.len > self.bound / OTHERS_PART {
+    fn make_room(&mut self, turn: Network, known: bool) -> Option<T> {
+        if known && self.others.len > self.bound / OTHERS_PART {
             return self.others.give_way(0);
         }
-        let lane = self.lane(client.known);
-        let own = lane.entries.get(&client.address).map_or(0, VecDeque::len);
+        let lane = self.lane(known);
+        let own = lane.entries.get(&turn).map_or(0, VecDeque::len);
         lane.give_way(own + 1)
     }
 
@@ -109,8 +110,8 @@ impl<T> FairQueue<T> {
         if known { &mut self.known } else { &mut self.others }
     }
 
-    /// The next entry whose address and entry `ready` accepts. Entries that it does not accept keep their turn.
-    pub fn pop(&mut self, mut ready: impl FnMut(IpAddr, &T) -> bool) -> Option<T> {
+    /// The next entry that `ready` accepts. Entries that it does not accept keep their turn.
+    pub fn pop(&mut self, mut ready: impl FnMut(&T) -> bool) -> Option<T> {
         let known_first = self.known_in_a_row < KNOWN_IN_A_ROW;
         for known in [known_first, !known_first] {
             if let Some(entry) = self.lane(known).pop(&mut ready) {
@@ -123,7 +124,7 @@ impl<T> FairQueue<T> {
 
     /// Removes the entry of a client that no longer waits. `None` if it is not there any more.
     pub fn remove(&mut self, ticket: Ticket) -> Option<T> {
-        self.lane(ticket.client.known).remove(ticket)
+        self.lane(ticket.known).remove(ticket)
     }
 
     /// Removes every entry that `keep` does not accept.
@@ -138,10 +139,10 @@ impl<T> Lane<T> {
         Lane { len: 0, turns: VecDeque::new(), entries: HashMap::new() }
     }
 
-    fn push(&mut self, address: IpAddr, number: u64, entry: T) {
-        let entries = self.entries.entry(address).or_default();
+    fn push(&mut self, turn: Network, number: u64, entry: T) {
+        let entries = self.entries.entry(turn).or_default();
         if entries.is_empty() {
-            self.turns.push_back(address);
+            self.turns.push_back(turn);
         }
         entries.push_back((number, entry));
         self.len += 1;
@@ -149,41 +150,40 @@ impl<T> Lane<T> {
 
     /// The newest entry of the address with the most entries, if it has more than `own`.
     fn give_way(&mut self, own: usize) -> Option<T> {
-        let (address, entries) = self.entries.iter_mut().max_by_key(|(_, entries)| entries.len())?;
-        let address = *address;
+        let (turn, entries) = self.entries.iter_mut().max_by_key(|(_, entries)| entries.len())?;
+        let turn = *turn;
         if entries.len() <= own {
             return None;
         }
         let (_, entry) = entries.pop_back()?;
         self.len -= 1;
-        self.tidy(address);
+        self.tidy(turn);
         Some(entry)
     }
 
-    fn pop(&mut self, ready: &mut impl FnMut(IpAddr, &T) -> bool) -> Option<T> {
-        let place = self.turns.iter().position(|address| {
-            let first = self.entries.get(address).and_then(VecDeque::front);
-            first.is_some_and(|(_, entry)| ready(*address, entry))
+    fn pop(&mut self, ready: &mut impl FnMut(&T) -> bool) -> Option<T> {
+        let place = self.turns.iter().position(|turn| {
+            let first = self.entries.get(turn).and_then(VecDeque::front);
+            first.is_some_and(|(_, entry)| ready(entry))
         })?;
-        let address = self.turns.remove(place)?;
-        let entries = self.entries.get_mut(&address)?;
+        let turn = self.turns.remove(place)?;
+        let entries = self.entries.get_mut(&turn)?;
         let (_, entry) = entries.pop_front()?;
         self.len -= 1;
         if entries.is_empty() {
-            self.entries.remove(&address);
+            self.entries.remove(&turn);
         } else {
-            self.turns.push_back(address);
+            self.turns.push_back(turn);
         }
         Some(entry)
     }
 
     fn remove(&mut self, ticket: Ticket) -> Option<T> {
-        let address = ticket.client.address;
-        let entries = self.entries.get_mut(&address)?;
+        let entries = self.entries.get_mut(&ticket.turn)?;
         let place = entries.iter().position(|(number, _)| *number == ticket.number)?;
         let (_, entry) = entries.remove(place)?;
         self.len -= 1;
-        self.tidy(address);
+        self.tidy(ticket.turn);
         Some(entry)
     }
 
@@ -194,14 +194,14 @@ impl<T> Lane<T> {
         });
         self.len = self.entries.values().map(VecDeque::len).sum();
         let entries = &self.entries;
-        self.turns.retain(|address| entries.contains_key(address));
+        self.turns.retain(|turn| entries.contains_key(turn));
     }
 
     /// Forgets an address that has no entries.
-    fn tidy(&mut self, address: IpAddr) {
-        if self.entries.get(&address).is_some_and(VecDeque::is_empty) {
-            self.entries.remove(&address);
-            self.turns.retain(|other| *other != address);
+    fn tidy(&mut self, turn: Network) {
+        if self.entries.get(&turn).is_some_and(VecDeque::is_empty) {
+            self.entries.remove(&turn);
+            self.turns.retain(|other| *other != turn);
         }
     }
 }
@@ -220,7 +220,7 @@ mod tests {
     }
 
     fn drain(queue: &mut FairQueue<&'static str>) -> Vec<&'static str> {
-        std::iter::from_fn(|| queue.pop(|_, _| true)).collect()
+        std::iter::from_fn(|| queue.pop(|_| true)).collect()
     }
 
     #[test]
@@ -259,6 +259,18 @@ mod tests {
     }
 
     #[test]
+    fn one_site_keeps_nobody_out() {
+        let mut queue = FairQueue::new(8);
+        let from = |address: String| Client::unknown(address.parse().unwrap());
+        for network in 0..100 {
+            let _full = queue.push(from(format!("2001:db8:1:{network:x}::1")), "site");
+        }
+        assert_eq!(queue.len(), 8);
+        assert_eq!(queue.push(of(1, false), "honest").unwrap().1, Some("site"));
+        assert!(drain(&mut queue)[..5].contains(&"honest"), "a site has four turns");
+    }
+
+    #[test]
     fn known_clients_go_first_and_do_not_starve_the_others() {
         let mut queue = FairQueue::new(8);
         for number in 0..8 {
@@ -278,9 +290,9 @@ mod tests {
         let mut queue = FairQueue::new(8);
         queue.push(of(1, false), "a").unwrap();
         queue.push(of(2, false), "b").unwrap();
-        assert_eq!(queue.pop(|from, _| from != address(1)), Some("b"));
-        assert_eq!(queue.pop(|from, _| from != address(1)), None);
-        assert_eq!(queue.pop(|_, _| true), Some("a"));
+        assert_eq!(queue.pop(|entry| *entry != "a"), Some("b"));
+        assert_eq!(queue.pop(|entry| *entry != "a"), None);
+        assert_eq!(queue.pop(|_| true), Some("a"));
     }
 
     proptest! {
@@ -296,7 +308,7 @@ mod tests {
                             tickets.push(ticket);
                         }
                     }
-                    2 => drop(queue.pop(|from, _| from != address(number))),
+                    2 => drop(queue.pop(|from| *from != number)),
                     _ => drop(tickets.pop().and_then(|ticket| queue.remove(ticket))),
                 }
                 prop_assert!(queue.len() <= 6);

@@ -5,7 +5,7 @@
 //! guards work that costs far more than a lock; do not put one in the way of every request.
 
 use super::fair::{Client, FairQueue, Ticket};
-use crate::head::client::fold;
+use crate::network::{Network, SITE};
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
@@ -19,7 +19,8 @@ use std::task::{Context, Poll, Waker};
 pub struct Bounds {
     /// Units in all.
     pub units: usize,
-    /// Units that one address may hold; an IPv6 /64 counts as one.
+    /// Units that one address may hold; an IPv6 /64 counts as one. An IPv6 /48 may hold four times as many, and no more than
+    /// three quarters of all.
     pub share: usize,
     /// How many may wait for units.
     pub waiting: usize,
@@ -62,7 +63,7 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     used: usize,
-    held: HashMap<IpAddr, usize>,
+    held: HashMap<Network, usize>,
     queue: FairQueue<Arc<Waiter>>,
 }
 
@@ -113,7 +114,7 @@ impl Pool {
 
     /// Units that this address holds now.
     pub fn used_by(&self, address: IpAddr) -> usize {
-        lock(&self.0.state).held.get(&fold(address)).copied().unwrap_or(0)
+        lock(&self.0.state).held.get(&Network::of(address)).copied().unwrap_or(0)
     }
 
     /// How many wait now.
@@ -126,23 +127,34 @@ impl Pool {
     /// # Errors
     /// What is used up.
     pub fn try_take(&self, address: IpAddr, units: usize) -> Result<Place, Full> {
-        let address = fold(address);
         lock(&self.0.state).take(&self.0.bounds, address, units)?;
         Ok(Place { pool: self.clone(), address, units })
     }
 
     /// Units for a client, when its turn comes. Bound the wait with [`Take::within`].
     pub fn take(&self, client: Client, units: usize) -> Take {
-        let client = Client { address: fold(client.address), ..client };
         Take { pool: self.clone(), client, units, step: Step::Begins }
+    }
+}
+
+impl Bounds {
+    /// The networks that hold what this address takes, and how much each may hold.
+    fn networks(&self, address: IpAddr) -> impl Iterator<Item = (Network, usize)> {
+        let site = self.share.saturating_mul(SITE).min(self.units - self.units / SITE).max(self.share);
+        let own = (Network::of(address), self.share);
+        std::iter::once(own).chain(Network::site(address).map(|network| (network, site)))
     }
 }
 
 impl State {
     fn fits(&self, bounds: &Bounds, address: IpAddr, units: usize) -> Result<(), Full> {
-        let held = self.held.get(&address).copied().unwrap_or(0);
-        // SECURITY: what one address holds is no more than its share (one_address_holds_no_more_than_its_share).
-        if held.checked_add(units).is_none_or(|sum| sum > bounds.share) {
+        // SECURITY: what one address holds is no more than its share, and a customer with a /48 has no share for each of its
+        // 65,536 networks (one_address_holds_no_more_than_its_share, a_site_leaves_room_for_others).
+        let fits = bounds.networks(address).all(|(network, most)| {
+            let held = self.held.get(&network).copied().unwrap_or(0);
+            held.checked_add(units).is_some_and(|sum| sum <= most)
+        });
+        if !fits {
             return Err(Full::Share);
         }
         if self.used.checked_add(units).is_none_or(|sum| sum > bounds.units) {
@@ -153,19 +165,27 @@ impl State {
 
     fn take(&mut self, bounds: &Bounds, address: IpAddr, units: usize) -> Result<(), Full> {
         self.fits(bounds, address, units)?;
+        self.hold(bounds, address, units);
+        Ok(())
+    }
+
+    fn hold(&mut self, bounds: &Bounds, address: IpAddr, units: usize) {
         if units > 0 {
             self.used += units;
-            *self.held.entry(address).or_insert(0) += units;
+            for (network, _) in bounds.networks(address) {
+                *self.held.entry(network).or_insert(0) += units;
+            }
         }
-        Ok(())
     }
 
     fn give_back(&mut self, bounds: &Bounds, address: IpAddr, units: usize) {
         self.used = self.used.saturating_sub(units);
-        if let Some(held) = self.held.get_mut(&address) {
-            *held = held.saturating_sub(units);
-            if *held == 0 {
-                self.held.remove(&address);
+        for (network, _) in bounds.networks(address) {
+            if let Some(held) = self.held.get_mut(&network) {
+                *held = held.saturating_sub(units);
+                if *held == 0 {
+                    self.held.remove(&network);
+                }
             }
         }
         self.serve(bounds);
@@ -174,14 +194,12 @@ impl State {
     /// Hands what is free to those whose turn it is.
     fn serve(&mut self, bounds: &Bounds) {
         loop {
-            let State { used, held, queue } = self;
-            let next = queue.pop(|address, waiter| {
-                let held = held.get(&address).copied().unwrap_or(0);
-                held + waiter.units <= bounds.share && *used + waiter.units <= bounds.units
-            });
+            // Apart from the rest of the state, which says who is ready.
+            let mut queue = std::mem::replace(&mut self.queue, FairQueue::new(0));
+            let next = queue.pop(|waiter| self.fits(bounds, waiter.address, waiter.units).is_ok());
+            self.queue = queue;
             let Some(waiter) = next else { return };
-            self.used += waiter.units;
-            *self.held.entry(waiter.address).or_insert(0) += waiter.units;
+            self.hold(bounds, waiter.address, waiter.units);
             waiter.tell(Turn::Came);
         }
     }
@@ -392,6 +410,29 @@ mod tests {
         let _held = pool.try_take("2001:db8:1:2::1".parse().unwrap(), 2).unwrap();
         assert_eq!(pool.try_take("2001:db8:1:2:ffff::9".parse().unwrap(), 1).err(), Some(Full::Share));
         assert!(pool.try_take("2001:db8:1:3::1".parse().unwrap(), 1).is_ok());
+    }
+
+    #[test]
+    fn a_site_leaves_room_for_others() {
+        let pool = Pool::new(Bounds { units: 8, share: 4, waiting: 8 });
+        let from = |network: u32| -> IpAddr { format!("2001:db8:1:{network:x}::1").parse().unwrap() };
+        let mut held: Vec<_> = (0..100).filter_map(|network| pool.try_take(from(network), 1).ok()).collect();
+        assert_eq!(held.len(), 6, "three quarters");
+        let mut waits: Vec<_> =
+            (0..100).map(|network| pool.take(Client::unknown(from(network)), 1)).collect();
+        waits.iter_mut().for_each(|take| _ = poll(take));
+        let honest = pool.try_take(address(1), 2).unwrap();
+        let mut late = pool.take(client(2), 1);
+        assert!(poll(&mut late).is_pending(), "the site's entry gives way to it");
+        drop(honest);
+        assert!(matches!(poll(&mut late), Poll::Ready(Ok(_))));
+        held.clear();
+        drop((waits, late));
+        assert_eq!((pool.used(), pool.waiting()), (0, 0));
+        assert!(lock(&pool.0.state).held.is_empty());
+        // A pool without shares has none for sites either.
+        let open = Pool::new(Bounds { units: 8, share: 8, waiting: 0 });
+        assert!(open.try_take(from(1), 8).is_ok());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! client takes. So each address has a share of them, whatever connections or streams they come by; behind a trusted proxy it is
 //! the forwarded address that counts. An IPv6 /64 counts as one, and a /48 has the share of four.
 
-use crate::network::Network;
+use portcullis_core::network::Network;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -3,12 +3,12 @@
 //! The counts are shared by all workers and touched only when a connection begins or ends. A connection over a cap is
 //! closed at once: an answer would cost more than the attacker's attempt.
 
-use crate::network::Network;
+use portcullis_core::network::Network;
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
 use std::hash::BuildHasher;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const SHARDS: usize = 16;
@@ -16,6 +16,7 @@ const SHARDS: usize = 16;
 /// The counts of one listener.
 pub(crate) struct Caps {
     total: AtomicUsize,
+    refused: AtomicU64,
     max: AtomicUsize,
     max_per_address: AtomicUsize,
     shards: [Mutex<HashMap<Network, usize>>; SHARDS],
@@ -33,6 +34,7 @@ impl Caps {
     pub(crate) fn new(max: usize, max_per_address: usize) -> Caps {
         Caps {
             total: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
             max: AtomicUsize::new(max),
             max_per_address: AtomicUsize::new(max_per_address),
             shards: std::array::from_fn(|_| Mutex::default()),
@@ -51,8 +53,21 @@ impl Caps {
         self.total.load(Ordering::Relaxed)
     }
 
+    /// Connections that were refused so far.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     /// A place for a connection from `peer`; `None` over a cap. An exempt peer counts towards the total only.
     pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr, exempt: bool) -> Option<Slot> {
+        let slot = self.place(peer, exempt);
+        if slot.is_none() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        slot
+    }
+
+    fn place(self: &Arc<Self>, peer: IpAddr, exempt: bool) -> Option<Slot> {
         let mut slot = Slot { caps: Arc::clone(self), networks: [None, None] };
         // Counted before it is compared, so that two workers cannot both take the last place.
         if self.total.fetch_add(1, Ordering::Relaxed) >= self.max.load(Ordering::Relaxed) {
@@ -119,6 +134,7 @@ mod tests {
         let first = caps.admit(address("2001:db8::1"), false).unwrap();
         let _second = caps.admit(address("2001:db8::2"), false).unwrap();
         assert!(caps.admit(address("2001:db8::3"), false).is_none());
+        assert_eq!(caps.refused(), 1);
         assert!(caps.admit(address("2001:db8::3"), true).is_some());
         assert!(caps.admit(address("2001:db8:1::3"), false).is_some());
         drop(first);

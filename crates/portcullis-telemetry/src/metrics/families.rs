@@ -62,6 +62,8 @@ families! {
         "Bytes of response bodies that were handed to connections.";
     CONNECTIONS = "portcullis_connections" Gauge ["listener"]
         "Connections of clients now.";
+    CONNECTIONS_REFUSED = "portcullis_connections_refused_total" Counter ["listener", "reason"]
+        "Connections that were closed at once: over a cap of their listener (cap), or for want of file descriptors (files, without a listener).";
     CLIENT_DESCRIPTORS = "portcullis_client_file_descriptors" Gauge []
         "File descriptors that clients have now.";
     CLIENT_DESCRIPTORS_LIMIT = "portcullis_client_file_descriptors_limit" Gauge []

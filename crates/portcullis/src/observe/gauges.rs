@@ -61,6 +61,11 @@ fn front(gateway: &Reloader, to: &mut Exposition) {
     let (taken, most) = usage.client_descriptors;
     gauge(to, &families::CLIENT_DESCRIPTORS, taken as u64);
     gauge(to, &families::CLIENT_DESCRIPTORS_LIMIT, most as u64);
+    to.family(&families::CONNECTIONS_REFUSED);
+    for (listener, refused) in &usage.refused {
+        to.sample(&[("listener", &listener.to_string()), ("reason", "cap")], number(*refused));
+    }
+    to.sample(&[("listener", ""), ("reason", "files")], number(usage.refused_for_files));
     gauge(to, &families::WORKERS, gateway.workers() as u64);
 }
 
