@@ -104,6 +104,9 @@ pub fn refusal(denial: &Denial, id: &RequestId, told: Option<&LimitState>) -> Re
         *response.body_mut() = Bytes::new();
         response.headers_mut().remove(header::CONTENT_TYPE);
     }
+    if let Some(page) = denial.page() {
+        page.put(&mut response, id);
+    }
     let headers = response.headers_mut();
     match denial.advice() {
         Advice::None => {}

@@ -5,6 +5,7 @@
 
 use crate::check::{AnswerFields, CheckId};
 use crate::method::MethodSet;
+use crate::page::Page;
 use crate::principal::Fingerprint;
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::borrow::Cow;
@@ -240,6 +241,7 @@ struct Inner {
     violations: Vec<Violation>,
     violations_told: bool,
     tried: Option<Tried>,
+    page: Option<Box<Page>>,
 }
 
 /// Which credential was refused, without the credential.
@@ -318,6 +320,7 @@ impl Denial {
             violations: Vec::new(),
             violations_told: false,
             tried: None,
+            page: None,
         }))
     }
 
@@ -366,6 +369,20 @@ impl Denial {
         self
     }
 
+    /// With a page for a person in a browser, in place of problem details.
+    #[must_use]
+    pub fn showing(mut self, page: Page) -> Denial {
+        self.0.page = Some(Box::new(page));
+        self
+    }
+
+    /// The same as problem details.
+    #[must_use]
+    pub fn without_page(mut self) -> Denial {
+        self.0.page = None;
+        self
+    }
+
     /// With its violations in the answer. The engine says so where a route wants it.
     #[must_use]
     pub(crate) fn told_to_the_client(mut self) -> Denial {
@@ -403,6 +420,11 @@ impl Denial {
     /// More fields of the answer.
     pub fn fields(&self) -> &[(HeaderName, HeaderValue)] {
         &self.0.fields
+    }
+
+    /// The page that a person sees.
+    pub fn page(&self) -> Option<&Page> {
+        self.0.page.as_deref()
     }
 
     /// The credential that was refused, where it is known.

@@ -463,17 +463,17 @@ pub trait Effects: Send + Sync {
         Step::Ready(Err(Fault { detail: "nothing remembers what was used".into() }))
     }
 
-    /// Whether the session with this number was ended by any of the gateways that share a store with this one. A world without
-    /// a shared store, which is the default, has heard of none.
-    fn has_ended(&self, session: &str) -> Step<'_, Result<bool, Fault>> {
-        let _ = session;
+    /// Whether sessions that have one of these names and began at `begun`, time since 1970, were ended by any of the gateways that
+    /// share a store with this one. A world without a shared store, which is the default, has heard of none.
+    fn has_ended(&self, names: &[&str], begun: Duration) -> Step<'_, Result<bool, Fault>> {
+        let _ = (names, begun);
         Step::Ready(Ok(false))
     }
 
-    /// Tells the gateways that share a store with this one that a session has ended. It is remembered until `until`, time
-    /// since 1970.
-    fn end_session(&self, session: &str, until: Duration) -> Step<'_, Result<(), Fault>> {
-        let _ = (session, until);
+    /// Tells the gateways that share a store with this one that the sessions with this name have ended that began at
+    /// `begun_by` or earlier. It is remembered until `until`. Both are time since 1970.
+    fn end_session(&self, name: &str, begun_by: Duration, until: Duration) -> Step<'_, Result<(), Fault>> {
+        let _ = (name, begun_by, until);
         Step::Ready(Ok(()))
     }
 

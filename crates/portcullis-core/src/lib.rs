@@ -48,6 +48,7 @@ pub mod method;
 pub mod network;
 pub mod notes;
 pub mod overload;
+pub mod page;
 pub mod permit;
 pub mod plan;
 pub mod pool;

@@ -192,13 +192,13 @@ impl Effects for World {
     }
 
     // SECURITY: whoever logs out at one gateway is logged out at all (a_session_that_ended_is_over_at_all_gateways).
-    fn has_ended(&self, session: &str) -> Step<'_, Result<bool, Fault>> {
-        self.shared.as_ref().map_or(Step::Ready(Ok(false)), |shared| shared.has_ended(session))
+    fn has_ended(&self, names: &[&str], begun: Duration) -> Step<'_, Result<bool, Fault>> {
+        self.shared.as_ref().map_or(Step::Ready(Ok(false)), |shared| shared.has_ended(names, begun))
     }
 
-    fn end_session(&self, session: &str, until: Duration) -> Step<'_, Result<(), Fault>> {
-        let now = self.clock().now().unix;
-        self.shared.as_ref().map_or(Step::Ready(Ok(())), |shared| shared.end_session(now, session, until))
+    fn end_session(&self, name: &str, begun_by: Duration, until: Duration) -> Step<'_, Result<(), Fault>> {
+        let Some(shared) = &self.shared else { return Step::Ready(Ok(())) };
+        shared.end_session(self.clock().now().unix, name, begun_by, until)
     }
 
     fn recall(&self, name: [u8; 32]) -> Step<'_, Option<Vec<u8>>> {

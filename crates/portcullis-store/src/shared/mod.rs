@@ -20,6 +20,7 @@ use portcullis_core::{Clock, Fault, Step};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 /// When gateways tell each other what they count.
@@ -171,19 +172,51 @@ impl SharedStore {
         }))
     }
 
-    /// Whether any gateway ended the session with this number. A fault while the store does not answer.
-    pub fn has_ended(&self, session: &str) -> Step<'_, Result<bool, Fault>> {
-        let mut command = redis::cmd("GET");
-        let _ = command.arg(self.ended(session));
-        Step::Later(Box::pin(async move { Ok(self.link.ask(command).await? != redis::Value::Nil) }))
+    /// Whether any gateway ended the sessions with one of these names that began at `begun`, time since 1970. A fault while the
+    /// store does not answer.
+    pub fn has_ended(&self, names: &[&str], begun: Duration) -> Step<'_, Result<bool, Fault>> {
+        // One question for each name, at once: in a cluster they are on different servers.
+        let mut questions: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let mut command = redis::cmd("GET");
+                let _ = command.arg(self.ended(name));
+                Some(Box::pin(self.link.ask(command)))
+            })
+            .collect();
+        Step::Later(Box::pin(async move {
+            let mut ended = Ok(false);
+            std::future::poll_fn(|cx| {
+                for question in &mut questions {
+                    let Some(Poll::Ready(answer)) = question.as_mut().map(|asked| asked.as_mut().poll(cx))
+                    else {
+                        continue;
+                    };
+                    *question = None;
+                    ended = match (answer, ended.clone()) {
+                        (Err(fault), _) | (Ok(_), Err(fault)) => Err(fault),
+                        (Ok(answer), Ok(before)) => Ok(before || is_over(&answer, begun)),
+                    };
+                }
+                if questions.iter().all(Option::is_none) { Poll::Ready(ended.clone()) } else { Poll::Pending }
+            })
+            .await
+        }))
     }
 
-    /// Has all gateways know that the session has ended, until `until`. A fault while the store does not answer.
-    pub fn end_session(&self, now: Duration, session: &str, until: Duration) -> Step<'_, Result<(), Fault>> {
+    /// Has all gateways know that the sessions with this name have ended that began at `begun_by` or earlier, until `until`.
+    /// A fault while the store does not answer.
+    pub fn end_session(
+        &self,
+        now: Duration,
+        name: &str,
+        begun_by: Duration,
+        until: Duration,
+    ) -> Step<'_, Result<(), Fault>> {
         let life = until.saturating_sub(now).as_millis().max(1);
         let mut command = redis::cmd("SET");
-        let _ =
-            command.arg(self.ended(session)).arg(1).arg("PX").arg(u64::try_from(life).unwrap_or(u64::MAX));
+        let by = format!("by {}", begun_by.as_secs());
+        let _ = command.arg(self.ended(name)).arg(by).arg("PX").arg(u64::try_from(life).unwrap_or(u64::MAX));
         Step::Later(Box::pin(async move { self.link.ask(command).await.map(|_| ()) }))
     }
 
@@ -269,4 +302,15 @@ impl Drop for SharedStore {
     fn drop(&mut self) {
         self.link.stop();
     }
+}
+
+/// Whether an entry says that sessions that began then are over.
+fn is_over(entry: &redis::Value, begun: Duration) -> bool {
+    if *entry == redis::Value::Nil {
+        return false;
+    }
+    let redis::Value::BulkString(text) = entry else { return true };
+    let by = std::str::from_utf8(text).ok().and_then(|text| text.strip_prefix("by "));
+    // SECURITY: what cannot be read ends them, whenever they began, as entries of gateways before this one did.
+    by.and_then(|by| by.parse().ok()).is_none_or(|by: u64| begun.as_secs() <= by)
 }

@@ -250,17 +250,30 @@ async fn a_session_that_ended_is_over_at_all_gateways() {
     let mut redis = Redis::start(&[]);
     let one = Gateway::ready(single(&redis), Vec::new()).await;
     let other = Gateway::ready(single(&redis), Vec::new()).await;
-    let now = Duration::from_secs(1000);
-    assert_eq!(other.store.has_ended("seven").resolve().await, Ok(false));
-    one.store.end_session(now, "seven", now + Duration::from_secs(60)).resolve().await.unwrap();
-    assert_eq!(other.store.has_ended("seven").resolve().await, Ok(true));
-    assert_eq!(one.store.has_ended("eight").resolve().await, Ok(false));
+    let seconds = Duration::from_secs;
+    let (now, begun) = (seconds(1000), seconds(900));
+    assert_eq!(other.store.has_ended(&["seven"], begun).resolve().await, Ok(false));
+    one.store.end_session(now, "seven", seconds(u64::MAX), now + seconds(60)).resolve().await.unwrap();
+    assert_eq!(other.store.has_ended(&["seven"], begun).resolve().await, Ok(true));
+    assert_eq!(one.store.has_ended(&["eight"], begun).resolve().await, Ok(false));
+    // Those of one name that began up to a moment, by whichever of their names.
+    one.store.end_session(now, "alice", begun, now + seconds(60)).resolve().await.unwrap();
+    for (names, begun, ended) in [
+        (&["six", "alice"][..], seconds(900), true),
+        (&["alice", "six", "bob"][..], seconds(1), true),
+        (&["six", "alice"][..], seconds(901), false),
+        (&["six", "bob"][..], seconds(900), false),
+        (&[][..], seconds(900), false),
+    ] {
+        assert_eq!(other.store.has_ended(names, begun).resolve().await, Ok(ended), "{names:?} {begun:?}");
+    }
     redis.kill();
-    assert!(other.store.has_ended("eight").resolve().await.is_err(), "nobody can tell");
-    assert!(one.store.end_session(now, "nine", now * 2).resolve().await.is_err(), "nobody would hear of it");
+    assert!(other.store.has_ended(&["eight"], begun).resolve().await.is_err(), "nobody can tell");
+    let told = one.store.end_session(now, "nine", now, now * 2).resolve().await;
+    assert!(told.is_err(), "nobody would hear of it");
     redis.run();
     other.wait_until(true).await;
-    assert_eq!(other.store.has_ended("eight").resolve().await, Ok(false));
+    assert_eq!(other.store.has_ended(&["eight"], begun).resolve().await, Ok(false));
 }
 
 #[tokio::test]

@@ -58,13 +58,13 @@ async fn valkey_counts_like_redis() {
     let (now, until) = (Duration::from_secs(1000), Duration::from_secs(1060));
     assert_eq!(one.first_use(now, [1; 32], until).resolve().await, Ok(true));
     assert_eq!(other.first_use(now, [1; 32], until).resolve().await, Ok(false));
-    one.end_session(now, "a session", until).resolve().await.unwrap();
-    assert_eq!(other.has_ended("a session").resolve().await, Ok(true));
+    one.end_session(now, "a session", now, until).resolve().await.unwrap();
+    assert_eq!(other.has_ended(&["a session"], now).resolve().await, Ok(true));
     assert_eq!(valkey.say(&["SCRIPT", "FLUSH"]), "+OK");
     assert!(both[0].allowed(CountKey::Value(b"after a flush")).await);
     valkey.kill();
     assert!(both[0].allowed(CountKey::Value(b"by its share")).await);
-    assert!(both[0].store.has_ended("a session").resolve().await.is_err());
+    assert!(both[0].store.has_ended(&["a session"], now).resolve().await.is_err());
     valkey.run();
     both[0].wait_until(true).await;
     assert_eq!(both[0].charge(CountKey::Value(b"again"), 1).await.unwrap()[0].remaining, 9);

@@ -9,7 +9,9 @@ use serde_json::json;
 fn refused_with_400(site: &Site, answer: &Answer, detail: &str) {
     assert_eq!(answer.status, 400, "{detail}: {:?}", site.records.lines().last());
     assert!(answer.fields("location").is_empty());
-    assert_eq!(answer.field("content-type"), "application/problem+json");
+    assert_eq!(answer.field("content-type"), "text/html; charset=utf-8");
+    let page = String::from_utf8_lossy(&answer.body).into_owned();
+    assert!(page.contains("<h1>") && !page.contains("<script"), "{page}");
     let (code, said) = site.last_denial();
     assert_eq!(code, "login_failed");
     assert!(said.contains(detail), "{said:?} does not say {detail:?}");
@@ -34,8 +36,10 @@ async fn a_callback_is_worth_something_once_and_in_one_browser() {
     assert_eq!((back.status, back.field("location")), (303, site.url("/orders").as_str()));
     assert_eq!(back.field("cache-control"), "no-store");
     assert_eq!(alice.fetch("GET", &site.url("/orders")).await.status, 200);
-    // The same link again, in the same browser and with a copy of its cookies.
-    refused_with_400(&site, &alice.go(&url).await, "used before");
+    // The same link again, in the same browser, which is logged in, and with a copy of its cookies from before.
+    let again = alice.go(&url).await;
+    assert_eq!((again.status, again.field("location")), (303, site.url("/orders").as_str()));
+    assert!(again.fields("set-cookie").is_empty(), "it gives nothing");
     refused_with_400(&site, &copy.go(&url).await, "used before");
     assert_eq!(alice.fetch("GET", &site.url("/orders")).await.status, 200, "the session is still good");
     assert_eq!(site.provider.count("/token").await, 1, "the code was exchanged once");

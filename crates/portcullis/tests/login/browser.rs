@@ -20,6 +20,8 @@ pub struct Browser {
     pub blocks: Option<String>,
     /// The address from which it goes to a site, and where that site listens.
     pub from: Option<(String, SocketAddr)>,
+    /// Where hosts are that are not at the address that they are called by.
+    pub hosts: HashMap<String, SocketAddr>,
 }
 
 /// Origin and target of a URL.
@@ -50,7 +52,9 @@ impl Browser {
             Some((source, site)) if target.starts_with("/orders") || target.starts_with("/auth/callback") => {
                 Client::connect_from(source, *site).await
             }
-            _ => Client::connect(host.parse().unwrap()).await,
+            _ => {
+                Client::connect(self.hosts.get(&host).copied().unwrap_or_else(|| host.parse().unwrap())).await
+            }
         };
         let answer = client.ask(&request).await;
         if self.blocks.as_ref().is_none_or(|origin| split(origin).0 != host) {

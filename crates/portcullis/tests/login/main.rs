@@ -9,10 +9,12 @@
 //! | `attacks`  | stolen, replayed, forged and misdirected requests                              |
 //! | `refreshing` | refresh: once for all, and what a provider that is down does                 |
 //! | `library`    | the same from a program                                                        |
+//! | `pages`      | what a person sees where it does not go as usual                               |
 //! | `chromium` | the same in a browser that people use                                          |
 
 #![expect(
     unreachable_pub,
+    clippy::print_stderr,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -28,6 +30,7 @@ mod attacks;
 mod browser;
 mod chromium;
 mod library;
+mod pages;
 mod refreshing;
 mod round;
 mod site;

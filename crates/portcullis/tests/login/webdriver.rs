@@ -137,6 +137,11 @@ impl Chromium {
         self.call("POST", &self.path("/url"), json!({ "url": url })).await;
     }
 
+    /// Goes back to the page before.
+    pub async fn back(&self) {
+        self.call("POST", &self.path("/back"), json!({})).await;
+    }
+
     /// Where it is.
     pub async fn url(&self) -> String {
         self.call("GET", &self.path("/url"), json!(null)).await.as_str().unwrap().to_owned()

@@ -1,7 +1,8 @@
 //! An attempt to log in: what the way back is checked with.
 //!
 //! The browser keeps it, sealed, in one of a few slots, for ten minutes; the slot stands at the beginning of the `state`.
-//! When it was used, a mark takes its place for half a minute. Whoever is sent to log in again and again within that time
+//! When it was used, a mark takes its place, so that whoever goes back to the link or loads it again is sent to where the login
+//! led. Whoever is sent to log in again and again, within half a minute each time,
 //! has a browser or a clock that does not keep a session, and is refused instead of going round for ever. A browser that
 //! keeps no cookies comes back without its attempt, and is refused at once.
 
@@ -19,8 +20,8 @@ use std::time::Duration;
 
 /// How long somebody may take to log in.
 pub const LIFETIME: Duration = Duration::from_secs(600);
-/// How long it is remembered that somebody has just logged in.
-pub const MARK_LIFETIME: Duration = Duration::from_secs(30);
+/// How long it counts that somebody has just logged in.
+const JUST_NOW: Duration = Duration::from_secs(30);
 /// How often somebody may log in again right after a login.
 const MAX_IN_A_ROW: i64 = 3;
 
@@ -64,6 +65,10 @@ pub enum Slot {
         logins: i64,
         /// When.
         at: Duration,
+        /// The state that came back.
+        state: String,
+        /// Where the browser went.
+        path: String,
     },
 }
 
@@ -90,8 +95,8 @@ impl Attempts<'_> {
         for (slot, name) in self.cookies.slots() {
             let rank = match self.slot(name) {
                 Slot::Free => (0, Duration::ZERO),
-                Slot::Used { logins, at } => {
-                    if now < at.saturating_add(MARK_LIFETIME) && at <= now.saturating_add(MARK_LIFETIME) {
+                Slot::Used { logins, at, .. } => {
+                    if now < at.saturating_add(JUST_NOW) && at <= now.saturating_add(JUST_NOW) {
                         before = before.max(logins);
                     }
                     (1, at)
@@ -150,7 +155,10 @@ impl Attempt {
 
     /// The mark that takes its place when it was used.
     pub fn mark(&self, now: Duration) -> Vec<u8> {
-        json!({ "logins": self.before + 1, "at": now.as_secs() }).to_string().into_bytes()
+        let Attempt { state, path, before, .. } = self;
+        json!({ "logins": before + 1, "at": now.as_secs(), "state": state, "path": path })
+            .to_string()
+            .into_bytes()
     }
 }
 
@@ -172,7 +180,8 @@ fn decode(bytes: &[u8]) -> Option<Slot> {
     let moment =
         |name: &str| number(name).and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
     if let Some(logins) = number("logins") {
-        return Some(Slot::Used { logins, at: moment("at")? });
+        let text = |name| text(name).unwrap_or_default();
+        return Some(Slot::Used { logins, at: moment("at")?, state: text("state"), path: text("path") });
     }
     Some(Slot::Open(Attempt {
         state: text("state")?,

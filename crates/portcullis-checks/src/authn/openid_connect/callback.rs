@@ -2,25 +2,27 @@
 //!
 //! The browser must bring the cookie of the very attempt, within its time and for the first time; the provider must name
 //! itself if it said that it would; the code must be good; the ID token must be of this login. Anything else is refused
-//! with 400, and nobody is sent on from here: so there is no way round and round. The attempt is over then, and a code that
+//! with 400, which a person sees as a page, and nobody is sent on from here: so there is no way round and round. Only who
+//! has logged in already and comes back once more is sent to where the login led. The attempt is over then, and a code that
 //! the provider does not know counts as a wrong credential. If the provider does not answer, or too many are
 //! logging in, that is 503; if the address must wait, 429. The attempt stays open in both cases, so that the page can be
 //! loaded again.
 
-use super::Login;
-use super::attempt::{self, Attempt, Attempts, Slot};
-use super::browser;
+use super::attempt::{Attempt, Attempts, Slot};
 use super::id_token::Nonce;
 use super::provider::{self, NoTokens, Tokens};
 use super::renew::renewal_of;
-use super::session::Session;
+use super::send::START;
+use super::session::{self, Session};
+use super::{Login, browser, pages};
 use crate::token::issuer::Loaded;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use portcullis_core::endpoint::{Endpoint, refused};
-use portcullis_core::head::query;
+use portcullis_core::head::{cookie, query};
+use portcullis_core::page::Page;
 use portcullis_core::pool::{Bounds, Client, Place};
 use portcullis_core::{Advice, ClientAddress, Code, Denial, Effects, Once, Standing, Step};
 use std::net::{IpAddr, Ipv4Addr};
@@ -44,7 +46,13 @@ impl Endpoint for Callback {
         request: &'a Request<Bytes>,
         effects: &'a dyn Effects,
     ) -> Step<'a, Response<Bytes>> {
-        Step::Later(Box::pin(async move { self.0.come_back(request, effects).await.unwrap_or_else(refused) }))
+        Step::Later(Box::pin(async move {
+            self.0.come_back(request, effects).await.unwrap_or_else(|denial| {
+                // A script sees problem details, whatever page was meant.
+                let wanted = pages::wanted(request.method(), request.headers(), false);
+                refused(if wanted { pages::shown(denial, "/") } else { denial.without_page() })
+            })
+        }))
     }
 }
 
@@ -122,37 +130,99 @@ impl Login {
         effects: &dyn Effects,
     ) -> Result<Response<Bytes>, Denial> {
         let now = effects.now().unix;
-        let state = parameter(request, "state")?.ok_or_else(|| failed("it brings no state"))?;
+        let Some(state) = parameter(request, "state")? else {
+            return match parameter(request, START)? {
+                Some(path) => self.start(request, browser::return_path(&path), effects).await,
+                None => Err(failed("it brings no state")),
+            };
+        };
         let attempts = Attempts { cookies: &self.cookies, sealer: &self.sealer, headers: request.headers() };
         let name = attempts.name_of(&state).ok_or_else(|| failed("its state is none of ours"))?;
-        let attempt = match attempts.slot(name) {
-            Slot::Open(attempt) => attempt,
-            Slot::Used { .. } => return Err(failed("the attempt was used before")),
-            Slot::Free => return Err(failed("the browser does not bring the cookie of an attempt")),
-        };
         // SECURITY: a link that somebody else's login ended with is worth nothing
         // (a_callback_is_worth_something_once_and_in_one_browser).
-        if verify_slices_are_equal(attempt.state.as_bytes(), state.as_bytes()).is_err() {
-            return Err(failed("its state is of another attempt"));
-        }
+        let same = |kept: &str| verify_slices_are_equal(kept.as_bytes(), state.as_bytes()).is_ok();
+        let attempt = match attempts.slot(name) {
+            Slot::Open(attempt) if same(&attempt.state) => attempt,
+            // Back, and loading the page again.
+            Slot::Used { state: kept, path, .. } if same(&kept) => {
+                if self.has_session(request, effects).await {
+                    return self.onward(&path);
+                }
+                let denial = failed("the attempt was used before");
+                return Err(denial.showing(Page::new(&pages::USED).leading_to(browser::return_path(&path))));
+            }
+            other @ (Slot::Free | Slot::Open(_) | Slot::Used { .. }) => {
+                let why = match other {
+                    Slot::Free => "the browser does not bring the cookie of an attempt",
+                    Slot::Open(_) | Slot::Used { .. } => "its state is of another attempt",
+                };
+                // Of several tabs, one that began before the last few finds the browser logged in by another one.
+                let known = self.has_session(request, effects).await;
+                let words = if known { &pages::ALREADY } else { &pages::FORGOTTEN };
+                return Err(failed(why).showing(Page::new(words)));
+            }
+        };
         let done = self.complete(request, &attempt, now, effects).await;
-        let (session, kept) = done.map_err(|failed| match failed {
-            Failed::Over(denial) => denial.telling(header::SET_COOKIE, self.cookies.clear(name)),
-            Failed::Again(denial) => denial,
+        let (session, kept) = done.map_err(|failed| {
+            let again = browser::return_path(&attempt.path);
+            match failed {
+                Failed::Over(denial) => {
+                    pages::shown(denial, again).telling(header::SET_COOKIE, self.cookies.clear(name))
+                }
+                Failed::Again(denial) => pages::shown(denial, again),
+            }
         })?;
         drop(session);
-        let mark = self.keep_attempt(name, attempt.mark(now), attempt::MARK_LIFETIME, effects)?;
+        let mark = self.keep_attempt(name, attempt.mark(now), effects)?;
+        // The path was sealed here; it is looked at again, since a redirect is worth the second look.
+        let mut response = self.onward(&attempt.path)?;
+        let headers = response.headers_mut();
+        headers.append(header::SET_COOKIE, kept);
+        headers.append(header::SET_COOKIE, mark);
+        Ok(response)
+    }
+
+    /// Sends a browser to a path of the site.
+    fn onward(&self, path: &str) -> Result<Response<Bytes>, Denial> {
+        let location = format!("{}{}", self.origin, browser::return_path(path));
+        let unsendable = |_| Denial::new(Code::Fault, "the path to come back to cannot be sent");
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = StatusCode::SEE_OTHER;
         let headers = response.headers_mut();
-        // The path was sealed here; it is looked at again, since a redirect is worth the second look.
-        let location = format!("{}{}", self.origin, browser::return_path(&attempt.path));
-        let unsendable = |_| Denial::new(Code::Fault, "the path to come back to cannot be sent");
         headers.insert(header::LOCATION, HeaderValue::try_from(location).map_err(unsendable)?);
-        headers.append(header::SET_COOKIE, kept);
-        headers.append(header::SET_COOKIE, mark);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Ok(response)
+    }
+
+    /// Begins a login for a page that was asked for at another host, unless there is a session here.
+    async fn start(
+        &self,
+        request: &Request<Bytes>,
+        path: &str,
+        effects: &dyn Effects,
+    ) -> Result<Response<Bytes>, Denial> {
+        if !browser::is_navigation(request.method(), request.headers(), false) {
+            return Err(failed("only a browser begins a login"));
+        }
+        if self.has_session(request, effects).await {
+            return self.onward(path);
+        }
+        let begun = self.begin(request.headers(), path, effects).await;
+        begun.map(refused).map_err(|denial| pages::shown(denial, path))
+    }
+
+    /// Whether a request brings a session that is good, as far as can be told at once.
+    async fn has_session(&self, request: &Request<Bytes>, effects: &dyn Effects) -> bool {
+        let Once::One(text) = cookie(request.headers(), self.cookies.session()) else { return false };
+        let Some(opened) = self.open(&text) else { return false };
+        let session = &opened.session;
+        let lasts = match session.standing(effects.now().unix, &self.session) {
+            session::Standing::Good | session::Standing::Due | session::Standing::Over => true,
+            session::Standing::Ended(_) => false,
+        };
+        lasts
+            && !self.ended.contains(&session.id)
+            && effects.has_ended(&[&session.id], session.started).resolve().await == Ok(false)
     }
 
     async fn complete(
@@ -177,7 +247,13 @@ impl Login {
             Some(_) | None => {}
         }
         if let Some(error) = parameter(request, "error")? {
-            return Err(failed(format!("the provider says {}", provider::error_word(&error))).into());
+            let why = format!("the provider says {}", provider::error_word(&error));
+            return Err(match error.as_ref() {
+                // Everything is as it was; another attempt may go well.
+                "temporarily_unavailable" | "server_error" => Denial::new(Code::Fault, why).into(),
+                "access_denied" => failed(why).showing(Page::new(&pages::CANCELLED)).into(),
+                _ => failed(why).into(),
+            });
         }
         let code = parameter(request, "code")?.ok_or_else(|| failed("it brings no code"))?;
         let tokens = self.exchange(request, attempt, &code, &loaded, effects).await?;
@@ -216,7 +292,9 @@ impl Login {
         // (a_callback_is_worth_something_once_and_in_one_browser).
         match effects.first_use(client.address, used, attempt.until).resolve().await {
             Ok(true) => {}
-            Ok(false) => return Err(failed("the attempt was used before").into()),
+            Ok(false) => {
+                return Err(failed("the attempt was used before").showing(Page::new(&pages::USED)).into());
+            }
             Err(fault) => return Err(again(fault.detail)),
         }
         let mut question = self.client.exchange(endpoint, code, &attempt.verifier);

@@ -268,6 +268,7 @@ impl OpenIdConnectConfig {
             sealer,
             session,
             origin: public.origin,
+            host: public.host.clone(),
             paths,
             refreshes: build.kept.keep(&whose, Refreshes::default),
             ended: build.kept.hold::<Ended>(&whose),

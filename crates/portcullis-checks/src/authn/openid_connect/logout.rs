@@ -4,13 +4,14 @@
 //! taken away whatever else fails, and a copy of the session's is refused from then on. Then the browser is sent to the provider's end of session, if it has one, and from there
 //! back; a gateway that does not know its provider at the moment sends it straight on.
 
-use super::{Login, browser};
+use super::{Login, browser, pages};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use portcullis_core::endpoint::{Endpoint, refused};
 use portcullis_core::head::cookie;
 use portcullis_core::{Code, Denial, Effects, Fault, Once, Step};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Answers requests to log out.
 pub struct Logout(pub(super) Arc<Login>);
@@ -30,15 +31,20 @@ impl Endpoint for Logout {
         // SECURITY: nobody is logged out by another site (somebody_logs_out_here_and_at_the_provider).
         if !browser::is_same_origin(request.headers(), &self.0.origin) {
             let denial = Denial::new(Code::CrossSite, "no page of this origin has sent it");
-            return Step::Ready(refused(denial));
+            return Step::Ready(refused(seen(denial, request)));
         }
         let ended = self.0.end(request, effects);
         ended.map(move |ended| match ended {
             Ok(()) => self.0.after_logout(effects),
             // The cookie stays, so that whoever logs out can try again: gateways that heard nothing would go on to accept it.
-            Err(fault) => refused(Denial::new(Code::Fault, fault.detail)),
+            Err(fault) => refused(seen(Denial::new(Code::Fault, fault.detail), request)),
         })
     }
+}
+
+/// The refusal as whoever sent the request is to see it.
+fn seen(denial: Denial, request: &Request<Bytes>) -> Denial {
+    if pages::wanted(request.method(), request.headers(), false) { pages::shown(denial, "/") } else { denial }
 }
 
 impl Login {
@@ -54,7 +60,7 @@ impl Login {
         if !self.ended.contains(&session.id) {
             self.ended.add(&session.id, until, effects.now().unix);
         }
-        effects.end_session(&session.id, until)
+        effects.end_session(&session.id, Duration::MAX, until)
     }
 
     /// Where a browser goes when its session is over.

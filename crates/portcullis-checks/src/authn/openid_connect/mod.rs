@@ -22,6 +22,7 @@
 //! | [`refresh`]  | that the provider is asked once                                |
 //! | [`logout`]   | the end of a session                                           |
 //! | [`ended`]    | that a copy of a cookie ends with it                           |
+//! | [`pages`]    | what a person sees where nothing came of it                    |
 //! | [`provider`] | what the provider is asked, and what its answers mean          |
 
 pub mod attempt;
@@ -33,6 +34,7 @@ pub mod ended;
 pub mod id_token;
 pub mod logout;
 pub mod opened;
+pub mod pages;
 pub mod provider;
 pub mod refresh;
 pub mod renew;
@@ -77,6 +79,8 @@ pub struct Login {
     session: SessionRules,
     /// Scheme, host and port under which browsers know the gateway.
     origin: String,
+    /// The host of it, without a port.
+    host: String,
     paths: Paths,
     refreshes: Arc<Refreshes>,
     ended: Arc<Ended>,
@@ -131,7 +135,7 @@ impl Authenticate for OpenIdConnect {
         if self.0.ended.contains(&opened.session.id) {
             return self.0.turn_away(facts, effects, Code::CredentialExpired, "it was logged out");
         }
-        match effects.has_ended(&opened.session.id) {
+        match effects.has_ended(&[&opened.session.id], opened.session.started) {
             Step::Ready(ended) => self.0.judge(ended, opened, facts, effects),
             Step::Later(ended) => Step::Later(Box::pin(async move {
                 self.0.judge(ended.await, opened, facts, effects).resolve().await
@@ -159,7 +163,7 @@ impl Authenticate for OpenIdConnect {
         if self.0.ended.contains(id) {
             return Step::Ready(over("it was logged out"));
         }
-        effects.has_ended(id).map(move |ended| match ended {
+        effects.has_ended(&[id], Duration::ZERO).map(move |ended| match ended {
             Err(fault) => Authn::Deny(Denial::new(Code::Fault, fault.detail)),
             Ok(true) => over("it was logged out at another gateway"),
             Ok(false) => Authn::Claim(evidence.now_by(self.0.method)),
@@ -171,8 +175,12 @@ impl Authenticate for OpenIdConnect {
     }
 
     fn invite<'a>(&'a self, facts: &'a Facts<'a>, effects: &'a dyn Effects) -> Step<'a, Option<Denial>> {
-        if !self.0.may_be_sent(facts.head) {
-            return Step::Ready(None);
+        let head = facts.head;
+        if !self.0.may_be_sent(head) {
+            // A form of a page that is older than its session.
+            let posted = pages::wanted(head.method(), head.headers(), head.upgrade().is_some());
+            let denial = || Denial::new(Code::CredentialMissing, "no credential that the route accepts");
+            return Step::Ready(posted.then(|| self.0.seen_by(denial(), head)));
         }
         Step::Later(Box::pin(async move { Some(self.0.send(facts.head, effects).await) }))
     }
@@ -196,9 +204,11 @@ impl Login {
         facts: &'a Facts<'a>,
         effects: &'a dyn Effects,
     ) -> Step<'a, Authn> {
-        let deny = |code, detail: String| Step::Ready(Authn::Deny(Denial::new(code, detail)));
         match ended {
-            Err(fault) => return deny(Code::Fault, fault.detail),
+            Err(fault) => {
+                let denial = Denial::new(Code::Fault, fault.detail);
+                return Step::Ready(Authn::Deny(self.seen_by(denial, facts.head)));
+            }
             Ok(true) => {
                 return self.turn_away(
                     facts,
@@ -215,7 +225,8 @@ impl Login {
         if browser::needs_origin(head.method(), upgrade)
             && !browser::is_same_origin(head.headers(), &self.origin)
         {
-            return deny(Code::CrossSite, "no page of this origin has sent it".to_owned());
+            let denial = Denial::new(Code::CrossSite, "no page of this origin has sent it");
+            return Step::Ready(Authn::Deny(self.seen_by(denial, head)));
         }
         match opened.session.standing(facts.now.unix, &self.session) {
             Standing::Ended(why) => self.turn_away(facts, effects, Code::CredentialExpired, why),

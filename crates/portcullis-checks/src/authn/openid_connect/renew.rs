@@ -48,9 +48,9 @@ impl Login {
                 self.claim(opened, now, effects)
             }
             // SECURITY: a silent provider is no answer (a_provider_that_is_down_takes_nobodys_session).
-            Err(denial) if denial.code() == Code::Fault => Authn::Deny(denial),
+            Err(denial) if denial.code() == Code::Fault => Authn::Deny(self.seen_by(denial, facts.head)),
             Err(_) if self.may_be_sent(facts.head) => Authn::Deny(self.send(facts.head, effects).await),
-            Err(denial) => Authn::Deny(denial),
+            Err(denial) => Authn::Deny(self.seen_by(denial, facts.head)),
         }
     }
 
