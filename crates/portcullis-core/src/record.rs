@@ -13,7 +13,7 @@ use crate::principal::Principal;
 use crate::route::RouteId;
 use crate::trace::{Begun, Incoming, Trace};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -131,6 +131,8 @@ pub struct Record {
     pub client: Option<IpAddr>,
     /// Its method; `None` if there was no head.
     pub method: Option<Method>,
+    /// The version of HTTP that it came by; `None` if there was no head.
+    pub version: Option<Version>,
     /// The canonical target once the head is admitted, before that the raw one. Only its path may be written.
     pub target: Option<PathAndQuery>,
     /// The canonical host.
@@ -259,6 +261,7 @@ impl Recording {
             peer: conn.peer,
             client: None,
             method: None,
+            version: None,
             target: None,
             host: None,
             route: None,

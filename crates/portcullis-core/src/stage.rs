@@ -162,6 +162,7 @@ impl Admitted {
     fn admit(parts: Parts, conn: Conn, mut recording: Recording) -> Result<Admitted, Refused> {
         let record = recording.record_mut();
         record.method = Some(parts.method.clone());
+        record.version = Some(parts.version);
         record.target = parts.uri.path_and_query().cloned();
         match Head::admit(parts, &conn, &recording.snapshot().head) {
             Ok(head) => {

@@ -1,4 +1,13 @@
-//! One line per request, to standard output or a file.
+//! One line per request, to standard output, a file or syslog.
+//!
+//! | module        | decides                                                  |
+//! |---------------|----------------------------------------------------------|
+//! | [`style`]       | what a line looks like, and which requests get one       |
+//! | [`field`]       | what can stand in a line                                 |
+//! | [`addresses`]   | how addresses are written                                |
+//! | [`file`]        | when a file is rotated, and what of it is kept           |
+//! | [`syslog`]      | how a line becomes a message                             |
+//! | `queue`         | for how long anybody waits                               |
 //!
 //! Each worker writes into a buffer of its own. One thread owns the output: ten times a second it collects the buffers, and
 //! a worker whose buffer is full queues it. Only that thread ever waits for the output. Where the queue has no room, the
@@ -6,11 +15,19 @@
 //! are dropped and counted ([`OnFull`]). If the output fails, its lines are lost and counted likewise. A loss is reported
 //! on standard error when it begins, and in the log when it is over. The end waits for the output for a bounded time.
 
-mod file;
+pub mod addresses;
+pub mod field;
+pub mod file;
 mod queue;
+pub mod style;
+pub mod syslog;
 
 use crate::line;
+pub use addresses::Addresses;
+pub(crate) use addresses::Shown;
+pub use field::Field;
 use file::LogFile;
+pub use file::Rotation;
 use portcullis_core::{Plan, Record, RecordSink};
 use queue::Queue;
 use std::cell::RefCell;
@@ -21,6 +38,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+pub use style::{Format, Style, Template};
+use syslog::Syslog;
 
 /// How long a line may wait in its buffer.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -50,6 +69,7 @@ struct Shared {
     id: u64,
     queue: Queue,
     on_full: OnFull,
+    style: Style,
     buffers: Mutex<Vec<Arc<Buffer>>>,
     lost: AtomicU64,
     /// Lines that were lost since the log last told.
@@ -70,21 +90,34 @@ impl AccessLog {
     ///
     /// # Errors
     /// Standard output is closed, or no thread can be started.
-    pub fn stdout(on_full: OnFull) -> io::Result<AccessLog> {
+    pub fn stdout(on_full: OnFull, style: Style) -> io::Result<AccessLog> {
         // Past the lock of the standard library, for which others would wait while the output takes nothing.
         let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        AccessLog::to(output, on_full)
+        AccessLog::styled(output, on_full, style)
     }
 
     /// Lines are appended to a file, which is made if it is missing, readable by its owner and group alone.
     ///
     /// # Errors
     /// The file cannot be opened, or no thread can be started.
-    pub fn file(path: &Path, on_full: OnFull) -> io::Result<AccessLog> {
+    pub fn file(
+        path: &Path,
+        on_full: OnFull,
+        style: Style,
+        rotation: Option<Rotation>,
+    ) -> io::Result<AccessLog> {
         let reopen = Arc::new(AtomicBool::new(false));
-        let mut log = AccessLog::to(LogFile::open(path, Arc::clone(&reopen))?, on_full)?;
+        let mut log = AccessLog::styled(LogFile::open(path, rotation, Arc::clone(&reopen))?, on_full, style)?;
         log.reopen = Some(reopen);
         Ok(log)
+    }
+
+    /// Each line is a message to a syslog server. One that is down keeps nobody from starting.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn syslog(settings: syslog::Settings, on_full: OnFull, style: Style) -> io::Result<AccessLog> {
+        AccessLog::styled(Syslog::new(settings), on_full, style)
     }
 
     /// Opens the file again by its name, as after a rotation: what was written goes to the old file, and everything else to
@@ -103,11 +136,16 @@ impl AccessLog {
     /// # Errors
     /// No thread can be started.
     pub fn to(output: impl Write + Send + 'static, on_full: OnFull) -> io::Result<AccessLog> {
+        AccessLog::styled(output, on_full, Style::default())
+    }
+
+    fn styled(output: impl Write + Send + 'static, on_full: OnFull, style: Style) -> io::Result<AccessLog> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let shared = Arc::new(Shared {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             queue: Queue::new(ROOM),
             on_full,
+            style,
             buffers: Mutex::default(),
             lost: AtomicU64::new(0),
             untold: AtomicU64::new(0),
@@ -193,7 +231,7 @@ impl Shared {
     /// Says in the log what is missing from it, now that the output takes lines again.
     fn tell(&self, output: &mut impl Write) {
         let missing = self.untold.load(Ordering::Relaxed);
-        if missing == 0 {
+        if missing == 0 || !self.style.is_json() {
             return;
         }
         let detail = format!("{missing} lines were lost, since the output did not take them");
@@ -223,6 +261,9 @@ thread_local! {
 
 impl RecordSink for AccessLog {
     fn notice(&self, about: &str, detail: &str) {
+        if !self.shared.style.is_json() {
+            return;
+        }
         let mut line = Vec::new();
         // Writing into memory cannot fail.
         let _ = line::write_notice(unix_now(), about, detail, &mut line);
@@ -230,6 +271,9 @@ impl RecordSink for AccessLog {
     }
 
     fn write(&self, record: &Record, plan: &Plan) {
+        if !self.shared.style.takes(record) {
+            return;
+        }
         BUFFERS.with_borrow_mut(|buffers| {
             let place = match buffers.iter().position(|mine| mine.id == self.shared.id) {
                 Some(place) => place,
@@ -245,7 +289,7 @@ impl RecordSink for AccessLog {
             let Some(Mine { buffer, .. }) = buffers.get(place) else { return };
             let mut lines = lock(buffer);
             // Writing into memory cannot fail.
-            let _ = line::write(record, plan, &mut *lines);
+            let _ = self.shared.style.write(record, plan, &mut *lines);
             if lines.len() >= FULL {
                 let full = std::mem::replace(&mut *lines, Vec::with_capacity(FULL + FULL / 8));
                 drop(lines);

@@ -1,65 +1,48 @@
-//! A record as one line of JSON.
+//! A record as one line: JSON, or the fields of a text.
 //!
 //! The line holds who, what, when, the decision and its reason: everything that an operator paged at night asks first. It
-//! holds no credential, no query and no body. What a client wrote stands in JSON strings, so it can neither start a
-//! line of its own nor reach a terminal as a control character.
+//! holds no credential, no query and no body. What a client wrote stands in JSON strings or is escaped, so it can neither
+//! start a line or a field of its own nor reach a terminal as a control character.
 
+use crate::access_log::{Addresses, Field, Shown};
+use http::Version;
 use jiff::Timestamp;
 use portcullis_core::{Denial, KeyId, Outcome, Plan, Record, Searched};
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::cell::RefCell;
-use std::io::Write;
+use std::fmt::{self, Write as _};
+use std::io::{self, Write};
 use std::time::Duration;
 
-#[derive(Serialize)]
-struct Line<'a> {
-    time: Time,
-    request_id: &'a str,
-    #[serde(serialize_with = "displayed")]
-    peer: std::net::SocketAddr,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client: Option<std::net::IpAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    method: Option<Printable<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    host: Option<Printable<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<Printable<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    route: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    consumer: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    issuer: Option<Printable<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<Printable<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    authenticated_by: Option<&'static str>,
-    /// The number of the key of the store that was used, which is no secret.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<Number>,
-    outcome: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    denied: Option<Reason<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    observed: Vec<Reason<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    searched: Option<Search<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    bytes_received: u64,
-    bytes_sent: u64,
-    elapsed_us: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream_status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream_us: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream_group: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream_tries: Option<u32>,
+/// A record as it is written, with addresses as they are to be written.
+pub(crate) struct Line<'a> {
+    pub(crate) record: &'a Record,
+    pub(crate) plan: &'a Plan,
+    pub(crate) addresses: &'a Addresses,
+}
+
+/// The value of a field.
+pub(crate) enum Value<'a> {
+    /// It is not known.
+    Absent,
+    /// A status that was never sent.
+    NoStatus,
+    /// A word of ours, or a name of the configuration.
+    Text(&'a str),
+    /// What somebody else wrote.
+    Foreign(&'a [u8]),
+    Number(u64),
+    Time(Time),
+    /// Seconds since 1970.
+    ClfTime(u64),
+    Address(Shown<'a>),
+    /// Not known yet, so that JSON has nothing, and a text the peer.
+    Peer(Shown<'a>),
+    Key(KeyId),
+    Denial(&'a Denial),
+    Denials(&'a [Denial]),
+    Search(Search<'a>),
 }
 
 /// What concerns no single request.
@@ -80,7 +63,7 @@ struct Reason<'a> {
 
 /// What rules found. Left out where they found nothing and searched every value.
 #[derive(Serialize)]
-struct Search<'a> {
+pub(crate) struct Search<'a> {
     #[serde(skip_serializing_if = "<[u64]>::is_empty")]
     rules: &'a [u64],
     values: u64,
@@ -136,29 +119,26 @@ thread_local! {
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         SECOND.with_borrow_mut(|(second, text)| {
             if *second != self.0.as_secs() {
                 *second = self.0.as_secs();
-                // Out of the calendar only where the clock is wrong; the line is worth more than its time.
-                let time = i64::try_from(*second).ok().and_then(|second| Timestamp::from_second(second).ok());
-                *text = time.unwrap_or(Timestamp::UNIX_EPOCH).strftime("%Y-%m-%dT%H:%M:%S").to_string();
+                *text = calendar(*second).strftime("%Y-%m-%dT%H:%M:%S").to_string();
             }
-            serializer.collect_str(&format_args!("{text}.{:06}Z", self.0.subsec_micros()))
+            write!(f, "{text}.{:06}Z", self.0.subsec_micros())
         })
     }
 }
 
-fn displayed<T: std::fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
-}
-
-/// The number of a key.
-struct Number(KeyId);
-
-impl Serialize for Number {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
+/// A second since 1970. Out of the calendar only where the clock is wrong; the line is worth more than its time.
+fn calendar(second: u64) -> Timestamp {
+    let time = i64::try_from(second).ok().and_then(|second| Timestamp::from_second(second).ok());
+    time.unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 fn micros(duration: Duration) -> u64 {
@@ -169,55 +149,249 @@ fn micros(duration: Duration) -> u64 {
 ///
 /// # Errors
 /// The output fails.
-pub fn write_notice(time: Duration, about: &str, notice: &str, mut to: impl Write) -> std::io::Result<()> {
+pub fn write_notice(time: Duration, about: &str, notice: &str, mut to: impl Write) -> io::Result<()> {
     let line =
         Notice { time: Time(time), about: Printable(about.as_bytes()), notice: Printable(notice.as_bytes()) };
     serde_json::to_writer(&mut to, &line)?;
     to.write_all(b"\n")
 }
 
-/// Writes the line of a record, with its newline.
+/// Writes the line of a record, with its newline: every usual field, and whole addresses.
 ///
 /// # Errors
 /// Those of `to`.
-pub fn write(record: &Record, plan: &Plan, mut to: impl Write) -> std::io::Result<()> {
-    let (outcome, denied) = match &record.outcome {
-        Outcome::Served => ("served", None),
-        Outcome::Refused(denial) => ("refused", Some(denial)),
-        Outcome::Failed(denial) => ("failed", Some(denial)),
-        Outcome::Aborted => ("aborted", None),
-    };
-    let upstream = record.upstream.as_ref();
-    let who = record.principal.as_ref();
-    let subject = who.and_then(|who| who.as_subject());
-    let line = Line {
-        time: Time(record.arrived.unix),
-        request_id: record.id.as_str(),
-        peer: record.peer,
-        client: record.client,
-        method: record.method.as_ref().map(|method| Printable(method.as_str().as_bytes())),
-        host: record.host.as_ref().map(|host| Printable(host.as_bytes())),
-        path: record.target.as_ref().map(|target| Printable(target.path().as_bytes())),
-        route: record.route.and_then(|id| plan.routes.route(id)).map(|route| route.path.as_str()),
-        consumer: who.and_then(|who| who.consumer(&plan.consumers)),
-        issuer: subject.map(|subject| Printable(subject.issuer.as_bytes())),
-        subject: subject.map(|subject| Printable(subject.name.as_bytes())),
-        authenticated_by: who.and_then(|who| who.authenticated_by()).map(|check| check.as_str()),
-        key: who.and_then(|who| who.keys().next()).map(Number),
-        outcome,
-        denied: denied.map(Reason::of),
-        observed: record.observed.iter().map(Reason::of).collect(),
-        searched: record.searched.as_deref().and_then(Search::of),
-        status: record.status.map(|status| status.as_u16()),
-        bytes_received: record.bytes_received(),
-        bytes_sent: record.bytes_sent,
-        elapsed_us: micros(record.elapsed),
-        upstream: upstream.map(|upstream| &*upstream.name),
-        upstream_status: upstream.and_then(|upstream| upstream.status).map(|status| status.as_u16()),
-        upstream_us: upstream.map(|upstream| micros(upstream.elapsed)),
-        upstream_group: upstream.and_then(|upstream| upstream.group.as_deref()),
-        upstream_tries: upstream.filter(|upstream| upstream.group.is_some()).map(|upstream| upstream.tries),
-    };
-    serde_json::to_writer(&mut to, &line)?;
+pub fn write(record: &Record, plan: &Plan, mut to: impl Write) -> io::Result<()> {
+    let line = Line { record, plan, addresses: &Addresses::Whole };
+    line.json(Field::usual(), &mut to)?;
     to.write_all(b"\n")
+}
+
+impl<'a> Line<'a> {
+    /// Writes these fields as a JSON object, as far as they are known.
+    pub(crate) fn json(&self, fields: impl Iterator<Item = Field>, to: impl Write) -> io::Result<()> {
+        let mut serializer = serde_json::Serializer::new(to);
+        let mut object = serializer.serialize_map(None)?;
+        for field in fields {
+            let value = self.value(field);
+            if value.is_known() {
+                object.serialize_entry(field.as_str(), &value)?;
+            }
+        }
+        Ok(object.end()?)
+    }
+
+    /// The value of a field.
+    pub(crate) fn value(&self, field: Field) -> Value<'a> {
+        let Line { record, plan, addresses } = *self;
+        let who = || record.principal.as_ref();
+        let subject = || who().and_then(|who| who.as_subject());
+        let upstream = record.upstream.as_ref();
+        let some = |value: Option<Value<'a>>| value.unwrap_or(Value::Absent);
+        let text = |text: Option<&'a str>| some(text.map(Value::Text));
+        let foreign = |text: Option<&'a [u8]>| some(text.map(Value::Foreign));
+        match field {
+            Field::Time => Value::Time(Time(record.arrived.unix)),
+            Field::ClfTime => Value::ClfTime(record.arrived.unix.as_secs()),
+            Field::RequestId => Value::Text(record.id.as_str()),
+            Field::Peer => Value::Address(addresses.peer(record.peer)),
+            Field::Client => match record.client {
+                Some(client) => Value::Address(addresses.client(client)),
+                None => Value::Peer(addresses.client(record.peer.ip())),
+            },
+            Field::Method => foreign(record.method.as_ref().map(|method| method.as_str().as_bytes())),
+            Field::Protocol => text(record.version.and_then(protocol)),
+            Field::Host => foreign(record.host.as_ref().map(|host| host.as_bytes())),
+            Field::Path => foreign(record.target.as_ref().map(|target| target.path().as_bytes())),
+            Field::Route => {
+                text(record.route.and_then(|id| plan.routes.route(id)).map(|route| route.path.as_str()))
+            }
+            Field::User => {
+                foreign(who().and_then(|who| who.name(&plan.consumers)).map(|name| name.as_bytes()))
+            }
+            Field::Consumer => text(who().and_then(|who| who.consumer(&plan.consumers))),
+            Field::Issuer => foreign(subject().map(|subject| subject.issuer.as_bytes())),
+            Field::Subject => foreign(subject().map(|subject| subject.name.as_bytes())),
+            Field::AuthenticatedBy => {
+                text(who().and_then(|who| who.authenticated_by()).map(|check| check.as_str()))
+            }
+            Field::Key => some(who().and_then(|who| who.keys().next()).map(Value::Key)),
+            Field::Outcome => Value::Text(match &record.outcome {
+                Outcome::Served => "served",
+                Outcome::Refused(_) => "refused",
+                Outcome::Failed(_) => "failed",
+                Outcome::Aborted => "aborted",
+            }),
+            Field::Denied => match &record.outcome {
+                Outcome::Refused(denial) | Outcome::Failed(denial) => Value::Denial(denial),
+                Outcome::Served | Outcome::Aborted => Value::Absent,
+            },
+            Field::Observed if record.observed.is_empty() => Value::Absent,
+            Field::Observed => Value::Denials(&record.observed),
+            Field::Searched => some(record.searched.as_deref().and_then(Search::of).map(Value::Search)),
+            Field::Status => match record.status {
+                Some(status) => Value::Number(status.as_u16().into()),
+                None => Value::NoStatus,
+            },
+            Field::BytesReceived => Value::Number(record.bytes_received()),
+            Field::BytesSent => Value::Number(record.bytes_sent),
+            Field::ElapsedUs => Value::Number(micros(record.elapsed)),
+            Field::Upstream => text(upstream.map(|upstream| &*upstream.name)),
+            Field::UpstreamStatus => some(
+                upstream
+                    .and_then(|upstream| upstream.status)
+                    .map(|status| Value::Number(status.as_u16().into())),
+            ),
+            Field::UpstreamUs => some(upstream.map(|upstream| Value::Number(micros(upstream.elapsed)))),
+            Field::UpstreamGroup => text(upstream.and_then(|upstream| upstream.group.as_deref())),
+            Field::UpstreamTries => some(
+                upstream
+                    .filter(|upstream| upstream.group.is_some())
+                    .map(|upstream| Value::Number(upstream.tries.into())),
+            ),
+        }
+    }
+}
+
+/// The version of HTTP as it is written.
+fn protocol(version: Version) -> Option<&'static str> {
+    match version {
+        Version::HTTP_10 => Some("HTTP/1.0"),
+        Version::HTTP_11 => Some("HTTP/1.1"),
+        Version::HTTP_2 => Some("HTTP/2.0"),
+        Version::HTTP_3 => Some("HTTP/3.0"),
+        _ => None,
+    }
+}
+
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Value::Absent | Value::NoStatus | Value::Peer(_) => serializer.serialize_none(),
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Foreign(bytes) => Printable(bytes).serialize(serializer),
+            Value::Number(number) => serializer.serialize_u64(*number),
+            Value::Time(time) => time.serialize(serializer),
+            Value::ClfTime(_) => serializer.collect_str(self),
+            Value::Address(address) => serializer.collect_str(address),
+            Value::Key(key) => serializer.collect_str(key),
+            Value::Denial(denial) => Reason::of(denial).serialize(serializer),
+            Value::Denials(denials) => serializer.collect_seq(denials.iter().map(Reason::of)),
+            Value::Search(search) => search.serialize(serializer),
+        }
+    }
+}
+
+impl Value<'_> {
+    fn is_known(&self) -> bool {
+        !matches!(self, Value::Absent | Value::NoStatus | Value::Peer(_))
+    }
+
+    /// Writes it into a text, in which `end` follows it and stands nowhere in it.
+    pub(crate) fn text(&self, end: Option<char>, to: &mut impl Write) -> io::Result<()> {
+        let mut to = Escaped { to, end, foreign: self.is_foreign(), error: None };
+        match write!(to, "{self}") {
+            Ok(()) => Ok(()),
+            Err(_) => Err(to.error.unwrap_or_else(|| io::Error::other("a value cannot be written"))),
+        }
+    }
+
+    fn is_foreign(&self) -> bool {
+        matches!(self, Value::Foreign(_) | Value::Text(_))
+    }
+}
+
+/// With `+` between them, or `-` if there are none.
+fn joined(all: impl Iterator<Item = impl fmt::Display>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut none = true;
+    for one in all {
+        f.write_str(if std::mem::replace(&mut none, false) { "" } else { "+" })?;
+        one.fmt(f)?;
+    }
+    if none { f.write_str("-") } else { Ok(()) }
+}
+
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Absent => f.write_str("-"),
+            Value::NoStatus => f.write_str("000"),
+            Value::Text(text) => f.write_str(text),
+            Value::Foreign(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => f.write_str(text),
+                Err(_) => write!(f, "{}", bytes.escape_ascii()),
+            },
+            Value::Number(number) => number.fmt(f),
+            Value::Time(time) => time.fmt(f),
+            Value::ClfTime(second) => calendar(*second).strftime("%d/%b/%Y:%H:%M:%S +0000").fmt(f),
+            Value::Address(address) | Value::Peer(address) => address.fmt(f),
+            Value::Key(key) => key.fmt(f),
+            Value::Denial(denial) => f.write_str(denial.code().as_str()),
+            Value::Denials(denials) => joined(denials.iter().map(|denial| denial.code().as_str()), f),
+            Value::Search(search) => joined(search.rules.iter(), f),
+        }
+    }
+}
+
+/// A text in which nothing can end the field, or, of what others wrote, a line or a quotation, or reach a terminal.
+struct Escaped<'t, W> {
+    to: &'t mut W,
+    end: Option<char>,
+    foreign: bool,
+    error: Option<io::Error>,
+}
+
+impl<W: Write> fmt::Write for Escaped<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let plain = |byte: u8| {
+            Some(char::from(byte)) != self.end
+                && (!self.foreign || byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
+        };
+        let written = text.as_bytes().chunk_by(|one, other| plain(*one) && plain(*other)).try_for_each(
+            |part| match part {
+                [byte] if !plain(*byte) => write!(self.to, "\\x{byte:02x}"),
+                part => self.to.write_all(part),
+            },
+        );
+        written.map_err(|error| {
+            self.error = Some(error);
+            fmt::Error
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn text(value: &Value<'_>, end: Option<char>) -> String {
+        let mut to = Vec::new();
+        value.text(end, &mut to).unwrap();
+        String::from_utf8(to).unwrap()
+    }
+
+    #[test]
+    fn a_value_is_as_it_was_if_it_is_harmless() {
+        assert_eq!(text(&Value::Foreign(b"/a/b,c%20d"), Some(' ')), "/a/b,c%20d");
+        assert_eq!(text(&Value::Foreign(b"/a,b"), Some(',')), "/a\\x2cb");
+        assert_eq!(text(&Value::Foreign(b"a\"b\\c d"), None), "a\\x22b\\x5cc\\x20d");
+        assert_eq!(text(&Value::ClfTime(971_186_136), Some(']')), "10/Oct/2000:13:55:36 +0000");
+        assert_eq!(text(&Value::Absent, Some('-')), "\\x2d");
+        assert_eq!(text(&Value::NoStatus, Some(' ')), "000");
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_client_wrote_ends_neither_line_nor_field(
+            bytes in prop::collection::vec(any::<u8>(), 0..40),
+            end in prop::option::of(any::<char>()),
+        ) {
+            let written = text(&Value::Foreign(&bytes), end);
+            let bad = |character: char| !character.is_ascii_graphic() || character == '"';
+            prop_assert!(!written.contains(bad), "{written}");
+            // A backslash and an `x` begin every escape, so they cannot be escaped themselves.
+            let end = end.filter(|end| *end != '\\' && !end.is_ascii_alphanumeric());
+            prop_assert!(!end.is_some_and(|end| written.contains(end)), "{written}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::compile::{Blueprint, compile};
 use crate::difference::{self, Change, Side};
-use crate::document::{AccessLogConfig, GatewayConfig, ListenerConfig, RouteConfig};
+use crate::document::{AccessLogConfig, GatewayConfig, ListenerConfig, LogOutput, RouteConfig};
 use crate::findings::{self, Finding, Rule};
 use crate::judge::Places;
 pub use portcullis_config::Context;
@@ -81,8 +81,8 @@ impl Loaded {
         let mut files = cx.files();
         files.extend(included.iter().cloned());
         // What the gateway writes itself says nothing new.
-        if let Some(AccessLogConfig::File { path: log, .. }) =
-            blueprint.as_ref().map(|blueprint| &blueprint.access_log)
+        if let Some(AccessLogConfig::On(settings)) = blueprint.as_ref().map(|blueprint| &blueprint.access_log)
+            && let LogOutput::File { path: log, .. } = &settings.output
         {
             files.remove(log);
         }

@@ -37,6 +37,7 @@ pub(crate) fn answer(
     life: &Rc<Life>,
 ) -> Response<Answer> {
     life.leave_unread(remaining);
+    recording.record_mut().version = Some(parts.version);
     let admitted = Head::admit(parts, conn, &recording.snapshot().head);
     let found = admitted.and_then(|head| find(pending, &head).map(|proof| (head, proof)));
     let (head, proof) = match found {

@@ -36,6 +36,7 @@ impl Redirect {
         life: &Rc<Life>,
     ) -> Response<Answer> {
         life.leave_unread(remaining);
+        recording.record_mut().version = Some(parts.version);
         let admitted = Head::admit(parts, conn, &recording.snapshot().head);
         let located = admitted.and_then(|head| self.locate(&head).map(|location| (head, location)));
         let (head, location) = match located {

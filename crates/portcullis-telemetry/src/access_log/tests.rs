@@ -227,7 +227,7 @@ fn a_file_that_was_moved_is_opened_again() {
     let folder = std::env::temp_dir().join(format!("portcullis-reopen-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let (path, moved) = (folder.join("access.log"), folder.join("access.log.1"));
-    let log = AccessLog::file(&path, OnFull::Wait).unwrap();
+    let log = AccessLog::file(&path, OnFull::Wait, Style::default(), None).unwrap();
     log.notice("a test", "first");
     assert!(log.flush());
     std::fs::rename(&path, &moved).unwrap();
@@ -249,4 +249,53 @@ fn a_file_that_was_moved_is_opened_again() {
     log.notice("a test", "fourth");
     assert!(log.flush());
     assert_eq!(log.lost(), 0);
+}
+
+/// What the log writes of requests that end so, in this style.
+fn written(style: Style, outcomes: &[Outcome]) -> String {
+    let (sender, receiver) = mpsc::channel();
+    let log = Arc::new(AccessLog::styled(Channel(sender), OnFull::Wait, style).unwrap());
+    let snapshot = Snapshot::new(plan(), Arc::new(World), log.clone());
+    for outcome in outcomes {
+        let mut recording = Recording::open(snapshot.clone(), &conn());
+        recording.record_mut().target = Some("/a%22b?secret=1".parse().unwrap());
+        recording.record_mut().method = Some(http::Method::GET);
+        recording.record_mut().version = Some(http::Version::HTTP_2);
+        recording.close(outcome.clone());
+    }
+    drop(snapshot);
+    log.notice("a test", "x\ny");
+    drop(log);
+    String::from_utf8(receiver.try_iter().flatten().collect()).unwrap()
+}
+
+#[test]
+fn a_line_is_combined_or_a_template() {
+    let combined = Style { format: Format::Template(Template::combined()), ..Style::default() };
+    let text = written(combined, &[Outcome::Served]);
+    assert!(text.starts_with("192.0.2.1 - - ["), "{text}");
+    assert!(text.ends_with("] \"GET /a%22b HTTP/2.0\" 000 0 \"-\" \"-\"\n"), "{text}");
+    assert_eq!(text.lines().count(), 1, "a notice is no line of this form: {text}");
+    let template = Template::parse("{outcome} {peer} {path} {consumer}").unwrap();
+    let style =
+        Style { format: Format::Template(template), addresses: Addresses::Truncated, ..Style::default() };
+    assert_eq!(written(style, &[Outcome::Aborted]), "aborted 192.0.2.0 /a%22b -\n");
+    let fields = vec![Field::Outcome, Field::Peer];
+    let style = Style { format: Format::Fields(fields), ..Style::default() };
+    let text = written(style, &[Outcome::Served]);
+    let line = text.lines().find(|line| !line.contains("notice")).unwrap();
+    // In their order.
+    assert_eq!(line, r#"{"outcome":"served","peer":"192.0.2.1:9"}"#);
+}
+
+#[test]
+fn refusals_are_never_left_out() {
+    let denial = Denial::new(Code::RouteNotFound, "none");
+    let outcomes =
+        [Outcome::Served, Outcome::Refused(denial.clone()), Outcome::Failed(denial), Outcome::Aborted];
+    let none = Style { sample: Some(0), ..Style::default() };
+    let text = written(none, &outcomes);
+    for (word, there) in [("served", false), ("refused", true), ("failed", true), ("aborted", true)] {
+        assert_eq!(text.contains(&format!("\"outcome\":\"{word}\"")), there, "{text}");
+    }
 }

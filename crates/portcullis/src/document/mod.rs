@@ -23,13 +23,17 @@ mod request_headers;
 mod rewriting;
 mod route;
 mod store;
+mod syslog;
 mod tls;
 mod tracing;
 mod upstream;
 
 pub use crate::findings::AcceptedFindingConfig;
 pub use crate::prove::written::TestConfig;
-pub use access_log::{AccessLogConfig, OnFullConfig};
+pub use access_log::{
+    AccessLogConfig, AddressesConfig, LineFormat, LineStyle, LogOutput, LogSettings, OnFullConfig,
+    RotationConfig,
+};
 pub use acme::{AcmeChallenge, AcmeConfig, answer_challenges};
 pub(crate) use admin::token as admin_token;
 pub use admin::{Admin, AdminConfig, AdminRole, AdminTlsConfig, AdminTokenConfig};
@@ -58,6 +62,7 @@ pub use route::{
 use std::path::PathBuf;
 pub use store::{CountersConfig, OnFailureConfig, RedisConfig, SentinelConfig, StoreConfig, SyncConfig};
 pub use store::{KeyStoreConfig, PostgresConfig};
+pub use syslog::{FacilityConfig, SyslogConfig};
 pub use tls::{
     CertificateConfig, ClientCertificateNeed, ClientCertificatesConfig, TlsConfig, TlsVersion, name_hosts,
     warn_of_uncovered_hosts,
@@ -122,8 +127,8 @@ object! {
         /// Protection against guessing of credentials. Default: after ten failures, an address must wait, each time twice
         /// as long.
         pub brute_force: Option<BruteForceConfig>,
-        /// The output of the access log, which has one JSON line per request. Default: stdout.
-        pub access_log: AccessLogConfig = AccessLogConfig::Stdout { on_full: OnFullConfig::Wait },
+        /// The access log: its output, the form of its lines, and which requests get one. Default: stdout.
+        pub access_log: AccessLogConfig = AccessLogConfig::usual(),
         /// The audit log: a tamper-evident file of rejected credentials, missing roles and scopes, exceeded limits,
         /// reloads and changes. Default: none.
         pub audit_log: Option<AuditLogConfig>,

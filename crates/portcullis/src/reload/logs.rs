@@ -3,10 +3,11 @@
 //! A configuration that writes to the same place as the one before goes on with the open log, so that no line is lost or
 //! stands between two others, and the audit log stays one chain.
 
-use crate::document::{AccessLogConfig, AuditLogConfig};
+use crate::document::{AccessLogConfig, AuditLogConfig, LogOutput};
 use portcullis_core::{Plan, Record, RecordSink};
 use portcullis_telemetry::audit::key::SigningKey;
 use portcullis_telemetry::{AccessLog, AuditLog, Fan};
+use rand::Rng;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ use std::sync::Arc;
 pub(crate) struct Logs {
     /// In place of any access log.
     given: Option<Arc<dyn RecordSink>>,
+    /// Addresses are hashed under it. Made at each start.
+    secret: [u8; 32],
 }
 
 /// What a configuration says of its logs.
@@ -40,7 +43,9 @@ type Access = (Arc<dyn RecordSink>, Option<Arc<AccessLog>>);
 
 impl Logs {
     pub(crate) fn new(given: Option<Arc<dyn RecordSink>>) -> Logs {
-        Logs { given }
+        let mut secret = [0; 32];
+        rand::rng().fill_bytes(&mut secret);
+        Logs { given, secret }
     }
 
     /// Where records of a configuration go; where they went `before`, as far as that is the same place.
@@ -66,8 +71,14 @@ impl Logs {
         let log = match (&self.given, config) {
             (Some(sink), _) => return Ok((Arc::clone(sink), None)),
             (None, AccessLogConfig::Off) => return Ok((Arc::new(Nowhere), None)),
-            (None, AccessLogConfig::Stdout { on_full }) => AccessLog::stdout((*on_full).into())?,
-            (None, AccessLogConfig::File { path, on_full }) => AccessLog::file(path, (*on_full).into())?,
+            (None, AccessLogConfig::On(settings)) => {
+                let (on_full, style) = (settings.on_full.into(), settings.style.style(&self.secret));
+                match &settings.output {
+                    LogOutput::Stdout => AccessLog::stdout(on_full, style)?,
+                    LogOutput::File { path, rotation } => AccessLog::file(path, on_full, style, *rotation)?,
+                    LogOutput::Syslog(server) => AccessLog::syslog(server.clone(), on_full, style)?,
+                }
+            }
         };
         let log = Arc::new(log);
         Ok((Arc::clone(&log) as Arc<dyn RecordSink>, Some(log)))

@@ -466,6 +466,15 @@ audit_log:
 access_log:
   file: access.log
   on_full: drop
+  format: json
+  fields: [time, client, status]
+  addresses: truncated
+  sample: 10%
+  rotate:
+    size: 10MB
+    every: 24h
+    keep: 14
+    keep_for: 30d
 admin:
   bind: 0.0.0.0:9901
   tokens:
@@ -778,6 +787,23 @@ routes:
     upstream: orders
 ";
 
+/// The other forms of an access log.
+const LOGS: [&str; 2] = [
+    "
+access_log:
+  syslog:
+    server: udp://10.0.0.1:514
+    facility: local3
+    name: edge
+    insecure_plaintext: a network without other machines
+  template: '{time} {client} {method} {path} {status}'
+",
+    "
+access_log:
+  format: combined
+",
+];
+
 const OPENAPI: &str = "
 listeners:
   - bind: 127.0.0.1:3000
@@ -1002,6 +1028,10 @@ pub(crate) fn documents() -> Vec<String> {
     for pepper in PEPPERS.iter().chain(&WEBHOOKS) {
         let rest = "listeners:\n  - bind: 127.0.0.1:3000\nroutes:\n  - path: /a\n    public: a test\n    upstream: http://127.0.0.1:8080\n";
         documents.push(format!("{pepper}{rest}"));
+    }
+    for log in LOGS {
+        let rest = "listeners:\n  - bind: 127.0.0.1:3000\nroutes:\n  - path: /a\n    public: a test\n    upstream: http://127.0.0.1:8080\n";
+        documents.push(format!("{}{rest}", log.trim_start()));
     }
     documents.extend(counting::documents());
     documents

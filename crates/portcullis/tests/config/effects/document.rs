@@ -2,11 +2,12 @@
 
 use super::super::harness::{Gate, gate, get, load, request};
 use super::DocumentRow;
-use portcullis::document::{AccessLogConfig, OnFullConfig};
+use portcullis::document::{AccessLogConfig, LogOutput, LogSettings, OnFullConfig};
 use portcullis_core::Code;
 use portcullis_core::trace::Sampling;
 use portcullis_proxy::{Listener, ProxyProtocol, Target, Upstream};
 use portcullis_telemetry::Traces;
+use portcullis_telemetry::access_log::{Addresses, Field, Format, Rotation, Style, Template};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,18 +130,79 @@ pub(crate) const ROWS: &[DocumentRow] = &[
     }),
     ("access_log", || {
         assert!(matches!(open(&json!({ "access_log": "insecure_off" })).access_log, AccessLogConfig::Off));
-        assert!(matches!(
-            open(&json!({ "access_log": "stdout" })).access_log,
-            AccessLogConfig::Stdout { on_full: OnFullConfig::Wait }
-        ));
+        assert_eq!(open(&json!({ "access_log": "stdout" })).access_log, AccessLogConfig::usual());
     }),
-    ("access_log.file", || match open(&json!({ "access_log": { "file": "logs/access.log" } })).access_log {
-        AccessLogConfig::File { path, on_full: OnFullConfig::Wait } => {
+    ("access_log.file", || match log(json!({ "file": "logs/access.log" })).output {
+        LogOutput::File { path, rotation: None } => {
             assert!(path.ends_with("tests/config/files/logs/access.log"), "{path:?}")
         }
-        other @ (AccessLogConfig::Stdout { .. } | AccessLogConfig::File { .. } | AccessLogConfig::Off) => {
-            panic!("{other:?}")
-        }
+        other @ (LogOutput::Stdout | LogOutput::File { .. } | LogOutput::Syslog(_)) => panic!("{other:?}"),
+    }),
+    ("access_log.syslog", || assert!(matches!(log(json!({})).output, LogOutput::Stdout))),
+    ("access_log.syslog.server", || {
+        use portcullis_telemetry::access_log::syslog::Server;
+        let server = |server: &str| syslog(json!({ "server": server })).server;
+        assert_eq!(server("udp://127.0.0.1:514"), Server::Udp("127.0.0.1:514".to_owned()));
+        assert_eq!(server("tcp://[::1]:601"), Server::Tcp("[::1]:601".to_owned()));
+        assert_eq!(server("unix:/dev/log"), Server::Unix("/dev/log".into()));
+    }),
+    ("access_log.syslog.facility", || {
+        assert_eq!(syslog(json!({})).facility, 16);
+        assert_eq!(syslog(json!({ "facility": "authpriv" })).facility, 10);
+    }),
+    ("access_log.syslog.name", || {
+        assert_eq!(syslog(json!({})).app_name, "portcullis");
+        assert_eq!(syslog(json!({ "name": "edge" })).app_name, "edge");
+    }),
+    ("access_log.syslog.insecure_plaintext", || {
+        let loads = |syslog: Value| {
+            load(&document(&json!({ "access_log": { "syslog": syslog } }))).blueprint().is_some()
+        };
+        assert!(!loads(json!({ "server": "udp://10.0.0.1:514" })));
+        assert!(loads(
+            json!({ "server": "udp://10.0.0.1:514", "insecure_plaintext": "a network of its own" })
+        ));
+    }),
+    ("access_log.format", || {
+        assert!(matches!(style(json!({})).format, Format::Json));
+        let combined = style(json!({ "format": "combined" })).format;
+        assert!(matches!(combined, Format::Template(template) if template == Template::combined()));
+    }),
+    ("access_log.template", || {
+        let format = style(json!({ "template": "{time} {path}" })).format;
+        assert!(
+            matches!(format, Format::Template(template) if template == Template::parse("{time} {path}").unwrap())
+        );
+    }),
+    ("access_log.fields", || {
+        let fields = style(json!({ "fields": ["time", "path"] })).format;
+        assert!(matches!(fields, Format::Fields(fields) if fields == [Field::Time, Field::Path]));
+    }),
+    ("access_log.addresses", || {
+        assert!(matches!(style(json!({})).addresses, Addresses::Whole));
+        assert!(matches!(style(json!({ "addresses": "truncated" })).addresses, Addresses::Truncated));
+        assert!(matches!(style(json!({ "addresses": "hashed" })).addresses, Addresses::Hashed(_)));
+    }),
+    ("access_log.sample", || {
+        assert_eq!(style(json!({})).sample, None);
+        assert_eq!(style(json!({ "sample": "0.5%" })).sample, Some(5000));
+    }),
+    ("access_log.rotate", || assert_eq!(rotation(json!({ "file": "a.log" })), None)),
+    ("access_log.rotate.size", || {
+        let rotation = rotation(json!({ "file": "a.log", "rotate": { "size": "1KiB" } })).unwrap();
+        assert_eq!(rotation, Rotation { bytes: Some(1024), every: None, keep: 7, keep_for: None });
+    }),
+    ("access_log.rotate.every", || {
+        let rotation = rotation(json!({ "file": "a.log", "rotate": { "every": "1h" } })).unwrap();
+        assert_eq!(rotation.every, Some(SECONDS(3600)));
+    }),
+    ("access_log.rotate.keep", || {
+        assert_eq!(rotation(json!({ "file": "a.log", "rotate": { "keep": 3 } })).unwrap().keep, 3);
+    }),
+    ("access_log.rotate.keep_for", || {
+        // a_time_to_keep_files_rotates_them_daily
+        let rotation = rotation(json!({ "file": "a.log", "rotate": { "keep_for": "30d" } })).unwrap();
+        assert_eq!((rotation.keep_for, rotation.every), (Some(SECONDS(30 * 86400)), Some(SECONDS(86400))));
     }),
     ("accepted_findings", || assert_eq!(unlimited(json!({})), ["/other"])),
     ("accepted_findings[].finding", || {
@@ -246,10 +308,9 @@ pub(crate) const ROWS: &[DocumentRow] = &[
         assert_eq!(traces.collector().service, "orders");
     }),
     ("access_log.on_full", || {
-        let to_file = open(&json!({ "access_log": { "file": "a.log", "on_full": "drop" } })).access_log;
-        assert!(matches!(to_file, AccessLogConfig::File { on_full: OnFullConfig::Drop, .. }));
-        let to_stdout = open(&json!({ "access_log": { "on_full": "drop" } })).access_log;
-        assert!(matches!(to_stdout, AccessLogConfig::Stdout { on_full: OnFullConfig::Drop }));
+        assert_eq!(log(json!({ "file": "a.log", "on_full": "drop" })).on_full, OnFullConfig::Drop);
+        assert_eq!(log(json!({ "on_full": "drop" })).on_full, OnFullConfig::Drop);
+        assert_eq!(log(json!({ "file": "a.log" })).on_full, OnFullConfig::Wait);
     }),
     ("workers", || assert_eq!(open(&json!({ "workers": 3 })).front.workers.get(), 3)),
     ("state_dir", || {
@@ -404,6 +465,35 @@ fn traces(tracing: Value) -> Arc<Traces> {
 
 fn open(keys: &Value) -> Gate {
     gate(&document(keys))
+}
+
+/// The access log, with these keys.
+fn log(keys: Value) -> LogSettings {
+    match open(&json!({ "access_log": keys })).access_log {
+        AccessLogConfig::On(settings) => *settings,
+        AccessLogConfig::Off => panic!("no log"),
+    }
+}
+
+/// How it is written.
+fn style(keys: Value) -> Style {
+    log(keys).style.style(&[7; 32])
+}
+
+fn rotation(keys: Value) -> Option<Rotation> {
+    match log(keys).output {
+        LogOutput::File { rotation, .. } => rotation,
+        LogOutput::Stdout | LogOutput::Syslog(_) => panic!("no file"),
+    }
+}
+
+/// Its syslog server, with these keys beside the URL.
+fn syslog(mut keys: Value) -> portcullis_telemetry::access_log::syslog::Settings {
+    keys.as_object_mut().unwrap().entry("server").or_insert_with(|| "udp://127.0.0.1:514".into());
+    match log(json!({ "syslog": keys })).output {
+        LogOutput::Syslog(server) => server,
+        LogOutput::Stdout | LogOutput::File { .. } => panic!("no syslog"),
+    }
 }
 
 /// What looks for suspicious activity, with these keys.
