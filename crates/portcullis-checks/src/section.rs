@@ -61,6 +61,7 @@ pub struct Part {
     answers: Vec<Guarded<dyn InspectAnswer>>,
     shape: Vec<Arc<dyn Shape>>,
     max_body_bytes: Option<u64>,
+    max_answer_bytes: Option<u64>,
     error_detail: Option<ErrorDetail>,
     off: Vec<Control>,
 }
@@ -138,6 +139,12 @@ impl Part {
         Part { max_body_bytes: Some(bytes), ..self }
     }
 
+    /// Sets the largest answer that is judged, in bytes.
+    #[must_use]
+    pub fn max_answer_bytes(self, bytes: u64) -> Part {
+        Part { max_answer_bytes: Some(bytes), ..self }
+    }
+
     /// Sets what a client is told of what is wrong with its request.
     #[must_use]
     pub fn error_detail(self, detail: ErrorDetail) -> Part {
@@ -163,6 +170,7 @@ impl Part {
             answers,
             shape,
             max_body_bytes,
+            max_answer_bytes,
             error_detail,
             off,
         } = self;
@@ -174,6 +182,8 @@ impl Part {
         controls.inspection.requests.extend_from_slice(requests);
         controls.inspection.answers.extend_from_slice(answers);
         controls.shape.extend_from_slice(shape);
+        let inspection = &mut controls.inspection;
+        inspection.max_answer_bytes = max_answer_bytes.unwrap_or(inspection.max_answer_bytes);
         controls.max_body_bytes = max_body_bytes.unwrap_or(controls.max_body_bytes);
         controls.inspection.error_detail = error_detail.unwrap_or(controls.inspection.error_detail);
         controls.off.extend_from_slice(off);

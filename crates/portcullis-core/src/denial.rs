@@ -188,6 +188,8 @@ codes! {
     UpstreamTimeout = "upstream_timeout" => GATEWAY_TIMEOUT;
     /// The upstream's answer does not match the OpenAPI document.
     AnswerInvalid = "answer_invalid" => BAD_GATEWAY;
+    /// The upstream's answer gives away what must not leave, by the rules of `waf`.
+    AnswerLeaks = "answer_leaks" => BAD_GATEWAY;
     /// The upstream's answer is too large to be checked.
     AnswerTooLarge = "answer_too_large" => BAD_GATEWAY;
     /// The upstream answered with a server error; its body was replaced.

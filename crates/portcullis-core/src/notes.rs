@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 pub enum BodyFormat {
     /// JSON. The name of a value is `json.` and its path with dots, such as `json.items.0.name`.
     Json,
-    /// `application/x-www-form-urlencoded`, decoded.
+    /// `application/x-www-form-urlencoded`. Names are decoded, values are as they came.
     Form,
 }
 

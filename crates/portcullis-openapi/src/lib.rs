@@ -19,7 +19,7 @@ pub use api::{Api, Found, Match, Operation, Options, ReadOnly, Requirement, Secu
 pub use body::{is_utf8_content, unpacked};
 pub use document::{Files, LoadError, LoadErrors};
 pub use limits::Limits;
-pub use memory::Memory;
+pub use memory::{Memory, Reader};
 pub use message::{Fields, RequestView};
 pub use parameter::EncodedCommas;
 pub use schema::Schema;

@@ -17,5 +17,5 @@ pub use error::{LoadError, LoadErrors, Location};
 pub use plan::{Plan, RuleInfo, Settings};
 pub use seclang::{Loader, tree};
 pub use transaction::{
-    Interruption, MatchedTarget, Place, Report, Request, Response, RuleMatch, Transaction, WORK,
+    Interruption, MatchedTarget, Parsed, Place, Report, Request, Response, RuleMatch, Transaction, WORK,
 };

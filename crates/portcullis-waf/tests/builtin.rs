@@ -13,7 +13,7 @@
 
 mod support;
 
-use portcullis_waf::{Loader, Plan, Report, Request, Settings, Transaction};
+use portcullis_waf::{Loader, Plan, Report, Request, Response, Settings, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use support::harmless;
@@ -51,7 +51,28 @@ fn value(plan: &Plan, value: &str) -> Report {
     send(plan, b"/", &[(b"content-type", b"application/json")], &body)
 }
 
-/// Sends a case: `arg VALUE`, `query QUERY`, `json BODY`, `xml BODY`, `path TARGET` or `agent VALUE`.
+/// The body of an answer to a request that is harmless.
+fn answer(plan: &Plan, body: &[u8]) -> Report {
+    let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let request = Request {
+        method: b"GET",
+        target: b"/",
+        protocol: b"HTTP/1.1",
+        headers: &[],
+        client: (here, 1),
+        server: (here, 80),
+        unique_id: b"0",
+    };
+    let headers: [(&[u8], &[u8]); 1] = [(b"content-type", b"text/html")];
+    let mut transaction = Transaction::new(plan, request);
+    transaction.request_headers();
+    transaction.forget_matches();
+    transaction.response_headers(Response { status: 200, protocol: b"HTTP/1.1", headers: &headers });
+    transaction.response_body(body);
+    transaction.finish()
+}
+
+/// Sends a case: `arg VALUE`, `query QUERY`, `json BODY`, `xml BODY`, `path TARGET`, `agent VALUE` or `answer BODY`.
 fn case(plan: &Plan, kind: &str, text: &str) -> Report {
     match kind {
         "arg" => value(plan, text),
@@ -60,6 +81,7 @@ fn case(plan: &Plan, kind: &str, text: &str) -> Report {
         "xml" => send(plan, b"/", &[(b"content-type", b"text/xml")], text.as_bytes()),
         "path" => send(plan, text.as_bytes(), &[], b""),
         "agent" => send(plan, b"/", &[(b"user-agent", text.as_bytes())], b""),
+        "answer" => answer(plan, text.as_bytes()),
         _ => panic!("there is no kind {kind}"),
     }
 }
@@ -70,7 +92,7 @@ fn each_rule_matches_what_it_must_and_nothing_else() {
     let ids: BTreeSet<u64> = plan
         .rules()
         .iter()
-        .filter(|rule| rule.log && (11_000..12_000).contains(&rule.id))
+        .filter(|rule| rule.log && (11_000..14_000).contains(&rule.id))
         .map(|rule| rule.id)
         .collect();
     let mut seen: BTreeMap<u64, (usize, usize)> = BTreeMap::new();

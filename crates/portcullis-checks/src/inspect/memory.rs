@@ -1,10 +1,11 @@
 //! What judging a body takes, such as its parsed tree, counted in the memory for held bodies.
 //!
 //! It is taken as it is used and given back when the body has been judged. Where none is left, the request is refused with
-//! 503.
+//! 503. What the body was read as is left in the notes, if a check that is still to come reads them.
 
-use portcullis_core::{Effects, Facts, Holding, Taken};
-use portcullis_openapi::Memory;
+use portcullis_core::{Arguments, BodyFormat, Effects, Facts, Holding, Notes, Taken};
+use portcullis_openapi::json::Document;
+use portcullis_openapi::{Memory, Reader};
 use std::cell::{Cell, RefCell};
 
 /// So much is taken at once, so that small values do not each ask the account.
@@ -14,6 +15,7 @@ const STEP: usize = 16 * 1024;
 pub(super) struct Lent<'a> {
     holding: Option<&'a Holding>,
     effects: &'a dyn Effects,
+    notes: Option<&'a Notes>,
     taken: RefCell<Option<Taken>>,
     spare: Cell<usize>,
 }
@@ -21,7 +23,8 @@ pub(super) struct Lent<'a> {
 impl<'a> Lent<'a> {
     /// From the memory of this request.
     pub(super) fn new(facts: &Facts<'a>, effects: &'a dyn Effects) -> Self {
-        Lent { holding: facts.holding, effects, taken: RefCell::new(None), spare: Cell::new(0) }
+        let notes = facts.notes.filter(|notes| notes.wants_arguments());
+        Lent { holding: facts.holding, effects, notes, taken: RefCell::new(None), spare: Cell::new(0) }
     }
 }
 
@@ -42,5 +45,38 @@ impl Memory for Lent<'_> {
             self.spare.set(self.spare.get() + more - bytes);
         }
         grown.is_ok()
+    }
+
+    fn reader(&self) -> Option<&dyn Reader> {
+        self.notes.is_some().then_some(self)
+    }
+}
+
+/// The most values that are left in the notes, and the most bytes of their names. The names of a document can take far more
+/// than its text, since each has the whole path. Whoever wants more reads the body itself, and refuses it.
+const MOST_VALUES: usize = 10_000;
+const MOST_NAME_BYTES: usize = 4 << 20;
+
+impl Reader for Lent<'_> {
+    fn json(&self, body: &[u8], document: &Document<'_>) {
+        let Some(notes) = self.notes else { return };
+        let (mut pairs, mut names) = (Vec::new(), 0_usize);
+        let whole = document.leaves("json", &mut |path, text| {
+            names = names.saturating_add(path.len());
+            let fits = pairs.len() < MOST_VALUES && names <= MOST_NAME_BYTES;
+            if fits {
+                pairs.push((path.as_bytes().to_vec(), text.as_bytes().to_vec()));
+            }
+            fits
+        });
+        if whole {
+            notes.keep(body, Arguments { format: BodyFormat::Json, pairs });
+        }
+    }
+
+    fn form(&self, body: &[u8], pairs: &mut dyn Iterator<Item = (&str, &str)>) {
+        let Some(notes) = self.notes else { return };
+        let pairs = pairs.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+        notes.keep(body, Arguments { format: BodyFormat::Form, pairs: pairs.collect() });
     }
 }

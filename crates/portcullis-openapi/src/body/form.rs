@@ -95,6 +95,10 @@ impl Form<'_> {
             Err(query::TOO_MANY) => return malformed("", "form_fields", report),
             Err(reason) => return malformed("", reason, report),
         };
+        if let Some(reader) = report.memory.reader() {
+            let pairs = query.pairs.iter();
+            reader.form(body, &mut pairs.map(|pair| (pair.name.as_str(), pair.raw.unwrap_or_default())));
+        }
         let mut members = Members::default();
         for (name, shape) in &self.shape.properties {
             let mut readings = Readings::of(shape);

@@ -260,6 +260,9 @@ impl Content {
             Format::Json => match Document::read_at(body, limits, report.memory) {
                 Err(fault) => report.fault_at(Place::Body, "", fault),
                 Ok(document) => {
+                    if let Some(reader) = report.memory.reader() {
+                        reader.json(body, &document);
+                    }
                     if let Some(checker) = checker {
                         checker.check(&document, Place::Body, "", report);
                     }

@@ -4,6 +4,7 @@
 //! Each document also counts what is done with it, see [`budget`](super::budget).
 
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
 
 use serde_json::{Map, Number, Value};
@@ -50,6 +51,16 @@ pub(crate) enum Num {
     Float(f64),
     /// An integer beyond 64 bits, rounded.
     Whole(f64),
+}
+
+impl fmt::Display for Num {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Num::Positive(value) => value.fmt(f),
+            Num::Negative(value) => value.fmt(f),
+            Num::Float(value) | Num::Whole(value) => value.fmt(f),
+        }
+    }
 }
 
 impl Num {

@@ -13,6 +13,7 @@ use crate::memory::Memory;
 mod budget;
 mod datum;
 mod document;
+mod leaves;
 mod node;
 mod number;
 mod reader;

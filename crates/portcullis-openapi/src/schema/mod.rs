@@ -125,7 +125,11 @@ impl Schema {
     /// # Errors
     /// What is wrong, with JSON Pointers.
     pub fn judge_json(&self, body: &[u8], limits: &Limits, memory: &dyn Memory) -> Result<(), Violations> {
-        self.judge_document(Document::read_at(body, limits, memory), memory)
+        let document = Document::read_at(body, limits, memory);
+        if let (Ok(document), Some(reader)) = (&document, memory.reader()) {
+            reader.json(body, document);
+        }
+        self.judge_document(document, memory)
     }
 
     fn judge_document(

@@ -186,6 +186,7 @@ fn ending(code: Code) -> Ending {
         | Code::UpstreamFailed
         | Code::UpstreamBusy
         | Code::AnswerInvalid
+        | Code::AnswerLeaks
         | Code::AnswerTooLarge
         | Code::HandlerFailed
         | Code::Overloaded

@@ -35,7 +35,7 @@ pub(crate) fn parse(text: &[u8]) -> Form<'_> {
     form
 }
 
-fn decoded<'b>(text: &'b [u8], invalid: &mut bool) -> Cow<'b, [u8]> {
+pub(crate) fn decoded<'b>(text: &'b [u8], invalid: &mut bool) -> Cow<'b, [u8]> {
     let bad = memchr::memchr_iter(b'%', text).any(|at| hex_pair(text, at + 1).is_none());
     *invalid |= bad;
     Transformation::UrlDecode.apply(text).map_or(Cow::Borrowed(text), Cow::Owned)

@@ -1,7 +1,7 @@
 //! The builtin rules: what a gateway can see of the usual attacks, without any file.
 //!
-//! They are SecLang like any others, in three parts: `setup.conf` gives defaults, `rules.conf` searches, and
-//! `evaluation.conf`, which comes after all other rules, adds up and refuses. Names of variables and the meaning of
+//! They are SecLang like any others, in four parts: `setup.conf` gives defaults, `rules.conf` searches requests and
+//! `answers.conf` responses, and `evaluation.conf`, which comes after all other rules, adds up and refuses. Names of variables and the meaning of
 //! scores are those of the Core Rule Set, so that both can run together. `cases.txt` says what each rule must and must
 //! not match.
 
@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 
 const SETUP: &str = include_str!("setup.conf");
 const RULES: &str = include_str!("rules.conf");
+const ANSWERS: &str = include_str!("answers.conf");
 const EVALUATION: &str = include_str!("evaluation.conf");
 
 impl Loader {
@@ -19,8 +20,13 @@ impl Loader {
     pub fn builtin(self) -> Self {
         // The expressions live as long as a rule that has them. These are wanted again with each configuration.
         static KEPT: OnceLock<Vec<Item>> = OnceLock::new();
-        KEPT.get_or_init(|| Loader::new().text("builtin/rules.conf", RULES.as_bytes()).items());
-        self.text("builtin/setup.conf", SETUP.as_bytes()).text("builtin/rules.conf", RULES.as_bytes())
+        let rules = |loader: Loader| {
+            loader
+                .text("builtin/rules.conf", RULES.as_bytes())
+                .text("builtin/answers.conf", ANSWERS.as_bytes())
+        };
+        KEPT.get_or_init(|| rules(Loader::new()).items());
+        rules(self.text("builtin/setup.conf", SETUP.as_bytes()))
     }
 
     /// Adds what refuses a request whose score has reached the threshold, unless a rule set before has added up by

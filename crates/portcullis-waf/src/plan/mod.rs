@@ -170,6 +170,15 @@ impl Plan {
         compile::compile(loader.finish()?, settings)
     }
 
+    /// Whether any rule looks into answers.
+    #[must_use]
+    pub fn judges_answers(&self) -> bool {
+        let answers = [Phase::ResponseHeaders, Phase::ResponseBody];
+        let steps = |phase: Phase| self.phases.get(phase.index()).into_iter().flatten();
+        let mut links = answers.into_iter().flat_map(steps).flat_map(|step| &step.links);
+        links.any(|link| link.targets.iter().any(|target| target.variable.is_of_answers()))
+    }
+
     /// The same plan without its prefilter, to compare verdicts.
     #[must_use]
     pub fn without_filter(mut self) -> Self {

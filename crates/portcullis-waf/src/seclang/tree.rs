@@ -139,6 +139,22 @@ variables! {
 }
 
 impl Variable {
+    /// Whether it is about answers.
+    #[must_use]
+    pub fn is_of_answers(self) -> bool {
+        matches!(
+            self,
+            Self::ResponseBody
+                | Self::ResponseContentLength
+                | Self::ResponseContentType
+                | Self::ResponseHeaders
+                | Self::ResponseHeadersNames
+                | Self::ResponseProtocol
+                | Self::ResponseStatus
+                | Self::StatusLine
+        )
+    }
+
     /// Whether its values can change between two rules of one phase.
     #[must_use]
     pub fn changes_while_rules_run(self) -> bool {

@@ -1,6 +1,6 @@
 //! What is read out of a request: arguments, headers, cookies, files, a document.
 
-use super::request::{Place, Request, Response};
+use super::request::{Parsed, Place, Request, Response};
 use super::values::{NodeId, Values};
 use crate::body::multipart::Flags;
 use crate::body::{json, multipart, urlencoded, xml};
@@ -81,7 +81,13 @@ impl Collections {
     }
 
     /// Reads the body as its processor says.
-    pub(super) fn read_body<'r>(&mut self, request: &Request<'r>, body: &'r [u8], values: &mut Values<'r>) {
+    pub(super) fn read_body<'r>(
+        &mut self,
+        request: &Request<'r>,
+        body: &'r [u8],
+        parsed: Option<Parsed<'r>>,
+        values: &mut Values<'r>,
+    ) {
         self.body_read = true;
         self.body_bytes = body.len();
         if !self.body_access || body.is_empty() {
@@ -90,6 +96,14 @@ impl Collections {
         match self.processor {
             Some(BodyProcessor::Urlencoded) => {
                 self.whole_body = Some(values.borrowed(body));
+                if let Some(Parsed::Form(pairs)) = parsed {
+                    for (name, value) in pairs {
+                        let value = urlencoded::decoded(value, &mut self.urlencoded_error);
+                        let entry = entry(values, Cow::Borrowed(name), value);
+                        self.body.push(entry);
+                    }
+                    return;
+                }
                 let form = urlencoded::parse(body);
                 self.urlencoded_error |= form.invalid;
                 for (name, value) in form.pairs {
@@ -101,6 +115,9 @@ impl Collections {
                 }
             }
             Some(BodyProcessor::Json) => {
+                if let Some(Parsed::Json(pairs)) = parsed {
+                    return self.add_members(pairs, values);
+                }
                 let (pairs, error) = json::parse(body);
                 for (name, value) in pairs {
                     let entry = entry(values, Cow::Owned(name), Cow::Owned(value));
@@ -124,10 +141,19 @@ impl Collections {
                 if self.force_body {
                     self.whole_body = Some(values.borrowed(body));
                 }
-                if self.search_unlabelled {
-                    self.read_unlabelled(body, values);
+                match (self.search_unlabelled, parsed) {
+                    (true, Some(Parsed::Json(pairs))) => self.add_members(pairs, values),
+                    (true, Some(Parsed::Form(_)) | None) => self.read_unlabelled(body, values),
+                    (false, _) => {}
                 }
             }
+        }
+    }
+
+    fn add_members<'r>(&mut self, pairs: &'r [(Vec<u8>, Vec<u8>)], values: &mut Values<'r>) {
+        for (name, value) in pairs {
+            let entry = entry(values, Cow::Borrowed(name), Cow::Borrowed(value));
+            self.body.push(entry);
         }
     }
 

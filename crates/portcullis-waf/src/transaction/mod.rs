@@ -12,7 +12,7 @@ mod values;
 mod variables;
 
 pub use report::{Interruption, MatchedTarget, Report, RuleMatch};
-pub use request::{Place, Request, Response};
+pub use request::{Parsed, Place, Request, Response};
 
 use crate::detect::{Detector, LibInjection};
 use crate::plan::{Candidates, Plan};
@@ -141,8 +141,14 @@ impl<'r> Transaction<'r> {
 
     /// Reads the body, without running phase 2, so that [`prove`](Self::prove) can be told of its arguments.
     pub fn read_body(&mut self, body: &'r [u8]) {
+        self.read_parsed_body(body, None);
+    }
+
+    /// The same for a body that the caller may have parsed already. It is not parsed again where the rules want it read as
+    /// that format, which they say in phase 1.
+    pub fn read_parsed_body(&mut self, body: &'r [u8], parsed: Option<Parsed<'r>>) {
         if !self.collections.body_read {
-            self.collections.read_body(&self.request, body, &mut self.values);
+            self.collections.read_body(&self.request, body, parsed, &mut self.values);
         }
     }
 
@@ -173,6 +179,13 @@ impl<'r> Transaction<'r> {
     /// Runs phase 2, after [`read_body`](Self::read_body).
     pub fn judge_body(&mut self) {
         self.run(Phase::RequestBody);
+    }
+
+    /// Forgets what matched so far and that the request was to be refused, but not what the rules have set and switched
+    /// off. For an answer whose request was judged before.
+    pub fn forget_matches(&mut self) {
+        self.matches.clear();
+        self.interruption = None;
     }
 
     /// Runs phase 3.

@@ -45,6 +45,15 @@ pub enum Place {
     Cookie,
 }
 
+/// A body that the caller has parsed already, as names with values in order.
+#[derive(Debug, Clone, Copy)]
+pub enum Parsed<'r> {
+    /// JSON: each value that is no array and no object, under its path, as in `json.items.0.name`.
+    Json(&'r [(Vec<u8>, Vec<u8>)]),
+    /// A form whose names are decoded and whose values are not.
+    Form(&'r [(Vec<u8>, Vec<u8>)]),
+}
+
 impl<'r> Request<'r> {
     /// The values of a header.
     pub(crate) fn header(&self, name: &[u8]) -> impl Iterator<Item = &'r [u8]> {

@@ -653,8 +653,10 @@ pub(super) static TABLE: &[Entry] = &[
     ("WebhookConfig.url", Changed, "where findings are sent"),
     ("WafConfig.exclude", Weak, "exclusions from the rules"),
     ("WafConfig.grpc", Words(&["refuse", "unsearched"]), "gRPC bodies that rules cannot read"),
+    ("WafConfig.max_response_size", Less, "the size of responses that are searched"),
     ("WafConfig.mode", Mode, "the search for attacks"),
     ("WafConfig.paranoia", Less, "the paranoia level"),
+    ("WafConfig.responses", Mode, "the search of responses"),
     ("WafConfig.rules", Changed, "the rules"),
     ("WafConfig.threshold", More, "the score at which a request is refused"),
 ];

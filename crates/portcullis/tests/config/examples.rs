@@ -95,6 +95,8 @@ waf:
       targets: [ARGS:comment, /items/0/text]
       reason: comments are about code
   grpc: unsearched
+  responses: observe
+  max_response_size: 100kB
   mode: observe
 strict_errors: false
 ",

@@ -267,11 +267,14 @@ fn what_a_schema_proves_is_not_searched() {
         ("/h?text=forbidden-word", "", ""),
         ("/h?either=forbidden-word", "", ""),
         ("/h", json, r#"{"other":"forbidden-word"}"#),
-        ("/h", json, r#"{"Kind":"forbidden-word"}"#),
         ("/h", form, "text=forbidden-word"),
     ] {
         assert_eq!(searched(&enforced, target, media_type, body), found, "{target} {body}");
     }
+    // The document refuses another spelling before anything is searched, and proves nothing of it where it only observes.
+    let another = r#"{"Kind":"forbidden-word"}"#;
+    assert_eq!(searched(&enforced, "/h", json, another), Some(Code::ContentInvalid));
+    assert_eq!(searched(&observed, "/h", json, another), found);
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod answers;
 mod library;
 mod requests;
 mod schemathesis;
+mod searched;
 mod validation;
 
 use flate2::Compression;

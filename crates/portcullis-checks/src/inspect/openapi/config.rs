@@ -301,14 +301,21 @@ impl CompiledOpenapi {
             controls.authorize.push(Guarded { mode: self.mode, check });
         }
         controls.inspection.operations = Some(Arc::new(self.document.clone()));
-        controls.inspection.requests.push(Guarded { mode: self.mode, check: Arc::clone(&self.requests) });
+        // Before those that read what it finds in a body, so that no body is parsed twice.
+        let requests = &mut controls.inspection.requests;
+        let place = requests.iter().position(|guarded| guarded.check.reads_arguments());
+        let check = Guarded { mode: self.mode, check: Arc::clone(&self.requests) };
+        requests.insert(place.unwrap_or(requests.len()), check);
         // SECURITY: what is only observed refuses nothing, so it proves nothing (what_a_schema_proves_is_not_searched).
         if self.mode == Mode::Enforce {
             controls.inspection.proofs = Some(Arc::new(DocumentProofs(self.document.clone())));
         }
         if let Some(answers) = &self.answers {
-            controls.inspection.answers.push(answers.clone());
-            controls.inspection.max_answer_bytes = self.max_answer_bytes;
+            let inspection = &mut controls.inspection;
+            // An answer is held once for all that look into it, up to the largest of their bounds.
+            let others = if inspection.answers.is_empty() { 0 } else { inspection.max_answer_bytes };
+            inspection.max_answer_bytes = self.max_answer_bytes.max(others);
+            inspection.answers.push(answers.clone());
         }
         Some(controls)
     }

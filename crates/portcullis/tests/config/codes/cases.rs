@@ -582,6 +582,7 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.waf_rules", beside("waf: { rules: [§owasp] }")),
         ("config.waf_rules", beside("waf: §{ rules: [{ file: not-there }] }")),
         ("config.waf_rules", beside("waf: §{ rules: [{ file: key.txt }] }")),
+        ("config.waf_responses", beside("waf: §{ rules: [{ file: rules }], responses: observe }")),
         ("config.waf_paranoia", beside("waf: { paranoia: §5 }")),
         ("config.waf_paranoia", beside("waf: { paranoia: §0 }")),
         ("config.waf_threshold", beside("waf: { threshold: §0 }")),

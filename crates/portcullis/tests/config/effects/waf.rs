@@ -2,7 +2,7 @@
 
 use super::super::harness::{Answer, Gate, get, request};
 use super::{Place, SecurityRow};
-use portcullis_core::Code;
+use portcullis_core::{Code, Mode};
 use serde_json::{Value, json};
 
 const ALICE: (&str, &str) = ("x-api-key", "alice-key-0123456789");
@@ -80,6 +80,21 @@ pub(crate) const ROWS: &[SecurityRow] = &[
             &[ALICE, ("content-type", "application/grpc")],
         );
         assert_eq!(gate.send(query).refusal(), Some(Code::AttackSuspected), "the head is searched");
+    }),
+    ("security.waf.responses", |place| {
+        let answers = |responses: &str| {
+            let gate = searched(place, json!({ "responses": responses }));
+            let route = gate.plan.routes.iter().next().unwrap();
+            let modes: Vec<Mode> = route.controls.inspection.answers.iter().map(|one| one.mode).collect();
+            modes
+        };
+        assert_eq!(answers("enforce"), [Mode::Enforce]);
+        assert_eq!(answers("observe"), [Mode::Observe]);
+        assert!(answers("off").is_empty());
+    }),
+    ("security.waf.max_response_size", |place| {
+        let gate = searched(place, json!({ "responses": "enforce", "max_response_size": 77 }));
+        assert_eq!(gate.plan.routes.iter().next().unwrap().controls.inspection.max_answer_bytes, 77);
     }),
     ("security.waf.mode", |place| {
         let gate = searched(place, json!({ "mode": "observe" }));

@@ -1,32 +1,22 @@
-//! Whether a request looks like an attack, by rules in SecLang: the builtin ones, or those of files such as the OWASP Core
-//! Rule Set.
+//! What can be written of the web application firewall, and the rules that come of it.
 //!
-//! The head and the body are judged together, after the body is whole, so that nothing of a refused request goes
-//! upstream. What cannot be judged is refused: a body that cannot be read as its media type says, one in a content coding,
-//! and a request that needs more work than it may. The record names the rules, the names of what they matched, and the
-//! score; never a value.
+//! Rules that cannot be read do not load, with the file and line of each fault. An exclusion has a reason, and excludes something.
 
+use super::Waf;
+use super::answer::WafAnswer;
 use crate::build::Build;
 use crate::mode::ModeConfig;
 use crate::reason::Reason;
 use crate::section::{Part, Section};
-use bytes::Bytes;
-use http::{HeaderMap, header};
-use portcullis_config::{Context, Decode, Definitions, Node, Span, Spanned, Value, keyword, object};
-use portcullis_core::check::{Check, Inspect, Inspected, Wants};
-use portcullis_core::{
-    Argument, CheckId, Code, Denial, Effects, Facts, Principal, Searched, Step, Violation,
+use portcullis_config::{
+    ByteSize, Context, Decode, Definitions, Node, Span, Spanned, Value, keyword, object,
 };
-use portcullis_waf::{Loader, Place, Plan, Report, Request, RuleMatch, Settings, Transaction};
+use portcullis_core::Inspect;
+use portcullis_waf::{Loader, Plan, Settings};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// How much work one request may cause, in bytes that one expression goes over: some tens of milliseconds at the worst.
-const MOST_WORK: u64 = 60_000_000;
-/// The most rules that a record names.
-const MOST_NAMED: usize = 12;
 
 object! {
     /// The web application firewall.
@@ -42,6 +32,12 @@ object! {
         pub exclude: Vec<ExclusionConfig> = vec![],
         /// What happens to gRPC calls. The rules cannot read their messages. Default: refuse.
         pub grpc: GrpcConfig = GrpcConfig::Refuse,
+        /// What happens to a response that gives away what must not leave: stack traces, errors of databases, private keys,
+        /// listings of folders. `enforce` replaces it by 502, `observe` records it. Text, HTML, XML and JSON are held in
+        /// memory until they are searched; of other responses the headers alone are. Default: off.
+        pub responses: ModeConfig = ModeConfig::Off,
+        /// The maximum size of a response that is searched. A larger one is replaced by 502, or recorded. Default: 1MiB.
+        pub max_response_size: ByteSize = ByteSize(1024 * 1024),
         /// `enforce` rejects the request with 403. `observe` lets it through and records what would have been rejected;
         /// start with it. `off` skips the check. Default: enforce.
         pub mode: ModeConfig = ModeConfig::Enforce,
@@ -110,21 +106,20 @@ impl Decode for RulesConfig {
     }
 }
 
-/// The check.
-pub struct Waf {
-    plan: Plan,
-    /// Whether bodies whose media type says nothing are searched as arguments: the builtin rules want it.
-    search_unlabelled: bool,
-    grpc: GrpcConfig,
-    summary: String,
-}
-
 impl Section for WafConfig {
     const ABOUT: &'static str = "The web application firewall: rules that search requests for attacks, such as the OWASP Core Rule Set.";
-    const CHECKS: &'static [&'static str] = &["inspect.waf"];
+    const CHECKS: &'static [&'static str] = &["inspect.waf", "answer.waf"];
 
     fn compile(&self, _: Span, _: &mut Build, cx: &mut Context) -> Option<Part> {
-        Some(Part::new().inspect(self.mode, Arc::new(self.check(cx)?)))
+        let check = Arc::new(self.check(cx)?);
+        let part = Part::new().inspect(self.mode, Arc::clone(&check) as Arc<dyn Inspect>);
+        // With the mode off, responses are not searched either.
+        Some(match (self.mode, self.responses) {
+            (ModeConfig::Off, _) | (_, ModeConfig::Off) => part,
+            (_, mode) => part
+                .inspect_answers(mode, Arc::new(WafAnswer(check)))
+                .max_answer_bytes(self.max_response_size.0),
+        })
     }
 }
 
@@ -181,6 +176,11 @@ impl WafConfig {
         loader = loader.text("exclude", exclusions.as_bytes()).evaluation();
         let settings = Settings::default().paranoia(self.paranoia.value).threshold(self.threshold.value);
         match Plan::new(loader, &settings) {
+            Ok(plan) if self.responses != ModeConfig::Off && !plan.judges_answers() => {
+                cx.error("config.waf_responses", self.at, "none of the rules searches responses")
+                    .help("add `builtin` or the Core Rule Set to `rules`, or leave `responses` out");
+                None
+            }
             Ok(plan) => {
                 let search_unlabelled = self.rules.iter().any(|rules| matches!(rules, RulesConfig::Builtin));
                 Some(Waf { plan, search_unlabelled, grpc: self.grpc, summary })
@@ -286,179 +286,4 @@ fn target_of(target: &Spanned<String>, cx: &mut Context) -> Option<String> {
         "write `ARGS:name`, `ARGS_NAMES:name`, `REQUEST_COOKIES:name`, `REQUEST_HEADERS:name`, `FILES:name`, or a JSON Pointer",
     );
     None
-}
-
-impl Check for Waf {
-    fn id(&self) -> CheckId {
-        CheckId::new("inspect.waf")
-    }
-
-    fn describe(&self) -> String {
-        self.summary.clone()
-    }
-}
-
-impl Inspect for Waf {
-    fn inspect_head<'a>(
-        &'a self,
-        facts: &'a Facts<'a>,
-        _: &'a Principal,
-        _: &'a dyn Effects,
-    ) -> Step<'a, Result<Wants, Denial>> {
-        let headers = facts.head.headers();
-        let refused = |detail: &'static str, name: &str, word: &'static str| {
-            Step::Ready(Err(
-                Denial::new(Code::MediaTypeRefused, detail).pointing_out([Violation::new(name, word)])
-            ))
-        };
-        // SECURITY: every line of a header counts, since a server may go by another one than the first
-        // (a_body_has_one_media_type).
-        if headers.get_all(header::CONTENT_TYPE).iter().nth(1).is_some() {
-            return refused("several media types", "content-type", "required");
-        }
-        // SECURITY: what is unpacked only behind the gateway is searched by nobody (a_coded_body_is_not_let_through).
-        let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
-        if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            return refused(
-                "a content coding hides the body from the rules",
-                "content-encoding",
-                "undeclared",
-            );
-        }
-        match (is_grpc(headers), self.grpc) {
-            (false, _) => Step::Ready(Ok(Wants::Body)),
-            // SECURITY: the client alone says that it is gRPC (a_body_is_grpc_only_where_the_route_says_so).
-            (true, GrpcConfig::Refuse) => refused(
-                "the messages of gRPC cannot be searched; `grpc: unsearched` lets them through",
-                "content-type",
-                "content_type",
-            ),
-            // A call may go on for as long as it likes.
-            (true, GrpcConfig::Unsearched) => {
-                Step::Ready(self.judge(facts, &Bytes::new()).map(|()| Wants::Nothing))
-            }
-        }
-    }
-
-    fn inspect<'a>(
-        &'a self,
-        facts: &'a Facts<'a>,
-        _: &'a Principal,
-        body: &'a Bytes,
-        _: &'a dyn Effects,
-    ) -> Step<'a, Result<Inspected, Denial>> {
-        Step::Ready(self.judge(facts, body).map(|()| Inspected::AsItIs))
-    }
-}
-
-fn is_grpc(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
-    content_type.is_some_and(|value| {
-        value.get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
-    })
-}
-
-impl Waf {
-    fn judge(&self, facts: &Facts<'_>, body: &Bytes) -> Result<(), Denial> {
-        let head = facts.head;
-        let mut headers: Vec<(&[u8], &[u8])> = vec![(b"host", head.host().as_bytes())];
-        let others = head.headers().iter().filter(|(name, _)| *name != header::HOST);
-        headers.extend(others.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())));
-        let length = body.len().to_string();
-        if !body.is_empty() && !head.headers().contains_key(header::CONTENT_LENGTH) {
-            // The length is part of the framing, which the head no longer has. Rules ask for it.
-            headers.push((b"content-length", length.as_bytes()));
-        }
-        let unique = format!("{:x}{:04x}", facts.now.unix.as_nanos(), facts.conn.peer.port());
-        let request = Request {
-            method: head.method().as_str().as_bytes(),
-            target: head.target().as_str().as_bytes(),
-            protocol: b"HTTP/1.1",
-            headers: &headers,
-            client: (head.client(), facts.conn.peer.port()),
-            server: (facts.conn.local.ip(), facts.conn.local.port()),
-            unique_id: unique.as_bytes(),
-        };
-        let mut transaction = Transaction::new(&self.plan, request).work(MOST_WORK);
-        if self.search_unlabelled {
-            transaction = transaction.search_unlabelled_bodies();
-        }
-        let mut saved = (0, 0);
-        match &facts.route.controls.inspection.proofs {
-            None => {
-                transaction.request_headers();
-                transaction.request_body(body);
-            }
-            // What another check refuses unless it is a number or the like is not searched.
-            Some(proofs) => proofs.of(head, &mut |is_harmless| {
-                let is_harmless = |place: Place, name: &[u8]| {
-                    let argument = match place {
-                        Place::Query => Argument::Query,
-                        Place::Body => Argument::Body,
-                        Place::Header => Argument::Header,
-                        Place::Cookie => Argument::Cookie,
-                    };
-                    std::str::from_utf8(name).is_ok_and(|name| is_harmless(argument, name))
-                };
-                transaction.prove_all(is_harmless);
-                transaction.request_headers();
-                transaction.read_body(body);
-                saved = transaction.prove_all(is_harmless);
-                transaction.judge_body();
-            }),
-        }
-        let unreadable = transaction.body_error().map(str::to_owned);
-        let values = transaction.value_count();
-        let report = transaction.finish();
-        if let Some(notes) = facts.notes {
-            notes.searched(searched(&report, values, saved.0));
-        }
-        if report.interruption.is_some() {
-            let mut detail = said(&report);
-            if let (proved @ 1.., all) = saved {
-                let _ = write!(
-                    detail,
-                    "; {proved} of {all} values are harmless by the document and were not searched"
-                );
-            }
-            return Err(Denial::new(Code::AttackSuspected, detail));
-        }
-        match unreadable {
-            // SECURITY: a server that reads the body otherwise would find in it what the rules have not seen
-            // (an_unreadable_body_is_refused).
-            Some(error) => {
-                Err(Denial::new(Code::ContentMalformed, format!("the body cannot be searched: {error}")))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-/// What the record and the metrics say of a search.
-fn searched(report: &Report, values: usize, harmless: usize) -> Searched {
-    let mut rules: Vec<u64> = report.ids().collect();
-    rules.sort_unstable();
-    rules.dedup();
-    Searched { rules, values: values as u64, harmless: harmless as u64 }
-}
-
-/// What the record says of a refusal.
-fn said(report: &Report) -> String {
-    if report.exhausted {
-        return format!("the request needs more work than it may ({})", report.work);
-    }
-    let rule = |found: &RuleMatch| {
-        let targets: Vec<String> = found
-            .targets
-            .iter()
-            .take(3)
-            .map(|target| match target.name.as_str() {
-                "" => target.variable.name().to_owned(),
-                name => format!("{}:{name}", target.variable.name()),
-            })
-            .collect();
-        format!("{} ({})", found.id, targets.join(", "))
-    };
-    let rules: Vec<String> = report.matches.iter().take(MOST_NAMED).map(rule).collect();
-    format!("score {}: {}", report.inbound_score, rules.join("; "))
 }
