@@ -13,6 +13,7 @@ mod debian;
 mod failure;
 mod fuzz;
 mod generate;
+mod mutants;
 mod package;
 mod process;
 mod python;
@@ -54,6 +55,8 @@ enum Command {
     Counterparts,
     /// Run the fuzz targets, guided by coverage.
     Fuzz(fuzz::Arguments),
+    /// Change the code in small ways, and count which changes its tests notice. Takes hours.
+    Mutants(mutants::Arguments),
     /// Play simulated traffic with attacks in it to the detectors of suspicious activity, and print what they find.
     Simulate(simulate::Arguments),
     /// Build the documentation as a book, into `target/book`.
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Soak(arguments) => conformance::soak(&arguments),
         Command::Counterparts => counterparts::install(),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Mutants(arguments) => mutants::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Docs => book::run(),
         Command::Gen(arguments) => generate::run(&arguments),

@@ -132,6 +132,11 @@ pub fn section_of(check: &str) -> Option<&'static str> {
     section.map(|(name, _)| *name)
 }
 
+/// Every section: its key, and the names of the checks that it configures, or what they begin with.
+pub fn sections() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    CHECKS.iter().copied()
+}
+
 /// The key of a section.
 fn declared<S: Section>(name: &'static str) -> FieldDeclaration {
     FieldDeclaration { name, aliases: S::ALIASES, doc: About::<S>::LINES }

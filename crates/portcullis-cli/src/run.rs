@@ -71,7 +71,10 @@ pub(crate) fn serve(
     let listeners = blueprint.front.listeners.clone();
     runtime.block_on(async {
         let (predecessor, sockets) = sockets(predecessor).map_err(|error| failed(&error))?;
-        let gateway = Gateway::new(blueprint).with_sockets(sockets);
+        let mut gateway = Gateway::new(blueprint).with_sockets(sockets);
+        if predecessor.is_some() {
+            gateway = gateway.after_predecessor();
+        }
         let running = gateway.start().map_err(|error| failed(&error))?;
         started(&listeners, running.addresses());
         if let Some(source) = &source {

@@ -97,3 +97,27 @@ fn warnings_can_be_denied() {
     let (code, text) = check(&unlimited, &["--deny", "warnings"]);
     assert_eq!(code, 1, "{text}");
 }
+
+#[test]
+fn a_configuration_without_end_is_refused() {
+    let scratch = Scratch::new("check-endless");
+    let sparse = scratch.path("gateway.yaml");
+    // A file of 1 GB that takes no place on the disk.
+    std::fs::File::create(&sparse).unwrap().set_len(1 << 30).unwrap();
+    for file in [sparse.as_str(), "/dev/zero"] {
+        let begun = std::time::Instant::now();
+        let output = run(&["check", file]);
+        assert_eq!(output.status.code(), Some(2), "{file}");
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{file}");
+    }
+    // A pipe that nobody writes to, as a file with a secret.
+    let pipe = scratch.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let text = format!("{LIMITED}consumers: [{{ name: a, keys: [{{ file: \"{pipe}\" }}] }}]\n");
+    let file = scratch.file("pipe.yaml", &text);
+    let output = run(&["check", &file]);
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("does not come to an end"), "{said}");
+}

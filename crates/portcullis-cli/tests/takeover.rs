@@ -165,6 +165,80 @@ fn a_new_process_takes_over_under_load_and_nobody_is_refused() {
     assert!(TcpStream::connect(address).is_err());
 }
 
+/// Asks for what is refused, each time on a new connection, and counts the refusals.
+fn refused(address: SocketAddr, over: &AtomicBool, count: &AtomicUsize) {
+    while !over.load(Ordering::Relaxed) {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"GET /closed HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 403"), "{}", String::from_utf8_lossy(&answer));
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn the_audit_log_stays_one_whole_chain_and_each_listener_keeps_its_port() {
+    let scratch = Scratch::new("takeover-audit");
+    let audit = scratch.path("audit.log");
+    let more = format!(
+        "state_dir: \"{}\"\naudit_log: {{ file: \"{audit}\" }}\nmetrics: {{ bind: \"127.0.0.1:0\" }}\n",
+        scratch.path("state")
+    );
+    // Two listeners and the one for metrics, all with port 0.
+    let file = |word: &str| {
+        let text = configuration("127.0.0.1:0", 2, word, &more);
+        let two = text.replace("[{ bind", "[{ bind: \"127.0.0.1:0\" }, { bind").replace(
+            "routes: [",
+            "routes: [{ path: /closed, public: \"a test\", respond: { body: no }, security: { addresses: { deny: [127.0.0.0/8] } } }, ",
+        );
+        scratch.file(&format!("{word}.yaml"), &two)
+    };
+    let places = |process: &Process| -> Vec<String> {
+        let words = process.said.split_whitespace().filter(|word| word.starts_with("http://"));
+        words.map(|word| word.trim_end_matches('/').to_owned()).collect()
+    };
+    let mut current = Process::start(portcullis().args(["run", &file("first")]), "metrics at");
+    let there = places(&current);
+    assert_eq!(there.len(), 3, "{}", current.said);
+    let addresses: Vec<SocketAddr> =
+        there[..2].iter().map(|url| url.trim_start_matches("http://").parse().unwrap()).collect();
+    let (over, count) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let wait = |more: usize| {
+        let (before, begun) = (count.load(Ordering::Relaxed), Instant::now());
+        while count.load(Ordering::Relaxed) < before + more {
+            assert!(begun.elapsed() < PATIENCE, "no answers");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    let last = std::thread::scope(|scope| {
+        for address in &addresses {
+            scope.spawn(|| refused(*address, &over, &count));
+        }
+        wait(50);
+        // One after the other, so quickly that the one before may still wait for the file.
+        for word in ["second", "third", "fourth"] {
+            let next = Process::start(portcullis().args(["run", &file(word), "--take-over"]), "taken over");
+            assert_eq!(places(&next), there, "{}", next.said);
+            assert_eq!(current.wait(), Some(0));
+            wait(50);
+            current = next;
+        }
+        over.store(true, Ordering::Relaxed);
+        current
+    });
+    assert_eq!(last.stop(), Some(0));
+    let verified = run(&["audit", "verify", &audit]);
+    let said =
+        String::from_utf8_lossy(&verified.stdout).into_owned() + &String::from_utf8_lossy(&verified.stderr);
+    assert_eq!(verified.status.code(), Some(0), "{said}");
+    let text = std::fs::read_to_string(&audit).unwrap();
+    let refusals = text.lines().filter(|line| line.contains("address_refused")).count();
+    assert_eq!(refusals, count.into_inner(), "each refusal of each process is in it, once");
+    assert_eq!(text.lines().filter(|line| line.contains("\"opened\"")).count(), 4, "{text}");
+}
+
 #[test]
 fn a_successor_that_fails_leaves_all_as_it_was() {
     let scratch = Scratch::new("takeover-bad");

@@ -223,15 +223,12 @@ pub fn matches(pattern: &Path) -> Option<Vec<PathBuf>> {
 }
 
 fn read_text(path: &Path) -> Result<String, String> {
-    use std::io::Read as _;
-    let file = std::fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let mut text = String::new();
-    file.take(SIZE_LIMIT + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| format!("cannot be read: {error}"))?;
-    match u64::try_from(text.len()) {
-        Ok(length) if length <= SIZE_LIMIT => Ok(text),
-        _ => Err(format!("is larger than {SIZE_LIMIT} bytes")),
+    match crate::reading::text(path, SIZE_LIMIT) {
+        Ok(mut text) => Ok(std::mem::take(&mut *text)),
+        Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
+            Err(format!("is larger than {SIZE_LIMIT} bytes"))
+        }
+        Err(error) => Err(format!("cannot be read: {error}")),
     }
 }
 

@@ -40,6 +40,7 @@ pub mod decode;
 pub mod diagnostic;
 pub mod files;
 pub mod node;
+pub mod reading;
 pub mod render;
 pub mod schema;
 pub mod source;

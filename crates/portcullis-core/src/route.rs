@@ -311,6 +311,11 @@ impl RouteTable {
             .advising(Advice::Allow(allowed)))
     }
 
+    /// Whether header fields or query parameters choose between the routes of this host and path.
+    pub fn has_conditions_at(&self, head: &Head) -> bool {
+        self.leaf(head).is_some_and(|leaf| leaf.routes.iter().any(|choice| choice.conditions.count() > 0))
+    }
+
     /// The first route of the request's host and path, whatever its method, that pages of other origins may read.
     pub fn cross_origin_at(&self, head: &Head) -> Option<RouteId> {
         let reads = |id: &RouteId| self.route(*id).is_some_and(|route| route.controls.cross_origin.is_some());

@@ -7,7 +7,7 @@ use crate::config::{FrontConfig, Listener};
 use crate::descriptors::Descriptors;
 use crate::drain::Drain;
 use crate::exchange::{Current, Entry, LoopName, Neighbours, Target};
-use crate::listener::{Caps, Handles, Inherited, ListenerId, ListeningSocket, Port, shared_out};
+use crate::listener::{Caps, Handles, Inherited, ListenerId, ListeningSocket, Port, REQUESTS, shared_out};
 use crate::timeouts::Timeouts;
 use crate::tls::Tls;
 use http::HeaderValue;
@@ -215,7 +215,7 @@ pub(crate) fn listen(
     alone: bool,
     inherited: &Inherited,
 ) -> io::Result<(SocketAddr, Vec<Vec<ListeningSocket>>)> {
-    let there = inherited.take(bind);
+    let there = inherited.take(bind, REQUESTS);
     if let Some(first) = there.first() {
         return Ok((first.local_addr()?, shared_out(there, workers)?));
     }

@@ -44,7 +44,7 @@ pub use exchange::{
     BodySender, BoxError, FixedAnswer, Handler, Place, Redirect, RequestBody, ResponseBody, Target,
 };
 pub use front::{BindError, Bound, bind};
-pub use listener::Inherited;
+pub use listener::{Inherited, PassedSocket, REQUESTS};
 pub use reload::{Changed, Prepared};
 pub use running::{ReloadHandle, Running, ShutdownHandle, Usage};
 pub use timeouts::Timeouts;

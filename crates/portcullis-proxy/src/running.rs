@@ -6,11 +6,11 @@
 use crate::config::FrontConfig;
 use crate::exchange::{Current, Worker};
 use crate::front::{BindError, Bound, Share};
-use crate::listener::{self, Update};
+use crate::listener::{self, PassedSocket, REQUESTS, Update};
 use crate::reload::{Fleet, Prepared, prepare};
 use portcullis_core::Snapshot;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, Mutex};
@@ -87,10 +87,14 @@ impl ReloadHandle {
     ///
     /// # Errors
     /// The process has no more descriptors.
-    pub fn sockets(&self) -> io::Result<Vec<(SocketAddr, TcpListener)>> {
+    pub fn sockets(&self) -> io::Result<Vec<PassedSocket>> {
         let mut all = Vec::new();
         for live in self.fleet.live().iter() {
-            all.extend(live.handles.copies()?.into_iter().map(|socket| (live.bind, socket)));
+            all.extend(live.handles.copies()?.into_iter().map(|socket| PassedSocket {
+                bind: live.bind,
+                purpose: Some(REQUESTS.to_owned()),
+                socket,
+            }));
         }
         Ok(all)
     }

@@ -3,7 +3,7 @@
 use crate::compile::Blueprint;
 use crate::control::Control;
 use crate::load::ConfigError;
-use crate::reload::{Logs, Plans, Reloader};
+use crate::reload::{Follows, Logs, Plans, Reloader};
 use portcullis_core::RecordSink;
 use portcullis_proxy::{BindError, Inherited, ShutdownHandle, bind};
 use portcullis_runtime::Background;
@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 pub struct Gateway {
     blueprint: Blueprint,
     sink: Option<Arc<dyn RecordSink>>,
+    follows: Follows,
 }
 
 /// Why a gateway did not start.
@@ -73,13 +74,20 @@ impl Gateway {
 
     /// The gateway of a blueprint.
     pub fn new(blueprint: Blueprint) -> Gateway {
-        Gateway { blueprint, sink: None }
+        Gateway { blueprint, sink: None, follows: Follows::Nobody }
     }
 
     /// Listens by these sockets, which another process has bound, wherever their addresses are its own.
     #[must_use]
     pub fn with_sockets(mut self, sockets: Inherited) -> Gateway {
         self.blueprint.front.inherited = sockets;
+        self
+    }
+
+    /// Takes the place of a process that still serves: its audit log is gone on with when that process has ended.
+    #[must_use]
+    pub fn after_predecessor(mut self) -> Gateway {
+        self.follows = Follows::Predecessor;
         self
     }
 
@@ -96,7 +104,7 @@ impl Gateway {
     /// The access log cannot be opened or a listener cannot be bound; then nothing was started.
     pub fn start(self) -> Result<Running, StartError> {
         let background = Arc::new(Background::start().map_err(StartError::Background)?);
-        let logs = Logs::new(self.sink);
+        let logs = Logs::new(self.sink, self.follows);
         let state_dir = self.blueprint.state_dir.clone();
         let inherited = self.blueprint.front.inherited.clone();
         let (snapshot, front, plan) = Plans::first(self.blueprint, &logs, &background)?;
@@ -108,7 +116,7 @@ impl Gateway {
         }
         let addresses = bound.addresses().to_vec();
         let front = bound.serve().map_err(StartError::Bind)?;
-        let reloader = plan.serving(front.reload_handle(), logs, &background, &addresses);
+        let reloader = plan.serving(front.reload_handle(), logs.settled(), &background, &addresses);
         let retired = Arc::new(Notify::new());
         let control = match state_dir {
             None => None,

@@ -6,6 +6,7 @@ use crate::document::{AccessLogConfig, GatewayConfig, ListenerConfig, LogOutput,
 use crate::findings::{self, Finding, Rule};
 use crate::judge::Places;
 pub use portcullis_config::Context;
+use portcullis_config::reading;
 use portcullis_config::{
     Decode, Diagnostics, Node, Renderer, Source, Span, Style, Value, document_schema, files, from_json,
 };
@@ -50,7 +51,9 @@ impl Loaded {
     /// # Errors
     /// The file cannot be read. What is wrong in it is no error here, but a diagnostic.
     pub fn file_with(path: &Path, state: &State) -> std::io::Result<Loaded> {
-        let text = std::fs::read_to_string(path)?;
+        // SECURITY: a reload must not take the memory that serves (a_configuration_without_end_is_refused).
+        let mut text = reading::text(path, files::SIZE_LIMIT)?;
+        let text = std::mem::take(&mut *text);
         let folder = path.parent().unwrap_or(Path::new(""));
         let loaded = Loaded::yaml_with(&path.display().to_string(), text, Context::for_file(folder), state);
         Ok(Loaded { folder: folder.to_owned(), ..loaded })

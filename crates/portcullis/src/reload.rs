@@ -16,13 +16,14 @@ use crate::gateway::StartError;
 use crate::load::{ConfigError, Loaded};
 use crate::observe::{self, AdminAddress, Observers, Seen, View};
 use crate::prove;
-pub(crate) use logs::{Logs, LogsConfig};
+pub(crate) use logs::{Follows, Logs, LogsConfig};
 use portcullis_core::{Effects, Job, Plan, Snapshot};
 use portcullis_proxy::tls::Tls;
-use portcullis_proxy::{BindError, Changed, FrontConfig, ReloadHandle};
+use portcullis_proxy::{BindError, Changed, FrontConfig, PassedSocket, ReloadHandle};
 pub use portcullis_runtime::stop::{ReloadRequests, Request};
 use portcullis_runtime::{Background, CurrentWorld, Outbound, RunningJob, State, World, aside};
 use portcullis_telemetry::watch::Watch as OperatorsWatch;
+use status::{Exchange, Published};
 pub use status::{Failure, Status};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -98,7 +99,7 @@ struct Shared {
     state: State,
     /// Held during a reload, so that there is one at a time.
     running: Mutex<Running>,
-    status: Mutex<Status>,
+    status: Published,
     /// What operators see of the running configuration. No reload holds it for long.
     seen: Mutex<Seen>,
     view: View,
@@ -307,7 +308,7 @@ impl Plans {
             current,
             state,
             running: Mutex::new(running),
-            status: Mutex::new(Status::first(digest, addresses.to_vec())),
+            status: Published::new(Status::first(digest, addresses.to_vec())),
             seen: Mutex::new(seen),
             view: view.clone(),
             retired,
@@ -355,13 +356,14 @@ impl Reloader {
         &self.0.state
     }
 
-    /// Which configuration runs, since when, and what became of the last attempt to change it.
+    /// Which configuration runs, since when, and what became of the last attempt to change it. While the workers exchange theirs, it
+    /// waits for the end of that, at most a second: whoever was judged by a configuration is told of it.
     pub fn status(&self) -> Status {
-        lock(&self.0.status).clone()
+        self.0.status.settled()
     }
 
     /// Another descriptor of every socket on which the gateway listens, with the address as it is written.
-    pub(crate) fn sockets(&self) -> std::io::Result<Vec<(SocketAddr, std::net::TcpListener)>> {
+    pub(crate) fn sockets(&self) -> std::io::Result<Vec<PassedSocket>> {
         let mut all = self.0.front.sockets()?;
         all.extend(lock(&self.0.running).observers.sockets()?);
         Ok(all)
@@ -416,8 +418,10 @@ impl Reloader {
     /// Anything is wrong; then nothing has changed.
     pub fn reload(&self, loaded: Loaded) -> Result<Status, ReloadError> {
         let digest = loaded.digest().to_owned();
+        // Until what came of it is told.
+        let mut exchange = None;
         let taken = match loaded.into_blueprint() {
-            Ok(blueprint) => self.take(blueprint),
+            Ok(blueprint) => self.take(blueprint, &mut exchange),
             Err(error) => Err(ReloadError::Config(error)),
         };
         match taken {
@@ -458,7 +462,11 @@ impl Reloader {
         }
     }
 
-    fn take(&self, blueprint: Blueprint) -> Result<Changed, ReloadError> {
+    fn take<'a>(
+        &'a self,
+        blueprint: Blueprint,
+        exchange: &mut Option<Exchange<'a>>,
+    ) -> Result<Changed, ReloadError> {
         let shared = self.0.as_ref();
         let trial = lock(&shared.trial).clone();
         if let Some(trial) = trial {
@@ -489,6 +497,7 @@ impl Reloader {
         }
         world.begin();
         shared.current.set(Arc::clone(&world));
+        *exchange = Some(shared.status.exchange());
         let changed = prepared.commit().map_err(ReloadError::Bind);
         let before = std::mem::take(&mut running.jobs);
         let jobs = start(jobs, before, &shared.background, &shared.current);
@@ -502,11 +511,8 @@ impl Reloader {
     }
 
     fn succeeded(&self, digest: String, changed: &Changed) -> Status {
-        let status = {
-            let mut status = lock(&self.0.status);
-            *status = status.next(digest, changed.addresses.clone());
-            status.clone()
-        };
+        let status =
+            { self.0.status.change(|status| *status = status.next(digest, changed.addresses.clone())) };
         let list = |what: &str, addresses: &[SocketAddr]| match addresses {
             [] => String::new(),
             some => {
@@ -526,9 +532,11 @@ impl Reloader {
     fn failed(&self, error: ReloadError) -> ReloadError {
         let text = error.to_string();
         let generation = {
-            let mut status = lock(&self.0.status);
-            status.failures += 1;
-            status.last_failure = Some(Failure { at: SystemTime::now(), reason: text.clone() });
+            let failure = Failure { at: SystemTime::now(), reason: text.clone() };
+            let status = self.0.status.change(|status| {
+                status.failures += 1;
+                status.last_failure = Some(failure);
+            });
             status.generation
         };
         self.notice(&format!("not reloaded, generation {generation} goes on: {text}"));

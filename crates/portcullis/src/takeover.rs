@@ -5,7 +5,7 @@
 //! ends before, the old one goes on.
 
 use crate::control;
-pub use portcullis_proxy::Inherited;
+pub use portcullis_proxy::{Inherited, PassedSocket};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg,
@@ -38,12 +38,12 @@ pub struct Predecessor(UnixStream);
 ///
 /// # Errors
 /// What it has passed is no listening socket of TCP.
-pub fn from_service_manager() -> io::Result<Vec<(SocketAddr, TcpListener)>> {
+pub fn from_service_manager() -> io::Result<Vec<PassedSocket>> {
     let mut passed = listenfd::ListenFd::from_env();
     let mut sockets = Vec::new();
     for number in 0..passed.len() {
         if let Some(socket) = passed.take_tcp_listener(number)? {
-            sockets.push((socket.local_addr()?, socket));
+            sockets.push(PassedSocket { bind: socket.local_addr()?, purpose: None, socket });
         }
     }
     Ok(sockets)
@@ -54,10 +54,7 @@ pub fn from_service_manager() -> io::Result<Vec<(SocketAddr, TcpListener)>> {
 ///
 /// # Errors
 /// It answers, and not with its sockets.
-#[expect(clippy::type_complexity, reason = "two things that come together once")]
-pub fn from_predecessor(
-    state_dir: &Path,
-) -> io::Result<Option<(Predecessor, Vec<(SocketAddr, TcpListener)>)>> {
+pub fn from_predecessor(state_dir: &Path) -> io::Result<Option<(Predecessor, Vec<PassedSocket>)>> {
     let mut stream = match UnixStream::connect(control::socket(state_dir)) {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
@@ -83,7 +80,7 @@ impl Predecessor {
 }
 
 /// Passes sockets to the process that asked for them, and waits until it serves. `Ok(false)` if it ended before.
-pub(crate) fn hand_over(stream: &UnixStream, sockets: &[(SocketAddr, TcpListener)]) -> io::Result<bool> {
+pub(crate) fn hand_over(stream: &UnixStream, sockets: &[PassedSocket]) -> io::Result<bool> {
     stream.set_write_timeout(Some(PATIENCE))?;
     send(stream, sockets)?;
     stream.set_read_timeout(Some(UNTIL_IT_SERVES))?;
@@ -92,14 +89,18 @@ pub(crate) fn hand_over(stream: &UnixStream, sockets: &[(SocketAddr, TcpListener
     Ok(said == SERVING)
 }
 
-/// A list of addresses, a line each and an empty line, with a descriptor for each.
-fn send(stream: &UnixStream, sockets: &[(SocketAddr, TcpListener)]) -> io::Result<()> {
+/// A list of addresses with their purposes, a line each and an empty line, with a descriptor for each.
+fn send(stream: &UnixStream, sockets: &[PassedSocket]) -> io::Result<()> {
     if sockets.len() > MOST_SOCKETS {
         return Err(io::Error::other(format!("{} sockets are too many to hand over", sockets.len())));
     }
-    let mut text: String = sockets.iter().map(|(address, _)| format!("{address}\n")).collect();
+    let line = |passed: &PassedSocket| match &passed.purpose {
+        Some(purpose) => format!("{} {purpose}\n", passed.bind),
+        None => format!("{}\n", passed.bind),
+    };
+    let mut text: String = sockets.iter().map(line).collect();
     text.push('\n');
-    let descriptors: Vec<_> = sockets.iter().map(|(_, socket)| socket.as_fd()).collect();
+    let descriptors: Vec<_> = sockets.iter().map(|passed| passed.socket.as_fd()).collect();
     let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_SOCKETS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
@@ -111,7 +112,7 @@ fn send(stream: &UnixStream, sockets: &[(SocketAddr, TcpListener)]) -> io::Resul
     stream.write_all(rest)
 }
 
-fn receive(stream: &UnixStream) -> io::Result<Vec<(SocketAddr, TcpListener)>> {
+fn receive(stream: &UnixStream) -> io::Result<Vec<PassedSocket>> {
     let mut text = Vec::new();
     let mut descriptors: Vec<OwnedFd> = Vec::new();
     while !(text.ends_with(b"\n\n") || text == b"\n") {
@@ -134,26 +135,35 @@ fn receive(stream: &UnixStream) -> io::Result<Vec<(SocketAddr, TcpListener)>> {
         }
     }
     let text = String::from_utf8(text).map_err(io::Error::other)?;
-    let addresses: Vec<SocketAddr> = text
-        .lines()
-        .filter(|line| !line.is_empty())
-        .map(|line| line.parse().map_err(io::Error::other))
-        .collect::<io::Result<_>>()?;
+    let passed = |line: &str| -> io::Result<(SocketAddr, Option<String>)> {
+        let (address, purpose) = match line.split_once(' ') {
+            Some((address, purpose)) => (address, Some(purpose.to_owned())),
+            None => (line, None),
+        };
+        Ok((address.parse().map_err(io::Error::other)?, purpose))
+    };
+    let listed: Vec<_> =
+        text.lines().filter(|line| !line.is_empty()).map(passed).collect::<io::Result<_>>()?;
     // SECURITY: a socket under another's address would serve the wrong listener's clients (what_is_handed_over_arrives).
-    if addresses.len() != descriptors.len() {
+    if listed.len() != descriptors.len() {
         return Err(io::Error::other("the running process has handed over other sockets than it says"));
     }
-    Ok(addresses.into_iter().zip(descriptors.into_iter().map(TcpListener::from)).collect())
+    let sockets = descriptors.into_iter().map(TcpListener::from);
+    let passed = |((bind, purpose), socket)| PassedSocket { bind, purpose, socket };
+    Ok(listed.into_iter().zip(sockets).map(passed).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn listeners(number: usize) -> Vec<(SocketAddr, TcpListener)> {
+    fn listeners(number: usize) -> Vec<PassedSocket> {
         (0..number)
-            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-            .map(|socket| (socket.local_addr().unwrap(), socket))
+            .map(|number| {
+                let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+                let purpose = (number % 2 == 0).then(|| "a purpose".to_owned());
+                PassedSocket { bind: socket.local_addr().unwrap(), purpose, socket }
+            })
             .collect()
     }
 
@@ -165,13 +175,14 @@ mod tests {
             let old = std::thread::spawn(move || hand_over(&old, &sockets).unwrap());
             let received = receive(&new).unwrap();
             assert_eq!(received.len(), number);
-            for (address, socket) in &received {
-                assert_eq!(socket.local_addr().unwrap(), *address);
+            for (number, passed) in received.iter().enumerate() {
+                assert_eq!(passed.socket.local_addr().unwrap(), passed.bind);
+                assert_eq!(passed.purpose.is_some(), number % 2 == 0);
             }
             Predecessor(new).retire().unwrap();
             assert!(old.join().unwrap(), "it may end");
-            for (address, _) in &received {
-                assert!(std::net::TcpStream::connect(address).is_ok(), "nobody is refused");
+            for passed in &received {
+                assert!(std::net::TcpStream::connect(passed.bind).is_ok(), "nobody is refused");
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::token::cache;
 use crate::token::issuer::{Issuer, KeySource};
 use crate::token::keys::KeySet;
 use base64ct::{Base64UrlUnpadded, Encoding};
+use portcullis_config::reading;
 use portcullis_config::{
     Context, DecodeFields, Definitions, Fields, ObjectSchema, Secret, Spanned, keyword, object,
 };
@@ -304,13 +305,17 @@ impl SecretEncoding {
     }
 }
 
+/// The largest file with keys.
+const MAX_KEY_FILE: u64 = 16 * 1024 * 1024;
+
 /// The keys that a file holds, and its content.
 fn keys_of_file(
     file: &Spanned<PathBuf>,
     algorithms: &[Algorithm],
     cx: &mut Context,
 ) -> Option<(KeySet, Vec<u8>)> {
-    let keys = std::fs::read(&file.value)
+    let keys = reading::bytes(&file.value, MAX_KEY_FILE)
+        .map(|mut bytes| std::mem::take(&mut *bytes))
         .map_err(|error| format!("the file cannot be read: {error}"))
         .and_then(|bytes| KeySet::parse(&bytes, algorithms).map(|keys| (keys, bytes)));
     match keys {

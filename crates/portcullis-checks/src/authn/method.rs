@@ -125,6 +125,11 @@ impl Registered {
     }
 }
 
+/// The words for each registered method; the first of each is the one that is printed.
+pub fn registered() -> impl Iterator<Item = &'static [&'static str]> {
+    METHODS.iter().map(|method| method.words)
+}
+
 /// One way to authenticate.
 #[derive(Clone, Debug)]
 pub struct MethodConfig(Arc<dyn Method>);

@@ -206,6 +206,11 @@ fn judged(allowed: bool) -> Result<(), Denial> {
 }
 
 impl External {
+    /// Where the decision is asked for.
+    pub(super) fn url(&self) -> &Uri {
+        &self.url
+    }
+
     /// What a decision depends on, as one number. Each part is written with its length, so that no two requests that differ in
     /// one part are one.
     fn key(&self, facts: &Facts<'_>, principal: &Principal) -> [u8; 32] {

@@ -71,13 +71,12 @@ impl Section for AuthorizationConfig {
             checks.push(Condition::compile(condition, cx).map(|check| Arc::new(check) as Arc<dyn Authorize>));
         }
         if let Some(external) = &self.external {
-            let check = external.compile(cx).map(|check| Arc::new(check) as Arc<dyn Authorize>);
+            let check = external.compile(cx);
             // Nobody else is asked about what is only rehearsed.
-            match (build.doubles.is_some(), check) {
-                (true, Some(_)) if checks.is_empty() => return Some(Part::new()),
-                (true, Some(_)) => {}
-                (_, check) => checks.push(check),
+            if let (Some(doubles), Some(check)) = (&build.doubles, &check) {
+                doubles.add_policy_server(check.url());
             }
+            checks.push(check.map(|check| Arc::new(check) as Arc<dyn Authorize>));
         }
         if checks.is_empty() {
             cx.error("config.empty_section", self.at, "this authorization asks for nothing")

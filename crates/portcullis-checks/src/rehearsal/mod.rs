@@ -18,11 +18,11 @@ use crate::token::issuer::Issuer;
 use crate::token::keys::KeySet;
 use aws_lc_rs::{digest, hmac};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use portcullis_config::Secret;
 use portcullis_core::{ClientCertificate, Fetch, Fetched};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -74,6 +74,12 @@ pub enum Attack {
     NotOwner,
     /// From an address that is not let in.
     WrongAddress,
+    /// While a policy server says no.
+    PolicyRefuses,
+    /// While a policy server gives no answer.
+    PolicyDown,
+    /// For a host that the route does not have.
+    WrongHost,
     /// With a method that the route does not have.
     WrongMethod,
     /// By another spelling of the path.
@@ -88,8 +94,16 @@ pub enum Attack {
     WrongType,
     /// With a body or a parameter that is not as declared.
     Undeclared,
+    /// With what the firewall is there for.
+    Injection,
     /// With one request more than the limit.
     OverLimit,
+    /// With one request more at once than the bound.
+    TooManyAtOnce,
+    /// From a page of an origin that may not read answers.
+    ForeignOrigin,
+    /// With an answer of the upstream that is not as declared.
+    WrongAnswer,
 }
 
 impl Attack {
@@ -118,6 +132,9 @@ impl Attack {
             Attack::WrongClaim => "wrong claim",
             Attack::NotOwner => "somebody else's",
             Attack::WrongAddress => "wrong address",
+            Attack::PolicyRefuses => "policy refuses",
+            Attack::PolicyDown => "policy server down",
+            Attack::WrongHost => "another host",
             Attack::WrongMethod => "wrong method",
             Attack::PathTrick => "path trick",
             Attack::HeaderAlias => "header alias",
@@ -125,7 +142,11 @@ impl Attack {
             Attack::Oversize => "oversize",
             Attack::WrongType => "wrong type",
             Attack::Undeclared => "not as declared",
+            Attack::Injection => "injection",
             Attack::OverLimit => "over the limit",
+            Attack::TooManyAtOnce => "too many at once",
+            Attack::ForeignOrigin => "another origin",
+            Attack::WrongAnswer => "answer not as declared",
         }
     }
 }
@@ -245,16 +266,34 @@ pub const UNTOLD_ISSUER: &str = "https://issuer.invalid";
 const INTROSPECTION: &str = "https://introspection.invalid/";
 const OPAQUE: &str = "opaque-";
 
+/// What a policy server says in a rehearsal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PolicySays {
+    /// Yes, to everybody.
+    #[default]
+    Yes,
+    /// No, to everybody.
+    No,
+    /// Nothing that can be used.
+    Nothing,
+}
+
 /// The stand-ins for secrets that are somebody else's.
 pub struct Doubles {
     secret: hmac::Key,
     signers: Mutex<BTreeMap<String, Arc<Signer>>>,
+    /// The policy servers, and what all of them say now.
+    policies: Mutex<(BTreeSet<String>, PolicySays)>,
 }
 
 impl Doubles {
     /// Doubles that follow from this randomness.
     pub fn new(random: &[u8; 32]) -> Doubles {
-        Doubles { secret: hmac::Key::new(hmac::HMAC_SHA256, random), signers: Mutex::default() }
+        Doubles {
+            secret: hmac::Key::new(hmac::HMAC_SHA256, random),
+            signers: Mutex::default(),
+            policies: Mutex::default(),
+        }
     }
 
     /// A secret text that stands for `what`.
@@ -340,8 +379,45 @@ impl Doubles {
         format!("{OPAQUE}{content}.{}", self.text("opaque", content.as_bytes()))
     }
 
+    fn policies(&self) -> MutexGuard<'_, (BTreeSet<String>, PolicySays)> {
+        self.policies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// There is a policy server at this URL.
+    pub fn add_policy_server(&self, url: &Uri) {
+        self.policies().0.insert(url.to_string());
+    }
+
+    /// From now on, policy servers say this.
+    pub fn let_policies_say(&self, says: PolicySays) {
+        self.policies().1 = says;
+    }
+
+    fn policy(&self, fetch: &Fetch) -> Option<Fetched> {
+        let (servers, says) = &*self.policies();
+        if !servers.contains(&fetch.url.to_string()) {
+            return None;
+        }
+        let (status, body) = match says {
+            PolicySays::Yes => (StatusCode::OK, "{\"result\":true}"),
+            // OPA says it in the body, and others by the status.
+            PolicySays::No if fetch.method == Method::POST => (StatusCode::OK, "{\"result\":false}"),
+            PolicySays::No => (StatusCode::FORBIDDEN, ""),
+            PolicySays::Nothing => (StatusCode::INTERNAL_SERVER_ERROR, ""),
+        };
+        Some(Fetched { status, headers: HeaderMap::new(), body: Bytes::from_static(body.as_bytes()) })
+    }
+
+    /// Stands for a token that a server gives the gateway.
+    pub fn upstream_token(&self, url: &Uri) -> String {
+        self.text("upstream token", url.to_string().as_bytes())
+    }
+
     /// What the server that is asked answers, if it has a double.
     pub fn answer(&self, fetch: &Fetch) -> Option<Fetched> {
+        if let Some(said) = self.policy(fetch) {
+            return Some(said);
+        }
         if fetch.url != INTROSPECTION {
             return None;
         }

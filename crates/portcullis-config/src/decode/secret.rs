@@ -5,8 +5,7 @@
 //! judge how strong a secret is.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde_json::json;
@@ -16,6 +15,7 @@ use super::fields::conceal;
 use super::object::DecodeFields;
 use super::{Context, Decode, Fields, Origin};
 use crate::node::{Entry, Node, Value};
+use crate::reading;
 use crate::render::quoted;
 use crate::schema::{Definitions, ObjectSchema};
 use crate::source::Span;
@@ -173,7 +173,7 @@ fn from_file(node: &Node, cx: &mut Context) -> Option<Secret> {
     let name = cx.text(node)?;
     let path = cx.resolve(node.span, name);
     let shown = quoted(&path.to_string_lossy());
-    match read(&path) {
+    match reading::text(&path, FILE_LIMIT) {
         Ok(mut text) => {
             let kept = text
                 .strip_suffix('\n')
@@ -190,6 +190,7 @@ fn from_file(node: &Node, cx: &mut Context) -> Option<Secret> {
                 ErrorKind::NotFound => "does not exist".to_owned(),
                 ErrorKind::PermissionDenied => "may not be read by this user".to_owned(),
                 ErrorKind::InvalidData => "is not UTF-8".to_owned(),
+                ErrorKind::TimedOut => "is a pipe or device that does not come to an end".to_owned(),
                 ErrorKind::FileTooLarge => format!("is larger than {FILE_LIMIT} bytes"),
                 other => format!("cannot be read: {other}"),
             };
@@ -200,24 +201,6 @@ fn from_file(node: &Node, cx: &mut Context) -> Option<Secret> {
             }
             None
         }
-    }
-}
-
-/// The text of a file, without copies of it left behind in memory by a growing buffer.
-fn read(path: &Path) -> std::io::Result<Zeroizing<String>> {
-    let file = File::open(path)?;
-    // A pipe or device says nothing of its length.
-    let length = file.metadata()?.len().max(4096);
-    if length > FILE_LIMIT {
-        return Err(ErrorKind::FileTooLarge.into());
-    }
-    let capacity = usize::try_from(length).unwrap_or(4096) + 1;
-    let mut text = Zeroizing::new(String::with_capacity(capacity));
-    file.take(FILE_LIMIT + 1).read_to_string(&mut text)?;
-    if u64::try_from(text.len()).is_ok_and(|length| length <= FILE_LIMIT) {
-        Ok(text)
-    } else {
-        Err(ErrorKind::FileTooLarge.into())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Decisions run here without an async runtime: a future that is not ready at once fails the test.
 
+mod charging;
 mod inspection;
 
 use super::*;
@@ -199,6 +200,10 @@ struct Gate {
 
 impl Gate {
     fn new(controls: Controls) -> Gate {
+        Gate::in_world(controls, Arc::new(World))
+    }
+
+    fn in_world(controls: Controls, world: Arc<dyn Effects>) -> Gate {
         let controls = Arc::new(controls);
         let route = |path: &str, methods: MethodSet, hosts: &[&str]| Route {
             reserved: crate::head::Reserved::NONE,
@@ -236,7 +241,7 @@ impl Gate {
             policies: Vec::new(),
         };
         let ledger = Arc::new(Ledger::default());
-        Gate { snapshot: Snapshot::new(Arc::new(plan), Arc::new(World), ledger.clone()), ledger }
+        Gate { snapshot: Snapshot::new(Arc::new(plan), world, ledger.clone()), ledger }
     }
 
     fn judge(&self, request: http::request::Builder) -> Result<Cleared, Refused> {

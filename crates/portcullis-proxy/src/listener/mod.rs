@@ -14,5 +14,5 @@ mod socket;
 pub(crate) use caps::Caps;
 pub(crate) use port::Port;
 pub(crate) use serve::{ListenerId, Update, run};
-pub use socket::Inherited;
 pub(crate) use socket::{Handles, ListeningSocket, shared_out};
+pub use socket::{Inherited, PassedSocket, REQUESTS};

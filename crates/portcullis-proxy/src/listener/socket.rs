@@ -44,35 +44,56 @@ impl Handles {
     }
 }
 
+/// A socket that another process has bound.
+pub struct PassedSocket {
+    /// The address as the configuration writes it, whose port may be 0.
+    pub bind: SocketAddr,
+    /// What it is for. `None` if nobody knows: then the address alone decides.
+    pub purpose: Option<String>,
+    /// The socket.
+    pub socket: TcpListener,
+}
+
+/// The purpose of the sockets that requests come to.
+pub const REQUESTS: &str = "requests";
+
 /// Sockets that another process has bound, for whoever listens on their addresses. Shared by all its copies.
 #[derive(Clone, Default)]
 pub struct Inherited {
-    sockets: Arc<Mutex<Vec<(SocketAddr, TcpListener)>>>,
+    sockets: Arc<Mutex<Vec<PassedSocket>>>,
     /// Whether nobody else accepts from those that nobody takes.
     each: bool,
 }
 
 impl Inherited {
-    /// These sockets, each with the address as the configuration writes it, whose port may be 0. Those that nobody takes are closed.
-    pub fn new(sockets: Vec<(SocketAddr, TcpListener)>) -> Inherited {
+    /// These sockets. Those that nobody takes are closed.
+    pub fn new(sockets: Vec<PassedSocket>) -> Inherited {
         Inherited { sockets: Arc::new(Mutex::new(sockets)), each: false }
     }
 
     /// The same, where each of them must be taken: its owner keeps it open.
-    pub fn each_used(sockets: Vec<(SocketAddr, TcpListener)>) -> Inherited {
+    pub fn each_used(sockets: Vec<PassedSocket>) -> Inherited {
         Inherited { each: true, ..Inherited::new(sockets) }
     }
 
-    /// Takes every socket of an address.
-    pub fn take(&self, bind: SocketAddr) -> Vec<TcpListener> {
+    /// Takes every socket of a listener: of the first one with this address and purpose that is left. Several listeners may have port
+    /// 0, and each found a port of its own.
+    pub fn take(&self, bind: SocketAddr, purpose: &str) -> Vec<TcpListener> {
         let mut all = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        all.extract_if(.., |(address, _)| *address == bind).map(|(_, socket)| socket).collect()
+        let fits = |passed: &PassedSocket| {
+            passed.bind == bind && passed.purpose.as_deref().is_none_or(|named| named == purpose)
+        };
+        let first = all.iter().find(|passed| fits(passed));
+        let Some(port) = first.and_then(|passed| passed.socket.local_addr().ok()) else { return Vec::new() };
+        all.extract_if(.., |passed| fits(passed) && passed.socket.local_addr().is_ok_and(|own| own == port))
+            .map(|passed| passed.socket)
+            .collect()
     }
 
     /// The address of a socket that must be taken and was not: a client that connects there waits for nobody.
     pub fn unused(&self) -> Option<SocketAddr> {
         let all = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        all.first().map(|(address, _)| *address).filter(|_| self.each)
+        all.first().map(|passed| passed.bind).filter(|_| self.each)
     }
 }
 
@@ -132,11 +153,34 @@ mod tests {
     #[test]
     fn sockets_are_taken_by_their_address_once() {
         let bind = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
-        let mut two = sockets(2);
-        let inherited = Inherited::each_used(vec![(bind(0), two.remove(0)), (bind(1), two.remove(0))]);
-        assert_eq!(inherited.take(bind(0)).len(), 1);
-        assert_eq!((inherited.take(bind(0)).len(), inherited.unused()), (0, Some(bind(1))));
-        assert_eq!((inherited.take(bind(1)).len(), inherited.unused()), (1, None));
-        assert_eq!(Inherited::new(vec![(bind(0), sockets(1).remove(0))]).unused(), None);
+        let passed = |port| PassedSocket { bind: bind(port), purpose: None, socket: sockets(1).remove(0) };
+        let inherited = Inherited::each_used(vec![passed(0), passed(1)]);
+        assert_eq!(inherited.take(bind(0), REQUESTS).len(), 1);
+        assert_eq!((inherited.take(bind(0), REQUESTS).len(), inherited.unused()), (0, Some(bind(1))));
+        assert_eq!((inherited.take(bind(1), REQUESTS).len(), inherited.unused()), (1, None));
+        assert_eq!(Inherited::new(vec![passed(0)]).unused(), None);
+    }
+
+    #[test]
+    fn listeners_with_port_0_get_their_own_sockets_back() {
+        let bind = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (first, second, metrics) = (sockets(1).remove(0), sockets(1).remove(0), sockets(1).remove(0));
+        let addresses = [&first, &second, &metrics].map(|socket| socket.local_addr().unwrap());
+        let again = first.try_clone().unwrap();
+        let passed = |socket, purpose: &str| PassedSocket { bind, purpose: Some(purpose.to_owned()), socket };
+        let inherited = Inherited::new(vec![
+            passed(first, REQUESTS),
+            passed(again, REQUESTS),
+            passed(second, REQUESTS),
+            passed(metrics, "metrics"),
+        ]);
+        let mut taken = |purpose| -> Vec<SocketAddr> {
+            inherited.take(bind, purpose).iter().map(|socket| socket.local_addr().unwrap()).collect()
+        };
+        // Operators' listeners are bound first.
+        assert_eq!(taken("metrics"), [addresses[2]]);
+        assert_eq!(taken(REQUESTS), [addresses[0]; 2]);
+        assert_eq!(taken(REQUESTS), [addresses[1]]);
+        assert_eq!(taken(REQUESTS), []);
     }
 }

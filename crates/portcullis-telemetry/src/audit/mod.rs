@@ -10,6 +10,7 @@
 //! | [`entry`]   | which records become entries, and what an entry says            |
 //! | [`chain`]   | the form of a line, and how a file goes on after a restart      |
 //! | [`key`]     | who signs                                                       |
+//! | `waiting`   | what happens to entries while the process before still writes   |
 //! | [`verify`]  | whether a file is what was written                              |
 //!
 //! A request waits for nothing here: entries go through a queue to a thread of the log. If the queue is full, entries are
@@ -20,6 +21,7 @@ pub mod chain;
 pub mod entry;
 pub mod key;
 pub mod verify;
+mod waiting;
 
 pub use verify::{Known, Report, verify};
 
@@ -34,6 +36,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use waiting::Waiting;
 
 /// How many entries may wait for the thread.
 const QUEUE: usize = 16 * 1024;
@@ -68,21 +71,53 @@ impl AuditLog {
     /// The file cannot be opened, another process writes it, its last entry is not what was written, or there is no thread.
     pub fn open(path: &Path, key: SigningKey, on_head: OnHead) -> io::Result<AuditLog> {
         let chain = Chain::open(path, now())?;
-        let (queue, entries) = sync_channel(QUEUE);
         let dropped = Arc::<AtomicU64>::default();
-        let mut writer = Writer {
-            chain,
-            key,
-            on_head,
-            dropped: Arc::clone(&dropped),
-            since_checkpoint: 0,
-            unsigned_since: None,
-            failing: false,
+        let writer = Writer::begin(chain, key, on_head, Arc::clone(&dropped));
+        AuditLog::with(dropped, move |entries| {
+            let mut writer = writer;
+            writer.run(&entries);
+        })
+    }
+
+    /// The same in place of a process that still writes the file, and ends soon. Until then, entries are held in memory.
+    ///
+    /// # Errors
+    /// The file cannot be opened for another reason, its last entry is not what was written, or there is no thread.
+    pub fn open_after_predecessor(
+        path: &Path,
+        key_file: &Path,
+        key: SigningKey,
+        on_head: OnHead,
+    ) -> io::Result<AuditLog> {
+        let wait = match Chain::open(path, now()) {
+            Ok(chain) => Wait::Over(chain),
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                Wait::Goes(Waiting::new(path, key_file)?)
+            }
+            Err(error) => return Err(error),
         };
-        writer.add(&Entry::opened(now(), &writer.key.public()));
-        writer.checkpoint();
-        let writer =
-            std::thread::Builder::new().name("audit-log".into()).spawn(move || writer.run(&entries))?;
+        let dropped = Arc::<AtomicU64>::default();
+        let counted = Arc::clone(&dropped);
+        AuditLog::with(dropped, move |entries| {
+            let (chain, held) = match wait {
+                Wait::Over(chain) => (chain, Vec::new()),
+                Wait::Goes(waiting) => match waiting.wait(&entries, &counted) {
+                    Some(taken) => taken,
+                    None => return,
+                },
+            };
+            let mut writer = Writer::begin(chain, key, on_head, counted);
+            held.iter().for_each(|entry| writer.add(entry));
+            writer.run(&entries);
+        })
+    }
+
+    fn with(
+        dropped: Arc<AtomicU64>,
+        write: impl FnOnce(Receiver<Message>) + Send + 'static,
+    ) -> io::Result<AuditLog> {
+        let (queue, entries) = sync_channel(QUEUE);
+        let writer = std::thread::Builder::new().name("audit-log".into()).spawn(move || write(entries))?;
         Ok(AuditLog { queue: Some(queue), dropped, writer: Some(writer) })
     }
 
@@ -138,6 +173,12 @@ fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+/// Whether a process before this one still writes the file.
+enum Wait {
+    Goes(Waiting),
+    Over(Chain),
+}
+
 struct Writer {
     chain: Chain,
     key: SigningKey,
@@ -150,6 +191,22 @@ struct Writer {
 }
 
 impl Writer {
+    /// Goes on with a chain: an entry says that it was opened, and by which key.
+    fn begin(chain: Chain, key: SigningKey, on_head: OnHead, dropped: Arc<AtomicU64>) -> Writer {
+        let mut writer = Writer {
+            chain,
+            key,
+            on_head,
+            dropped,
+            since_checkpoint: 0,
+            unsigned_since: None,
+            failing: false,
+        };
+        writer.add(&Entry::opened(now(), &writer.key.public()));
+        writer.checkpoint();
+        writer
+    }
+
     fn run(&mut self, entries: &Receiver<Message>) {
         let mut reported = 0;
         loop {

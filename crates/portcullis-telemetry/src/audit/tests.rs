@@ -212,3 +212,32 @@ fn two_cannot_write_one_file_and_a_flush_signs_what_is_there() {
     let report = check(&folder.bytes(), None).unwrap();
     assert_eq!((report.last, report.signed_until), (4, 4));
 }
+
+#[test]
+fn those_who_follow_each_other_write_one_chain_in_their_order() {
+    let folder = Folder::new("follow");
+    let key_file = folder.0.join("audit.log.key");
+    let follow = || {
+        let key = SigningKey::load(&key_file).unwrap();
+        AuditLog::open_after_predecessor(&folder.log(), &key_file, key, Box::new(|_, _| {})).unwrap()
+    };
+    let first = folder.open();
+    let second = follow();
+    // The second one waits before the third one asks.
+    while std::fs::File::open(&key_file).unwrap().try_lock().is_ok() {
+        std::thread::yield_now();
+    }
+    let third = follow();
+    third.notice("test", "of the third");
+    second.notice("test", "of the second");
+    first.notice("test", "of the first");
+    drop(first);
+    drop(second);
+    drop(third);
+    let bytes = folder.bytes();
+    let text = String::from_utf8(bytes.clone()).unwrap();
+    let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what} is lost: {text}"));
+    assert!(at("of the first") < at("of the second") && at("of the second") < at("of the third"));
+    let report = check(&bytes, None).unwrap();
+    assert_eq!(report.last, report.signed_until, "all of it is signed");
+}

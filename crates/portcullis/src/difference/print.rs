@@ -1,6 +1,7 @@
 //! How a difference is printed.
 
 use super::{Change, Direction};
+use portcullis_config::render::visible;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -98,7 +99,8 @@ fn totals(changes: &[Change]) -> String {
 pub fn text(changes: &[Change]) -> String {
     let mut text = String::new();
     for Change { direction, subject, words } in changes {
-        let _ = writeln!(text, "{:<9}  {subject}: {words}", direction.as_str());
+        // SECURITY: names of a file that is only proposed must not rewrite what is said of it (a_name_is_never_markup).
+        let _ = writeln!(text, "{:<9}  {}: {}", direction.as_str(), visible(subject), visible(words));
     }
     let _ =
         writeln!(text, "{}", if changes.is_empty() { "no difference".to_owned() } else { totals(changes) });
@@ -122,19 +124,29 @@ pub fn markdown(changes: &[Change]) -> String {
     text
 }
 
-/// Text as a cell of a table: nothing in it is markup.
+/// Text as a cell of a table: nothing in it is markup, and nobody is mentioned.
+// SECURITY: whoever proposes a configuration chooses the names in it (a_name_is_never_markup).
 fn cell(text: &str) -> String {
     let mut cell = String::new();
-    for character in text.chars() {
-        if matches!(
-            character,
-            '|' | '\\' | '`' | '*' | '_' | '<' | '>' | '[' | ']' | '&' | '#' | '~' | '@' | '!'
-        ) {
-            cell.push('\\');
+    for character in visible(text).chars() {
+        match character {
+            '<' => cell.push_str("&lt;"),
+            '>' => cell.push_str("&gt;"),
+            '&' => cell.push_str("&amp;"),
+            // Code hosts look for these after they have taken the backslashes away.
+            '@' | '#' => {
+                cell.push(character);
+                cell.push_str("<!-- -->");
+            }
+            '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '~' | '!' => {
+                cell.push('\\');
+                cell.push(character);
+            }
+            _ => cell.push(character),
         }
-        cell.push(character);
     }
-    cell.replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;").replace("\\`", "`")
+    // What looks like a URL becomes a link by itself.
+    cell.replace("://", ":<!-- -->//").replace("www.", "www<!-- -->.")
 }
 
 /// For programs.
@@ -151,4 +163,27 @@ pub fn json(changes: &[Change]) -> Value {
         "tightened": count(changes, Direction::Tightened),
         "changes": list,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_never_markup() {
+        let hostile = "a\n\n# Approved by @admin, see #1 and https://evil.example\n| ⚠️ | `x` <b>&amp; [l](u) \u{202e}\u{1b}[2K";
+        let change =
+            Change { direction: Direction::Loosened, subject: hostile.to_owned(), words: hostile.to_owned() };
+        let printed = markdown(std::slice::from_ref(&change));
+        assert_eq!(printed.lines().count(), 5, "one row: {printed}");
+        let row = printed.lines().last().unwrap();
+        assert_eq!(row.replace("\\|", "").matches('|').count(), 4, "three cells: {row}");
+        for raw in ["@admin", "#1", "https://", "<b>", "[l]", "\u{202e}", "\u{1b}"] {
+            assert!(!row.contains(raw), "{raw:?} in {row}");
+        }
+        assert!(!row.replace("\\`", "").contains('`'), "{row}");
+        let printed = text(&[change]);
+        assert_eq!(printed.lines().count(), 2, "{printed}");
+        assert!(!printed.contains('\u{1b}') && !printed.contains('\u{202e}'), "{printed:?}");
+    }
 }

@@ -1,7 +1,9 @@
 //! Findings and diagnostics in SARIF 2.1.0, which code hosts show beside a change.
 
 use super::RULES;
+use portcullis_config::render::visible;
 use serde_json::{Value, json};
+use std::fmt::Write;
 
 /// The report of one configuration. `results` are objects as [`Loaded::results`](crate::Loaded::results) gives them.
 pub fn sarif(results: &[Value]) -> Value {
@@ -32,6 +34,29 @@ pub fn sarif(results: &[Value]) -> Value {
     })
 }
 
+/// A path as a relative reference (RFC 3986, section 4.2), whatever its name holds.
+fn uri(path: &str) -> String {
+    let mut uri = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                uri.push(char::from(byte))
+            }
+            // The first part of a relative reference has no colon.
+            _ => {
+                let _ = write!(uri, "%{byte:02X}");
+            }
+        }
+    }
+    uri
+}
+
+/// Text in which nothing is a link (SARIF 2.1.0, section 3.11.6).
+// SECURITY: whoever proposes a configuration chooses the names in it (what_a_file_says_is_no_link).
+fn plain(text: &str) -> String {
+    visible(text).replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]")
+}
+
 fn result(found: &Value) -> Value {
     let level = match found.get("severity").and_then(Value::as_str) {
         Some("error" | "high") => "error",
@@ -56,10 +81,29 @@ fn result(found: &Value) -> Value {
     json!({
         "ruleId": text("code"),
         "level": level,
-        "message": { "text": message },
+        "message": { "text": plain(&message) },
         "locations": [{ "physicalLocation": {
-            "artifactLocation": { "uri": text("file") },
+            "artifactLocation": { "uri": uri(text("file")) },
             "region": region,
         } }],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_says_is_no_link() {
+        let found = json!({
+            "severity": "high", "code": "x", "file": "my files/a%b#c?\n:.yaml", "line": 3,
+            "message": "the role `[click here](https://evil.example)\u{1b}[2K` is of nobody",
+        });
+        let printed = result(&found);
+        let message = printed["message"]["text"].as_str().unwrap();
+        assert!(!message.contains("[click here](") && !message.contains('\u{1b}'), "{message}");
+        let uri = printed["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].as_str().unwrap();
+        assert_eq!(uri, "my%20files/a%25b%23c%3F%0A%3A.yaml");
+        assert!(uri.parse::<http::Uri>().is_ok() || format!("/{uri}").parse::<http::Uri>().is_ok());
+    }
 }

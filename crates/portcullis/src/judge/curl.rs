@@ -11,6 +11,7 @@ use super::request::Request;
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
 use http::Uri;
+use std::path::Path;
 pub use words::split;
 
 /// A `curl` command that was read.
@@ -327,11 +328,22 @@ impl Url {
 /// The value of `-d`: text, or `@` and a file. `strip` leaves line breaks out, as `-d` does of files.
 fn data(value: &str, strip: bool) -> Result<Vec<u8>, String> {
     let Some(file) = value.strip_prefix('@') else { return Ok(value.as_bytes().to_vec()) };
-    let mut content = std::fs::read(file).map_err(|error| format!("cannot read {file}: {error}"))?;
+    let mut content = content_of(file)?;
     if strip {
         content.retain(|byte| !matches!(byte, b'\r' | b'\n' | 0));
     }
     Ok(content)
+}
+
+/// The largest file that a request may carry here.
+const MAX_FILE: u64 = 64 * 1024 * 1024;
+
+/// The content of a file that a command names. It goes nowhere but into the request that is judged here.
+fn content_of(file: &str) -> Result<Vec<u8>, String> {
+    let content = portcullis_config::reading::bytes(Path::new(file), MAX_FILE);
+    content
+        .map(|mut content| std::mem::take(&mut *content))
+        .map_err(|error| format!("cannot read {file}: {error}"))
 }
 
 /// The value of `--data-urlencode`: `content`, `=content`, `name=content`, `@file` or `name@file`.

@@ -35,9 +35,11 @@ pub use verdict::{CheckVerdict, Decision, Principal, Refusal, Said, Stage, Upstr
 
 use crate::compile::Blueprint;
 use bytes::Bytes;
-use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http_body_util::Full;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body_util::{BodyExt, Full};
+use portcullis_checks::rehearsal::PolicySays;
 use portcullis_core::permit::Shaped;
 use portcullis_core::{
     Authentication, Code, Controls, Denial, Effects, Job, Plan, Record, RecordSink, Recording, Refused,
@@ -48,6 +50,21 @@ use portcullis_runtime::OutboundPolicy;
 use std::sync::Arc;
 use trace::Trace;
 use world::JudgeWorld;
+pub use world::UsedUp;
+
+/// A request that goes upstream and has no answer yet.
+pub struct Ongoing(#[expect(dead_code, reason = "it is held, and not looked at")] Box<Shaped<Full<Bytes>>>);
+
+/// What an upstream answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamAnswer {
+    /// The status.
+    pub status: StatusCode,
+    /// The media type.
+    pub media_type: String,
+    /// The body.
+    pub body: Bytes,
+}
 
 /// Whether what each check said is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,9 +155,21 @@ impl Judge {
         self.world.forget();
     }
 
-    /// From now on, what is counted next finds its limit used up by others.
-    pub fn use_up_limits(&self, used_up: bool) {
+    /// From now on, policy servers say this.
+    pub fn let_policies_say(&self, says: PolicySays) {
+        if let Some(doubles) = self.bench.doubles() {
+            doubles.let_policies_say(says);
+        }
+    }
+
+    /// From now on, what is counted next finds these limits used up by others.
+    pub fn use_up_limits(&self, used_up: UsedUp) {
         self.world.use_up(used_up);
+    }
+
+    /// How many limits the last request was charged to.
+    pub fn limits_charged(&self) -> usize {
+        self.world.charged()
     }
 
     /// What becomes of a request.
@@ -150,6 +179,45 @@ impl Judge {
 
     /// [`decide`](Judge::decide), where something else has to go on meanwhile.
     pub async fn decide_later(&self, request: &Request) -> Verdict {
+        match self.shaped(request).await {
+            Ok(shaped) => self.forwarded(&shaped),
+            Err(verdict) => *verdict,
+        }
+    }
+
+    /// The same for a request that does not end: what it holds is held for as long as the second part lives.
+    pub fn decide_and_hold(&self, request: &Request) -> (Verdict, Option<Ongoing>) {
+        match wait::until_done(self.shaped(request)) {
+            Ok(shaped) => (self.forwarded(&shaped), Some(Ongoing(Box::new(shaped)))),
+            Err(verdict) => (*verdict, None),
+        }
+    }
+
+    /// What becomes of a request that the upstream answers like this: it is refused as well if its answer is.
+    pub fn decide_answered(&self, request: &Request, answer: &UpstreamAnswer) -> Verdict {
+        let shaped = match wait::until_done(self.shaped(request)) {
+            Ok(shaped) => shaped,
+            Err(verdict) => return *verdict,
+        };
+        let mut verdict = self.forwarded(&shaped);
+        let Shaped { examiner: Some(examiner), mut recording, .. } = shaped else { return verdict };
+        let mut headers = HeaderMap::new();
+        if let Ok(kind) = HeaderValue::from_str(&answer.media_type) {
+            headers.insert(CONTENT_TYPE, kind);
+        }
+        let body = Full::new(answer.body.clone()).map_err(|never| -> Denial { match never {} });
+        let examined = examiner.examine(&mut recording, answer.status, &mut headers, body);
+        let refused: Option<Denial> = wait::until_done(examined).err();
+        verdict.observed = recording.record().observed.iter().map(Refusal::of).collect();
+        if let Some(denial) = refused {
+            verdict.status = Some(denial.status());
+            verdict.decision = Decision::Refused(Refusal::of(&denial));
+        }
+        verdict
+    }
+
+    /// A request that goes upstream, or what became of it instead.
+    async fn shaped(&self, request: &Request) -> Result<Shaped<Full<Bytes>>, Box<Verdict>> {
         self.bench.set_time(request.time);
         self.world.begin();
         if let Some(trace) = &self.trace {
@@ -160,27 +228,26 @@ impl Judge {
         let read = read_request(&request.head_bytes(), &self.snapshot.head);
         let (parts, announced) = match read {
             Ok(whole) => (whole.parts, whole.body),
-            Err(denial) => return self.refused(Stage::Read, Refused { denial, told: None, recording }),
+            Err(denial) => {
+                let refused = Refused { denial, told: None, recording };
+                return Err(Box::new(self.refused(Stage::Read, refused)));
+            }
         };
-        self.decide_parts(parts, announced, conn, recording, request).await
+        self.shaped_parts(parts, announced, conn, recording, request).await.map_err(|refused| {
+            let stage = Stage::of(&refused);
+            Box::new(self.refused(stage, *refused))
+        })
     }
 
-    async fn decide_parts(
+    async fn shaped_parts(
         &self,
         parts: Parts,
         announced: Option<u64>,
         conn: portcullis_core::Conn,
         recording: Recording,
         request: &Request,
-    ) -> Verdict {
-        let judged = portcullis_core::judge(parts, conn, recording).await;
-        let cleared = match judged {
-            Ok(cleared) => cleared,
-            Err(refused) => {
-                let stage = Stage::of(&refused);
-                return self.refused(stage, refused);
-            }
-        };
+    ) -> Result<Shaped<Full<Bytes>>, Box<Refused>> {
+        let cleared = portcullis_core::judge(parts, conn, recording).await.map_err(Box::new)?;
         // What is longer than announced is the next request, and what is shorter never ends.
         let body = match announced {
             Some(length) => {
@@ -189,13 +256,8 @@ impl Judge {
             }
             None => request.body.clone(),
         };
-        match cleared.inspect(Full::new(body), |body| body).await {
-            Ok(permit) => self.forwarded(&permit.shape()),
-            Err(refused) => {
-                let stage = Stage::of(&refused);
-                self.refused(stage, refused)
-            }
-        }
+        let permit = cleared.inspect(Full::new(body), |body| body).await.map_err(Box::new)?;
+        Ok(permit.shape())
     }
 
     fn refused(&self, stage: Stage, refused: Refused) -> Verdict {
@@ -216,6 +278,11 @@ impl Judge {
 
     fn forwarded(&self, shaped: &Shaped<Full<Bytes>>) -> Verdict {
         let mut verdict = self.verdict(Stage::Forward, shaped.recording.record());
+        let mut added = HeaderMap::new();
+        if let Some(told) = &shaped.told {
+            told.write(&mut added);
+        }
+        verdict.answer_headers = verdict::texts(&added);
         verdict.decision = Decision::Forwarded(Upstream {
             target: self.targets.get(shaped.target.0 as usize).cloned().unwrap_or_default(),
             method: shaped.method.to_string(),

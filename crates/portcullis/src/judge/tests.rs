@@ -65,7 +65,7 @@ fn limits_count_and_are_forgotten() {
     assert_eq!([send(), send(), send()], [None, None, Some("rate_limited")]);
     judge.forget();
     assert_eq!(send(), None);
-    judge.use_up_limits(true);
+    judge.use_up_limits(UsedUp::All);
     assert_eq!(send(), Some("rate_limited"));
 }
 

@@ -209,7 +209,7 @@ pub struct Verdict {
     pub observed: Vec<Refusal>,
     /// The status of the answer; `None` where the upstream answers.
     pub status: Option<StatusCode>,
-    /// The fields of the gateway's answer.
+    /// The fields of the gateway's answer, or those that it adds to the upstream's.
     pub answer_headers: Vec<(String, String)>,
 }
 

@@ -12,9 +12,24 @@ use portcullis_core::{
 };
 use portcullis_runtime::World;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+/// The longest that an answer is remembered: the decision of a policy server.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// Which limits others have used up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UsedUp {
+    /// None.
+    #[default]
+    Nothing,
+    /// All.
+    All,
+    /// The one that is charged as this one, counted from 0.
+    Only(usize),
+}
 
 /// The world of a plan that is tried.
 pub(super) struct JudgeWorld {
@@ -25,7 +40,9 @@ pub(super) struct JudgeWorld {
     longest_wait: Duration,
     /// How much time must pass until nothing is owed any more, in nanoseconds.
     owed: AtomicU64,
-    used_up: AtomicBool,
+    used_up: Mutex<UsedUp>,
+    /// How many limits this request was charged to so far.
+    charged: AtomicUsize,
     missing: Mutex<Vec<String>>,
 }
 
@@ -38,7 +55,8 @@ impl JudgeWorld {
             bench,
             longest_wait,
             owed: AtomicU64::new(0),
-            used_up: AtomicBool::new(false),
+            used_up: Mutex::default(),
+            charged: AtomicUsize::new(0),
             missing: Mutex::default(),
         }
     }
@@ -46,6 +64,7 @@ impl JudgeWorld {
     /// Another request begins.
     pub(super) fn begin(&self) {
         self.missed().clear();
+        self.charged.store(0, Ordering::Relaxed);
     }
 
     /// What was asked for and is not there.
@@ -72,8 +91,23 @@ impl JudgeWorld {
         }
     }
 
-    pub(super) fn use_up(&self, used_up: bool) {
-        self.used_up.store(used_up, Ordering::Relaxed);
+    pub(super) fn use_up(&self, used_up: UsedUp) {
+        *self.used_up.lock().unwrap_or_else(PoisonError::into_inner) = used_up;
+    }
+
+    /// How many limits the last request was charged to.
+    pub(super) fn charged(&self) -> usize {
+        self.charged.load(Ordering::Relaxed)
+    }
+
+    /// Whether the limit that is charged next is used up by others.
+    fn is_used_up(&self) -> bool {
+        let number = self.charged.fetch_add(1, Ordering::Relaxed);
+        match *self.used_up.lock().unwrap_or_else(PoisonError::into_inner) {
+            UsedUp::Nothing => false,
+            UsedUp::All => true,
+            UsedUp::Only(limit) => limit == number,
+        }
     }
 
     fn owe(&self, time: Duration) {
@@ -98,7 +132,7 @@ impl Effects for JudgeWorld {
         cost: u32,
     ) -> Step<'a, Result<Count, Fault>> {
         self.owe(limit.period.saturating_mul(2));
-        if self.used_up.load(Ordering::Relaxed) {
+        if self.is_used_up() {
             let wait = limit.period / limit.max.max(1);
             let count = Count { allowed: false, remaining: 0, retry_after: wait, reset_after: limit.period };
             return Step::Ready(Ok(count));
@@ -123,6 +157,8 @@ impl Effects for JudgeWorld {
 
     fn fetch(&self, fetch: Fetch) -> Wait<'static, Result<Fetched, Fault>> {
         if let Some(answer) = self.doubles.as_ref().and_then(|doubles| doubles.answer(&fetch)) {
+            // What is remembered of it is forgotten before the next case.
+            self.owe(REMEMBERED);
             return Box::pin(std::future::ready(Ok(answer)));
         }
         self.miss(format!("the answer of {}", fetch.url));

@@ -31,7 +31,7 @@ use portcullis_admin::server::Protection;
 use portcullis_admin::service::{AdminListener, AdminService, AdminSessions, Settings};
 use portcullis_admin::tokens::{Role, Token};
 use portcullis_core::{Plan, RecordSink};
-use portcullis_proxy::Inherited;
+use portcullis_proxy::{Inherited, PassedSocket};
 use portcullis_telemetry::watch::Watch;
 use portcullis_telemetry::{Detection, Fan, Metrics, Traces, detect};
 pub(crate) use seen::{Seen, View};
@@ -187,10 +187,14 @@ impl Observers {
     }
 
     /// Another descriptor of each of its sockets, with the address as it is written.
-    pub(crate) fn sockets(&self) -> io::Result<Vec<(SocketAddr, TcpListener)>> {
-        let admin = self.admin.as_ref().map(|door| &door.listening);
-        let all = admin.into_iter().chain(&self.scraped);
-        all.map(|there| Ok((there.bind, there.server.socket()?))).collect()
+    pub(crate) fn sockets(&self) -> io::Result<Vec<PassedSocket>> {
+        let admin = self.admin.as_ref().map(|door| (&door.listening, ADMIN));
+        let all = admin.into_iter().chain(self.scraped.as_ref().map(|scraped| (scraped, METRICS)));
+        let passed = |(there, purpose): (&Listening, &str)| {
+            let socket = there.server.socket()?;
+            Ok(PassedSocket { bind: there.bind, purpose: Some(purpose.to_owned()), socket })
+        };
+        all.map(passed).collect()
     }
 
     /// Where the admin listener is, and the file with the token that was made for it.
@@ -223,7 +227,7 @@ fn scrape(
     let (metrics, view) = (Arc::clone(metrics), view.clone());
     let text = move || metrics.text(|to| gauges::write(&view, to));
     let service = Arc::new(MetricsService::new(Arc::new(text)));
-    let socket = socket(bind, inherited)?;
+    let socket = socket(bind, METRICS, inherited)?;
     let server = Server::start(socket, None, service).map_err(|error| at(bind, &error))?;
     Ok(Listening { bind, server: Arc::new(server) })
 }
@@ -251,7 +255,7 @@ impl AdminDoor {
             Some(there) => there,
             None => {
                 let listener = Arc::new(AdminListener(Arc::clone(&service)));
-                let socket = socket(bind, inherited)?;
+                let socket = socket(bind, ADMIN, inherited)?;
                 let server =
                     Server::start(socket, protection.clone(), listener).map_err(|error| at(bind, &error))?;
                 Listening { bind, server: Arc::new(server) }
@@ -262,9 +266,13 @@ impl AdminDoor {
     }
 }
 
+/// What the sockets of operators are for, between two processes.
+const ADMIN: &str = "admin";
+const METRICS: &str = "metrics";
+
 /// The socket of an address: one that was inherited, or a new one.
-fn socket(bind: SocketAddr, inherited: &Inherited) -> io::Result<TcpListener> {
-    match inherited.take(bind).pop() {
+fn socket(bind: SocketAddr, purpose: &str, inherited: &Inherited) -> io::Result<TcpListener> {
+    match inherited.take(bind, purpose).pop() {
         Some(there) => Ok(there),
         None => TcpListener::bind(bind).map_err(|error| at(bind, &error)),
     }

@@ -6,13 +6,13 @@ use super::target::Target;
 use super::tricks;
 use super::{Expected, Passage};
 use crate::judge::request::SOMEBODY;
-use crate::judge::{Request, Stage, Verdict};
+use crate::judge::{Refusal, Request, Stage, UpstreamAnswer, UsedUp, Verdict};
 use bytes::Bytes;
 use portcullis_checks::authn::MethodConfig;
 use portcullis_checks::authn::method::Establishes;
-use portcullis_checks::rehearsal::{Attack, Credential, Stage as Circumstances};
+use portcullis_checks::rehearsal::{Attack, Credential, PolicySays, Stage as Circumstances};
 use portcullis_checks::{Cidr, ModeConfig};
-use portcullis_core::{Mode, RouteId};
+use portcullis_core::RouteId;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -36,29 +36,34 @@ pub struct Case {
     pub latest: Stage,
     /// How often the same is sent before, and must pass.
     pub sent_before: u32,
+    /// How many of the same go on meanwhile, and must have passed.
+    pub held: u32,
+    /// Which limits others have used up.
+    pub used_up: UsedUp,
+    /// What policy servers say.
+    pub policies: PolicySays,
+    /// What the upstream answers, if that matters.
+    pub answer: Option<UpstreamAnswer>,
 }
 
 /// How many others of those who may are tried.
 const MOST_OTHERS: usize = 6;
 
-/// A limit of at most so many is tried by really using it up.
-const COUNTED_OUT: u32 = 20;
-
 /// Addresses of documents (RFC 5737, RFC 3849) and others, of which one is let in almost everywhere.
-const ADDRESSES: [&str; 6] =
+pub(super) const ADDRESSES: [&str; 6] =
     ["192.0.2.1", "198.51.100.7", "203.0.113.9", "2001:db8::1", "10.20.30.40", "127.0.0.1"];
 
-struct Builder<'a> {
-    rehearsal: &'a Rehearsal,
-    target: &'a Target<'a>,
-    cases: Vec<Case>,
+pub(super) struct Builder<'a> {
+    pub(super) rehearsal: &'a Rehearsal,
+    pub(super) target: &'a Target<'a>,
+    pub(super) cases: Vec<Case>,
 }
 
 /// Somebody who passes, with the request that shows it.
-struct Base<'a> {
-    methods: Vec<&'a MethodConfig>,
-    candidate: Candidate,
-    request: Request,
+pub(super) struct Base<'a> {
+    pub(super) methods: Vec<&'a MethodConfig>,
+    pub(super) candidate: Candidate,
+    pub(super) request: Request,
 }
 
 /// The cases of a target. The first part says whether some request passes.
@@ -107,8 +112,12 @@ pub(super) fn generate(rehearsal: &Rehearsal, target: &Target<'_>) -> (Result<()
                 }
                 proven = Ok(());
             }
-            Err(why) if !shown => proven = Err(why),
-            Err(_) => {}
+            Err(why) => {
+                builder.not_named(&everybody, &methods);
+                if !shown {
+                    proven = Err(why);
+                }
+            }
         }
     }
     if !shown {
@@ -193,7 +202,7 @@ impl<'a> Builder<'a> {
         segments.join("/")
     }
 
-    fn request(
+    pub(super) fn request(
         &self,
         parameters: &BTreeMap<String, String>,
         credential: &Credential,
@@ -264,6 +273,23 @@ impl<'a> Builder<'a> {
         Err(why)
     }
 
+    /// A credential of a method that the route takes, and the operation does not name.
+    fn not_named(&mut self, people: &[Candidate], methods: &[&MethodConfig]) {
+        let Some(candidate) = people.first() else { return };
+        let (request, _) = self.fresh(candidate, methods, SOMEBODY);
+        self.rehearsal.judge.forget();
+        let verdict = self.rehearsal.judge.decide(&request);
+        let by_document =
+            |refusal: &Refusal| refusal.check == Some("inspect.openapi") && refusal.code == "scope_missing";
+        if verdict.refusal().is_some_and(by_document) {
+            let (request, _) = self.fresh(candidate, methods, SOMEBODY);
+            self.attack(Attack::WrongPurpose, "of a method that the operation does not name", request);
+            if let Some(case) = self.cases.last_mut() {
+                case.latest = Stage::Inspect;
+            }
+        }
+    }
+
     /// Others who may as well: whoever passes today must pass after the next change.
     fn others(&mut self, base: &Base<'_>, everybody: &[Candidate]) {
         let others = everybody.iter().filter(|other| other.person.name != base.candidate.person.name);
@@ -330,7 +356,7 @@ impl<'a> Builder<'a> {
             .filter(|(name, value)| name != "origin" && value.len() >= 16);
         let without = if kept { Vec::new() } else { values.map(|(_, value)| value.clone()).collect() };
         let rights = by.as_ref().map(|_| (candidate.person.roles.clone(), candidate.person.scopes.clone()));
-        Passage { by, rights, fields: fields.collect(), without }
+        Passage { by, rights, fields: fields.collect(), without, ..Passage::default() }
     }
 
     /// The same request with a credential that was not used yet.
@@ -353,11 +379,11 @@ impl<'a> Builder<'a> {
     }
 
     /// The same request once more, with a credential of its own.
-    fn again(&self, base: &Base<'_>) -> Request {
+    pub(super) fn again(&self, base: &Base<'_>) -> Request {
         self.fresh(&base.candidate, &base.methods, base.request.client).0
     }
 
-    fn url(&self, parameters: &BTreeMap<String, String>) -> String {
+    pub(super) fn url(&self, parameters: &BTreeMap<String, String>) -> String {
         let scheme = if self.tls() { "https" } else { "http" };
         format!("{scheme}://{}{}", self.host(), self.path(parameters))
     }
@@ -369,7 +395,7 @@ impl<'a> Builder<'a> {
         allowed.chain(ADDRESSES.iter().filter_map(|address| address.parse().ok())).collect()
     }
 
-    fn push(&mut self, attack: Option<Attack>, how: &str, request: Request, expected: Expected) {
+    pub(super) fn push(&mut self, attack: Option<Attack>, how: &str, request: Request, expected: Expected) {
         self.cases.push(Case {
             attack,
             how: how.to_owned(),
@@ -379,10 +405,14 @@ impl<'a> Builder<'a> {
             own_route_only: false,
             latest: attack.map_or(Stage::Forward, latest),
             sent_before: 0,
+            held: 0,
+            used_up: UsedUp::Nothing,
+            policies: PolicySays::Yes,
+            answer: None,
         });
     }
 
-    fn attack(&mut self, attack: Attack, how: &str, request: Request) {
+    pub(super) fn attack(&mut self, attack: Attack, how: &str, request: Request) {
         self.push(Some(attack), how, request, Expected::Refused);
     }
 
@@ -491,7 +521,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Somebody who says that they are somebody else, in the fields in which the gateway says it.
-    fn impersonation(&mut self, base: &Base<'_>) {
+    pub(super) fn impersonation(&mut self, base: &Base<'_>) {
         for name in ["x-consumer-name", "X-Consumer-Roles", "x_consumer_name", "x-consumer-issuer"] {
             let request = base.request.clone().header(name, "somebody-else");
             let expected = Expected::Without(name.to_owned(), "somebody-else".to_owned());
@@ -564,6 +594,19 @@ impl<'a> Builder<'a> {
         if wanted.condition.is_some() {
             self.unlike(base, stage, &shown);
         }
+        if wanted.external.is_some() && wanted.mode == ModeConfig::Enforce {
+            self.attack(Attack::PolicyRefuses, "", self.again(base));
+            self.let_policies_say(PolicySays::No);
+            self.push(Some(Attack::PolicyDown), "", self.again(base), Expected::Fault);
+            self.let_policies_say(PolicySays::Nothing);
+        }
+    }
+
+    /// In the last case.
+    fn let_policies_say(&mut self, says: PolicySays) {
+        if let Some(case) = self.cases.last_mut() {
+            case.policies = says;
+        }
     }
 
     /// Somebody else of whom an expression is not true. Which people that are, only the expression knows, so it is asked first.
@@ -595,193 +638,6 @@ impl<'a> Builder<'a> {
             }
         }
     }
-
-    /// Attacks that do not depend on who somebody is.
-    fn shared(&mut self, base: &Base<'_>) {
-        self.addresses_refused(base);
-        self.methods_refused(base);
-        self.bodies(base);
-        self.operations(base);
-        self.limits(base);
-        if base.methods.is_empty() {
-            self.impersonation(base);
-        }
-    }
-
-    fn addresses_refused(&mut self, base: &Base<'_>) {
-        let Some(addresses) = self.target.security.as_ref().and_then(|security| security.addresses.clone())
-        else {
-            return;
-        };
-        let denied = addresses.deny.iter().flatten().map(|Cidr(network)| network.addr());
-        let outside =
-            ADDRESSES.iter().filter_map(|address| address.parse::<IpAddr>().ok()).filter(|address| {
-                addresses
-                    .allow
-                    .as_ref()
-                    .is_some_and(|allowed| !allowed.iter().any(|Cidr(network)| network.contains(address)))
-            });
-        for address in denied.chain(outside.take(2)) {
-            let mut request = self.again(base);
-            request.client = address;
-            self.attack(Attack::WrongAddress, &address.to_string(), request);
-        }
-        // What a client says of its own address is no proof of it.
-        if let Some(address) = addresses.deny.iter().flatten().next() {
-            let mut request = self.again(base);
-            request.client = address.0.addr();
-            let request = request.header("x-forwarded-for", &base.request.client.to_string());
-            self.attack(Attack::WrongAddress, "with a forged X-Forwarded-For", request);
-        }
-    }
-
-    fn methods_refused(&mut self, base: &Base<'_>) {
-        for method in ["DELETE", "PUT", "TRACE", "REHEARSE"] {
-            let allowed = http::Method::from_bytes(method.as_bytes())
-                .is_ok_and(|method| self.target.compiled.methods.contains(&method));
-            if allowed {
-                continue;
-            }
-            let mut request = self.with_method(base, method);
-            method.clone_into(&mut request.method);
-            self.attack(Attack::WrongMethod, method, request);
-            if let Some(case) = self.cases.last_mut() {
-                case.own_route_only = true;
-            }
-        }
-    }
-
-    /// The request with a credential for another method, where one is for a method.
-    fn with_method(&self, base: &Base<'_>, method: &str) -> Request {
-        let consumers = self.rehearsal.consumers();
-        let stage = Circumstances {
-            consumers: &consumers,
-            url: self.url(&base.candidate.parameters),
-            doubles: &self.rehearsal.doubles,
-            now: self.rehearsal.judge.bench().time(),
-            method,
-            body: base.request.body.clone(),
-        };
-        let made: Result<Vec<_>, _> =
-            base.methods.iter().map(|method| method.good(&base.candidate.person, &stage)).collect();
-        match made {
-            Ok(made) => {
-                let credential = made.into_iter().fold(Credential::default(), Credential::and);
-                self.request(&base.candidate.parameters, &credential, base.request.client)
-            }
-            Err(_) => base.request.clone(),
-        }
-    }
-
-    fn bodies(&mut self, base: &Base<'_>) {
-        let most = self.target.compiled.controls.max_body_bytes;
-        if self.target.compiled.controls.inspection.requests.is_empty() && base.request.body.is_empty() {
-            let announced = |length: u64| {
-                let mut request = self.again(base);
-                request.headers.push(("content-length".to_owned(), length.to_string()));
-                request
-            };
-            let (largest, larger) = (announced(most), announced(most.saturating_add(1)));
-            self.push(None, "the largest body", largest, Expected::Passed(Passage::default()));
-            self.attack(Attack::Oversize, "one byte more", larger);
-        } else if most < 4 * 1024 * 1024 {
-            let mut request = self.again(base);
-            request.headers.push(("content-length".to_owned(), most.saturating_add(1).to_string()));
-            self.attack(Attack::Oversize, "one byte more", request);
-        }
-        let judged = self.target.compiled.controls.inspection.requests.iter();
-        let declares = judged.filter(|guarded| guarded.mode == Mode::Enforce).any(|guarded| {
-            ["inspect.openapi", "inspect.validation", "inspect.graphql"]
-                .contains(&guarded.check.id().as_str())
-        });
-        if declares && !base.request.body.is_empty() {
-            let again = || self.again(base);
-            let mut typed = again().only_header("content-type", "application/x-rehearsal");
-            let mut broken = again();
-            broken.body = Bytes::from_static(b"{\"rehearsal\": ");
-            let mut twice = again();
-            twice.body = Bytes::from_static(b"{\"a\":1,\"a\":2}");
-            let mut other = again();
-            other.body = Bytes::from_static(b"[[\"rehearsal\"]]");
-            typed.body = base.request.body.clone();
-            self.attack(Attack::WrongType, "", typed);
-            self.attack(Attack::Undeclared, "not JSON", broken);
-            self.attack(Attack::Undeclared, "a member twice", twice);
-            self.attack(Attack::Undeclared, "a list of lists", other);
-        }
-    }
-
-    /// Operations that ask for more than the route allows.
-    fn operations(&mut self, base: &Base<'_>) {
-        let security = self.target.security.as_ref();
-        let Some(graphql) = security.and_then(|security| security.graphql.clone()) else { return };
-        if graphql.mode != ModeConfig::Enforce || base.request.body.is_empty() {
-            return;
-        }
-        let many = |number: u32, one: &dyn Fn(u32) -> String| {
-            (0..=number.min(5000)).map(one).collect::<Vec<_>>().join(" ")
-        };
-        let depth = usize::try_from(graphql.max_depth.get()).unwrap_or(usize::MAX).min(5000);
-        let mut tried = vec![
-            ("too deep", format!("{{ {}a{} }}", "a { ".repeat(depth), " }".repeat(depth))),
-            (
-                "too many fields at the root",
-                format!("{{ {} }}", many(graphql.max_root_fields.get(), &|at| format!("f{at}"))),
-            ),
-            (
-                "too many aliases",
-                format!("{{ a {{ {} }} }}", many(graphql.max_aliases, &|at| format!("a{at}: b"))),
-            ),
-        ];
-        if !graphql.introspection {
-            tried.push(("introspection", "{ __schema { types { name } } }".to_owned()));
-        }
-        if !graphql.subscriptions {
-            tried.push(("a subscription", "subscription { a }".to_owned()));
-        }
-        for (how, query) in tried {
-            let mut request = self.again(base);
-            request.body = Bytes::from(format!("{{\"query\":\"{query}\"}}"));
-            self.attack(Attack::Undeclared, how, request);
-        }
-    }
-
-    fn limits(&mut self, base: &Base<'_>) {
-        let enforced =
-            self.target.compiled.controls.quotas.iter().any(|guarded| guarded.mode == Mode::Enforce);
-        if !enforced {
-            return;
-        }
-        let request = self.again(base);
-        self.attack(Attack::OverLimit, "used up by others", request);
-        let limits = self.target.security.as_ref().and_then(|security| security.rate_limiting.clone());
-        let enforced =
-            limits.iter().flat_map(|limits| &limits.0).filter(|limit| limit.mode == ModeConfig::Enforce);
-        let least = enforced
-            .map(|limit| limit.burst.as_ref().map_or(limit.max_requests, |burst| burst.value).get())
-            .min();
-        // A proof or a nonce is good for one request, so a credential that has one cannot be sent again.
-        let again = !base.request.has("dpop");
-        if let Some(least) = least.filter(|least| *least <= COUNTED_OUT && again) {
-            let request = self.again(base);
-            let mut case = Case {
-                attack: Some(Attack::OverLimit),
-                how: format!("after {least}"),
-                request,
-                expected: Expected::Refused,
-                route: self.target.route,
-                own_route_only: false,
-                latest: Stage::Charge,
-                sent_before: least,
-            };
-            self.cases.push(case.clone());
-            case.attack = None;
-            case.how = "the last one within the limit".to_owned();
-            case.expected = Expected::Passed(Passage::default());
-            case.sent_before = least - 1;
-            self.cases.push(case);
-        }
-    }
 }
 
 fn told(verdict: &Verdict, route: RouteId) -> String {
@@ -793,7 +649,7 @@ fn told(verdict: &Verdict, route: RouteId) -> String {
     }
 }
 
-fn copied<'a>(stage: &Circumstances<'a>) -> Circumstances<'a> {
+pub(super) fn copied<'a>(stage: &Circumstances<'a>) -> Circumstances<'a> {
     Circumstances {
         doubles: stage.doubles,
         consumers: stage.consumers,
@@ -811,7 +667,7 @@ fn escaped(text: &str) -> String {
         .collect()
 }
 
-fn add_query(request: &mut Request, name: &str, value: &str) {
+pub(super) fn add_query(request: &mut Request, name: &str, value: &str) {
     let mark = if request.target.contains('?') { '&' } else { '?' };
     request.target.push_str(&format!(
         "{mark}{}={}",
@@ -859,10 +715,20 @@ fn latest(attack: Attack) -> Stage {
         | Attack::WrongConsumer
         | Attack::PathTrick
         | Attack::HeaderAlias => Stage::Authenticate,
-        Attack::WrongRole | Attack::MissingScope | Attack::WrongClaim | Attack::NotOwner => Stage::Authorize,
+        Attack::WrongRole
+        | Attack::MissingScope
+        | Attack::WrongClaim
+        | Attack::NotOwner
+        | Attack::PolicyRefuses
+        | Attack::PolicyDown => Stage::Authorize,
         Attack::WrongAddress => Stage::Screen,
-        Attack::WrongMethod => Stage::Route,
-        Attack::OverLimit => Stage::Charge,
-        Attack::Impersonation | Attack::Oversize | Attack::WrongType | Attack::Undeclared => Stage::Inspect,
+        Attack::WrongMethod | Attack::WrongHost => Stage::Route,
+        Attack::OverLimit | Attack::TooManyAtOnce => Stage::Charge,
+        Attack::Impersonation
+        | Attack::Oversize
+        | Attack::WrongType
+        | Attack::Undeclared
+        | Attack::Injection => Stage::Inspect,
+        Attack::WrongAnswer | Attack::ForeignOrigin => Stage::Forward,
     }
 }

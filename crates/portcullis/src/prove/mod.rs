@@ -11,7 +11,8 @@
 //! | `stand`     | how a configuration is rehearsed                            |
 //! | `target`    | what there is to attack: routes and operations              |
 //! | `people`    | who may, and who may not                                    |
-//! | `attacks`   | what is tried                                               |
+//! | `attacks`   | what is tried on who somebody is, and what they may         |
+//! | `shared`    | what is tried whoever it is                                 |
 //! | `tricks`    | other spellings of a path                                   |
 //! | [`written`] | tests that stand in the document                            |
 //! | [`probe`]   | the same attacks, over the network                          |
@@ -21,6 +22,7 @@ mod attacks;
 mod people;
 pub mod probe;
 pub mod report;
+mod shared;
 mod stand;
 mod target;
 mod tricks;
@@ -32,6 +34,7 @@ pub use stand::Rehearsal;
 
 use crate::judge::{Decision, Upstream, Verdict};
 use crate::load::Loaded;
+use base64ct::{Base64UrlUnpadded, Encoding};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -45,8 +48,21 @@ pub enum Expected {
     Passed(Passage),
     /// It does not go upstream.
     Refused,
+    /// It does not go upstream, since something does not answer that must be asked.
+    Fault,
     /// If it goes upstream, then without this field in it.
     Without(String, String),
+    /// The gateway answers it itself, with this code, these fields, and without those.
+    Answered {
+        /// The code.
+        code: &'static str,
+        /// Fields with their values.
+        said: Vec<(String, String)>,
+        /// Fields that are not there.
+        unsaid: Vec<String>,
+    },
+    /// Whatever becomes of it, the answer has none of these fields, so that no page can read it.
+    Unreadable(Vec<String>),
 }
 
 /// What is true of a request that passes.
@@ -60,6 +76,12 @@ pub struct Passage {
     pub fields: Vec<String>,
     /// Texts that stand nowhere in it: credentials that must not go on.
     pub without: Vec<String>,
+    /// Fields of the answer, with their values.
+    pub answer: Vec<(String, String)>,
+    /// Fields of the answer that name this among others.
+    pub answer_has: Vec<(String, String)>,
+    /// Fields that the answer does not have.
+    pub answer_without: Vec<String>,
 }
 
 impl Passage {
@@ -84,8 +106,51 @@ impl Passage {
             upstream.path.contains(text.as_str())
                 || upstream.headers.iter().any(|(_, value)| value.contains(text.as_str()))
         };
-        self.without.iter().any(holds).then(|| "its credential goes upstream".to_owned())
+        if self.without.iter().any(holds) {
+            return Some("its credential goes upstream".to_owned());
+        }
+        if let Some(name) = &self.by
+            && let Some(other) = upstream.headers.iter().find_map(|(_, value)| names_another(value, name))
+        {
+            return Some(format!(
+                "a token of the gateway says that it is by {other:?}, and must say {name:?}"
+            ));
+        }
+        let lists = |(name, value): &(String, String)| {
+            let of_name = verdict.answer_headers.iter().filter(|(there, _)| there == name);
+            let mut items = of_name.flat_map(|(_, said)| said.split(','));
+            items.any(|item| item.trim() == value)
+        };
+        if let Some((name, value)) = self.answer_has.iter().find(|wanted| !lists(wanted)) {
+            return Some(format!("its answer does not say `{value}` in {name}"));
+        }
+        answer_fault(verdict, &self.answer, &self.answer_without)
     }
+}
+
+/// What is wrong with the fields of an answer.
+fn answer_fault(verdict: &Verdict, said: &[(String, String)], unsaid: &[String]) -> Option<String> {
+    let there = |name: &str| verdict.answer_headers.iter().find(|(known, _)| known == name);
+    for (name, value) in said {
+        match there(name) {
+            Some((_, found)) if found == value => {}
+            found => return Some(format!("its answer must say `{name}: {value}`, and says {found:?}")),
+        }
+    }
+    unsaid.iter().find_map(|name| there(name)).map(|found| format!("its answer must not say {found:?}"))
+}
+
+/// Whom a signed token names that is not `name`; nobody where it is no token with a subject.
+fn names_another(value: &str, name: &str) -> Option<String> {
+    let mut parts = value.split('.');
+    let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return None;
+    };
+    let payload = Base64UrlUnpadded::decode_vec(payload).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&payload).ok()?;
+    let subject = claims.get("sub")?.as_str()?;
+    (subject != name).then(|| subject.to_owned())
 }
 
 /// Runs the tests that stand in a configuration, and the generated ones, for at most so long. `None` for a configuration that
@@ -119,16 +184,32 @@ pub(crate) fn outcome(expected: &Expected, verdict: &Verdict) -> Outcome {
         (Expected::Passed(_), Decision::Refused(refusal)) => {
             Outcome::Unproven(format!("{}: {}", refusal.code, refusal.detail))
         }
+        (Expected::Answered { code, said, unsaid }, Decision::Refused(refusal)) => {
+            match answer_fault(verdict, said, unsaid) {
+                None if refusal.code == *code => Outcome::Passed,
+                None => Outcome::Unproven(format!("{}: {}", refusal.code, refusal.detail)),
+                Some(why) => Outcome::Unproven(why),
+            }
+        }
+        (Expected::Answered { .. }, Decision::Forwarded(_)) => {
+            Outcome::Unproven("it goes upstream".to_owned())
+        }
+        (Expected::Unreadable(fields), Decision::Refused(_) | Decision::Forwarded(_)) => {
+            match answer_fault(verdict, &[], fields) {
+                None => Outcome::Refused("screen.cors"),
+                Some(_) => Outcome::Hole,
+            }
+        }
         (Expected::Refused | Expected::Without(..), Decision::Refused(refusal))
             if refusal.code == "fault" =>
         {
             // A dependency that is down refuses everything, which shows nothing of the check.
             Outcome::Unproven(format!("refused by a fault: {}", refusal.detail))
         }
-        (Expected::Refused | Expected::Without(..), Decision::Refused(refusal)) => {
+        (Expected::Refused | Expected::Fault | Expected::Without(..), Decision::Refused(refusal)) => {
             Outcome::Refused(refusal.check.unwrap_or(verdict.stage.as_str()))
         }
-        (Expected::Refused, Decision::Forwarded(_)) => match verdict.observed.first() {
+        (Expected::Refused | Expected::Fault, Decision::Forwarded(_)) => match verdict.observed.first() {
             Some(observed) => Outcome::Observed(observed.check.unwrap_or("the engine")),
             None => Outcome::Hole,
         },

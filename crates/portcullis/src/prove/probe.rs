@@ -79,8 +79,17 @@ pub fn probe(
 
 /// Whether a case says something of a gateway that has other keys and other counts than the rehearsal.
 fn can_be_sent(case: &Case) -> bool {
-    let depends_on_state =
-        matches!(case.attack, None | Some(Attack::OverLimit | Attack::Impersonation | Attack::WrongAddress));
+    let depends_on_state = matches!(
+        case.attack,
+        None | Some(
+            Attack::OverLimit
+                | Attack::TooManyAtOnce
+                | Attack::Impersonation
+                | Attack::WrongAddress
+                | Attack::PolicyRefuses
+                | Attack::WrongAnswer
+        )
+    );
     // By another route it may well pass.
     !depends_on_state
         && case.expected == Expected::Refused

@@ -61,7 +61,10 @@ impl Finding {
         match &self.outcome {
             Outcome::Hole | Outcome::TooLate(_) => true,
             // What passed a moment ago must pass again.
-            Outcome::Unproven(_) => self.attack.is_none() || self.attack == Some(Attack::OverLimit),
+            Outcome::Unproven(_) => {
+                self.attack.is_none()
+                    || matches!(self.attack, Some(Attack::OverLimit | Attack::TooManyAtOnce))
+            }
             Outcome::Passed | Outcome::Refused(_) | Outcome::Observed(_) => false,
         }
     }

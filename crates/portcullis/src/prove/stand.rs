@@ -6,12 +6,12 @@ use super::report::{Finding, Outcome, Row};
 use super::target::{Target, targets};
 use crate::compile::{Blueprint, compile_rehearsed};
 use crate::document::{ConsumerConfig, GatewayConfig, RouteConfig};
-use crate::judge::{Bench, Judge, Request, Tracing, Verdict};
+use crate::judge::{Bench, Judge, Request, Tracing, UsedUp, Verdict};
 use crate::load::{Context, Loaded};
 use portcullis_checks::SecurityConfig;
 use portcullis_checks::authn::key_config::{KeyConfig, KeySource};
 use portcullis_checks::authn::mtls::CertificateIdentityConfig;
-use portcullis_checks::rehearsal::{Attack, Doubles, Known};
+use portcullis_checks::rehearsal::{Doubles, Known, PolicySays};
 use portcullis_config::{Secret, Span, Spanned};
 use portcullis_core::Plan;
 use std::collections::HashMap;
@@ -130,17 +130,15 @@ impl Rehearsal {
 
 fn run(judge: &Judge, case: &Case) -> Outcome {
     judge.forget();
-    judge.use_up_limits(case.attack == Some(Attack::OverLimit) && case.sent_before == 0);
-    let mut verdict = judge.decide(&case.request);
-    for _ in 0..case.sent_before {
-        if !verdict.is_forwarded() {
-            // Too early: what comes before the last one must pass.
-            judge.use_up_limits(false);
-            return Outcome::Unproven("the limit is lower than it says".to_owned());
-        }
-        verdict = judge.decide(&case.request);
-    }
-    judge.use_up_limits(false);
+    judge.use_up_limits(case.used_up);
+    judge.let_policies_say(case.policies);
+    let verdict = verdict(judge, case);
+    judge.let_policies_say(PolicySays::Yes);
+    judge.use_up_limits(UsedUp::Nothing);
+    let verdict = match verdict {
+        Ok(verdict) => verdict,
+        Err(why) => return Outcome::Unproven(why.to_owned()),
+    };
     let came = outcome(&case.expected, &verdict);
     if let (Outcome::Refused(by), true) = (&came, !verdict.is_forwarded() && verdict.stage > case.latest) {
         return Outcome::TooLate(by);
@@ -150,6 +148,31 @@ fn run(judge: &Judge, case: &Case) -> Outcome {
         return Outcome::Refused("route");
     }
     came
+}
+
+/// What becomes of the last request of a case. The error says why it does not come to that.
+fn verdict(judge: &Judge, case: &Case) -> Result<Verdict, &'static str> {
+    let mut held = Vec::new();
+    for _ in 0..case.held {
+        let (verdict, ongoing) = judge.decide_and_hold(&case.request);
+        if !verdict.is_forwarded() {
+            return Err("fewer may go on at once than it says");
+        }
+        held.push(ongoing);
+    }
+    let decide = || match &case.answer {
+        None => judge.decide(&case.request),
+        Some(answer) => judge.decide_answered(&case.request, answer),
+    };
+    let mut verdict = decide();
+    for _ in 0..case.sent_before {
+        if !verdict.is_forwarded() {
+            // Too early: what comes before the last one must pass.
+            return Err("the limit is lower than it says");
+        }
+        verdict = decide();
+    }
+    Ok(verdict)
 }
 
 fn known(consumer: &ConsumerConfig) -> Known<'_> {

@@ -17,6 +17,16 @@ pub(crate) struct Logs {
     given: Option<Arc<dyn RecordSink>>,
     /// Addresses are hashed under it. Made at each start.
     secret: [u8; 32],
+    follows: Follows,
+}
+
+/// Whether a process before this one still writes the audit log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Follows {
+    /// Nobody may write it.
+    Nobody,
+    /// One does, and ends soon.
+    Predecessor,
 }
 
 /// What a configuration says of its logs.
@@ -42,10 +52,15 @@ pub(crate) struct Open {
 type Access = (Arc<dyn RecordSink>, Option<Arc<AccessLog>>);
 
 impl Logs {
-    pub(crate) fn new(given: Option<Arc<dyn RecordSink>>) -> Logs {
+    pub(crate) fn new(given: Option<Arc<dyn RecordSink>>, follows: Follows) -> Logs {
         let mut secret = [0; 32];
         rand::rng().fill_bytes(&mut secret);
-        Logs { given, secret }
+        Logs { given, secret, follows }
+    }
+
+    /// The same for later configurations: whoever writes their audit logs is no predecessor.
+    pub(crate) fn settled(self) -> Logs {
+        Logs { follows: Follows::Nobody, ..self }
     }
 
     /// Where records of a configuration go; where they went `before`, as far as that is the same place.
@@ -55,7 +70,7 @@ impl Logs {
             None => None,
             Some(wanted) => match before.filter(|before| before.config.audit.as_ref() == Some(wanted)) {
                 Some(before) => before.audit.clone(),
-                None => Some(Arc::new(open_audit(wanted, &access_sink)?)),
+                None => Some(Arc::new(self.open_audit(wanted, &access_sink)?)),
             },
         };
         let audit_sink = audit.as_ref().map(|audit| Arc::clone(audit) as Arc<dyn RecordSink>);
@@ -83,14 +98,19 @@ impl Logs {
         let log = Arc::new(log);
         Ok((Arc::clone(&log) as Arc<dyn RecordSink>, Some(log)))
     }
-}
 
-fn open_audit(config: &AuditLogConfig, access: &Arc<dyn RecordSink>) -> io::Result<AuditLog> {
-    let key = SigningKey::load(&config.key_file())?;
-    let told = Arc::clone(access);
-    let on_head =
-        move |entry: u64, head: &str| told.notice("audit", &format!("entry {entry} has the hash {head}"));
-    AuditLog::open(&config.file, key, Box::new(on_head))
+    fn open_audit(&self, config: &AuditLogConfig, access: &Arc<dyn RecordSink>) -> io::Result<AuditLog> {
+        let key_file = config.key_file();
+        let key = SigningKey::load(&key_file)?;
+        let told = Arc::clone(access);
+        let on_head = Box::new(move |entry: u64, head: &str| {
+            told.notice("audit", &format!("entry {entry} has the hash {head}"));
+        });
+        match self.follows {
+            Follows::Nobody => AuditLog::open(&config.file, key, on_head),
+            Follows::Predecessor => AuditLog::open_after_predecessor(&config.file, &key_file, key, on_head),
+        }
+    }
 }
 
 impl Open {

@@ -52,6 +52,9 @@ impl Replay {
         self.counts.set(time);
         let head = head(line, &self.plan)?;
         let conn = conn(head.client());
+        if self.plan.routes.has_conditions_at(&head) {
+            return unknown("the log does not have the headers and the query by which the route is chosen");
+        }
         let id = match self.plan.routes.find(&head) {
             Ok(id) => id,
             Err(denial) if denial.code() == Code::AmbiguousPath => {
@@ -102,7 +105,15 @@ impl Replay {
             if of_an_issuer {
                 return unknown("the log does not have the token's roles, scopes and claims");
             }
-            ready(check.authorize(&facts, &principal, effects))?.or_else(|denial| refused(&denial))?;
+            let said = ready(check.authorize(&facts, &principal, effects))?;
+            // What a check asks others about is not in the log.
+            if said.as_ref().is_err_and(|denial| denial.code() == Code::Fault) {
+                return unknown("a check asks somebody who is not here");
+            }
+            said.or_else(|denial| refused(&denial))?;
+        }
+        if controls.in_flight.iter().any(|guarded| guarded.mode == Mode::Enforce) {
+            return unknown("the log does not tell how many requests went on at once");
         }
         self.charge(&facts, Charge::AfterAuthorization, &principal)?;
         if line.bytes_received > controls.max_body_bytes {
@@ -119,7 +130,7 @@ impl Replay {
 
     /// Counts it. A limit that could refuse it, or not, is unknown.
     fn charge(&self, facts: &Facts<'_>, when: Charge, principal: &Principal) -> Early<()> {
-        let mut header = false;
+        let (mut header, mut late) = (false, false);
         for Guarded { mode, check } in &facts.route.controls.quotas {
             if *mode != Mode::Enforce || check.charge() != when {
                 continue;
@@ -132,13 +143,15 @@ impl Replay {
                 Ok(None) => continue,
                 Err(denial) => return refused(&denial),
             };
+            // What is charged once the answer is known may have used it up.
+            late |= charged.late.is_some();
             let counted =
                 portcullis_core::Effects::count(&self.counts, charged.limit, &charged.keys, charged.cost);
             if let Err(fault) = ready(counted)? {
                 return refused(&Denial::new(Code::Fault, fault.detail));
             }
         }
-        if header || self.counts.was_unknown() {
+        if header || late || self.counts.was_unknown() {
             return unknown("a limit might be used up");
         }
         Ok(())

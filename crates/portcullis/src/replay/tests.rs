@@ -12,6 +12,11 @@ routes:
   - { path: /orders, methods: [GET], upstream: "http://127.0.0.1:9", security: { authorization: { roles_allowed: [user] } } }
   - { path: /admin, upstream: "http://127.0.0.1:9", security: { authorization: { roles_allowed: [admin] } } }
   - { path: /open, public: "a test", upstream: "http://127.0.0.1:9", security: { body: { max_size: 10B } } }
+  - { path: /chosen, methods: [GET], match: { headers: { x-version: "2" } }, upstream: "http://127.0.0.1:9" }
+  - { path: /chosen, methods: [GET], upstream: "http://127.0.0.1:10", security: { authorization: { roles_allowed: [user] } } }
+  - { path: /elsewhere, upstream: "http://127.0.0.1:9", security: { authorization: { external: { url: "http://127.0.0.1:9/" } } } }
+  - { path: /busy, public: "a test", upstream: "http://127.0.0.1:9", security: { concurrency: { max_requests: 1, by: route } } }
+  - { path: /late, public: "a test", upstream: "http://127.0.0.1:9", security: { rate_limiting: { max_requests: 5, per: minute, by: route, cost: { response_header: x-cost } } } }
   - { path: /json, public: "a test", upstream: "http://127.0.0.1:9", security: { validation: { schema: { type: object } } } }
 "#;
 
@@ -40,6 +45,10 @@ fn a_line_is_judged_by_what_it_says_and_unknown_where_it_does_not() {
         ("GET", "/orders", nobody, "unknown"),
         ("GET", "/orders", missing, "unknown"),
         ("GET", "/json", nobody, "unknown"),
+        ("GET", "/chosen", alice, "unknown"),
+        ("GET", "/elsewhere", alice, "unknown"),
+        ("GET", "/busy", nobody, "unknown"),
+        ("GET", "/late", nobody, "unknown"),
         ("GET", "/orders", &alice.replace("alice", "carol"), "unknown"),
         ("GET", "/orders", &alice.replace("authn.api_key", "authn.basic"), "unknown"),
         ("GET", "/open", r#""outcome":"served","status":101"#, "upgrade_refused"),

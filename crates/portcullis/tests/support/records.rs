@@ -31,6 +31,11 @@ impl Records {
         self.lines.lock().unwrap().clone()
     }
 
+    /// Forgets the lines so far, for tests that measure memory.
+    pub fn forget(&self) {
+        *self.lines.lock().unwrap() = Vec::new();
+    }
+
     /// What concerned no single request.
     pub fn notices(&self) -> Vec<String> {
         self.notices.lock().unwrap().clone()

@@ -15,9 +15,9 @@ pub(super) fn body(parts: &[String]) -> Result<(String, Vec<u8>), String> {
                 let last = file.rsplit('/').next().unwrap_or(file).to_owned();
                 file_name.get_or_insert(last);
                 media_type.get_or_insert_with(|| "application/octet-stream".to_owned());
-                read(file)?
+                super::content_of(file)?
             }
-            (None, Some(file)) => read(file)?,
+            (None, Some(file)) => super::content_of(file)?,
             (None, None) => value.as_bytes().to_vec(),
         };
         let file_name =
@@ -48,10 +48,6 @@ fn parameters(value: &str) -> (&str, Option<String>, Option<String>) {
         value = before;
     }
     (value, media_type, file_name)
-}
-
-fn read(file: &str) -> Result<Vec<u8>, String> {
-    std::fs::read(file).map_err(|error| format!("cannot read {file}: {error}"))
 }
 
 fn quoted(name: &str) -> String {
