@@ -86,8 +86,32 @@ impl Drop for Background {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }
-        if let Some(thread) = self.thread.take() {
+        // What runs on the thread can hold the last reference. The thread ends by itself then; it cannot wait for itself.
+        if let Some(thread) =
+            self.thread.take().filter(|own| own.thread().id() != std::thread::current().id())
+        {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_on_the_thread_may_hold_it_last() {
+        let background = Arc::new(Background::start().unwrap());
+        let (dropped, wait) = oneshot::channel::<()>();
+        let (said, ends) = std::sync::mpsc::channel();
+        let held = Arc::clone(&background);
+        background.handle().spawn(async move {
+            let _ = wait.await;
+            drop(held);
+            let _ = said.send(());
+        });
+        drop(background);
+        let _ = dropped.send(());
+        assert_eq!(ends.recv_timeout(Duration::from_secs(20)), Ok(()), "it panicked instead");
     }
 }

@@ -28,6 +28,8 @@ pub struct Loaded {
     config: Option<GatewayConfig>,
     /// What is written, for comparisons.
     document: Option<Node>,
+    /// Where a gateway with this file answers, also if the file cannot be used: the asker may lack its secrets.
+    state_dir: Option<PathBuf>,
     /// Where the files are that it names.
     folder: PathBuf,
     diagnostics: Diagnostics,
@@ -70,6 +72,7 @@ impl Loaded {
             files::read(&Source::new(name, text), &NAMED, &mut cx);
         let digest = digest(sources.iter().map(Source::text));
         let config = node.as_ref().and_then(|node| GatewayConfig::decode(node, &mut cx));
+        let state_dir = config.as_ref().and_then(|config| config.state_dir.clone());
         // SECURITY: any error refuses the document, also one that left a readable value (tests/config/codes.rs).
         let config = config.filter(|_| !cx.diagnostics.has_errors());
         let blueprint = match &config {
@@ -107,7 +110,18 @@ impl Loaded {
             }
         }
         let (document, folder, diagnostics) = (node, PathBuf::new(), cx.diagnostics);
-        Loaded { blueprint, config, document, folder, diagnostics, sources, included, digest, files }
+        Loaded {
+            blueprint,
+            config,
+            document,
+            state_dir,
+            folder,
+            diagnostics,
+            sources,
+            included,
+            digest,
+            files,
+        }
     }
 
     /// What the change from `old` to this one means for security, loosened things first.
@@ -128,10 +142,22 @@ impl Loaded {
         if config.as_ref().is_some_and(|config| !config.include.is_empty()) {
             cx.error("config.include", Span::NONE, "a configuration made in code cannot include files");
         }
+        let state_dir = config.as_ref().and_then(|config| config.state_dir.clone());
         let blueprint = config.and_then(|config| compile(&config, handlers, state, &mut cx));
         let (sources, included, files) = (Vec::new(), Vec::new(), cx.files());
         let (config, document, folder, diagnostics) = (None, None, PathBuf::new(), cx.diagnostics);
-        Loaded { blueprint, config, document, folder, diagnostics, sources, included, digest, files }
+        Loaded {
+            blueprint,
+            config,
+            document,
+            state_dir,
+            folder,
+            diagnostics,
+            sources,
+            included,
+            digest,
+            files,
+        }
     }
 
     /// What it was made from; `None` for a configuration that is made in code, or that cannot be read.
@@ -162,7 +188,7 @@ impl Loaded {
 
     /// Where the gateway would answer its owner; see [`crate::control`].
     pub fn state_dir(&self) -> Option<&Path> {
-        self.blueprint.as_ref()?.state_dir.as_deref()
+        self.state_dir.as_deref()
     }
 
     /// Where keys are that come and go, if anywhere.
