@@ -2,7 +2,7 @@
 
 use crate::bench::{self, instructions};
 use crate::failure::{Failure, Outcome};
-use crate::{conformance, fuzz, generate, test};
+use crate::{conformance, deny, fuzz, generate, test};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -24,6 +24,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
         step("test", &mut || test::run(&test::Arguments::full()));
     }
     step("gen --check", &mut || generate::run(&generate::Arguments { check: true }));
+    step("deny", &mut || deny::run(&deny::Arguments::of_ci()));
     step("conformance --only git --only etcd", &mut || conformance::run(&conformance::Arguments::of_ci()));
     step("fuzz", &mut || fuzz::run(&fuzz::Arguments::four_minutes()));
     step("bench --instructions", &mut instructions::run);

@@ -10,6 +10,7 @@ mod ci;
 mod conformance;
 mod counterparts;
 mod debian;
+mod deny;
 mod failure;
 mod fuzz;
 mod generate;
@@ -21,6 +22,7 @@ mod schema_suite;
 mod simulate;
 mod test;
 mod tls;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;
@@ -59,6 +61,8 @@ enum Command {
     Mutants(mutants::Arguments),
     /// Play simulated traffic with attacks in it to the detectors of suspicious activity, and print what they find.
     Simulate(simulate::Arguments),
+    /// Check licences and sources of all dependencies, and with `--advisories` known vulnerabilities.
+    Deny(deny::Arguments),
     /// Build the documentation as a book, into `target/book`.
     Docs,
     /// Write the generated files, or check that they are up to date.
@@ -79,6 +83,7 @@ fn main() -> ExitCode {
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Mutants(arguments) => mutants::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Deny(arguments) => deny::run(&arguments),
         Command::Docs => book::run(),
         Command::Gen(arguments) => generate::run(&arguments),
         Command::Package(arguments) => package::run(&arguments),

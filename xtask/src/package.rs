@@ -12,10 +12,13 @@ use std::process::Command;
 
 use crate::failure::{Context, Failure, Outcome};
 use crate::process::{Scratch, find_command};
+use crate::tools::Tool;
 use crate::{debian, workspace};
 
-/// The version of `cargo-deb` that builds the package.
-const CARGO_DEB: &str = "3.8.0";
+/// What builds the Debian package.
+const CARGO_DEB: Tool = Tool { name: "cargo-deb", version: "3.8.0", features: &["--no-default-features"] };
+/// What lists everything that the program is made of.
+const CARGO_SBOM: Tool = Tool { name: "cargo-sbom", version: "0.10.0", features: &[] };
 
 /// What to package.
 #[derive(clap::Args)]
@@ -161,39 +164,50 @@ fn debian_package(gateway: &Path) -> Outcome<PathBuf> {
             .context(|| "running portcullis".into())?;
         fs::write(completions.join(name), output.stdout).context(|| format!("writing {name}"))?;
     }
-    let tools = target.join("tools");
-    let program = tools.join("bin/cargo-deb");
     if find_command("dpkg-deb").is_none() {
         return Err(Failure::new(
             "`dpkg-deb` is missing: a Debian package is built on Debian or a relative of it",
         ));
     }
-    if !program.is_file() {
-        println!("`cargo-deb` {CARGO_DEB} is not here: installing it.");
-        run_command(
-            workspace::cargo()
-                .args([
-                    "install",
-                    "cargo-deb",
-                    "--locked",
-                    "--no-default-features",
-                    "--version",
-                    CARGO_DEB,
-                    "--root",
-                ])
-                .arg(&tools),
-            "cargo install cargo-deb",
-        )?;
-    }
+    bill_of_materials(&target.join("portcullis.cdx.json"))?;
     let package = target.join("debian").join("portcullis.deb");
     run_command(
-        Command::new(program)
+        Command::new(CARGO_DEB.require()?)
             .current_dir(workspace::root())
             .args(["deb", "-p", "portcullis-cli", "--no-build", "--output"])
             .arg(&package),
         "cargo deb",
     )?;
     Ok(package)
+}
+
+/// Writes the bill of materials (CycloneDX, JSON): every crate in the program, with its version and licence.
+fn bill_of_materials(file: &Path) -> Outcome<()> {
+    let output = Command::new(CARGO_SBOM.require()?)
+        .current_dir(workspace::root())
+        .args(["sbom", "--cargo-package", "portcullis-cli", "--output-format", "cyclone_dx_json_1_6"])
+        .output()
+        .context(|| "running cargo-sbom".into())?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        return Err(Failure::new(format!("cargo-sbom: {}", String::from_utf8_lossy(&output.stderr))));
+    }
+    let bill: serde_json::Value =
+        serde_json::from_str(&text).context(|| "reading the bill of materials".into())?;
+    let names: Vec<_> = bill["components"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|part| part["name"].as_str())
+        .collect();
+    // A bill that leaves out what does the cryptography, or us, is not of this program.
+    if let Some(missing) =
+        ["rustls", "aws-lc-rs", "portcullis-core"].iter().find(|name| !names.contains(name))
+    {
+        return Err(Failure::new(format!("the bill of materials has no `{missing}`: {} parts", names.len())));
+    }
+    println!("{}: {} parts", file.display(), names.len());
+    fs::write(file, text.as_bytes()).context(|| format!("writing {}", file.display()))
 }
 
 /// Runs a command to its end; its output is shown if it fails.
