@@ -133,6 +133,15 @@ async fn secured_data_oauth2_lets_users_in_and_nobody_else() {
 }
 
 #[test]
+fn the_page_shows_the_example_with_axum() {
+    let page = include_str!("../../../docs/library.md");
+    assert!(
+        page.contains(include_str!("../examples/mount_axum.rs")),
+        "docs/library.md shows another program"
+    );
+}
+
+#[test]
 fn a_router_of_axum_is_behind_the_gateway() {
     // A port that is free now can be taken in a moment, and then the program ends.
     let started = (0..10).find_map(|_| {

@@ -61,8 +61,8 @@ fn collect(folder: &Path, pages: &mut Vec<PathBuf>) {
 fn blocks_of(page: &str) -> impl Iterator<Item = &str> {
     let parts = page.split("```yaml\n").skip(1);
     let blocks = parts.map(|part| part.split("```").next().unwrap());
-    // Files of other programs say so in their first line.
-    blocks.filter(|block| !block.starts_with("# not for the gateway"))
+    // Files of other programs say so in their first lines.
+    blocks.filter(|block| !block.lines().take(2).any(|line| line == "# not for the gateway"))
 }
 
 fn completed(block: &str) -> String {
