@@ -194,12 +194,8 @@ fn bill_of_materials(file: &Path) -> Outcome<()> {
     }
     let bill: serde_json::Value =
         serde_json::from_str(&text).context(|| "reading the bill of materials".into())?;
-    let names: Vec<_> = bill["components"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|part| part["name"].as_str())
-        .collect();
+    let parts = bill.get("components").and_then(serde_json::Value::as_array).into_iter().flatten();
+    let names: Vec<_> = parts.filter_map(|part| part.get("name")?.as_str()).collect();
     // A bill that leaves out what does the cryptography, or us, is not of this program.
     if let Some(missing) =
         ["rustls", "aws-lc-rs", "portcullis-core"].iter().find(|name| !names.contains(name))

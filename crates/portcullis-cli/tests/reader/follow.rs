@@ -117,8 +117,8 @@ impl Reader {
         let mut shell = self.shell(&["timeout", "60", "bash"], &script);
         let output = shell.output().map_err(|error| error.to_string())?;
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        let statuses = printed.lines().filter_map(|line| line.strip_prefix("status "));
-        let status = statuses.last().and_then(|status| status.parse::<u16>().ok());
+        let mut statuses = printed.lines().filter_map(|line| line.strip_prefix("status "));
+        let status = statuses.next_back().and_then(|status| status.parse::<u16>().ok());
         if output.status.code() != Some(promise.code)
             || (promise.status.is_some() && promise.status != status)
         {
