@@ -46,6 +46,17 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
+fn every_alert_is_explained() {
+    let rules = fs::read_to_string(root().join("packaging/monitoring/alerts.yml")).unwrap();
+    let page = fs::read_to_string(root().join("docs/metrics.md")).unwrap();
+    let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(alerts.len() > 5, "{alerts:?}");
+    for alert in alerts {
+        assert!(page.contains(&format!("| `{alert}` |")), "docs/metrics.md does not explain {alert}");
+    }
+}
+
+#[test]
 fn a_broken_link_is_noticed() {
     let page = root().join("README.md");
     assert!(follow(&page, "docs/configuration.md#listeners").is_ok());
