@@ -18,6 +18,7 @@ mod mutants;
 mod package;
 mod process;
 mod python;
+mod record;
 mod schema_suite;
 mod simulate;
 mod test;
@@ -49,6 +50,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Run the clients that people use through a gateway: git, etcd, curl, Python, Node, WebSockets.
     Conformance(conformance::Arguments),
+    /// Record anew what real clients send, for the test `recorded`, with the clients that are installed.
+    Record(record::Arguments),
     /// Measure the memory of idle connections, in the clear and under TLS, with HTTP/1.1 and HTTP/2.
     Idle(conformance::IdleArguments),
     /// Run mixed traffic for a while, and compare what the gateway holds at the end with the start.
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Ci(arguments) => ci::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Conformance(arguments) => conformance::run(&arguments),
+        Command::Record(arguments) => record::run(&arguments),
         Command::Idle(arguments) => conformance::idle(&arguments),
         Command::Soak(arguments) => conformance::soak(&arguments),
         Command::Counterparts => counterparts::install(),

@@ -37,16 +37,37 @@ impl RequestHead {
     /// The head as the `http` crate has it. `bytes` are those that it was read from; the target and the values share them.
     ///
     /// # Errors
-    /// A target that is none of [`Uri`]'s, such as one with a `^` in its path.
+    /// A target that is none of [`Uri`]'s.
     pub fn into_parts(self, bytes: &Bytes) -> Result<http::request::Parts, Refusal> {
         let mut request = http::Request::new(());
         *request.method_mut() = Method::from_bytes(self.method.bytes(bytes)).map_err(|_| Refusal::Method)?;
-        *request.uri_mut() = Uri::from_maybe_shared(share(bytes, self.target.range()))
-            .map_err(|_| Refusal::TargetCharacter)?;
+        let target = share(bytes, self.target.range());
+        let target = if target.iter().any(is_sent_raw) { escaped(&target) } else { target };
+        *request.uri_mut() = Uri::from_maybe_shared(target).map_err(|_| Refusal::TargetCharacter)?;
         *request.version_mut() = self.version().into();
         *request.headers_mut() = map(&self.fields, bytes)?;
         Ok(request.into_parts().0)
     }
+}
+
+/// Whether clients send this byte of a target as it is, where RFC 3986 and the `http` crate want an escape: curl, PHP, Java and
+/// Python send what they were given.
+fn is_sent_raw(byte: &u8) -> bool {
+    matches!(byte, b'"' | b'`' | 0x80..)
+}
+
+/// A target in which these bytes are escaped, which is their only reading.
+fn escaped(target: &[u8]) -> Bytes {
+    let mut text = Vec::with_capacity(target.len() + 16);
+    for byte in target {
+        if is_sent_raw(byte) {
+            let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'A' + nibble - 10 };
+            text.extend([b'%', digit(byte >> 4), digit(byte & 15)]);
+        } else {
+            text.push(*byte);
+        }
+    }
+    text.into()
 }
 
 impl ResponseHead {
@@ -104,6 +125,21 @@ mod tests {
         let many: Vec<_> = parts.headers.get_all("x-many").iter().collect();
         assert_eq!(many, ["1", "2"]);
         assert!(bytes.as_ptr_range().contains(&many[0].as_bytes().as_ptr()));
+    }
+
+    #[test]
+    fn what_clients_send_raw_is_escaped() {
+        for (raw, uri) in [
+            ("/ü", "/%C3%BC"),
+            ("/a`b\"c", "/a%60b%22c"),
+            ("/?q=\"x\"", "/?q=%22x%22"),
+            ("http://x/ü?ü", "http://x/%C3%BC?%C3%BC"),
+            ("/{a}[b]|^", "/{a}[b]|^"),
+        ] {
+            let bytes = Bytes::from(format!("GET {raw} HTTP/1.1\r\nHost: x\r\n\r\n"));
+            let head = RequestReader::default().read(&bytes, &HeadLimits::default()).unwrap().unwrap();
+            assert_eq!(head.into_parts(&bytes).unwrap().uri, *uri, "{raw}");
+        }
     }
 
     #[test]

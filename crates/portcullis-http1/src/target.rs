@@ -26,8 +26,9 @@ pub(crate) struct Target<'a> {
 
 /// Takes a target apart.
 pub(crate) fn judge<'a>(method: &str, target: &'a [u8]) -> Result<Target<'a>, Refusal> {
-    // RFC 3986 allows fewer; browsers send some of the others raw in a query, and each has one reading.
-    if let Some(bad) = target.iter().find(|byte| !matches!(byte, 0x21..=0x7e) || **byte == b'#') {
+    // RFC 3986 allows fewer; clients send the others raw, and each has one reading. `RequestHead::into_parts` escapes what the
+    // `http` crate does not take.
+    if let Some(bad) = target.iter().find(|byte| !matches!(byte, 0x21..=0x7e | 0x80..) || **byte == b'#') {
         return Err(if *bad == b'#' { Refusal::Fragment } else { Refusal::TargetCharacter });
     }
     if method == "CONNECT" {
@@ -120,7 +121,8 @@ mod tests {
             ("GET", "file:///etc/passwd", Err(Refusal::Scheme)),
             ("GET", "/a#b", Err(Refusal::Fragment)),
             ("GET", "http://a/#b", Err(Refusal::Fragment)),
-            ("GET", "/ä", Err(Refusal::TargetCharacter)),
+            ("GET", "/ä", Ok(TargetForm::Origin)),
+            ("GET", "http://ä/", Err(Refusal::TargetForm)),
             ("GET", "/a\u{7f}", Err(Refusal::TargetCharacter)),
             ("GET", "/a\tb", Err(Refusal::TargetCharacter)),
         ] {

@@ -705,12 +705,19 @@ fn controls(
             .help("remove `public`, or the route's `authentication` and `authorization`");
             return None;
         }
-        let authentication = RouteAuthentication::Public(public.value.0.clone());
-        let controls = own.controls(&base.compiled, &authentication);
-        return controls.map(|mut controls| {
-            shedding.into_iter().for_each(|shedding| shedding.add_to(&mut controls));
-            Arc::new(controls)
-        });
+        let reason = public.value.0.clone();
+        if own.is_empty()
+            && let Some(shared) = base.public.get(&*reason)
+        {
+            return Some(Arc::clone(shared));
+        }
+        let mut controls = own.controls(&base.compiled, &RouteAuthentication::Public(reason.clone()))?;
+        shedding.into_iter().for_each(|shedding| shedding.add_to(&mut controls));
+        let controls = Arc::new(controls);
+        if own.is_empty() {
+            base.public.insert(reason, Arc::clone(&controls));
+        }
+        return Some(controls);
     }
     lint::roles(config.sections(), base.config.as_ref(), build, cx);
     if own.is_empty()

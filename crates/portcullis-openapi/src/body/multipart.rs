@@ -111,7 +111,7 @@ fn names(disposition: &str) -> Option<(String, Option<String>)> {
         }
         rest = rest.strip_prefix(';')?.trim_start_matches([' ', '\t']);
         let (key, after) = rest.split_once('=')?;
-        let (value, after) = value(after)?;
+        let (value, after) = value(after, key.eq_ignore_ascii_case("filename"))?;
         let place = match key.to_ascii_lowercase().as_str() {
             "name" => &mut name,
             "filename" => &mut file_name,
@@ -150,16 +150,43 @@ fn encoded_word(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn value(text: &str) -> Option<(String, &str)> {
+/// A value and what follows it. Only the name of a file may have escapes in it.
+fn value(text: &str, is_file_name: bool) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([';', ' ', '\t']).unwrap_or(text.len());
         let value = text.get(..end)?;
         return is_token(value).then(|| (value.to_owned(), text.get(end..).unwrap_or_default()));
     };
-    // A backslash has two readings: browsers mean it, other clients escape with it.
     let end = quoted.find('"')?;
     let value = quoted.get(..end)?;
-    (!value.contains('\\')).then(|| (value.to_owned(), quoted.get(end + 1..).unwrap_or_default()))
+    if !value.contains('\\') {
+        return Some((value.to_owned(), quoted.get(end + 1..).unwrap_or_default()));
+    }
+    if is_file_name { escaped(quoted) } else { None }
+}
+
+/// The name of a file in which `"` and `\` are escaped with a backslash, as Go and Ruby do, which comes last.
+///
+/// SECURITY: a backslash has two readings: browsers mean it, other clients escape with it. To who reads it as it stands, the name
+/// ends earlier, and what follows would be parameters; so there must be none in it and none behind it (a_file_name_hides_no_parameter).
+fn escaped(quoted: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut characters = quoted.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => {
+                let rest = quoted.get(at + 1..)?;
+                return rest.trim_matches([' ', '\t']).is_empty().then_some((value, ""));
+            }
+            '\\' => match characters.next() {
+                Some((_, escaped @ ('"' | '\\'))) => value.push(escaped),
+                Some(_) | None => return None,
+            },
+            ';' | '=' => return None,
+            other => value.push(other),
+        }
+    }
+    None
 }
 
 fn is_boundary(byte: u8) -> bool {
@@ -255,6 +282,25 @@ mod tests {
             (r#"filename=a; filename*=a"#, false),
         ] {
             let text = format!("--B\r\nContent-Disposition: form-data; name=f; {names}\r\n\r\n1\r\n--B--");
+            assert_eq!(parse(&text).is_ok(), expected, "{names}");
+        }
+    }
+
+    #[test]
+    fn a_file_name_hides_no_parameter() {
+        for (names, expected) in [
+            (r#"name="f"; filename="ü \"x\".png""#, true),
+            (r#"name="f"; filename="a\\b.txt" "#, true),
+            (r#"name="f"; filename="a\"; name=\"admin""#, false),
+            (r#"name="f"; filename="a\" name=\"b""#, false),
+            (r#"name="f"; filename="a\"b"; x=y"#, false),
+            (r#"filename="a\"b"; name="f""#, false),
+            (r#"name="f"; filename="C:\temp\a.txt""#, false),
+            (r#"name="f"; filename="a\""#, false),
+            (r#"name="a\"b"; filename="f""#, false),
+            (r#"filename="a\"b""#, false),
+        ] {
+            let text = format!("--B\r\nContent-Disposition: form-data; {names}\r\n\r\n1\r\n--B--");
             assert_eq!(parse(&text).is_ok(), expected, "{names}");
         }
     }

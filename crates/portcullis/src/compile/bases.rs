@@ -19,6 +19,8 @@ pub(super) struct Base {
     pub(super) compiled: CompiledSecurity,
     /// The controls of every route that inherits this and adds nothing.
     pub(super) shared: Option<Arc<Controls>>,
+    /// The controls of every public route that inherits this and adds nothing, by the reason for being public.
+    pub(super) public: BTreeMap<String, Arc<Controls>>,
     used: bool,
 }
 
