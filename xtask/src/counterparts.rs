@@ -31,6 +31,7 @@ pub(crate) fn install() -> Outcome<()> {
     schema_suite::install()?;
     python::require(&python::SCHEMATHESIS)?;
     python::require_all(&python::VALKEY)?;
+    python::require_all(&python::GRPC)?;
     python::require_all(&python::VENDOR_SPECS)?;
     python::require_all(&python::HTTP1_READERS).map(drop)
 }

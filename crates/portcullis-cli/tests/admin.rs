@@ -15,6 +15,8 @@ mod keys;
 #[path = "admin/place.rs"]
 mod place;
 mod support;
+#[path = "admin/upstreams.rs"]
+mod upstreams;
 
 use place::{KEY, Place, ask};
 use serde_json::json;

@@ -49,6 +49,6 @@ pub use reload::{Changed, Prepared};
 pub use running::{ReloadHandle, Running, ShutdownHandle, Usage};
 pub use timeouts::Timeouts;
 pub use upstream::{
-    Balance, Canary, Checked, ConnectionCap, Counts, Eject, GroupServer, GroupState, HashBy, HealthCheck,
-    HealthChecks, Mirror, Probe, ProxyProtocol, Retry, ServerState, Standing, Upstream, UpstreamGroup,
+    Balance, Canary, Checked, ConnectionCap, Counts, Eject, GroupKeeper, GroupServer, GroupState, HashBy,
+    HealthCheck, Mirror, Probe, ProxyProtocol, Retry, ServerState, Standing, Upstream, UpstreamGroup,
 };

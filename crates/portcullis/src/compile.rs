@@ -8,6 +8,7 @@ mod changes;
 mod headers;
 mod lint;
 mod matching;
+mod redirects;
 mod targets;
 
 use crate::document::{
@@ -43,7 +44,7 @@ use portcullis_core::{
 use portcullis_proxy::tls::Tls;
 use portcullis_proxy::tls::Watch;
 use portcullis_proxy::tls::acme::Renewal;
-use portcullis_proxy::{FrontConfig, Handler, HealthChecks, Inherited, Target, UpstreamGroup};
+use portcullis_proxy::{FrontConfig, GroupKeeper, Handler, Inherited, Target, UpstreamGroup};
 use portcullis_runtime::{OutboundPolicy, State, World};
 use portcullis_store::{CountNames, FailurePolicy};
 use portcullis_telemetry::Traces;
@@ -240,7 +241,7 @@ fn compile_with(
     bases.warn_of_unused(cx);
     targets.warn_of_unused(cx);
     let groups = targets.used_groups();
-    if let Some(checks) = HealthChecks::of(groups.clone()) {
+    if let Some(checks) = GroupKeeper::of(groups.clone()) {
         build.add_job(Arc::new(checks));
     }
     let endpoint_world = LaterWorld::default();
@@ -343,6 +344,7 @@ fn compile_with(
         sends_forwarded: config.request_headers.as_ref().is_some_and(|headers| headers.forwarded),
         tracing: sampling,
     };
+    redirects::no_circle(&table, &targets.all, &head, &config.routes, cx)?;
     let names = CountNames {
         limits: build.limits(),
         consumers: build.counted_as(),

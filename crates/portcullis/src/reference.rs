@@ -130,15 +130,18 @@ fn forms(schema: &Value) -> Vec<&Value> {
     }
 }
 
-/// The named schemas in a schema, each with `[]` where it is in a list. What stands in a list or alone is named once.
+/// The named schemas in a schema, each with `[]` where it is in a list, and `.NAME` below a name that the user chooses. What
+/// stands in a list or alone is named once.
 fn references(schema: &Value) -> Vec<(&'static str, &str)> {
     if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
         return vec![("", name.trim_start_matches("#/$defs/"))];
     }
     let mut found: Vec<(&'static str, &str)> = alternatives(schema).flat_map(references).collect();
-    for (_, name) in schema.get("items").map(references).unwrap_or_default() {
-        if !found.iter().any(|(_, known)| *known == name) {
-            found.push(("[]", name));
+    for (word, place) in [("items", "[]"), ("additionalProperties", ".NAME")] {
+        for (_, name) in schema.get(word).map(references).unwrap_or_default() {
+            if !found.iter().any(|(_, known)| *known == name) {
+                found.push((place, name));
+            }
         }
     }
     found
@@ -274,6 +277,10 @@ impl Reference<'_> {
             "array" => {
                 format!("list of {}", schema.get("items").map(|items| self.value(items)).unwrap_or_default())
             }
+            "object" => match schema.get("additionalProperties").filter(|value| value.is_object()) {
+                Some(value) => format!("names, each with: {}", self.value(value)),
+                None => String::new(),
+            },
             "boolean" => "`true` or `false`".to_owned(),
             "integer" => match schema.get("minimum").and_then(Value::as_i64) {
                 Some(least) => format!("whole number from {least}"),

@@ -31,6 +31,8 @@ pub(crate) struct Answer {
     share: Option<Share>,
     /// Its place at a server of a group.
     seat: Option<Box<Seat>>,
+    /// Whether the server broke it off.
+    broken: bool,
 }
 
 enum Content {
@@ -70,13 +72,21 @@ struct Relayed {
     waiting: Option<Instant>,
     /// Whether what comes after the body goes on, too.
     trailers: bool,
+    /// Whether it broke off, and the upstream did that.
+    broken: bool,
 }
 
 impl Answer {
     /// An answer that is there already. The account must be closed by the caller.
     pub(crate) fn whole(bytes: Bytes, life: &Rc<Life>) -> Answer {
         let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
-        Answer { content: Content::Whole(bytes), life: Rc::clone(life), share: None, seat: None }
+        Answer {
+            content: Content::Whole(bytes),
+            life: Rc::clone(life),
+            share: None,
+            seat: None,
+            broken: false,
+        }
     }
 
     /// Whether it is there already.
@@ -101,6 +111,11 @@ impl Answer {
         self.seat = seat;
     }
 
+    /// The server broke off what this answer was to be made of.
+    pub(super) fn broke_off(&mut self) {
+        self.broken = true;
+    }
+
     /// An answer whose parts are yet to come, after those that were read before.
     pub(crate) fn relayed(
         read: Bytes,
@@ -113,11 +128,18 @@ impl Answer {
         let missing = source.size_hint().exact().map(|rest| rest + read.len() as u64);
         let ended = read.is_empty() && source.is_end_stream();
         let (source, recording) = (Some(source), Some(recording));
-        let mut relayed = Relayed { read, source, recording, upload, missing, waiting: None, trailers };
+        let mut relayed =
+            Relayed { read, source, recording, upload, missing, waiting: None, trailers, broken: false };
         if ended || missing == Some(0) {
             relayed.served();
         }
-        Answer { content: Content::Relayed(relayed), life: Rc::clone(life), share: None, seat: None }
+        Answer {
+            content: Content::Relayed(relayed),
+            life: Rc::clone(life),
+            share: None,
+            seat: None,
+            broken: false,
+        }
     }
 }
 
@@ -221,7 +243,7 @@ impl Relayed {
                 }
                 let denial =
                     Denial::new(Code::UpstreamTimeout, "the upstream stopped in the middle of its answer");
-                return Poll::Ready(Some(Err(self.failed(denial))));
+                return Poll::Ready(Some(Err(self.broke_off(denial))));
             }
             Poll::Ready(frame) => frame,
         };
@@ -252,7 +274,7 @@ impl Relayed {
             Some(Err(error)) => {
                 let cause = error.source().map_or(String::new(), |source| format!(": {source}"));
                 let denial = Denial::new(source.failure(), format!("the answer broke off: {error}{cause}"));
-                Poll::Ready(Some(Err(self.failed(denial))))
+                Poll::Ready(Some(Err(self.broke_off(denial))))
             }
             None => {
                 self.served();
@@ -289,6 +311,13 @@ impl Relayed {
         let trailers = self.trailers.then(|| grpc_status::trailers(denial.status()));
         let error = self.failed(denial);
         trailers.map(Frame::trailers).ok_or(error)
+    }
+
+    /// What the answer comes from broke off.
+    fn broke_off(&mut self, denial: Denial) -> BoxError {
+        let upload_broke = self.upload.as_deref().is_some_and(|upload| upload.refused().is_some());
+        self.broken = denial.code() != Code::HandlerFailed && !upload_broke;
+        self.failed(denial)
     }
 
     /// The answer is broken. If the request's body broke first, that is why.
@@ -346,6 +375,17 @@ impl Body for Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
+        if let Some(seat) = &self.seat {
+            let broken = match &self.content {
+                Content::Whole(_) => self.broken,
+                Content::Relayed(relayed) => relayed.broken,
+            };
+            if broken {
+                seat.broke_off(self.life.now());
+            } else if self.is_end_stream() {
+                seat.completed();
+            }
+        }
         self.life.end_request(self.is_end_stream());
     }
 }

@@ -55,8 +55,9 @@ impl Current {
             Some(before) => snapshot.following(&before.snapshot),
             None => snapshot,
         };
+        let before: Vec<Rc<Pool>> = before.into_iter().flat_map(Current::pools).collect();
         let pool = |upstream: &Upstream| {
-            let kept = before.and_then(|before| before.pools().find(|pool| pool.upstream == *upstream));
+            let kept = before.iter().find(|pool| pool.upstream == *upstream);
             match kept {
                 Some(pool) => Ok(Rc::clone(pool)),
                 None => Pool::new(upstream.clone()).map(Rc::new),
@@ -88,14 +89,12 @@ impl Current {
     }
 
     /// The connections to upstreams.
-    pub(crate) fn pools(&self) -> impl Iterator<Item = &Rc<Pool>> {
-        self.destinations.iter().flat_map(|destination| {
-            let (one, group) = match destination {
-                Destination::Upstream(pool) => (Some(pool), None),
-                Destination::Group(group) => (None, Some(group)),
-                Destination::Handler(_) | Destination::Fixed(_) => (None, None),
-            };
-            one.into_iter().chain(group.into_iter().flat_map(|group| group.pools()))
-        })
+    pub(crate) fn pools(&self) -> Vec<Rc<Pool>> {
+        let all = self.destinations.iter().flat_map(|destination| match destination {
+            Destination::Upstream(pool) => vec![Rc::clone(pool)],
+            Destination::Group(group) => group.pools(),
+            Destination::Handler(_) | Destination::Fixed(_) => Vec::new(),
+        });
+        all.collect()
     }
 }

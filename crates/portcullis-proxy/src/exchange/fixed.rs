@@ -52,7 +52,10 @@ pub struct Place {
 
 impl Place {
     /// The URL for a request of this route.
-    fn of(&self, route: &Route, path: &str, query: Option<&str>) -> Result<HeaderValue, Denial> {
+    ///
+    /// # Errors
+    /// The path that it is made of has several readings.
+    pub fn of(&self, route: &Route, path: &str, query: Option<&str>) -> Result<HeaderValue, Denial> {
         let path = self.path.apply(route, path)?.path;
         let query = self.query.as_deref().or(query).map(|query| format!("?{query}")).unwrap_or_default();
         HeaderValue::try_from(format!("{}{path}{query}", self.origin))

@@ -139,7 +139,7 @@ pub(crate) async fn forward(way: Way<'_>, life: &Rc<Life>, shaped: Shaped<Client
         account.status = sent.as_ref().ok().map(|(.., got)| got.status());
     }
     match sent {
-        Ok((pool, seat, got)) => {
+        Ok((pool, mut seat, got)) => {
             let outside = Outside { host, places };
             let passed = Passed {
                 method,
@@ -156,6 +156,9 @@ pub(crate) async fn forward(way: Way<'_>, life: &Rc<Life>, shaped: Shaped<Client
             };
             match got {
                 Got::Answer(parts, body) => {
+                    if let Some(seat) = seat.as_mut().filter(|_| streams::is_stream(&parts.headers)) {
+                        seat.streams();
+                    }
                     let mut response = passed.answer(parts, body).await;
                     response.body_mut().sit(seat);
                     response
@@ -244,8 +247,16 @@ impl Passed<'_> {
                     }
                     // If the request's body broke first, that is why.
                     Err(denial) => {
-                        let denial = self.upload.as_deref().and_then(Upload::refused).unwrap_or(denial);
-                        return fail(self.recording, denial, self.told.as_ref(), self.life);
+                        let upload = self.upload.as_deref().and_then(Upload::refused);
+                        let broken = upload.is_none()
+                            && self.life.revoked().is_none()
+                            && matches!(denial.code(), Code::UpstreamClosed | Code::UpstreamTimeout);
+                        let denial = upload.unwrap_or(denial);
+                        let mut response = fail(self.recording, denial, self.told.as_ref(), self.life);
+                        if broken {
+                            response.body_mut().broke_off();
+                        }
+                        return response;
                     }
                 }
             }

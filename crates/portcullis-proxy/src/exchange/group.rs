@@ -41,7 +41,7 @@ pub(super) struct Arrival<'a> {
 /// # Errors
 /// The group has as many requests as it may, or no server has answered.
 pub(super) async fn send(
-    group: &Group,
+    group: &Rc<Group>,
     life: &Rc<Life>,
     arrival: Arrival<'_>,
     account: &mut UpstreamAccount,
@@ -49,6 +49,7 @@ pub(super) async fn send(
     let Arrival { mut request, path_and_query, host, value, upload, ends } = arrival;
     account.tries = 0;
     let entered = group.enter(life.now())?;
+    let members = group.members();
     let retry = &group.config.retry;
     let repeatable = retry.methods.contains(request.method());
     if retry.attempts > 1 {
@@ -58,7 +59,7 @@ pub(super) async fn send(
     // Those that could not be reached do not count, as long as there is another server.
     let mut counted = 0;
     loop {
-        let Some(running) = group.choose(value, &mut tried, life.now()) else {
+        let Some(running) = group.choose(&members, value, &mut tried, life.now()) else {
             return Err(Denial::new(Code::UpstreamUnreachable, "no server of the group has a weight"));
         };
         let pool = Rc::clone(running.pool());
@@ -70,7 +71,7 @@ pub(super) async fn send(
             let again = repeatable
                 && counted < retry.attempts
                 && retry.on_status.contains(&status)
-                && group.has_another(tried, life.now())
+                && Group::has_another(&members, tried, life.now())
                 && group.take_retry(life.now());
             taken.set(again);
             again
@@ -85,7 +86,7 @@ pub(super) async fn send(
         let failed = match send_once(&pool, life, formed, upload, terms).await {
             Ok(got) => {
                 group.hear(&running, outcome_of(got.status()), life.now());
-                return Ok((got, Box::new(Seat::new(running, entered))));
+                return Ok((got, Box::new(Seat::new(group, running, entered))));
             }
             Err(failed) => failed,
         };
@@ -93,7 +94,8 @@ pub(super) async fn send(
         group.hear(&running, outcome(what), life.now());
         drop(running);
         let Some(back) = back else { return Err(denial) };
-        let free = matches!(what, What::Unreached | What::Full) && group.has_another(tried, life.now());
+        let free =
+            matches!(what, What::Unreached | What::Full) && Group::has_another(&members, tried, life.now());
         if free && retry.on_connect {
             counted -= 1;
         } else if !(taken.get()

@@ -2,7 +2,7 @@
 //!
 //! A copy is made of what was let through, in the form in which it goes upstream, without any credential and without what the
 //! gateway vouches for. It is sent when the request has its answer, or has failed, so it takes nothing from it; what comes of it is
-//! read, up to a bound, and goes nowhere. A request is not copied if its body is larger than 64 KiB or still coming when the answer
+//! read, up to a bound and within the mirror's own time, and goes nowhere. A request is not copied if its body is larger than 64 KiB or still coming when the answer
 //! begins, if its query may hold a credential, or if too many copies are on their way.
 
 use super::group::{self, Arrival};
@@ -18,14 +18,15 @@ use portcullis_core::record::UpstreamAccount;
 use portcullis_core::{CredentialLocation, Recording, RouteId};
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The most copies of a group that a worker has on their way.
 const MOST: usize = 64;
-/// How long one may take in all.
-const TIME: Duration = Duration::from_secs(30);
+/// How often it is looked whether a try has taken too long.
+const TICK: Duration = Duration::from_millis(100);
 
 /// A request that may be copied, before it is sent.
 pub(super) struct Copy {
@@ -102,6 +103,7 @@ impl Copy {
     pub(super) fn send(self) {
         let Copy { group, method, path_and_query, headers, host, body } = self;
         let Some(mirror) = group.mirror.clone() else { return };
+        let Some(time) = group.config.mirror.as_ref().map(|mirror| mirror.timeout) else { return };
         let parts = match body {
             None => VecDeque::new(),
             Some(tee) => {
@@ -127,10 +129,23 @@ impl Copy {
                 upload: None,
                 ends: None,
             };
-            let sent = group::send(&mirror, &life, arrival, &mut account);
-            if let Ok(Ok((Got::Answer(_, body), _seat))) = tokio::time::timeout(TIME, sent).await {
-                discard(body).await;
-            }
+            let sent = async {
+                let mut sent = pin!(group::send(&mirror, &life, arrival, &mut account));
+                // No connection of a client drives it, so its clock is looked after here.
+                loop {
+                    match tokio::time::timeout(TICK.min(time), &mut sent).await {
+                        Ok(sent) => return sent,
+                        Err(_) => life.tick(),
+                    }
+                }
+            };
+            // Whatever is still to do then is given up, with its connection.
+            let whole = async {
+                if let Ok((Got::Answer(_, body), _seat)) = sent.await {
+                    discard(body).await;
+                }
+            };
+            let _late = tokio::time::timeout(time, whole).await;
         });
     }
 }

@@ -75,7 +75,7 @@ pub(crate) async fn run(
     let drain = *drain.lock().unwrap_or_else(PoisonError::into_inner);
     let _late = tokio::time::timeout(drain, worker.all_closed()).await;
     review.abort();
-    worker.current().pools().for_each(|pool| pool.close());
+    worker.current().pools().iter().for_each(|pool| pool.close());
 }
 
 impl Serving {
@@ -96,10 +96,11 @@ impl Serving {
                 return;
             }
         };
+        let kept = current.pools();
         let closed: Vec<_> = before
             .pools()
-            .filter(|pool| !current.pools().any(|kept| Rc::ptr_eq(pool, kept)))
-            .map(Rc::clone)
+            .into_iter()
+            .filter(|pool| !kept.iter().any(|kept| Rc::ptr_eq(pool, kept)))
             .collect();
         drop(before);
         self.worker.exchange(current);

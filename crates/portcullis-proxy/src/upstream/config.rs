@@ -2,6 +2,7 @@
 
 use crate::stream::Counted;
 use crate::tls::UpstreamTls;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,6 +16,8 @@ pub struct Upstream {
     /// `host:port`. The host is a name, an IPv4 address, or an IPv6 address in brackets. It is also the `Host` field
     /// that the upstream sees. A name is resolved again when a connection is needed and its addresses are older than 10 s.
     pub authority: String,
+    /// Where it is, if that is one address of the authority's name; `None` where the authority says it.
+    pub address: Option<SocketAddr>,
     /// The Unix socket on which it listens; `None` where the authority says where it is.
     pub socket: Option<PathBuf>,
     /// The most connections to it at once. `None` for no bound.
@@ -101,6 +104,7 @@ impl Upstream {
         Upstream {
             name: Arc::from(authority.as_str()),
             authority,
+            address: None,
             socket: None,
             max_connections: None,
             proxy_protocol: None,

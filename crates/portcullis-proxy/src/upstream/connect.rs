@@ -16,6 +16,7 @@ use tokio_rustls::{TlsConnector, TlsStream};
 
 /// Where a server is.
 pub(super) enum Address {
+    /// It needs no resolver.
     Known(SocketAddr),
     Named(Name),
     /// A Unix socket.
@@ -26,9 +27,10 @@ impl Address {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn of(upstream: &Upstream) -> Result<Address, &'static str> {
-        match &upstream.socket {
-            Some(path) => Ok(Address::Socket(path.clone())),
-            None => Address::parse(&upstream.authority),
+        match (&upstream.socket, upstream.address) {
+            (Some(path), _) => Ok(Address::Socket(path.clone())),
+            (None, Some(address)) => Ok(Address::Known(address)),
+            (None, None) => Address::parse(&upstream.authority),
         }
     }
 

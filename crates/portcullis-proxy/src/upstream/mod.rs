@@ -27,7 +27,7 @@ mod proxy_header;
 pub(crate) use answer::AnswerBody;
 pub use config::{ConnectionCap, ProxyProtocol, Upstream};
 pub use group::{
-    Balance, Canary, Checked, Counts, Eject, GroupServer, GroupState, HashBy, HealthCheck, HealthChecks,
+    Balance, Canary, Checked, Counts, Eject, GroupKeeper, GroupServer, GroupState, HashBy, HealthCheck,
     Mirror, Probe, Retry, ServerState, Standing, UpstreamGroup,
 };
 pub(crate) use group::{Entered, Group, Outcome, Running, Tried, hash};

@@ -124,7 +124,13 @@ impl Targets {
             group.canary = Some(canary.compile(to, cx)?);
         }
         if let Some(mirror) = &config.mirror {
-            group.mirror = Some(Mirror { group: other(&mirror.upstream, cx)?, share: mirror.share.0 });
+            if mirror.timeout.is_zero() {
+                cx.error("config.upstream_group", mirror.at, "the time of a copy must be greater than zero")
+                    .help("write a duration such as `5s`, or leave the key out");
+                return None;
+            }
+            let (share, timeout) = (mirror.share.0, mirror.timeout);
+            group.mirror = Some(Mirror { group: other(&mirror.upstream, cx)?, share, timeout });
         }
         Some(group)
     }

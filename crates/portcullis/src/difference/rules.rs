@@ -411,6 +411,7 @@ pub(super) static TABLE: &[Entry] = &[
     ("SyslogConfig.server", Changed, "the syslog server"),
     ("MetricsConfig.insecure_plaintext", Weak, "metrics in plain text on a network"),
     ("MirrorConfig.share", Changed, "the share of requests that are copied"),
+    ("MirrorConfig.timeout", Changed, "the time of a copy"),
     ("MirrorConfig.upstream", Changed, "the group that gets copies"),
     ("OpenapiObject.base_path", Changed, "the base path of the OpenAPI document"),
     ("OpenapiObject.encoded_commas", Changed, "commas that are escaped"),

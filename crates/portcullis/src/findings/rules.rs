@@ -85,7 +85,7 @@ pub static RULES: [Rule; 26] = [
         fix: "add one route for each public path, or authenticate this route",
         look: |subject, report| {
             for route in subject.routes.iter().filter(|route| route.config.public.is_some()) {
-                if route.config.path.value.contains("{*") {
+                if route.config.path.value.contains("{*") && !answers_itself(route) {
                     report.route(
                         route,
                         route.config.path.span,
@@ -536,8 +536,16 @@ fn limits_over_time(control: &portcullis_core::Control) -> bool {
     control.stage == "quota" && control.id != "quota.concurrency"
 }
 
+/// Whether the gateway answers the requests of a route, so that they reach nothing else.
+fn answers_itself(route: &RouteSubject<'_>) -> bool {
+    route.config.redirect.is_some() || route.config.respond.is_some()
+}
+
 /// The methods of a route that are meant to change something.
 fn changes_something(route: &RouteSubject<'_>) -> Vec<&'static str> {
+    if answers_itself(route) {
+        return Vec::new();
+    }
     let methods = &route.listing.route.methods;
     ["POST", "PUT", "PATCH", "DELETE"]
         .into_iter()

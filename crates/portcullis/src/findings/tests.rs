@@ -177,6 +177,14 @@ fn every_rule_finds_what_it_is_for_and_nothing_where_it_is_closed() {
 }
 
 #[test]
+fn what_the_gateway_answers_itself_opens_no_upstream() {
+    let more = "routes:\n  - { path: \"/old/{*rest}\", public: \"moved\", redirect: { to: /orders } }\n  - { path: /up, public: \"a probe\", respond: { body: ok } }\n";
+    assert_eq!(ids(&CLOSED.replace("routes:\n", more)), Vec::<&str>::new());
+    let forwarded = CLOSED.replace("path: /health, methods: [GET],", "path: \"/health/{*rest}\",");
+    assert_eq!(ids(&forwarded), ["no_schema", "public_wildcard", "public_write"]);
+}
+
+#[test]
 fn a_finding_is_accepted_where_and_as_long_as_the_file_says() {
     let open = CLOSED.replace("  rate_limiting: { max_requests: 60, per: minute }\n", "");
     let accept = |more: &str, until: &str| {

@@ -7,7 +7,7 @@ use portcullis_admin::gateway::{
 };
 use portcullis_admin::server::Wait;
 use portcullis_core::Code;
-use portcullis_proxy::GroupServer;
+use portcullis_proxy::{GroupServer, UpstreamGroup};
 use portcullis_runtime::blocks::Block;
 use portcullis_telemetry::watch::Watch;
 use serde_json::{Value, json};
@@ -105,12 +105,12 @@ impl Gateway for Seat {
     fn upstreams(&self) -> Vec<UpstreamView> {
         let Some(seen) = self.gateway(Reloader::seen) else { return Vec::new() };
         let now = std::time::Instant::now();
-        let server = |server: &GroupServer| {
+        let server = |group: &UpstreamGroup, server: &GroupServer| {
             let (state, counts) = (&server.state, server.state.counts());
             ServerView {
                 url: server.url.clone(),
                 weight: server.weight,
-                state: state.standing(now).as_str().to_owned(),
+                state: group.standing(server, now).as_str().to_owned(),
                 last_check: state.found(),
                 running: counts.running,
                 requests: counts.requests,
@@ -124,7 +124,7 @@ impl Gateway for Seat {
             .map(|group| UpstreamView {
                 name: group.name.to_string(),
                 balance: group.balance.to_string(),
-                servers: group.servers.iter().map(server).collect(),
+                servers: group.present().iter().map(|one| server(group, one)).collect(),
             })
             .collect()
     }

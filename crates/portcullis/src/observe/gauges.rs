@@ -90,21 +90,22 @@ fn upstreams(seen: &Seen, to: &mut Exposition) {
     let servers: Vec<_> = seen
         .groups
         .iter()
-        .flat_map(|group| group.servers.iter().map(move |server| (group, server, server.state.counts())))
+        .flat_map(|group| group.present().into_iter().map(move |server| (group, server)))
+        .map(|(group, server)| (group, group.standing(&server, now), server.state.counts(), server))
         .collect();
-    let mut each = |family: &Family, of: &dyn Fn(&ServerState, &Counts) -> u64| {
+    let mut each = |family: &Family, of: &dyn Fn(Standing, &ServerState, &Counts) -> u64| {
         to.family(family);
-        for (group, server, counts) in &servers {
+        for (group, standing, counts, server) in &servers {
             let labels = [("group", &*group.name), ("server", server.url.as_str())];
-            to.sample(&labels, number(of(&server.state, counts)));
+            to.sample(&labels, number(of(*standing, &server.state, counts)));
         }
     };
-    each(&families::SERVER_UP, &|state, _| u64::from(state.standing(now) == Standing::In));
-    each(&families::SERVER_RUNNING, &|_, counts| counts.running);
-    each(&families::SERVER_REQUESTS, &|_, counts| counts.requests);
-    each(&families::SERVER_FAILURES, &|_, counts| counts.failures);
-    each(&families::SERVER_RETRIES, &|_, counts| counts.retries);
-    each(&families::SERVER_EJECTIONS, &|state, _| state.ejected());
+    each(&families::SERVER_UP, &|standing, _, _| u64::from(standing == Standing::In));
+    each(&families::SERVER_RUNNING, &|_, _, counts| counts.running);
+    each(&families::SERVER_REQUESTS, &|_, _, counts| counts.requests);
+    each(&families::SERVER_FAILURES, &|_, _, counts| counts.failures);
+    each(&families::SERVER_RETRIES, &|_, _, counts| counts.retries);
+    each(&families::SERVER_EJECTIONS, &|_, state, _| state.ejected());
 }
 
 fn configuration(gateway: &Reloader, to: &mut Exposition) {

@@ -22,6 +22,7 @@ mod signatures;
 mod stored_keys;
 mod tests;
 mod tokens;
+mod upstreams;
 mod waf;
 
 use super::harness::{Gate, gate};
@@ -109,6 +110,7 @@ fn document_rows() -> impl Iterator<Item = &'static DocumentRow> {
         .chain(admin::ROWS)
         .chain(limits::ROWS)
         .chain(routing::ROWS)
+        .chain(upstreams::ROWS)
         .chain(compression::ROWS)
         .chain(protection::ROWS)
         .chain(acme::ROWS)

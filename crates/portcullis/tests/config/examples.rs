@@ -505,7 +505,13 @@ metrics:
 tracing:
   otlp: https://collector.example.com
   sample: 0.5%
-  headers: { x-collector-token: { env: ALICE_API_KEY } }
+  headers:
+    x-collector-token:
+      env: ALICE_API_KEY
+    x-second:
+      file: key.txt
+    x-third:
+      literal: hello-hello-hello-hello
   service: orders
 outbound:
   allow: [10.0.0.0/8]
@@ -765,29 +771,102 @@ routes:
         insecure_skip_verify: a test
 ";
 
-/// A group of upstreams, whose keys are tried in `tests/upstreams`.
-const GROUP: &str = "
+/// Groups of upstreams, with all keys.
+const GROUPS: [&str; 2] = [
+    "
 listeners:
   - bind: 127.0.0.1:3000
 upstreams:
   orders:
     servers:
       - http://127.0.0.1:8080
-      - url: http://127.0.0.1:8081
+      - url: https://orders.example.com:9443/base
         weight: 2
+        protocol: http/1.1
+        proxy_protocol: v2
+        connect_timeout: 1s
+        response_timeout: 2s
+        body_timeout: 3s
+        tunnel_timeout: 4s
+        tunnel_drain: 6s
+        max_response_head: 256KiB
+        max_response_fields: 400
+        idle_timeout: 5s
+        connections:
+          max_age: 10m
+          max_requests: 1000
+        tls:
+          ca: CERTIFICATES/ca.pem
+          client_certificate:
+            certificate: CERTIFICATES/client.pem
+            key: CERTIFICATES/client.key
+          server_name: inner.example.com
     balance:
       hash:
         header: x-tenant
     health_check:
+      type: http
       path: /healthz
       status: 200
+      interval: 1s
+      timeout: 500ms
+      unhealthy_after: 4
+      healthy_after: 1
+    eject:
+      failures: 3
+      for: 10s
+      at_most: 60%
     retry:
+      attempts: 3
       on: [connect, 503]
+      methods: [GET, POST]
+      try_timeout: 1s
+      budget: 10%
+    limits:
+      max_requests: 100
+      max_connections: 20
+    slow_start: 10s
+    canary:
+      upstream: next
+      share: 5%
+      header: { x-canary: '1' }
+      cookie: { canary: '1' }
+    mirror:
+      upstream: shadow
+      share: 10%
+      timeout: 2s
+  next:
+    servers: [http://127.0.0.1:8081]
+  shadow:
+    servers:
+      - url: https://127.0.0.1:9443
+        tls:
+          insecure_skip_verify: a test
 routes:
   - path: /a
     public: a test
     upstream: orders
-";
+",
+    "
+listeners:
+  - bind: 127.0.0.1:3000
+upstreams:
+  calls:
+    servers:
+      - url: http://127.0.0.1:8080
+        protocol: h2
+    balance:
+      hash:
+        cookie: session
+    health_check:
+      type: grpc
+      service: orders.v1.Orders
+routes:
+  - path: /a
+    public: a test
+    upstream: calls
+",
+];
 
 /// The other forms of an access log.
 const LOGS: [&str; 2] = [
@@ -1003,7 +1082,6 @@ pub(crate) fn documents() -> Vec<String> {
     let mut documents = vec![
         PROTECTION.trim_start().to_owned(),
         OPENAPI.trim_start().to_owned(),
-        GROUP.trim_start().to_owned(),
         OWNERS.trim_start().to_owned(),
     ];
     let token = "authentication:\n  type: jwt\n  issuer: https://auth.example.com\n  audience: orders\n";
@@ -1036,6 +1114,7 @@ pub(crate) fn documents() -> Vec<String> {
         documents.push(format!("{}{rest}", log.trim_start()));
     }
     documents.extend(counting::documents());
+    documents.extend(GROUPS.iter().map(|groups| groups.trim_start().to_owned()));
     documents
 }
 
@@ -1050,8 +1129,11 @@ pub(crate) struct Written {
     pub(crate) column: usize,
 }
 
-/// Keys below which names stand that the user chose; what the names are given has examples elsewhere.
-const OF_NAMES: [&str; 3] = ["security_profiles", "plans", "upstreams"];
+/// Keys below which names stand that the user chose.
+const OF_NAMES: [&str; 4] = ["security_profiles", "plans", "upstreams", "tracing.headers"];
+
+/// What the names are given here has examples elsewhere: it is a `security` section.
+const ELSEWHERE: &str = "security_profiles.*";
 
 /// Every key of a document in the form described above.
 pub(crate) fn written(document: &str) -> Vec<Written> {
@@ -1068,13 +1150,17 @@ pub(crate) fn written(document: &str) -> Vec<Written> {
             column += 2;
             rest = item;
         }
-        let Some((key, _)) = rest.split_once(':') else { continue };
+        // A colon without a space behind it is a part of a value, such as a URL.
+        let Some(key) = rest.split_once(": ").map(|(key, _)| key).or(rest.strip_suffix(':')) else {
+            continue;
+        };
         let parent = open.last().map_or("", |(_, path)| path.as_str());
-        if OF_NAMES.contains(&parent)
-            || OF_NAMES
-                .iter()
-                .any(|of| parent.starts_with(&format!("{of}.")) || parent.starts_with(&format!("{of}[")))
-        {
+        if parent.starts_with(ELSEWHERE) {
+            continue;
+        }
+        if OF_NAMES.contains(&parent) {
+            let path = format!("{parent}.*");
+            open.push((column, path));
             continue;
         }
         let path = if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") };

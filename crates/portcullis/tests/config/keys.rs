@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The spellings of a key, the printed one first.
 pub(crate) type Spellings = Vec<String>;
 
-/// Every key of the schema by its path; in a path, `[]` is an element of a list, and keys are as they are printed.
+/// Every key of the schema by its path; in a path, `[]` is an element of a list, `*` a name that the user chose, and keys are as
+/// they are printed. A profile of `security_profiles` is a `security` section and read by the same code, so its keys are not listed
+/// a third time.
 pub(crate) fn declared() -> BTreeMap<String, Spellings> {
     let schema = portcullis::load::schema();
     let mut keys = BTreeMap::new();
@@ -26,6 +28,9 @@ fn collect(schema: &Value, root: &Value, place: &str, depth: usize, keys: &mut B
     }
     if let Some(items) = schema.get("items") {
         below(items, &format!("{place}[]"));
+    }
+    if schema["additionalProperties"].is_object() && place != "security_profiles" {
+        below(&schema["additionalProperties"], &format!("{place}.*"));
     }
     let Some(properties) = schema["properties"].as_object() else { return };
     assert_eq!(schema["additionalProperties"], false, "unknown keys must be refused at `{place}`");
@@ -48,6 +53,15 @@ fn collect(schema: &Value, root: &Value, place: &str, depth: usize, keys: &mut B
 /// `openapi` is what stands in the gateway's, and one of several is what a single one is.
 pub(crate) fn canonical(path: &str) -> String {
     let path = path.strip_prefix("routes[].").filter(|rest| shared(rest)).unwrap_or(path);
+    // The limits of a plan are those of a consumer, and a server of a group is what the upstream of a route is.
+    let path = path
+        .strip_prefix("plans.*.")
+        .filter(|rest| *rest != "priority")
+        .map_or_else(|| path.to_owned(), |rest| format!("consumers[].{rest}"));
+    let path = path
+        .strip_prefix("upstreams.*.servers[].")
+        .filter(|rest| *rest != "weight")
+        .map_or_else(|| path.clone(), |rest| format!("routes[].upstream.{rest}"));
     let mut path = path
         .replace("authentication.any[].", "authentication.")
         .replace("authentication.all[].", "authentication.")

@@ -193,3 +193,111 @@ async fn every_refusal_can_be_read_by_the_page() {
     assert_eq!((over.status, origin_of(&over)), (429, vec![APP]));
     world.end().await;
 }
+
+/// The header `Origin` is compared as it is, from its first byte to its last, and must be there once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pattern_names_somebodys_origins_and_nobody_elses() {
+    let backend = Backend::start().await;
+    let upstream = backend.address;
+    let world = World::start(&format!(
+        "listeners: [{{ bind: \"127.0.0.1:0\" }}]\nworkers: 1\n\
+         security: {{ cors: {{ origins: [\"https://*.example.com\", \"http://localhost:*\", \"https://pay.example.org:8443\"] }} }}\n\
+         routes: [{{ path: /a, public: a test, upstream: \"http://{upstream}\" }}]\n"
+    ));
+    let read = |fields: Vec<String>| {
+        let world = &world;
+        async move {
+            let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+            let answer = ask(world, "127.0.0.1", "GET", "/a", &fields).await;
+            assert_eq!((answer.status, answer.fields("vary")), (200, vec!["Origin"]), "{fields:?}");
+            origin_of(&answer).iter().map(|origin| (*origin).to_owned()).collect::<Vec<_>>()
+        }
+    };
+    for own in [
+        "https://a.example.com",
+        "https://a.b.example.com",
+        "http://localhost:3000",
+        "http://localhost",
+        "https://pay.example.org:8443",
+    ] {
+        assert_eq!(read(vec![format!("Origin: {own}")]).await, [own]);
+    }
+    for other in [
+        "https://example.com",
+        "https://evilexample.com",
+        "https://a.example.com.evil.example",
+        "https://a.example.com:8443",
+        "http://a.example.com",
+        "https://A.example.com",
+        "https://a.example.com/",
+        "https://a.example.com.",
+        "https://.example.com",
+        "https://evil.example#.example.com",
+        "https://evil.example?.example.com",
+        "https://evil.example\\.example.com",
+        "https://user@a.example.com",
+        "http://localhost:3000.evil.example",
+        "http://localhost:",
+        "http://localhost:99999",
+        "http://localhost:03000",
+        "http://localhost.evil.example:3000",
+        "https://pay.example.org",
+        "https://pay.example.org:443",
+        "https://a.example.com https://b.example.com",
+        "https://a.example.com, https://evil.example",
+        "null",
+        "*",
+        "",
+    ] {
+        assert_eq!(read(vec![format!("Origin: {other}")]).await, Vec::<String>::new(), "{other}");
+    }
+    // Which of two is meant nobody can tell.
+    for pair in [["https://a.example.com", "https://a.example.com"], ["https://a.example.com", "null"]] {
+        let fields = pair.iter().map(|origin| format!("Origin: {origin}")).collect();
+        assert_eq!(read(fields).await, Vec::<String>::new(), "{pair:?}");
+    }
+    world.end().await;
+}
+
+/// Two routes share a path by their methods, and a document declares some operations: a preflight is answered by the route of
+/// the request that it asks about, and opens nothing on the other one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_preflight_belongs_to_the_request_that_it_asks_about() {
+    let backend = Backend::start().await;
+    let upstream = format!("\"http://{}\"", backend.address);
+    let folder = std::env::temp_dir().join(format!("portcullis-cors-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("api.yaml");
+    let api = "openapi: 3.0.3\ninfo: { title: a, version: '1' }\npaths: { /declared: { get: { responses: { '200': { description: ok } } } } }\n";
+    std::fs::write(&file, api).unwrap();
+    let world = World::start(&format!(
+        "listeners: [{{ bind: \"127.0.0.1:0\" }}]\nworkers: 1\nsecurity: {{ authentication: {{ type: api_key }} }}\n\
+         consumers: [{{ name: alice, keys: [{{ literal: alice-key-0123456789 }}] }}]\nroutes:\n  \
+         - {{ path: /shared, methods: [GET], security: {{ cors: {{ origins: [\"{APP}\"] }} }}, upstream: {upstream} }}\n  \
+         - {{ path: /shared, methods: [DELETE], upstream: {upstream} }}\n  \
+         - {{ path: /declared, openapi: {}, security: {{ cors: {{ origins: [\"{APP}\"] }} }}, upstream: {upstream} }}\n",
+        file.display()
+    ));
+    let app = format!("Origin: {APP}");
+    let asked = |path: &'static str, method: &'static str| {
+        let (world, app) = (&world, app.as_str());
+        async move {
+            let method = format!("Access-Control-Request-Method: {method}");
+            let answer = ask(world, "127.0.0.1", "OPTIONS", path, &[app, &method]).await;
+            let methods = answer.fields("access-control-allow-methods").join(",");
+            (answer.status, origin_of(&answer).len(), methods)
+        }
+    };
+    assert_eq!(asked("/shared", "GET").await, (204, 1, "GET".to_owned()));
+    // The route for DELETE has no CORS, so no page may use it, and OPTIONS is no method of any route.
+    assert_eq!(asked("/shared", "DELETE").await.2, "");
+    assert_eq!(asked("/shared", "PUT").await, (204, 1, String::new()));
+    // The document would say 405 to OPTIONS.
+    assert_eq!(asked("/declared", "GET").await, (204, 1, "GET".to_owned()));
+    let options =
+        ask(&world, "127.0.0.1", "OPTIONS", "/declared", &[&app, "X-API-Key: alice-key-0123456789"]).await;
+    assert_eq!((options.status, origin_of(&options)), (405, vec![APP]));
+    assert_eq!(backend.seen().len(), 0, "nothing of it goes upstream");
+    std::fs::remove_dir_all(&folder).unwrap();
+    world.end().await;
+}

@@ -139,3 +139,39 @@ async fn a_unix_socket_is_a_server() {
     std::fs::remove_file(&path).unwrap();
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_stays_with_its_server() {
+    let servers = [Server::start("a").await, Server::start("b").await];
+    let consumers: Vec<String> = (0..16)
+        .map(|number| format!("{{ name: c{number}, keys: [{{ literal: key-of-{number}-0123456789 }}] }}"))
+        .collect();
+    let world = World::start(&format!(
+        "listeners: [{{ bind: \"127.0.0.1:0\" }}]\nworkers: 2\nsecurity: {{ authentication: {{ type: api_key, header: x-api-key }} }}\n\
+         consumers: [{}]\nupstreams: {{ app: {{ servers: [{}], balance: {{ hash: consumer }} }} }}\n\
+         routes: [{{ path: /x, upstream: app }}, {{ path: /open, public: a test, upstream: app }}]\n",
+        consumers.join(", "),
+        urls(&servers.each_ref()).join(", ")
+    ));
+    let mut placed = BTreeMap::new();
+    for round in 0..3 {
+        for number in 0..16 {
+            let key = format!("X-Api-Key: key-of-{number}-0123456789");
+            // What the client says otherwise changes nothing.
+            let other = format!("X-Consumer-Name: c{round}");
+            let server = String::from_utf8(ask(&world, "GET /x", &[&key, &other], "").await.body).unwrap();
+            assert_eq!(*placed.entry(number).or_insert(server.clone()), server, "{number}");
+        }
+    }
+    for name in ["a", "b"] {
+        assert!(placed.values().filter(|server| *server == name).count() >= 2, "{placed:?}");
+    }
+    // Whoever is nobody goes in turns.
+    let before = servers.each_ref().map(Server::requests);
+    for _ in 0..12 {
+        assert_eq!(ask(&world, "GET /open", &[], "").await.status, 200);
+    }
+    let after = servers.each_ref().map(Server::requests);
+    assert!(before.iter().zip(after).all(|(before, after)| after - before >= 4), "{before:?} {after:?}");
+    world.end().await;
+}

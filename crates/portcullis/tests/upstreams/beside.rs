@@ -87,3 +87,19 @@ async fn a_mirror_that_fails_or_hangs_changes_no_answer() {
     }
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hung_mirror_gives_its_places_back() {
+    let (stable, shadow) = (Server::start("stable").await, Server::start("shadow").await);
+    let address = |server: &Server| server.address.to_string();
+    let lines = "mirror: { upstream: next, timeout: 300ms }";
+    let world = World::start(&document(&address(&stable), lines, &address(&shadow)));
+    shadow.is(Mood::Hung);
+    // There are 64 places; more copies come only when they are free again.
+    let begun = Instant::now();
+    while shadow.requests() <= 100 {
+        assert_eq!(ask(&world, "GET /x", &[], "").await.status, 200);
+        assert!(begun.elapsed() < Duration::from_secs(20), "{} copies", shadow.requests());
+    }
+    world.end().await;
+}

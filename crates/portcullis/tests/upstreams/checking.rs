@@ -81,3 +81,40 @@ async fn a_connection_is_check_enough_where_that_is_asked_for() {
     assert_eq!(servers[0].checks(), 0);
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_does_not_begin_checks_anew() {
+    let servers = [Server::start("a").await, Server::start("b").await];
+    servers[0].says_it_is(Mood::Status(500));
+    let list = urls(&servers.each_ref());
+    let check = "health_check: { path: /healthz, interval: 1h }";
+    let world = World::start(&document(&list, check));
+    until(&world, &servers[0], false).await;
+    let begun = Instant::now();
+    while servers[1].checks() == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for attempts in 2..5 {
+        world.reload(&document(&list, &format!("{check}\nretry: {{ attempts: {attempts} }}"))).unwrap();
+    }
+    // The next check is an hour away, and what the first one found still holds.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(servers.each_ref().map(Server::checks), [1, 1]);
+    let before = servers[0].requests();
+    for _ in 0..6 {
+        assert_eq!(get(&world).await, 200);
+    }
+    assert_eq!(servers[0].requests(), before);
+    // Other checks are other findings: their first one decides.
+    servers[0].says_it_is(Mood::Well);
+    world.reload(&document(&list, &check.replace("/healthz", "/healthz?other"))).unwrap();
+    until(&world, &servers[0], true).await;
+    // Where nobody asks any more, what was found does not count.
+    servers[0].says_it_is(Mood::Status(500));
+    world.reload(&document(&list, check)).unwrap();
+    until(&world, &servers[0], false).await;
+    world.reload(&document(&list, "")).unwrap();
+    until(&world, &servers[0], true).await;
+    world.end().await;
+}

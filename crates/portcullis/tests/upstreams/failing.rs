@@ -4,6 +4,8 @@ use super::server::Mood;
 use super::{Server, ask, document, get, request, urls};
 use crate::support::{Client, World};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_cannot_be_reached_costs_no_request() {
@@ -149,6 +151,52 @@ async fn retries_stay_within_their_budget() {
     let post = client.ask(&request("POST /x", &[], "a")).await.status;
     assert_eq!((post, servers.iter().map(Server::requests).sum::<usize>()), (503, 1201));
     world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_budget_is_one_for_all_workers() {
+    let servers = [Server::start("a").await, Server::start("b").await];
+    servers.iter().for_each(|server| server.is(Mood::Status(503)));
+    let lines = "retry: { attempts: 10, on: [\"503\"], budget: 10% }\neject: { at_most: 0% }";
+    let document = document(&urls(&servers.each_ref()), lines).replace("workers: 1", "workers: 4");
+    let world = World::start(&document);
+    let mut clients = Vec::new();
+    for _ in 0..16 {
+        clients.push(Client::connect(world.address).await);
+    }
+    let begun = Instant::now();
+    for turn in 0..600 {
+        let client = &mut clients[turn % 16];
+        assert_eq!(client.ask(&request("GET /x", &[], "")).await.status, 503);
+        // A reload is no new budget.
+        if turn == 300 {
+            world.reload(&document.replace("attempts: 10", "attempts: 9")).unwrap();
+        }
+    }
+    assert!(begun.elapsed() < Duration::from_secs(9), "the budget is one of ten seconds");
+    let sent: usize = servers.iter().map(Server::requests).sum();
+    assert_eq!(sent, 600 + 60 + 100);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_break_off_count_against_their_server() {
+    let servers = [Server::start("a").await, Server::start("b").await];
+    servers[0].is(Mood::Breaks);
+    let world = World::start(&document(&urls(&servers.each_ref()), "eject: { failures: 3, for: 60s }"));
+    let mut whole = 0;
+    for _ in 0..20 {
+        let mut client = TcpStream::connect(world.address).await.unwrap();
+        client.write_all(request("GET /x", &["Connection: close"], "").as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // What breaks off may end in a reset.
+        let _end = client.read_to_end(&mut answer).await;
+        whole += usize::from(answer.ends_with(b"\r\n\r\nb"));
+    }
+    assert_eq!((servers[0].requests(), whole), (3, 17), "then it is left out");
+    let records = world.end().await;
+    let broken = |record: &serde_json::Value| record["denied"]["code"] == "upstream_closed";
+    assert_eq!(records.all().iter().filter(|record| broken(record)).count(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,8 +10,12 @@
 )]
 
 mod addressing;
+#[path = "../support/authority.rs"]
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod authority;
 mod balancing;
 mod beside;
+mod calls;
 mod checking;
 mod failing;
 mod limiting;

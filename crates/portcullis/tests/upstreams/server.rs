@@ -25,6 +25,8 @@ pub enum Mood {
     Hints,
     /// Sends this much of a head that never ends.
     Endless,
+    /// Breaks off in the middle of its answer.
+    Breaks,
 }
 
 pub struct Server {
@@ -178,6 +180,11 @@ async fn converse(stream: tokio::net::TcpStream, inner: Arc<Inner>, name: String
             Mood::Hints => {
                 let _ = stream.write_all(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n").await;
                 tokio::time::sleep(Duration::from_millis(100)).await;
+                return;
+            }
+            Mood::Breaks => {
+                let part = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\na part";
+                let _ = stream.write_all(part).await;
                 return;
             }
             Mood::Endless => {

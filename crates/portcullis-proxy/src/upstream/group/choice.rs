@@ -6,7 +6,7 @@
 
 use super::config::Balance;
 use super::state::Standing;
-use super::{Group, Member, Running};
+use super::{Group, MOST_SERVERS, Member, Members, Running};
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
@@ -17,15 +17,12 @@ use std::time::Instant;
 pub(crate) struct Tried(u128);
 
 impl Tried {
-    /// The most servers of a group.
-    pub(super) const MOST: usize = 128;
-
     fn has(self, place: usize) -> bool {
-        place < Self::MOST && self.0 >> place & 1 == 1
+        place < MOST_SERVERS && self.0 >> place & 1 == 1
     }
 
     fn add(&mut self, place: usize) {
-        if place < Self::MOST {
+        if place < MOST_SERVERS {
             self.0 |= 1 << place;
         }
     }
@@ -84,25 +81,30 @@ struct Candidate<'a> {
 #[derive(Clone, Copy)]
 struct Set<'a> {
     group: &'a Group,
+    members: &'a Members,
     places: Tried,
     now: Instant,
 }
 
 impl<'a> Set<'a> {
-    fn of(group: &'a Group, now: Instant, mut fits: impl FnMut(usize, &Rc<Member>) -> bool) -> Set<'a> {
+    fn of(
+        (group, members): (&'a Group, &'a Members),
+        now: Instant,
+        mut fits: impl FnMut(usize, &Rc<Member>) -> bool,
+    ) -> Set<'a> {
         let mut places = Tried::default();
-        let weighted = group.members.iter().enumerate().filter(|(_, member)| member.weight > 0);
+        let weighted = members.iter().enumerate().filter(|(_, member)| member.weight > 0);
         for (place, member) in weighted {
             if fits(place, member) {
                 places.add(place);
             }
         }
-        Set { group, places, now }
+        Set { group, members, places, now }
     }
 
     fn iter(self) -> impl Iterator<Item = Candidate<'a>> {
-        let Set { group, places, now } = self;
-        let members = group.members.iter().enumerate().filter(move |(place, _)| places.has(*place));
+        let Set { group, members, places, now } = self;
+        let members = members.iter().enumerate().filter(move |(place, _)| places.has(*place));
         members.map(move |(place, member)| {
             let weight = member.state.weight(member.weight, group.config.slow_start, now);
             Candidate { place, member, weight }
@@ -177,11 +179,18 @@ fn less_loaded<'a>(one: Candidate<'a>, other: Candidate<'a>) -> Candidate<'a> {
 impl Group {
     /// A server for a request that was sent to those in `tried` so far. `value` decides where the balance goes by one. `None`
     /// only where no server has a weight.
-    pub(crate) fn choose(&self, value: Option<u64>, tried: &mut Tried, now: Instant) -> Option<Running> {
+    pub(crate) fn choose(
+        &self,
+        members: &Members,
+        value: Option<u64>,
+        tried: &mut Tried,
+        now: Instant,
+    ) -> Option<Running> {
+        let all = (self, members);
         let again = !tried.is_empty();
         let before = *tried;
         let mut probe = None;
-        let well = Set::of(self, now, |place, member| match member.state.standing(now) {
+        let well = Set::of(all, now, |place, member| match member.standing(now) {
             Standing::In => !before.has(place),
             Standing::HalfOpen if probe.is_none() && !before.has(place) && member.state.probe() => {
                 probe = Some((place, Rc::clone(member)));
@@ -198,25 +207,22 @@ impl Group {
             return Some(one.member.begin(false, again));
         }
         // What is left out for a time may be well again, which a server that has just failed is less likely to be.
-        let untried = || {
-            Set::of(self, now, |place, member| {
-                !before.has(place) && member.state.standing(now) != Standing::Ill
-            })
-        };
+        let untried =
+            || Set::of(all, now, |place, member| !before.has(place) && member.standing(now) != Standing::Ill);
         let one = untried()
             .one(value)
-            .or_else(|| Set::of(self, now, |_, one| one.state.standing(now) == Standing::In).one(value))
-            .or_else(|| Set::of(self, now, |place, _| !before.has(place)).one(value))
-            .or_else(|| Set::of(self, now, |_, _| true).one(value))?;
+            .or_else(|| Set::of(all, now, |_, one| one.standing(now) == Standing::In).one(value))
+            .or_else(|| Set::of(all, now, |place, _| !before.has(place)).one(value))
+            .or_else(|| Set::of(all, now, |_, _| true).one(value))?;
         tried.add(one.place);
         let mut running = one.member.begin(false, again);
-        running.left_out = one.member.state.standing(now) == Standing::Ejected;
+        running.left_out = one.member.standing(now) == Standing::Ejected;
         Some(running)
     }
 
     /// Whether a server that is not left out was not tried yet.
-    pub(crate) fn has_another(&self, tried: Tried, now: Instant) -> bool {
-        let mut untried = self.members.iter().enumerate().filter(|(place, _)| !tried.has(*place));
-        untried.any(|(_, member)| member.weight > 0 && member.state.standing(now) == Standing::In)
+    pub(crate) fn has_another(members: &Members, tried: Tried, now: Instant) -> bool {
+        let mut untried = members.iter().enumerate().filter(|(place, _)| !tried.has(*place));
+        untried.any(|(_, member)| member.weight > 0 && member.standing(now) == Standing::In)
     }
 }

@@ -1,12 +1,14 @@
 //! What is known of a group of servers that stand for each other.
 
-use super::state::{Eject, GroupState, ServerState};
+use super::MOST_SERVERS;
+use super::state::{Eject, GroupState, ServerState, Standing, url_at};
 use crate::upstream::Upstream;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use std::fmt;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Servers that stand for each other.
 #[derive(Clone, Debug)]
@@ -55,6 +57,8 @@ pub struct Mirror {
     pub group: Arc<UpstreamGroup>,
     /// The part of the requests that is copied, in percent.
     pub share: u8,
+    /// How long a copy may take in all; one that takes longer is given up.
+    pub timeout: Duration,
 }
 
 /// A server of a group.
@@ -98,6 +102,29 @@ impl fmt::Display for Balance {
 }
 
 impl UpstreamGroup {
+    /// Its servers as they are now: of a name with several addresses, each is one.
+    pub fn present(&self) -> Vec<GroupServer> {
+        let mut present = Vec::with_capacity(self.servers.len());
+        let mut room = MOST_SERVERS.saturating_sub(self.servers.len());
+        for server in &self.servers {
+            let mut addresses = server.state.addresses();
+            // One of them takes the place of the name.
+            addresses.truncate(room + 1);
+            room -= addresses.len().saturating_sub(1);
+            if addresses.len() < 2 {
+                present.push(server.clone());
+                continue;
+            }
+            present.extend(addresses.into_iter().map(|(address, state)| server.at(address, state)));
+        }
+        present
+    }
+
+    /// Whether one of its servers gets requests.
+    pub fn standing(&self, server: &GroupServer, now: Instant) -> Standing {
+        server.state.standing(self.health_check.is_some(), now)
+    }
+
     /// What it does, in a few lines.
     pub fn describe(&self) -> Vec<String> {
         let servers: Vec<String> = self.servers.iter().map(GroupServer::describe).collect();
@@ -115,11 +142,7 @@ impl UpstreamGroup {
                 time.as_secs_f64()
             ),
         });
-        let Retry { attempts, budget, .. } = &self.retry;
-        lines.push(match attempts {
-            1 => "no retries".to_owned(),
-            _ => format!("up to {attempts} attempts, retries up to {budget}% of the requests"),
-        });
+        lines.push(self.retry.describe());
         if let Some(Canary { group, share, header, cookie }) = &self.canary {
             let header =
                 header.as_ref().map_or(String::new(), |(name, _)| format!(", with the header {name}"));
@@ -127,17 +150,38 @@ impl UpstreamGroup {
                 cookie.as_ref().map_or(String::new(), |(name, _)| format!(", with the cookie {name}"));
             lines.push(format!("canary: {share}% go to the group {}{header}{cookie}", group.name));
         }
-        if let Some(Mirror { group, share }) = &self.mirror {
-            lines.push(format!("mirror: copies of {share}% go to the group {}", group.name));
+        if let Some(Mirror { group, share, timeout }) = &self.mirror {
+            let time = timeout.as_secs_f64();
+            lines.push(format!(
+                "mirror: copies of {share}% go to the group {}, each for up to {time} s",
+                group.name
+            ));
         }
         if let Some(most) = self.max_requests {
             lines.push(format!("at most {most} requests at once"));
+        }
+        let caps = self.servers.iter().filter_map(|server| server.upstream.max_connections.as_ref());
+        if let Some(cap) = caps.into_iter().next() {
+            lines.push(format!("at most {} connections to each server", cap.most));
+        }
+        if !self.slow_start.is_zero() {
+            lines.push(format!("slow start: {} s", self.slow_start.as_secs_f64()));
         }
         lines
     }
 }
 
 impl GroupServer {
+    /// The server at one of the addresses of its name.
+    fn at(&self, address: SocketAddr, state: Arc<ServerState>) -> GroupServer {
+        let mut upstream = Upstream { address: Some(address), ..self.upstream.clone() };
+        upstream.name = Arc::from(url_at(&upstream.name, address));
+        if let Some(cap) = &mut upstream.max_connections {
+            cap.open = state.connections();
+        }
+        GroupServer { url: url_at(&self.url, address), upstream, weight: self.weight, state }
+    }
+
     fn describe(&self) -> String {
         match self.weight {
             1 => self.url.clone(),
@@ -212,6 +256,24 @@ pub enum Probe {
     },
     /// A connection, with TLS where the server has it.
     Tcp,
+}
+
+impl Retry {
+    fn describe(&self) -> String {
+        if self.attempts == 1 {
+            return "no retries".to_owned();
+        }
+        let words = [(self.on_connect, "connect"), (self.on_reset, "reset"), (self.on_timeout, "timeout")];
+        let words = words.iter().filter(|(on, _)| *on).map(|(_, word)| (*word).to_owned());
+        let reasons: Vec<String> =
+            words.chain(self.on_status.iter().map(|status| status.as_u16().to_string())).collect();
+        format!(
+            "up to {} attempts after {}, retries up to {}% of the requests",
+            self.attempts,
+            reasons.join(", "),
+            self.budget
+        )
+    }
 }
 
 impl fmt::Display for HealthCheck {

@@ -1,93 +1,51 @@
 //! Asks servers whether they are well.
 //!
-//! One task of the background thread asks all servers of all groups, each in its own time; no worker does. A check is a connection
-//! of its own, so it also finds a server that takes no more of them. What a server answers is read up to a bound and within the
+//! Each server is asked in its own time, by a task of the background thread. A check is a connection of its own, so it also finds a server that takes no more of them. What a server answers is read up to a bound and within the
 //! check's time, and nothing of it is followed: a redirect is just a status. A server is left out after some checks in a row
 //! that failed, and is back after some that did not; the very first check decides alone. Whatever goes wrong is a failed check.
 
-use super::config::{HealthCheck, Probe, UpstreamGroup};
-use super::state::{Checked, ServerState};
+use super::config::{HealthCheck, Probe};
+use super::state::{Checked, Learned, ServerState};
 use crate::stream::Stream;
 use crate::upstream::config::Upstream;
 use crate::upstream::connect::{Address, connect};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
-use portcullis_core::effects::Wait;
-use portcullis_core::{Effects, Job};
 use portcullis_http1::{BodyLength, HeadLimits, ResponseReader, write};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
 /// The most of an answer that is read.
 const MOST: usize = 16 * 1024;
 
-/// The checks of all groups of a configuration.
-pub struct HealthChecks {
-    groups: Vec<Arc<UpstreamGroup>>,
-}
-
-impl HealthChecks {
-    /// The checks of these groups; `None` where none has any.
-    pub fn of(groups: Vec<Arc<UpstreamGroup>>) -> Option<HealthChecks> {
-        let groups: Vec<_> = groups.into_iter().filter(|group| group.health_check.is_some()).collect();
-        (!groups.is_empty()).then_some(HealthChecks { groups })
-    }
-}
-
-impl Job for HealthChecks {
-    fn name(&self) -> String {
-        "health checks of upstreams".to_owned()
-    }
-
-    fn run<'a>(&'a self, effects: &'a dyn Effects) -> Wait<'a, ()> {
-        Box::pin(async move {
-            let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
-            let mut checks = JoinSet::new();
-            for group in &self.groups {
-                let Some(check) = &group.health_check else { continue };
-                for (place, server) in group.servers.iter().enumerate() {
-                    let about = format!("upstream {}", group.name);
-                    let watch = Watched {
-                        about,
-                        url: server.url.clone(),
-                        // A check needs no place among the connections of requests.
-                        upstream: Upstream { max_connections: None, ..server.upstream.clone() },
-                        state: Arc::clone(&server.state),
-                        check: check.clone(),
-                        told: told.clone(),
-                    };
-                    // So that not all are asked at the same moment.
-                    let share = u32::try_from(place).unwrap_or_default();
-                    let count = u32::try_from(group.servers.len()).unwrap_or(1).max(1);
-                    checks.spawn(watch.run(check.interval / count * share));
-                }
-            }
-            drop(told);
-            while let Some((about, detail)) = hears.recv().await {
-                effects.notice(&about, &detail);
-            }
-        })
-    }
-}
-
 /// A server that is asked.
-struct Watched {
-    about: String,
-    url: String,
-    upstream: Upstream,
-    state: Arc<ServerState>,
-    check: HealthCheck,
-    told: tokio::sync::mpsc::UnboundedSender<(String, String)>,
+pub(super) struct Watched {
+    pub(super) about: String,
+    pub(super) url: String,
+    pub(super) upstream: Upstream,
+    pub(super) state: Arc<ServerState>,
+    pub(super) check: HealthCheck,
+    pub(super) told: UnboundedSender<(String, String)>,
 }
 
 impl Watched {
-    async fn run(self, first: Duration) {
+    /// `first` is when the first check is made that has none before it.
+    pub(super) async fn run(self, first: Duration) {
         let Ok(address) = Address::of(&self.upstream) else { return };
-        // The first check is made at once, so that a server that is down gets no requests for long.
-        let mut pause = first;
-        let (mut good, mut bad) = (0_u32, 0_u32);
+        let mut learned = self.state.learned(&self.check);
+        learned.by = Some(self.check.clone());
+        let pause = match learned.at {
+            // A reload does not make checks more frequent.
+            Some(at) => self.check.interval.saturating_sub(at.elapsed()),
+            None => Duration::ZERO,
+        };
+        // The first check is made at once, so that a server that is down gets no requests for long. It decides alone.
+        let mut decides = learned.at.is_none();
+        let mut spread = if decides { first } else { Duration::ZERO };
+        tokio::time::sleep(pause).await;
         loop {
             let begun = Instant::now();
             let asked = ask(&self.upstream, &address, &self.check.probe);
@@ -95,37 +53,36 @@ impl Watched {
                 Ok(outcome) => outcome,
                 Err(_) => Err("no answer in time".to_owned()),
             };
-            (good, bad) = match &outcome {
-                Ok(()) => (good.saturating_add(1), 0),
-                Err(_) => (0, bad.saturating_add(1)),
+            learned.at = Some(begun);
+            (learned.good, learned.bad) = match &outcome {
+                Ok(()) => (learned.good.saturating_add(1), 0),
+                Err(_) => (0, learned.bad.saturating_add(1)),
             };
-            self.learn(outcome, good, bad);
+            learned.found = outcome.as_ref().err().cloned().unwrap_or_default();
+            self.state.learn(learned.clone());
+            let before = if std::mem::take(&mut decides) { Checked::Unknown } else { self.state.checked() };
+            self.conclude(before, outcome, &learned);
             let rest = self.check.interval.saturating_sub(begun.elapsed());
-            tokio::time::sleep(rest + std::mem::take(&mut pause)).await;
+            tokio::time::sleep(rest + std::mem::take(&mut spread)).await;
         }
     }
 
-    fn learn(&self, outcome: Result<(), String>, good: u32, bad: u32) {
-        let found = match &outcome {
-            Ok(()) => String::new(),
-            Err(why) => why.clone(),
-        };
-        *self.state.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
-        let before = self.state.checked();
+    fn conclude(&self, before: Checked, outcome: Result<(), String>, learned: &Learned) {
         let after = match (before, outcome.is_ok()) {
             (Checked::Unknown, true) => Checked::Well,
             (Checked::Unknown, false) => Checked::Ill,
-            (Checked::Well, false) if bad >= self.check.unhealthy_after => Checked::Ill,
-            (Checked::Ill, true) if good >= self.check.healthy_after => Checked::Well,
+            (Checked::Well, false) if learned.bad >= self.check.unhealthy_after => Checked::Ill,
+            (Checked::Ill, true) if learned.good >= self.check.healthy_after => Checked::Well,
             (Checked::Well | Checked::Ill, _) => before,
         };
-        if after == before {
+        let known = self.state.checked();
+        if after == known {
             return;
         }
         self.state.check(after, Instant::now());
         let text = match (after, outcome) {
             (Checked::Ill, Err(why)) => format!("{} is unhealthy: {why}", self.url),
-            (Checked::Well, _) if before == Checked::Ill => format!("{} is healthy again", self.url),
+            (Checked::Well, _) if known == Checked::Ill => format!("{} is healthy again", self.url),
             (Checked::Unknown | Checked::Well | Checked::Ill, _) => return,
         };
         let _gone = self.told.send((self.about.clone(), text));

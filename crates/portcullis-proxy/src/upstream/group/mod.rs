@@ -4,8 +4,10 @@
 //! |----------|--------------------------------------------------------------------------|
 //! | `config` | what is known of a group                                                  |
 //! | `state`  | what all workers know of a server: left out, half open, coming back       |
+//! | `counts` | how many requests a server had                                            |
 //! | `choice` | which of the servers a request gets                                       |
 //! | `budget` | how many retries there may be                                             |
+//! | `keeper` | when servers are asked, and which addresses their names have               |
 //! | `health` | whether a server is well, by asking it                                    |
 //!
 //! A server is left out while its checks fail, or for a time after failures. If that would leave none, all of them get requests:
@@ -15,21 +17,24 @@
 mod budget;
 mod choice;
 mod config;
+mod counts;
 mod health;
+mod keeper;
 mod state;
 
 pub(crate) use choice::{Tried, hash};
 pub use config::{Balance, Canary, GroupServer, HashBy, HealthCheck, Mirror, Probe, Retry, UpstreamGroup};
-pub use health::HealthChecks;
-pub use state::{Checked, Counts, Eject, GroupState, ServerState, Standing};
+pub use counts::Counts;
+pub use keeper::GroupKeeper;
+pub use state::{Checked, Eject, GroupState, ServerState, Standing};
 
 use super::config::Upstream;
 use super::pool::Pool;
-use budget::Budget;
+use budget::Window;
 use choice::Dice;
+use counts::Lane;
 use portcullis_core::{Code, Denial};
-use state::Lane;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -40,14 +45,24 @@ pub(crate) struct Group {
     pub(crate) config: Arc<UpstreamGroup>,
     /// The worker's own copy of the name.
     pub(crate) name: Arc<str>,
-    pub(crate) members: Vec<Rc<Member>>,
+    /// Its servers as this worker last saw them.
+    members: RefCell<Members>,
+    /// How often the addresses of names had changed then.
+    seen: Cell<u64>,
     pub(crate) canary: Option<Rc<Group>>,
     pub(crate) mirror: Option<Rc<Group>>,
     /// Copies that are on their way.
     pub(crate) copies: Cell<usize>,
-    budget: Budget,
+    /// Where this worker counts its requests, for the budget of retries.
+    counted: Arc<Window>,
     dice: Dice,
 }
+
+/// The most servers of a group.
+pub(crate) const MOST_SERVERS: usize = 128;
+
+/// The servers of a group at one moment. A request keeps those that it met.
+pub(crate) type Members = Rc<[Rc<Member>]>;
 
 /// A server of a group, as a worker has it.
 pub(crate) struct Member {
@@ -55,6 +70,8 @@ pub(crate) struct Member {
     weight: u32,
     /// What its scores are made of: its URL, so that they are the same in every gateway.
     hash: u64,
+    /// Whether it is asked if it is well.
+    asked: bool,
     state: Arc<ServerState>,
     lane: Arc<Lane>,
     /// How far it is behind in taking turns.
@@ -108,23 +125,16 @@ impl Group {
         pool: &dyn Fn(&Upstream) -> Result<Rc<Pool>, &'static str>,
     ) -> Result<Group, &'static str> {
         let now = Instant::now();
-        let mut members = Vec::with_capacity(config.servers.len());
-        for server in &config.servers {
-            server.state.begin(now);
-            members.push(Rc::new(Member {
-                pool: pool(&server.upstream)?,
-                weight: server.weight,
-                hash: choice::hash(server.url.as_bytes()),
-                state: Arc::clone(&server.state),
-                lane: server.state.lane(),
-                turn: Cell::new(0),
-            }));
-        }
-        if members.iter().all(|member| member.weight == 0) {
+        let seen = config.state.changes();
+        let member = |server: &GroupServer| -> Result<Rc<Member>, &'static str> {
+            Ok(Member::new(config, server, pool(&server.upstream)?, now))
+        };
+        let members = config.present().iter().map(member).collect::<Result<Members, _>>()?;
+        if config.servers.iter().all(|server| server.weight == 0) {
             return Err("no server of the group has a weight");
         }
-        let http2 = members.iter().filter(|member| member.pool.upstream.http2).count();
-        if http2 != 0 && http2 != members.len() {
+        let http2 = config.servers.iter().filter(|server| server.upstream.http2).count();
+        if http2 != 0 && http2 != config.servers.len() {
             return Err("the servers of a group speak one version of HTTP");
         }
         config.state.serve();
@@ -132,24 +142,53 @@ impl Group {
         Ok(Group {
             config: Arc::clone(config),
             name,
-            members,
+            members: RefCell::new(members),
+            seen: Cell::new(seen),
             canary: None,
             mirror: None,
             copies: Cell::new(0),
-            budget: Budget::default(),
+            counted: config.state.budget.window(config.state.millis(now) / 1000),
             dice: Dice::default(),
         })
     }
 
     /// Whether its servers speak HTTP/2.
     pub(crate) fn http2(&self) -> bool {
-        self.members.first().is_some_and(|member| member.pool.upstream.http2)
+        self.config.servers.first().is_some_and(|server| server.upstream.http2)
+    }
+
+    /// Its servers as they are now.
+    pub(crate) fn members(&self) -> Members {
+        let changes = self.config.state.changes();
+        if self.seen.replace(changes) != changes {
+            self.look_again();
+        }
+        Rc::clone(&self.members.borrow())
+    }
+
+    /// The addresses of a name have changed. What stays keeps its connections and its turn.
+    #[cold]
+    fn look_again(&self) {
+        let now = Instant::now();
+        let before = self.members.take();
+        let known = |server: &GroupServer| {
+            before.iter().find(|member| Arc::ptr_eq(&member.state, &server.state)).map(Rc::clone)
+        };
+        let made = |server: &GroupServer| {
+            let pool = Pool::new(server.upstream.clone()).map(Rc::new).ok()?;
+            Some(Member::new(&self.config, server, pool, now))
+        };
+        let members = self.config.present();
+        self.members
+            .replace(members.iter().filter_map(|server| known(server).or_else(|| made(server))).collect());
     }
 
     /// The connections to its servers.
-    pub(crate) fn pools(&self) -> impl Iterator<Item = &Rc<Pool>> {
-        let others = self.canary.iter().chain(&self.mirror).flat_map(|group| &group.members);
-        self.members.iter().chain(others).map(|member| &member.pool)
+    pub(crate) fn pools(&self) -> Vec<Rc<Pool>> {
+        let others = self.canary.iter().chain(&self.mirror);
+        let groups = std::iter::once(self).chain(others.map(|group| &**group));
+        let members = groups.flat_map(|group| group.members.borrow().to_vec());
+        members.map(|member| Rc::clone(&member.pool)).collect()
     }
 
     /// Whether this request is in a share of so many percent.
@@ -170,13 +209,14 @@ impl Group {
                 return Err(Denial::new(Code::UpstreamBusy, "the group has as many requests as it may"));
             }
         };
-        self.budget.count(state.millis(now) / 1000);
+        self.counted.count(state.millis(now) / 1000);
         Ok(entered)
     }
 
     /// Takes a retry out of the budget, if there is one left.
     pub(crate) fn take_retry(&self, now: Instant) -> bool {
-        self.budget.take(self.config.state.millis(now) / 1000, self.config.retry.budget)
+        let state = &self.config.state;
+        state.budget.take(state.millis(now) / 1000, self.config.retry.budget)
     }
 
     /// Hears what became of a request.
@@ -187,16 +227,43 @@ impl Group {
             Outcome::Failed => {
                 Lane::more(&member.lane.failures);
                 if member.state.failed(*probe, self.config.eject.failures) {
-                    let all = self.config.servers.iter().map(|server| &server.state);
-                    self.config.state.eject(&member.state, all, &self.config.eject, now);
+                    self.eject(member, now);
                 }
             }
             Outcome::Unknown => {}
         }
     }
+
+    /// Hears that the body of an answer broke off.
+    pub(crate) fn hear_broken(&self, running: &Running, now: Instant) {
+        let member = &running.member;
+        Lane::more(&member.lane.failures);
+        if member.state.broke_off(self.config.eject.failures) {
+            self.eject(member, now);
+        }
+    }
+
+    fn eject(&self, member: &Member, now: Instant) {
+        let members = Rc::clone(&self.members.borrow());
+        let all = members.iter().map(|member| &member.state);
+        self.config.state.eject(&member.state, (all, member.asked), &self.config.eject, now);
+    }
 }
 
 impl Member {
+    fn new(config: &UpstreamGroup, server: &GroupServer, pool: Rc<Pool>, now: Instant) -> Rc<Member> {
+        server.state.begin(now);
+        Rc::new(Member {
+            pool,
+            weight: server.weight,
+            hash: choice::hash(server.url.as_bytes()),
+            asked: config.health_check.is_some(),
+            state: Arc::clone(&server.state),
+            lane: server.state.lane(),
+            turn: Cell::new(0),
+        })
+    }
+
     /// A request begins at this server.
     fn begin(self: &Rc<Self>, probe: bool, again: bool) -> Running {
         let Lane { running, requests, retries, .. } = &*self.lane;
@@ -208,6 +275,10 @@ impl Member {
         Running { member: Rc::clone(self), probe, left_out: false }
     }
 
+    fn standing(&self, now: Instant) -> Standing {
+        self.state.standing(self.asked, now)
+    }
+
     /// How many requests it has from this worker.
     fn running(&self) -> u32 {
         self.lane.running.load(Relaxed)
@@ -215,6 +286,11 @@ impl Member {
 }
 
 impl Running {
+    /// The whole answer has come.
+    pub(crate) fn completed(&self) {
+        self.member.state.completed();
+    }
+
     /// The connections to the server.
     pub(crate) fn pool(&self) -> &Rc<Pool> {
         &self.member.pool

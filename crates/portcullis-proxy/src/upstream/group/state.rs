@@ -1,11 +1,17 @@
 //! What is known of the servers of a group, by all workers and across configurations.
 //!
 //! Whoever picks a server reads a few atomic values that change when a server fails, comes back or is checked, and no lock.
-//! What changes with every request is counted by each worker on its own, in a [`Lane`], which only somebody who looks adds up.
+//! What changes with every request is counted by each worker on its own, see `counts`.
 //! Times are counted from the start of the process by a clock that never jumps.
 
+use super::budget::Budget;
+use super::config::HealthCheck;
+use super::counts::{Counts, Lane, Lanes};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::net::SocketAddr;
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -30,6 +36,9 @@ pub struct GroupState {
     servers: Mutex<HashMap<String, Weak<ServerState>>>,
     /// Requests that are running.
     pub(super) running: AtomicU32,
+    pub(super) budget: Budget,
+    /// Counts how often the addresses of a server's name have changed.
+    changes: AtomicU64,
     /// Whether it has served already, so that a server which comes later is new.
     serves: AtomicBool,
     /// Held by whoever leaves a server out. Nobody waits for it.
@@ -42,6 +51,8 @@ impl Default for GroupState {
             base: Instant::now(),
             servers: Mutex::default(),
             running: AtomicU32::new(0),
+            budget: Budget::default(),
+            changes: AtomicU64::new(0),
             serves: AtomicBool::new(false),
             ejecting: Mutex::default(),
         }
@@ -62,6 +73,8 @@ pub struct ServerState {
     back_since: AtomicU64,
     /// How many requests have failed in a row.
     failures: AtomicU32,
+    /// How many answers in a row have broken off after their head.
+    broken: AtomicU32,
     /// How often in a row it was left out.
     ejections: AtomicU32,
     /// How often it was left out in all.
@@ -71,36 +84,25 @@ pub struct ServerState {
     /// Its connections, where they are bounded.
     connections: Arc<AtomicU32>,
     lanes: Mutex<Lanes>,
-    /// What the last check found.
-    pub(super) found: Mutex<String>,
+    /// What was learned by the last checks.
+    learned: Mutex<Learned>,
+    /// The addresses of its name, each of which is a server of its own; none where the name is one server.
+    addresses: Mutex<Vec<(SocketAddr, Arc<ServerState>)>>,
 }
 
-#[derive(Debug, Default)]
-struct Lanes {
-    all: Vec<Arc<Lane>>,
-    gone: Counts,
-}
-
-/// What one worker counts of a server. Only that worker writes.
-#[derive(Debug, Default)]
-pub(super) struct Lane {
-    pub(super) running: AtomicU32,
-    pub(super) requests: AtomicU64,
-    pub(super) failures: AtomicU64,
-    pub(super) retries: AtomicU64,
-}
-
-/// What all workers have counted of a server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Requests that are running.
-    pub running: u64,
-    /// Requests that were sent, or tried to be.
-    pub requests: u64,
-    /// Those that failed: no connection, no answer, none in time, or 502, 503 or 504.
-    pub failures: u64,
-    /// Requests that had failed elsewhere before.
-    pub retries: u64,
+/// What was learned by the last checks of a server, so that a reload does not begin anew.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Learned {
+    /// How it was checked.
+    pub(super) by: Option<HealthCheck>,
+    /// When the last check began.
+    pub(super) at: Option<Instant>,
+    /// How many checks in a row were good.
+    pub(super) good: u32,
+    /// How many were not.
+    pub(super) bad: u32,
+    /// What the last one found, in a few words; empty where it was good.
+    pub(super) found: String,
 }
 
 /// What checks say of a server.
@@ -158,6 +160,23 @@ impl GroupState {
         state
     }
 
+    /// How often the addresses of a server's name have changed.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Acquire)
+    }
+
+    /// The name of the server at this URL has these addresses from now on; none where it is one server.
+    pub(super) fn resolved(&self, url: &str, server: &ServerState, addresses: &[SocketAddr]) {
+        let same = lock(&server.addresses).iter().map(|(address, _)| address).eq(addresses);
+        if same {
+            return;
+        }
+        let states =
+            addresses.iter().map(|address| (*address, self.server(&url_at(url, *address)))).collect();
+        *lock(&server.addresses) = states;
+        self.changes.fetch_add(1, Release);
+    }
+
     /// It serves from now on.
     pub(super) fn serve(&self) {
         self.serves.store(true, Relaxed);
@@ -172,18 +191,19 @@ impl GroupState {
         self.running.try_update(Relaxed, Relaxed, |running| (running < most).then(|| running + 1)).is_ok()
     }
 
-    /// Leaves a server out, if no more than allowed of `all` would be out then.
+    /// Leaves a server out, if no more than allowed of `all` would be out then, which are `asked` whether they are well or not.
     pub(super) fn eject<'a>(
         &self,
         server: &ServerState,
-        all: impl ExactSizeIterator<Item = &'a Arc<ServerState>>,
+        (all, asked): (impl ExactSizeIterator<Item = &'a Arc<ServerState>>, bool),
         eject: &Eject,
         now: Instant,
     ) -> bool {
         // Whoever comes at the same time leaves nobody out now: two at once could be one too many.
         let Ok(_turn) = self.ejecting.try_lock() else { return false };
         let count = all.len();
-        let out = all.filter(|other| !std::ptr::eq(Arc::as_ptr(other), server) && other.is_out(now)).count();
+        let out =
+            all.filter(|other| !std::ptr::eq(Arc::as_ptr(other), server) && other.is_out(asked, now)).count();
         let most = count.saturating_mul(usize::from(eject.at_most)) / 100;
         if out >= most {
             return false;
@@ -191,6 +211,11 @@ impl GroupState {
         server.leave_out(eject, now);
         true
     }
+}
+
+/// What one address of a server's name is called.
+pub(super) fn url_at(url: &str, address: SocketAddr) -> String {
+    format!("{url} ({})", address.ip())
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -206,12 +231,14 @@ impl ServerState {
             probing: AtomicBool::new(false),
             back_since: AtomicU64::new(0),
             failures: AtomicU32::new(0),
+            broken: AtomicU32::new(0),
             ejections: AtomicU32::new(0),
             ejected: AtomicU64::new(0),
             new: AtomicBool::new(new),
             connections: Arc::default(),
             lanes: Mutex::default(),
-            found: Mutex::default(),
+            learned: Mutex::default(),
+            addresses: Mutex::default(),
         }
     }
 
@@ -219,9 +246,9 @@ impl ServerState {
         millis(now.saturating_duration_since(self.base))
     }
 
-    /// Whether it gets requests.
-    pub fn standing(&self, now: Instant) -> Standing {
-        if self.checked() == Checked::Ill {
+    /// Whether it gets requests. What checks said counts only where it is `asked`: a reload may have ended them.
+    pub(super) fn standing(&self, asked: bool, now: Instant) -> Standing {
+        if asked && self.checked() == Checked::Ill {
             return Standing::Ill;
         }
         match self.out_until.load(Relaxed) {
@@ -231,8 +258,8 @@ impl ServerState {
         }
     }
 
-    fn is_out(&self, now: Instant) -> bool {
-        self.standing(now) != Standing::In
+    fn is_out(&self, asked: bool, now: Instant) -> bool {
+        self.standing(asked, now) != Standing::In
     }
 
     /// What checks say of it.
@@ -246,7 +273,24 @@ impl ServerState {
 
     /// What the last check found, in a few words.
     pub fn found(&self) -> String {
-        lock(&self.found).clone()
+        lock(&self.learned).found.clone()
+    }
+
+    /// What was learned by these checks so far.
+    pub(super) fn learned(&self, check: &HealthCheck) -> Learned {
+        Some(lock(&self.learned).clone())
+            .filter(|learned| learned.by.as_ref() == Some(check))
+            .unwrap_or_default()
+    }
+
+    /// This was learned.
+    pub(super) fn learn(&self, learned: Learned) {
+        *lock(&self.learned) = learned;
+    }
+
+    /// The addresses of its name, each with what is known of it; none where it is one server.
+    pub(super) fn addresses(&self) -> Vec<(SocketAddr, Arc<ServerState>)> {
+        lock(&self.addresses).clone()
     }
 
     /// Its connections, where they are bounded.
@@ -289,6 +333,7 @@ impl ServerState {
         let before = self.ejections.fetch_add(1, Relaxed);
         let factor = 1_u64.checked_shl(before).unwrap_or(u64::MAX).min(u64::from(LONGEST));
         self.failures.store(0, Relaxed);
+        self.broken.store(0, Relaxed);
         self.ejected.fetch_add(1, Relaxed);
         self.out_until.store(now.saturating_add(time.saturating_mul(factor)), Relaxed);
     }
@@ -320,6 +365,18 @@ impl ServerState {
         probe || failures >= most
     }
 
+    /// An answer came to its end.
+    pub(super) fn completed(&self) {
+        if self.broken.load(Relaxed) != 0 {
+            self.broken.store(0, Relaxed);
+        }
+    }
+
+    /// An answer broke off after its head. Whether the server is to be left out.
+    pub(super) fn broke_off(&self, most: u32) -> bool {
+        self.broken.fetch_add(1, Relaxed).saturating_add(1) >= most
+    }
+
     /// Its weight in hundredths, which grows from a tenth to all of it while it is back for less than `slow_start`.
     pub(super) fn weight(&self, weight: u32, slow_start: Duration, now: Instant) -> u64 {
         let whole = u64::from(weight).saturating_mul(100);
@@ -336,43 +393,14 @@ impl ServerState {
         u64::from(weight).saturating_mul(part.max(10))
     }
 
+    /// Where a worker counts its requests at this server.
     pub(super) fn lane(&self) -> Arc<Lane> {
-        let lane = Arc::new(Lane::default());
-        lock(&self.lanes).all.push(Arc::clone(&lane));
-        lane
+        lock(&self.lanes).lane()
     }
 
     /// What all workers have counted.
     pub fn counts(&self) -> Counts {
-        let mut lanes = lock(&self.lanes);
-        let Lanes { all, gone } = &mut *lanes;
-        // A worker that has no longer to do with it leaves what it counted.
-        all.retain(|lane| {
-            let stays = Arc::strong_count(lane) > 1;
-            if !stays {
-                gone.add(lane);
-            }
-            stays
-        });
-        let mut sum = Counts { running: 0, ..*gone };
-        all.iter().for_each(|lane| sum.add(lane));
-        sum
-    }
-}
-
-impl Counts {
-    fn add(&mut self, lane: &Lane) {
-        self.running += u64::from(lane.running.load(Relaxed));
-        self.requests += lane.requests.load(Relaxed);
-        self.failures += lane.failures.load(Relaxed);
-        self.retries += lane.retries.load(Relaxed);
-    }
-}
-
-impl Lane {
-    /// Adds to a count that nobody else writes.
-    pub(super) fn more(count: &AtomicU64) {
-        count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
+        lock(&self.lanes).sum()
     }
 }
 
@@ -391,7 +419,7 @@ mod tests {
         let group = GroupState::default();
         let servers: Vec<_> = ["a", "b", "c", "d"].iter().map(|url| group.server(url)).collect();
         let now = at(&group, 100);
-        let eject = |one: usize| group.eject(&servers[one], servers.iter(), &EJECT, now);
+        let eject = |one: usize| group.eject(&servers[one], (servers.iter(), true), &EJECT, now);
         assert!(eject(0) && eject(1));
         assert!(!eject(2), "half are out");
         assert!(eject(1), "one that is out already takes nobody's place");
@@ -399,10 +427,11 @@ mod tests {
         assert!(eject(2) && !eject(3));
         // What checks leave out counts, and is bounded by none.
         servers[3].check(Checked::Ill, now);
-        assert_eq!(servers[3].standing(now), Standing::Ill);
+        assert_eq!(servers[3].standing(true, now), Standing::Ill);
+        assert_eq!(servers[3].standing(false, now), Standing::In, "nobody asks any more");
         assert!(!eject(0));
         let alone = [group.server("alone")];
-        assert!(!group.eject(&alone[0], alone.iter(), &EJECT, now));
+        assert!(!group.eject(&alone[0], (alone.iter(), true), &EJECT, now));
     }
 
     #[test]
@@ -411,23 +440,23 @@ mod tests {
         let servers = [group.server("a"), group.server("b")];
         let mut now = 1000;
         for wait in [1000, 2000, 4000, 8000, 10_000, 10_000] {
-            assert!(group.eject(&servers[0], servers.iter(), &EJECT, at(&group, now)));
-            assert_eq!(servers[0].standing(at(&group, now + wait - 1)), Standing::Ejected, "{wait}");
+            assert!(group.eject(&servers[0], (servers.iter(), true), &EJECT, at(&group, now)));
+            assert_eq!(servers[0].standing(true, at(&group, now + wait - 1)), Standing::Ejected, "{wait}");
             now += wait;
-            assert_eq!(servers[0].standing(at(&group, now)), Standing::HalfOpen, "{wait}");
+            assert_eq!(servers[0].standing(true, at(&group, now)), Standing::HalfOpen, "{wait}");
             assert!(servers[0].probe() && !servers[0].probe());
             assert!(servers[0].failed(true, 3), "one failure is enough here");
             servers[0].probed();
         }
         servers[0].succeeded(true, at(&group, now));
-        assert_eq!(servers[0].standing(at(&group, now)), Standing::In);
+        assert_eq!(servers[0].standing(true, at(&group, now)), Standing::In);
         assert!(!servers[0].failed(false, 3) && !servers[0].failed(false, 3));
         servers[0].succeeded(false, at(&group, now));
         assert!(!servers[0].failed(false, 3) && !servers[0].failed(false, 3) && servers[0].failed(false, 3));
         now += 10_001;
-        assert!(group.eject(&servers[0], servers.iter(), &EJECT, at(&group, now)));
+        assert!(group.eject(&servers[0], (servers.iter(), true), &EJECT, at(&group, now)));
         assert_eq!(
-            servers[0].standing(at(&group, now + 1000)),
+            servers[0].standing(true, at(&group, now + 1000)),
             Standing::HalfOpen,
             "forgotten after a while"
         );
@@ -457,18 +486,5 @@ mod tests {
         assert_eq!(group.server("a").checked(), Checked::Ill);
         drop(first);
         assert_eq!(group.server("a").checked(), Checked::Unknown);
-    }
-
-    #[test]
-    fn counts_of_a_worker_that_went_stay() {
-        let server = GroupState::default().server("a");
-        let (one, two) = (server.lane(), server.lane());
-        Lane::more(&one.requests);
-        Lane::more(&two.requests);
-        two.running.store(1, Relaxed);
-        assert_eq!(server.counts(), Counts { running: 1, requests: 2, ..Counts::default() });
-        drop(two);
-        assert_eq!(server.counts(), Counts { requests: 2, ..Counts::default() });
-        assert_eq!(server.counts().requests, 2);
     }
 }

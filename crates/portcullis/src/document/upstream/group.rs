@@ -28,7 +28,7 @@ object! {
     /// A group of servers that stand for each other. A route uses it by `upstream: NAME`.
     pub struct UpstreamGroupConfig {
         /// The servers: URLs, or mappings as for the `upstream` of a route, with a `weight`. At least one, at most 128. All
-        /// speak the same version of HTTP.
+        /// speak the same version of HTTP. Of a name with several addresses, each is a server.
         pub servers: Vec<ServerConfig>,
         /// Which server gets a request. Default: round_robin.
         pub balance: BalanceConfig = BalanceConfig(Balance::RoundRobin),
@@ -75,6 +75,8 @@ object! {
         pub upstream: Spanned<String>,
         /// The share of the requests that are copied. Default: 100%.
         pub share: Percent = Percent(100),
+        /// The maximum time of a copy. One that takes longer is given up. Default: 5s.
+        pub timeout: Duration = Duration::from_secs(5),
     }
 }
 
@@ -270,7 +272,7 @@ object! {
 
 object! {
     /// When a server that fails requests is left out. A request fails if there is no connection, no answer or none in time, and
-    /// with the statuses 502, 503 and 504.
+    /// with the statuses 502, 503 and 504. Answers that break off are counted apart.
     pub struct EjectConfig {
         /// How many requests in a row must fail. Default: 5.
         pub failures: NonZeroU32 = FIVE,
@@ -296,7 +298,7 @@ object! {
         pub methods: Option<Vec<Spanned<String>>>,
         /// The maximum time of one try. Default: the timeouts of the server.
         pub try_timeout: Option<Duration>,
-        /// The maximum share of retries among the requests of the last ten seconds. In each worker, ten retries a second are
+        /// The maximum share of retries among the requests of the last ten seconds, over all workers. Ten retries a second are
         /// free. Default: 20%.
         pub budget: Percent = Percent(20),
     }

@@ -296,8 +296,18 @@ fn other_cases() -> Vec<(&'static str, String)> {
             "config.unknown_upstream",
             format!("{LISTENERS}routes:\n  - path: /a\n    public: a test\n    upstream: §orders\n"),
         ),
+        ("config.redirect", redirects(&[("/a", "§/a")])),
+        ("config.redirect", redirects(&[("/a/{*rest}", "§/a/{rest}")])),
+        // A wildcard that catches its own target.
+        ("config.redirect", redirects(&[("/{*rest}", "§/v2/{rest}")])),
         ("config.unused_upstream", top("upstreams: { a: §{ servers: [\"http://127.0.0.1:1\"] } }")),
         ("config.upstream_group", top("upstreams: { a: §{ servers: [] } }")),
+        (
+            "config.upstream_group",
+            top(
+                "upstreams: { a: { servers: [\"http://a:1\"], mirror: §{ upstream: b, timeout: 0s } }, b: { servers: [\"http://b:1\"] } }",
+            ),
+        ),
         // It stands for a user who was authenticated elsewhere, so clients cannot send it.
         (
             "config.reserved_field",
@@ -721,4 +731,13 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.period", limit("{ max_requests: 5, per_hour: §false }")),
         ("config.empty_list", limit("[]").replacen("{ authentication", "§{ authentication", 1)),
     ]
+}
+
+/// A gateway with these redirects.
+fn redirects(all: &[(&str, &str)]) -> String {
+    let route = |(path, to): &(&str, &str)| {
+        let (mark, to) = to.strip_prefix('§').map_or(("", *to), |to| ("§", to));
+        format!("  - {{ path: \"{path}\", public: a test, redirect: {{ to: {mark}\"{to}\" }} }}\n")
+    };
+    format!("{LISTENERS}routes:\n{}", all.iter().map(route).collect::<String>())
 }

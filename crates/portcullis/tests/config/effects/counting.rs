@@ -180,6 +180,12 @@ pub(crate) const DOCUMENT_ROWS: &[DocumentRow] = &[
         gate.send(get(&[ADMIN])).permitted();
         gate.send(get(&[ADMIN])).permitted();
     }),
+    ("plans.*.priority", || {
+        let gate = overloaded(json!({}));
+        slow(&gate, 10, 60);
+        assert_eq!(gate.send(get(&[ALICE])).refusal(), Some(Code::Overloaded), "of a low priority");
+        gate.send(get(&[ADMIN])).permitted();
+    }),
     ("consumers[].plan", || {
         assert_eq!(passed(&with_plans(json!({ "plan": "gold" })), 9), 4);
         assert_eq!(passed(&with_plans(json!({})), 9), 9);

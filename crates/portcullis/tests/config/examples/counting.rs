@@ -161,6 +161,14 @@ pub(super) fn documents() -> Vec<String> {
             documents.push(consumer(&format!("    {name}:\n{}", indented(block, 6))));
         }
         documents.push(consumer(&format!("    {name}:\n{}", indented(&in_a_list(blocks), 4))));
+        // The same for whoever has a plan.
+        let planned = |lines: &str| {
+            format!(
+                "consumers:\n  - name: alice\n    plan: own\n    keys:\n      - env: ALICE_API_KEY\nplans:\n  own:\n    {name}:\n{lines}{REST}"
+            )
+        };
+        documents.extend(blocks.iter().map(|block| planned(&indented(block, 6))));
+        documents.push(planned(&indented(&in_a_list(blocks), 4)));
     }
     for (url, more) in [
         (
