@@ -48,6 +48,9 @@ enum Command {
     Ci(ci::Arguments),
     /// Measure CPU time per request next to nginx and HAProxy, or instructions per decision.
     Bench(bench::Arguments),
+    /// Relay bytes between two ports, as the floor of a benchmark.
+    #[command(hide = true)]
+    Relay(bench::relay::Arguments),
     /// Run the clients that people use through a gateway: git, etcd, curl, Python, Node, WebSockets.
     Conformance(conformance::Arguments),
     /// Record anew what real clients send, for the test `recorded`, with the clients that are installed.
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Ci(arguments) => ci::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Relay(arguments) => bench::relay::run(&arguments),
         Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Record(arguments) => record::run(&arguments),
         Command::Idle(arguments) => conformance::idle(&arguments),

@@ -34,12 +34,12 @@ pub(crate) fn check(
 ) -> Outcome<()> {
     let Credentials { keys, tokens, certificate } = credentials;
     match server.scenario() {
-        Scenario::Plain | Scenario::Group => {
+        Scenario::Plain | Scenario::Group | Scenario::Thousand | Scenario::TenThousand => {
             expect(server, credentials, "a plain request", "/", None, 200)?;
             match server.peer() {
                 // The path means another thing to a backend that decodes it than to a router that does not.
                 Peer::Portcullis => expect(server, credentials, "an ambiguous path", "/..%2f", None, 400),
-                Peer::Nginx | Peer::Haproxy => Ok(()),
+                Peer::Nginx | Peer::Haproxy | Peer::Relay => Ok(()),
             }
         }
         Scenario::Orders | Scenario::Validation => orders::check(server, orders, backend),
@@ -139,7 +139,9 @@ fn ask(
         | Scenario::TokensUncached
         | Scenario::Orders
         | Scenario::Validation
-        | Scenario::Group => http::get(server.port(), path, field),
+        | Scenario::Group
+        | Scenario::Thousand
+        | Scenario::TenThousand => http::get(server.port(), path, field),
         Scenario::Https | Scenario::Http2 | Scenario::Handshakes => {
             tls::get(server, &credentials.certificate, path, field)
         }

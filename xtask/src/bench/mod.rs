@@ -13,6 +13,7 @@ mod access_log;
 mod backend;
 mod controls;
 mod cpu;
+mod crowd;
 mod http;
 pub(crate) mod instructions;
 mod keys;
@@ -21,6 +22,7 @@ mod machine;
 mod orders;
 mod peers;
 mod plot;
+pub(crate) mod relay;
 mod report;
 mod statistics;
 mod tls;
@@ -36,6 +38,7 @@ use access_log::{AccessLog, Expected};
 use backend::Backend;
 use controls::Limits;
 use cpu::CpuTime;
+use crowd::Crowd;
 use keys::Keys;
 use load::{Generator, Load, Sent};
 use machine::Machine;
@@ -93,10 +96,14 @@ pub(crate) enum Scenario {
     Validation,
     /// Plain proxying to a group of two servers with health checks, which is compared with `plain`.
     Group,
+    /// Plain proxying while 1,000 other connections are open.
+    Thousand,
+    /// Plain proxying while 10,000 other connections are open.
+    TenThousand,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Plain,
         Self::Keys,
         Self::Tokens,
@@ -107,6 +114,8 @@ impl Scenario {
         Self::Orders,
         Self::Validation,
         Self::Group,
+        Self::Thousand,
+        Self::TenThousand,
     ];
 
     /// Whether clients use TLS.
@@ -119,7 +128,9 @@ impl Scenario {
             | Self::TokensUncached
             | Self::Orders
             | Self::Validation
-            | Self::Group => false,
+            | Self::Group
+            | Self::Thousand
+            | Self::TenThousand => false,
         }
     }
 
@@ -135,6 +146,8 @@ impl Scenario {
             Self::Orders => "orders",
             Self::Validation => "validated",
             Self::Group => "group",
+            Self::Thousand => "1k-open",
+            Self::TenThousand => "10k-open",
         }
     }
 
@@ -150,6 +163,42 @@ impl Scenario {
             Self::Orders => "POST of 1 KiB",
             Self::Validation => "POST, validated",
             Self::Group => "group of two servers",
+            Self::Thousand => "1,000 connections open",
+            Self::TenThousand => "10,000 connections open",
+        }
+    }
+
+    /// How many connections are open and say nothing meanwhile.
+    fn crowd(self) -> Option<usize> {
+        match self {
+            Self::Thousand => Some(crowd::possible(1000)),
+            Self::TenThousand => Some(crowd::possible(10_000)),
+            Self::Plain
+            | Self::Keys
+            | Self::Tokens
+            | Self::TokensUncached
+            | Self::Https
+            | Self::Http2
+            | Self::Handshakes
+            | Self::Orders
+            | Self::Validation
+            | Self::Group => None,
+        }
+    }
+
+    /// What it is compared with within a round.
+    fn needs(self) -> Option<Self> {
+        match self {
+            Self::Validation => Some(Self::Orders),
+            Self::Group | Self::Thousand | Self::TenThousand => Some(Self::Plain),
+            Self::Plain
+            | Self::Keys
+            | Self::Tokens
+            | Self::TokensUncached
+            | Self::Https
+            | Self::Http2
+            | Self::Handshakes
+            | Self::Orders => None,
         }
     }
 }
@@ -173,10 +222,7 @@ impl Arguments {
         let named = |scenario: Scenario| self.only.contains(&scenario);
         // What validation costs is the difference of the two within a round.
         let scenarios = Scenario::ALL.into_iter().filter(|each| {
-            self.only.is_empty()
-                || named(*each)
-                || (*each == Scenario::Orders && named(Scenario::Validation))
-                || (*each == Scenario::Plain && named(Scenario::Group))
+            self.only.is_empty() || named(*each) || self.only.iter().any(|named| named.needs() == Some(*each))
         });
         Settings { seconds, rounds, connections: self.connections, scenarios: scenarios.collect() }
     }
@@ -203,6 +249,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     if arguments.instructions {
         return instructions::run();
     }
+    crowd::raise_limit();
     let settings = arguments.settings();
     let programs = Program::find_all(arguments.without_portcullis)?;
     let generator = Generator::find(settings.connections)?;
@@ -259,7 +306,7 @@ fn measure(programs: &[Program], generator: &Generator, report: &mut Report) -> 
     let load_on = |server: &Server, seconds: u64| {
         let time = Duration::from_secs(seconds);
         let sent = match server.scenario() {
-            Scenario::Plain | Scenario::Group => Sent::Plain,
+            Scenario::Plain | Scenario::Group | Scenario::Thousand | Scenario::TenThousand => Sent::Plain,
             Scenario::Orders | Scenario::Validation => Sent::Posted { path: orders::PATH, body: &order },
             Scenario::Http2 => return clients.http2(server, &credentials, generator.connections(), time),
             Scenario::Handshakes => return clients.handshakes(server, &credentials, time),
@@ -283,7 +330,9 @@ fn measure(programs: &[Program], generator: &Generator, report: &mut Report) -> 
             turn.reverse();
         }
         for server in turn {
+            let crowd = server.scenario().crowd().map(|size| Crowd::open(server.port(), size)).transpose()?;
             let sample = measure_one(server, &backend, generator.connections(), || load_on(server, seconds))?;
+            crowd.map_or(Ok(()), |crowd| crowd.check(&server.name()))?;
             println!(
                 "Round {round} of {rounds}: {:<28} {:>6.2} us/request {:>8.0} requests/s",
                 server.name(),
@@ -329,9 +378,15 @@ fn measure_one(
         | Scenario::Https
         | Scenario::Http2
         | Scenario::Handshakes
-        | Scenario::Group => u64::MAX,
+        | Scenario::Group
+        | Scenario::Thousand
+        | Scenario::TenThousand => u64::MAX,
     };
     backend.expect_requests(came, load.requests..=most, &server.name())?;
+    if server.peer() == Peer::Relay {
+        // It knows of no requests.
+        return Ok(Sample::new(&load, spent, 0));
+    }
     let expected = Expected {
         requests: load.requests,
         tolerated: server.peer().tolerated_missing_lines(load.requests),
@@ -357,6 +412,7 @@ mod tests {
         assert_eq!(scenarios(&[Scenario::Validation]), [Scenario::Orders, Scenario::Validation]);
         assert_eq!(scenarios(&[Scenario::Plain]), [Scenario::Plain]);
         assert_eq!(scenarios(&[Scenario::Group]), [Scenario::Plain, Scenario::Group]);
+        assert_eq!(scenarios(&[Scenario::TenThousand]), [Scenario::Plain, Scenario::TenThousand]);
         assert_eq!(scenarios(&[]), Scenario::ALL);
     }
 }

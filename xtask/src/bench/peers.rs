@@ -21,23 +21,26 @@ pub(crate) enum Peer {
     Portcullis,
     Nginx,
     Haproxy,
+    /// Passes bytes on, and nothing else: the floor.
+    Relay,
 }
 
 impl Peer {
-    pub(crate) const ALL: [Self; 3] = [Self::Portcullis, Self::Nginx, Self::Haproxy];
+    pub(crate) const ALL: [Self; 4] = [Self::Portcullis, Self::Nginx, Self::Haproxy, Self::Relay];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Portcullis => "Portcullis",
             Self::Nginx => "nginx",
             Self::Haproxy => "HAProxy",
+            Self::Relay => "byte relay",
         }
     }
 
     /// How many access log lines may be missing after so many requests.
     pub(crate) fn tolerated_missing_lines(self, requests: u64) -> u64 {
         match self {
-            Self::Portcullis | Self::Nginx => 0,
+            Self::Portcullis | Self::Nginx | Self::Relay => 0,
             // HAProxy gives a line up when another thread holds the output for too long (`fd_write_frag_line` in its
             // src/fd.c), which happens to a few in 100,000 here. One in 100 would be another matter.
             Self::Haproxy => requests / 100,
@@ -52,9 +55,15 @@ impl Peer {
 
     fn template(self, scenario: Scenario) -> Option<&'static str> {
         Some(match (self, scenario) {
-            (Self::Portcullis, Scenario::Plain) => include_str!("../../../bench/peers/portcullis-plain.yaml"),
+            (Self::Portcullis, Scenario::Plain | Scenario::Thousand | Scenario::TenThousand) => {
+                include_str!("../../../bench/peers/portcullis-plain.yaml")
+            }
+            // It has nothing to configure.
+            (Self::Relay, Scenario::Plain) => "127.0.0.1:@PORT@",
             (Self::Portcullis, Scenario::Keys) => include_str!("../../../bench/peers/portcullis-keys.yaml"),
-            (Self::Nginx, Scenario::Plain) => include_str!("../../../bench/peers/nginx-plain.conf"),
+            (Self::Nginx, Scenario::Plain | Scenario::Thousand | Scenario::TenThousand) => {
+                include_str!("../../../bench/peers/nginx-plain.conf")
+            }
             (Self::Nginx, Scenario::Keys) => include_str!("../../../bench/peers/nginx-keys.conf"),
             (Self::Haproxy, Scenario::Plain) => include_str!("../../../bench/peers/haproxy-plain.cfg"),
             (Self::Haproxy, Scenario::Keys) => include_str!("../../../bench/peers/haproxy-keys.cfg"),
@@ -87,8 +96,14 @@ impl Peer {
             )
             | (
                 Self::Haproxy,
-                Scenario::TokensUncached | Scenario::Orders | Scenario::Validation | Scenario::Group,
-            ) => {
+                Scenario::TokensUncached
+                | Scenario::Orders
+                | Scenario::Validation
+                | Scenario::Group
+                | Scenario::Thousand
+                | Scenario::TenThousand,
+            )
+            | (Self::Relay, _) => {
                 return None;
             }
         })
@@ -125,6 +140,7 @@ impl Program {
             }
             Peer::Nginx => debian::require("nginx", "nginx")?,
             Peer::Haproxy => debian::require("haproxy", "haproxy")?,
+            Peer::Relay => std::env::current_exe().context(|| "finding this program".into())?,
         };
         Ok(Self { peer, path })
     }
@@ -142,6 +158,7 @@ impl Program {
         let question = match self.peer {
             Peer::Portcullis => "--version",
             Peer::Nginx | Peer::Haproxy => "-v",
+            Peer::Relay => return "a byte relay of our own".to_owned(),
         };
         let Ok(output) = Command::new(&self.path).arg(question).output() else {
             return format!("{} of unknown version", self.peer.name());
@@ -153,7 +170,7 @@ impl Program {
             Peer::Nginx => line.trim_start_matches("nginx version: ").to_owned(),
             // Such as "HAProxy version 2.6.12 2026/10/17 - https://haproxy.org/".
             Peer::Haproxy => line.split(' ').take(3).collect::<Vec<_>>().join(" "),
-            Peer::Portcullis => line.to_owned(),
+            Peer::Portcullis | Peer::Relay => line.to_owned(),
         }
     }
 }
@@ -184,7 +201,7 @@ impl Server {
         let issuer = folder.join("issuer");
         match peer {
             Peer::Portcullis => write(&issuer, &tokens.key_set)?,
-            Peer::Nginx | Peer::Haproxy => write(&issuer, &tokens.pem)?,
+            Peer::Nginx | Peer::Haproxy | Peer::Relay => write(&issuer, &tokens.pem)?,
         }
         let cached = match scenario {
             Scenario::TokensUncached => "0",
@@ -196,7 +213,9 @@ impl Server {
             | Scenario::Handshakes
             | Scenario::Orders
             | Scenario::Validation
-            | Scenario::Group => "10000",
+            | Scenario::Group
+            | Scenario::Thousand
+            | Scenario::TenThousand => "10000",
         };
         let document = folder.join("orders.yaml");
         write(&document, orders::DOCUMENT)?;
@@ -218,14 +237,17 @@ impl Server {
                 in_files(&folder, files)?
             }
             (
-                Peer::Portcullis | Peer::Nginx | Peer::Haproxy,
+                Peer::Portcullis | Peer::Nginx | Peer::Haproxy | Peer::Relay,
                 Scenario::Plain
                 | Scenario::Tokens
                 | Scenario::TokensUncached
                 | Scenario::Orders
                 | Scenario::Validation
-                | Scenario::Group,
-            ) => (String::new(), String::new()),
+                | Scenario::Group
+                | Scenario::Thousand
+                | Scenario::TenThousand,
+            )
+            | (Peer::Relay, _) => (String::new(), String::new()),
         };
         let template = peer.template(scenario);
         let text = fill(
@@ -245,7 +267,11 @@ impl Server {
                 ("BOTH", &certificate.both.display().to_string()),
             ],
         )?;
-        let mut process = Guard::spawn(name(peer, scenario), &mut command(program, &folder, &log, &text)?)?;
+        let mut starting = match peer {
+            Peer::Relay => super::relay::command(port, backend)?,
+            Peer::Portcullis | Peer::Nginx | Peer::Haproxy => command(program, &folder, &log, &text)?,
+        };
+        let mut process = Guard::spawn(name(peer, scenario), &mut starting)?;
         process
             .wait_until_listening(port, START)
             .map_err(|failure| Failure::new(format!("{failure}\n{}", what_it_said(&folder))))?;
@@ -303,6 +329,7 @@ fn command(program: &Program, folder: &Path, log: &Path, configuration: &str) ->
             write(&file, configuration)?;
             command.arg("-db").arg("-f").arg(&file).stdout(open(log)?);
         }
+        Peer::Relay => {}
     }
     Ok(command)
 }

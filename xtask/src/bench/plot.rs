@@ -90,6 +90,7 @@ fn colour(peer: Peer) -> &'static str {
         Peer::Portcullis => "#0b5cad",
         Peer::Nginx => "#9aa4ae",
         Peer::Haproxy => "#d9902f",
+        Peer::Relay => "#4c9a7a",
     }
 }
 
@@ -159,7 +160,7 @@ mod tests {
         // The background and four bars.
         assert_eq!(svg.matches("<rect").count(), 5);
         for label in
-            [">Portcullis<", ">nginx<", ">36.0<", ">plain proxying<", "A &lt;fast&gt; &amp; &quot;good&quot;"]
+            [">Portcullis<", ">nginx<", ">24.0<", ">plain proxying<", "A &lt;fast&gt; &amp; &quot;good&quot;"]
         {
             assert!(svg.contains(label), "{label} in {svg}");
         }

@@ -113,7 +113,9 @@ pub(crate) fn get(
         | Scenario::TokensUncached
         | Scenario::Orders
         | Scenario::Validation
-        | Scenario::Group => ("--http1.1", "1.1"),
+        | Scenario::Group
+        | Scenario::Thousand
+        | Scenario::TenThousand => ("--http1.1", "1.1"),
     };
     let mut command = Command::new(debian::require("curl", "curl")?);
     command.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "10", "--path-as-is", choice]);
