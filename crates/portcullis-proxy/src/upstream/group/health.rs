@@ -35,8 +35,7 @@ impl Watched {
     /// `first` is when the first check is made that has none before it.
     pub(super) async fn run(self, first: Duration) {
         let Ok(address) = Address::of(&self.upstream) else { return };
-        let mut learned = self.state.learned(&self.check);
-        learned.by = Some(self.check.clone());
+        let mut learned = self.state.learned(&format!("{:?}", self.check));
         let pause = match learned.at {
             // A reload does not make checks more frequent.
             Some(at) => self.check.interval.saturating_sub(at.elapsed()),

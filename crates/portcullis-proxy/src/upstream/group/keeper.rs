@@ -69,9 +69,11 @@ type Told = UnboundedSender<(String, String)>;
 
 type Looked = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
+type Ask = dyn Fn(&str, u16) -> Looked + Send + Sync;
+
 /// What is asked for the addresses of names, and how often.
 struct Resolver {
-    ask: Box<dyn Fn(&str, u16) -> Looked + Send + Sync>,
+    ask: Box<Ask>,
     every: Duration,
     /// How long the addresses of a name are used while it cannot be looked up.
     kept: Duration,

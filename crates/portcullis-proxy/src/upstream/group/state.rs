@@ -5,7 +5,6 @@
 //! Times are counted from the start of the process by a clock that never jumps.
 
 use super::budget::Budget;
-use super::config::HealthCheck;
 use super::counts::{Counts, Lane, Lanes};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -93,8 +92,8 @@ pub struct ServerState {
 /// What was learned by the last checks of a server, so that a reload does not begin anew.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Learned {
-    /// How it was checked.
-    pub(super) by: Option<HealthCheck>,
+    /// How it was checked, in any words that differ where the checks do.
+    pub(super) by: String,
     /// When the last check began.
     pub(super) at: Option<Instant>,
     /// How many checks in a row were good.
@@ -276,11 +275,10 @@ impl ServerState {
         lock(&self.learned).found.clone()
     }
 
-    /// What was learned by these checks so far.
-    pub(super) fn learned(&self, check: &HealthCheck) -> Learned {
-        Some(lock(&self.learned).clone())
-            .filter(|learned| learned.by.as_ref() == Some(check))
-            .unwrap_or_default()
+    /// What was learned so far by the checks that are called so.
+    pub(super) fn learned(&self, by: &str) -> Learned {
+        let learned = lock(&self.learned);
+        if learned.by == by { learned.clone() } else { Learned { by: by.to_owned(), ..Learned::default() } }
     }
 
     /// This was learned.

@@ -178,7 +178,7 @@ fn with(keys: Value) -> Arc<UpstreamGroup> {
 fn hashed(hash: Value) -> HashBy {
     match with(json!({ "balance": { "hash": hash } })).balance.clone() {
         Balance::Hash(by) => by,
-        other => panic!("{other}"),
+        other @ (Balance::RoundRobin | Balance::LeastRequests | Balance::Random) => panic!("{other}"),
     }
 }
 
