@@ -3,6 +3,7 @@
 use crate::desk;
 use crate::gateway::Gateway;
 use crate::guard::Caller;
+use crate::once::Once;
 use crate::pages;
 use crate::problem::Problem;
 use crate::scrape;
@@ -10,6 +11,7 @@ use crate::server::{Asked, text};
 use crate::tokens::Role;
 use bytes::Bytes;
 use http::{Response, StatusCode};
+use portcullis_core::{Level, OperationUse};
 use portcullis_telemetry::detect::{DETECTORS, Finding, Severity};
 use portcullis_telemetry::metrics::counted::Ending;
 use portcullis_telemetry::metrics::histogram::Histogram;
@@ -30,6 +32,8 @@ pub(crate) struct Call<'a> {
     pub(crate) parameter: Option<&'a str>,
     /// Who asks; `None` where nobody has to say.
     pub(crate) caller: Option<&'a Caller>,
+    /// What a page may show once.
+    pub(crate) once: &'a Once,
 }
 
 /// How an endpoint answers.
@@ -112,6 +116,13 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         READ,
         "The routes, each with its controls in the order in which they run.",
         Does::Tells(|call| Ok(json!({ "routes": call.gateway.routes() }))),
+    ),
+    endpoint(
+        "GET",
+        "/api/v1/operations",
+        READ,
+        "The operations of OpenAPI documents since they were loaded: used, never used, deprecated and still used, and asked for without being declared.",
+        Does::Tells(|call| Ok(operations(call.gateway.as_ref()))),
     ),
     endpoint(
         "GET",
@@ -264,6 +275,27 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         Does::Tells(|call| unblock(call, call.parameter.unwrap_or_default())),
     ),
     endpoint(
+        "GET",
+        "/api/v1/log-level",
+        READ,
+        "Which notices reach standard error and the access log: `info` and above, `warning`, or `off`.",
+        Does::Tells(|call| Ok(log_level(call))),
+    ),
+    endpoint(
+        "PUT",
+        "/api/v1/log-level",
+        OPERATE,
+        "Change that until the process ends. Body: `level`.",
+        Does::Tells(set_log_level),
+    ),
+    endpoint(
+        "GET",
+        "/api/v1/audit",
+        READ,
+        "The last checkpoint of the audit log, for `portcullis audit verify --head` (404 without an audit log).",
+        Does::Tells(audit),
+    ),
+    endpoint(
         "POST",
         "/api/v1/reload",
         OPERATE,
@@ -316,6 +348,13 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         Does::ShowsLater(|call| Box::pin(pages::create_key(call))),
     ),
     endpoint(
+        "GET",
+        "/keys/made",
+        OPERATE,
+        "The key that was made a moment ago, once.",
+        Does::Shows(pages::made_key),
+    ),
+    endpoint(
         "POST",
         "/keys/rotate",
         OPERATE,
@@ -330,6 +369,13 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         Does::ShowsLater(|call| Box::pin(pages::revoke_key(call))),
     ),
     endpoint("GET", "/routes", READ, "Routes and controls.", Does::Shows(pages::routes)),
+    endpoint(
+        "GET",
+        "/operations",
+        READ,
+        "Operations of OpenAPI documents, and what is asked for beside them.",
+        Does::Shows(pages::operations),
+    ),
     endpoint(
         "GET",
         "/gateway",
@@ -629,6 +675,57 @@ pub(crate) fn unblock(call: &Call<'_>, source: &str) -> Result<Value, Problem> {
 
 fn address(source: &str) -> Result<IpAddr, Problem> {
     source.parse().map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "`source` is an IP address"))
+}
+
+/// What there is to say of an operation.
+pub(crate) fn standing(operation: &OperationUse) -> &'static str {
+    match (operation.declared, operation.deprecated, operation.last_used.is_some()) {
+        (false, _, _) => "undeclared",
+        (true, true, true) => "deprecated_used",
+        (true, false, true) => "used",
+        (true, true, false) => "deprecated_unused",
+        (true, false, false) => "unused",
+    }
+}
+
+fn operations(gateway: &dyn Gateway) -> Value {
+    let all: Vec<_> = gateway
+        .operations()
+        .iter()
+        .map(|one| {
+            json!({
+                "document": one.document, "method": one.method, "path": one.path, "id": one.id,
+                "standing": standing(one), "last_used": one.last_used,
+            })
+        })
+        .collect();
+    json!({ "operations": all })
+}
+
+fn log_level(call: &Call<'_>) -> Value {
+    json!({ "level": call.gateway.log_level().map_or("off", Level::as_str) })
+}
+
+fn set_log_level(call: &Call<'_>) -> Result<Value, Problem> {
+    let body = object(call, &["level"])?;
+    let word = body.get("level").and_then(Value::as_str).unwrap_or_default();
+    let level = Level::ALL.into_iter().find(|level| level.as_str() == word);
+    if level.is_none() && word != "off" {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "`level` is `info`, `warning` or `off`"));
+    }
+    let told = format!("{} set the log level to {word}", by(call));
+    call.gateway.tell(&told);
+    call.gateway.set_log_level(level);
+    Ok(log_level(call))
+}
+
+fn audit(call: &Call<'_>) -> Result<Value, Problem> {
+    match call.gateway.audit_head() {
+        Some((entry, hash)) => Ok(json!({ "entry": entry, "hash": hash })),
+        None => {
+            Err(Problem::new(StatusCode::NOT_FOUND, "there is no audit log, or it has no checkpoint yet"))
+        }
+    }
 }
 
 async fn reload(call: &Call<'_>) -> Result<Value, Problem> {

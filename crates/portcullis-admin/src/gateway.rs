@@ -1,7 +1,7 @@
 //! What the admin API knows of a gateway, and what it can order.
 
 use crate::server::Wait;
-use portcullis_core::KeyId;
+use portcullis_core::{KeyId, Level, OperationUse};
 use portcullis_keys::{Consumer, Key, KeyFilter, KeySettings, NewKey, Rotation, StoreError};
 use portcullis_telemetry::Detection;
 use portcullis_telemetry::watch::Watch;
@@ -21,6 +21,8 @@ pub trait Gateway: Send + Sync {
     fn configuration(&self) -> Value;
     /// Its routes, with the controls of each in the order in which they run.
     fn routes(&self) -> Vec<RouteView>;
+    /// The operations of the documents of its routes, and what was asked for beside them.
+    fn operations(&self) -> Vec<OperationUse>;
     /// Its consumers.
     fn consumers(&self) -> Vec<ConsumerView>;
     /// Its store of consumers and keys, if it has one.
@@ -50,6 +52,12 @@ pub trait Gateway: Send + Sync {
     fn unblock(&self, source: IpAddr) -> bool;
     /// Reads the configuration file again, and goes on with it.
     fn reload(&self) -> Wait<Result<Value, String>>;
+    /// From which level on notices reach standard error and the access log; `None`: none do.
+    fn log_level(&self) -> Option<Level>;
+    /// Changes that until the process ends.
+    fn set_log_level(&self, level: Option<Level>);
+    /// The last checkpoint of the audit log: the number of its entry, and its hash. `None` without an audit log.
+    fn audit_head(&self) -> Option<(u64, String)>;
     /// Writes what an operator did into the audit log and the access log. Must hold no secret.
     fn tell(&self, what: &str);
 }

@@ -20,6 +20,7 @@ mod desk;
 mod endpoints;
 pub mod gateway;
 mod guard;
+mod once;
 pub mod openapi;
 mod pages;
 pub mod problem;

@@ -3,6 +3,7 @@
 use crate::endpoints::{Call, Does, ENDPOINTS, Endpoint, METRICS};
 use crate::gateway::Gateway;
 use crate::guard::{self, COOKIE, CSRF_FIELD, Caller};
+use crate::once::Once;
 use crate::pages;
 use crate::problem::{Problem, json_answer};
 use crate::server::{Asked, Service, Wait};
@@ -39,6 +40,7 @@ pub struct AdminService {
 #[derive(Default)]
 pub struct AdminSessions {
     sessions: Sessions,
+    once: Once,
     /// The second, since 1970, in which a refused token was last told.
     told: AtomicU64,
 }
@@ -165,7 +167,8 @@ impl AdminService {
         if let Some(caller) = &caller {
             self.may(endpoint, caller, &asked)?;
         }
-        let call = Call { gateway: &self.gateway, asked: &asked, parameter, caller: caller.as_ref() };
+        let once = &self.sessions.once;
+        let call = Call { gateway: &self.gateway, asked: &asked, parameter, caller: caller.as_ref(), once };
         match &endpoint.does {
             Does::Tells(tell) => tell(&call).map(|value| json_answer(StatusCode::OK, &value)),
             Does::Orders(order) => order(&call).await.map(|value| json_answer(StatusCode::OK, &value)),

@@ -143,6 +143,168 @@ fn a_token_that_others_can_read_is_refused() {
     assert!(String::from_utf8_lossy(&started.stderr).contains("others can read"));
 }
 
+/// What stands in a file, once it has this word.
+fn until(file: &std::path::Path, word: &str) -> String {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        if text.contains(word) {
+            return text;
+        }
+        assert!(Instant::now() < deadline, "`{word}` is not in {}\n{text}", file.display());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn the_log_level_decides_which_notices_are_written_and_the_audit_log_has_all() {
+    let place = Place::start("level", "");
+    let set = |level: &str| place.send("PUT", "/api/v1/log-level", &json!({ "level": level }).to_string());
+    assert_eq!(place.json("/api/v1/log-level"), json!({ "level": "info" }));
+    assert_eq!(place.post("/api/v1/reload", &json!({})).status, 200);
+    let (log, audit) = (place.folder.join("access.log"), place.folder.join("audit.log"));
+    let text = until(&log, "generation 2 is running");
+    assert!(text.contains("\"level\":\"info\""), "{text}");
+    for wrong in ["debug", "", "INFO"] {
+        assert_eq!(set(wrong).status, 400, "{wrong}");
+    }
+    assert_eq!(set("warning").json(), json!({ "level": "warning" }));
+    assert_eq!(place.post("/api/v1/reload", &json!({})).status, 200);
+    let good = std::fs::read_to_string(place.folder.join("gateway.yaml")).unwrap();
+    place.rewrite(|text| text.replace("routes:", "routs:"));
+    assert_eq!(place.post("/api/v1/reload", &json!({})).status, 409);
+    let text = until(&log, "not reloaded, generation 3 goes on");
+    assert!(!text.contains("generation 3 is running"), "{text}");
+    assert_eq!(set("off").status, 200);
+    place.rewrite(|_| good);
+    assert_eq!(place.post("/api/v1/reload", &json!({})).status, 200);
+    let text = until(&audit, "generation 4 is running");
+    assert!(text.contains("generation 3 is running") && text.contains("set the log level to off"), "{text}");
+    assert!(!until(&log, "not reloaded").contains("generation 4"));
+}
+
+#[test]
+fn the_head_of_the_audit_log_finds_what_was_cut_off() {
+    let place = Place::start("head", "");
+    // The first checkpoint follows the entry that opens the file.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let head = loop {
+        let answer = place.send("GET", "/api/v1/audit", "");
+        if answer.status == 200 {
+            break answer.json();
+        }
+        assert!(Instant::now() < deadline, "{}", answer.body);
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let file = place.folder.join("audit.log");
+    let (path, hash) = (file.to_str().unwrap(), head["hash"].as_str().unwrap());
+    let verify = |hash: &str| run(&["audit", "verify", path, "--head", hash]).status.code();
+    assert_eq!(verify(hash), Some(0));
+    let text = std::fs::read_to_string(&file).unwrap();
+    let entries = usize::try_from(head["entry"].as_u64().unwrap()).unwrap();
+    drop(place.process);
+    let cut: String = text.lines().take(entries - 1).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&file, cut).unwrap();
+    assert_ne!(verify(hash), Some(0), "entry {entries} is missing");
+}
+
+#[test]
+fn operations_are_declared_or_not_and_used_or_not() {
+    let place = Place::start("operations", "");
+    let document = r#"{
+        "openapi": "3.0.3", "info": { "title": "orders", "version": "1" },
+        "paths": {
+            "/orders/{id}": {
+                "parameters": [{ "name": "id", "in": "path", "required": true, "schema": { "type": "string" } }],
+                "get": { "operationId": "read", "responses": { "200": { "description": "ok" } } },
+                "put": { "operationId": "replace", "deprecated": true, "responses": { "200": { "description": "ok" } } },
+                "delete": { "operationId": "remove", "responses": { "200": { "description": "ok" } } }
+            }
+        }
+    }"#;
+    std::fs::write(place.folder.join("orders.json"), document).unwrap();
+    place.rewrite(|text| {
+        let route = "  - path: /orders/{id}\n";
+        text.replace(route, &format!("{route}    security: {{ openapi: {{ file: orders.json }} }}\n"))
+    });
+    let reloaded = place.post("/api/v1/reload", &json!({}));
+    assert_eq!(reloaded.status, 200, "{}", reloaded.body);
+    let standings = || {
+        let all = place.json("/api/v1/operations");
+        let mut standings: Vec<_> = all["operations"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| {
+                let words = ["method", "path", "standing"].map(|word| one[word].as_str().unwrap());
+                words.join(" ")
+            })
+            .collect();
+        standings.sort();
+        standings
+    };
+    assert_eq!(
+        standings(),
+        ["DELETE /orders/{id} unused", "GET /orders/{id} unused", "PUT /orders/{id} deprecated_unused"]
+    );
+    for (line, status) in [("GET /orders/7", 200), ("PUT /orders/7", 200), ("PATCH /orders/1234", 405)] {
+        let request = format!("{line} HTTP/1.1\r\nHost: a.example\r\nContent-Length: 0\r\n{KEY}\r\n");
+        assert_eq!(ask(place.gateway, &request).status, status, "{line}");
+    }
+    assert_eq!(
+        standings(),
+        [
+            "DELETE /orders/{id} unused",
+            "GET /orders/{id} used",
+            "PATCH /orders/{} undeclared",
+            "PUT /orders/{id} deprecated_used"
+        ]
+    );
+}
+
+/// The niceness of a thread of a process (field 19 of proc_pid_stat(5)).
+fn niceness(process: u32, thread: &str) -> Option<i32> {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).ok()?;
+    tasks.flatten().find_map(|task| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
+        let (name, fields) = stat.rsplit_once(") ")?;
+        // Names are cut off after 15 bytes.
+        let named =
+            name.split_once(" (").is_some_and(|(_, name)| thread.starts_with(name) && name.len() > 10);
+        named.then(|| fields.split(' ').nth(16)?.parse().ok())?
+    })
+}
+
+#[test]
+fn a_flooded_admin_listener_takes_nothing_from_requests() {
+    let place = Place::start("flood", "");
+    // Whoever floods it competes with work that gives way to requests, and has half of its connections.
+    assert!(niceness(place.process.id(), "portcullis-admin").is_some_and(|nice| nice >= 10));
+    assert_eq!(niceness(place.process.id(), "portcullis-0"), Some(0));
+    let (ended, admin) = (std::sync::atomic::AtomicBool::new(false), place.admin);
+    let answered = std::sync::atomic::AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                    let host = format!("127.0.0.1:{admin}");
+                    let status =
+                        ask(admin, &format!("GET /api/v1/status HTTP/1.1\r\nHost: {host}\r\n\r\n")).status;
+                    assert!(matches!(status, 0 | 401 | 503), "{status}");
+                    answered.fetch_add(u32::from(status == 401), std::sync::atomic::Ordering::Relaxed);
+                }
+            });
+        }
+        let request = format!("GET /orders/7 HTTP/1.1\r\nHost: a.example\r\n{KEY}\r\n");
+        for _ in 0..300 {
+            assert_eq!(ask(place.gateway, &request).status, 200);
+        }
+        ended.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert!(answered.load(std::sync::atomic::Ordering::Relaxed) > 0, "there was no flood");
+    assert_eq!(place.get("/healthz", "").status, 200);
+}
+
 #[test]
 fn the_command_says_why_and_what_goes_on() {
     let place = Place::start("command", "");

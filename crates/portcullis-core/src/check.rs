@@ -304,6 +304,30 @@ pub type Held = Box<dyn std::any::Any + Send + Sync>;
 pub trait Operations: Send + Sync {
     /// The operation of a request. `None` for a request that the document does not declare.
     fn operation<'a>(&'a self, head: &'a Head) -> Option<Operation<'a>>;
+
+    /// Which operations are declared, which were asked for, and what was asked for that is not declared.
+    fn uses(&self) -> Vec<OperationUse> {
+        Vec::new()
+    }
+}
+
+/// What became of an operation since its document was loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperationUse {
+    /// What the document is called.
+    pub document: String,
+    /// The method.
+    pub method: String,
+    /// The path as the document writes it; of what is not declared, with `{}` in the place of ids.
+    pub path: String,
+    /// Its `operationId`.
+    pub id: Option<String>,
+    /// Whether the document declares it.
+    pub declared: bool,
+    /// Whether the document says that it should no longer be used.
+    pub deprecated: bool,
+    /// When it was last asked for, in seconds since 1970; `None` for never.
+    pub last_used: Option<u64>,
 }
 
 /// An operation of a document.

@@ -528,4 +528,9 @@ pub trait Effects: Send + Sync {
 
     /// Tells the operator of something that concerns no single request. Must hold no secret.
     fn notice(&self, about: &str, detail: &str);
+
+    /// The same of something that an operator may have to mend.
+    fn warn(&self, about: &str, detail: &str) {
+        self.notice(about, detail);
+    }
 }

@@ -63,7 +63,7 @@ pub use body::{BodyRefused, Capped};
 pub use check::{
     AnswerFields, Answers, Authenticate, Authentication, Authn, Authorize, Charged, Check, CheckId, Control,
     CrossOrigin, Guarded, Held, InFlight, Inspect, InspectAnswer, Inspected, LateCost, Mode, Operation,
-    Operations, Policy, Quota, SchemeKind, Screen, SecurityScheme, Shape, Wants,
+    OperationUse, Operations, Policy, Quota, SchemeKind, Screen, SecurityScheme, Shape, Wants,
 };
 pub use claims::{Claim, ClaimPath};
 pub use conn::{CertificateName, ClientAddress, ClientCertificate, Conn, Transport};
@@ -86,6 +86,6 @@ pub use principal::{
     Consumer, ConsumerId, Consumers, CountedCredential, CredentialName, Evidence, Fingerprint, Ground,
     Identity, KeyId, KeyProfile, MethodId, NoHolder, NotAKeyId, Principal, StoredKey, Subject,
 };
-pub use record::{Outcome, Record, RecordSink, Recording, RequestId};
+pub use record::{Level, Outcome, Record, RecordSink, Recording, RequestId};
 pub use route::{Route, RouteId, RouteTable, TargetId};
 pub use stage::{Admission, Cleared, Facts, Refused, judge};

@@ -275,6 +275,7 @@ struct Inner {
     effects: Arc<dyn Effects>,
     sink: Arc<dyn RecordSink>,
     wants_unasked_credentials: bool,
+    wants_check_times: bool,
     held: HeldMemory,
     accounts: HeldAccounts,
 }
@@ -295,7 +296,16 @@ impl Snapshot {
     ) -> Snapshot {
         accounts.add(&held);
         let wants_unasked_credentials = sink.wants_unasked_credentials();
-        Snapshot(Arc::new(Inner { plan, effects, sink, wants_unasked_credentials, held, accounts }))
+        let wants_check_times = sink.wants_check_times();
+        Snapshot(Arc::new(Inner {
+            plan,
+            effects,
+            sink,
+            wants_unasked_credentials,
+            wants_check_times,
+            held,
+            accounts,
+        }))
     }
 
     /// This one with other memory for bodies.
@@ -324,6 +334,11 @@ impl Snapshot {
     /// The memory of all workers that have this plan.
     pub fn held_accounts(&self) -> &HeldAccounts {
         &self.0.accounts
+    }
+
+    /// Whether somebody wants to know how long checks take.
+    pub(crate) fn wants_check_times(&self) -> bool {
+        self.0.wants_check_times
     }
 
     /// Whether somebody wants to know of credentials that are sent to public routes.

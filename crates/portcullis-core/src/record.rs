@@ -3,10 +3,10 @@
 //! A [`Recording`] is opened when a request arrives and cannot be copied. It is written when it is dropped, so there is
 //! no way to lose it or to write it twice: a request whose client went away is accounted for like any other.
 
-use crate::check::{Held, LateCost};
+use crate::check::{CheckId, Held, LateCost};
 use crate::conn::Conn;
 use crate::denial::Denial;
-use crate::effects::{KeysBuf, Limit, Now};
+use crate::effects::{KeysBuf, Limit, LimitId, Now};
 use crate::notes::{Notes, Searched};
 use crate::plan::{Plan, Snapshot};
 use crate::principal::Principal;
@@ -157,8 +157,36 @@ pub struct Record {
     pub unasked_credential: bool,
     /// Its trace, where there is tracing.
     pub trace: Option<Box<Trace>>,
+    /// How long its checks took, where it is one of the requests that are timed.
+    pub checks: Vec<CheckTime>,
+    /// The limit that left the least, and how much.
+    pub limit: Option<Tightest>,
+    timed: bool,
     received: Option<Arc<AtomicU64>>,
 }
+
+/// How long a check took, and whether it let the request on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckTime {
+    /// The check.
+    pub check: CheckId,
+    /// How long.
+    pub took: Duration,
+    /// Whether it would have refused, in whatever mode.
+    pub refused: bool,
+}
+
+/// What a request was allowed after it was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tightest {
+    /// The limit.
+    pub limit: LimitId,
+    /// How many more could come then.
+    pub remaining: u32,
+}
+
+/// Of so many requests the checks of one are timed.
+pub const TIMED_OF: u8 = 16;
 
 // SECURITY: the target has the query, and a query may have a credential (a_record_shows_no_query).
 impl fmt::Debug for Record {
@@ -177,6 +205,11 @@ impl fmt::Debug for Record {
 }
 
 impl Record {
+    /// Whether its checks are timed.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.timed
+    }
+
     /// Bytes of the request's body that were read.
     pub fn bytes_received(&self) -> u64 {
         self.received.as_ref().map_or(0, |count| count.load(Ordering::Relaxed))
@@ -186,6 +219,28 @@ impl Record {
     pub(crate) fn add_searched(&mut self, notes: Notes) {
         if let Some(searched) = notes.into_searched() {
             self.searched.get_or_insert_default().add(searched);
+        }
+    }
+}
+
+/// How much an operator has to care about a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something happened as it should.
+    Info,
+    /// Something may have to be mended.
+    Warning,
+}
+
+impl Level {
+    /// All of them.
+    pub const ALL: [Level; 2] = [Level::Info, Level::Warning];
+
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Level::Info => "info",
+            Level::Warning => "warning",
         }
     }
 }
@@ -200,10 +255,20 @@ pub trait RecordSink: Send + Sync {
         false
     }
 
+    /// Whether it wants to know how long checks take. Then those of one request in [`TIMED_OF`] are timed.
+    fn wants_check_times(&self) -> bool {
+        false
+    }
+
     /// Takes what concerns no single request: what it is about, and what happened. A sink that has no place for it, which
     /// is the default, lets it go.
     fn notice(&self, about: &str, detail: &str) {
         let _ = (about, detail);
+    }
+
+    /// The same of something that an operator may have to mend.
+    fn warn(&self, about: &str, detail: &str) {
+        self.notice(about, detail);
     }
 }
 
@@ -254,8 +319,11 @@ impl Recording {
     /// Opens the account of a request that arrives now.
     pub fn open(snapshot: Snapshot, conn: &Conn) -> Recording {
         let effects = snapshot.effects();
+        let random = effects.random();
+        // Before a trusted proxy may give another id, so that no client chooses which requests are timed.
+        let timed = snapshot.wants_check_times() && random.last().is_some_and(|byte| byte % TIMED_OF == 0);
         let record = Record {
-            id: RequestId::new(effects.random()),
+            id: RequestId::new(random),
             arrived: effects.now(),
             elapsed: Duration::ZERO,
             peer: conn.peer,
@@ -274,6 +342,9 @@ impl Recording {
             searched: None,
             unasked_credential: false,
             trace: None,
+            checks: Vec::new(),
+            limit: None,
+            timed,
             received: None,
         };
         Recording(Box::new(Open { snapshot, record, late: Vec::new(), held: Vec::new() }))

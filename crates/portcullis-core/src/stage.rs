@@ -14,13 +14,13 @@ use crate::answer::LimitState;
 use crate::check::{AnswerFields, Authentication, Charge, CheckId, Guarded, Mode};
 use crate::conn::Conn;
 use crate::denial::{Advice, Code, Denial};
-use crate::effects::{Now, Standing};
+use crate::effects::{Effects, LimitId, Now, Standing};
 use crate::head::Head;
 use crate::held::Holding;
 use crate::notes::Notes;
 use crate::plan::Plan;
 use crate::principal::Principal;
-use crate::record::{Outcome, Recording};
+use crate::record::{CheckTime, Outcome, Record, Recording, Tightest};
 use crate::route::template::Rewritten;
 use crate::route::{Route, RouteId};
 use bytes::Bytes;
@@ -298,9 +298,57 @@ fn facts<'a>(case: &'a Case, id: RouteId) -> Result<Facts<'a>, Denial> {
 pub(crate) struct Findings {
     pub(crate) observed: Vec<Denial>,
     pub(crate) refused: Option<Denial>,
+    /// How long checks took, where that is measured.
+    times: Option<Vec<CheckTime>>,
+    limit: Option<Tightest>,
 }
 
 impl Findings {
+    /// Those of a request, whose checks are timed or not.
+    fn of(case: &Case) -> Findings {
+        let times = case.recording.record().is_timed().then(Vec::new);
+        Findings { times, ..Findings::default() }
+    }
+
+    /// Now, where checks are timed.
+    pub(crate) fn clock(&self, effects: &dyn Effects) -> Option<Duration> {
+        self.times.as_ref().map(|_| effects.monotonic())
+    }
+
+    /// A check that began then has ended.
+    pub(crate) fn ran(
+        &mut self,
+        check: CheckId,
+        begun: Option<Duration>,
+        refused: bool,
+        effects: &dyn Effects,
+    ) {
+        if let (Some(times), Some(begun)) = (&mut self.times, begun) {
+            let took = effects.monotonic().saturating_sub(begun);
+            times.push(CheckTime { check, took, refused });
+        }
+    }
+
+    /// A limit has left so much.
+    pub(crate) fn left(&mut self, limit: LimitId, remaining: u32) {
+        if self.limit.is_none_or(|tightest| remaining < tightest.remaining) {
+            self.limit = Some(Tightest { limit, remaining });
+        }
+    }
+
+    /// Adds to a record everything but the refusal.
+    pub(crate) fn tell(&mut self, record: &mut Record) {
+        record.observed.append(&mut self.observed);
+        if let Some(times) = &mut self.times {
+            record.checks.append(times);
+        }
+        if let Some(limit) = self.limit
+            && record.limit.is_none_or(|before| limit.remaining < before.remaining)
+        {
+            record.limit = Some(limit);
+        }
+    }
+
     /// Takes one check's refusal. `true` where the request ends here.
     pub(crate) fn refuse(&mut self, mode: Mode, check: CheckId, denial: Denial) -> bool {
         let denial = denial.by(check);
@@ -364,7 +412,7 @@ fn rewritten(case: &Case, route: RouteId) -> Result<Option<Rewritten>, Denial> {
 
 /// Screens a request, and charges it to the limits that need not know who sends it. The refusal, if it is refused.
 async fn screen(case: &mut Case, route: RouteId) -> Option<Denial> {
-    let mut findings = Findings::default();
+    let mut findings = Findings::of(case);
     let mut told = None;
     let mut late = Vec::new();
     match facts(case, route) {
@@ -379,7 +427,10 @@ async fn screen(case: &mut Case, route: RouteId) -> Option<Denial> {
                 if *mode == Mode::Off {
                     continue;
                 }
-                if let Err(denial) = check.screen(&facts, effects).resolve().await
+                let begun = findings.clock(effects);
+                let screened = check.screen(&facts, effects).resolve().await;
+                findings.ran(check.id(), begun, screened.is_err(), effects);
+                if let Err(denial) = screened
                     && findings.refuse(*mode, check.id(), denial)
                 {
                     break;
@@ -394,7 +445,7 @@ async fn screen(case: &mut Case, route: RouteId) -> Option<Denial> {
     }
     case.told = told;
     case.recording.charge_late(late);
-    case.recording.record_mut().observed.append(&mut findings.observed);
+    findings.tell(case.recording.record_mut());
     findings.refused
 }
 
@@ -432,7 +483,7 @@ impl Screened {
     async fn authenticate(self) -> Result<Authenticated, Refused> {
         let Screened { mut case, route } = self;
         case.recording.begin("authenticate");
-        let mut findings = Findings::default();
+        let mut findings = Findings::of(&case);
         let identified = match facts(&case, route) {
             Err(denial) => {
                 findings.refused = Some(denial);
@@ -452,7 +503,7 @@ impl Screened {
         let unasked = has_unasked_credential(&case, route);
         let record = case.recording.record_mut();
         record.unasked_credential = unasked;
-        record.observed.append(&mut findings.observed);
+        findings.tell(record);
         match findings.refused {
             Some(denial) => Err(case.refuse(denial)),
             None => {
@@ -473,7 +524,7 @@ impl Authenticated {
     async fn authorize(self) -> Result<Authorized, Refused> {
         let Authenticated { mut case, route } = self;
         case.recording.begin("authorize");
-        let mut findings = Findings::default();
+        let mut findings = Findings::of(&case);
         match facts(&case, route) {
             Err(denial) => findings.refused = Some(denial),
             Ok(facts) => {
@@ -482,7 +533,10 @@ impl Authenticated {
                     if *mode == Mode::Off {
                         continue;
                     }
-                    if let Err(denial) = check.authorize(&facts, case.principal(), effects).resolve().await
+                    let begun = findings.clock(effects);
+                    let authorized = check.authorize(&facts, case.principal(), effects).resolve().await;
+                    findings.ran(check.id(), begun, authorized.is_err(), effects);
+                    if let Err(denial) = authorized
                         && findings.refuse(*mode, check.id(), denial)
                     {
                         break;
@@ -490,7 +544,7 @@ impl Authenticated {
                 }
             }
         }
-        case.recording.record_mut().observed.append(&mut findings.observed);
+        findings.tell(case.recording.record_mut());
         match findings.refused {
             Some(denial) => Err(case.refuse(denial)),
             None => Ok(Authorized { case, route }),
@@ -508,7 +562,7 @@ impl Authorized {
         let Authorized { mut case, route } = self;
         case.recording.begin("charge");
         let mut told = case.told.take();
-        let mut findings = Findings::default();
+        let mut findings = Findings::of(&case);
         let mut late = Vec::new();
         let mut held = Vec::new();
         match facts(&case, route) {
@@ -529,7 +583,7 @@ impl Authorized {
         case.told = told;
         case.recording.charge_late(late);
         case.recording.hold(held);
-        case.recording.record_mut().observed.append(&mut findings.observed);
+        findings.tell(case.recording.record_mut());
         match findings.refused {
             Some(denial) => Err(case.refuse_and_tell(denial)),
             None => Ok(Charged { case, route }),

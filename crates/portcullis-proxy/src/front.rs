@@ -129,7 +129,7 @@ pub fn bind(config: FrontConfig, snapshot: &Snapshot, handlers: Option<&Handle>)
     let asked = listeners.iter().filter_map(|listener| listener.max_connections);
     let connections = asked.fold(0_usize, usize::saturating_add);
     if let Some(shortage) = descriptors.shortage(connections) {
-        snapshot.effects().notice("listener", &shortage);
+        snapshot.effects().warn("listener", &shortage);
     }
     let all_tls = all_tls(&listeners);
     let mut live = Vec::with_capacity(listeners.len());

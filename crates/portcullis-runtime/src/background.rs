@@ -63,7 +63,7 @@ impl Background {
                     Some(Err(error)) if error.is_panic() => "it panicked",
                     Some(_) | None => "it ended",
                 };
-                effects.notice(&job.name(), &format!("{how}, and is begun again in {} s", pause.as_secs()));
+                effects.warn(&job.name(), &format!("{how}, and is begun again in {} s", pause.as_secs()));
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }

@@ -7,7 +7,7 @@ use portcullis_core::overload::Overload;
 use portcullis_core::pool::Client;
 use portcullis_core::{
     Charging, Clock, Count, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId,
-    Keys, Limit, Mode, Now, Standing, Step, StoredKey, Wait,
+    Keys, Level, Limit, Mode, Now, Standing, Step, StoredKey, Wait,
 };
 use portcullis_store::{
     CountNames, CounterStore, Counters, FailurePolicy, Keys as KeyStore, SharedStore, StoredKeys,
@@ -32,7 +32,7 @@ pub struct World {
 }
 
 /// Takes what concerns no single request: what it is about, and what happened.
-pub type Notices = dyn Fn(&str, &str) + Send + Sync;
+pub type Notices = dyn Fn(Level, &str, &str) + Send + Sync;
 
 impl World {
     /// The world of a plan that calls what it counts by these names, with these keys. With `shared`, gateways count
@@ -54,7 +54,7 @@ impl World {
             keys: Box::new(keys),
             stored_keys: None,
             failures: None,
-            notices: Arc::new(|_, _| {}),
+            notices: Arc::new(|_, _, _| {}),
             outbound: None,
             overload: None,
         }
@@ -104,7 +104,8 @@ impl World {
     #[must_use]
     pub fn with_notices(mut self, notices: Arc<Notices>) -> World {
         if let Some(shared) = &self.shared {
-            shared.tell(Arc::clone(&notices));
+            let told = Arc::clone(&notices);
+            shared.tell(Arc::new(move |about, detail| told(Level::Warning, about, detail)));
         }
         self.notices = notices;
         self
@@ -260,7 +261,11 @@ impl Effects for World {
     }
 
     fn notice(&self, about: &str, detail: &str) {
-        (self.notices)(about, detail);
+        (self.notices)(Level::Info, about, detail);
+    }
+
+    fn warn(&self, about: &str, detail: &str) {
+        (self.notices)(Level::Warning, about, detail);
     }
 }
 
@@ -331,5 +336,9 @@ impl Effects for CurrentWorld {
 
     fn notice(&self, about: &str, detail: &str) {
         let _ = self.with(|world| world.notice(about, detail));
+    }
+
+    fn warn(&self, about: &str, detail: &str) {
+        let _ = self.with(|world| world.warn(about, detail));
     }
 }

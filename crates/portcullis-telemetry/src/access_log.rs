@@ -28,7 +28,7 @@ pub(crate) use addresses::Shown;
 pub use field::Field;
 use file::LogFile;
 pub use file::Rotation;
-use portcullis_core::{Plan, Record, RecordSink};
+use portcullis_core::{Level, Plan, Record, RecordSink};
 use queue::Queue;
 use std::cell::RefCell;
 use std::fs::File;
@@ -156,6 +156,17 @@ impl AccessLog {
         Ok(AccessLog { shared, reopen: None })
     }
 
+    /// Has a notice as a line, if lines are JSON.
+    fn tell(&self, level: Level, about: &str, detail: &str) {
+        if !self.shared.style.is_json() {
+            return;
+        }
+        let mut line = Vec::new();
+        // Writing into memory cannot fail.
+        let _ = line::write_notice(unix_now(), level, about, detail, &mut line);
+        self.shared.queue(line, Duration::ZERO);
+    }
+
     /// Lines that the output did not take.
     pub fn lost(&self) -> u64 {
         self.shared.lost.load(Ordering::Relaxed)
@@ -237,7 +248,7 @@ impl Shared {
         let detail = format!("{missing} lines were lost, since the output did not take them");
         let mut notice = Vec::new();
         // Writing into memory cannot fail.
-        let _ = line::write_notice(unix_now(), "the access log", &detail, &mut notice);
+        let _ = line::write_notice(unix_now(), Level::Warning, "the access log", &detail, &mut notice);
         if output.write_all(&notice).and_then(|()| output.flush()).is_ok() {
             self.untold.fetch_sub(missing, Ordering::Relaxed);
         }
@@ -261,13 +272,11 @@ thread_local! {
 
 impl RecordSink for AccessLog {
     fn notice(&self, about: &str, detail: &str) {
-        if !self.shared.style.is_json() {
-            return;
-        }
-        let mut line = Vec::new();
-        // Writing into memory cannot fail.
-        let _ = line::write_notice(unix_now(), about, detail, &mut line);
-        self.shared.queue(line, Duration::ZERO);
+        self.tell(Level::Info, about, detail);
+    }
+
+    fn warn(&self, about: &str, detail: &str) {
+        self.tell(Level::Warning, about, detail);
     }
 
     fn write(&self, record: &Record, plan: &Plan) {

@@ -7,7 +7,7 @@
 use crate::access_log::{Addresses, Field, Shown};
 use http::Version;
 use jiff::Timestamp;
-use portcullis_core::{Denial, KeyId, Outcome, Plan, Record, Searched};
+use portcullis_core::{Denial, KeyId, Level, Outcome, Plan, Record, Searched};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::cell::RefCell;
@@ -49,6 +49,7 @@ pub(crate) enum Value<'a> {
 #[derive(Serialize)]
 struct Notice<'a> {
     time: Time,
+    level: &'static str,
     about: Printable<'a>,
     notice: Printable<'a>,
 }
@@ -109,6 +110,15 @@ impl Serialize for Printable<'_> {
     }
 }
 
+/// The text of [`Printable`].
+pub(crate) fn printable(bytes: &[u8]) -> String {
+    let plain = bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    match std::str::from_utf8(bytes).ok().filter(|_| plain) {
+        Some(text) => text.to_owned(),
+        None => bytes.escape_ascii().to_string(),
+    }
+}
+
 /// Time since 1970, written as RFC 3339 in UTC with microseconds.
 pub(crate) struct Time(pub(crate) Duration);
 
@@ -149,9 +159,19 @@ fn micros(duration: Duration) -> u64 {
 ///
 /// # Errors
 /// The output fails.
-pub fn write_notice(time: Duration, about: &str, notice: &str, mut to: impl Write) -> io::Result<()> {
-    let line =
-        Notice { time: Time(time), about: Printable(about.as_bytes()), notice: Printable(notice.as_bytes()) };
+pub fn write_notice(
+    time: Duration,
+    level: Level,
+    about: &str,
+    notice: &str,
+    mut to: impl Write,
+) -> io::Result<()> {
+    let line = Notice {
+        time: Time(time),
+        level: level.as_str(),
+        about: Printable(about.as_bytes()),
+        notice: Printable(notice.as_bytes()),
+    };
     serde_json::to_writer(&mut to, &line)?;
     to.write_all(b"\n")
 }

@@ -34,7 +34,15 @@ impl RecordSink for Fan {
         self.0.iter().any(|consumer| consumer.wants_unasked_credentials())
     }
 
+    fn wants_check_times(&self) -> bool {
+        self.0.iter().any(|consumer| consumer.wants_check_times())
+    }
+
     fn notice(&self, about: &str, detail: &str) {
         self.0.iter().for_each(|consumer| consumer.notice(about, detail));
+    }
+
+    fn warn(&self, about: &str, detail: &str) {
+        self.0.iter().for_each(|consumer| consumer.warn(about, detail));
     }
 }

@@ -5,20 +5,16 @@
 //! attempt, is dropped and counted, and the operator is told when that begins and when it is over. A span holds what a line of
 //! the access log holds: no credential, no query, no body.
 
-use http::header::CONTENT_TYPE;
-use http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
+use crate::otlp::{self, Collector, number, text};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
-use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode as SpanStatus;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use portcullis_core::record::UpstreamAccount;
 use portcullis_core::trace::{SpanId, Trace, UPSTREAM};
-use portcullis_core::{Effects, Fetch, Job, Outcome, Plan, Record, RecordSink, Wait};
+use portcullis_core::{Effects, Job, Outcome, Plan, Record, RecordSink, Wait};
 use prost::Message;
-use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Mutex, PoisonError};
@@ -30,31 +26,8 @@ const QUEUE: usize = 2048;
 const AT_ONCE: usize = 256;
 /// How often the queue is emptied.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// The pause before the second attempt.
-const PAUSE: Duration = Duration::from_secs(1);
 /// How long the end waits for what is queued.
 const LAST: Duration = Duration::from_secs(2);
-/// The longest text of an attribute in bytes.
-const MAX_TEXT: usize = 256;
-
-/// Where spans go.
-#[derive(Clone)]
-pub struct Collector {
-    /// The whole URL, such as `http://127.0.0.1:4318/v1/traces`.
-    pub url: Uri,
-    /// Fields of each request. May hold secrets.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// What the gateway is called.
-    pub service: String,
-}
-
-// SECURITY: the fields may hold secrets (debug_of_a_collector_shows_no_field).
-impl fmt::Debug for Collector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
-        f.debug_struct("Collector").field("url", &self.url).field("headers", &names).finish_non_exhaustive()
-    }
-}
 
 /// The traces of a gateway: a sink of records, and the job that sends what comes of them.
 pub struct Traces {
@@ -123,56 +96,11 @@ impl Traces {
     }
 
     fn message(&self, spans: Vec<Span>) -> Vec<u8> {
-        let resource = Resource {
-            attributes: vec![
-                text("service.name", &self.collector.service),
-                text("service.version", env!("CARGO_PKG_VERSION")),
-            ],
-            ..Resource::default()
-        };
-        let scope = InstrumentationScope {
-            name: "portcullis".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            ..InstrumentationScope::default()
-        };
-        let scope_spans = vec![ScopeSpans { scope: Some(scope), spans, schema_url: String::new() }];
-        let resource_spans =
-            vec![ResourceSpans { resource: Some(resource), scope_spans, schema_url: String::new() }];
+        let scope_spans = vec![ScopeSpans { scope: Some(otlp::scope()), spans, schema_url: String::new() }];
+        let resource = Some(self.collector.resource());
+        let resource_spans = vec![ResourceSpans { resource, scope_spans, schema_url: String::new() }];
         ExportTraceServiceRequest { resource_spans }.encode_to_vec()
     }
-
-    fn fetch(&self, body: &[u8]) -> Fetch {
-        let mut headers = self.collector.headers.clone();
-        headers.push((CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf")));
-        Fetch {
-            method: Method::POST,
-            headers,
-            body: body.to_vec().into(),
-            ..Fetch::get(self.collector.url.clone())
-        }
-    }
-
-    /// Sends a message; twice, if it may be taken the second time.
-    async fn send(&self, body: &[u8], effects: &dyn Effects) -> Result<(), String> {
-        for attempt in 1.. {
-            let why = match effects.fetch(self.fetch(body)).await {
-                Ok(answer) if answer.status.is_success() => return Ok(()),
-                Ok(answer) if attempt == 1 && is_passing(answer.status) => String::new(),
-                Ok(answer) => return Err(format!("the collector answers {}", answer.status)),
-                Err(fault) => fault.detail,
-            };
-            if attempt > 1 {
-                return Err(why);
-            }
-            effects.sleep(PAUSE).await;
-        }
-        Ok(())
-    }
-}
-
-/// Answers after which the same message may be sent again (OTLP, "Failures").
-fn is_passing(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 429 | 502..=504)
 }
 
 impl Job for Traces {
@@ -190,7 +118,7 @@ impl Job for Traces {
                     continue;
                 }
                 let count = spans.len();
-                match self.send(&self.message(spans), effects).await {
+                match self.collector.send(&self.message(spans), effects).await {
                     Ok(()) => {
                         self.sent.fetch_add(count as u64, Ordering::Relaxed);
                         self.pending.fetch_sub(requests, Ordering::Release);
@@ -205,7 +133,7 @@ impl Job for Traces {
                     Err(why) => {
                         self.lose(requests, count);
                         if !std::mem::replace(&mut failing, true) {
-                            effects.notice("traces", &format!("spans are being lost: {why}"));
+                            effects.warn("traces", &format!("spans are being lost: {why}"));
                         }
                     }
                 }
@@ -340,35 +268,9 @@ fn status(record: &Record) -> Option<Status> {
     }
 }
 
-fn text(key: &str, value: &str) -> KeyValue {
-    let mut plain = value.escape_default().to_string();
-    plain.truncate(MAX_TEXT);
-    attribute(key, Value::StringValue(plain))
-}
-
-fn number(key: &str, value: u16) -> KeyValue {
-    attribute(key, Value::IntValue(i64::from(value)))
-}
-
-fn attribute(key: &str, value: Value) -> KeyValue {
-    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn debug_of_a_collector_shows_no_field() {
-        let secret = HeaderValue::from_static("secret-of-the-collector");
-        let collector = Collector {
-            url: Uri::from_static("https://collector.example/v1/traces"),
-            headers: vec![(http::header::AUTHORIZATION, secret)],
-            service: "portcullis".to_owned(),
-        };
-        let shown = format!("{collector:?}");
-        assert!(!shown.contains("secret-of") && shown.contains("authorization"), "{shown}");
-    }
 
     #[test]
     fn spans_of_a_request_have_numbers_of_their_own() {
@@ -378,12 +280,5 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), 21);
-    }
-
-    #[test]
-    fn a_text_of_a_client_is_bounded_and_printable() {
-        let KeyValue { value, .. } = text("url.path", &"\u{202e}\n".repeat(500));
-        let Some(Value::StringValue(plain)) = value.and_then(|value| value.value) else { panic!("no text") };
-        assert!(plain.len() <= MAX_TEXT && plain.bytes().all(|byte| matches!(byte, b' '..=b'~')));
     }
 }

@@ -12,8 +12,8 @@ mod redirects;
 mod targets;
 
 use crate::document::{
-    AccessLogConfig, AuditLogConfig, GatewayConfig, Limits, RequestHeadersConfig, RouteConfig,
-    answer_challenges, name_hosts, warn_of_uncovered_hosts,
+    AccessLogConfig, AuditLogConfig, GatewayConfig, Limits, MetricsPlan, RequestHeadersConfig, RouteConfig,
+    answer_challenges, fingerprint, name_hosts, warn_of_uncovered_hosts,
 };
 use crate::endpoint::{EndpointHandler, LaterWorld, MAX_BODY_BYTES};
 use crate::observe::ObserveConfig;
@@ -47,7 +47,7 @@ use portcullis_proxy::tls::acme::Renewal;
 use portcullis_proxy::{FrontConfig, GroupKeeper, Handler, Inherited, Target, UpstreamGroup};
 use portcullis_runtime::{OutboundPolicy, State, World};
 use portcullis_store::{CountNames, FailurePolicy};
-use portcullis_telemetry::Traces;
+use portcullis_telemetry::{MetricsExport, Traces};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -315,11 +315,19 @@ fn compile_with(
     }
     let sampling = tracing.as_ref().map(|tracing| tracing.sampling);
     let traces = tracing.map(|tracing| {
-        let name = format!("traces {}", tracing.fingerprint());
+        let name = format!("traces {}", fingerprint(&tracing.collector));
         state.kept().keep(&name, || Traces::new(tracing.collector))
     });
     if let Some(traces) = &traces {
         build.add_job(Arc::clone(traces) as Arc<dyn Job>);
+    }
+    let MetricsPlan { bind, export } = metrics?.unwrap_or_default();
+    let metrics_export = export.map(|(collector, every)| {
+        let name = format!("metrics {every:?} {}", fingerprint(&collector));
+        state.kept().keep(&name, || MetricsExport::new(collector, every))
+    });
+    if let Some(export) = &metrics_export {
+        build.add_job(Arc::clone(export) as Arc<dyn Job>);
     }
     let Limits { max_target_bytes, max_fields, max_field_bytes, max_head_bytes, max_held_bytes } = limits?;
     let head = HeadPolicy {
@@ -384,7 +392,7 @@ fn compile_with(
             .with_overload(overload.filter(|(mode, _)| *mode != Mode::Off).map(|(_, overload)| overload)),
         access_log: config.access_log.clone(),
         audit_log: config.audit_log.clone(),
-        observe: ObserveConfig { metrics: metrics?, admin: admin?, detection: detection? },
+        observe: ObserveConfig { metrics: bind, metrics_export, admin: admin?, detection: detection? },
         traces,
         keys,
         key_store,

@@ -17,11 +17,12 @@ use crate::load::{ConfigError, Loaded};
 use crate::observe::{self, AdminAddress, Observers, Seen, View};
 use crate::prove;
 pub(crate) use logs::{Follows, Logs, LogsConfig};
-use portcullis_core::{Effects, Job, Plan, Snapshot};
+use portcullis_core::{Effects, Job, Level, Plan, Snapshot};
 use portcullis_proxy::tls::Tls;
 use portcullis_proxy::{BindError, Changed, FrontConfig, PassedSocket, ReloadHandle};
 pub use portcullis_runtime::stop::{ReloadRequests, Request};
 use portcullis_runtime::{Background, CurrentWorld, Outbound, RunningJob, State, World, aside};
+use portcullis_telemetry::notices::Notices;
 use portcullis_telemetry::watch::Watch as OperatorsWatch;
 use status::{Exchange, Published};
 pub use status::{Failure, Status};
@@ -208,15 +209,15 @@ fn furnish(
     // The same way out keeps its turns and the system's authorities, which take long to read.
     let name = format!("{outbound:?}");
     let outbound = state.kept().keep(&name, || Outbound::new(outbound, background.handle().clone()));
-    let notices = Arc::clone(&log.sink);
+    let notices = Arc::clone(&log.notifier);
     let world = world
         .with_outbound(Outbound::clone(&outbound))
-        .with_notices(Arc::new(move |about, detail| notices.notice(about, detail)));
+        .with_notices(Arc::new(move |level, about, detail| notices.tell(level, about, detail)));
     let (world, keys) = match key_store {
         None => (world, None),
         Some(settings) => {
-            let sink = Arc::clone(&log.sink);
-            let notice = Arc::new(move |text: &str| sink.notice("store.keys", text));
+            let notices = Arc::clone(&log.notifier);
+            let notice = Arc::new(move |text: &str| notices.tell(Level::Warning, "store.keys", text));
             let keys = stored_keys::open(settings, notice, &plan, &state).map_err(Unfurnished::Keys)?;
             let desk = StoreDesk { keys: Arc::clone(&keys), terms };
             (world.with_stored_keys(keys), Some(Arc::new(desk)))
@@ -290,7 +291,7 @@ impl Plans {
         if let Some(folder) = &state_dir
             && let Err(error) = observe::restore_blocks(folder, state.blocks())
         {
-            current.notice("blocks", &format!("those of the last run cannot be read: {error}"));
+            current.warn("blocks", &format!("those of the last run cannot be read: {error}"));
         }
         let retired: Arc<Mutex<Vec<Retired>>> = Arc::default();
         let swept = Arc::clone(&retired);
@@ -491,7 +492,7 @@ impl Reloader {
             let faults = if goes_on { tls.reload().err().unwrap_or_default() } else { Vec::new() };
             for fault in faults {
                 // It was read a moment ago, by the compilation; the job that looks after it tries again.
-                world.notice(&format!("certificates of {name}"), &fault.to_string());
+                world.warn(&format!("certificates of {name}"), &fault.to_string());
             }
             shared.state.kept().insert(&name, tls);
         }
@@ -539,7 +540,8 @@ impl Reloader {
             });
             status.generation
         };
-        self.notice(&format!("not reloaded, generation {generation} goes on: {text}"));
+        let told = format!("not reloaded, generation {generation} goes on: {text}");
+        self.0.current.warn("configuration", &told);
         error
     }
 
@@ -556,6 +558,11 @@ impl Reloader {
     pub fn reopen_logs(&self) {
         let log = lock(&self.0.running).log.clone();
         log.reopen();
+    }
+
+    /// Which notices reach standard error and the access log.
+    pub(crate) fn notices(&self) -> &Arc<Notices> {
+        self.0.logs.notices()
     }
 
     /// Brings the access log to its output.
@@ -631,7 +638,7 @@ impl Reloader {
         let folder = lock(&self.0.state_dir).clone();
         let kept = folder.map(|folder| observe::keep_blocks(&folder, self.0.state.blocks()));
         if let Some(Err(error)) = kept {
-            self.0.current.notice("blocks", &format!("they do not survive a restart: {error}"));
+            self.0.current.warn("blocks", &format!("they do not survive a restart: {error}"));
         }
     }
 

@@ -12,6 +12,9 @@
     reason = "a test fails by panicking, and a test binary has no outside"
 )]
 
+#[path = "support/canaries.rs"]
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod canaries;
 #[path = "support/clock.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod clock;

@@ -13,8 +13,13 @@
 #[allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 mod support;
 
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message as _;
@@ -102,6 +107,7 @@ async fn spans_have_their_parents_and_upstreams_are_told() {
     assert_eq!(ask(&world, &with_key("")).await.status, 200);
     assert_eq!(ask(&world, "").await.status, 401);
     world.end().await;
+    collector.seen().iter().for_each(|message| support::canaries::output("otlp", &message.body));
 
     let all = spans(&collector);
     let roots = roots(&all);
@@ -142,6 +148,97 @@ async fn spans_have_their_parents_and_upstreams_are_told() {
         let message = String::from_utf8_lossy(&message.body).into_owned();
         assert!(!message.contains(USER_KEY) && !message.contains("in-the-query"), "{message}");
     }
+}
+
+/// The data of a metric in the last message of a collector.
+fn metric(collector: &Backend, name: &str) -> Option<Data> {
+    let seen = collector.seen();
+    let message = seen.last()?;
+    assert_eq!(message.line(), "POST /v1/metrics");
+    assert_eq!(message.fields("content-type"), ["application/x-protobuf"]);
+    assert_eq!(message.fields("x-token"), [TOKEN]);
+    let sent = ExportMetricsServiceRequest::decode(message.body.as_slice()).unwrap();
+    let all = sent.resource_metrics.into_iter().flat_map(|resource| resource.scope_metrics);
+    let mut found = all.flat_map(|scope| scope.metrics).filter(|metric| metric.name == name);
+    found.next().map(|metric| metric.data.unwrap())
+}
+
+fn label(attributes: &[KeyValue], key: &str) -> String {
+    let found = attributes.iter().find(|one| one.key == key).unwrap();
+    match found.value.as_ref().unwrap().value.as_ref().unwrap() {
+        Value::StringValue(text) => text.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_reach_a_collector() {
+    // Of one request in 16 checks are timed: that none of these is, is as likely as nothing.
+    const REQUESTS: u64 = 400;
+    let (backend, collector) = (Backend::start().await, Backend::start().await);
+    let metrics = format!(
+        "metrics: {{ otlp: \"http://{}\", every: 1s, service: orders, headers: {{ x-token: {{ literal: {TOKEN} }} }} }}",
+        collector.address
+    );
+    let limit = "rate_limiting: { max_requests: 1000, per: hour, name: hourly }";
+    let text: String = document(backend.address, collector.address, REACHABLE)
+        .lines()
+        .map(|line| if line.starts_with("tracing") { metrics.as_str() } else { line })
+        .map(|line| if line == "security:" { format!("security:\n  {limit}") } else { line.to_owned() })
+        .fold(String::new(), |all, line| all + &line + "\n");
+    let world = World::start(&text);
+    for _ in 0..REQUESTS {
+        assert_eq!(ask(&world, &with_key("")).await.status, 200);
+    }
+    assert_eq!(ask(&world, "").await.status, 401);
+    let begun = std::time::Instant::now();
+    let requests = loop {
+        if let Some(Data::Sum(sum)) = metric(&collector, "portcullis_requests_total") {
+            let count = |outcome: &str| {
+                let points =
+                    sum.data_points.iter().filter(|point| label(&point.attributes, "outcome") == outcome);
+                points.map(|point| point.value).collect::<Vec<_>>()
+            };
+            if count("served") == [Some(Number::AsDouble(400.0))] && count("refused").len() == 1 {
+                break sum;
+            }
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "no metrics came");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    assert!(requests.is_monotonic);
+    assert_eq!(requests.aggregation_temporality, AggregationTemporality::Cumulative as i32);
+    assert!(requests.data_points.iter().all(|point| label(&point.attributes, "route") == "/data/{id}"));
+    let Some(Data::Histogram(times)) = metric(&collector, "portcullis_request_duration_seconds") else {
+        panic!("no histogram")
+    };
+    let point = &times.data_points[0];
+    assert_eq!(point.count, REQUESTS + 1);
+    assert_eq!(point.bucket_counts.iter().sum::<u64>(), point.count);
+    assert_eq!(point.bucket_counts.len(), point.explicit_bounds.len() + 1);
+    assert!(point.start_time_unix_nano < point.time_unix_nano && point.sum.unwrap() > 0.0);
+    let Some(Data::Gauge(generation)) = metric(&collector, "portcullis_configuration_generation") else {
+        panic!("no gauge")
+    };
+    assert_eq!(generation.data_points[0].value, Some(Number::AsDouble(1.0)));
+    let Some(Data::Histogram(checks)) = metric(&collector, "portcullis_check_duration_seconds") else {
+        panic!("no times of checks")
+    };
+    let timed: Vec<_> = checks.data_points.iter().map(|point| label(&point.attributes, "check")).collect();
+    assert!(timed.iter().any(|check| check == "authn.api_key"), "{timed:?}");
+    assert!(timed.iter().any(|check| check == "quota.rate_limiting"), "{timed:?}");
+    assert!(checks.data_points.iter().all(|point| point.count < REQUESTS), "one in 16");
+    let Some(Data::Sum(limits)) = metric(&collector, "portcullis_limit_requests_total") else {
+        panic!("no limits")
+    };
+    let left: Vec<_> = limits.data_points.iter().map(|point| label(&point.attributes, "left")).collect();
+    assert_eq!(left, ["50_or_more"]);
+    assert_eq!(label(&limits.data_points[0].attributes, "limit"), "hourly");
+    for message in collector.seen() {
+        let message = String::from_utf8_lossy(&message.body).into_owned();
+        assert!(!message.contains(USER_KEY) && !message.contains("in-the-query"), "{message}");
+    }
+    world.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,7 @@ use maud::{DOCTYPE, Markup, html};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The pages of the menu.
-const MENU: [(&str, &str); 8] = [
+const MENU: [(&str, &str); 9] = [
     ("/", "Overview"),
     ("/refusals", "Refusals"),
     ("/findings", "Findings"),
@@ -17,6 +17,7 @@ const MENU: [(&str, &str); 8] = [
     ("/consumers", "Consumers"),
     ("/keys", "Keys"),
     ("/routes", "Routes"),
+    ("/operations", "Operations"),
     ("/gateway", "Gateway"),
 ];
 

@@ -168,14 +168,40 @@ pub(crate) async fn create_key(call: &Call<'_>) -> Result<Response<Bytes>, Probl
     };
     let order = KeyOrder { consumer: text("consumer"), settings, expires: desk::end(&text("expires"))? };
     let made = desk::create(call, order).await?;
-    Ok(shown(call, &made))
+    Ok(answer(call, made))
 }
 
 pub(crate) async fn rotate_key(call: &Call<'_>) -> Result<Response<Bytes>, Problem> {
     let id = desk::number(&field(call.asked, "id").unwrap_or_default())?;
     let overlap = field(call.asked, "overlap").unwrap_or_default();
     let made = desk::rotate(call, id, desk::rotation(&overlap, None)?).await?;
-    Ok(shown(call, &made))
+    Ok(answer(call, made))
+}
+
+/// Sends a browser to the page with the key, so that loading it again makes no second one. What is no browser gets the page at once.
+fn answer(call: &Call<'_>, made: NewKey) -> Response<Bytes> {
+    match call.caller.and_then(|caller| caller.csrf.as_deref()) {
+        Some(session) => {
+            call.once.put(session, made);
+            to("/keys/made")
+        }
+        None => shown(call, &made),
+    }
+}
+
+pub(crate) fn made_key(call: &Call<'_>) -> Result<Response<Bytes>, Problem> {
+    let made =
+        call.caller.and_then(|caller| caller.csrf.as_deref()).and_then(|session| call.once.take(session));
+    Ok(match made {
+        Some(made) => shown(call, &made),
+        None => {
+            let main = html! {
+                p class="problem" role="alert" { "A key is shown once, and this one was shown already." }
+                p { "If you do not have it, rotate it on the page " a href="/keys" { "Keys" } ": that makes another one." }
+            };
+            page(call, "/keys", "A new key", false, &main)
+        }
+    })
 }
 
 /// A key that was made a moment ago. Nothing may keep this page, and no other page shows the key.

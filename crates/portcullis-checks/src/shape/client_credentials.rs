@@ -169,7 +169,7 @@ impl Job for TokenSource {
                     Err(detail) => {
                         failures = failures.saturating_add(1);
                         if failures.is_power_of_two() {
-                            effects.notice(&self.name(), &detail);
+                            effects.warn(&self.name(), &detail);
                         }
                         race::back_off(failures)
                     }

@@ -406,7 +406,7 @@ impl Job for Issuer {
                         failures = 0;
                         let unusable = loaded.unusable();
                         if told != unusable && !unusable.is_empty() {
-                            effects.notice(&Job::name(self), &format!("left out {unusable}"));
+                            effects.warn(&Job::name(self), &format!("left out {unusable}"));
                         }
                         told = unusable;
                         self.take(loaded);
@@ -417,7 +417,7 @@ impl Job for Issuer {
                         failures = failures.saturating_add(1);
                         // The first of a row, and then ever fewer.
                         if failures.is_power_of_two() {
-                            effects.notice(&Job::name(self), &detail);
+                            effects.warn(&Job::name(self), &detail);
                         }
                         self.failed.store(Some(Arc::new(detail)));
                         race::back_off(failures)

@@ -90,6 +90,17 @@ const CASES: &[Case] = &[
         &[403],
     ),
     (
+        "wrong role",
+        "PUT /api/v1/log-level HTTP/1.1\r\nHost: @HOST\r\nAuthorization: Bearer @READER\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"level\":\"off\"}",
+        &[403],
+    ),
+    ("wrong role", "GET /keys/made HTTP/1.1\r\nHost: @HOST\r\nAuthorization: Bearer @READER\r\n\r\n", &[403]),
+    (
+        "csrf",
+        "PUT /api/v1/log-level HTTP/1.1\r\nHost: @HOST\r\nCookie: @COOKIE\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"level\":\"off\"}",
+        &[403],
+    ),
+    (
         "csrf",
         "POST /keys/create HTTP/1.1\r\nHost: @HOST\r\nCookie: @COOKIE\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 14\r\n\r\nconsumer=alice",
         &[403],
@@ -389,6 +400,7 @@ fn what_clients_write_is_no_markup() {
         "/keys",
         "/keys?consumer=%3Cscript%3E",
         "/routes",
+        "/operations",
         "/gateway",
         "/login",
     ] {

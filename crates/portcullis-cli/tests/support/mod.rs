@@ -2,6 +2,10 @@
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+#[allow(unreachable_pub, reason = "other test binaries have it as a module of a module")]
+#[path = "../../../portcullis/tests/support/canaries.rs"]
+pub(crate) mod canaries;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -27,6 +31,7 @@ impl Process {
             let lines = lines.clone();
             std::thread::spawn(move || {
                 for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    canaries::output("process", line.as_bytes());
                     let _ = lines.send(line);
                 }
             });
@@ -131,6 +136,7 @@ impl Answer {
 
 /// Asks with curl.
 pub(crate) fn curl(url: &str, arguments: &[&str]) -> Answer {
+    arguments.iter().for_each(|argument| canaries::of_request(argument.as_bytes()));
     let output = Command::new("curl")
         .args([
             "--silent",
@@ -156,7 +162,11 @@ pub(crate) fn curl(url: &str, arguments: &[&str]) -> Answer {
     };
     let (head, body) = text.split_once("\n\n").unwrap_or((&text, ""));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_owned(), body: body.to_owned() }
+    let answer = Answer { status, head: head.to_owned(), body: body.to_owned() };
+    if answer.field("content-type") == Some("application/problem+json") {
+        canaries::output("refusals", text.as_bytes());
+    }
+    answer
 }
 
 /// A file in a folder that goes with the test.
@@ -170,6 +180,9 @@ impl Scratch {
     }
 
     pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        if name.ends_with(".yaml") {
+            canaries::of_document(text);
+        }
         let path = self.0.join(name);
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
@@ -182,6 +195,14 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        for entry in std::fs::read_dir(&self.0).into_iter().flatten().flatten() {
+            // Logs, also those that were rotated.
+            if entry.file_name().to_string_lossy().contains(".log")
+                && let Ok(text) = std::fs::read(entry.path())
+            {
+                canaries::output("logs", &text);
+            }
+        }
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

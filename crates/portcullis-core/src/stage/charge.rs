@@ -61,7 +61,10 @@ impl<'c> Charges<'c> {
                     continue;
                 }
             };
+            let begun = self.findings.clock(effects);
             let counted = effects.count(charged.limit, &charged.keys, charged.cost).resolve().await;
+            let refused = !matches!(&counted, Ok(count) if count.allowed);
+            self.findings.ran(check.id(), begun, refused, effects);
             let counted = counted.map_err(|fault| Denial::new(Code::Fault, fault.detail));
             if self.judge(*mode, check.as_ref(), &charged, counted) {
                 return give_back(facts, when, principal, effects, index);
@@ -101,7 +104,13 @@ impl<'c> Charges<'c> {
         if asked.is_empty() {
             return;
         }
+        let begun = self.findings.clock(effects);
         let fault = effects.count_all(&mut charges).resolve().await.err();
+        for ((Guarded { check, .. }, _), charging) in asked.iter().zip(&charges) {
+            // They were asked in one go: each took as long as all of them.
+            let refused = !charging.count.is_some_and(|count| count.allowed);
+            self.findings.ran(check.id(), begun, refused, effects);
+        }
         for ((Guarded { mode, check }, charged), charging) in asked.iter().zip(&charges) {
             let counted = charging.count.ok_or_else(|| {
                 let detail = fault.as_ref().map_or("a limit was not counted", |fault| &fault.detail);
@@ -127,6 +136,7 @@ impl<'c> Charges<'c> {
             Ok(count) => count,
             Err(denial) => return self.findings.refuse(mode, check.id(), denial),
         };
+        self.findings.left(charged.limit.id, if count.allowed { count.remaining } else { 0 });
         // An observed limit is not the client's business.
         if mode == Mode::Enforce
             && (!count.allowed

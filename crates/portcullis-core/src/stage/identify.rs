@@ -145,12 +145,14 @@ async fn ask<'a>(
 ) -> Result<Option<(Evidence, AnswerFields)>, Refusal<'a>> {
     let refuse = |denial| Err(Refusal { denial, by: Some(method) });
     let source = facts.head.client();
+    let begun = findings.clock(effects);
     let (answer, standing) = match method.authenticate(facts, effects) {
         Step::Ready(answer) => (answer, facts.source),
         // SECURITY: other guesses may have failed meanwhile, so that many at once are not more than the same one after
         // the other (guesses_at_once_are_no_more_than_in_turn).
         Step::Later(answer) => (answer.await, effects.standing(source)),
     };
+    findings.ran(method.id(), begun, matches!(answer, Authn::Deny(_)), effects);
     let (evidence, tell) = match answer {
         Authn::Claim(evidence) => (evidence, Vec::new()),
         Authn::ClaimAndTell(evidence, tell) => (evidence, tell),

@@ -49,7 +49,7 @@ impl Cleared {
             return self.permit(body);
         }
         // On the heap, so that requests whose bodies stream carry no room for it.
-        let mut findings = Findings::default();
+        let mut findings = Findings::of(&self.case);
         let principal = self.case.principal().clone();
         let wants = route_of(&self.case, self.route).is_ok_and(|route| {
             let inspectors = &route.controls.inspection.requests;
@@ -60,7 +60,7 @@ impl Cleared {
             Box::pin(hold(&mut self.case, self.route, &principal, body, read, &mut findings, &notes));
         let judged = judged.await;
         let record = self.case.recording.record_mut();
-        record.observed.append(&mut findings.observed);
+        findings.tell(record);
         record.add_searched(notes);
         match (findings.refused, judged) {
             (Some(denial), _) => Err(self.refuse(denial)),
@@ -139,7 +139,10 @@ where
             continue;
         }
         let facts = Facts { notes: Some(notes), ..facts(case, route)? };
-        match check.inspect_head(&facts, principal, effects).resolve().await {
+        let begun = findings.clock(effects);
+        let judged = check.inspect_head(&facts, principal, effects).resolve().await;
+        findings.ran(check.id(), begun, judged.is_err(), effects);
+        match judged {
             Ok(Wants::Body) => wanting.push(guarded),
             Ok(Wants::Nothing) => {}
             Err(denial) => {
@@ -162,7 +165,10 @@ where
     }
     for Guarded { mode, check } in wanting {
         let facts = Facts { holding: Some(&holding), notes: Some(notes), ..facts(case, route)? };
-        match check.inspect(&facts, principal, &bytes, effects).resolve().await {
+        let begun = findings.clock(effects);
+        let judged = check.inspect(&facts, principal, &bytes, effects).resolve().await;
+        findings.ran(check.id(), begun, judged.is_err(), effects);
+        match judged {
             Ok(inspected) => {
                 // Who only observes changes nothing.
                 if *mode == Mode::Enforce

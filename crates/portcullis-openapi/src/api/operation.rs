@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Options;
 use super::security::{Requirement, SecurityScheme, requirements};
@@ -51,6 +52,9 @@ pub struct Operation {
     bases: Vec<String>,
     /// Whether nothing of it is judged.
     unjudged: bool,
+    deprecated: bool,
+    /// When it was last asked for, in seconds since 1970; 0 for never. Written once a minute at most.
+    used: AtomicU64,
 }
 
 impl Operation {
@@ -97,6 +101,26 @@ impl Operation {
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
+    }
+
+    /// Whether the document says that it should no longer be used.
+    #[must_use]
+    pub fn is_deprecated(&self) -> bool {
+        self.deprecated
+    }
+
+    /// Notes that it is asked for now, in seconds since 1970.
+    pub fn note_use(&self, now: u64) {
+        // Workers share it, so it is written seldom.
+        if now.saturating_sub(self.used.load(Ordering::Relaxed)) >= 60 {
+            self.used.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// When it was last asked for since the document was loaded, to the minute, in seconds since 1970.
+    #[must_use]
+    pub fn last_used(&self) -> Option<u64> {
+        Some(self.used.load(Ordering::Relaxed)).filter(|used| *used > 0)
     }
 
     /// The alternatives of which one must be satisfied. None at all: nothing is required.
@@ -460,6 +484,8 @@ impl Context<'_> {
             fixed: declared.fixed.clone(),
             bases: Vec::new(),
             unjudged: true,
+            deprecated: node.flag("deprecated")?.unwrap_or_default(),
+            used: AtomicU64::new(0),
         })
     }
 

@@ -105,7 +105,7 @@ fn tell(worker: &Worker, port: &Port, why: &str) {
     let effects = current.snapshot.effects();
     let count = port.descriptors.refuse();
     if port.descriptors.tell(effects.monotonic()) {
-        effects.notice("listener", &format!("connections are not accepted ({count} since the start): {why}"));
+        effects.warn("listener", &format!("connections are not accepted ({count} since the start): {why}"));
     }
 }
 

@@ -104,7 +104,7 @@ impl Job for Watch {
                 let first = seen.replace(found).is_none();
                 let faults = self.tls.reload().err().unwrap_or_default();
                 for fault in faults.iter().filter(|fault| !told.contains(fault) || !changed.is_empty()) {
-                    effects.notice("tls", &fault.to_string());
+                    effects.warn("tls", &fault.to_string());
                 }
                 if faults.is_empty() && !first {
                     let what =

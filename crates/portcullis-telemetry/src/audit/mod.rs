@@ -25,15 +25,16 @@ mod waiting;
 
 pub use verify::{Known, Report, verify};
 
+use crate::lanes::lock;
 use chain::Chain;
 use entry::Entry;
 use key::SigningKey;
 use portcullis_core::{Plan, Record, RecordSink};
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use waiting::Waiting;
@@ -48,10 +49,25 @@ const CHECKPOINT_AFTER: Duration = Duration::from_secs(60);
 /// Told of each checkpoint: the number of the entry, and its hash, the head.
 pub type OnHead = Box<dyn Fn(u64, &str) + Send>;
 
+/// The last head that was told.
+type Head = Arc<Mutex<Option<(u64, String)>>>;
+
+/// What remembers the head as well as telling it.
+fn remembered(on_head: OnHead) -> (Head, OnHead) {
+    let head = Head::default();
+    let last = Arc::clone(&head);
+    let remembers = move |entry: u64, hash: &str| {
+        *lock(&last) = Some((entry, hash.to_owned()));
+        on_head(entry, hash);
+    };
+    (head, Box::new(remembers))
+}
+
 /// The audit log. Everything is written, and a last checkpoint, when it is dropped.
 pub struct AuditLog {
     queue: Option<SyncSender<Message>>,
     dropped: Arc<AtomicU64>,
+    head: Head,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -72,8 +88,9 @@ impl AuditLog {
     pub fn open(path: &Path, key: SigningKey, on_head: OnHead) -> io::Result<AuditLog> {
         let chain = Chain::open(path, now())?;
         let dropped = Arc::<AtomicU64>::default();
+        let (head, on_head) = remembered(on_head);
         let writer = Writer::begin(chain, key, on_head, Arc::clone(&dropped));
-        AuditLog::with(dropped, move |entries| {
+        AuditLog::with(dropped, head, move |entries| {
             let mut writer = writer;
             writer.run(&entries);
         })
@@ -98,7 +115,8 @@ impl AuditLog {
         };
         let dropped = Arc::<AtomicU64>::default();
         let counted = Arc::clone(&dropped);
-        AuditLog::with(dropped, move |entries| {
+        let (head, on_head) = remembered(on_head);
+        AuditLog::with(dropped, head, move |entries| {
             let (chain, held) = match wait {
                 Wait::Over(chain) => (chain, Vec::new()),
                 Wait::Goes(waiting) => match waiting.wait(&entries, &counted) {
@@ -114,11 +132,17 @@ impl AuditLog {
 
     fn with(
         dropped: Arc<AtomicU64>,
+        head: Head,
         write: impl FnOnce(Receiver<Message>) + Send + 'static,
     ) -> io::Result<AuditLog> {
         let (queue, entries) = sync_channel(QUEUE);
         let writer = std::thread::Builder::new().name("audit-log".into()).spawn(move || write(entries))?;
-        Ok(AuditLog { queue: Some(queue), dropped, writer: Some(writer) })
+        Ok(AuditLog { queue: Some(queue), dropped, head, writer: Some(writer) })
+    }
+
+    /// The last checkpoint: the number of its entry, and its hash. It is to be kept elsewhere.
+    pub fn head(&self) -> Option<(u64, String)> {
+        lock(&self.head).clone()
     }
 
     /// Entries that are in no file: the queue was full, or the file could not be written.

@@ -5,7 +5,7 @@ use super::families;
 use super::histogram::Histogram;
 use super::{Metrics, number};
 use portcullis_core::principal::Identity;
-use portcullis_core::record::UpstreamAccount;
+use portcullis_core::record::{CheckTime, UpstreamAccount};
 use portcullis_core::{Code, ConsumerId, Denial, Outcome, Record, Searched};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -84,6 +84,45 @@ struct CheckKey {
     observed: bool,
 }
 
+/// How much of a limit was left after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Left {
+    /// Nothing.
+    Nothing,
+    /// Less than a tenth.
+    UnderTenth,
+    /// Less than a half.
+    UnderHalf,
+    /// A half or more.
+    Plenty,
+}
+
+impl Left {
+    /// So much of so much.
+    pub fn of(remaining: u32, max: u32) -> Left {
+        let (remaining, max) = (u64::from(remaining), u64::from(max));
+        if remaining == 0 {
+            Left::Nothing
+        } else if remaining * 10 < max {
+            Left::UnderTenth
+        } else if remaining * 2 < max {
+            Left::UnderHalf
+        } else {
+            Left::Plenty
+        }
+    }
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Left::Nothing => "0",
+            Left::UnderTenth => "under_10",
+            Left::UnderHalf => "under_50",
+            Left::Plenty => "50_or_more",
+        }
+    }
+}
+
 /// Who sent a request, as far as it is told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
@@ -128,6 +167,9 @@ pub struct Counted {
     /// By the number of the route's name.
     pub routes: HashMap<u32, RouteTimes>,
     checks: HashMap<CheckKey, u64>,
+    /// By check, and whether it would have refused.
+    check_times: HashMap<(&'static str, bool), Histogram>,
+    limits: HashMap<(u32, Left), u64>,
     /// By the id of the rule; [`OTHER_RULES`] for those beyond the bound.
     rules: HashMap<u64, u64>,
     searched_values: u64,
@@ -176,6 +218,16 @@ impl Counted {
         }
     }
 
+    pub(super) fn count_checks(&mut self, checks: &[CheckTime]) {
+        for CheckTime { check, took, refused } in checks {
+            self.check_times.entry((check.as_str(), *refused)).or_default().observe(*took);
+        }
+    }
+
+    pub(super) fn count_limit(&mut self, limit: u32, left: Left) {
+        add(&mut self.limits, (limit, left), 1);
+    }
+
     pub(super) fn count_upstream(&mut self, upstream: &UpstreamAccount, number: impl Fn(&str) -> u32) {
         let known = match self.known_upstreams.get(&*upstream.name) {
             Some(known) => *known,
@@ -201,6 +253,10 @@ impl Counted {
         add_all(&mut self.requests, &other.requests);
         add_all(&mut self.consumers, &other.consumers);
         add_all(&mut self.checks, &other.checks);
+        add_all(&mut self.limits, &other.limits);
+        for (check, theirs) in &other.check_times {
+            self.check_times.entry(*check).or_default().add(theirs);
+        }
         add_all(&mut self.rules, &other.rules);
         self.searched_values = self.searched_values.saturating_add(other.searched_values);
         self.harmless_values = self.harmless_values.saturating_add(other.harmless_values);
@@ -249,6 +305,16 @@ impl Counted {
         if self.searched_values > 0 || self.harmless_values > 0 {
             to.sample(&[("result", "searched")], number(self.searched_values));
             to.sample(&[("result", "harmless")], number(self.harmless_values));
+        }
+        to.family(&families::CHECK_SECONDS);
+        let times: BTreeMap<_, _> = self.check_times.iter().collect();
+        for ((check, refused), times) in times {
+            let verdict = if *refused { "refuse" } else { "pass" };
+            to.histogram(&[("check", check), ("verdict", verdict)], times);
+        }
+        to.family(&families::LIMIT_REQUESTS);
+        for ((limit, left), count) in sorted(&self.limits, |key| *key) {
+            to.sample(&[("limit", &*metrics.limit(*limit)), ("left", left.as_str())], number(*count));
         }
         let routes: BTreeMap<u32, &RouteTimes> =
             self.routes.iter().map(|(route, times)| (*route, times)).collect();

@@ -1,4 +1,4 @@
-//! The text format in which Prometheus reads metrics, version 0.0.4.
+//! Metrics as they are read at one moment, and the text format in which Prometheus reads them, version 0.0.4.
 
 use super::families::{Family, Kind};
 use super::histogram::{BOUNDS, Histogram};
@@ -7,11 +7,34 @@ use std::fmt::Write;
 /// The media type of the format.
 pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Metrics as text. A family begins with [`Exposition::family`]; what follows belongs to it.
+/// Metrics as they were at one moment. A family begins with [`Exposition::family`]; what follows belongs to it.
 #[derive(Default)]
 pub struct Exposition {
-    text: String,
-    family: &'static str,
+    families: Vec<Written>,
+}
+
+/// A family with its samples.
+pub struct Written {
+    /// The family.
+    pub family: &'static Family,
+    /// Its samples.
+    pub samples: Vec<Sample>,
+}
+
+/// A sample: its labels, and what was measured.
+pub struct Sample {
+    /// Names and values.
+    pub labels: Vec<(&'static str, String)>,
+    /// What was measured.
+    pub value: Value,
+}
+
+/// What was measured.
+pub enum Value {
+    /// Of a counter or a gauge.
+    Number(f64),
+    /// Of a histogram.
+    Durations(Box<Histogram>),
 }
 
 /// The labels of a sample: names, which are fixed, and values, which may hold anything.
@@ -19,60 +42,93 @@ pub type Labels<'a> = &'a [(&'static str, &'a str)];
 
 impl Exposition {
     /// Begins a family.
-    pub fn family(&mut self, family: &Family) -> &mut Exposition {
-        self.family = family.name;
-        let kind = match family.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
-        };
-        // Writing into memory cannot fail.
-        let _ = writeln!(self.text, "# HELP {} {}\n# TYPE {} {kind}", family.name, family.help, family.name);
+    pub fn family(&mut self, family: &'static Family) -> &mut Exposition {
+        self.families.push(Written { family, samples: Vec::new() });
         self
     }
 
     /// A sample of the family.
     pub fn sample(&mut self, labels: Labels<'_>, value: f64) -> &mut Exposition {
-        self.line("", labels, None, value);
-        self
+        self.push(labels, Value::Number(value))
     }
 
     /// A whole histogram of the family.
     pub fn histogram(&mut self, labels: Labels<'_>, histogram: &Histogram) -> &mut Exposition {
-        let mut so_far = 0;
-        for (count, bound) in histogram.counts().iter().zip(BOUNDS) {
-            so_far += count;
-            self.line("_bucket", labels, Some(bound.text), number(so_far));
+        self.push(labels, Value::Durations(Box::new(histogram.clone())))
+    }
+
+    fn push(&mut self, labels: Labels<'_>, value: Value) -> &mut Exposition {
+        let labels = labels.iter().map(|(name, label)| (*name, (*label).to_owned())).collect();
+        if let Some(written) = self.families.last_mut() {
+            written.samples.push(Sample { labels, value });
         }
-        self.line("_bucket", labels, Some("+Inf"), number(histogram.count()));
-        self.line("_sum", labels, None, histogram.sum_seconds());
-        self.line("_count", labels, None, number(histogram.count()));
         self
     }
 
-    /// The text.
-    pub fn into_text(self) -> String {
-        self.text
+    /// The families in their order.
+    pub fn into_families(self) -> Vec<Written> {
+        self.families
     }
 
-    fn line(&mut self, suffix: &str, labels: Labels<'_>, bound: Option<&str>, value: f64) {
-        self.text.push_str(self.family);
-        self.text.push_str(suffix);
-        let labels = labels.iter().copied().chain(bound.map(|bound| ("le", bound)));
-        let mut any = false;
-        for (name, label) in labels {
-            self.text.push(if any { ',' } else { '{' });
-            any = true;
-            self.text.push_str(name);
-            self.text.push_str("=\"");
-            escape(label, &mut self.text);
-            self.text.push('"');
+    /// As text.
+    pub fn into_text(self) -> String {
+        let mut text = String::new();
+        for Written { family, samples } in &self.families {
+            let kind = match family.kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram => "histogram",
+            };
+            // Writing into memory cannot fail.
+            let _ = writeln!(text, "# HELP {} {}\n# TYPE {} {kind}", family.name, family.help, family.name);
+            for sample in samples {
+                let mut line = |suffix: &str, bound: Option<&str>, value: f64| {
+                    line(&mut text, family.name, suffix, &sample.labels, bound, value);
+                };
+                match &sample.value {
+                    Value::Number(value) => line("", None, *value),
+                    Value::Durations(histogram) => {
+                        let mut so_far = 0;
+                        for (count, bound) in histogram.counts().iter().zip(BOUNDS) {
+                            so_far += count;
+                            line("_bucket", Some(bound.text), number(so_far));
+                        }
+                        line("_bucket", Some("+Inf"), number(histogram.count()));
+                        line("_sum", None, histogram.sum_seconds());
+                        line("_count", None, number(histogram.count()));
+                    }
+                }
+            }
         }
-        if any {
-            self.text.push('}');
-        }
-        let _ = writeln!(self.text, " {value}");
+        text
     }
+}
+
+fn line(
+    text: &mut String,
+    name: &str,
+    suffix: &str,
+    labels: &[(&'static str, String)],
+    bound: Option<&str>,
+    value: f64,
+) {
+    text.push_str(name);
+    text.push_str(suffix);
+    let labels = labels.iter().map(|(name, label)| (*name, label.as_str()));
+    let labels = labels.chain(bound.map(|bound| ("le", bound)));
+    let mut any = false;
+    for (name, label) in labels {
+        text.push(if any { ',' } else { '{' });
+        any = true;
+        text.push_str(name);
+        text.push_str("=\"");
+        escape(label, text);
+        text.push('"');
+    }
+    if any {
+        text.push('}');
+    }
+    let _ = writeln!(text, " {value}");
 }
 
 /// A count as the format's number. Beyond 2^53 it is rounded, like everything that Prometheus keeps.

@@ -48,6 +48,10 @@ families! {
         "Requests and answers that a rule of security.waf matched, by the id of the rule.";
     SEARCHED_VALUES = "portcullis_waf_values_total" Counter ["result"]
         "Values of requests that rules searched (searched), and that a document proves harmless (harmless).";
+    CHECK_SECONDS = "portcullis_check_duration_seconds" Histogram ["check", "verdict"]
+        "Time of a check by its verdict (pass, refuse, in whatever mode), of one request in 16.";
+    LIMIT_REQUESTS = "portcullis_limit_requests_total" Counter ["limit", "left"]
+        "Requests by their tightest limit and how much of it was left, in percent (0, under_10, under_50, 50_or_more).";
     REQUEST_SECONDS = "portcullis_request_duration_seconds" Histogram ["route"]
         "From the arrival of a request to the end of its answer.";
     GATEWAY_SECONDS = "portcullis_gateway_duration_seconds" Histogram ["route"]

@@ -81,6 +81,14 @@ impl Histogram {
         &self.counts
     }
 
+    /// The upper bounds of the buckets in seconds, and how many durations each has; the last has no bound.
+    pub(super) fn buckets(&self) -> (Vec<f64>, Vec<u64>) {
+        let bounds = BOUNDS.iter().map(|bound| Duration::from_micros(bound.micros).as_secs_f64()).collect();
+        let within: u64 = self.counts.iter().sum();
+        let counts = self.counts.iter().copied().chain([self.count.saturating_sub(within)]).collect();
+        (bounds, counts)
+    }
+
     /// How many durations there were.
     pub fn count(&self) -> u64 {
         self.count

@@ -6,6 +6,7 @@
 //! | [`counted`]      | what is counted of a record                                    |
 //! | [`histogram`]    | how durations are counted                                      |
 //! | [`exposition`]   | how a metric is written                                        |
+//! | [`export`]       | how metrics are sent to a collector                            |
 //! | `process`        | what the operating system says of this process                 |
 //!
 //! Each worker counts in a lane of its own; whoever reads sums the lanes. So a request takes no lock that another worker
@@ -13,6 +14,7 @@
 //! names beyond the bound are counted as `other`. Counts outlive a reload.
 
 pub mod counted;
+pub mod export;
 pub mod exposition;
 pub mod families;
 pub mod histogram;
@@ -33,12 +35,15 @@ pub const MOST_ROUTES: usize = 200;
 pub const MOST_CONSUMERS: usize = 200;
 /// The most upstreams that are told apart.
 pub const MOST_UPSTREAMS: usize = 100;
+/// The most limits that are told apart.
+pub const MOST_LIMITS: usize = 200;
 
 /// Everything that is counted, for as long as the process lives.
 pub struct Metrics {
     routes: Names,
     consumers: Names,
     upstreams: Names,
+    limits: Names,
     lanes: Lanes<Counted>,
 }
 
@@ -48,6 +53,7 @@ impl Default for Metrics {
             routes: Names::new(MOST_ROUTES),
             consumers: Names::new(MOST_CONSUMERS),
             upstreams: Names::new(MOST_UPSTREAMS),
+            limits: Names::new(MOST_LIMITS),
             lanes: Lanes::default(),
         }
     }
@@ -59,6 +65,7 @@ pub struct PlanMetrics {
     routes: Box<[u32]>,
     no_route: u32,
     consumers: Box<[u32]>,
+    limits: Box<[u32]>,
     anonymous: u32,
     subject: u32,
     stored: u32,
@@ -73,6 +80,7 @@ impl Metrics {
             subject: self.consumers.number(counted::SUBJECT),
             stored: self.consumers.number(counted::STORED),
             routes: plan.routes.iter().map(|route| self.routes.number(&route.path)).collect(),
+            limits: plan.policies.iter().map(|policy| self.limits.number(&policy.name)).collect(),
             consumers: plan.consumers.iter().map(|one| self.consumers.number(&one.name)).collect(),
             metrics: Arc::clone(self),
         }
@@ -95,6 +103,11 @@ impl Metrics {
         self.consumers.name(number)
     }
 
+    /// The name of a limit's number.
+    pub fn limit(&self, number: u32) -> Arc<str> {
+        self.limits.name(number)
+    }
+
     /// The name of an upstream's number.
     pub fn upstream(&self, number: u32) -> Arc<str> {
         self.upstreams.name(number)
@@ -102,17 +115,26 @@ impl Metrics {
 
     /// Everything as text, with what `more` adds.
     pub fn text(&self, more: impl FnOnce(&mut Exposition)) -> String {
+        self.read(more).into_text()
+    }
+
+    /// Everything, with what `more` adds.
+    pub fn read(&self, more: impl FnOnce(&mut Exposition)) -> Exposition {
         let mut to = Exposition::default();
         self.total().write(self, &mut to);
         more(&mut to);
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         to.family(&families::BUILD_INFO).sample(&version, 1.0);
         process::write(&mut to);
-        to.into_text()
+        to
     }
 }
 
 impl RecordSink for PlanMetrics {
+    fn wants_check_times(&self) -> bool {
+        true
+    }
+
     fn write(&self, record: &Record, plan: &Plan) {
         let route = record
             .route
@@ -124,10 +146,18 @@ impl RecordSink for PlanMetrics {
             counted::Caller::Stored => self.stored,
             counted::Caller::Subject => self.subject,
         });
-        let _ = plan;
+        let limit = record.limit.and_then(|tightest| {
+            let place = tightest.limit.0 as usize;
+            let (name, policy) = (self.limits.get(place)?, plan.policies.get(place)?);
+            Some((*name, counted::Left::of(tightest.remaining, policy.max)))
+        });
         let upstream = record.upstream.as_ref();
         self.metrics.lanes.with(|lane| {
             lane.count(record, route, consumer);
+            lane.count_checks(&record.checks);
+            if let Some((limit, left)) = limit {
+                lane.count_limit(limit, left);
+            }
             if let Some(upstream) = upstream {
                 // Known to this lane after the first time, so that the names' lock is not taken again.
                 let names = &self.metrics.upstreams;

@@ -1,6 +1,6 @@
 //! Where the access log goes, and what stands in it.
 
-use super::syslog::SyslogConfig;
+use super::syslog::SyslogServer;
 use portcullis_config::{ByteSize, Context, Decode, Definitions, Node, Spanned, Value, keyword, object};
 use portcullis_telemetry::OnFull;
 use portcullis_telemetry::access_log::syslog::Settings as Syslog;
@@ -86,7 +86,7 @@ object! {
         /// The file, relative to the configuration's folder. Lines are appended. Default: standard output.
         pub file: Option<PathBuf>,
         /// A syslog server, in place of a file.
-        pub syslog: Option<Spanned<SyslogConfig>>,
+        pub syslog: Option<Spanned<SyslogServer>>,
         /// What happens if the output is too slow or blocked. Lost lines are counted, and the log reports the count when
         /// the output works again. Default: wait.
         pub on_full: OnFullConfig = OnFullConfig::Wait,
@@ -291,7 +291,7 @@ impl OutputConfig {
             return None;
         }
         // SECURITY: a line in a file that never grows full would be kept for ever, whatever `keep_for` says
-        // (a_time_to_keep_files_rotates_them_daily).
+        // (every_key_has_its_effect).
         let every = every.as_ref().map(|every| every.value).or(keep_for.map(|_| DAY));
         let rotation = Rotation { bytes: Some(size.0.max(1)), every, keep: keep.value, keep_for: *keep_for };
         Some(Some(rotation))
@@ -308,7 +308,7 @@ impl OutputConfig {
                     .help("remove `file` or `syslog`");
                 None
             }
-            Some(syslog) => syslog.value.compile(cx).map(Some),
+            Some(syslog) => Some(Some(syslog.value.settings().clone())),
         };
         let output = match (syslog?, self.file.clone()) {
             (Some(syslog), _) => LogOutput::Syslog(syslog),

@@ -1,5 +1,6 @@
 //! Where the audit log goes.
 
+use super::syslog::SyslogServer;
 use portcullis_config::object;
 use std::path::PathBuf;
 
@@ -14,6 +15,9 @@ object! {
         /// The file with the key that signs checkpoints, created at the first start with mode 0600. The public key is
         /// written beside it with the suffix `.pub`. Default: the log's name with `.key`.
         pub key: Option<PathBuf>,
+        /// A syslog server that is sent the hash of each checkpoint, so that a truncated file is detected on another machine. The
+        /// access log and `/api/v1/audit` have it as well. Default: none.
+        pub syslog: Option<SyslogServer>,
     }
 }
 

@@ -8,6 +8,7 @@ mod acme;
 mod admin;
 mod audit_log;
 mod brute_force;
+mod collector;
 mod compression;
 mod consumer;
 mod detection;
@@ -39,6 +40,7 @@ pub(crate) use admin::token as admin_token;
 pub use admin::{Admin, AdminConfig, AdminRole, AdminTlsConfig, AdminTokenConfig};
 pub use audit_log::AuditLogConfig;
 pub use brute_force::BruteForceConfig;
+pub(crate) use collector::fingerprint;
 pub use compression::{CodingConfig, CompressionConfig, CompressionSettingsConfig, LevelConfig};
 pub use consumer::ConsumerConfig;
 pub use detection::{DetectionConfig, DetectionMode, DetectionPolicy, SeverityConfig, WebhookConfig};
@@ -49,7 +51,7 @@ pub use limits::LimitsConfig;
 pub use listener::{HttpProtocol, ListenerConfig, TimeoutsConfig};
 pub use matching::MatchConfig;
 pub use methods::MethodsConfig;
-pub use metrics::MetricsConfig;
+pub use metrics::{MetricsConfig, MetricsPlan};
 pub use outbound::OutboundConfig;
 pub use portcullis_checks::Reason;
 pub use request_headers::{
@@ -62,7 +64,7 @@ pub use route::{
 use std::path::PathBuf;
 pub use store::{CountersConfig, OnFailureConfig, RedisConfig, SentinelConfig, StoreConfig, SyncConfig};
 pub use store::{KeyStoreConfig, PostgresConfig};
-pub use syslog::{FacilityConfig, SyslogConfig};
+pub use syslog::{FacilityConfig, SyslogConfig, SyslogServer};
 pub use tls::{
     CertificateConfig, ClientCertificateNeed, ClientCertificatesConfig, TlsConfig, TlsVersion, name_hosts,
     warn_of_uncovered_hosts,

@@ -1,7 +1,7 @@
 //! A syslog server.
 
 use portcullis_checks::Reason;
-use portcullis_config::{Context, Spanned, keyword, object};
+use portcullis_config::{Context, Decode, Definitions, Node, Spanned, keyword, object};
 use portcullis_telemetry::access_log::syslog::{Server, Settings};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -70,9 +70,38 @@ object! {
     }
 }
 
-impl SyslogConfig {
+/// A syslog server that can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyslogServer {
+    settings: Settings,
+    written: serde_json::Value,
+}
+
+impl SyslogServer {
     /// What runs.
-    pub fn compile(&self, cx: &mut Context) -> Option<Settings> {
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+impl Decode for SyslogServer {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        let config = SyslogConfig::decode(node, cx)?;
+        let written = Decode::written(&config).unwrap_or_default();
+        Some(SyslogServer { settings: config.compile(cx)?, written })
+    }
+
+    fn schema(definitions: &mut Definitions) -> serde_json::Value {
+        SyslogConfig::schema(definitions)
+    }
+
+    fn written(&self) -> Option<serde_json::Value> {
+        Some(self.written.clone())
+    }
+}
+
+impl SyslogConfig {
+    fn compile(&self, cx: &mut Context) -> Option<Settings> {
         let text = self.server.value.trim();
         let server = if let Some(path) = text.strip_prefix("unix:").filter(|path| path.starts_with('/')) {
             Some(Server::Unix(PathBuf::from(path)))

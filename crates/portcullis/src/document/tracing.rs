@@ -1,10 +1,9 @@
 //! Where traces go, and of how many requests.
 
-use http::{HeaderName, HeaderValue, Uri};
+use super::collector;
 use portcullis_config::{Context, Secret, Spanned, object};
 use portcullis_core::trace::Sampling;
-use portcullis_telemetry::traces::Collector;
-use sha2::{Digest, Sha256};
+use portcullis_telemetry::otlp::Collector;
 use std::collections::BTreeMap;
 
 object! {
@@ -31,51 +30,14 @@ pub struct Tracing {
     pub collector: Collector,
 }
 
-impl Tracing {
-    /// Tells two settings apart that are not the same, and shows nothing of them.
-    pub fn fingerprint(&self) -> String {
-        let Collector { url, headers, service } = &self.collector;
-        let mut hash = Sha256::new();
-        let mut part = |bytes: &[u8]| {
-            hash.update(bytes.len().to_le_bytes());
-            hash.update(bytes);
-        };
-        part(url.to_string().as_bytes());
-        part(service.as_bytes());
-        for (name, value) in headers {
-            part(name.as_str().as_bytes());
-            part(value.as_bytes());
-        }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
-
 impl TracingConfig {
     /// What runs.
     pub fn compile(&self, cx: &mut Context) -> Option<Tracing> {
-        let url = self.url(cx);
+        let url = collector::url(&self.otlp, "/v1/traces", cx);
         let sampling = self.sampling(cx);
-        let headers = self.headers(cx);
+        let headers = collector::headers(&self.headers, cx);
         let collector = Collector { url: url?, headers: headers?, service: self.service.clone() };
         Some(Tracing { sampling: sampling?, collector })
-    }
-
-    fn url(&self, cx: &mut Context) -> Option<Uri> {
-        let text = self.otlp.value.trim();
-        let found = text.parse::<Uri>().ok().filter(|url| {
-            matches!(url.scheme_str(), Some("http" | "https"))
-                && url.authority().is_some_and(|authority| !authority.as_str().contains('@'))
-                && url.query().is_none()
-        });
-        let Some(url) = found else {
-            cx.error("config.tracing", self.otlp.span, "this is not the URL of a collector")
-                .help("write for instance `http://127.0.0.1:4318`; credentials go under `headers`");
-            return None;
-        };
-        match url.path() {
-            "/" => format!("{}/v1/traces", text.trim_end_matches('/')).parse().ok(),
-            _ => Some(url),
-        }
     }
 
     fn sampling(&self, cx: &mut Context) -> Option<Sampling> {
@@ -97,21 +59,5 @@ impl TracingConfig {
                 None
             }
         }
-    }
-
-    fn headers(&self, cx: &mut Context) -> Option<Vec<(HeaderName, HeaderValue)>> {
-        let mut all = Vec::new();
-        for (name, secret) in &self.headers {
-            let field = name.parse::<HeaderName>().ok();
-            let value = HeaderValue::from_str(secret.value.expose().trim()).ok();
-            let (Some(field), Some(mut value)) = (field, value) else {
-                cx.error("config.tracing", secret.span, "this cannot be a header")
-                    .help("names are tokens such as `authorization`; values are visible ASCII characters");
-                return None;
-            };
-            value.set_sensitive(true);
-            all.push((field, value));
-        }
-        Some(all)
     }
 }

@@ -6,11 +6,12 @@ use portcullis_admin::gateway::{
     BlockView, CertificateView, ConsumerView, ControlView, Desk, Gateway, RouteView, ServerView, UpstreamView,
 };
 use portcullis_admin::server::Wait;
-use portcullis_core::Code;
+use portcullis_core::{Code, Level, OperationUse};
 use portcullis_proxy::{GroupServer, UpstreamGroup};
 use portcullis_runtime::blocks::Block;
 use portcullis_telemetry::watch::Watch;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,6 +70,20 @@ impl Gateway for Seat {
                     .collect(),
             })
             .collect()
+    }
+
+    fn operations(&self) -> Vec<OperationUse> {
+        let Some(seen) = self.gateway(Reloader::seen) else { return Vec::new() };
+        let mut all: BTreeMap<(String, String, String), OperationUse> = BTreeMap::new();
+        let documents =
+            seen.plan.routes.iter().filter_map(|route| route.controls.inspection.operations.as_ref());
+        for one in documents.flat_map(|document| document.uses()) {
+            // Several routes can have one document.
+            let key = (one.document.clone(), one.path.clone(), one.method.clone());
+            let known = all.entry(key).or_insert_with(|| one.clone());
+            known.last_used = known.last_used.max(one.last_used);
+        }
+        all.into_values().collect()
     }
 
     fn consumers(&self) -> Vec<ConsumerView> {
@@ -189,6 +204,18 @@ impl Gateway for Seat {
             let file = gateway.file().ok_or("this gateway has no configuration file to read again")?;
             gateway.reload_file(&file).await.map(|status| status.json()).map_err(|error| error.to_string())
         })
+    }
+
+    fn log_level(&self) -> Option<Level> {
+        self.gateway(|gateway| gateway.notices().level()).flatten()
+    }
+
+    fn set_log_level(&self, level: Option<Level>) {
+        let _ = self.gateway(|gateway| gateway.notices().set_level(level));
+    }
+
+    fn audit_head(&self) -> Option<(u64, String)> {
+        self.gateway(Reloader::seen)?.audit?.head()
     }
 
     fn tell(&self, what: &str) {

@@ -48,7 +48,7 @@ pub(crate) fn write(view: &View, to: &mut Exposition) {
     }
 }
 
-fn gauge(to: &mut Exposition, family: &Family, value: u64) {
+fn gauge(to: &mut Exposition, family: &'static Family, value: u64) {
     to.family(family).sample(&[], number(value));
 }
 
@@ -93,7 +93,7 @@ fn upstreams(seen: &Seen, to: &mut Exposition) {
         .flat_map(|group| group.present().into_iter().map(move |server| (group, server)))
         .map(|(group, server)| (group, group.standing(&server, now), server.state.counts(), server))
         .collect();
-    let mut each = |family: &Family, of: &dyn Fn(Standing, &ServerState, &Counts) -> u64| {
+    let mut each = |family: &'static Family, of: &dyn Fn(Standing, &ServerState, &Counts) -> u64| {
         to.family(family);
         for (group, standing, counts, server) in &servers {
             let labels = [("group", &*group.name), ("server", server.url.as_str())];

@@ -33,7 +33,7 @@ use portcullis_admin::tokens::{Role, Token};
 use portcullis_core::{Plan, RecordSink};
 use portcullis_proxy::{Inherited, PassedSocket};
 use portcullis_telemetry::watch::Watch;
-use portcullis_telemetry::{Detection, Fan, Metrics, Traces, detect};
+use portcullis_telemetry::{Detection, Fan, Metrics, MetricsExport, Traces, detect};
 pub(crate) use seen::{Seen, View};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -45,6 +45,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct ObserveConfig {
     /// Where metrics alone are scraped.
     pub metrics: Option<SocketAddr>,
+    /// What sends metrics to a collector.
+    pub metrics_export: Option<Arc<MetricsExport>>,
     /// The admin listener.
     pub admin: Option<Admin>,
     /// What looks for suspicious activity.
@@ -91,9 +93,14 @@ impl Observers {
         inherited: &Inherited,
     ) -> io::Result<Observers> {
         let kept = state_dir.is_some();
-        let counted = config.metrics.is_some() || config.admin.is_some() || kept;
+        let counted =
+            config.metrics.is_some() || config.metrics_export.is_some() || config.admin.is_some() || kept;
         let counted_before = before.and_then(|before| before.metrics.clone());
         let metrics = counted.then(|| counted_before.unwrap_or_default());
+        if let (Some(export), Some(metrics)) = (&config.metrics_export, &metrics) {
+            let (metrics, view) = (Arc::clone(metrics), view.clone());
+            export.attach(Arc::new(move || metrics.read(|to| gauges::write(&view, to))));
+        }
         let watched_before = before.and_then(|before| before.watch.clone());
         let (detection, detects) = match config.detection {
             None => (None, None),

@@ -4,11 +4,13 @@
 //! stands between two others, and the audit log stays one chain.
 
 use crate::document::{AccessLogConfig, AuditLogConfig, LogOutput};
-use portcullis_core::{Plan, Record, RecordSink};
+use portcullis_core::{Level, Plan, Record, RecordSink};
+use portcullis_telemetry::access_log::Style;
 use portcullis_telemetry::audit::key::SigningKey;
-use portcullis_telemetry::{AccessLog, AuditLog, Fan};
+use portcullis_telemetry::notices::Notices;
+use portcullis_telemetry::{AccessLog, AuditLog, Fan, OnFull};
 use rand::Rng;
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
 
 /// Opens logs.
@@ -17,6 +19,8 @@ pub(crate) struct Logs {
     given: Option<Arc<dyn RecordSink>>,
     /// Addresses are hashed under it. Made at each start.
     secret: [u8; 32],
+    /// Which notices reach standard error and the access log.
+    notices: Arc<Notices>,
     follows: Follows,
 }
 
@@ -27,6 +31,29 @@ pub(crate) enum Follows {
     Nobody,
     /// One does, and ends soon.
     Predecessor,
+}
+
+/// Hands on what concerns no single request.
+pub(crate) struct Notifier {
+    access: Arc<dyn RecordSink>,
+    audit: Option<Arc<AuditLog>>,
+    notices: Arc<Notices>,
+}
+
+impl Notifier {
+    /// To the audit log in any case, and to the others if operators want notices of this level.
+    pub(crate) fn tell(&self, level: Level, about: &str, detail: &str) {
+        if let Some(audit) = &self.audit {
+            audit.notice(about, detail);
+        }
+        if self.notices.wants(level) {
+            match level {
+                Level::Info => self.access.notice(about, detail),
+                Level::Warning => self.access.warn(about, detail),
+            }
+            self.notices.tell(level, about, detail);
+        }
+    }
 }
 
 /// What a configuration says of its logs.
@@ -41,6 +68,8 @@ pub(crate) struct LogsConfig {
 pub(crate) struct Open {
     /// Where all records go.
     pub(crate) sink: Arc<dyn RecordSink>,
+    /// Where all notices go.
+    pub(crate) notifier: Arc<Notifier>,
     /// Where those of the access log go.
     access_sink: Arc<dyn RecordSink>,
     access: Option<Arc<AccessLog>>,
@@ -55,12 +84,18 @@ impl Logs {
     pub(crate) fn new(given: Option<Arc<dyn RecordSink>>, follows: Follows) -> Logs {
         let mut secret = [0; 32];
         rand::rng().fill_bytes(&mut secret);
-        Logs { given, secret, follows }
+        let notices = Arc::new(if given.is_some() { Notices::silent() } else { Notices::to_stderr() });
+        Logs { given, secret, notices, follows }
     }
 
     /// The same for later configurations: whoever writes their audit logs is no predecessor.
     pub(crate) fn settled(self) -> Logs {
         Logs { follows: Follows::Nobody, ..self }
+    }
+
+    /// Which notices reach standard error and the access log.
+    pub(super) fn notices(&self) -> &Arc<Notices> {
+        &self.notices
     }
 
     /// Where records of a configuration go; where they went `before`, as far as that is the same place.
@@ -70,12 +105,21 @@ impl Logs {
             None => None,
             Some(wanted) => match before.filter(|before| before.config.audit.as_ref() == Some(wanted)) {
                 Some(before) => before.audit.clone(),
-                None => Some(Arc::new(self.open_audit(wanted, &access_sink)?)),
+                None => {
+                    let (access, notices) = (Arc::clone(&access_sink), Arc::clone(&self.notices));
+                    let told = Notifier { access, audit: None, notices };
+                    Some(Arc::new(self.open_audit(wanted, told)?))
+                }
             },
         };
         let audit_sink = audit.as_ref().map(|audit| Arc::clone(audit) as Arc<dyn RecordSink>);
         let sink = Fan::of(Arc::clone(&access_sink), audit_sink);
-        Ok(Open { sink, access_sink, access, audit, config })
+        let notifier = Arc::new(Notifier {
+            access: Arc::clone(&access_sink),
+            audit: audit.clone(),
+            notices: Arc::clone(&self.notices),
+        });
+        Ok(Open { sink, notifier, access_sink, access, audit, config })
     }
 
     fn open_access(&self, config: &AccessLogConfig, before: Option<&Open>) -> io::Result<Access> {
@@ -99,12 +143,21 @@ impl Logs {
         Ok((Arc::clone(&log) as Arc<dyn RecordSink>, Some(log)))
     }
 
-    fn open_audit(&self, config: &AuditLogConfig, access: &Arc<dyn RecordSink>) -> io::Result<AuditLog> {
+    fn open_audit(&self, config: &AuditLogConfig, told: Notifier) -> io::Result<AuditLog> {
         let key_file = config.key_file();
         let key = SigningKey::load(&key_file)?;
-        let told = Arc::clone(access);
+        let syslog = match &config.syslog {
+            None => None,
+            Some(server) => {
+                Some(AccessLog::syslog(server.settings().clone(), OnFull::Drop, Style::default())?)
+            }
+        };
         let on_head = Box::new(move |entry: u64, head: &str| {
-            told.notice("audit", &format!("entry {entry} has the hash {head}"));
+            let detail = format!("entry {entry} has the hash {head}");
+            if let Some(syslog) = &syslog {
+                syslog.notice("audit", &detail);
+            }
+            told.tell(Level::Info, "audit", &detail);
         });
         match self.follows {
             Follows::Nobody => AuditLog::open(&config.file, key, on_head),
@@ -146,9 +199,4 @@ struct Nowhere;
 
 impl RecordSink for Nowhere {
     fn write(&self, _: &Record, _: &Plan) {}
-
-    fn notice(&self, about: &str, detail: &str) {
-        // Whoever wants no record of requests still wants to know that an issuer is down.
-        let _ = writeln!(io::stderr(), "portcullis: {about}: {detail}");
-    }
 }

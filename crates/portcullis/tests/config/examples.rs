@@ -502,6 +502,16 @@ detection:
 metrics:
   bind: 0.0.0.0:9464
   insecure_plaintext: only the scraper reaches this network
+  otlp: https://collector.example.com
+  every: 30s
+  headers:
+    x-collector-token:
+      env: ALICE_API_KEY
+    x-second:
+      file: key.txt
+    x-third:
+      literal: hello-hello-hello-hello
+  service: orders
 tracing:
   otlp: https://collector.example.com
   sample: 0.5%
@@ -882,6 +892,13 @@ access_log:
     "
 access_log:
   format: combined
+audit_log:
+  file: audit.log
+  syslog:
+    server: udp://10.0.0.1:514
+    facility: local3
+    name: edge
+    insecure_plaintext: a network without other machines
 ",
 ];
 
@@ -1130,7 +1147,7 @@ pub(crate) struct Written {
 }
 
 /// Keys below which names stand that the user chose.
-const OF_NAMES: [&str; 4] = ["security_profiles", "plans", "upstreams", "tracing.headers"];
+const OF_NAMES: [&str; 5] = ["security_profiles", "plans", "upstreams", "tracing.headers", "metrics.headers"];
 
 /// What the names are given here has examples elsewhere: it is a `security` section.
 const ELSEWHERE: &str = "security_profiles.*";

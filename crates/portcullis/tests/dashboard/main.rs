@@ -31,7 +31,7 @@ impl Drop for Folder {
     }
 }
 
-const PAGES: [(&str, &str); 8] = [
+const PAGES: [(&str, &str); 9] = [
     ("/", "Overview"),
     ("/refusals", "Refusals"),
     ("/findings", "Findings"),
@@ -39,6 +39,7 @@ const PAGES: [(&str, &str); 8] = [
     ("/consumers", "Consumers"),
     ("/keys", "Keys"),
     ("/routes", "Routes"),
+    ("/operations", "Operations"),
     ("/gateway", "Gateway"),
 ];
 
@@ -55,6 +56,11 @@ async fn serious(chromium: &Chromium) -> Option<Value> {
         eprintln!("axe-core is not installed (cargo xtask counterparts): accessibility is not checked");
         return None;
     };
+    let page = chromium.script("return document.documentElement.outerHTML").await.to_string();
+    // A new key is shown once, on purpose.
+    if !page.contains("Keep it now.") {
+        support::canaries::output("pages", page.as_bytes());
+    }
     chromium.script(&axe).await;
     let found = "axe.run(document).then(result => result.violations.map(one => `${one.impact} ${one.id} ${one.nodes[0].html}`))";
     let found = chromium.promise(found).await;
@@ -99,10 +105,17 @@ async fn makes_and_revokes_a_key(chromium: &Chromium, world: &World) {
     assert_eq!(serious(chromium).await.unwrap_or(json!([])), json!([]), "a new key");
     let shown = "return document.querySelector('#key').textContent";
     let key = chromium.script(shown).await.as_str().unwrap().to_owned();
+    support::canaries::secret(&key);
     assert_eq!(answers(world, &key, 200).await, 200);
+    chromium.go(&chromium.url().await).await;
+    chromium.sees("shown already").await;
+    chromium.script("location.reload()").await;
+    chromium.sees("shown already").await;
 
     chromium.click("main a[href='/keys']").await;
     chromium.sees("active").await;
+    let rows = "return document.querySelectorAll('main tbody tr').length";
+    assert_eq!(chromium.script(rows).await, json!(1), "loading a page again makes no second key");
     assert!(!chromium.script("return document.documentElement.outerHTML").await.to_string().contains(&key));
     chromium.click("summary[aria-label^='Rotate']").await;
     chromium.click("form[action='/keys/rotate'] button").await;
@@ -167,6 +180,7 @@ routes:
     ));
     let admin = world.reloader().admin().unwrap();
     let token = std::fs::read_to_string(admin.made_token.unwrap()).unwrap();
+    support::canaries::secret(&token);
     let key = format!("X-Api-Key: {USER_KEY}\r\nX-Forwarded-For: 192.0.2.7\r\n");
     assert_eq!(ask(&world, "/data", &key).await, 200);
     assert_eq!(ask(&world, "/data", "X-Forwarded-For: 192.0.2.7\r\n").await, 401);

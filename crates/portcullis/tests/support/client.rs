@@ -61,14 +61,21 @@ impl Client {
 
     /// Writes. A gateway that has refused already may have closed the connection, so a failure is no failure.
     pub async fn send(&mut self, bytes: &[u8]) {
+        super::canaries::of_request(bytes);
         let _closed = self.stream.write_all(bytes).await;
     }
 
     /// The next answer. `None` at the end of the connection; `bodiless` where it answers HEAD.
     pub async fn answer(&mut self, bodiless: bool) -> Option<Answer> {
-        tokio::time::timeout(PATIENCE, self.next(bodiless))
+        let answer = tokio::time::timeout(PATIENCE, self.next(bodiless))
             .await
-            .expect("an answer, or the end of the connection")
+            .expect("an answer, or the end of the connection");
+        if let Some(answer) =
+            answer.as_ref().filter(|one| one.fields("content-type") == ["application/problem+json"])
+        {
+            super::canaries::output("refusals", &answer.raw);
+        }
+        answer
     }
 
     /// Sends a request and takes its answer.

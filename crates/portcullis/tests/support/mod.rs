@@ -3,6 +3,7 @@
 //! Everything is made of plain sockets, so that no library corrects what a test wants to send or hides what arrived.
 
 mod backend;
+pub mod canaries;
 mod client;
 mod clock;
 mod oidc_provider;
@@ -56,7 +57,21 @@ consumers:
 }
 
 fn read(document: &str, state: &State) -> Loaded {
-    Loaded::yaml_with("test.yaml", document.to_owned(), Context::for_file("."), state)
+    canaries::of_document(document);
+    [ADMIN_KEY, USER_KEY, OTHER_KEY, EXPIRED_KEY].into_iter().for_each(canaries::secret);
+    let loaded = Loaded::yaml_with("test.yaml", document.to_owned(), Context::for_file("."), state);
+    if let Some(blueprint) = loaded.blueprint() {
+        // What a person prints who looks for a fault.
+        let listing: Vec<_> = blueprint.listing().map(|route| format!("{:?}", route.controls)).collect();
+        let collector = blueprint.traces.as_ref().map(|traces| traces.collector());
+        let shown = format!(
+            "{:?} {:?} {:?} {collector:?} {listing:?}",
+            blueprint.access_log, blueprint.audit_log, blueprint.outbound
+        );
+        canaries::output("debug", shown.as_bytes());
+    }
+    canaries::output("diagnostics", loaded.json().to_string().as_bytes());
+    loaded
 }
 
 /// A gateway that serves, and its records.

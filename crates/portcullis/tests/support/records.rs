@@ -17,11 +17,15 @@ impl RecordSink for Records {
     fn write(&self, record: &Record, plan: &Plan) {
         let mut line = Vec::new();
         portcullis_telemetry::line::write(record, plan, &mut line).unwrap();
+        super::canaries::output("access-log", line.trim_ascii_end());
+        super::canaries::output("debug", format!("{record:?}").as_bytes());
         self.lines.lock().unwrap().push(String::from_utf8(line).unwrap());
     }
 
     fn notice(&self, about: &str, detail: &str) {
-        self.notices.lock().unwrap().push(format!("{about}: {detail}"));
+        let notice = format!("{about}: {detail}");
+        super::canaries::output("notices", notice.as_bytes());
+        self.notices.lock().unwrap().push(notice);
     }
 }
 

@@ -18,6 +18,7 @@ mod authority;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin;
 mod balancers;
 mod calls;
 mod certificates;

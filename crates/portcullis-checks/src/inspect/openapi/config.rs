@@ -243,7 +243,7 @@ impl OpenapiConfig {
             build.declared_fields.extend(fields.map(str::to_owned));
         }
         let name = config.file.value.file_name().map_or_else(String::new, |name| name.display().to_string());
-        let document = Document { api: Arc::clone(&api), name };
+        let document = Document { api: Arc::clone(&api), name, undeclared: Arc::default() };
         let answers = key.responses.then(|| {
             let check = OpenapiAnswer { document: document.clone(), removes: config.remove_undeclared };
             let check: Arc<dyn InspectAnswer> = Arc::new(check);

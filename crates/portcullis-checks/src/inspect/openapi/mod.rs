@@ -9,6 +9,7 @@
 //! | [`config`]    | what can be written, and that the document says something of the route           |
 //! | [`cover`]     | which declared paths a route serves                                              |
 //! | [`security`]  | that whoever sends the request may, by the document's own security requirements  |
+//! | `undeclared` | what is remembered of requests that are not declared                             |
 //! | [`answer`]    | whether an answer is as declared                                                 |
 //! | [`refusal`]   | how a refusal is told                                                            |
 
@@ -18,6 +19,7 @@ pub mod cover;
 pub mod refusal;
 pub mod rehearsal;
 pub mod security;
+mod undeclared;
 
 pub use config::{CompiledOpenapi, OpenapiConfig};
 
@@ -29,11 +31,12 @@ use portcullis_core::check::{Check, Inspect, Inspected, Wants};
 use portcullis_core::head::{Framing, query};
 use portcullis_core::{
     Advice, Argument, CheckId, Code, CredentialLocation, Denial, Effects, Facts, Head, IsHarmless, MethodSet,
-    Operation, Operations, Principal, Proofs, Step,
+    Operation, OperationUse, Operations, Principal, Proofs, Step,
 };
 use portcullis_openapi::{Api, Fields, Files, Found, Match, RequestView};
 use std::borrow::Cow;
 use std::sync::Arc;
+use undeclared::Undeclared;
 
 /// A document in JSON or YAML as it is written, under the bounds that hold for any.
 ///
@@ -50,6 +53,7 @@ pub struct Document {
     api: Arc<Api>,
     /// The file's name, for listings.
     name: String,
+    undeclared: Arc<Undeclared>,
 }
 
 impl Document {
@@ -73,6 +77,25 @@ impl Operations for Document {
             }
             Match::UndeclaredMethod { .. } | Match::UndeclaredPath => None,
         }
+    }
+
+    fn uses(&self) -> Vec<OperationUse> {
+        let declared = self.api.operations().flat_map(|operation| {
+            let one = |base: &str| OperationUse {
+                document: self.name.clone(),
+                method: operation.method().to_owned(),
+                path: format!("{base}{}", operation.path()),
+                id: operation.id().map(str::to_owned),
+                declared: true,
+                deprecated: operation.is_deprecated(),
+                last_used: operation.last_used(),
+            };
+            match operation.base_paths() {
+                [] => vec![one("")],
+                bases => bases.iter().map(|base| one(base)).collect(),
+            }
+        });
+        declared.chain(self.undeclared.list(&self.name)).collect()
     }
 }
 
@@ -104,7 +127,7 @@ impl Inspect for Openapi {
         principal: &'a Principal,
         effects: &'a dyn Effects,
     ) -> Step<'a, Result<Wants, Denial>> {
-        Step::Ready(self.operation(facts).and_then(|found| {
+        Step::Ready(self.noted(facts).and_then(|found| {
             let length = match facts.head.framing() {
                 Framing::Length(length) => Some(length),
                 Framing::None | Framing::Chunked => None,
@@ -135,6 +158,16 @@ impl Inspect for Openapi {
 }
 
 impl Openapi {
+    /// The operation of a request, which is noted as used, or as not declared.
+    fn noted<'a>(&'a self, facts: &Facts<'a>) -> Result<Found<'a>, Denial> {
+        let (found, now) = (self.operation(facts), facts.now.unix.as_secs());
+        match &found {
+            Ok(found) => found.operation().note_use(now),
+            Err(_) => self.document.undeclared.note(facts.head.method().as_str(), facts.head.path(), now),
+        }
+        found
+    }
+
     fn operation<'a>(&'a self, facts: &Facts<'a>) -> Result<Found<'a>, Denial> {
         match self.document.find(facts.head) {
             Match::Operation(found) => Ok(found),

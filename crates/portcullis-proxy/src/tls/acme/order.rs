@@ -66,7 +66,7 @@ pub(super) async fn account(
         Ok(None) => {}
         Err(Stored::Unusable(why)) => {
             storage.set_account_aside();
-            effects.notice("acme", &format!("the stored account cannot be used, and another is made: {why}"));
+            effects.warn("acme", &format!("the stored account cannot be used, and another is made: {why}"));
         }
         Err(Stored::Failed(failure)) => return Err(client.with_retry_after(failure)),
     }

@@ -113,7 +113,7 @@ impl Webhook {
             match pauses.next() {
                 Some(pause) => tokio::time::sleep(*pause).await,
                 None => {
-                    effects.notice("detection", &format!("the webhook did not take a finding: {why}"));
+                    effects.warn("detection", &format!("the webhook did not take a finding: {why}"));
                     return;
                 }
             }
@@ -134,7 +134,7 @@ impl Job for Webhook {
                     let dropped = self.dropped.swap(0, Ordering::Relaxed);
                     if dropped > 0 {
                         effects
-                            .notice("detection", &format!("{dropped} findings were not sent: too many wait"));
+                            .warn("detection", &format!("{dropped} findings were not sent: too many wait"));
                     }
                 }
                 self.wake.notified().await;

@@ -281,6 +281,27 @@ pub(crate) const ROWS: &[DocumentRow] = &[
         assert!(!metrics(json!({ "bind": "0.0.0.0:9464" })));
         assert!(metrics(json!({ "bind": "0.0.0.0:9464", "insecure_plaintext": "a network of its own" })));
     }),
+    ("metrics.otlp", || {
+        let url = |otlp: &str| export(json!({ "otlp": otlp })).target().0.url.to_string();
+        assert_eq!(url("https://collector.example.com"), "https://collector.example.com/v1/metrics");
+        assert_eq!(url("http://127.0.0.1:4318/elsewhere"), "http://127.0.0.1:4318/elsewhere");
+    }),
+    ("metrics.every", || {
+        assert_eq!(export(json!({})).target().1, SECONDS(60));
+        assert_eq!(export(json!({ "every": "5s" })).target().1, SECONDS(5));
+    }),
+    ("metrics.headers", || measured(json!({ "env": "ALICE_API_KEY" }), "alice-key-0123456789")),
+    ("metrics.headers.*.env", || measured(json!({ "env": "ADMIN_API_KEY" }), "admin-key-0123456789")),
+    ("metrics.headers.*.file", || {
+        measured(json!({ "file": "key.txt" }), include_str!("../files/key.txt").trim())
+    }),
+    ("metrics.headers.*.literal", || {
+        measured(json!({ "literal": "token token token token" }), "token token token token")
+    }),
+    ("metrics.service", || {
+        assert_eq!(export(json!({})).target().0.service, "portcullis");
+        assert_eq!(export(json!({ "service": "orders" })).target().0.service, "orders");
+    }),
     ("tracing", || {
         assert!(open(&json!({})).traces.is_none() && open(&json!({})).plan.head.tracing.is_none())
     }),
@@ -313,6 +334,18 @@ pub(crate) const ROWS: &[DocumentRow] = &[
         assert_eq!(log(json!({ "file": "a.log", "on_full": "drop" })).on_full, OnFullConfig::Drop);
         assert_eq!(log(json!({ "on_full": "drop" })).on_full, OnFullConfig::Drop);
         assert_eq!(log(json!({ "file": "a.log" })).on_full, OnFullConfig::Wait);
+    }),
+    ("audit_log.syslog", || {
+        assert_eq!(open(&json!({ "audit_log": { "file": "audit.log" } })).audit_log.unwrap().syslog, None);
+    }),
+    ("audit_log.syslog.server", || assert_eq!(head_server(json!({})).facility, 16)),
+    ("audit_log.syslog.facility", || {
+        assert_eq!(head_server(json!({ "facility": "auth" })).facility, 4);
+    }),
+    ("audit_log.syslog.name", || assert_eq!(head_server(json!({ "name": "edge" })).app_name, "edge")),
+    ("audit_log.syslog.insecure_plaintext", || {
+        let far = json!({ "server": "udp://10.0.0.1:514", "insecure_plaintext": "a network of its own" });
+        assert_eq!(head_server(far).app_name, "portcullis");
     }),
     ("workers", || assert_eq!(open(&json!({ "workers": 3 })).front.workers.get(), 3)),
     ("state_dir", || {
@@ -458,6 +491,20 @@ fn told(secret: Value, text: &str) {
     assert_eq!(value.as_bytes(), text.as_bytes());
 }
 
+/// The collector of metrics gets this header.
+fn measured(secret: Value, text: &str) {
+    let export = export(json!({ "headers": { "x-token": secret } }));
+    let (name, value) = &export.target().0.headers[0];
+    assert!(name == "x-token" && value.is_sensitive());
+    assert_eq!(value.as_bytes(), text.as_bytes());
+}
+
+/// What sends metrics, with these keys beside the URL.
+fn export(mut metrics: Value) -> Arc<portcullis_telemetry::MetricsExport> {
+    metrics.as_object_mut().unwrap().entry("otlp").or_insert_with(|| "http://127.0.0.1:4318".into());
+    open(&json!({ "metrics": metrics })).observe.metrics_export.unwrap()
+}
+
 /// A gateway with one public route, `/a`, and these keys.
 fn traces(tracing: Value) -> Arc<Traces> {
     open(&json!({ "tracing": tracing })).traces.unwrap()
@@ -494,6 +541,13 @@ fn syslog(mut keys: Value) -> portcullis_telemetry::access_log::syslog::Settings
         LogOutput::Syslog(server) => server,
         LogOutput::Stdout | LogOutput::File { .. } => panic!("no syslog"),
     }
+}
+
+/// The syslog server of the audit log, with these keys beside the URL.
+fn head_server(mut keys: Value) -> portcullis_telemetry::access_log::syslog::Settings {
+    keys.as_object_mut().unwrap().entry("server").or_insert_with(|| "udp://127.0.0.1:514".into());
+    let audit = open(&json!({ "audit_log": { "file": "audit.log", "syslog": keys } })).audit_log.unwrap();
+    audit.syslog.unwrap().settings().clone()
 }
 
 /// What looks for suspicious activity, with these keys.
