@@ -29,6 +29,9 @@ pub(crate) struct Arguments {
     /// Also install, reload, upgrade and remove the package in a fresh Debian. Needs root.
     #[arg(long)]
     chroot: bool,
+    /// Package a debug build, which is there sooner, to try the package and its scripts out.
+    #[arg(long)]
+    debug: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
@@ -36,16 +39,26 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
         let gateway = build(&["-p", "portcullis-cli"], "debug")?;
         return check(&gateway);
     }
-    let gateway = build(&["--release", "-p", "portcullis-cli"], "release")?;
+    let (gateway, profile) = if arguments.debug {
+        (build(&["-p", "portcullis-cli"], "debug")?, "dev")
+    } else {
+        (build(&["--release", "-p", "portcullis-cli"], "release")?, "release")
+    };
     check(&gateway)?;
-    let package = debian_package(&gateway)?;
+    let package = debian_package(&gateway, profile)?;
     println!("{}", package.display());
     if arguments.chroot { chroot::try_out(&package) } else { Ok(()) }
 }
 
 /// Builds the command, and answers with its path.
 fn build(arguments: &[&str], folder: &str) -> Outcome<PathBuf> {
-    run_command(workspace::cargo().arg("build").args(arguments), "cargo build")?;
+    // Only packages tell it: a new commit alone compiles nothing again.
+    let commit = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(workspace::root()).output();
+    let commit = commit.ok().filter(|output| output.status.success()).map(|output| output.stdout);
+    let commit = commit.and_then(|text| String::from_utf8(text).ok()).unwrap_or_else(|| "unknown".to_owned());
+    let mut build = workspace::cargo();
+    build.arg("build").args(arguments).env("PORTCULLIS_COMMIT", commit.trim());
+    run_command(&mut build, "cargo build")?;
     Ok(workspace::target_directory()?.join(folder).join("portcullis"))
 }
 
@@ -152,7 +165,7 @@ fn container(file: &Path) -> Outcome<()> {
 }
 
 /// Builds the package, and answers with its path.
-fn debian_package(gateway: &Path) -> Outcome<PathBuf> {
+fn debian_package(gateway: &Path, profile: &str) -> Outcome<PathBuf> {
     let target = workspace::target_directory()?;
     run_command(Command::new(gateway).arg("manual").arg(target.join("man")), "portcullis manual")?;
     let completions = target.join("completions");
@@ -174,7 +187,7 @@ fn debian_package(gateway: &Path) -> Outcome<PathBuf> {
     run_command(
         Command::new(CARGO_DEB.require()?)
             .current_dir(workspace::root())
-            .args(["deb", "-p", "portcullis-cli", "--no-build", "--output"])
+            .args(["deb", "-p", "portcullis-cli", "--no-build", "--profile", profile, "--output"])
             .arg(&package),
         "cargo deb",
     )?;

@@ -32,17 +32,26 @@ use clap::{CommandFactory, Parser, Subcommand};
 use exit::Exit;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 // Allocation is what a request's user-space time mostly goes into; this allocator halves it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What `--version` prints: what this program was built from, and how. There are no optional features.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let commit = option_env!("PORTCULLIS_COMMIT").unwrap_or("unknown");
+    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);
+    format!("{}\ncommit {commit}, {build} build for {system} on {machine}", env!("CARGO_PKG_VERSION"))
+});
 
 /// An API gateway whose one purpose is security.
 ///
 /// Exit codes: 0 all is well, 1 findings or failed tests, 2 the configuration cannot be used, 3 the command line cannot be
 /// understood, 4 the gateway could not start or does not answer.
 #[derive(Parser)]
-#[command(name = "portcullis", version, arg_required_else_help = true)]
+#[command(name = "portcullis", version, long_version = VERSION.as_str(), arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

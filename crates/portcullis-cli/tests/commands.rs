@@ -107,7 +107,11 @@ fn exit_codes_tell_what_went_wrong() {
     assert_eq!(run(&["check"]).status.code(), Some(3));
     assert_eq!(run(&["chek"]).status.code(), Some(3));
     assert_eq!(run(&["schema"]).status.code(), Some(0));
-    assert_eq!(run(&["--version"]).status.code(), Some(0));
+    let version = run(&["--version"]);
+    assert_eq!(version.status.code(), Some(0));
+    let text = String::from_utf8(version.stdout).unwrap();
+    assert!(text.starts_with(concat!("portcullis ", env!("CARGO_PKG_VERSION"), "\ncommit ")), "{text}");
+    assert!(text.contains(" build for "), "{text}");
     let scratch = Scratch::new("codes");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::run_command;
 use crate::debian;
 use crate::failure::{Context, Failure, Outcome};
-use crate::process::{Guard, supervised};
+use crate::process::{Guard, free_port, supervised};
 
 /// The release that the package is tried on.
 const RELEASE: &str = "bookworm";
@@ -29,20 +29,27 @@ pub(super) fn try_out(package: &Path) -> Outcome<()> {
     root.install(package)?;
     root.run("portcullis", &["--version"])?;
     root.run("portcullis", &["check", "/etc/portcullis/gateway.yaml"])?;
+    // The chroot shares the ports of this machine, where the usual ones can be taken.
+    let configuration = "etc/portcullis/gateway.yaml";
+    let (port, upstream) = (free_port()?, free_port()?);
+    let here = root
+        .read(configuration)?
+        .replace("127.0.0.1:3000", &format!("127.0.0.1:{port}"))
+        .replace("127.0.0.1:8080", &format!("127.0.0.1:{upstream}"));
+    fs::write(root.0.join(configuration), here).context(|| "changing the ports".into())?;
     let key = root.read("etc/portcullis/secrets/first.key")?;
     if key.trim().len() != 64 {
         return Err(Failure::new("the installation made no key of 64 digits"));
     }
-    serve(&root, key.trim())?;
+    serve(&root, key.trim(), port)?;
     // A change of the configuration survives an upgrade, and so does the key.
-    let configuration = "etc/portcullis/gateway.yaml";
     let changed = root.read(configuration)?.replace("per: minute", "per: hour");
     fs::write(root.0.join(configuration), &changed).context(|| "changing the configuration".into())?;
     root.install(package)?;
     if root.read(configuration)? != changed || root.read("etc/portcullis/secrets/first.key")? != key {
         return Err(Failure::new("the upgrade changed the configuration or the key"));
     }
-    serve(&root, key.trim())?;
+    serve(&root, key.trim(), port)?;
     root.run("dpkg", &["--remove", "portcullis"])?;
     if root.0.join("usr/bin/portcullis").exists() || !root.0.join(configuration).exists() {
         return Err(Failure::new("a removal takes the program and leaves the configuration"));
@@ -56,7 +63,7 @@ pub(super) fn try_out(package: &Path) -> Outcome<()> {
 }
 
 /// Starts the gateway as the unit says, asks it, reloads it and stops it.
-fn serve(root: &Root, key: &str) -> Outcome<()> {
+fn serve(root: &Root, key: &str, port: u16) -> Outcome<()> {
     let unit = root
         .read("usr/lib/systemd/system/portcullis.service")
         .or_else(|_| root.read("lib/systemd/system/portcullis.service"))?;
@@ -76,13 +83,13 @@ fn serve(root: &Root, key: &str) -> Outcome<()> {
         .args(command.split_ascii_whitespace());
     let mut gateway = Guard::spawn("the gateway", &mut start)?;
     wait_for(&notify, "READY=1")?;
-    expect(None, 401)?;
-    expect(Some(key), 502)?; // Authenticated; there is no upstream in here.
+    expect(port, None, 401)?;
+    expect(port, Some(key), 502)?; // Authenticated; there is no upstream in here.
     let reload = Command::new("kill").args(["-HUP", &gateway.id().to_string()]).status();
     reload.context(|| "sending SIGHUP".into())?;
     wait_for(&notify, "RELOADING=1")?;
     wait_for(&notify, "READY=1")?;
-    expect(None, 401)?;
+    expect(port, None, 401)?;
     Command::new("kill")
         .args(["-TERM", &gateway.id().to_string()])
         .status()
@@ -107,8 +114,9 @@ fn wait_for(notify: &UnixDatagram, line: &str) -> Outcome<()> {
 }
 
 /// The gateway of the package's own configuration answers with this status.
-fn expect(key: Option<&str>, status: u16) -> Outcome<()> {
-    let mut stream = TcpStream::connect(("127.0.0.1", 3000)).context(|| "connecting to port 3000".into())?;
+fn expect(port: u16, key: Option<&str>, status: u16) -> Outcome<()> {
+    let mut stream =
+        TcpStream::connect(("127.0.0.1", port)).context(|| format!("connecting to port {port}"))?;
     stream.set_read_timeout(Some(PATIENCE)).context(|| "the connection".into())?;
     let field = key.map(|key| format!("x-api-key: {key}\r\n")).unwrap_or_default();
     write!(stream, "GET / HTTP/1.1\r\nhost: localhost\r\n{field}connection: close\r\n\r\n")

@@ -63,7 +63,7 @@ impl Ports {
     pub(crate) fn curl_configuration(&self) -> String {
         let hosts = [443, 80].map(|port| format!("connect-to = \":{port}:127.0.0.1:{}\"\n", self.0[&port]));
         format!(
-            "{}silent\nshow-error\nmax-time = 20\nnoproxy = \"*\"\nwrite-out = \"%{{stderr}}\\nstatus %{{http_code}}\\n\"\n",
+            "{}silent\nshow-error\nmax-time = 20\nexpect100-timeout = 10\nnoproxy = \"*\"\nwrite-out = \"%{{stderr}}\\nstatus %{{http_code}}\\n\"\n",
             hosts.concat()
         )
     }

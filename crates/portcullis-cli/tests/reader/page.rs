@@ -3,7 +3,7 @@
 //! | on the page | is |
 //! |---|---|
 //! | a block whose first line names a file (`# gateway.yaml`, `// src/main.rs`) | a file to write |
-//! | a `sh` block | commands to run. `# 200` after one is the status that curl gets, `# ends with 1` an exit code |
+//! | a `sh` block | commands to run. `# 200` after one is the status that curl gets, `# ends with 1` an exit code, `# fails` any but 0 |
 //! | a `text` block after one | what the commands, or the gateway that runs, print; `…` and a line `...` leave something out |
 //! | a comment `given` with commands in it | what the reader has already, such as a certificate |
 //! | a comment `not followed: WHY` | why the next block is not followed here |
@@ -101,6 +101,7 @@ fn joined(lines: &[&str]) -> Vec<String> {
 pub(crate) struct Promise {
     pub(crate) status: Option<u16>,
     pub(crate) code: i32,
+    pub(crate) fails: bool,
 }
 
 impl Promise {
@@ -110,7 +111,13 @@ impl Promise {
             |text: &str| text.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok());
         let status = number(comment).filter(|status| (100..600).contains(status));
         let code = comment.strip_prefix("ends with ").and_then(number).map_or(0, i32::from);
-        Promise { status, code }
+        Promise { status, code, fails: comment.starts_with("fails") }
+    }
+
+    /// Whether a command that ended with `code`, and got `status`, did what was promised.
+    pub(crate) fn is_kept(&self, code: Option<i32>, status: Option<u16>) -> bool {
+        let ended = code.is_some_and(|code| if self.fails { code != 0 } else { code == self.code });
+        ended && self.status.is_none_or(|promised| status == Some(promised))
     }
 }
 
@@ -154,8 +161,16 @@ fn a_page_is_read_as_its_reader_does() {
         ]
     );
     assert_eq!(page.skipped, [(23, "needs root".to_owned())]);
-    assert_eq!(Promise::of("curl -i x   # 401: no key"), Promise { status: Some(401), code: 0 });
-    assert_eq!(Promise::of("a diff   # ends with 1 where it is looser"), Promise { status: None, code: 1 });
+    assert_eq!(Promise::of("curl -i x   # 401: no key"), Promise { status: Some(401), ..Promise::default() });
+    assert_eq!(
+        Promise::of("a diff   # ends with 1 where it is looser"),
+        Promise { code: 1, ..Promise::default() }
+    );
+    assert!(Promise::of("curl x   # fails: no certificate").is_kept(Some(56), None));
+    assert!(
+        !Promise::of("curl x   # fails").is_kept(Some(0), None) && !Promise::of("x").is_kept(Some(1), None)
+    );
+    assert!(!Promise::of("x   # 200").is_kept(Some(0), None), "curl got no answer");
     assert_eq!(missing("one … three\n...\nfour", "0\none  two three\nfive four\n"), None);
     assert_eq!(missing("four\none", "one\nfour\n"), Some("one".to_owned()));
 }
