@@ -14,7 +14,12 @@ fuzz_target!(|input: &[u8]| {
     let (target, body) = input.split_at(end);
     let body = Bytes::copy_from_slice(body.get(1..).unwrap_or_default());
     for (method, kind) in
-        [("POST", "application/json"), ("POST", "application/graphql"), ("GET", "text/plain")]
+        [
+            ("POST", "application/json"),
+            ("POST", "application/graphql"),
+            ("POST", "multipart/form-data; boundary=B"),
+            ("GET", "text/plain"),
+        ]
     {
         let request = Request::builder()
             .method(method)
@@ -29,10 +34,10 @@ fuzz_target!(|input: &[u8]| {
             certificate: None,
         };
         let Ok(head) = Head::admit(request.into_parts().0, &conn, &HeadPolicy::default()) else { return };
-        if request::judge_head(&head).is_err() {
+        if request::judge_head(&head, true).is_err() {
             continue;
         }
-        if let Ok(asked) = request::read(&head, &body, 3, &()) {
+        if let Ok(asked) = request::read(&head, &body, 3, true, &()) {
             assert!((1..=3).contains(&asked.len()));
         }
     }

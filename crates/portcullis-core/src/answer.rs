@@ -5,7 +5,7 @@
 //! a status therefore looks the same: why exactly is in the record under the request id.
 
 use crate::check::AnswerFields;
-use crate::denial::{Advice, Denial, Position, Violation};
+use crate::denial::{Advice, Code, Denial, Position, Violation};
 use crate::effects::{Count, LimitId};
 use crate::plan::Snapshot;
 use crate::record::RequestId;
@@ -21,6 +21,10 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 const X_RATE_LIMIT_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const X_RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const X_RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// What clients of automatic persisted queries understand: they send the document again.
+const QUERY_UNKNOWN: &[u8] =
+    br#"{"errors":[{"message":"PersistedQueryNotFound","extensions":{"code":"PERSISTED_QUERY_NOT_FOUND"}}]}"#;
 
 /// The state of a limit, for the client.
 #[derive(Clone)]
@@ -106,6 +110,10 @@ pub fn refusal(denial: &Denial, id: &RequestId, told: Option<&LimitState>) -> Re
     }
     if let Some(page) = denial.page() {
         page.put(&mut response, id);
+    }
+    if denial.code() == Code::GraphqlQueryUnknown {
+        *response.body_mut() = Bytes::from_static(QUERY_UNKNOWN);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     let headers = response.headers_mut();
     match denial.advice() {

@@ -158,6 +158,8 @@ codes! {
     ContentMalformed = "content_malformed" => BAD_REQUEST;
     /// The GraphQL operation exceeds a limit of the route, or is of a kind that the route does not allow.
     GraphqlRefused = "graphql_refused" => BAD_REQUEST;
+    /// The hash of an automatic persisted query is not known here. The client sends the document with its hash again; nothing was refused.
+    GraphqlQueryUnknown = "graphql_query_unknown" => OK;
     /// The body's media type or content coding is not accepted by the route.
     MediaTypeRefused = "media_type_refused" => UNSUPPORTED_MEDIA_TYPE;
     /// The body is well-formed, but does not match the schema.

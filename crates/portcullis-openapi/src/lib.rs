@@ -16,7 +16,7 @@ mod spelling;
 mod violation;
 
 pub use api::{Api, Found, Match, Operation, Options, ReadOnly, Requirement, SecurityScheme};
-pub use body::{is_utf8_content, unpacked};
+pub use body::{FormPart, form_parts, is_utf8_content, unpacked};
 pub use document::{Files, LoadError, LoadErrors};
 pub use limits::Limits;
 pub use memory::{Memory, Reader};

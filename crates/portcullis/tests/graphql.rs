@@ -137,6 +137,30 @@ async fn a_client_is_told_where_it_is_wrong_unless_the_route_says_otherwise() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_a_hash_is_told_to_send_its_document() {
+    let backend = Backend::start().await;
+    let route = format!(
+        "  - path: /persisted\n    upstream: \"http://{}\"\n    security: {{ graphql: {{ automatic_persisted_queries: 1MiB }}, cors: {{ origins: [\"https://app.example\"] }} }}\n",
+        backend.address
+    );
+    let world = patient(&backend, "30s", &route);
+    let hash = "b4a53e3f5ce5b8b8f3a8e0ed5a9a5f0b8f3b6b5d6c6b3a6dd7d3ad6b6d3a8d10";
+    let alone =
+        json!({ "extensions": { "persistedQuery": { "version": 1, "sha256Hash": hash } } }).to_string();
+    let answer = post(&world, "/persisted", &alone).await;
+    assert_eq!((answer.status, answer.field("content-type")), (200, "application/json"));
+    assert_eq!(answer.field("cache-control"), "no-store");
+    let told: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(
+        told["errors"],
+        json!([{ "message": "PersistedQueryNotFound", "extensions": { "code": "PERSISTED_QUERY_NOT_FOUND" } }])
+    );
+    assert!(backend.seen().is_empty(), "what nobody has judged does not go on");
+    let records = world.end().await.all();
+    assert_eq!(records[0]["denied"]["code"], "graphql_query_unknown");
+}
+
+#[tokio::test]
 async fn a_slow_body_is_given_up_and_the_backend_hears_nothing_of_it() {
     let backend = Backend::start().await;
     let world = patient(&backend, "300ms", "");

@@ -41,6 +41,34 @@ pub fn is_utf8_content(content_type: &str, body: &[u8]) -> bool {
     MediaType::parse(content_type).is_some_and(|media_type| media_type.reads_as_utf8(body))
 }
 
+/// A part of a form with files.
+#[derive(Debug)]
+pub struct FormPart<'a> {
+    /// Its name.
+    pub name: String,
+    /// Whether it has the name of a file.
+    pub is_file: bool,
+    /// What it holds.
+    pub body: &'a [u8],
+}
+
+/// The parts of a body of `multipart/form-data`, in their order, read as strictly as those of a description.
+///
+/// # Errors
+/// A word for what is wrong.
+pub fn form_parts<'a>(
+    content_type: &str,
+    body: &'a [u8],
+    limits: &Limits,
+) -> Result<Vec<FormPart<'a>>, &'static str> {
+    let media_type = MediaType::parse(content_type).ok_or("content_type")?;
+    let boundary = media_type.parameter("boundary").ok_or("multipart.boundary")?;
+    let parts = multipart::parts(body, boundary, limits)?.into_iter();
+    Ok(parts
+        .map(|part| FormPart { name: part.name, is_file: part.file_name.is_some(), body: part.body })
+        .collect())
+}
+
 /// What one value of a tree takes at most, apart from its text.
 const BYTES_OF_A_VALUE: usize = 160;
 

@@ -199,6 +199,7 @@ fn ending(code: Code) -> Ending {
         | Code::ForwardedAddress
         | Code::UpgradeRefused
         | Code::Preflight
+        | Code::GraphqlQueryUnknown
         | Code::AddressRefused
         | Code::LoginFailed
         | Code::CrossSite

@@ -58,6 +58,8 @@ graphql:
   max_batch: 2
   introspection: true
   subscriptions: true
+  uploads: true
+  automatic_persisted_queries: 1MiB
   cost:
     schema: schema.graphql
     max: 500

@@ -51,6 +51,7 @@ mod headers;
 mod keys;
 mod login;
 mod misspelt;
+mod mistakes;
 mod network;
 mod openapi;
 mod pages;

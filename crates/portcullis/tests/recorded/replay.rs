@@ -73,6 +73,7 @@ impl Stand {
             .replace("UPSTREAM", &format!("\"http://{}\"", backend.address))
             .replace("GRPC", &format!("\"http://{}\"", grpc().await))
             .replace("UPLOAD_DOCUMENT", folder().join("upload.yaml").to_str().unwrap())
+            .replace("OPERATIONS", folder().join("operations.json").to_str().unwrap())
             .replace("PASSWORD_HASH", HASH)
             .replace("TOKEN_SECRET", secrets["token_secret"].as_str().unwrap())
             .replace("KEY", secrets["key"].as_str().unwrap());

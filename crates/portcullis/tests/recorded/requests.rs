@@ -87,7 +87,7 @@ pub fn recorded() -> Vec<Recorded> {
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(folder().join("requests")).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    files.iter().flat_map(|path| of_file(path)).collect()
+    files.iter().flat_map(of_file).collect()
 }
 
 fn of_file(path: &PathBuf) -> Vec<Recorded> {

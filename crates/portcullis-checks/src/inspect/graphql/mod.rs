@@ -13,14 +13,18 @@
 //! | [`schema`]    | what a schema says of fields: types, lists, weights        |
 //! | [`cost`]      | what answering it costs                                    |
 //! | [`safelist`]  | whether it is one that the operator has registered         |
+//! | [`persisted`] | which document a client means that sends its hash alone    |
+//! | [`upload`]    | what is asked for in a form with files                     |
 
 pub mod cost;
 pub mod document;
 pub mod lexer;
 pub mod measure;
+pub mod persisted;
 pub mod request;
 pub mod safelist;
 pub mod schema;
+mod upload;
 
 use crate::build::Build;
 use crate::inspect::memory::Lent;
@@ -32,12 +36,15 @@ use document::Kind;
 use http::Method;
 use lexer::Flaw;
 use measure::Measures;
-use portcullis_config::{Context, Span, object};
+use persisted::Persisted;
+use portcullis_config::{ByteSize, Context, Span, object};
 use portcullis_core::check::{Check, Inspect, Inspected, Wants};
 use portcullis_core::{Advice, CheckId, Code, Denial, Effects, Facts, Position, Principal, Step};
 use portcullis_openapi::Memory;
 use request::{Asked, Place};
 use safelist::{GraphqlSafelistConfig, Safelist, hash_of};
+use std::borrow::Cow;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -70,6 +77,14 @@ object! {
         pub introspection: bool = false,
         /// Whether subscriptions are allowed. Default: false.
         pub subscriptions: bool = false,
+        /// Whether a form with files is accepted (`multipart/form-data`, the GraphQL multipart request specification). The files are
+        /// not searched, but count in the size of the body, and the body is held. Default: false.
+        pub uploads: bool = false,
+        /// Memory of each worker for automatic persisted queries. A document that comes with its SHA-256 hash is judged and
+        /// remembered; after that the hash alone is accepted, and judged as if the document were there. A hash that the worker does not
+        /// know is answered with `PersistedQueryNotFound`, and the client sends the document again. Default: a hash alone is
+        /// rejected.
+        pub automatic_persisted_queries: Option<ByteSize>,
         /// The maximum cost of a request, estimated from the schema. Default: no estimate.
         pub cost: Option<GraphqlCostConfig>,
         /// The only allowed operations (persisted queries). The other limits do not apply to them. Default: every
@@ -90,6 +105,8 @@ pub struct Graphql {
     subscriptions: bool,
     cost: Option<Cost>,
     safelist: Option<Safelist>,
+    uploads: bool,
+    persisted: Option<Persisted>,
 }
 
 impl Section for GraphqlConfig {
@@ -127,6 +144,10 @@ impl GraphqlConfig {
             subscriptions: self.subscriptions,
             cost: cost?,
             safelist: safelist?,
+            uploads: self.uploads,
+            persisted: self
+                .automatic_persisted_queries
+                .map(|ByteSize(bytes)| Persisted::new(usize::try_from(bytes).unwrap_or(usize::MAX))),
         })
     }
 }
@@ -158,7 +179,7 @@ impl Inspect for Graphql {
         _: &'a Principal,
         _: &'a dyn Effects,
     ) -> Step<'a, Result<Wants, Denial>> {
-        Step::Ready(request::judge_head(facts.head).map(|()| Wants::Body))
+        Step::Ready(request::judge_head(facts.head, self.uploads).map(|()| Wants::Body))
     }
 
     fn inspect<'a>(
@@ -171,8 +192,8 @@ impl Inspect for Graphql {
         let reads = *facts.head.method() != Method::POST;
         // SECURITY: what is read of a request is counted like a body (what_is_read_of_a_request_is_counted).
         let memory = Lent::new(facts, effects);
-        let judged = request::read(facts.head, body, self.batch, &memory)
-            .and_then(|asked| self.judge(asked, reads, &memory));
+        let judged = request::read(facts.head, body, self.batch, self.uploads, &memory)
+            .and_then(|asked| self.judge(asked, reads, facts.head.client(), &memory));
         Step::Ready(judged.map(|()| Inspected::AsItIs))
     }
 }
@@ -182,6 +203,8 @@ enum Refusal {
     Flaw(Flaw, Option<Position>),
     /// It changes something, and was asked for with a method that reads.
     Method,
+    /// Its hash is that of no document that is remembered.
+    Unknown,
 }
 
 impl From<Flaw> for Refusal {
@@ -196,20 +219,30 @@ fn of_document(text: &str, (flaw, offset): (Flaw, usize)) -> Refusal {
 }
 
 impl Graphql {
-    fn judge(&self, all: Vec<(Place, Asked<'_>)>, reads: bool, memory: &dyn Memory) -> Result<(), Denial> {
+    fn judge(
+        &self,
+        all: Vec<(Place, Asked<'_>)>,
+        reads: bool,
+        client: IpAddr,
+        memory: &dyn Memory,
+    ) -> Result<(), Denial> {
         let mut tokens = self.tokens;
         let mut cost = 0;
         for (place, asked) in all {
-            self.judge_one(&asked, reads, &mut tokens, &mut cost, memory).map_err(
-                |refusal| match refusal {
+            self.judge_one(&asked, reads, client, &mut tokens, &mut cost, memory).map_err(|refusal| {
+                match refusal {
                     Refusal::Flaw(flaw, position) => place.refuse_at(flaw, position),
+                    Refusal::Unknown => Denial::new(
+                        Code::GraphqlQueryUnknown,
+                        "no document with this hash is remembered here",
+                    ),
                     Refusal::Method => {
                         let detail = "what changes something is asked for with POST";
                         Denial::new(Code::MethodNotAllowed, detail)
                             .advising(Advice::Allow(request::allowed(&["POST"])))
                     }
-                },
-            )?;
+                }
+            })?;
         }
         Ok(())
     }
@@ -218,6 +251,7 @@ impl Graphql {
         &self,
         asked: &Asked<'_>,
         reads: bool,
+        client: IpAddr,
         tokens: &mut usize,
         cost: &mut u64,
         memory: &dyn Memory,
@@ -225,17 +259,9 @@ impl Graphql {
         if let Some(safelist) = &self.safelist {
             return self.judge_registered(safelist, asked, reads, memory);
         }
-        let Some(text) = &asked.document else {
-            return Err(Flaw::Refused("there is no document, and none is registered here").into());
-        };
-        if asked.hash.is_some_and(|hash| hash != hash_of(text)) {
-            return Err(Flaw::Malformed("the hash is not the document's").into());
-        }
-        if asked.id.is_some() {
-            return Err(Flaw::Malformed("the document is named twice").into());
-        }
+        let text = self.text_of(asked, client)?;
         let (document, left) =
-            document::read_at(text, *tokens, memory).map_err(|flaw| of_document(text, flaw))?;
+            document::read_at(&text, *tokens, memory).map_err(|flaw| of_document(&text, flaw))?;
         *tokens = left;
         let measured = measure::measure(&document)?;
         let named = asked.operation.as_deref().filter(|name| !name.is_empty());
@@ -261,7 +287,31 @@ impl Graphql {
                 }
             }
         }
+        if let (Some(persisted), Some(hash), Some(text)) = (&self.persisted, asked.hash, &asked.document) {
+            persisted.remember(hash, text, client);
+        }
         Ok(())
+    }
+
+    /// The document that is asked for: the request's own, or the one that is remembered under its hash.
+    fn text_of<'a>(&self, asked: &'a Asked<'_>, client: IpAddr) -> Result<Cow<'a, str>, Refusal> {
+        if asked.id.is_some() && (asked.document.is_some() || asked.hash.is_some()) {
+            return Err(Flaw::Malformed("the document is named twice").into());
+        }
+        match (&asked.document, asked.hash, &self.persisted) {
+            // SECURITY: a server that keeps the document under the hash that it came with would from then on take it for another
+            // one (a_hash_of_another_document_is_refused).
+            (Some(text), Some(hash), _) if hash != hash_of(text) => {
+                Err(Flaw::Malformed("the hash is not the document's").into())
+            }
+            (Some(text), _, _) => Ok(Cow::Borrowed(text)),
+            // SECURITY: what the server may know under this hash, nobody has judged (a_hash_that_is_not_known_does_not_go_on).
+            (None, Some(hash), Some(persisted)) => match persisted.find(&hash, client) {
+                Some(text) => Ok(Cow::Owned(text.as_ref().to_owned())),
+                None => Err(Refusal::Unknown),
+            },
+            (None, _, _) => Err(Flaw::Refused("there is no document, and none is registered here").into()),
+        }
     }
 
     /// Judges what must be one of the operator's own operations.

@@ -5,6 +5,7 @@
 
 use super::lexer::Flaw;
 use super::safelist::parse_hash;
+use super::upload;
 use crate::inspect::openapi::refusal;
 use crate::json::{self, Bounds, Unread};
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use portcullis_openapi::{Limits, Memory};
 use std::borrow::Cow;
 
 /// A request's variables are no deeper than this, and hold no more values.
-const BOUNDS: Bounds = Bounds { depth: 40, values: 20_000 };
+pub(super) const BOUNDS: Bounds = Bounds { depth: 40, values: 20_000 };
 
 /// The members and parameters of a request.
 const NAMES: [&str; 7] = ["query", "operationName", "variables", "extensions", "id", "documentId", "doc_id"];
@@ -81,7 +82,7 @@ fn no_memory() -> Denial {
 ///
 /// # Errors
 /// It is no GraphQL request.
-pub fn judge_head(head: &Head) -> Result<(), Denial> {
+pub fn judge_head(head: &Head, uploads: bool) -> Result<(), Denial> {
     let reading = match *head.method() {
         Method::GET | Method::HEAD => true,
         Method::POST => false,
@@ -115,7 +116,7 @@ pub fn judge_head(head: &Head) -> Result<(), Denial> {
         }
     }
     if !reading {
-        media_type(head.headers())?;
+        media_type(head.headers(), uploads)?;
     }
     Ok(())
 }
@@ -130,9 +131,11 @@ pub fn allowed(methods: &[&str]) -> MethodSet {
 enum MediaType {
     Json,
     Document,
+    /// A form with files.
+    Form,
 }
 
-fn media_type(headers: &HeaderMap) -> Result<MediaType, Denial> {
+fn media_type(headers: &HeaderMap, uploads: bool) -> Result<MediaType, Denial> {
     let refused = |detail: &'static str| {
         Err(Denial::new(Code::MediaTypeRefused, detail).pointing_out([Violation::new(
             "content-type",
@@ -147,6 +150,10 @@ fn media_type(headers: &HeaderMap) -> Result<MediaType, Denial> {
     let kind = match parts.next() {
         Some(kind) if kind.eq_ignore_ascii_case("application/json") => MediaType::Json,
         Some(kind) if kind.eq_ignore_ascii_case("application/graphql") => MediaType::Document,
+        // The parameters are read with the form.
+        Some(kind) if uploads && kind.eq_ignore_ascii_case("multipart/form-data") => {
+            return Ok(MediaType::Form);
+        }
         Some(_) | None => return refused("another media type"),
     };
     match (parts.next(), parts.next()) {
@@ -170,6 +177,7 @@ pub fn read<'a>(
     head: &'a Head,
     body: &'a Bytes,
     most: usize,
+    uploads: bool,
     memory: &dyn Memory,
 ) -> Result<Vec<(Place, Asked<'a>)>, Denial> {
     if *head.method() != Method::POST {
@@ -181,7 +189,7 @@ pub fn read<'a>(
             .map(|asked| vec![(Place::Url, asked)])
             .map_err(|flaw| Place::Url.refuse(flaw));
     }
-    let media_type = media_type(head.headers())?;
+    let media_type = media_type(head.headers(), uploads)?;
     // SECURITY: what the backend unpacks is what is judged (a_compressed_document_is_judged).
     let unpacked = portcullis_openapi::unpacked(head.headers(), body, &Limits::default())
         .map_err(|(class, reason)| refusal::of_coding(class, reason))?;
@@ -194,6 +202,11 @@ pub fn read<'a>(
             Ok(text) => Ok(vec![(Place::Body, Asked { document: Some(text), ..Asked::default() })]),
             Err(_) => Err(Place::Body.refuse(Flaw::Malformed("the document is not UTF-8"))),
         },
+        MediaType::Form => {
+            let content_type = head.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            let value = upload::operations(content_type.unwrap_or_default(), &body, memory);
+            from_json(value.map_err(|flaw| Place::Body.refuse(flaw))?, most)
+        }
         MediaType::Json => {
             let value = json::read_within(&body, BOUNDS, memory).map_err(|unread| match unread {
                 Unread::NoMemory => no_memory(),

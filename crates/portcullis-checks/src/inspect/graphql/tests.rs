@@ -2,6 +2,7 @@
 
 mod hostile;
 mod oracle;
+mod persisted;
 
 use super::*;
 use http::Request;
@@ -112,10 +113,10 @@ fn judge_within(
     };
     let parts = request.body(()).unwrap().into_parts().0;
     let head = Head::admit(parts, &conn, &HeadPolicy::default())?;
-    request::judge_head(&head)?;
+    request::judge_head(&head, check.uploads)?;
     let body = Bytes::copy_from_slice(body);
-    let asked = request::read(&head, &body, check.batch, memory)?;
-    check.judge(asked, *head.method() != Method::POST, memory)
+    let asked = request::read(&head, &body, check.batch, check.uploads, memory)?;
+    check.judge(asked, *head.method() != Method::POST, head.client(), memory)
 }
 
 fn document(check: &Graphql, text: &str) -> Result<(), Denial> {

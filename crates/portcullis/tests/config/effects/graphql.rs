@@ -38,6 +38,24 @@ pub(crate) const ROWS: &[SecurityRow] = &[
     ("security.graphql.subscriptions", |place| {
         document(&graphql(place, json!({ "subscriptions": true })), "subscription { a }").permitted();
     }),
+    ("security.graphql.uploads", |place| {
+        let form = "--B\r\nContent-Disposition: form-data; name=\"operations\"\r\n\r\n{\"query\":\"{ a }\",\"variables\":{\"f\":null}}\r\n\
+             --B\r\nContent-Disposition: form-data; name=\"map\"\r\n\r\n{\"0\":[\"variables.f\"]}\r\n\
+             --B\r\nContent-Disposition: form-data; name=\"0\"; filename=\"a.txt\"\r\n\r\nhello\r\n--B--";
+        let send = |gate: &Gate| {
+            let kind = ("content-type", "multipart/form-data; boundary=B");
+            gate.send_body(request("POST", "/a", &[ALICE, kind]), form.to_owned())
+        };
+        send(&graphql(place, json!({ "uploads": true }))).permitted();
+        assert_eq!(send(&graphql(place, json!({}))).refusal(), Some(Code::MediaTypeRefused));
+    }),
+    ("security.graphql.automatic_persisted_queries", |place| {
+        let hash = "e5f1f4a5c8d94ef1c0cb66f5f5f8a4b1f0a9b4fd1d3e1e2fa9f4c6f4a3b2c1d0";
+        let alone = format!(r#"{{"extensions":{{"persistedQuery":{{"version":1,"sha256Hash":"{hash}"}}}}}}"#);
+        let gate = graphql(place, json!({ "automatic_persisted_queries": "64KiB" }));
+        assert_eq!(json_body(&gate, &alone).refusal(), Some(Code::GraphqlQueryUnknown));
+        assert_eq!(json_body(&graphql(place, json!({})), &alone).refusal(), Some(Code::GraphqlRefused));
+    }),
     ("security.graphql.cost", |place| {
         cost(place, json!({ "max": 1 }), "{ me { name } }", "{ me { name } user(id: 1) { name } }")
     }),
