@@ -165,10 +165,9 @@ fn metric(collector: &Backend, name: &str) -> Option<Data> {
 
 fn label(attributes: &[KeyValue], key: &str) -> String {
     let found = attributes.iter().find(|one| one.key == key).unwrap();
-    match found.value.as_ref().unwrap().value.as_ref().unwrap() {
-        Value::StringValue(text) => text.clone(),
-        other => panic!("{other:?}"),
-    }
+    let value = found.value.as_ref().unwrap().value.as_ref().unwrap();
+    let Value::StringValue(text) = value else { panic!("{value:?}") };
+    text.clone()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -226,7 +225,7 @@ async fn metrics_reach_a_collector() {
     };
     let timed: Vec<_> = checks.data_points.iter().map(|point| label(&point.attributes, "check")).collect();
     assert!(timed.iter().any(|check| check == "authn.api_key"), "{timed:?}");
-    assert!(timed.iter().any(|check| check == "quota.rate_limiting"), "{timed:?}");
+    assert!(timed.iter().any(|check| check == "quota.rate_limit"), "{timed:?}");
     assert!(checks.data_points.iter().all(|point| point.count < REQUESTS), "one in 16");
     let Some(Data::Sum(limits)) = metric(&collector, "portcullis_limit_requests_total") else {
         panic!("no limits")

@@ -43,7 +43,7 @@ pub(crate) fn check(
             }
         }
         Scenario::Orders | Scenario::Validation => orders::check(server, orders, backend),
-        Scenario::Keys | Scenario::Https | Scenario::Http2 | Scenario::Handshakes => {
+        Scenario::Keys | Scenario::Telemetry | Scenario::Https | Scenario::Http2 | Scenario::Handshakes => {
             if server.scenario().is_protected() {
                 tls::check(server, certificate)?;
             }
@@ -140,6 +140,7 @@ fn ask(
         | Scenario::Orders
         | Scenario::Validation
         | Scenario::Group
+        | Scenario::Telemetry
         | Scenario::Thousand
         | Scenario::TenThousand => http::get(server.port(), path, field),
         Scenario::Https | Scenario::Http2 | Scenario::Handshakes => {

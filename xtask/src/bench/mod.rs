@@ -80,7 +80,9 @@ pub(crate) enum Scenario {
     Plain,
     /// The same with 10,000 API keys in rotation, role and rate limit on.
     Keys,
-    /// The same with 2,000 RS256 tokens in rotation; the gateway remembers those it has verified.
+    /// The keys, with everything on that operators can watch, which is compared with `keys`.
+    Telemetry,
+    /// Plain proxying with 2,000 RS256 tokens in rotation; the gateway remembers those it has verified.
     Tokens,
     /// The same tokens, where the gateway remembers none.
     TokensUncached,
@@ -103,9 +105,10 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Plain,
         Self::Keys,
+        Self::Telemetry,
         Self::Tokens,
         Self::TokensUncached,
         Self::Https,
@@ -128,6 +131,7 @@ impl Scenario {
             | Self::TokensUncached
             | Self::Orders
             | Self::Validation
+            | Self::Telemetry
             | Self::Group
             | Self::Thousand
             | Self::TenThousand => false,
@@ -138,6 +142,7 @@ impl Scenario {
         match self {
             Self::Plain => "plain",
             Self::Keys => "keys",
+            Self::Telemetry => "telemetry",
             Self::Tokens => "tokens",
             Self::TokensUncached => "uncached",
             Self::Https => "https",
@@ -155,6 +160,7 @@ impl Scenario {
         match self {
             Self::Plain => "plain proxying",
             Self::Keys => "10,000 API keys",
+            Self::Telemetry => "keys, all telemetry",
             Self::Tokens => "2,000 RS256 tokens",
             Self::TokensUncached => "tokens, no cache",
             Self::Https => "keys, HTTPS/1.1",
@@ -182,6 +188,7 @@ impl Scenario {
             | Self::Handshakes
             | Self::Orders
             | Self::Validation
+            | Self::Telemetry
             | Self::Group => None,
         }
     }
@@ -190,6 +197,7 @@ impl Scenario {
     fn needs(self) -> Option<Self> {
         match self {
             Self::Validation => Some(Self::Orders),
+            Self::Telemetry => Some(Self::Keys),
             Self::Group | Self::Thousand | Self::TenThousand => Some(Self::Plain),
             Self::Plain
             | Self::Keys
@@ -310,7 +318,9 @@ fn measure(programs: &[Program], generator: &Generator, report: &mut Report) -> 
             Scenario::Orders | Scenario::Validation => Sent::Posted { path: orders::PATH, body: &order },
             Scenario::Http2 => return clients.http2(server, &credentials, generator.connections(), time),
             Scenario::Handshakes => return clients.handshakes(server, &credentials, time),
-            Scenario::Keys | Scenario::Https => Sent::InField { name: "x-api-key", values: &key_list },
+            Scenario::Keys | Scenario::Telemetry | Scenario::Https => {
+                Sent::InField { name: "x-api-key", values: &key_list }
+            }
             Scenario::Tokens | Scenario::TokensUncached => {
                 Sent::InField { name: "authorization", values: &token_list }
             }
@@ -379,6 +389,7 @@ fn measure_one(
         | Scenario::Http2
         | Scenario::Handshakes
         | Scenario::Group
+        | Scenario::Telemetry
         | Scenario::Thousand
         | Scenario::TenThousand => u64::MAX,
     };
@@ -411,6 +422,7 @@ mod tests {
             |only: &[Scenario]| Arguments { only: only.to_vec(), ..Arguments::quick() }.settings().scenarios;
         assert_eq!(scenarios(&[Scenario::Validation]), [Scenario::Orders, Scenario::Validation]);
         assert_eq!(scenarios(&[Scenario::Plain]), [Scenario::Plain]);
+        assert_eq!(scenarios(&[Scenario::Telemetry]), [Scenario::Keys, Scenario::Telemetry]);
         assert_eq!(scenarios(&[Scenario::Group]), [Scenario::Plain, Scenario::Group]);
         assert_eq!(scenarios(&[Scenario::TenThousand]), [Scenario::Plain, Scenario::TenThousand]);
         assert_eq!(scenarios(&[]), Scenario::ALL);

@@ -65,6 +65,9 @@ impl Peer {
                 include_str!("../../../bench/peers/nginx-plain.conf")
             }
             (Self::Nginx, Scenario::Keys) => include_str!("../../../bench/peers/nginx-keys.conf"),
+            (Self::Portcullis, Scenario::Telemetry) => {
+                include_str!("../../../bench/peers/portcullis-telemetry.yaml")
+            }
             (Self::Haproxy, Scenario::Plain) => include_str!("../../../bench/peers/haproxy-plain.cfg"),
             (Self::Haproxy, Scenario::Keys) => include_str!("../../../bench/peers/haproxy-keys.cfg"),
             (Self::Portcullis, Scenario::Https | Scenario::Http2 | Scenario::Handshakes) => {
@@ -92,6 +95,7 @@ impl Peer {
                 | Scenario::TokensUncached
                 | Scenario::Orders
                 | Scenario::Validation
+                | Scenario::Telemetry
                 | Scenario::Group,
             )
             | (
@@ -99,6 +103,7 @@ impl Peer {
                 Scenario::TokensUncached
                 | Scenario::Orders
                 | Scenario::Validation
+                | Scenario::Telemetry
                 | Scenario::Group
                 | Scenario::Thousand
                 | Scenario::TenThousand,
@@ -214,6 +219,7 @@ impl Server {
             | Scenario::Orders
             | Scenario::Validation
             | Scenario::Group
+            | Scenario::Telemetry
             | Scenario::Thousand
             | Scenario::TenThousand => "10000",
         };
@@ -225,14 +231,33 @@ impl Server {
             String::new()
         };
         let (consumers, roles) = match (peer, scenario) {
-            (Peer::Portcullis, Scenario::Keys | Scenario::Https | Scenario::Http2 | Scenario::Handshakes) => {
-                (keys.portcullis_consumers(), String::new())
-            }
-            (Peer::Nginx, Scenario::Keys | Scenario::Https | Scenario::Http2 | Scenario::Handshakes) => {
+            (
+                Peer::Portcullis,
+                Scenario::Keys
+                | Scenario::Telemetry
+                | Scenario::Https
+                | Scenario::Http2
+                | Scenario::Handshakes,
+            ) => (keys.portcullis_consumers(), String::new()),
+            (
+                Peer::Nginx,
+                Scenario::Keys
+                | Scenario::Telemetry
+                | Scenario::Https
+                | Scenario::Http2
+                | Scenario::Handshakes,
+            ) => {
                 let files = [("consumers", keys.nginx_consumers()), ("roles", keys.nginx_roles())];
                 in_files(&folder, files)?
             }
-            (Peer::Haproxy, Scenario::Keys | Scenario::Https | Scenario::Http2 | Scenario::Handshakes) => {
+            (
+                Peer::Haproxy,
+                Scenario::Keys
+                | Scenario::Telemetry
+                | Scenario::Https
+                | Scenario::Http2
+                | Scenario::Handshakes,
+            ) => {
                 let files = [("consumers", keys.haproxy_consumers()), ("roles", keys.haproxy_roles())];
                 in_files(&folder, files)?
             }

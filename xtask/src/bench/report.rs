@@ -19,6 +19,8 @@ const KEYS_OF_NGINX_TARGET: f64 = 1.0;
 const KEYS_OF_RELAY_TARGET: f64 = 1.45;
 /// What keys over HTTP/2 may cost, as a multiple of what they cost HAProxy.
 const HTTP2_OF_HAPROXY_TARGET: f64 = 1.0;
+/// What all telemetry may cost, as a multiple of the same with the access log alone.
+const TELEMETRY_TARGET: f64 = 1.08;
 /// What other connections may cost that say nothing, as a multiple of plain proxying without them.
 const CROWD_TARGET: f64 = 1.1;
 /// What judging an order may cost, in microseconds of CPU.
@@ -335,6 +337,11 @@ impl Report {
                 KEYS_OF_RELAY_TARGET,
             ),
             ("Portcullis, keys, of Portcullis, plain", keys, KEYS_TARGET),
+            (
+                "Portcullis, all telemetry, of the access log alone",
+                ratio(Scenario::Telemetry, Peer::Portcullis, Scenario::Keys),
+                TELEMETRY_TARGET,
+            ),
             ("Portcullis, a group of two servers, of one server", group, GROUP_TARGET),
             ("Portcullis, tokens, of HAProxy, tokens", tokens, TOKENS_TARGET),
             ("Portcullis, tokens without a cache, of HAProxy, tokens", uncached, UNCACHED_TARGET),

@@ -114,6 +114,7 @@ pub(crate) fn get(
         | Scenario::Orders
         | Scenario::Validation
         | Scenario::Group
+        | Scenario::Telemetry
         | Scenario::Thousand
         | Scenario::TenThousand => ("--http1.1", "1.1"),
     };

@@ -13,10 +13,11 @@ pub(super) struct Series {
 }
 
 const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 200.0;
+const HEIGHT: f64 = 210.0;
 const LEFT: f64 = 60.0;
 const BOTTOM: f64 = 30.0;
-const TOP: f64 = 10.0;
+/// Room for half of the topmost number, also in the larger letters of a narrow page.
+const TOP: f64 = 20.0;
 
 /// A chart of the last hour. `unit` stands at the axis.
 pub(super) fn chart(title: &str, unit: &str, series: &[Series]) -> Markup {

@@ -135,7 +135,7 @@ fn groups(call: &Call<'_>) -> Markup {
                             th scope="row" { (server.url) } td class="number" { (server.weight) } td { (server.state) }
                             td class="number" { (server.running) } td class="number" { (server.requests) }
                             td class="number" { (server.failures) } td class="number" { (server.retries) }
-                            td class="number" { (server.ejections) } td class="long" { (server.last_check) }
+                            td class="number" { (server.ejections) } td class="long" { @if server.last_check.is_empty() { "did not fail" } @else { (server.last_check) } }
                         }
                     }
                 }

@@ -45,7 +45,7 @@ pub(crate) async fn keys(call: &Call<'_>) -> Result<Response<Bytes>, Problem> {
     let (known, ago) = desk.standing();
     let main = html! {
         p class="hint" {
-            (known) " valid keys in " (desk.place()) ". The store answered " (ago.as_secs()) " s ago."
+            (known) @if known == 1 { " valid key in " } @else { " valid keys in " } (desk.place()) ". The store answered " (ago.as_secs()) " s ago."
         }
         (create_form(call, consumer.as_deref()))
         section {

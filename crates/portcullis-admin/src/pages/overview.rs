@@ -56,7 +56,7 @@ pub(crate) fn overview(call: &Call<'_>) -> Result<Response<Bytes>, Problem> {
             (tile("Served", &total(Ending::Served).to_string(), "requests in the last hour"))
             (tile("Refused", &total(Ending::Refused).to_string(), "requests in the last hour"))
             (tile("Failed", &total(Ending::Failed).to_string(), "requests in the last hour"))
-            (tile("Gateway time", &duration(all.quantile(0.99)), "99th percentile, at most"))
+            (tile("Gateway time", &duration(all.quantile(0.99)), "99th percentile, last hour"))
             (tile("Blocked", &call.gateway.blocks().len().to_string(), "addresses"))
         }
         (chart("Requests", "requests per second", &[
@@ -103,8 +103,8 @@ fn reasons(call: &Call<'_>, minutes: &[Sample]) -> Markup {
                     @for (code, count) in all.iter().take(12) {
                         tr {
                             th scope="row" { a href={ "/refusals?code=" (code) } { (code) } }
-                            td class="number" { (count) " " meter min="0" max=(most) value=(count) aria-label={ (count) " of " (most) } {} }
-                            td class="meaning" { (call.gateway.meaning(code).unwrap_or_default()) }
+                            td class="number" { span class="count" { (count) } " " meter min="0" max=(most) value=(count) aria-label={ (count) " of " (most) } {} }
+                            td class="meaning" { (call.gateway.meaning(code).unwrap_or_default().replace('`', "")) }
                         }
                     }
                 }
