@@ -174,7 +174,7 @@ mod tests {
             passed(second, REQUESTS),
             passed(metrics, "metrics"),
         ]);
-        let mut taken = |purpose| -> Vec<SocketAddr> {
+        let taken = |purpose| -> Vec<SocketAddr> {
             inherited.take(bind, purpose).iter().map(|socket| socket.local_addr().unwrap()).collect()
         };
         // Operators' listeners are bound first.

@@ -444,7 +444,9 @@ impl Authenticate for Key {
                 Authn::Claim(evidence)
             }
             Once::Absent => Authn::NotMine,
-            _ => Authn::Deny(Denial::new(self.refuses, format!("not {}", self.good))),
+            Once::One(_) | Once::Repeated | Once::Unreadable => {
+                Authn::Deny(Denial::new(self.refuses, format!("not {}", self.good)))
+            }
         })
     }
     fn challenges(&self, refused: Option<&Denial>) -> Vec<String> {
