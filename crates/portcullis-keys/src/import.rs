@@ -8,7 +8,8 @@ use crate::fault::StoreError;
 use crate::model::{KeySettings, Owner, Seconds};
 use crate::pepper::NO_PEPPER;
 use crate::store::ImportedKey;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
+use std::net::IpAddr;
 
 /// Reads a file of hashes. `pepper` is what the pepper of `hmac-sha256:` hashes is called, and `owner` says whose a consumer is.
 ///
@@ -82,10 +83,17 @@ pub fn read_csv(
                 "plan" => key.settings.plan = Some(field.clone()),
                 "addresses" => {
                     let networks = words().iter().map(|word| network(word)).collect::<Option<Vec<_>>>();
-                    key.settings.addresses =
-                        networks.ok_or_else(|| wrong("its `addresses` are not addresses or networks"))?;
+                    // SECURITY: a list without an entry would be no restriction (a_restriction_to_nothing_is_none).
+                    key.settings.addresses = networks
+                        .filter(|networks| !networks.is_empty())
+                        .ok_or_else(|| wrong("its `addresses` are not addresses or networks"))?;
                 }
-                "routes" => key.settings.routes = words(),
+                "routes" => {
+                    key.settings.routes = words();
+                    if key.settings.routes.is_empty() {
+                        return Err(wrong("its `routes` are no paths"));
+                    }
+                }
                 _ => key.settings.note.clone_from(&field),
             }
         }
@@ -98,9 +106,17 @@ pub fn read_csv(
     Ok(keys)
 }
 
-/// An address or a network.
+/// An address or a network. One of IPv4 in the form of IPv6 is that of IPv4, as which clients are known. An address within a
+/// network (`10.0.0.1/8`) is neither: nobody knows which of both was meant.
 pub fn network(text: &str) -> Option<IpNet> {
-    text.parse().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from))
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Some(IpNet::from(address.to_canonical()));
+    }
+    let network: IpNet = text.parse().ok().filter(|net: &IpNet| net.addr() == net.network())?;
+    match (network.addr().to_canonical(), network.prefix_len().checked_sub(96)) {
+        (IpAddr::V4(address), Some(prefix)) => Ipv4Net::new(address, prefix).ok().map(IpNet::V4),
+        (IpAddr::V4(_) | IpAddr::V6(_), _) => Some(network),
+    }
 }
 
 /// A moment in RFC 3339, in seconds since 1970.
@@ -210,6 +226,39 @@ mod tests {
         assert_eq!(alice.expires, moment("2027-01-31T00:00:00Z"));
         assert_eq!((filed.owner, filed.pepper.as_str()), (Owner::Configured, "abcd"));
         assert_eq!(filed.settings, KeySettings::default());
+    }
+
+    #[test]
+    fn a_network_is_what_clients_are_compared_with() {
+        let read = |text: &str| network(text).map(|network| network.to_string());
+        for (text, expected) in [
+            ("10.0.0.0/8", Some("10.0.0.0/8")),
+            ("10.0.0.1", Some("10.0.0.1/32")),
+            ("0.0.0.0/0", Some("0.0.0.0/0")),
+            ("::1", Some("::1/128")),
+            ("2001:db8::/32", Some("2001:db8::/32")),
+            ("::/0", Some("::/0")),
+            ("::ffff:10.0.0.0/104", Some("10.0.0.0/8")),
+            ("::ffff:10.0.0.1", Some("10.0.0.1/32")),
+            ("10.0.0.1/8", None),
+            ("2001:db8::1/32", None),
+            ("10.0.0.0/33", None),
+            ("010.0.0.0/8", None),
+            ("", None),
+        ] {
+            assert_eq!(read(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_restriction_to_nothing_is_none() {
+        for column in ["addresses", "routes"] {
+            for nothing in ["\" \"", "\",\"", "\" , \""] {
+                let text = format!("consumer,hash,{column}\nalice,sha256:{HASH},{nothing}\n");
+                let error = read(&text).unwrap_err();
+                assert!(error.text.contains("line 2"), "{text}: {error}");
+            }
+        }
     }
 
     #[test]

@@ -180,7 +180,7 @@ impl Effects for World {
         match &self.shared {
             // SECURITY: gateways remember together, or a proof would be good once for each of them
             // (a_proof_is_used_once_at_all_gateways).
-            Some(shared) => shared.first_use(now, digest, until),
+            Some(shared) => shared.first_use(now, client, digest, until),
             None => self.state.parts().replay.first_use(now, client, digest, until),
         }
     }

@@ -2,9 +2,12 @@
 //!
 //! Digests are remembered until a moment that their owner names. Memory is bounded: where there is no room for a new one,
 //! the answer is a fault and not a yes, so a flood of fresh proofs can cost service and never lets an old one in again.
+//! One address gets no more room than it leaves free. However many addresses flood, a share as large as theirs is left.
 
+use portcullis_core::head::client;
 use portcullis_core::{Fault, Step};
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -27,29 +30,84 @@ pub trait Replay: Send + Sync {
 
 const SHARDS: usize = 64;
 
+/// A digest that was used: until when it is remembered, in milliseconds since 1970, and in whose share.
+struct Used {
+    until: u64,
+    owner: u64,
+}
+
 #[derive(Default)]
 struct Shard {
-    until: HashMap<[u8; 32], Duration>,
+    used: HashMap<[u8; 32], Used>,
+    /// How many of them are whose.
+    owned: HashMap<u64, u32>,
     /// When a look for what has passed is worth its cost again.
     sweep_at: usize,
+    /// The second since 1970 of the last look.
+    swept: u64,
+}
+
+impl Shard {
+    fn remove(&mut self, digest: &[u8; 32]) {
+        if let Some(Used { owner, .. }) = self.used.remove(digest) {
+            disown(&mut self.owned, owner);
+        }
+    }
+
+    /// Forgets what has passed.
+    fn sweep(&mut self, now: u64) {
+        let Shard { used, owned, .. } = self;
+        used.retain(|_, Used { until, owner }| {
+            let stays = *until > now;
+            if !stays {
+                disown(owned, *owner);
+            }
+            stays
+        });
+    }
+
+    /// Whether `owner` can have room for one more.
+    // SECURITY: as much as it leaves free, so that one address keeps nobody out (one_address_leaves_room_for_the_proofs_of_others).
+    fn has_room(&self, room: usize, owner: u64) -> bool {
+        let free = room.saturating_sub(self.used.len());
+        self.owned.get(&owner).map_or(0, |owned| *owned as usize) < free
+    }
+}
+
+fn disown(owned: &mut HashMap<u64, u32>, owner: u64) {
+    if let Some(count) = owned.get_mut(&owner) {
+        *count -= 1;
+        if *count == 0 {
+            owned.remove(&owner);
+        }
+    }
 }
 
 /// A memory in this process.
 pub struct MemoryReplay {
     shards: Box<[Mutex<Shard>]>,
     room: usize,
+    // Nobody outside knows which digests share a place, so nobody can fill a single one.
+    places: RandomState,
 }
 
 impl MemoryReplay {
-    /// How many digests are remembered at any time: about 60 MiB of memory when full.
-    pub const DEFAULT_ENTRIES: usize = 1_048_576;
+    /// How many digests are remembered at any time. With what each address has of them, at most 66 MiB of memory.
+    // A table of 16,384 places in each shard, which takes seven eighths of that before it grows.
+    pub const DEFAULT_ENTRIES: usize = 14_336 * SHARDS;
 
     /// Room for about `entries` digests.
     pub fn new(entries: usize) -> MemoryReplay {
         MemoryReplay {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             room: entries.div_ceil(SHARDS).max(1),
+            places: RandomState::new(),
         }
+    }
+
+    fn shard(&self, digest: &[u8; 32]) -> Option<&Mutex<Shard>> {
+        let place = usize::try_from(self.places.hash_one(digest) % SHARDS as u64).ok()?;
+        self.shards.get(place)
     }
 }
 
@@ -57,37 +115,56 @@ impl Replay for MemoryReplay {
     fn first_use(
         &self,
         now: Duration,
-        _: IpAddr,
+        client: IpAddr,
         digest: [u8; 32],
         until: Duration,
     ) -> Step<'_, Result<bool, Fault>> {
-        let [first, ..] = digest;
-        let Some(shard) = self.shards.get(usize::from(first) % SHARDS) else {
+        let Some(shard) = self.shard(&digest) else {
             return Step::Ready(Err(Fault { detail: "no place to remember what was used".into() }));
         };
+        let (second, now, until) = (now.as_secs(), millis(now), millis(until));
+        let owner = owner(client);
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        // What has passed is refused by its age already, and need not be remembered.
-        if shard.until.get(&digest).is_some_and(|until| *until > now) {
-            return Step::Ready(Ok(false));
+        match shard.used.get(&digest) {
+            Some(used) if used.until > now => return Step::Ready(Ok(false)),
+            // What has passed is refused by its age already, and need not be remembered.
+            Some(_) => shard.remove(&digest),
+            None => {}
         }
-        if shard.until.len() >= shard.sweep_at.max(self.room.min(64)) {
-            shard.until.retain(|_, until| *until > now);
-            // SECURITY: forgetting one that is still valid would let it in again (a_full_memory_is_a_fault).
-            if shard.until.len() >= self.room {
-                return Step::Ready(Err(Fault { detail: "too many proofs at once to remember".into() }));
-            }
-            shard.sweep_at = (shard.until.len() * 2).min(self.room);
+        let is_due = shard.used.len() >= shard.sweep_at.max(self.room.min(64));
+        // Once a second at most, so that those who find no room cost little.
+        if (is_due || !shard.has_room(self.room, owner)) && shard.swept != second {
+            shard.sweep(now);
+            shard.swept = second;
+            shard.sweep_at = (shard.used.len() * 2).min(self.room);
         }
-        shard.until.insert(digest, until);
+        // SECURITY: forgetting one that is still valid would let it in again (a_full_memory_is_a_fault).
+        if !shard.has_room(self.room, owner) {
+            return Step::Ready(Err(Fault { detail: "too many proofs at once to remember".into() }));
+        }
+        *shard.owned.entry(owner).or_insert(0) += 1;
+        shard.used.insert(digest, Used { until, owner });
         Step::Ready(Ok(true))
     }
 
     fn forget(&self, digest: [u8; 32]) -> Step<'_, Result<(), Fault>> {
-        let [first, ..] = digest;
-        if let Some(shard) = self.shards.get(usize::from(first) % SHARDS) {
-            shard.lock().unwrap_or_else(PoisonError::into_inner).until.remove(&digest);
+        if let Some(shard) = self.shard(&digest) {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest);
         }
         Step::Ready(Ok(()))
+    }
+}
+
+/// Rounded up, so that nothing is forgotten while it could be used.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+/// An IPv4 address, or the /64 of an IPv6 address, as one number. What an IPv4 address is here is in no network of IPv6.
+fn owner(client: IpAddr) -> u64 {
+    match client::fold(client) {
+        IpAddr::V4(address) => u64::from(u32::from(address)),
+        IpAddr::V6(address) => u64::try_from(u128::from(address) >> 64).unwrap_or_default(),
     }
 }
 
@@ -95,18 +172,24 @@ impl Replay for MemoryReplay {
 mod tests {
     use super::*;
 
-    fn ask(replay: &MemoryReplay, now: u64, digest: u64, until: u64) -> Result<bool, Fault> {
+    fn ask_as(
+        replay: &MemoryReplay,
+        client: IpAddr,
+        now: u64,
+        digest: u64,
+        until: u64,
+    ) -> Result<bool, Fault> {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&digest.to_le_bytes());
-        match replay.first_use(
-            Duration::from_secs(now),
-            [127, 0, 0, 1].into(),
-            bytes,
-            Duration::from_secs(until),
-        ) {
+        match replay.first_use(Duration::from_secs(now), client, bytes, Duration::from_secs(until)) {
             Step::Ready(answer) => answer,
             Step::Later(_) => panic!("memory answers at once"),
         }
+    }
+
+    /// Each digest from an address of its own.
+    fn ask(replay: &MemoryReplay, now: u64, digest: u64, until: u64) -> Result<bool, Fault> {
+        ask_as(replay, IpAddr::V4(u32::try_from(digest).unwrap().into()), now, digest, until)
     }
 
     #[test]
@@ -121,11 +204,63 @@ mod tests {
     #[test]
     fn a_full_memory_is_a_fault() {
         let replay = MemoryReplay::new(64 * 10);
-        let fresh = (0..10_000).filter(|number| ask(&replay, 10, number * 64, 20) == Ok(true)).count();
-        assert_eq!(fresh, 10, "all of these share a place with room for ten");
-        assert_eq!(ask(&replay, 11, 0, 21), Ok(false), "nothing was forgotten");
-        assert!(ask(&replay, 11, 64 * 20_000, 21).is_err());
-        assert_eq!(ask(&replay, 20, 64 * 20_000, 30), Ok(true), "there is room when their time has passed");
+        let fresh: Vec<_> = (0..100_000).filter(|number| ask(&replay, 10, *number, 20) == Ok(true)).collect();
+        assert_eq!(fresh.len(), 640, "ten in each place");
+        for number in fresh {
+            assert_eq!(ask(&replay, 11, number, 21), Ok(false), "{number} was not forgotten");
+        }
+        assert!(ask(&replay, 11, 200_000, 21).is_err());
+        assert_eq!(ask(&replay, 20, 200_000, 30), Ok(true), "there is room when their time has passed");
+    }
+
+    #[test]
+    fn one_address_leaves_room_for_the_proofs_of_others() {
+        let replay = MemoryReplay::new(64 * 64);
+        let flood = |client: &str, from: u64, now: u64| {
+            let client = client.parse().unwrap();
+            let numbers = from..from + 100_000;
+            numbers.filter(|number| ask_as(&replay, client, now, *number, now + 60) == Ok(true)).count()
+        };
+        assert_eq!(flood("192.0.2.1", 0, 10), 2048, "half of the room");
+        assert_eq!(flood("2001:db8:1:2::1", 100_000, 10), 1024, "half of what is left");
+        assert_eq!(flood("2001:db8:1:2:ffff::9", 200_000, 10), 0, "a customer's /64 has one share");
+        // Whoever comes then is let in, and finds that each proof is used once.
+        let honest = "198.51.100.7".parse().unwrap();
+        for number in 300_000..300_100 {
+            assert_eq!(ask_as(&replay, honest, 11, number, 71), Ok(true));
+            assert_eq!(ask_as(&replay, honest, 11, number, 71), Ok(false));
+        }
+        // What has passed, or came to nothing, counts no more.
+        let again = flood("192.0.2.1", 400_000, 70);
+        assert!((1990..=2048).contains(&again), "{again}: half of the room beside the 100 that stay");
+        let mut last = [0; 32];
+        last[..8].copy_from_slice(&300_000_u64.to_le_bytes());
+        assert_eq!(ask_as(&replay, honest, 70, 300_000, 130), Ok(false));
+        assert!(matches!(replay.forget(last), Step::Ready(Ok(()))));
+        assert_eq!(ask_as(&replay, honest, 70, 300_000, 130), Ok(true));
+    }
+
+    /// The figure in docs/limits.md: a table's places, each with its entry and one byte.
+    #[test]
+    fn a_full_memory_takes_what_is_said() {
+        let replay = MemoryReplay::new(MemoryReplay::DEFAULT_ENTRIES);
+        for number in 0..1_000_000 {
+            let _ = ask(&replay, 10, number, 20);
+        }
+        let bytes = |places: usize, entry: usize| (places * 8 / 7).next_power_of_two() * (entry + 1);
+        let all: usize = replay
+            .shards
+            .iter()
+            .map(|shard| {
+                let shard = shard.lock().unwrap();
+                assert_eq!(
+                    shard.used.len(),
+                    shard.owned.values().map(|count| *count as usize).sum::<usize>()
+                );
+                bytes(shard.used.capacity(), 48) + bytes(shard.owned.capacity(), 16)
+            })
+            .sum();
+        assert!(all <= 66 << 20, "{all} bytes");
     }
 
     #[test]

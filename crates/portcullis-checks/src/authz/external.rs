@@ -53,7 +53,7 @@ keyword! {
 keyword! {
     /// What a decision depends on.
     pub enum PartConfig {
-        /// Who it is, with all that is said of them.
+        /// Who it is, with all that is said of them. Always counts.
         Principal = "principal",
         /// The method.
         Method = "method",
@@ -63,7 +63,7 @@ keyword! {
         Path = "path",
         /// The client's address.
         Client = "client",
-        /// The headers under `headers`.
+        /// The headers under `headers`. Always count.
         Headers = "headers",
     }
 }
@@ -82,8 +82,9 @@ object! {
         pub timeout: Spanned<Duration> = Spanned::nowhere(Duration::from_secs(1)),
         /// How long a decision is remembered, at most 1h. Needs `cached_by`. Default: not at all.
         pub cached_for: Option<Spanned<Duration>>,
-        /// What a remembered decision depends on: requests that agree in all of these get the same decision. Of `principal`,
-        /// `method`, `host`, `path`, `client` and `headers`.
+        /// What a remembered decision depends on besides the caller: requests of one caller that agree in all of these get the same
+        /// decision. Of `method`, `host`, `path` and `client`. The caller (`principal`; the address, if there is none) and the
+        /// headers under `headers` always count, whether or not they are listed.
         pub cached_by: Vec<PartConfig> = Vec::new(),
         /// Why plain HTTP to another machine is allowed. Anyone on the path can then decide. Default: only TLS.
         pub insecure_plaintext: Option<Spanned<Reason>>,
@@ -222,21 +223,27 @@ impl External {
         };
         // A path belongs to its route.
         add(&facts.route_id.0.to_be_bytes());
+        add(head.origin().0.as_bytes());
+        // SECURITY: what is decided of one caller is never another's, whatever is listed
+        // (a_decision_is_the_callers_whatever_is_listed).
+        add(told(facts, principal).to_string().as_bytes());
+        match principal.name(&facts.plan.consumers) {
+            Some(name) => add(name.as_bytes()),
+            None => add(head.client().to_string().as_bytes()),
+        }
+        for name in &self.headers {
+            let values: Vec<_> = head.headers().get_all(name).iter().collect();
+            add(&(values.len() as u64).to_be_bytes());
+            values.into_iter().for_each(|value| add(value.as_bytes()));
+        }
         for part in &self.by {
             add(part.as_str().as_bytes());
             match part {
-                PartConfig::Principal => add(told(facts, principal).to_string().as_bytes()),
+                PartConfig::Principal | PartConfig::Headers => {}
                 PartConfig::Method => add(head.method().as_str().as_bytes()),
                 PartConfig::Host => add(head.authority().as_bytes()),
                 PartConfig::Path => add(head.path().as_bytes()),
                 PartConfig::Client => add(head.client().to_string().as_bytes()),
-                PartConfig::Headers => {
-                    for name in &self.headers {
-                        let values: Vec<_> = head.headers().get_all(name).iter().collect();
-                        add(&(values.len() as u64).to_be_bytes());
-                        values.into_iter().for_each(|value| add(value.as_bytes()));
-                    }
-                }
             }
         }
         let mut key = [0; 32];

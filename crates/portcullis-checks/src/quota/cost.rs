@@ -216,9 +216,14 @@ impl Cost {
     /// later.
     pub(crate) fn of(&self, facts: &Facts<'_>) -> Option<u32> {
         let cost = self.of_operation(facts).unwrap_or_else(|| {
+            let listed = |method: &Method| {
+                self.methods.iter().find(|(listed, _)| listed == method).map(|(_, cost)| *cost)
+            };
             let method = facts.head.method();
-            let listed = self.methods.iter().find(|(listed, _)| listed == method);
-            listed.map_or(self.default, |(_, cost)| *cost)
+            // SECURITY: backends answer HEAD by what they do for GET, so it is no way to pay less
+            // (`security.rate_limiting.cost.methods` in tests/config/effects/counting.rs).
+            let of_get = || (method == Method::HEAD).then(|| listed(&Method::GET)).flatten();
+            listed(method).or_else(of_get).unwrap_or(self.default)
         });
         (cost > 0 || self.late.is_some()).then_some(cost)
     }

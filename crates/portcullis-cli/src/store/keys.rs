@@ -141,6 +141,11 @@ impl Create {
         let mut opened = self.place.open()?;
         let networks: Option<Vec<_>> =
             self.addresses.iter().map(|text| import::network(text.trim())).collect();
+        // SECURITY: `--routes "$ROUTES"` without a value would make a key for all routes (mistakes_are_told).
+        if self.routes.iter().any(|text| words(std::slice::from_ref(text)).is_empty()) {
+            let text = "--routes: write paths such as `/orders/{id}`, or leave it out for all routes";
+            return Err(told(StoreError::invalid(text)));
+        }
         let list = |text: &Option<String>| text.as_ref().map(|text| words(std::slice::from_ref(text)));
         let settings = KeySettings {
             roles: list(&self.roles),

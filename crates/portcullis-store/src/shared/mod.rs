@@ -13,6 +13,7 @@ mod script;
 pub use link::{Endpoint, Tls};
 
 use crate::counters::{CountNames, Counters, MemoryCounters};
+use crate::replay::{MemoryReplay, Replay};
 use lease::Leases;
 use link::Link;
 use plan::SharedCounters;
@@ -102,6 +103,8 @@ pub struct SharedStore {
     settings: SharedSettings,
     link: Arc<Link>,
     leases: Leases,
+    /// What this gateway had the store remember, so that no address fills the store.
+    remembered: MemoryReplay,
     /// How many commands that no request waits for are on their way to it.
     beside: AtomicU32,
 }
@@ -109,8 +112,14 @@ pub struct SharedStore {
 impl SharedStore {
     /// The store. Nothing is connected to before it is needed.
     pub fn new(settings: SharedSettings) -> SharedStore {
+        SharedStore::with_room(settings, MemoryReplay::DEFAULT_ENTRIES)
+    }
+
+    /// The same, in which this gateway has so many digests remembered at most.
+    pub fn with_room(settings: SharedSettings, entries: usize) -> SharedStore {
         let link = Arc::new(Link::new(settings.endpoint.clone(), settings.deadline, &settings.prefix));
-        SharedStore { settings, link, leases: Leases::new(), beside: AtomicU32::new(0) }
+        let remembered = MemoryReplay::new(entries);
+        SharedStore { settings, link, leases: Leases::new(), remembered, beside: AtomicU32::new(0) }
     }
 
     /// What it does, for people.
@@ -148,24 +157,33 @@ impl SharedStore {
         Box::new(SharedCounters::new(Arc::clone(self), local.resolved(names, clock)))
     }
 
-    /// Whether `digest` is seen for the first time, by any gateway. It is remembered until `until`. A fault while the
-    /// store does not answer.
+    /// Whether `digest`, which `client` brings, is seen for the first time, by any gateway. It is remembered until `until`. A
+    /// fault while the store does not answer, and where this gateway has no more room for the client.
     pub fn first_use(
         &self,
         now: Duration,
+        client: IpAddr,
         digest: [u8; 32],
         until: Duration,
     ) -> Step<'_, Result<bool, Fault>> {
+        // SECURITY: a store has no shares, so what an address has remembered there is counted here
+        // (an_address_has_a_share_of_what_is_remembered).
+        let room = match self.remembered.first_use(now, client, digest, until) {
+            Step::Ready(Ok(true)) => Room { memory: &self.remembered, digest, is_used: false },
+            known => return known,
+        };
         let life = until.saturating_sub(now).as_millis().max(1);
         let mut command = redis::cmd("SET");
         let _ = command.arg(self.used(digest)).arg(1).arg("NX").arg("PX");
         let _ = command.arg(u64::try_from(life).unwrap_or(u64::MAX));
         Step::Later(Box::pin(async move {
+            let mut room = room;
             let answer = self.link.ask(command).await?;
             if answer == redis::Value::Nil {
                 return Ok(false);
             }
             if answer == redis::Value::Okay {
+                room.is_used = true;
                 return Ok(true);
             }
             Err(Fault { detail: "the shared store gave an answer that has no meaning".into() })
@@ -288,6 +306,7 @@ impl SharedStore {
 
     /// Forgets `digest`.
     pub fn forget(&self, digest: [u8; 32]) -> Step<'_, Result<(), Fault>> {
+        let _ = self.remembered.forget(digest);
         let mut command = redis::cmd("DEL");
         let _ = command.arg(self.used(digest));
         Step::Later(Box::pin(async move { self.link.ask(command).await.map(|_| ()) }))
@@ -295,6 +314,22 @@ impl SharedStore {
 
     fn used(&self, digest: [u8; 32]) -> String {
         keys::of_digest(&self.settings.prefix, "used", &digest)
+    }
+}
+
+/// Room for a digest, which is free again unless the store came to remember it. It is the store that knows what was used:
+/// nobody is refused for what a request that was given up left here.
+struct Room<'a> {
+    memory: &'a MemoryReplay,
+    digest: [u8; 32],
+    is_used: bool,
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        if !self.is_used {
+            let _ = self.memory.forget(self.digest);
+        }
     }
 }
 

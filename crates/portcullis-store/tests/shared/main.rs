@@ -19,8 +19,12 @@ use portcullis_core::{Algorithm, Charging, Clock, Count, CountKey, Fault, Keys, 
 use portcullis_store::shared::{Endpoint, OnFailure, SharedSettings, SharedStore, Sync, Tls};
 use portcullis_store::{Calendar, CalendarUnit, CountNames, Counters, MemoryCounters, NamedLimit};
 use redis::Redis;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Who brings what is used once.
+pub const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// The clock of a gateway, which may go wrong by so much.
 pub struct Skewed(i64);
@@ -85,11 +89,7 @@ impl Gateway {
     }
 
     pub async fn wait_until(&self, answers: bool) {
-        let begun = Instant::now();
-        while self.store.answers() != answers {
-            assert!(begun.elapsed() < Duration::from_secs(20), "it does not come to answer: {answers}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        wait_for(&self.store, answers).await;
     }
 
     /// Charges one request to every limit.
@@ -106,6 +106,14 @@ impl Gateway {
 
     pub async fn allowed(&self, key: CountKey<'_>) -> bool {
         self.charge(key, 1).await.unwrap().iter().all(|count| count.allowed)
+    }
+}
+
+async fn wait_for(store: &SharedStore, answers: bool) {
+    let begun = Instant::now();
+    while store.answers() != answers {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it does not come to answer: {answers}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -232,17 +240,60 @@ async fn a_proof_is_used_once_at_all_gateways() {
     let one = Gateway::ready(single(&redis), Vec::new()).await;
     let other = Gateway::ready(single(&redis), Vec::new()).await;
     let (now, until) = (Duration::from_secs(1000), Duration::from_secs(1060));
-    assert_eq!(one.store.first_use(now, [7; 32], until).resolve().await, Ok(true));
-    assert_eq!(other.store.first_use(now, [7; 32], until).resolve().await, Ok(false));
-    assert_eq!(one.store.first_use(now, [7; 32], until).resolve().await, Ok(false));
-    assert_eq!(other.store.first_use(now, [8; 32], until).resolve().await, Ok(true));
+    assert_eq!(one.store.first_use(now, CLIENT, [7; 32], until).resolve().await, Ok(true));
+    assert_eq!(other.store.first_use(now, CLIENT, [7; 32], until).resolve().await, Ok(false));
+    assert_eq!(one.store.first_use(now, CLIENT, [7; 32], until).resolve().await, Ok(false));
+    assert_eq!(other.store.first_use(now, CLIENT, [8; 32], until).resolve().await, Ok(true));
     one.store.forget([7; 32]).resolve().await.unwrap();
-    assert_eq!(other.store.first_use(now, [7; 32], until).resolve().await, Ok(true));
+    assert_eq!(other.store.first_use(now, CLIENT, [7; 32], until).resolve().await, Ok(true));
     // It is forgotten when it could not be used any more.
     let soon = now + Duration::from_millis(30);
-    assert_eq!(one.store.first_use(now, [9; 32], soon).resolve().await, Ok(true));
+    assert_eq!(one.store.first_use(now, CLIENT, [9; 32], soon).resolve().await, Ok(true));
     tokio::time::sleep(Duration::from_millis(80)).await;
-    assert_eq!(other.store.first_use(now, [9; 32], soon).resolve().await, Ok(true));
+    assert_eq!(other.store.first_use(now, CLIENT, [9; 32], soon).resolve().await, Ok(true));
+}
+
+#[tokio::test]
+async fn an_address_has_a_share_of_what_is_remembered() {
+    let redis = Redis::start(&[]);
+    let other = Gateway::ready(single(&redis), Vec::new()).await;
+    let store = SharedStore::with_room(single(&redis), 64 * 8);
+    store.connect();
+    wait_for(&store, true).await;
+    let (now, until) = (Duration::from_secs(1000), Duration::from_secs(1060));
+    let numbered = |number: u16| {
+        let mut digest = [0; 32];
+        digest[..2].copy_from_slice(&number.to_be_bytes());
+        digest
+    };
+    let (greedy, honest) = (CLIENT, IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
+    let mut kept = Vec::new();
+    for number in 0..2000 {
+        match store.first_use(now, greedy, numbered(number), until).resolve().await {
+            Ok(first) => kept.push((number, first)),
+            Err(Fault { .. }) => {}
+        }
+    }
+    assert_eq!(kept.len(), 64 * 4, "half of the room");
+    assert!(kept.iter().all(|(_, first)| *first), "{kept:?}");
+    assert_eq!(store.first_use(now, greedy, numbered(kept[0].0), until).resolve().await, Ok(false));
+    assert_eq!(other.store.first_use(now, greedy, numbered(kept[0].0), until).resolve().await, Ok(false));
+    for number in 3000..3020 {
+        assert_eq!(store.first_use(now, honest, numbered(number), until).resolve().await, Ok(true));
+    }
+}
+
+/// What the store did not come to remember takes no room, and is not taken for used.
+#[tokio::test]
+async fn what_a_store_that_is_away_does_not_remember_takes_no_room() {
+    let nowhere = settings(Endpoint::Single { url: "redis://127.0.0.1:1/0".to_owned(), tls: Tls::default() });
+    let store = SharedStore::with_room(nowhere, 64 * 8);
+    let (now, until) = (Duration::from_secs(1000), Duration::from_secs(1060));
+    for number in 0..=255 {
+        for _ in 0..2 {
+            assert!(store.first_use(now, CLIENT, [number; 32], until).resolve().await.is_err());
+        }
+    }
 }
 
 #[tokio::test]

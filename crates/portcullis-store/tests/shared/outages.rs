@@ -1,7 +1,7 @@
 //! What happens while the store does not answer, and when it answers again.
 
 use crate::redis::Redis;
-use crate::{Gateway, at_once, limit, settings, single};
+use crate::{CLIENT, Gateway, at_once, limit, settings, single};
 use portcullis_core::{Algorithm, CountKey, Fault};
 use portcullis_store::shared::{Endpoint, OnFailure, SharedSettings, Tls};
 use std::sync::Arc;
@@ -65,7 +65,7 @@ async fn a_store_that_never_answered_denies_or_allows_as_the_file_says() {
     assert!(shares.allowed(ROUTE).await && shares.allowed(ROUTE).await && !shares.allowed(ROUTE).await);
     // What may be used once is never used on a guess.
     for gateway in [&denies, &allows, &shares] {
-        let used = gateway.store.first_use(Duration::ZERO, [1; 32], Duration::from_secs(9));
+        let used = gateway.store.first_use(Duration::ZERO, CLIENT, [1; 32], Duration::from_secs(9));
         assert!(used.resolve().await.is_err());
     }
 }

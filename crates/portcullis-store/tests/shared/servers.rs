@@ -1,7 +1,7 @@
 //! Stores of other kinds: with users of their own, with TLS, as a cluster, and watched by sentinels.
 
 use crate::redis::{Redis, free_port};
-use crate::{Gateway, limit, passing, settings, single};
+use crate::{CLIENT, Gateway, limit, passing, settings, single};
 use portcullis_core::{Algorithm, Charging, CountKey, Keys, Limit};
 use portcullis_store::shared::{Endpoint, SharedSettings, Sync, Tls};
 use std::process::Command;
@@ -56,8 +56,8 @@ async fn valkey_counts_like_redis() {
     assert_eq!(both[0].charge(CountKey::Value(b"both"), 0).await.unwrap()[0].remaining, 7);
     let (one, other) = (&both[0].store, &both[1].store);
     let (now, until) = (Duration::from_secs(1000), Duration::from_secs(1060));
-    assert_eq!(one.first_use(now, [1; 32], until).resolve().await, Ok(true));
-    assert_eq!(other.first_use(now, [1; 32], until).resolve().await, Ok(false));
+    assert_eq!(one.first_use(now, CLIENT, [1; 32], until).resolve().await, Ok(true));
+    assert_eq!(other.first_use(now, CLIENT, [1; 32], until).resolve().await, Ok(false));
     one.end_session(now, "a session", now, until).resolve().await.unwrap();
     assert_eq!(other.has_ended(&["a session"], now).resolve().await, Ok(true));
     assert_eq!(valkey.say(&["SCRIPT", "FLUSH"]), "+OK");
@@ -81,7 +81,8 @@ async fn a_user_with_few_permissions_is_enough() {
     let gateway = Gateway::ready(settings(endpoint), vec![limit(0, 2, Algorithm::SlidingWindow)]).await;
     assert!(gateway.allowed(ROUTE).await && gateway.allowed(ROUTE).await && !gateway.allowed(ROUTE).await);
     assert!(gateway.store.answers());
-    let first = gateway.store.first_use(Duration::ZERO, [1; 32], Duration::from_secs(9)).resolve().await;
+    let first =
+        gateway.store.first_use(Duration::ZERO, CLIENT, [1; 32], Duration::from_secs(9)).resolve().await;
     assert_eq!(first, Ok(true));
     gateway.store.forget([1; 32]).resolve().await.unwrap();
 }

@@ -220,11 +220,41 @@ fn what_the_gateway_sets_is_the_gateways_to_say() {
             }
         }
     }
-    for name in ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded"] {
+    for name in ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "forwarded"]
+    {
         for spelling in spellings(name) {
             let answer = gate.send(request("GET", "/public", &[(&spelling, "203.0.113.77")]));
             let headers = &answer.permitted().headers;
             assert!(headers.values().all(|value| value.as_bytes() != b"203.0.113.77"), "{spelling}");
+        }
+    }
+}
+
+/// Whatever a gateway with all that sets headers is seen to set, so that none is left out of the tables.
+#[test]
+fn what_the_gateway_is_seen_to_set_comes_from_nobody_else() {
+    let mut document = Place::in_gateway().document(json!({
+        "authentication": { "type": "api_key", "header": "x-api-key" },
+        "identity_token": { "issuer": "https://api.example.com", "audience": "inside", "header": "x-inside" },
+    }));
+    document["request_headers"] = json!({ "forwarded": true });
+    document["routes"][0]["request_headers"] = json!({ "set": { "x-tier": "gold" } });
+    let gate = gate(&document.to_string());
+    let sent = gate.send(get(&[KEY]));
+    let set: Vec<String> = sent.permitted().headers.keys().map(ToString::to_string).collect();
+    for expected in ["x-consumer-name", "x-inside", "x-tier", "x-request-id", "x-forwarded-port", "forwarded"]
+    {
+        assert!(set.iter().any(|name| name == expected), "{expected}: {set:?}");
+    }
+    for name in &set {
+        for spelling in spellings(name) {
+            let answer = gate.send(get(&[KEY, (&spelling, "203.0.113.77")]));
+            let Some(shaped) = &answer.shaped else {
+                assert_eq!(answer.refusal(), Some(Code::AmbiguousHeader), "{spelling}");
+                continue;
+            };
+            assert!(shaped.headers.values().all(|value| value.as_bytes() != b"203.0.113.77"), "{spelling}");
+            assert!(spelling == *name || !shaped.headers.contains_key(&*spelling), "{spelling}");
         }
     }
 }

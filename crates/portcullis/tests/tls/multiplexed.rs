@@ -117,6 +117,135 @@ async fn eventually(what: &str, holds: impl Fn() -> bool) {
     panic!("never: {what}");
 }
 
+/// What a client of HTTP/1.1 has left when it has read one answer. `None` where the answer broke off.
+fn behind_the_answer(raw: &[u8], bodiless: bool) -> Option<Vec<u8>> {
+    let end = raw.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8(raw[..end].to_vec()).unwrap().to_ascii_lowercase();
+    let lengths: Vec<usize> = head
+        .lines()
+        .filter_map(|line| line.strip_prefix("content-length:"))
+        .map(|length| length.trim().parse().unwrap())
+        .collect();
+    let chunked = head.contains("\r\ntransfer-encoding: chunked\r\n");
+    assert!(lengths.len() + usize::from(chunked) <= 1, "{head}");
+    let mut rest = &raw[end..];
+    if bodiless || head.starts_with("http/1.1 204") || head.starts_with("http/1.1 304") {
+        return Some(rest.to_vec());
+    }
+    if let [length] = lengths[..] {
+        return rest.get(length..).map(<[u8]>::to_vec);
+    }
+    assert!(chunked, "{head}");
+    loop {
+        let line = rest.windows(2).position(|window| window == b"\r\n")?;
+        let size = usize::from_str_radix(std::str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
+        rest = rest.get(line + 2 + size + 2..)?;
+        if size == 0 {
+            return Some(rest.to_vec());
+        }
+    }
+}
+
+/// Whatever a server of HTTP/2 says of the length of its answer, a client of HTTP/1.1 gets one answer or a part of it, and
+/// nothing of it as the answer to its next request.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_http2_is_one_answer_whatever_it_says_of_its_length() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    const EVIL: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+    let (address, _) = server(100, |(request, mut respond), _, _| async move {
+        let path = request.uri().path().to_owned();
+        if path == "/next" {
+            return answer(&mut respond, "next".to_owned());
+        }
+        let mut head = Response::builder().status(match path.as_str() {
+            "/204" => 204,
+            "/304" => 304,
+            _ => 200,
+        });
+        let lengths: &[&str] = match path.as_str() {
+            "/right" => &["42"],
+            "/two" => &["42", "0"],
+            "/two-others" => &["0", "42"],
+            "/none" => &["0"],
+            "/fewer" => &["3"],
+            "/more" => &["1000"],
+            "/list" => &["42, 42"],
+            "/signed" => &["+42"],
+            "/huge" => &["18446744073709551658"],
+            _ => &[],
+        };
+        for length in lengths {
+            head = head.header("content-length", *length);
+        }
+        if let Ok(mut send) = respond.send_response(head.body(()).unwrap(), false) {
+            let _ = send.send_data(Bytes::from_static(EVIL.as_bytes()), true);
+        }
+    })
+    .await;
+    assert_eq!(EVIL.len(), 42);
+    let world = gateway(address, "");
+    let paths = [
+        "right",
+        "two",
+        "two-others",
+        "none",
+        "fewer",
+        "more",
+        "list",
+        "signed",
+        "huge",
+        "204",
+        "304",
+        "open",
+    ];
+    let mut whole = 0;
+    for path in paths {
+        for method in ["GET", "HEAD"] {
+            let mut stream = TcpStream::connect(world.address).await.unwrap();
+            let first = format!("{method} /{path} HTTP/1.1\r\nHost: a\r\n\r\n");
+            let next = "GET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+            stream.write_all(format!("{first}{next}").as_bytes()).await.unwrap();
+            let mut raw = Vec::new();
+            let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut raw)).await;
+            let _reset = read.expect("the end of the connection");
+            let told = format!("{method} /{path}: {}", raw.escape_ascii());
+            let Some(left) = behind_the_answer(&raw, method == "HEAD").filter(|left| !left.is_empty()) else {
+                continue;
+            };
+            assert!(left.starts_with(b"HTTP/1.1 200"), "{told}");
+            let says = |word: &[u8]| left.windows(word.len()).any(|window| window == word);
+            assert!(says(b"next") && !says(b"evil"), "{told}");
+            whole += 1;
+        }
+    }
+    assert!(whole >= 4, "{whole} connections went on");
+    world.end().await;
+}
+
+/// The gateway goes on reading requests from a client that was told 101, and the client, or a proxy before it, does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_http2_switches_no_protocol() {
+    let (address, _) = server(100, |(request, mut respond), _, _| async move {
+        let status = if request.uri().path() == "/switches" { 101 } else { 103 };
+        let early = Response::builder().status(status).body(()).unwrap();
+        respond.send_informational(early).unwrap();
+        answer(&mut respond, "an answer".to_owned());
+    })
+    .await;
+    let world = gateway(address, "");
+    let upgrade = "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for wish in ["", upgrade] {
+        let mut client = Client::connect(world.address).await;
+        let told = client.ask(&format!("GET /switches HTTP/1.1\r\nHost: a\r\n{wish}\r\n")).await;
+        assert!(told.status >= 400, "{told:?}");
+    }
+    let mut client = Client::connect(world.address).await;
+    assert_eq!(client.ask("GET /hints HTTP/1.1\r\nHost: a\r\n\r\n").await.status, 103);
+    assert_eq!(client.answer(false).await.unwrap().body, b"an answer");
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_share_a_connection_as_far_as_the_server_lets_them() {
     for (streams, connections) in [(1000, 1..=1), (10, 4..=8)] {

@@ -80,6 +80,11 @@ impl Call {
         }
         while !self.told {
             match self.response.poll_informational(cx) {
+                // SECURITY: a stream has no other protocol to switch to (RFC 9113, section 8.6). A client of HTTP/1.1 would take
+                // the rest of its connection for one (a_server_of_http2_switches_no_protocol).
+                Poll::Ready(Some(Ok(interim))) if interim.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    return Poll::Ready(Err(Some(Reason::PROTOCOL_ERROR.into())));
+                }
                 Poll::Ready(Some(Ok(interim))) => self.put_aside(interim),
                 Poll::Ready(Some(Err(_)) | None) => self.told = true,
                 Poll::Pending => break,

@@ -46,6 +46,16 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         gate.send(request("POST", "/a", &[ALICE])).permitted();
         assert_eq!(gate.send(request("POST", "/a", &[ALICE])).refusal(), Some(Code::RateLimited));
         assert_eq!(passed(&gate, 5), 2);
+        // HEAD costs what GET does, unless it is listed.
+        for (cost, expected) in
+            [(json!({ "GET": 3 }), 2), (json!({ "GET": 3, "HEAD": 1 }), 7), (json!({ "POST": 3 }), 7)]
+        {
+            let limit = json!({ "max_requests": 7, "per": "day", "cost": { "methods": cost } });
+            let gate = place.gate(json!({ "rate_limiting": limit }));
+            let heads =
+                (0..9).filter(|_| gate.send(request("HEAD", "/a", &[ALICE])).refusal().is_none()).count();
+            assert_eq!(heads, expected, "{cost}");
+        }
     }),
     ("security.rate_limiting.cost.operations", |place| {
         let cost = json!({ "default": 2, "methods": { "GET": 4 }, "operations": { "GET /a": 5 } });
@@ -316,6 +326,27 @@ fn at_once(place: Place, bound: Value, expected: usize) {
         let answers: Vec<Answer> = (0..4).map(|_| gate.send(get(&[ALICE]))).collect();
         let refused = answers.iter().filter(|answer| answer.refusal() == Some(Code::Overloaded)).count();
         assert_eq!(answers.len() - refused, expected);
+    }
+}
+
+/// A bound for a route is everybody's. With one for each address beside it, no address holds it alone.
+#[test]
+fn a_second_bound_leaves_places_for_other_addresses() {
+    for bounds in [
+        json!([{ "max_requests": 4, "by": "route" }, { "max_requests": 2, "by": "address" }]),
+        json!([{ "max_requests": 2, "by": "address" }, { "max_requests": 4, "by": "gateway" }]),
+    ] {
+        let gate = Place::in_gateway().gate(json!({ "concurrency": bounds }));
+        let many =
+            |peer: &str| -> Vec<Answer> { (0..10).map(|_| gate.send_from(peer, get(&[ALICE]))).collect() };
+        let passed = |answers: &[Answer]| answers.iter().filter(|answer| answer.shaped.is_some()).count();
+        let greedy = many("192.0.2.1");
+        assert!(greedy.iter().all(|answer| matches!(answer.refusal(), None | Some(Code::Overloaded))));
+        let honest = many("203.0.113.9");
+        assert_eq!((passed(&greedy), passed(&honest)), (2, 2), "{bounds}");
+        assert_eq!(passed(&many("198.51.100.7")), 0, "no more than four in all");
+        drop(greedy);
+        assert_eq!(passed(&many("198.51.100.7")), 2, "{bounds}");
     }
 }
 

@@ -384,7 +384,14 @@ pub(crate) const ROWS: &[SecurityRow] = &[
     ("security.authorization.external.cached_for", |place| {
         remembered(place, json!(["principal", "method", "path"]))
     }),
-    ("security.authorization.external.cached_by", |place| remembered(place, json!(["principal", "headers"]))),
+    ("security.authorization.external.cached_by", |place| {
+        for by in
+            [json!(["principal", "headers"]), json!(["path"]), json!(["method"]), json!(["host", "client"])]
+        {
+            remembered(place, by);
+        }
+        a_decision_is_the_callers_whatever_is_listed(place);
+    }),
     ("security.authorization.external.insecure_plaintext", |place| {
         let text = |more: Value| {
             let external = with(json!({ "url": "http://opa.policy.svc:8181/v1/data/a" }), more);
@@ -652,7 +659,26 @@ fn decided(place: Place, keys: Value) {
     assert_eq!(gate.send(bearer(&token(json!({})))).refusal(), Some(Code::Fault), "nobody answers");
 }
 
-/// A decision counts for whatever agrees in these parts, and for its time.
+/// Where nobody is known, the caller is an address.
+fn a_decision_is_the_callers_whatever_is_listed(place: Place) {
+    let method = json!({ "type": "jwt", "issuer": ISSUER, "audience": "api", "mode": "observe" });
+    let external =
+        json!({ "url": POLICY, "headers": ["x-tenant"], "cached_for": "10s", "cached_by": ["path"] });
+    let gate = place.gate(json!({ "authentication": method, "authorization": { "external": external } }));
+    gate.network.publish(POLICY, json!({ "result": true }));
+    let ask = |peer: &str, fields: &[(&str, &str)]| {
+        gate.send_from(peer, get(fields)).permitted();
+        gate.network.asked(POLICY).len()
+    };
+    assert_eq!(ask("192.0.2.1", &[]), 1);
+    assert_eq!(ask("192.0.2.1", &[]), 0);
+    assert_eq!(ask("203.0.113.9", &[]), 1, "another address is another caller");
+    assert_eq!(ask("192.0.2.1", &[("x-tenant", "blue")]), 1, "the service is told the header");
+    let token = format!("Bearer {}", token(json!({ "sub": "alice" })));
+    assert_eq!(ask("192.0.2.1", &[("authorization", &token)]), 1, "whoever is known is somebody else");
+}
+
+/// A decision counts for one caller and whatever agrees in these parts, and for its time.
 fn remembered(place: Place, by: Value) {
     let gate = external(place, json!({ "cached_for": "10s", "cached_by": by }));
     gate.network.publish(POLICY, json!({ "result": true }));
@@ -665,8 +691,11 @@ fn remembered(place: Place, by: Value) {
     assert_eq!(ask("alice", &[]), 1);
     assert_eq!(ask("alice", &[]), 0);
     assert_eq!(ask("bob", &[]), 1, "somebody else's decision is no decision");
-    let by_headers = by.as_array().unwrap().contains(&json!("headers"));
-    assert_eq!(ask("alice", &[("x-tenant", "blue")]), usize::from(by_headers));
+    assert_eq!(ask("alice", &[("x-tenant", "blue")]), 1, "the service is told the header");
+    let by_method = by.as_array().unwrap().contains(&json!("method"));
+    let token = format!("Bearer {}", token(json!({ "sub": "alice" })));
+    gate.send(request("POST", "/a", &[("authorization", &token)])).permitted();
+    assert_eq!(gate.network.asked(POLICY).len(), usize::from(by_method));
     gate.clock.advance(10);
     assert_eq!(ask("alice", &[]), 1);
 }
