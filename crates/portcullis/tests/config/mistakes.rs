@@ -52,7 +52,7 @@ fn a_person_reads_what_the_page_of_mistakes_says() {
     assert!(all.len() >= 80, "{} mistakes", all.len());
     let titles: BTreeSet<&str> = all.iter().map(|mistake| mistake.title.as_str()).collect();
     assert_eq!(titles.len(), all.len(), "a title stands twice");
-    let mut written = text.clone();
+    let mut written = text.as_str().to_owned();
     let mut wrong = Vec::new();
     for Mistake { title, document, answer: expected } in &all {
         let found = answer(document);
