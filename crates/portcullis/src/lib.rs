@@ -78,11 +78,6 @@ pub mod security;
 pub mod takeover;
 pub mod tokens;
 
-/// The programs that docs/library.md shows compile.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/library.md")]
-pub struct LibraryPage;
-
 pub use builder::{Builder, RouteOptions};
 pub use gateway::{Gateway, Running, StartError};
 pub use handler::{IntoResponse, Json, read_body};
