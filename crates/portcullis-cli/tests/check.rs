@@ -121,3 +121,57 @@ fn a_configuration_without_end_is_refused() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("does not come to an end"), "{said}");
 }
+
+/// 2,000 routes in 50 files, each with its own group: every error and every finding names the file and line it is about.
+#[test]
+fn a_large_configuration_in_many_files_stays_readable() {
+    let scratch = Scratch::new("check-large");
+    let folder = scratch.path("teams");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = scratch.file(
+        "gateway.yaml",
+        "include: [teams/*.yaml]
+listeners: [{ bind: \"127.0.0.1:3000\" }]
+security:
+  authentication: { type: api_key, header: x-api-key }
+  authorization: { roles_allowed: [user] }
+  rate_limiting: { max_requests: 60, per: minute }
+consumers: [{ name: alice, roles: [user], keys: [{ hash: \"sha256:5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5\", expires: \"2030-01-01T00:00:00Z\" }] }]
+",
+    );
+    let team = |number: usize| {
+        let routes: String = (0..40)
+            .map(|route| format!("  - {{ path: \"/team{number}/r{route}/{{id}}\", methods: [GET], upstream: team{number} }}\n"))
+            .collect();
+        format!(
+            "upstreams: {{ team{number}: {{ servers: [\"http://127.0.0.1:8080\"] }} }}\nroutes:\n{routes}"
+        )
+    };
+    for number in 0..50 {
+        scratch.file(&format!("teams/{number:02}.yaml"), &team(number));
+    }
+    let check = || {
+        let output = run(&["check", &file]);
+        (output.status.code().unwrap(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let (code, text) = check();
+    assert!(code == 0 && text.contains("2000 routes"), "{text}");
+    // Two findings and an error, each in its file.
+    let thirty = team(30).replacen("methods: [GET]", "methods: [GET, POST]", 1);
+    scratch.file("teams/30.yaml", &thirty);
+    let (code, text) = check();
+    assert!(code == 0 && text.contains("teams/30.yaml:3:13") && text.contains("[no_schema]"), "{text}");
+    scratch.file("teams/37.yaml", &team(37).replace("/r7/{id}\", methods", "/r7/{id}\", methds"));
+    let (code, text) = check();
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("unknown key `methds`") && text.contains("teams/37.yaml:10:"), "{text}");
+    assert_eq!(text.matches("error[").count(), 1, "{text}");
+    // A name that two files define.
+    scratch.file(
+        "teams/37.yaml",
+        &team(37).replace("upstreams: { team37:", "upstreams: { team12: { servers: [] }, team37:"),
+    );
+    let (code, text) = check();
+    assert!(code == 2 && text.contains("`team12` in `upstreams` is defined in two files"), "{text}");
+    assert!(text.contains("teams/37.yaml:1:14") && text.contains("teams/12.yaml:1:14"), "{text}");
+}

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The top-level keys below which each name may stand in another file.
-const NAMED: [&str; 1] = ["security_profiles"];
+const NAMED: [&str; 3] = ["security_profiles", "plans", "upstreams"];
 
 /// A configuration that was read: what is to run, if it can, and everything there is to say of it.
 pub struct Loaded {
