@@ -33,6 +33,7 @@ pub(crate) fn install() -> Outcome<()> {
     python::require_all(&python::VALKEY)?;
     python::require_all(&python::GRPC)?;
     python::require_all(&python::VENDOR_SPECS)?;
+    python::require_all(&python::LIBMODSECURITY)?;
     python::require_all(&python::HTTP1_READERS).map(drop)
 }
 

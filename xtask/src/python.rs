@@ -30,6 +30,10 @@ pub(crate) const VENDOR_SPECS: Environment =
 pub(crate) const GRPC: Environment =
     Environment::new("grpc", &["grpcio==1.76.0", "grpcio-health-checking==1.76.0"]);
 
+/// ModSecurity 3, which the rule engine is compared with.
+pub(crate) const LIBMODSECURITY: Environment =
+    Environment::new("libmodsecurity", &["libmodsecurity==3.0.15.post2"]);
+
 /// Several packages that are used together.
 pub(crate) struct Environment {
     pub(crate) name: &'static str,

@@ -5,7 +5,8 @@ pub trait Detector: Send + Sync {
     /// The fingerprint of an SQL injection in `value`, if it looks like one.
     fn sql(&self, value: &[u8]) -> Option<Vec<u8>>;
 
-    /// Whether `value` looks like cross-site scripting.
+    /// Whether `value` looks like cross-site scripting. Not asked of a value that has neither `<` nor `=`: it holds no tag
+    /// and no attribute with a value.
     fn xss(&self, value: &[u8]) -> bool;
 }
 

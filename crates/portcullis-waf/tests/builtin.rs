@@ -16,6 +16,7 @@ mod support;
 use portcullis_waf::{Loader, Plan, Report, Request, Response, Settings, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use support::harmless;
 
 /// The share of attacks that is found at paranoia 1, in percent.
@@ -136,7 +137,7 @@ fn attacks_that_were_not_looked_at_are_found() {
         let (class, text) = line.split_once('\t').unwrap();
         let text: String = serde_json::from_str(text).unwrap();
         let report = match class {
-            "prototype" if text.starts_with('{') => case(&plan, "json", &text),
+            "prototype" | "nosql" if text.starts_with('{') => case(&plan, "json", &text),
             "prototype" => case(&plan, "query", text.trim_start_matches('?')),
             "xml" => {
                 let body = case(&plan, "xml", &text);
@@ -158,6 +159,48 @@ fn attacks_that_were_not_looked_at_are_found() {
         println!("  missed {text}");
     }
     assert!(found * 100 >= total * FOUND);
+}
+
+/// Paragraphs of the READMEs of all crates that this one was built with: prose, code, tables and commands, written for people.
+#[test]
+fn paragraphs_of_readmes_pass() {
+    let plan = plan(1);
+    let (mut total, mut refused) = (0, Vec::new());
+    for (file, text) in readmes() {
+        for paragraph in text.split("\n\n").map(str::trim).filter(|text| (20..=2_000).contains(&text.len())) {
+            total += 1;
+            let report = value(&plan, paragraph);
+            if report.interruption.is_some() {
+                refused.push(format!("{file}: {paragraph:?}: {:?}", report.ids().collect::<Vec<_>>()));
+            }
+        }
+    }
+    println!("{} of {total} paragraphs of READMEs are refused at paranoia 1", refused.len());
+    for text in &refused {
+        println!("  {text}");
+    }
+    // One false alarm in a small collection says nothing.
+    assert!(refused.len() * FALSE_ALARM_IN <= total.max(FALSE_ALARM_IN));
+}
+
+/// The READMEs in the folder of the package registry, each with the name of its crate; none where there is no such folder.
+fn readmes() -> Vec<(String, String)> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    let Ok(registries) = std::fs::read_dir(home.unwrap_or_default().join("registry/src")) else {
+        return Vec::new();
+    };
+    let crates =
+        registries.flatten().filter_map(|registry| std::fs::read_dir(registry.path()).ok()).flatten();
+    let mut found: Vec<(String, String)> = crates
+        .flatten()
+        .filter_map(|folder| {
+            let text = std::fs::read_to_string(folder.path().join("README.md")).ok()?;
+            Some((folder.file_name().to_string_lossy().into_owned(), text))
+        })
+        .collect();
+    found.sort();
+    found
 }
 
 #[test]

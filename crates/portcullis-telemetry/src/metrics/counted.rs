@@ -202,7 +202,7 @@ impl Counted {
         times.sent = times.sent.saturating_add(record.bytes_sent);
     }
 
-    fn count_search(&mut self, searched: &Searched) {
+    pub(super) fn count_search(&mut self, searched: &Searched) {
         for rule in &searched.rules {
             let known = self.rules.len() < MOST_RULES || self.rules.contains_key(rule);
             add(&mut self.rules, if known { *rule } else { OTHER_RULES }, 1);

@@ -1,5 +1,5 @@
 use super::*;
-use portcullis_core::{Code, Denial, Outcome};
+use portcullis_core::{Code, Denial, Outcome, Searched};
 use std::time::Duration;
 
 // What whole plans and records give is tested over a running gateway (crates/portcullis-cli/tests/metrics.rs).
@@ -38,4 +38,28 @@ fn an_ending_has_the_reason_of_its_outcome() {
         .collect();
     let limited = Some(Code::RateLimited);
     assert_eq!(found, [("served", None), ("refused", limited), ("failed", limited), ("aborted", None)]);
+}
+
+#[test]
+fn what_rules_found_is_counted_by_rule_within_a_bound() {
+    let metrics = Arc::new(Metrics::default());
+    metrics.lanes.with(|lane| {
+        lane.count_search(&Searched { rules: vec![942_100, 11_010], values: 9, harmless: 4 });
+        lane.count_search(&Searched { rules: vec![942_100], values: 1, harmless: 0 });
+    });
+    let text = metrics.text(|_| {});
+    for line in [
+        r#"portcullis_waf_rule_matches_total{rule="11010"} 1"#,
+        r#"portcullis_waf_rule_matches_total{rule="942100"} 2"#,
+        r#"portcullis_waf_values_total{result="searched"} 6"#,
+        r#"portcullis_waf_values_total{result="harmless"} 4"#,
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+    let many: Vec<u64> = (1..=3_000).collect();
+    metrics.lanes.with(|lane| lane.count_search(&Searched { rules: many, values: 0, harmless: 0 }));
+    let text = metrics.text(|_| {});
+    let lines = text.lines().filter(|line| line.starts_with("portcullis_waf_rule_matches_total{")).count();
+    assert_eq!(lines, counted::MOST_RULES + 1);
+    assert!(text.contains(r#"portcullis_waf_rule_matches_total{rule="other"}"#));
 }

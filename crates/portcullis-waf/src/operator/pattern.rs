@@ -182,3 +182,22 @@ pub(crate) fn plain(source: &[u8], ignore_case: bool) -> Result<regex::bytes::Re
         .build()
         .map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Loader, Plan, Settings};
+
+    #[test]
+    fn an_expression_is_compiled_once_for_all_plans() {
+        let source = b"(?i)only-in-this-test[0-9]{2,5}x";
+        let rules = [b"SecRule ARGS \"@rx ".as_slice(), source, b"\" \"id:1,phase:2,deny\"\n"].concat();
+        let plan = || Plan::new(Loader::new().text("rules", &rules), &Settings::default()).unwrap();
+        let (one, other) = (plan(), plan());
+        let shared = Pattern::shared(source).unwrap();
+        // One for this test, one for each plan.
+        assert_eq!(Arc::strong_count(&shared), 3);
+        drop((one, other));
+        assert_eq!(Arc::strong_count(&shared), 1, "a plan that is gone keeps nothing");
+    }
+}

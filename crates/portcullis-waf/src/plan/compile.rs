@@ -68,7 +68,7 @@ struct Compiler {
     slots: Slots,
     chains: Chains,
     filter: Builder,
-    groups: HashMap<String, usize>,
+    groups: HashMap<(String, ChainId), usize>,
     errors: Vec<LoadError>,
     left_out: Vec<LoadError>,
 }
@@ -155,7 +155,11 @@ impl Compiler {
         });
         let targets = self.targets(rule);
         Link {
-            group: self.group(&targets),
+            // With `multiMatch` a rule looks at several forms of a value.
+            group: check
+                .as_ref()
+                .filter(|check| check.steps.is_empty())
+                .and_then(|check| self.group(&targets, check.chain)),
             targets,
             check,
             capture: rule.actions.capture,
@@ -191,16 +195,18 @@ impl Compiler {
         targets
     }
 
-    /// The number of links that look at these targets, exclusions aside.
-    fn group(&mut self, targets: &[TargetPlan]) -> Option<usize> {
+    /// The number of links that look at these targets in this form.
+    fn group(&mut self, targets: &[TargetPlan], chain: ChainId) -> Option<usize> {
         let stable = |target: &TargetPlan| !target.count && !target.variable.changes_while_rules_run();
         if targets.is_empty() || !targets.iter().all(stable) {
             return None;
         }
-        let key =
-            targets.iter().map(|target| format!("{:?}:{:?}|", target.variable, target.selector)).collect();
+        let key = targets
+            .iter()
+            .map(|target| format!("{:?}:{:?}!{:?}|", target.variable, target.selector, target.excluded))
+            .collect();
         let next = self.groups.len();
-        Some(*self.groups.entry(key).or_insert(next))
+        Some(*self.groups.entry((key, chain)).or_insert(next))
     }
 
     fn set(&mut self, set: &SetVariable, head: &Actions) -> SetPlan {

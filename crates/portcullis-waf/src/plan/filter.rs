@@ -24,6 +24,13 @@ pub(crate) struct Precondition {
     pub(crate) length: usize,
 }
 
+impl Precondition {
+    /// Whether every value meets it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bit.is_none() && self.sets.is_empty() && self.length == 0
+    }
+}
+
 /// The expressions that can match one value.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Candidates(Box<[u64]>);
@@ -81,11 +88,12 @@ impl Builder {
                 let length = texts.iter().map(Vec::len).min().unwrap_or(0);
                 Precondition { bit: if usable { self.bit(texts) } else { None }, sets: Vec::new(), length }
             }
+            // In libinjection only a tag or the value of an attribute is one; see `Detector::xss`.
+            Operator::DetectXss => Precondition { bit: None, sets: vec![ByteSet::of(b"<=")], length: 1 },
             Operator::BeginsWith(_)
             | Operator::Contains(_)
             | Operator::ContainsWord(_)
             | Operator::DetectSqli
-            | Operator::DetectXss
             | Operator::EndsWith(_)
             | Operator::Eq(_)
             | Operator::Ge(_)

@@ -97,7 +97,7 @@ pub(crate) struct Step {
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) targets: Vec<TargetPlan>,
-    /// Links that look at the same things have the same number. `None` where these change while rules run.
+    /// Links that look at the same things in the same form have the same number. `None` where these change while rules run.
     pub(crate) group: Option<usize>,
     /// `None`: it always matches.
     pub(crate) check: Option<Check>,

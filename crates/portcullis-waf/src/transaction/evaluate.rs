@@ -3,11 +3,11 @@
 use super::report::{Interruption, MatchedTarget, RuleMatch};
 use super::state::Key;
 use super::values::{NodeId, OutOfWork};
-use super::variables::Subject;
-use super::{Allowed, Transaction};
+use super::variables::{Form, Subject};
+use super::{Allowed, Transaction, Union};
 use crate::operator::spec::{Captures, integer};
 use crate::plan::{Candidates, ChangePlan, Check, Link, MacroPlan, NamePlan, PiecePlan, Step};
-use crate::seclang::tree::{Control, Disruption, Engine, Phase, RuleSelector};
+use crate::seclang::tree::{Control, Disruption, Engine, Phase, RuleSelector, Selector};
 
 /// The most targets that a match reports.
 const MOST_TARGETS: usize = 16;
@@ -117,8 +117,44 @@ impl<'r> Transaction<'r> {
             self.act(link);
             return Ok(true);
         };
-        if self.is_passed_over(link, check)? {
-            return Ok(false);
+        let plain = check.argument.as_ref().and_then(MacroPlan::as_text);
+        let mut any = false;
+        let mut result = Ok(());
+        if let Some(group) = link.group {
+            self.unite(group, link, check)?;
+            if self.is_passed_over(group, check) {
+                return Ok(false);
+            }
+            // What the group looks at is found once for all of its links, and is not changed while they run.
+            let forms =
+                self.unions.get_mut(group).map(|union| std::mem::take(&mut union.forms)).unwrap_or_default();
+            let removed = self.removed_selectors(link, rule);
+            result = self.values.spend(forms.len());
+            for form in &forms {
+                let Form { subject, node, .. } = form;
+                if result.is_err() {
+                    break;
+                }
+                if !removed.is_empty() && self.is_removed(form, link, &removed) {
+                    continue;
+                }
+                if subject.proved && check.operator.is_search() && !check.negated {
+                    self.skipped += 1;
+                    continue;
+                }
+                result = self.node(link, check, *node, plain).map(|found| {
+                    if found {
+                        any = true;
+                        self.matches_on(subject, *node);
+                        self.act(link);
+                        self.keep_target(targets.as_deref_mut(), subject);
+                    }
+                });
+            }
+            if let Some(union) = self.unions.get_mut(group) {
+                union.forms = forms;
+            }
+            return result.map(|()| any);
         }
         let mut subjects = std::mem::take(&mut self.scratch);
         subjects.clear();
@@ -126,9 +162,6 @@ impl<'r> Transaction<'r> {
             self.subjects(target, rule, &mut subjects);
         }
         self.values.spend(subjects.len())?;
-        let plain = check.argument.as_ref().and_then(MacroPlan::as_text);
-        let mut any = false;
-        let mut result = Ok(());
         for subject in &subjects {
             if subject.proved && check.operator.is_search() && !check.negated {
                 self.skipped += 1;
@@ -138,11 +171,7 @@ impl<'r> Transaction<'r> {
                 Ok(false) => {}
                 Ok(true) => {
                     any = true;
-                    if let Some(targets) = &mut targets
-                        && targets.len() < MOST_TARGETS
-                    {
-                        targets.push(self.reported(subject));
-                    }
+                    self.keep_target(targets.as_deref_mut(), subject);
                 }
                 Err(error) => {
                     result = Err(error);
@@ -154,43 +183,80 @@ impl<'r> Transaction<'r> {
         result.map(|()| any)
     }
 
-    /// Whether no value that the link looks at can match. Most rules end here, with one look at a set that they share
-    /// with all rules for the same targets.
-    fn is_passed_over(&mut self, link: &'r Link, check: &'r Check) -> Result<bool, OutOfWork> {
-        let (Some(group), Some(bit)) = (link.group, check.precondition.bit) else { return Ok(false) };
-        if check.negated || !check.steps.is_empty() || !self.plan.use_filter {
-            return Ok(false);
-        }
-        let place = group * self.plan.chains.len() + usize::from(check.chain.0);
-        if let Some(Some(known)) = self.unions.get(place) {
-            return Ok(!known.has(bit));
-        }
-        let mut subjects = std::mem::take(&mut self.scratch);
-        subjects.clear();
-        for target in &link.targets {
-            // Without exclusions, since the other links of the group may have none.
-            self.find(target.variable, &target.selector, target.slot, &mut subjects);
-        }
-        let mut union = Candidates::default();
-        let mut result = Ok(());
-        for subject in &subjects {
-            let node = self.values.apply(subject.value, check.chain);
-            result =
-                node.and_then(|node| self.values.with_candidates(node, |candidates| union.add(candidates)));
-            if result.is_err() {
-                break;
+    /// What rules have removed from the targets of a rule: the places of the targets, and which of their entries.
+    fn removed_selectors(&self, link: &Link, rule: usize) -> Vec<(usize, &'r Selector)> {
+        let mut removed = Vec::new();
+        for (which, what) in &self.removed_targets {
+            let mut of =
+                link.targets.iter().enumerate().filter(|(_, target)| target.variable == what.variable);
+            if of.clone().next().is_some() && self.is_selected(which, rule) {
+                removed.extend(of.by_ref().map(|(place, _)| (place, &what.selector)));
             }
         }
-        self.scratch = subjects;
-        result?;
-        let passed = !union.has(bit);
+        removed
+    }
+
+    fn keep_target(&self, targets: Option<&mut Vec<MatchedTarget>>, subject: &Subject) {
+        if let Some(targets) = targets
+            && targets.len() < MOST_TARGETS
+        {
+            targets.push(self.reported(subject));
+        }
+    }
+
+    /// Whether no value that the link looks at can match. Most rules end here, with one look at what they share with all
+    /// rules for the same targets.
+    fn is_passed_over(&self, group: usize, check: &Check) -> bool {
+        let wanted = &check.precondition;
+        let decides = !check.negated && self.plan.use_filter && !wanted.is_empty();
+        decides && self.unions.get(group).is_some_and(|union| !union.allows(wanted))
+    }
+
+    /// Finds what a link looks at, in the form in which it does, and what all of it together has, unless that is known.
+    fn unite(&mut self, group: usize, link: &'r Link, check: &'r Check) -> Result<(), OutOfWork> {
         if self.unions.is_empty() {
-            self.unions.resize_with(self.plan.groups * self.plan.chains.len(), || None);
+            self.unions.resize_with(self.plan.groups, Union::default);
         }
-        if let Some(slot) = self.unions.get_mut(place) {
-            *slot = Some(union);
+        let wants_candidates = check.precondition.bit.is_some() && self.plan.use_filter && !check.negated;
+        let (is_known, has_candidates) = match self.unions.get(group) {
+            Some(union) => (union.is_known, union.candidates.is_some()),
+            None => return Ok(()),
+        };
+        if is_known && (has_candidates || !wants_candidates) {
+            return Ok(());
         }
-        Ok(passed)
+        let mut union = self.unions.get_mut(group).map(std::mem::take).unwrap_or_default();
+        if !is_known {
+            let mut subjects = std::mem::take(&mut self.scratch);
+            let mut result = Ok(());
+            for (target, plan) in link.targets.iter().enumerate() {
+                subjects.clear();
+                self.subjects_of_all(plan, &mut subjects);
+                for subject in &subjects {
+                    match self.values.apply(subject.value, check.chain) {
+                        Ok(node) => {
+                            union.add(self.values.bytes(node).len(), self.values.set(node));
+                            union.forms.push(Form { subject: *subject, node, target });
+                        }
+                        Err(error) => result = Err(error),
+                    }
+                }
+            }
+            self.scratch = subjects;
+            result?;
+            union.is_known = true;
+        }
+        if wants_candidates {
+            let mut all = Candidates::default();
+            for form in &union.forms {
+                self.values.with_candidates(form.node, |candidates| all.add(candidates))?;
+            }
+            union.candidates = Some(all);
+        }
+        if let Some(slot) = self.unions.get_mut(group) {
+            *slot = union;
+        }
+        Ok(())
     }
 
     /// Whether one value matches, in any of the forms that the rule looks at.
@@ -208,7 +274,7 @@ impl<'r> Transaction<'r> {
             if last.replace(node) == Some(node) {
                 continue;
             }
-            if self.node(link, check, subject, node, plain)? {
+            if self.node(link, check, node, plain)? {
                 any = true;
                 self.matches_on(subject, node);
                 self.act(link);
@@ -221,7 +287,6 @@ impl<'r> Transaction<'r> {
         &mut self,
         link: &Link,
         check: &Check,
-        _subject: &Subject,
         node: NodeId,
         plain: Option<&[u8]>,
     ) -> Result<bool, OutOfWork> {

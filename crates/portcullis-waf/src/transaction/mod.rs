@@ -15,7 +15,8 @@ pub use report::{Interruption, MatchedTarget, Report, RuleMatch};
 pub use request::{Parsed, Place, Request, Response};
 
 use crate::detect::{Detector, LibInjection};
-use crate::plan::{Candidates, Plan};
+use crate::operator::spec::ByteSet;
+use crate::plan::{Candidates, Plan, Precondition};
 use crate::seclang::tree::{Engine, Phase, RuleSelector, Target};
 use collections::Collections;
 use state::State;
@@ -49,9 +50,34 @@ pub struct Transaction<'r> {
     exhausted: bool,
     skipped: u64,
     scratch: Vec<variables::Subject>,
-    /// For each group of links and each chain, the expressions that can match any of the group's values. Emptied where
-    /// values are added.
-    unions: Vec<Option<Candidates>>,
+    /// For each group of links, the values that it looks at and what they have. Emptied where values are added.
+    unions: Vec<Union>,
+}
+
+/// What several values have, all together: what none of them has cannot make a rule match.
+#[derive(Default)]
+struct Union {
+    is_known: bool,
+    /// The values, each in the form in which the rules look at it.
+    forms: Vec<variables::Form>,
+    bytes: ByteSet,
+    longest: usize,
+    /// The expressions that can match any of them, once a rule asks for one.
+    candidates: Option<Candidates>,
+}
+
+impl Union {
+    /// Whether one of the values could meet the precondition.
+    fn allows(&self, wanted: &Precondition) -> bool {
+        self.longest >= wanted.length
+            && wanted.sets.iter().all(|set| set.meets(&self.bytes))
+            && wanted.bit.is_none_or(|bit| self.candidates.as_ref().is_none_or(|known| known.has(bit)))
+    }
+
+    fn add(&mut self, length: usize, bytes: ByteSet) {
+        self.longest = self.longest.max(length);
+        self.bytes = self.bytes.union(&bytes);
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]

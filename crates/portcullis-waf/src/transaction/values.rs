@@ -98,6 +98,13 @@ impl<'r> Values<'r> {
         Ok(output)
     }
 
+    /// The bytes that a value has; they are found once.
+    pub(super) fn set(&mut self, node: NodeId) -> ByteSet {
+        let Some(entry) = self.nodes.get_mut(node.0 as usize) else { return ByteSet::default() };
+        let bytes = &entry.bytes;
+        *entry.set.get_or_insert_with(|| ByteSet::of(bytes))
+    }
+
     /// Whether a value can match at all.
     pub(super) fn can_match(&mut self, node: NodeId, precondition: &Precondition) -> Result<bool, OutOfWork> {
         let plan = self.plan;

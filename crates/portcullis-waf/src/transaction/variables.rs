@@ -4,7 +4,7 @@ use super::Transaction;
 use super::collections::Entry;
 use super::state::number_node;
 use super::values::NodeId;
-use crate::plan::TargetPlan;
+use crate::plan::{Link, TargetPlan};
 use crate::seclang::tree::{Selector, Variable};
 
 /// One value of a target.
@@ -14,6 +14,24 @@ pub(super) struct Subject {
     pub(super) name: Option<NodeId>,
     pub(super) value: NodeId,
     pub(super) proved: bool,
+}
+
+/// One value in the form in which rules look at it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Form {
+    pub(super) subject: Subject,
+    /// What the transformations make of it.
+    pub(super) node: NodeId,
+    /// The place of the target that it comes from.
+    pub(super) target: usize,
+}
+
+/// Whether an exclusion takes an entry of this name from a target with the selector `of`.
+fn excludes(selector: &Selector, of: &Selector, name: &[u8]) -> bool {
+    match selector {
+        Selector::XmlText | Selector::XmlAttributes => selector == of,
+        Selector::All | Selector::Name(_) | Selector::Pattern(..) => selector.selects(name),
+    }
 }
 
 /// Which entries of a collection.
@@ -42,6 +60,23 @@ impl Transaction<'_> {
         }
     }
 
+    /// Adds the values of a target without those that it excludes, whatever rules have removed since.
+    pub(super) fn subjects_of_all(&mut self, target: &TargetPlan, out: &mut Vec<Subject>) {
+        let start = out.len();
+        self.find(target.variable, &target.selector, target.slot, out);
+        if !target.excluded.is_empty() {
+            self.retain(target, &[], start, out);
+        }
+    }
+
+    /// Whether a value is among what was removed from the target that it comes from.
+    pub(super) fn is_removed(&self, form: &Form, link: &Link, removed: &[(usize, &Selector)]) -> bool {
+        let Some(target) = link.targets.get(form.target) else { return false };
+        let name = form.subject.name.map(|name| self.values.bytes(name)).unwrap_or_default();
+        let mut mine = removed.iter().filter(|(place, _)| *place == form.target);
+        mine.any(|(_, selector)| excludes(selector, &target.selector, name))
+    }
+
     fn exclude(&self, target: &TargetPlan, rule: usize, start: usize, out: &mut Vec<Subject>) {
         let removed: Vec<&Selector> = self
             .removed_targets
@@ -49,6 +84,10 @@ impl Transaction<'_> {
             .filter(|(which, what)| what.variable == target.variable && self.is_selected(which, rule))
             .map(|(_, what)| &what.selector)
             .collect();
+        self.retain(target, &removed, start, out);
+    }
+
+    fn retain(&self, target: &TargetPlan, removed: &[&Selector], start: usize, out: &mut Vec<Subject>) {
         let mut place = 0;
         out.retain(|subject| {
             place += 1;
@@ -56,10 +95,8 @@ impl Transaction<'_> {
                 return true;
             }
             let name = subject.name.map(|name| self.values.bytes(name)).unwrap_or_default();
-            !target.excluded.iter().chain(removed.iter().copied()).any(|selector| match selector {
-                Selector::XmlText | Selector::XmlAttributes => *selector == target.selector,
-                Selector::All | Selector::Name(_) | Selector::Pattern(..) => selector.selects(name),
-            })
+            let mut selectors = target.excluded.iter().chain(removed.iter().copied());
+            !selectors.any(|selector| excludes(selector, &target.selector, name))
         });
     }
 

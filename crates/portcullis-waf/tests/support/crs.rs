@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 /// The settings that the tests are written for: paranoia 4 and small limits.
-const TEST_SETUP: &str = r#"SecAction "id:900005,phase:1,nolog,pass,\
+pub(crate) const TEST_SETUP: &str = r#"SecAction "id:900005,phase:1,nolog,pass,\
 setvar:tx.crs_setup_version=4250,setvar:tx.blocking_paranoia_level=4,setvar:tx.crs_validate_utf8_encoding=1,\
 setvar:tx.arg_name_length=100,setvar:tx.arg_length=400,setvar:tx.total_arg_length=64000,setvar:tx.max_num_args=255,\
 setvar:tx.max_file_size=64100,setvar:tx.combined_file_sizes=65535""#;
@@ -180,6 +180,28 @@ impl Message {
             .collect();
         let body = raw.get(text + 4..).unwrap_or_default().to_vec();
         Self { method, target, protocol, headers, body, malformed: false }
+    }
+
+    /// The request as it is sent over a connection, which ends after it.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = [self.method.as_slice(), b" ", &self.target, b" ", &self.protocol, b"\r\n"].concat();
+        let is = |name: &[u8], known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        let chunked = self.header("transfer-encoding").is_some();
+        for (name, value) in self.headers.iter().filter(|(name, _)| !is(name, "connection")) {
+            bytes.extend([name.as_slice(), b": ", value, b"\r\n"].concat());
+        }
+        bytes.extend(b"Connection: close\r\n\r\n");
+        if chunked {
+            if !self.body.is_empty() {
+                bytes.extend(format!("{:x}\r\n", self.body.len()).into_bytes());
+                bytes.extend(&self.body);
+                bytes.extend(b"\r\n");
+            }
+            bytes.extend(b"0\r\n\r\n");
+        } else {
+            bytes.extend(&self.body);
+        }
+        bytes
     }
 
     /// Whether a strict server would answer 400 before any rule runs.

@@ -1,5 +1,6 @@
 //! OpenAPI documents and schemas through a real gateway to a backend that counts every byte: what is not declared never
-//! gets there, what is declared gets there as it was sent, and what comes back is as declared or does not come back.
+//! gets there, what is declared gets there as it was sent, and what comes back is as declared or does not come back. So are
+//! the rules that search for attacks.
 
 #![expect(
     unreachable_pub,
@@ -14,7 +15,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[allow(dead_code, reason = "the engine's own test uses all of it")]
+#[path = "../../../portcullis-waf/tests/support/crs.rs"]
+mod crs;
+#[path = "../../../portcullis-waf/tests/support/yaml.rs"]
+mod yaml;
+
 mod answers;
+mod core_rule_set;
 mod library;
 mod requests;
 mod schemathesis;

@@ -68,7 +68,7 @@ impl WafAnswer {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<(), Denial> {
-        // SECURITY: what is packed is searched by nobody (a_response_in_a_content_coding_is_not_let_through).
+        // SECURITY: what is packed is searched by nobody (what_must_not_leave_does_not).
         if !body.is_empty() && is_coded(headers) {
             return Err(Denial::new(
                 Code::AnswerInvalid,
