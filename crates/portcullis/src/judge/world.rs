@@ -7,8 +7,8 @@ use super::bench::Bench;
 use portcullis_checks::rehearsal::Doubles;
 use portcullis_core::pool::Client;
 use portcullis_core::{
-    Count, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId, Keys, Limit, Now,
-    Standing, Step, Wait,
+    Algorithm, Count, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId, Keys,
+    KeysBuf, Limit, Now, Standing, Step, Wait,
 };
 use portcullis_runtime::World;
 use std::net::IpAddr;
@@ -41,6 +41,8 @@ pub(super) struct JudgeWorld {
     /// How much time must pass until nothing is owed any more, in nanoseconds.
     owed: AtomicU64,
     used_up: Mutex<UsedUp>,
+    /// What was counted by the calendar, which stands still.
+    counted: Mutex<Vec<(Limit, KeysBuf, u32)>>,
     /// How many limits this request was charged to so far.
     charged: AtomicUsize,
     missing: Mutex<Vec<String>>,
@@ -56,6 +58,7 @@ impl JudgeWorld {
             longest_wait,
             owed: AtomicU64::new(0),
             used_up: Mutex::default(),
+            counted: Mutex::default(),
             charged: AtomicUsize::new(0),
             missing: Mutex::default(),
         }
@@ -85,6 +88,12 @@ impl JudgeWorld {
 
     /// Lets so much time pass that nothing is owed any more.
     pub(super) fn forget(&self) {
+        let counted = std::mem::take(&mut *self.counted.lock().unwrap_or_else(PoisonError::into_inner));
+        for (limit, keys, cost) in counted {
+            if let Some(keys) = keys.keys() {
+                self.world.uncount(&limit, &keys, cost);
+            }
+        }
         let owed = self.owed.swap(0, Ordering::Relaxed);
         if owed > 0 {
             self.bench.pass(Duration::from_nanos(owed) + Duration::from_secs(1));
@@ -137,10 +146,21 @@ impl Effects for JudgeWorld {
             let count = Count { allowed: false, remaining: 0, retry_after: wait, reset_after: limit.period };
             return Step::Ready(Ok(count));
         }
-        self.world.count(limit, keys, cost)
+        let counted = self.world.count(limit, keys, cost);
+        let is_counted = matches!(&counted, Step::Ready(Ok(count)) if count.allowed && cost > 0);
+        if is_counted && limit.algorithm != Algorithm::Gcra {
+            let entry = (*limit, KeysBuf::from(keys), cost);
+            self.counted.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+        }
+        counted
     }
 
     fn uncount(&self, limit: &Limit, keys: &Keys<'_>, cost: u32) {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = counted.iter().rposition(|(known, _, _)| known.id == limit.id) {
+            counted.remove(at);
+        }
+        drop(counted);
         self.world.uncount(limit, keys, cost);
     }
 

@@ -12,7 +12,8 @@ use portcullis_checks::authn::MethodConfig;
 use portcullis_checks::authn::method::Establishes;
 use portcullis_checks::rehearsal::{Attack, Credential, PolicySays, Stage as Circumstances};
 use portcullis_checks::{Cidr, ModeConfig};
-use portcullis_core::RouteId;
+use portcullis_core::route::conditions::Wanted;
+use portcullis_core::{CredentialLocation, RouteId};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -145,8 +146,10 @@ impl<'a> Builder<'a> {
         self.rehearsal.config.listeners.first().is_some_and(|listener| listener.tls.is_some())
     }
 
-    fn host(&self) -> &str {
-        self.target.compiled.hosts.first().map_or("api.example.com", String::as_str)
+    /// A host of the route; of a pattern, one that it covers.
+    fn host(&self) -> String {
+        let host = self.target.compiled.hosts.first().map_or("api.example.com", String::as_str);
+        host.replace("*.", "rehearsal.")
     }
 
     /// The path with these parameters, and others made up.
@@ -210,7 +213,7 @@ impl<'a> Builder<'a> {
     ) -> Request {
         let mut request = Request::new(&self.target.method, &self.path(parameters));
         request.headers = vec![
-            ("host".to_owned(), self.host().to_owned()),
+            ("host".to_owned(), self.host()),
             ("user-agent".to_owned(), "portcullis-rehearsal/1".to_owned()),
             ("accept".to_owned(), "*/*".to_owned()),
         ];
@@ -221,6 +224,18 @@ impl<'a> Builder<'a> {
             for (name, value) in &operation.query {
                 add_query(&mut request, name, value);
             }
+        }
+        // What the route is chosen by.
+        let chosen = |wanted: &Wanted| match wanted {
+            Wanted::Present => "rehearsal".to_owned(),
+            Wanted::Value(value) => value.clone(),
+        };
+        let conditions = &self.target.compiled.conditions;
+        request
+            .headers
+            .extend(conditions.headers.iter().map(|(name, wanted)| (name.to_string(), chosen(wanted))));
+        for (name, wanted) in &conditions.query {
+            add_query(&mut request, name, &chosen(wanted));
         }
         if let Some((media_type, content)) = self.body() {
             request.headers.push(("content-type".to_owned(), media_type));
@@ -280,7 +295,7 @@ impl<'a> Builder<'a> {
         self.rehearsal.judge.forget();
         let verdict = self.rehearsal.judge.decide(&request);
         let by_document =
-            |refusal: &Refusal| refusal.check == Some("inspect.openapi") && refusal.code == "scope_missing";
+            |refusal: &Refusal| refusal.check == Some("authz.openapi") && refusal.code == "scope_missing";
         if verdict.refusal().is_some_and(by_document) {
             let (request, _) = self.fresh(candidate, methods, SOMEBODY);
             self.attack(Attack::WrongPurpose, "of a method that the operation does not name", request);
@@ -349,11 +364,23 @@ impl<'a> Builder<'a> {
         });
         let kept = !self.target.compiled.controls.kept_credentials.is_empty();
         let Credential { headers, query, cookies, .. } = credential;
-        let values = headers
-            .iter()
-            .chain(query)
-            .chain(cookies)
-            .filter(|(name, value)| name != "origin" && value.len() >= 16);
+        // A signature is no credential: whoever sees it can send nothing else with it, and it goes on.
+        let locations: Vec<_> = self.target.compiled.controls.authentication.methods().iter().collect();
+        let locations: Vec<_> = locations.iter().flat_map(|method| method.credentials()).collect();
+        let is_taken_away = |part: &str, name: &str| {
+            locations.iter().any(|location| match location {
+                CredentialLocation::Header(known) => {
+                    part == "header" && known.as_str().eq_ignore_ascii_case(name)
+                }
+                CredentialLocation::Query(known) => part == "query" && known == name,
+                CredentialLocation::Cookie(known) => part == "cookie" && known == name,
+            })
+        };
+        let of = |part: &'static str, list: &'_ [(String, String)]| {
+            list.iter().filter(|(name, _)| is_taken_away(part, name)).cloned().collect::<Vec<_>>()
+        };
+        let values = [of("header", headers), of("query", query), of("cookie", cookies)].concat();
+        let values = values.iter().filter(|(_, value)| value.len() >= 16);
         let without = if kept { Vec::new() } else { values.map(|(_, value)| value.clone()).collect() };
         let rights = by.as_ref().map(|_| (candidate.person.roles.clone(), candidate.person.scopes.clone()));
         Passage { by, rights, fields: fields.collect(), without, ..Passage::default() }

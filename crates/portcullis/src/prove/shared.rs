@@ -219,6 +219,7 @@ impl Builder<'_> {
             .min();
         // A proof or a nonce is good for one request, so a credential that has one cannot be sent again.
         let again = !base.request.has("dpop");
+        let least = least.map(|least| least.min(self.of_others(base, least)));
         if let Some(least) = least.filter(|least| *least <= COUNTED_OUT && again) {
             let request = self.again(base);
             self.attack(Attack::OverLimit, &format!("after {least}"), request.clone());
@@ -341,6 +342,25 @@ impl Builder<'_> {
             let expected = Expected::Unreadable(vec![ALLOW_ORIGIN.to_owned()]);
             self.push(Some(Attack::ForeignOrigin), "asks whether it may", foreign, expected);
         }
+    }
+
+    /// How many requests pass in a row, up to `most`, where a plan, a consumer or a quota may allow fewer than the limits of the
+    /// route; else `most`.
+    fn of_others(&self, base: &Base<'_>, most: u32) -> u32 {
+        let consumers = &self.rehearsal.config.consumers;
+        let consumer = consumers.iter().find(|consumer| consumer.name.value == base.candidate.person.name);
+        let own = consumer.is_some_and(|consumer| {
+            consumer.plan.is_some() || consumer.rate_limiting.is_some() || consumer.quota.is_some()
+        });
+        let quota = self.target.security.as_ref().is_some_and(|security| security.quota.is_some());
+        if most > COUNTED_OUT || !(own || quota) {
+            return most;
+        }
+        let (request, judge) = (self.again(base), &self.rehearsal.judge);
+        judge.forget();
+        let passed = (0..most).take_while(|_| judge.decide(&request).is_forwarded()).count();
+        judge.forget();
+        u32::try_from(passed).unwrap_or(most).max(1)
     }
 
     /// What a firewall is there for.

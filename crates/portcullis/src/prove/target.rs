@@ -101,5 +101,8 @@ fn ends_like(route: &str, template: &str) -> bool {
         return false;
     }
     let tail = route.iter().skip(route.len() - template.len());
-    tail.zip(&template).all(|(route, operation)| route == operation || route.starts_with('{'))
+    let mut tail = tail.zip(&template);
+    // A parameter alone fits everything.
+    let named = tail.clone().any(|(route, operation)| route == operation);
+    named && tail.all(|(route, operation)| route == operation || route.starts_with('{'))
 }
