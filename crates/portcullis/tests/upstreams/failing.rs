@@ -165,17 +165,17 @@ async fn the_budget_is_one_for_all_workers() {
         clients.push(Client::connect(world.address).await);
     }
     let begun = Instant::now();
-    for turn in 0..600 {
+    for turn in 0..300 {
         let client = &mut clients[turn % 16];
         assert_eq!(client.ask(&request("GET /x", &[], "")).await.status, 503);
         // A reload is no new budget.
-        if turn == 300 {
+        if turn == 150 {
             world.reload(&document.replace("attempts: 10", "attempts: 9")).unwrap();
         }
     }
     assert!(begun.elapsed() < Duration::from_secs(9), "the budget is one of ten seconds");
     let sent: usize = servers.iter().map(Server::requests).sum();
-    assert_eq!(sent, 600 + 60 + 100);
+    assert_eq!(sent, 300 + 30 + 100);
     world.end().await;
 }
 
