@@ -15,9 +15,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-#[allow(dead_code, reason = "the engine's own test uses all of it")]
+#[allow(
+    dead_code,
+    clippy::wildcard_enum_match_arm,
+    reason = "the engine's own tests use all of it, and allow the same"
+)]
 #[path = "../../../portcullis-waf/tests/support/crs.rs"]
 mod crs;
+#[allow(clippy::wildcard_enum_match_arm, reason = "the engine's own tests allow the same")]
 #[path = "../../../portcullis-waf/tests/support/yaml.rs"]
 mod yaml;
 
