@@ -6,6 +6,7 @@
 
 mod bench;
 mod book;
+mod canaries;
 mod ci;
 mod conformance;
 mod counterparts;

@@ -7,7 +7,7 @@ mod slowest;
 use std::time::{Duration, Instant};
 
 use crate::failure::{Context, Failure, Outcome};
-use crate::{counterparts, debian, workspace};
+use crate::{canaries, counterparts, debian, workspace};
 
 /// Commands that tests start, with the Debian packages they come from.
 const COMMANDS: [(&str, &str); 9] = [
@@ -98,7 +98,8 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
         return crate::tls::run();
     }
     let steps: Vec<&Step> = STEPS.iter().filter(|step| step.belongs_to(arguments)).collect();
-    let count = steps.len() + 2;
+    let count = steps.len() + if arguments.quick { 2 } else { 3 };
+    canaries::clear()?;
     let mut times = Vec::new();
     let mut done = vec![timed("needed commands", || {
         println!("[1/{count}] needed commands: {}", COMMANDS.map(|(command, _)| command).join(", "));
@@ -112,6 +113,12 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
         done.push(timed(step.name, || {
             println!("[{}/{count}] {}: cargo {}", number + 3, step.name, step.cargo.join(" "));
             step.run(&mut times)
+        }));
+    }
+    if !arguments.quick {
+        done.push(timed("canaries", || {
+            println!("[{count}/{count}] canaries: secrets of all tests in what gateways put out");
+            canaries::search(&canaries::folder()).map(|found| print!("{found}"))
         }));
     }
     if !times.is_empty() {

@@ -225,7 +225,7 @@ fn operations_are_declared_or_not_and_used_or_not() {
     std::fs::write(place.folder.join("orders.json"), document).unwrap();
     place.rewrite(|text| {
         let route = "  - path: /orders/{id}\n";
-        text.replace(route, &format!("{route}    security: {{ openapi: {{ file: orders.json }} }}\n"))
+        text.replace(route, &format!("{route}    openapi: {{ file: orders.json }}\n"))
     });
     let reloaded = place.post("/api/v1/reload", &json!({}));
     assert_eq!(reloaded.status, 200, "{}", reloaded.body);

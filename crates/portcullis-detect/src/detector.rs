@@ -99,30 +99,30 @@ pub struct Kind {
 
 /// Makes the list.
 macro_rules! list {
-    ($($module:ident :: $name:ident),+ $(,)?) => {
+    ($($module:ident),+ $(,)?) => {
         /// All detectors, in the order of the documentation.
         pub static DETECTORS: &[Kind] = &[$(Kind {
             name: detectors::$module::NAME,
             finds: detectors::$module::FINDS,
             threshold: detectors::$module::THRESHOLD,
-            make: |bytes| Box::new(detectors::$module::$name::new(bytes)),
+            make: detectors::$module::make,
         }),+];
     };
 }
 
 list! {
-    credential_stuffing::CredentialStuffing,
-    brute_force::BruteForce,
-    shared_key::SharedKey,
-    token_replay::TokenReplay,
-    enumeration::Enumeration,
-    scanner::Scanner,
-    schema_probing::SchemaProbing,
-    limit_grinding::LimitGrinding,
-    volume_change::VolumeChange,
-    error_change::ErrorChange,
-    data_volume::DataVolume,
-    public_credentials::PublicCredentials,
+    credential_stuffing,
+    brute_force,
+    shared_key,
+    token_replay,
+    enumeration,
+    scanner,
+    schema_probing,
+    limit_grinding,
+    volume_change,
+    error_change,
+    data_volume,
+    public_credentials,
 }
 
 #[cfg(test)]

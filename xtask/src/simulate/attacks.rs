@@ -14,6 +14,8 @@ pub(super) const MINUTES: u64 = 52 * 60;
 const FIRST: u64 = 25 * 60;
 /// and how long after it the next one begins.
 const APART: u64 = 100;
+/// How long an attack lasts that is slower than promised to be found in minutes.
+const SLOW: u64 = 60;
 
 /// Makes the events of an attack within a minute: the minute since its beginning, and how many.
 type Make = Box<dyn Fn(u64, &mut Random) -> Vec<Event>>;
@@ -80,9 +82,11 @@ fn times(count: u64, strength: f64) -> u64 {
 /// Every attack of a run.
 pub(super) fn all(world: &World, seed: u64, strength: f64) -> Vec<Attack> {
     let mut attacks = Vec::new();
-    let mut add = |detector, lasts, who, make: Make| {
+    let mut add = |detector, lasts: u64, who, make: Make| {
         let number = attacks.len() as u64;
         let from = FIRST + number * APART + seed % 7;
+        // Whoever is slow needs longer for the same list.
+        let lasts = if strength < 1.0 { lasts.max(SLOW) } else { lasts };
         attacks.push(Attack { detector, from, to: from + lasts, who, seed: seed ^ (number << 32), make });
     };
     let several =

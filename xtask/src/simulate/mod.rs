@@ -2,7 +2,7 @@
 //!
 //! Time is virtual: two days take a second. What an attack is made of stands in `attacks.rs`, in terms of what documentation
 //! promises to find, and no threshold of a detector is read. An attack of the strength 1 is a tenth beyond that promise;
-//! one of 0.5 is below it, so nobody promises to find it, and the share that is found is printed for information.
+//! one of 0.5 is half as fast and goes on for an hour.
 
 mod attacks;
 mod random;
@@ -43,11 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
         }
         println!("strength {strength}, {} seeds", seeds.len());
         print!("{}", score.table());
-        if *strength >= 1.0 {
-            good &= score.is_at_least(LEAST);
-        } else {
-            good &= score.is_precise(LEAST);
-        }
+        good &= score.is_at_least(LEAST);
     }
     let steady = steady(*seeds.first().unwrap_or(&1));
     println!(
@@ -167,7 +163,7 @@ mod tests {
 
     #[test]
     fn attacks_are_found_and_nothing_else() {
-        for strength in [1.0, 3.0] {
+        for strength in [0.5, 1.0, 3.0] {
             let mut score = Score::default();
             score.add(&played(2001, strength));
             score.add(&played(2002, strength));

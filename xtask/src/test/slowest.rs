@@ -27,6 +27,7 @@ pub(super) struct Timed {
 pub(super) fn run(arguments: &[&str]) -> Outcome<(ExitStatus, Vec<Timed>)> {
     let mut child = workspace::cargo()
         .args(["--config", RUNNER])
+        .env(crate::canaries::VARIABLE, crate::canaries::folder())
         .args(arguments)
         .args(["--", "-Zunstable-options", "--report-time"])
         .stdout(Stdio::piped())

@@ -17,8 +17,7 @@ pub(crate) fn operations(call: &Call<'_>) -> Result<Response<Bytes>, Problem> {
         p class="hint" { "Since the configuration was loaded. Times are to the minute." }
         @if all.is_empty() {
             p class="empty" {
-                "No route has an OpenAPI document. Add " code { "openapi: { file: api.yaml }" } " to the "
-                code { "security" } " of a route, and its operations are listed here."
+                "No route has an OpenAPI document. Add " code { "openapi: { file: api.yaml }" } " to a route, and its operations are listed here."
             }
         } @else {
             (section("Asked for and not declared", "Clients ask for these, and the document does not have them. They are answered with 404 or 405. Ids in paths are shown as {}.", "Nothing else was asked for.", &of(&["undeclared"])))

@@ -1,6 +1,6 @@
 //! A gateway with an admin listener, a backend behind it, and a client that sends bytes as they are.
 
-use crate::support::{Process, portcullis};
+use crate::support::{Process, canaries, portcullis};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -123,6 +123,8 @@ routes:
     upstream: http://127.0.0.1:{backend}
 "
         );
+        canaries::of_document(&text);
+        canaries::secret(READER);
         std::fs::write(folder.join("gateway.yaml"), text).unwrap();
         Place::run(Folder(folder), gateway, admin)
     }
@@ -131,6 +133,7 @@ routes:
         let process =
             Process::start(portcullis().arg("run").arg(folder.join("gateway.yaml")), "its token is in");
         let token = std::fs::read_to_string(folder.join("state/admin.token")).unwrap();
+        canaries::secret(&token);
         Place { folder, gateway, admin, operator: token.trim().to_owned(), process }
     }
 
@@ -250,6 +253,11 @@ impl std::ops::Deref for Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
+        for log in ["access.log", "audit.log"] {
+            if let Ok(text) = std::fs::read(self.0.join(log)) {
+                canaries::output("logs", &text);
+            }
+        }
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -4,7 +4,7 @@
 //! with an old password tries one.
 
 use super::credential_stuffing::number;
-use super::{Raised, WINDOW};
+use super::{Pace, Paced, Raised};
 use crate::detector::{Detector, Raise};
 use crate::event::{Ending, Event, Who};
 use crate::finding::{Severity, Subject};
@@ -15,8 +15,7 @@ use std::time::Duration;
 
 pub(crate) const NAME: &str = "brute_force";
 pub(crate) const FINDS: &str = "Many different wrong credentials for one consumer's name.";
-pub(crate) const THRESHOLD: &str =
-    "20 different wrong credentials for one name in 10 minutes, from any number of addresses.";
+pub(crate) const THRESHOLD: &str = "20 different wrong credentials for one name in 10 minutes, or twice as many in an hour, from any number of addresses.";
 
 const DIFFERENT: u32 = 20;
 
@@ -40,17 +39,24 @@ impl Entry for Target {
 }
 
 pub(crate) struct BruteForce {
+    pace: Pace,
     targets: Table<u64, Target>,
 }
 
 impl BruteForce {
-    pub(crate) fn new(bytes: usize) -> BruteForce {
-        BruteForce { targets: Table::new(bytes, WINDOW * 2) }
+    fn at(bytes: usize, pace: Pace) -> BruteForce {
+        BruteForce { pace, targets: Table::new(bytes, pace.window * 2) }
     }
+}
+
+/// At both paces.
+pub(crate) fn make(bytes: usize) -> Box<dyn Detector> {
+    Box::new(Paced::of(bytes, BruteForce::at))
 }
 
 impl Detector for BruteForce {
     fn see(&mut self, event: &Event, raise: &mut dyn FnMut(Raise)) {
+        let pace = self.pace;
         let (Ending::WrongCredential, Some(tried), Who::Claims(name)) =
             (event.ending, event.tried, event.who)
         else {
@@ -59,14 +65,14 @@ impl Detector for BruteForce {
         let now = event.at.steady;
         let target = self.targets.entry(name.number, now);
         target.last = now;
-        target.from.now(now, WINDOW).see(number(event.source));
-        let tries = target.tries.add(now, WINDOW);
-        let new = target.wrong.now(now, WINDOW).see(tried);
-        if tries < DIFFERENT || !new {
+        target.from.now(now, pace.window).see(number(event.source));
+        let tries = target.tries.add(now, pace.window);
+        let new = target.wrong.now(now, pace.window).see(tried);
+        if tries < pace.many(DIFFERENT) || !new {
             return;
         }
         let (different, addresses) = (target.wrong.count(), target.from.count());
-        if different >= DIFFERENT && target.raised.is_due(now) {
+        if different >= pace.many(DIFFERENT) && target.raised.is_due(now) {
             // With one address the sender is known; with several, none of them alone is.
             let address: Option<IpAddr> = (addresses <= 1).then_some(event.source);
             let target_name = Some(name.text.as_str().to_owned());
@@ -75,7 +81,7 @@ impl Detector for BruteForce {
                 Raise::new(Severity::High, "Somebody tries many credentials for one consumer.", subject)
                     .because("different wrong credentials", different)
                     .because("addresses", addresses)
-                    .since(WINDOW);
+                    .since(pace.window);
             // SECURITY: the address alone, and never the consumer, whose name anybody can send
             // (a_name_that_was_only_tried_blocks_no_consumer).
             raise(match address {

@@ -4,7 +4,7 @@
 //! whom most log in. So different credentials are counted, and compared with those that were good. Many addresses with few
 //! tries each show in the whole: a share of wrong credentials that the gateway never had before.
 
-use super::{Raised, WINDOW, percent, share};
+use super::{Pace, Paced, Raised, percent, share};
 use crate::detector::{Detector, Raise};
 use crate::event::{Ending, Event};
 use crate::finding::{Severity, Subject};
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub(crate) const NAME: &str = "credential_stuffing";
 pub(crate) const FINDS: &str = "Many different wrong credentials, from one address or from many together.";
-pub(crate) const THRESHOLD: &str = "30 different wrong credentials from one address in 10 minutes, at least half of all its credentials. Or 200 from at least 50 addresses, a tenth of all credentials and five times the usual share.";
+pub(crate) const THRESHOLD: &str = "30 different wrong credentials from one address in 10 minutes, or twice as many in an hour, at least half of all its credentials. Or 200 from at least 50 addresses, a tenth of all credentials and five times the usual share; in an hour, 400 from at least 50, half of these shares.";
 
 const ONE_ADDRESS: u32 = 30;
 const ONE_ADDRESS_SHARE: f64 = 0.5;
@@ -44,6 +44,7 @@ impl Entry for Source {
 }
 
 pub(crate) struct CredentialStuffing {
+    pace: Pace,
     sources: Table<IpAddr, Source>,
     wrong: Window<Distinct>,
     from: Window<Distinct>,
@@ -56,9 +57,10 @@ pub(crate) struct CredentialStuffing {
 }
 
 impl CredentialStuffing {
-    pub(crate) fn new(bytes: usize) -> CredentialStuffing {
+    fn at(bytes: usize, pace: Pace) -> CredentialStuffing {
         CredentialStuffing {
-            sources: Table::new(bytes, WINDOW * 2),
+            pace,
+            sources: Table::new(bytes, pace.window * 2),
             wrong: Window::default(),
             from: Window::default(),
             tries: Window::default(),
@@ -71,23 +73,28 @@ impl CredentialStuffing {
 
     /// Learns what is usual from a window that was not remarkable; each counts for a twentieth.
     fn learn(&mut self, now: Duration) {
-        if now.saturating_sub(self.learned) < WINDOW {
+        let pace = self.pace;
+        if now.saturating_sub(self.learned) < pace.window {
             return;
         }
         self.learned = now;
         let different = self.wrong.count();
         let now_share = share(different, different.saturating_add(self.good.sum()));
-        if now_share < TOGETHER_SHARE.max(self.usual * TIMES_USUAL) {
+        if now_share < pace.part(f64::max(TOGETHER_SHARE, self.usual * TIMES_USUAL)) {
             self.usual += (now_share - self.usual) / 20.0;
         }
     }
 
     fn together(&mut self, event: &Event, raise: &mut dyn FnMut(Raise)) {
+        let pace = self.pace;
         let now = event.at.steady;
         let different = self.wrong.count();
         let part = share(different, different.saturating_add(self.good.sum()));
-        let many = different >= TOGETHER && self.from.count() >= TOGETHER_ADDRESSES;
-        if many && part >= TOGETHER_SHARE.max(self.usual * TIMES_USUAL) && self.raised.is_due(now) {
+        let many = different >= pace.many(TOGETHER) && self.from.count() >= TOGETHER_ADDRESSES;
+        if many
+            && part >= pace.part(f64::max(TOGETHER_SHARE, self.usual * TIMES_USUAL))
+            && self.raised.is_due(now)
+        {
             raise(
                 Raise::new(
                     Severity::High,
@@ -98,42 +105,48 @@ impl CredentialStuffing {
                 .because("addresses", self.from.count())
                 .because("share of all credentials", percent(part))
                 .because("usual share", percent(self.usual))
-                .since(WINDOW),
+                .since(pace.window),
             );
         }
     }
 }
 
+/// At both paces.
+pub(crate) fn make(bytes: usize) -> Box<dyn Detector> {
+    Box::new(Paced::of(bytes, CredentialStuffing::at))
+}
+
 impl Detector for CredentialStuffing {
     fn see(&mut self, event: &Event, raise: &mut dyn FnMut(Raise)) {
+        let pace = self.pace;
         let now = event.at.steady;
         if event.credential.is_some() {
-            self.good.add(now, WINDOW);
+            self.good.add(now, pace.window);
             if let Some(source) = self.sources.find(&event.source) {
-                source.good.add(now, WINDOW);
+                source.good.add(now, pace.window);
             }
             return;
         }
         let (Ending::WrongCredential, Some(tried)) = (event.ending, event.tried) else { return };
         self.learn(now);
-        self.good.now(now, WINDOW);
-        self.wrong.now(now, WINDOW).see(tried);
-        self.from.now(now, WINDOW).see(number(event.source));
-        let all = self.tries.add(now, WINDOW);
-        if all >= TOGETHER && all.is_multiple_of(16) {
+        self.good.now(now, pace.window);
+        self.wrong.now(now, pace.window).see(tried);
+        self.from.now(now, pace.window).see(number(event.source));
+        let all = self.tries.add(now, pace.window);
+        if all >= pace.many(TOGETHER) && all.is_multiple_of(16) {
             self.together(event, raise);
         }
         let source = self.sources.entry(event.source, now);
         source.last = now;
-        let tries = source.tries.add(now, WINDOW);
-        source.good.now(now, WINDOW);
-        let new = source.wrong.now(now, WINDOW).see(tried);
-        if tries < ONE_ADDRESS || !new {
+        let tries = source.tries.add(now, pace.window);
+        source.good.now(now, pace.window);
+        let new = source.wrong.now(now, pace.window).see(tried);
+        if tries < pace.many(ONE_ADDRESS) || !new {
             return;
         }
         let (different, good) = (source.wrong.count(), source.good.sum());
         let part = share(different, different + good);
-        if different >= ONE_ADDRESS && part >= ONE_ADDRESS_SHARE && source.raised.is_due(now) {
+        if different >= pace.many(ONE_ADDRESS) && part >= ONE_ADDRESS_SHARE && source.raised.is_due(now) {
             let subject = Subject { address: Some(event.source), ..Subject::default() };
             raise(
                 Raise::new(Severity::High, "One address tries many different wrong credentials.", subject)
@@ -141,7 +154,7 @@ impl Detector for CredentialStuffing {
                     .because("requests with a wrong credential", tries)
                     .because("requests with a good credential", good)
                     .from(event.source)
-                    .since(WINDOW),
+                    .since(pace.window),
             );
         }
     }

@@ -20,9 +20,14 @@ pub(crate) struct DataVolume {
 }
 
 impl DataVolume {
-    pub(crate) fn new(bytes: usize) -> DataVolume {
+    fn new(bytes: usize) -> DataVolume {
         DataVolume { histories: Histories::new(bytes), raised: Raised::default(), about: 0 }
     }
+}
+
+/// One in so many bytes.
+pub(crate) fn make(bytes: usize) -> Box<dyn Detector> {
+    Box::new(DataVolume::new(bytes))
 }
 
 impl Detector for DataVolume {

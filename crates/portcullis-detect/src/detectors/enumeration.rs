@@ -4,7 +4,7 @@
 //! asks for few of them, again and again. One that looks whether something is there before it sends it has had that share
 //! of misses all along.
 
-use super::{Examples, Raised, WINDOW, consumer_or_source, percent, share};
+use super::{Examples, Pace, Paced, Raised, consumer_or_source, percent, share};
 use crate::detector::{Detector, Raise};
 use crate::event::{Ending, Event};
 use crate::finding::Severity;
@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(crate) const NAME: &str = "enumeration";
 pub(crate) const FINDS: &str =
     "One consumer asks for many different ids of a route that it may not see, or that do not exist.";
-pub(crate) const THRESHOLD: &str = "40 different paths of one route with 403 or 404 in 10 minutes, at least 30 % of the consumer's requests there, and three times its usual share; 80 % in the first 2 hours after a start.";
+pub(crate) const THRESHOLD: &str = "40 different paths of one route with 403 or 404 in 10 minutes, or twice as many in an hour, at least 30 % of the consumer's requests there, and three times its usual share; 80 % in the first 2 hours after a start.";
 
 const DIFFERENT: u32 = 40;
 const SHARE: f64 = 0.3;
@@ -49,14 +49,15 @@ impl Entry for Walk {
 }
 
 pub(crate) struct Enumeration {
+    pace: Pace,
     walks: Table<(u64, u32), Walk>,
     /// When the first event came.
     began: Option<Duration>,
 }
 
 impl Enumeration {
-    pub(crate) fn new(bytes: usize) -> Enumeration {
-        Enumeration { walks: Table::new(bytes, Duration::from_secs(24 * 3600)), began: None }
+    fn at(bytes: usize, pace: Pace) -> Enumeration {
+        Enumeration { pace, walks: Table::new(bytes, Duration::from_secs(24 * 3600)), began: None }
     }
 }
 
@@ -81,8 +82,14 @@ fn is_miss(event: &Event) -> bool {
     }
 }
 
+/// At both paces.
+pub(crate) fn make(bytes: usize) -> Box<dyn Detector> {
+    Box::new(Paced::of(bytes, Enumeration::at))
+}
+
 impl Detector for Enumeration {
     fn see(&mut self, event: &Event, raise: &mut dyn FnMut(Raise)) {
+        let pace = self.pace;
         let Some(name) = event.established() else { return };
         if event.route == 0 {
             return;
@@ -99,20 +106,20 @@ impl Detector for Enumeration {
         walk.last = now;
         // In the beginning nothing is known of anybody, so whatever they do is taken for usual.
         let young = now.saturating_sub(*self.began.get_or_insert(now)) < YOUNG;
-        walk.learn(now, young);
-        let requests = walk.requests.add(now, WINDOW);
+        walk.learn(now, pace.window, young);
+        let requests = walk.requests.add(now, pace.window);
         if !miss {
             return;
         }
-        let missed = walk.missed.add(now, WINDOW);
-        let new = walk.paths.now(now, WINDOW).see(event.path);
+        let missed = walk.missed.add(now, pace.window);
+        let new = walk.paths.now(now, pace.window).see(event.path);
         walk.examples.add(event.path_text);
-        if missed < DIFFERENT || !new {
+        if missed < pace.many(DIFFERENT) || !new {
             return;
         }
         let (different, part) = (walk.paths.count(), share(missed, requests));
         let expected = if young { YOUNG_SHARE } else { SHARE };
-        if different >= DIFFERENT
+        if different >= pace.many(DIFFERENT)
             && part >= f64::max(expected, walk.usual * TIMES_USUAL).min(0.95)
             && part > walk.usual + 0.1
             && walk.raised.is_due(now)
@@ -130,7 +137,7 @@ impl Detector for Enumeration {
                 .from(event.source)
                 .because("examples", walk.examples.list())
                 .on(event.route)
-                .since(WINDOW),
+                .since(pace.window),
             );
         }
     }
@@ -142,8 +149,8 @@ impl Detector for Enumeration {
 
 impl Walk {
     /// Learns once in each window; each counts for a tenth, and the first ones more.
-    fn learn(&mut self, now: Duration, young: bool) {
-        let due = self.learned.is_none_or(|before| now.saturating_sub(before) >= WINDOW);
+    fn learn(&mut self, now: Duration, window: Duration, young: bool) {
+        let due = self.learned.is_none_or(|before| now.saturating_sub(before) >= window);
         if !due {
             return;
         }

@@ -12,11 +12,15 @@ use std::time::Duration;
 pub(crate) const NAME: &str = "error_change";
 pub(crate) const FINDS: &str =
     "A consumer of whose requests suddenly many fail, while those of others do not.";
-pub(crate) const THRESHOLD: &str = "30 % and 30 requests of 5 minutes that a consumer known for 2 hours gets an error for, at least 3 times its largest share before, and 3 times that of the others.";
+pub(crate) const THRESHOLD: &str = "30 % and 30 requests of 5 minutes that a consumer known for 2 hours gets an error for, at least 3 times its largest share before, and 3 times that of the others; or 15 % and 15 in each 5 of 20 minutes.";
 
 const SHARE: f64 = 0.3;
 const ERRORS: u32 = 30;
 const TIMES: f64 = 3.0;
+/// Less is remarkable in so many stretches of 5 minutes in a row.
+const STRETCHES: u32 = 4;
+const SHARE_LONG: f64 = 0.15;
+const ERRORS_LONG: u32 = 15;
 const KNOWN: Duration = Duration::from_secs(2 * 3600);
 const BUCKET: u64 = 300;
 /// What a bucket weighs in what is usual, once it is over.
@@ -57,6 +61,8 @@ struct Consumer {
     counted: Counted,
     /// The largest share of a bucket with enough requests. It fades slowly.
     most: f64,
+    /// Stretches in a row with a large share, without the one of now.
+    run: u32,
     raised: Raised,
 }
 
@@ -76,7 +82,7 @@ pub(crate) struct ErrorChange {
 }
 
 impl ErrorChange {
-    pub(crate) fn new(bytes: usize) -> ErrorChange {
+    fn new(bytes: usize) -> ErrorChange {
         ErrorChange {
             consumers: Table::new(bytes / 2, Duration::from_secs(8 * 24 * 3600)),
             all: Counted::default(),
@@ -104,6 +110,11 @@ fn is_error(event: &Event) -> Option<bool> {
     }
 }
 
+/// One in so many bytes.
+pub(crate) fn make(bytes: usize) -> Box<dyn Detector> {
+    Box::new(ErrorChange::new(bytes))
+}
+
 impl Detector for ErrorChange {
     fn see(&mut self, event: &Event, raise: &mut dyn FnMut(Raise)) {
         let (Some(name), Some(error)) = (event.established(), is_error(event)) else { return };
@@ -112,13 +123,17 @@ impl Detector for ErrorChange {
         let consumer = self.consumers.entry(name.number, now);
         consumer.last = now;
         let first = *consumer.first.get_or_insert(now);
-        if let Some((requests, errors)) = consumer.counted.count(now, error)
-            && requests >= 10
-        {
+        let ended = consumer.counted.count(now, error);
+        if let Some((requests, errors)) = ended {
+            let part = share(errors, requests);
+            let large = errors >= ERRORS_LONG && part >= SHARE_LONG && part >= consumer.most * TIMES;
+            consumer.run = if large && consumer.counted.requests_before > 0 { consumer.run + 1 } else { 0 };
+        }
+        if let Some((requests, errors)) = ended.filter(|(requests, _)| *requests >= 10) {
             let part = share(errors, requests);
             consumer.most = match part > consumer.most {
                 // Of what is far above everything before, only a part is learned.
-                true if part >= SHARE && part >= consumer.most * TIMES => {
+                true if part >= SHARE_LONG && part >= consumer.most * TIMES => {
                     consumer.most + (part - consumer.most) * LEARNED
                 }
                 true => part,
@@ -126,7 +141,9 @@ impl Detector for ErrorChange {
             };
         }
         let Counted { requests, errors, .. } = consumer.counted;
-        if !error || errors < ERRORS || now.saturating_sub(first) < KNOWN {
+        let long = consumer.run + 1 >= STRETCHES;
+        let (least, least_share) = if long { (ERRORS_LONG, SHARE_LONG) } else { (ERRORS, SHARE) };
+        if !error || errors < least || now.saturating_sub(first) < KNOWN {
             return;
         }
         let part = share(errors, requests);
@@ -136,7 +153,7 @@ impl Detector for ErrorChange {
             others(all.errors, errors) + others(all.errors_before, consumer.counted.errors_before),
             others(all.requests, requests) + others(all.requests_before, consumer.counted.requests_before),
         );
-        if part >= SHARE
+        if part >= least_share
             && part >= consumer.most * TIMES
             && part >= others * TIMES
             && consumer.raised.is_due(now)

@@ -13,12 +13,63 @@ pub(crate) mod shared_key;
 pub(crate) mod token_replay;
 pub(crate) mod volume_change;
 
-use crate::event::{Event, Text};
+use crate::detector::{Detector, Raise};
+use crate::event::{Event, Moment, Text};
 use crate::finding::Subject;
 use std::time::Duration;
 
 /// The window of most detectors.
 pub(crate) const WINDOW: Duration = Duration::from_secs(600);
+
+/// How fast something must come to be counted together: much in a short time, or half as fast for a long one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// What is counted together.
+    pub(crate) window: Duration,
+    times: u32,
+    /// What a share of everybody's requests must be, of what it must be at full speed.
+    part: f64,
+}
+
+impl Pace {
+    const QUICK: Pace = Pace { window: WINDOW, times: 1, part: 1.0 };
+    /// Twice as much in six times the time, which is a third of the speed.
+    const SLOW: Pace = Pace { window: Duration::from_secs(3600), times: 2, part: 0.5 };
+
+    /// How many there must be in the window, if there must be so many in 10 minutes.
+    pub(crate) fn many(self, count: u32) -> u32 {
+        count.saturating_mul(self.times)
+    }
+
+    /// What a share must be that the sender alone does not decide.
+    pub(crate) fn part(self, share: f64) -> f64 {
+        share * self.part
+    }
+}
+
+/// A detector at both paces.
+pub(crate) struct Paced<D>([D; 2]);
+
+impl<D: Detector> Paced<D> {
+    /// Each in half of the bytes.
+    pub(crate) fn of(bytes: usize, make: fn(usize, Pace) -> D) -> Paced<D> {
+        Paced([Pace::QUICK, Pace::SLOW].map(|pace| make(bytes / 2, pace)))
+    }
+}
+
+impl<D: Detector> Detector for Paced<D> {
+    fn see(&mut self, event: &Event, raise: &mut dyn FnMut(Raise)) {
+        self.0.iter_mut().for_each(|paced| paced.see(event, raise));
+    }
+
+    fn tick(&mut self, now: Moment, raise: &mut dyn FnMut(Raise)) {
+        self.0.iter_mut().for_each(|paced| paced.tick(now, raise));
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.iter().map(Detector::bytes).sum()
+    }
+}
 /// How often a finding that goes on is raised again.
 pub(crate) const AGAIN: Duration = Duration::from_secs(60);
 
@@ -48,8 +99,8 @@ pub(crate) struct Most {
 
 impl Most {
     /// Learns what there is within the window up to now, once for each window. What is remarkable is never usual.
-    pub(crate) fn learn(&mut self, now: Duration, value: u32, remarkable: bool) {
-        if now.saturating_sub(self.learned) < WINDOW {
+    pub(crate) fn learn(&mut self, now: Duration, window: Duration, value: u32, remarkable: bool) {
+        if now.saturating_sub(self.learned) < window {
             return;
         }
         self.learned = now;

@@ -1,6 +1,6 @@
 //! A public route that suddenly gets credentials: a client is set up wrongly, or somebody collects what others send.
 
-use super::{Most, Raised, WINDOW};
+use super::{Most, Pace, Paced, Raised};
 use crate::detector::{Detector, Raise};
 use crate::event::Event;
 use crate::finding::{Severity, Subject};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub(crate) const NAME: &str = "public_credentials";
 pub(crate) const FINDS: &str = "A public route that suddenly is sent credentials.";
-pub(crate) const THRESHOLD: &str = "12 requests with a credential in 10 minutes to a public route known for 2 hours, five times as many as it ever had in 10 minutes.";
+pub(crate) const THRESHOLD: &str = "12 requests with a credential in 10 minutes, or twice as many in an hour to a public route known for 2 hours, five times as many as it ever had in 10 minutes, and half of that in an hour.";
 
 const REQUESTS: u32 = 12;
 const TIMES: u32 = 5;
@@ -38,17 +38,24 @@ impl Entry for Route {
 }
 
 pub(crate) struct PublicCredentials {
+    pace: Pace,
     routes: Table<u32, Route>,
 }
 
 impl PublicCredentials {
-    pub(crate) fn new(bytes: usize) -> PublicCredentials {
-        PublicCredentials { routes: Table::new(bytes / 8, Duration::from_secs(8 * 24 * 3600)) }
+    fn at(bytes: usize, pace: Pace) -> PublicCredentials {
+        PublicCredentials { pace, routes: Table::new(bytes / 8, Duration::from_secs(8 * 24 * 3600)) }
     }
+}
+
+/// At both paces.
+pub(crate) fn make(bytes: usize) -> Box<dyn Detector> {
+    Box::new(Paced::of(bytes, PublicCredentials::at))
 }
 
 impl Detector for PublicCredentials {
     fn see(&mut self, event: &Event, raise: &mut dyn FnMut(Raise)) {
+        let pace = self.pace;
         if !event.public || event.route == 0 {
             return;
         }
@@ -58,18 +65,20 @@ impl Detector for PublicCredentials {
         route.requests = route.requests.saturating_add(1);
         let first = *route.first.get_or_insert(now);
         let new = now.saturating_sub(first) < KNOWN;
-        let is_remarkable =
-            |with: u32, most: Most| !new && with >= REQUESTS && with >= most.get().saturating_mul(TIMES);
-        route.with.now(now, WINDOW);
+        let is_remarkable = |with: u32, most: Most| {
+            !new && with >= pace.many(REQUESTS)
+                && f64::from(with) >= pace.part(f64::from(most.get().saturating_mul(TIMES)))
+        };
+        route.with.now(now, pace.window);
         let with = route.with.sum();
-        route.most.learn(now, with, is_remarkable(with, route.most));
+        route.most.learn(now, pace.window, with, is_remarkable(with, route.most));
         if new {
             route.most.accept(with);
         }
         if !event.unasked_credential {
             return;
         }
-        let with = route.with.add(now, WINDOW);
+        let with = route.with.add(now, pace.window);
         if is_remarkable(with, route.most) && route.raised.is_due(now) {
             raise(
                 Raise::new(
@@ -81,7 +90,7 @@ impl Detector for PublicCredentials {
                 .because("most before", route.most.get())
                 .because("last from", event.source)
                 .on(event.route)
-                .since(WINDOW),
+                .since(pace.window),
             );
         }
     }

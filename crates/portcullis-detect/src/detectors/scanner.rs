@@ -1,6 +1,6 @@
 //! One address looks for what might be there: many different paths that nothing has, or requests that look like attacks.
 
-use super::{Examples, Raised, WINDOW, percent, share};
+use super::{Examples, Pace, Paced, Raised, percent, share};
 use crate::detector::{Detector, Raise};
 use crate::event::{Ending, Event};
 use crate::finding::{Severity, Subject};
@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(crate) const NAME: &str = "scanner";
 pub(crate) const FINDS: &str =
     "One address asks for many different paths that do not exist, or sends requests that look like attacks.";
-pub(crate) const THRESHOLD: &str = "25 different paths without a route, with 404 or with a malformed or suspicious request from one address without a credential in 10 minutes, at least half of its requests.";
+pub(crate) const THRESHOLD: &str = "25 different paths without a route, with 404 or with a malformed or suspicious request from one address without a credential in 10 minutes, or twice as many in an hour, at least half of its requests.";
 
 const DIFFERENT: u32 = 25;
 const SHARE: f64 = 0.5;
@@ -39,12 +39,13 @@ impl Entry for Source {
 }
 
 pub(crate) struct Scanner {
+    pace: Pace,
     sources: Table<IpAddr, Source>,
 }
 
 impl Scanner {
-    pub(crate) fn new(bytes: usize) -> Scanner {
-        Scanner { sources: Table::new(bytes, WINDOW * 2) }
+    fn at(bytes: usize, pace: Pace) -> Scanner {
+        Scanner { pace, sources: Table::new(bytes, pace.window * 2) }
     }
 }
 
@@ -67,8 +68,14 @@ fn is_miss(event: &Event) -> bool {
     }
 }
 
+/// At both paces.
+pub(crate) fn make(bytes: usize) -> Box<dyn Detector> {
+    Box::new(Paced::of(bytes, Scanner::at))
+}
+
 impl Detector for Scanner {
     fn see(&mut self, event: &Event, raise: &mut dyn FnMut(Raise)) {
+        let pace = self.pace;
         let (now, miss) = (event.at.steady, event.credential.is_none() && is_miss(event));
         let source = match miss {
             true => self.sources.entry(event.source, now),
@@ -78,21 +85,21 @@ impl Detector for Scanner {
             },
         };
         source.last = now;
-        let requests = source.requests.add(now, WINDOW);
+        let requests = source.requests.add(now, pace.window);
         if !miss {
             return;
         }
-        let missed = source.missed.add(now, WINDOW);
+        let missed = source.missed.add(now, pace.window);
         if event.ending == Ending::Attack {
-            source.attacks.add(now, WINDOW);
+            source.attacks.add(now, pace.window);
         }
-        let new = source.paths.now(now, WINDOW).see(event.path);
+        let new = source.paths.now(now, pace.window).see(event.path);
         source.examples.add(event.path_text);
-        if missed < DIFFERENT || !new {
+        if missed < pace.many(DIFFERENT) || !new {
             return;
         }
         let (different, part) = (source.paths.count(), share(missed, requests));
-        if different >= DIFFERENT && part >= SHARE && source.raised.is_due(now) {
+        if different >= pace.many(DIFFERENT) && part >= SHARE && source.raised.is_due(now) {
             let attacks = source.attacks.sum();
             let subject = Subject { address: Some(event.source), ..Subject::default() };
             raise(
@@ -102,7 +109,7 @@ impl Detector for Scanner {
                     .because("requests that look like attacks", attacks)
                     .from(event.source)
                     .because("examples", source.examples.list())
-                    .since(WINDOW),
+                    .since(pace.window),
             );
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A client with a mistake makes the same mistake each time.
 
-use super::{Raised, WINDOW, percent, sender, share};
+use super::{Pace, Paced, Raised, percent, sender, share};
 use crate::detector::{Detector, Raise};
 use crate::event::{Ending, Event, Sender};
 use crate::finding::Severity;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub(crate) const NAME: &str = "schema_probing";
 pub(crate) const FINDS: &str = "Many requests to one route that are invalid, each in another way.";
-pub(crate) const THRESHOLD: &str = "20 different mistakes in requests with 400, 415 or 422 to one route by one consumer or address in 10 minutes, at least half of its requests there.";
+pub(crate) const THRESHOLD: &str = "20 different mistakes in requests with 400, 415 or 422 to one route by one consumer or address in 10 minutes, or twice as many in an hour, at least half of its requests there.";
 
 const DIFFERENT: u32 = 20;
 const SHARE: f64 = 0.5;
@@ -37,17 +37,24 @@ impl Entry for Probe {
 }
 
 pub(crate) struct SchemaProbing {
+    pace: Pace,
     probes: Table<(Sender, u32), Probe>,
 }
 
 impl SchemaProbing {
-    pub(crate) fn new(bytes: usize) -> SchemaProbing {
-        SchemaProbing { probes: Table::new(bytes, WINDOW * 2) }
+    fn at(bytes: usize, pace: Pace) -> SchemaProbing {
+        SchemaProbing { pace, probes: Table::new(bytes, pace.window * 2) }
     }
+}
+
+/// At both paces.
+pub(crate) fn make(bytes: usize) -> Box<dyn Detector> {
+    Box::new(Paced::of(bytes, SchemaProbing::at))
 }
 
 impl Detector for SchemaProbing {
     fn see(&mut self, event: &Event, raise: &mut dyn FnMut(Raise)) {
+        let pace = self.pace;
         if event.route == 0 {
             return;
         }
@@ -62,17 +69,17 @@ impl Detector for SchemaProbing {
             },
         };
         probe.last = now;
-        let requests = probe.requests.add(now, WINDOW);
+        let requests = probe.requests.add(now, pace.window);
         if !invalid {
             return;
         }
-        let count = probe.invalid.add(now, WINDOW);
-        let new = probe.mistakes.now(now, WINDOW).see(event.mistake);
-        if count < DIFFERENT || !new {
+        let count = probe.invalid.add(now, pace.window);
+        let new = probe.mistakes.now(now, pace.window).see(event.mistake);
+        if count < pace.many(DIFFERENT) || !new {
             return;
         }
         let (different, part) = (probe.mistakes.count(), share(count, requests));
-        if different >= DIFFERENT && part >= SHARE && probe.raised.is_due(now) {
+        if different >= pace.many(DIFFERENT) && part >= SHARE && probe.raised.is_due(now) {
             raise(
                 Raise::new(
                     Severity::Medium,
@@ -84,7 +91,7 @@ impl Detector for SchemaProbing {
 .from(event.source)
                 .because("share of its requests there", percent(part))
                 .on(event.route)
-                .since(WINDOW),
+                .since(pace.window),
             );
         }
     }

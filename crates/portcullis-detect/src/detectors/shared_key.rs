@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(crate) const NAME: &str = "shared_key";
 pub(crate) const FINDS: &str =
     "A credential used from a new network while it is in use elsewhere, or from many networks at once.";
-pub(crate) const THRESHOLD: &str = "10 requests from a network that is new to a credential of at least 2 hours and at most 3 networks, while the others go on for 15 minutes. Or 8 networks in 10 minutes, and three times as many as ever before.";
+pub(crate) const THRESHOLD: &str = "10 requests from a network that is new to a credential of at least 2 hours and at most 3 networks, while the others go on for 15 minutes. Or 8 networks in 10 minutes, or 4 that go on for 30 minutes, and three times as many as ever before.";
 
 /// How old a credential must be here before anything is remarkable.
 const KNOWN: Duration = Duration::from_secs(2 * 3600);
@@ -27,6 +27,9 @@ const NEW_REQUESTS: u32 = 10;
 const BESIDE: Duration = Duration::from_secs(15 * 60);
 const AT_ONCE: u32 = 8;
 const TIMES: u32 = 3;
+/// Fewer networks at once are remarkable if they go on for so long.
+const SOME: u32 = 4;
+const GOING_ON: Duration = Duration::from_secs(30 * 60);
 /// How many networks of a credential are remembered.
 const PLACES: usize = 24;
 /// A network that was idle for so long is new again.
@@ -48,6 +51,8 @@ struct Credential {
     networks: [Option<Network>; PLACES],
     /// The most networks within a window, before the last one.
     most: Most,
+    /// Since when there are some at once, more than ever before.
+    several: Option<Duration>,
     raised: Raised,
 }
 
@@ -99,9 +104,14 @@ pub(crate) struct SharedKey {
 }
 
 impl SharedKey {
-    pub(crate) fn new(bytes: usize) -> SharedKey {
+    fn new(bytes: usize) -> SharedKey {
         SharedKey { credentials: Table::new(bytes, FORGOTTEN) }
     }
+}
+
+/// One in so many bytes.
+pub(crate) fn make(bytes: usize) -> Box<dyn Detector> {
+    Box::new(SharedKey::new(bytes))
 }
 
 impl Detector for SharedKey {
@@ -111,12 +121,19 @@ impl Detector for SharedKey {
         let credential = self.credentials.entry(number, now);
         let network = credential.count(event.network(), now);
         let at_once = credential.at_once(now);
-        let remarkable = at_once >= AT_ONCE && at_once >= credential.most.get().saturating_mul(TIMES);
-        credential.most.learn(now, at_once, remarkable);
+        let several = at_once >= SOME && at_once >= credential.most.get().saturating_mul(TIMES);
+        if !several {
+            credential.several = None;
+        }
+        let since = several.then(|| *credential.several.get_or_insert(now));
+        let goes_on = since.is_some_and(|since| now.saturating_sub(since) >= GOING_ON);
+        let remarkable = several && (at_once >= AT_ONCE || goes_on);
+        credential.most.learn(now, WINDOW, at_once, several);
         let Some(first) = credential.first else { return };
         if now.saturating_sub(first) < KNOWN {
             // While it is new, everything is usual.
             credential.most.accept(at_once);
+            credential.several = None;
             return;
         }
         let consumer = event.established().map(|name| name.text.as_str().to_owned());

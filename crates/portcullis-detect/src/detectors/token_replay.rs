@@ -39,9 +39,14 @@ pub(crate) struct TokenReplay {
 }
 
 impl TokenReplay {
-    pub(crate) fn new(bytes: usize) -> TokenReplay {
+    fn new(bytes: usize) -> TokenReplay {
         TokenReplay { sources: Table::new(bytes / 4, WINDOW * 2) }
     }
+}
+
+/// One in so many bytes.
+pub(crate) fn make(bytes: usize) -> Box<dyn Detector> {
+    Box::new(TokenReplay::new(bytes))
 }
 
 impl Detector for TokenReplay {
