@@ -232,6 +232,7 @@ impl<'r> Transaction<'r> {
             for (target, plan) in link.targets.iter().enumerate() {
                 subjects.clear();
                 self.subjects_of_all(plan, &mut subjects);
+                union.forms.reserve(subjects.len());
                 for subject in &subjects {
                     match self.values.apply(subject.value, check.chain) {
                         Ok(node) => {
