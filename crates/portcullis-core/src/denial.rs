@@ -134,6 +134,8 @@ codes! {
     LoginRequired = "login_required" => SEE_OTHER;
     /// The login could not be completed.
     LoginFailed = "login_failed" => BAD_REQUEST;
+    /// The provider's request to end a session has no good logout token.
+    LogoutRefused = "logout_refused" => BAD_REQUEST;
     /// A request with a session cookie and a method that changes something comes from a page of another site (CSRF).
     CrossSite = "cross_site" => FORBIDDEN;
     /// The principal has none of the roles in `roles_allowed`.

@@ -223,13 +223,21 @@ pub enum CountedCredential {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MethodId(pub u32);
 
-/// What a credential is called, so that its method finds it again without it. Says nothing of the credential itself.
+/// What a credential is called, so that its method finds it again without it. Says nothing of the credential itself, but for
+/// one that only somebody else can judge.
 #[derive(Clone, PartialEq, Eq)]
 pub enum CredentialName {
     /// A digest: of a key, a token, a password or a certificate.
     Digest([u8; 32]),
     /// The number of a session, or the name of somebody with a password.
     Text(Arc<str>),
+    /// A token that only its issuer can tell anything of, with its digest: without it nobody could be asked again.
+    Token {
+        /// The digest.
+        digest: [u8; 32],
+        /// The token.
+        token: Arc<str>,
+    },
 }
 
 // SECURITY: a session's number is told to nobody (what_evidence_rests_on_is_not_shown).
@@ -238,6 +246,7 @@ impl fmt::Debug for CredentialName {
         f.write_str(match self {
             CredentialName::Digest(_) => "Digest(•••)",
             CredentialName::Text(_) => "Text(•••)",
+            CredentialName::Token { .. } => "Token(•••)",
         })
     }
 }
@@ -671,6 +680,8 @@ mod tests {
         let shown = format!("{:?}", CredentialName::Text("nonce".into()));
         assert!(!shown.contains("nonce"), "{shown}");
         assert!(!format!("{:?}", CredentialName::Digest([7; 32])).contains('7'));
+        let token = CredentialName::Token { digest: [7; 32], token: "opaque".into() };
+        assert_eq!(format!("{token:?}"), "Token(•••)");
     }
 
     #[test]

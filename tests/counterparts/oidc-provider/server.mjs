@@ -13,6 +13,8 @@
 //   /client            registers a client by its metadata (OpenID Connect Registration), and { "claims" } for its own tokens
 //   /mint              { "account", "client", "scope", "resource", "jkt", "seconds" }: an access token of an account
 //   /revoke            { "token" }: an opaque token, whoever it is of
+//   /sign              { "header", "claims" }: a token with these, signed with the RS256 key of now, or with "key": "another" one that
+//                      nobody publishes
 //
 // Resources: urn:jwt:ALG gets a JWT access token (RFC 9068) signed with ALG, urn:opaque:NAME an opaque one.
 
@@ -91,6 +93,7 @@ function configuration() {
       introspection: { enabled: true, allowedPolicy: async () => true },
       revocation: { enabled: true },
       dPoP: { enabled: true, nonceSecret, requireNonce: () => false },
+      backchannelLogout: { enabled: true },
       rpInitiatedLogout: {
         enabled: true,
         // The question whether to log out is answered at once, as a user would.
@@ -203,6 +206,14 @@ const controls = {
     return { client_secret: clients.get(metadata.client_id).client_secret };
   },
   '/mint': mint,
+  '/sign': ({ header, claims, key }) => {
+    const own = keys.find(({ alg }) => alg === 'RS256');
+    const jwk = key === 'another' ? newKeys().find(({ alg }) => alg === 'RS256') : own;
+    const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const signed = `${part({ alg: 'RS256', kid: own.kid, ...header })}.${part(claims)}`;
+    const signature = crypto.sign('sha256', Buffer.from(signed), crypto.createPrivateKey({ key: jwk, format: 'jwk' }));
+    return { token: `${signed}.${signature.toString('base64url')}` };
+  },
   '/revoke': async ({ token }) => {
     const found = (await provider.AccessToken.find(token)) ?? (await provider.ClientCredentials.find(token));
     await found.destroy();

@@ -235,6 +235,21 @@ impl JwtConfig {
             self.issuer.jwks_file.as_ref().map(|file| file.span),
             self.issuer.secret.as_ref().map(|secret| secret.span),
         ];
+        let fixed = self.issuer.jwks_file.as_ref().map(|file| file.span).or(self
+            .issuer
+            .secret
+            .as_ref()
+            .map(|secret| secret.span));
+        if let (Some(fixed), Some(more)) = (fixed, self.token.more_jwks_urls.first()) {
+            cx.error(
+                "config.key_source",
+                more.span,
+                "keys that are given in the configuration are not fetched as well",
+            )
+            .related(fixed, "the other place")
+            .help("remove one of the two");
+            return None;
+        }
         let mut given = sources.iter().flatten();
         if let (Some(first), Some(second)) = (given.next(), given.next()) {
             cx.error("config.key_source", *second, "give only one source of the issuer's keys")
@@ -280,7 +295,7 @@ impl JwtConfig {
         };
         let access = self.token.access(Some(&home), cx)?;
         let fetched = Issuer::fetched(Some(name), source, None, algorithms.to_vec(), options.refresh);
-        Some(fetched.with_access(access))
+        Some(fetched.with_more_keys_at(options.more_jwks.clone()).with_access(access))
     }
 }
 

@@ -203,6 +203,7 @@ impl OAuth2Config {
             Some(doubles) => doubles.issuer(self.told_by(), name.as_deref(), &options.algorithms, false)?,
             None => Issuer::fetched(name, source, introspection, options.algorithms, options.refresh)
                 .with_keys_at(options.jwks)
+                .with_more_keys_at(options.more_jwks)
                 .with_access(access),
         };
         let server = build.issuer(server);

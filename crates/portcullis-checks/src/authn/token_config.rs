@@ -67,6 +67,9 @@ object! {
         /// URL of the issuer's JSON Web Key Set, if its metadata does not name it.
         #[alias("jwks_uri")]
         pub jwks_url: Option<Spanned<String>>,
+        /// More key sets of the same issuer, such as one for each of its policies or data centers. A key of any set verifies. While one
+        /// of them cannot be fetched, the keys that were fetched last serve for `stale_keys`. Default: none.
+        pub more_jwks_urls: Vec<Spanned<String>> = Vec::new(),
         /// File with a bearer token for the issuer's metadata and keys, such as
         /// /var/run/secrets/kubernetes.io/serviceaccount/token. It is read for each fetch, and sent only to the origin of
         /// `jwks_url` (or else of `issuer` or `token_url`).
@@ -144,6 +147,8 @@ pub struct TokenOptions {
     pub refresh: Refresh,
     /// Where the keys are, if that is said.
     pub jwks: Option<Uri>,
+    /// Where more of them are.
+    pub more_jwks: Vec<Uri>,
     /// Whether a token must be bound.
     pub binding_required: bool,
     /// For proofs that must have a nonce.
@@ -232,6 +237,7 @@ impl TokenConfig {
             None => Some(None),
             Some(text) => self.url(text, cx).map(Some),
         };
+        let more_jwks: Vec<Option<Uri>> = self.more_jwks_urls.iter().map(|text| self.url(text, cx)).collect();
         let resource = match &self.resource {
             None => Some(None),
             Some(text) => url(text, cx).map(Some),
@@ -277,6 +283,7 @@ impl TokenConfig {
             algorithms: algorithms?,
             refresh: Refresh { min_interval: self.min_refresh.value, stale_for: self.stale_keys },
             jwks: jwks?,
+            more_jwks: more_jwks.into_iter().collect::<Option<_>>()?,
             binding_required: dpop.is_some_and(|dpop| dpop.required),
             nonces: nonces?,
             forward: self.insecure_forward_credential.is_some(),

@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// A token that was verified.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Verified {
     /// Of whom it speaks.
     pub subject: Arc<Subject>,
@@ -27,6 +27,8 @@ pub struct Verified {
     pub generation: u64,
     /// Whether somebody who tries tokens could hit it: it is known by asking, and not by its signature.
     pub guessable: bool,
+    /// The token itself, where its issuer was asked about it: it is asked again while a request with it runs.
+    pub asked: Option<Arc<str>>,
 }
 
 /// The SHA-256 of a token.
@@ -82,7 +84,7 @@ impl TokenCache {
 
     /// Remembers a token.
     pub fn insert(&self, digest: TokenDigest, verified: Verified) {
-        let bytes = verified.subject.bytes();
+        let bytes = verified.subject.bytes() + verified.asked.as_ref().map_or(0, |token| token.len());
         self.0.insert(digest, verified, bytes);
     }
 }
@@ -112,6 +114,7 @@ mod tests {
             issuer: 0,
             generation: 1,
             guessable: false,
+            asked: None,
         };
         let found = |token: &str, now: u64, generation: u64| {
             cache.find(&digest(token), Duration::from_secs(now), |_| Some(generation)).is_some()
@@ -144,6 +147,7 @@ mod tests {
                 issuer: 0,
                 generation: 1,
                 guessable: false,
+                asked: None,
             };
             assert!(verified.subject.bytes() > 40_000);
             cache.insert(digest(&number.to_string()), verified);

@@ -27,6 +27,8 @@ pub enum KeySource {
     Url(Uri),
     /// Where the issuer's metadata says.
     Issuer,
+    /// Where its metadata says, which is at this URL.
+    Metadata(Uri),
     /// Where the metadata says of the authorization server that has this token endpoint.
     TokenEndpoint(Uri),
 }
@@ -67,6 +69,8 @@ pub struct Loaded {
     due: Option<Duration>,
     /// The document, for telling whether anything has changed.
     document: Vec<u8>,
+    /// Those of its other key sets.
+    more_documents: Vec<Vec<u8>>,
     /// Where the document is from, and its version by the server's word (RFC 9110, section 8.8.3).
     version: Option<(Uri, HeaderValue)>,
     /// Changes whenever anything but the time does.
@@ -99,6 +103,8 @@ pub struct Issuer {
     introspection: Option<Uri>,
     /// Where its keys are, if not where the metadata says.
     keys_at: Option<Uri>,
+    /// Where more of them are.
+    more_keys_at: Vec<Uri>,
     /// How its documents are asked for.
     access: Access,
     algorithms: Vec<Algorithm>,
@@ -136,6 +142,7 @@ impl Issuer {
             metadata: Metadata::default(),
             due: None,
             document: Vec::new(),
+            more_documents: Vec::new(),
             version: None,
             generation: 0,
         };
@@ -159,6 +166,7 @@ impl Issuer {
             source,
             introspection,
             keys_at: None,
+            more_keys_at: Vec::new(),
             access: Access::default(),
             algorithms,
             refresh,
@@ -175,6 +183,16 @@ impl Issuer {
     pub fn with_keys_at(mut self, url: Option<Uri>) -> Issuer {
         self.settings.push_str(&format!(" {url:?}"));
         self.keys_at = url;
+        self
+    }
+
+    /// With more keys at these URLs.
+    #[must_use]
+    pub fn with_more_keys_at(mut self, urls: Vec<Uri>) -> Issuer {
+        if !urls.is_empty() {
+            self.settings.push_str(&format!(" more {urls:?}"));
+        }
+        self.more_keys_at = urls;
         self
     }
 
@@ -311,12 +329,16 @@ impl Issuer {
                     Err(why) => return Err(why),
                 }
             }
+            KeySource::Metadata(url) => {
+                let name = self.name.as_deref().ok_or("the issuer has no name")?;
+                metadata::at(url, name, &self.access, effects).await?
+            }
             KeySource::TokenEndpoint(url) => {
                 metadata::of_token_endpoint(url, self.name.as_deref(), &self.access, effects).await?
             }
         };
         let introspection = self.introspection.clone().or_else(|| found.introspection.clone());
-        let Document { text: document, lifetime, version } =
+        let Document { text: document, mut lifetime, version } =
             match self.keys_at.clone().or_else(|| found.jwks.clone()) {
                 None if introspection.is_some() => {
                     Document { text: b"{\"keys\":[]}".to_vec(), lifetime: DEFAULT_LIFETIME, version: None }
@@ -327,7 +349,16 @@ impl Issuer {
                 }
                 Some(url) => self.key_set(&url, effects).await?,
             };
-        let keys = KeySet::parse(&document, &self.algorithms)?;
+        let mut keys = KeySet::parse(&document, &self.algorithms)?;
+        let mut more_documents = Vec::new();
+        for url in &self.more_keys_at {
+            // SECURITY: while one of them is missing, nobody can tell of a token whether its key is there
+            // (a_key_of_any_set_verifies).
+            let more = self.key_set(url, effects).await?;
+            keys.add(KeySet::parse(&more.text, &self.algorithms).map_err(|why| format!("{url}: {why}"))?);
+            lifetime = lifetime.min(more.lifetime);
+            more_documents.push(more.text);
+        }
         if keys.is_empty() && introspection.is_none() {
             return Err(match keys.skipped.first() {
                 Some(why) => format!("its key set has no key that can be used; {why}"),
@@ -336,8 +367,17 @@ impl Issuer {
         }
         let due = Some(effects.monotonic().saturating_add(lifetime));
         let issuer = found.issuer.clone();
-        let loaded =
-            Loaded { issuer, keys, introspection, metadata: found, due, document, version, generation: 0 };
+        let loaded = Loaded {
+            issuer,
+            keys,
+            introspection,
+            metadata: found,
+            due,
+            document,
+            more_documents,
+            version,
+            generation: 0,
+        };
         Ok((loaded, lifetime))
     }
 
@@ -371,6 +411,7 @@ impl Issuer {
     fn take(&self, mut loaded: Loaded) {
         if let Some(before) = self.loaded.load().as_ref() {
             let same = before.document == loaded.document
+                && before.more_documents == loaded.more_documents
                 && before.issuer == loaded.issuer
                 && before.introspection == loaded.introspection
                 && before.metadata == loaded.metadata;
@@ -383,7 +424,9 @@ impl Issuer {
         match (&self.name, &self.source) {
             (Some(name), _) => name.clone(),
             (None, KeySource::TokenEndpoint(url)) => url.to_string(),
-            (None, KeySource::Fixed | KeySource::Url(_) | KeySource::Issuer) => "an issuer".to_owned(),
+            (None, KeySource::Fixed | KeySource::Url(_) | KeySource::Issuer | KeySource::Metadata(_)) => {
+                "an issuer".to_owned()
+            }
         }
     }
 }

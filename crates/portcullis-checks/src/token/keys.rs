@@ -118,6 +118,12 @@ impl KeySet {
         KeySet { keys: vec![VerificationKey { kid: None, uses: uses.collect() }], skipped: Vec::new() }
     }
 
+    /// Takes the keys of another set of the same issuer.
+    pub fn add(&mut self, other: KeySet) {
+        self.keys.extend(other.keys);
+        self.skipped.extend(other.skipped);
+    }
+
     /// How many keys are in it.
     pub fn len(&self) -> usize {
         self.keys.len()

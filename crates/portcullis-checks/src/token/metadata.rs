@@ -128,6 +128,24 @@ pub async fn of_issuer(name: &str, access: &Access, effects: &dyn Effects) -> Re
     Err(most_telling(misses))
 }
 
+/// The metadata at this URL, which is that of the issuer with this name.
+///
+/// # Errors
+/// There is none, or it is another issuer's.
+pub async fn at(url: &Uri, name: &str, access: &Access, effects: &dyn Effects) -> Result<Metadata, String> {
+    let place = url.to_string();
+    let metadata = read(&place, access, effects).await.map_err(|miss| miss.why)?;
+    // SECURITY: as with metadata that is found by the issuer's name (metadata_is_that_of_the_issuer_that_is_named).
+    if metadata.issuer == name {
+        return Ok(metadata);
+    }
+    let issuer = quoted(&metadata.issuer);
+    Err(format!(
+        "found {place}, but it is the metadata of issuer {issuer}; if that is the one, write `issuer: {}`",
+        metadata_name(&metadata)
+    ))
+}
+
 /// The issuer's name for a line of configuration.
 fn metadata_name(metadata: &Metadata) -> &str {
     if quoted(&metadata.issuer).starts_with('`') { &metadata.issuer } else { "…" }

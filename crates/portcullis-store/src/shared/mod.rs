@@ -346,6 +346,6 @@ fn is_over(entry: &redis::Value, begun: Duration) -> bool {
     }
     let redis::Value::BulkString(text) = entry else { return true };
     let by = std::str::from_utf8(text).ok().and_then(|text| text.strip_prefix("by "));
-    // SECURITY: what cannot be read ends them, whenever they began, as entries of gateways before this one did.
+    // What cannot be read ends them, whenever they began, as entries of gateways before this one did.
     by.and_then(|by| by.parse().ok()).is_none_or(|by: u64| begun.as_secs() <= by)
 }

@@ -54,7 +54,8 @@ impl PlanEvents {
             (Some(key), _, _) => hasher.hash_one(key),
             (None, Some(fingerprint), _) => fingerprint.0,
             (None, None, Some(ground)) => match &ground.credential {
-                portcullis_core::CredentialName::Digest(digest) => hasher.hash_one(digest),
+                portcullis_core::CredentialName::Digest(digest)
+                | portcullis_core::CredentialName::Token { digest, .. } => hasher.hash_one(digest),
                 portcullis_core::CredentialName::Text(text) => hasher.hash_one(text),
             },
             (None, None, None) => return None,
@@ -202,6 +203,7 @@ fn ending(code: Code) -> Ending {
         | Code::GraphqlQueryUnknown
         | Code::AddressRefused
         | Code::LoginFailed
+        | Code::LogoutRefused
         | Code::CrossSite
         | Code::BodyTooLarge
         | Code::BodyTimeout

@@ -211,6 +211,7 @@ audience: orders
 type: jwt
 issuer: https://auth.example.com
 jwks_url: https://auth.example.com/keys
+more_jwks_urls: [https://auth.example.com/other-keys]
 audience: orders
 algorithms: [ES256, EdDSA]
 profile: access_token
@@ -1039,6 +1040,11 @@ cookie_name: shop
 callback_path: /in
 logout_path: /out
 logged_out_path: /goodbye
+backchannel_logout_path: /auth/ended
+metadata_url: https://auth.example.com/metadata
+response_mode: form_post
+max_session_size: 8KiB
+id_token_hint: false
 ",
     "type: openid_connect
 issuer: https://auth.example.com

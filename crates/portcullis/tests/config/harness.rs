@@ -276,7 +276,12 @@ impl Clock for TestClock {
 
 /// A request with these fields.
 pub(crate) fn request(method: &str, target: &str, fields: &[(&str, &str)]) -> Request<()> {
-    let mut request = Request::builder().method(method).uri(target).header("host", "api.example.com");
+    request_at("api.example.com", method, target, fields)
+}
+
+/// The same at this host.
+pub(crate) fn request_at(host: &str, method: &str, target: &str, fields: &[(&str, &str)]) -> Request<()> {
+    let mut request = Request::builder().method(method).uri(target).header("host", host);
     for (name, value) in fields {
         request = request.header(*name, *value);
     }

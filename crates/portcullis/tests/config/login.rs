@@ -1,6 +1,6 @@
 //! Sessions and who is sent to log in, without a browser: what a decision is, whatever a request says.
 
-use super::harness::{Gate, START, gate, get, request};
+use super::harness::{Gate, START, gate, get, request, request_at};
 use super::network::ISSUER;
 use http::{HeaderValue, Request};
 use portcullis_checks::authn::openid_connect::seal::{Purpose, Sealer};
@@ -44,6 +44,8 @@ fn session_of(subject: &str, renewal: Option<Renewal>) -> Session {
         scopes: vec!["openid".into(), "orders".into()],
         started: NOW,
         seen: NOW,
+        sid: None,
+        id_token: None,
         renewal,
     }
 }
@@ -56,7 +58,8 @@ fn over() -> Option<Renewal> {
 fn the_example_of_the_page_loads() {
     let page = include_str!("../../../../docs/login.md");
     let example = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
-    let gate = gate(example);
+    let gate =
+        gate(&example.replace("CLIENT_SECRET", "TOKEN_SECRET").replace("SESSION_SECRET", "TOKEN_SECRET"));
     for path in ["/auth/callback", "/auth/logout", "/orders/{id}", "/goodbye"] {
         let line = format!("{path} -> ");
         assert!(gate.listing.iter().any(|listed| listed.starts_with(&line)), "{:#?}", gate.listing);
@@ -112,7 +115,7 @@ fn a_refresh_of_somebody_else_ends_the_session() {
 fn a_provider_that_nobody_reaches_sends_nobody_away() {
     let gate = login();
     gate.network.go_down();
-    let page = gate.send(get(&[("accept", "text/html")]));
+    let page = gate.send(request_at("app.example.com", "GET", "/a", &[("accept", "text/html")]));
     assert_eq!((page.refusal(), page.headers.get("location")), (Some(Code::Fault), None));
     assert_eq!(gate.send(get(&[])).refusal(), Some(Code::CredentialMissing));
     gate.send(get(&[("cookie", &cookie(&session_of("alice", None)))])).permitted();

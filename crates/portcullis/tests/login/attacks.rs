@@ -354,7 +354,7 @@ async fn a_session_that_is_too_large_is_refused() {
             assert_eq!(end.status, 200);
             assert!(browser.cookies(&site.origin)["gateway-session"].len() < 4096);
         } else {
-            refused_with_400(&site, &end, "browsers keep 4096");
+            refused_with_400(&site, &end, "`max_session_size` is 4608");
         }
     }
     site.end().await;

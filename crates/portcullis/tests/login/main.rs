@@ -8,6 +8,8 @@
 //! | `round`    | login, session, logout, and what each of them is worth                         |
 //! | `attacks`  | stolen, replayed, forged and misdirected requests                              |
 //! | `refreshing` | refresh: once for all, and what a provider that is down does                 |
+//! | `sessions`   | sessions of several cookies, the ID token at logout, forms of the provider     |
+//! | `provider_ends` | back-channel logout                                                       |
 //! | `library`    | the same from a program                                                        |
 //! | `pages`      | what a person sees where it does not go as usual                               |
 //! | `chromium` | the same in a browser that people use                                          |
@@ -31,7 +33,9 @@ mod browser;
 mod chromium;
 mod library;
 mod pages;
+mod provider_ends;
 mod refreshing;
 mod round;
+mod sessions;
 mod site;
 mod webdriver;

@@ -101,6 +101,8 @@ impl Site {
                     "response_types": ["code"],
                     "redirect_uris": [format!("{origin}/auth/callback")],
                     "post_logout_redirect_uris": [format!("{origin}/goodbye")],
+                    "backchannel_logout_uri": format!("{origin}/auth/provider-logout"),
+                    "backchannel_logout_session_required": true,
                 }),
             )
             .await;

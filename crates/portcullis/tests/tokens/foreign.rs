@@ -196,3 +196,48 @@ async fn a_failed_discovery_says_what_came_closest() {
         assert!(detail.contains(&expected), "{detail}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_of_any_set_verifies() {
+    let backend = Backend::start().await;
+    // Two sets that call different keys the same, of different families; and a key that neither has.
+    let (rsa, ec, other) = (Signer::rsa("key"), Signer::ec("key"), Signer::ec("other"));
+    let keys = |signer: &Signer| json!({ "keys": [signer.published()] }).to_string();
+    let pages: Pages = Arc::new(Mutex::new(vec![
+        (METADATA, metadata(&json!({}))),
+        ("/keys", keys(&rsa)),
+        ("/more", keys(&ec)),
+        ("/third", keys(&rsa)),
+    ]));
+    let issuer = server(&pages).await;
+    let own = format!("http://{}", issuer.address);
+    let method =
+        jwt(&issuer, &format!(", min_refresh: 100ms, more_jwks_urls: [\"{own}/more\", \"{own}/third\"]"));
+    let clock = TestClock::default();
+    let world = World::start_by(&document(&backend, &[("/data", &method)]), clock.clone());
+    for good in [&rsa, &ec] {
+        assert_eq!(get(&world, "/data", &[&token(good, &issuer, &json!({}))]).await.status, 200);
+    }
+    // The public text of one key as a secret, the name of one set's key with the other's algorithm, an unknown key.
+    let secret = Signer::secret("key", "HS256", rsa.pem().as_bytes());
+    for bad in [
+        token(&secret, &issuer, &json!({ "kid": "key" })),
+        token(&ec, &issuer, &json!({ "alg": "RS256" })),
+        token(&rsa, &issuer, &json!({ "alg": "ES256" })),
+        token(&other, &issuer, &json!({})),
+    ] {
+        assert_eq!(get(&world, "/data", &[&bad]).await.status, 401);
+    }
+    // A key that is dropped from one set drops its tokens, and one that is added there is found.
+    pages.lock().unwrap()[2] = ("/more", keys(&other));
+    clock.pass(Duration::from_secs(61));
+    let fresh = token(&other, &issuer, &json!({}));
+    assert_eq!(get(&world, "/data", &[&fresh]).await.status, 200, "{:?}", world.records.lines().last());
+    assert_eq!(get(&world, "/data", &[&token(&ec, &issuer, &json!({}))]).await.status, 401);
+    world.end().await;
+    // Where one of them was never there, nobody can tell.
+    pages.lock().unwrap().remove(2);
+    let world = World::start(&document(&backend, &[("/data", &method)]));
+    assert_eq!(get(&world, "/data", &[&token(&rsa, &issuer, &json!({}))]).await.status, 503);
+    world.end().await;
+}

@@ -305,3 +305,47 @@ async fn a_token_of_the_gateway_has_an_end() {
     }
     assert!(backend.seen().iter().all(|seen| seen.fields("authorization") == ["Bearer own"]));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_ends_when_its_opaque_token_is_revoked() {
+    let provider = OidcProvider::start().await;
+    let backend = Backend::start().await;
+    let clock = TestClock::default();
+    let secret = OidcProvider::SECRET;
+    let keys = format!("audience: \"urn:opaque:a\", client_id: gateway, client_secret: {secret}");
+    let method = oauth2(&provider, &keys);
+    let world = World::start_by(&document(&backend, &[("/data", &method)]), clock.clone());
+    let mut uploads = Vec::new();
+    let mut tokens = Vec::new();
+    for who in ["alice", "root"] {
+        let token = provider.mint(who, "urn:opaque:a", "read", json!({})).await;
+        let mut client = support::Client::connect(world.address).await;
+        let head = format!(
+            "POST /data HTTP/1.1\r\nHost: a.example\r\nAuthorization: Bearer {token}\r\nContent-Length: 100000\r\n\r\nsome"
+        );
+        client.send(head.as_bytes()).await;
+        uploads.push(client);
+        tokens.push(token);
+    }
+    // Both were let in when the gateway has connected to the backend for both.
+    for _ in 0..2000 {
+        if backend.connections() == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    provider.control("/revoke", json!({ "token": tokens[0] })).await;
+    clock.pass(Duration::from_secs(31));
+    let (mut root, mut alice) = (uploads.pop().unwrap(), uploads.pop().unwrap());
+    let ended = alice.answer(false).await.expect("an answer");
+    assert_eq!(ended.status, 401, "{:?}", world.records.lines());
+    root.send("x".repeat(100_000 - 4).as_bytes()).await;
+    assert_eq!(root.answer(false).await.expect("an answer").status, 200, "a token that is still good");
+    for token in &tokens {
+        assert!(
+            !world.records.lines().iter().any(|line| line.contains(token.as_str())),
+            "no record has a token"
+        );
+    }
+    world.end().await;
+}

@@ -155,19 +155,40 @@ impl Authenticate for Bearer {
     }
 
     // SECURITY: a token is good while its issuer is trusted by the rules that it was verified by, until its end
-    // (a_stream_ends_with_its_token).
-    fn uphold<'a>(&'a self, evidence: &'a Evidence, _: &'a Facts<'a>, _: &'a dyn Effects) -> Step<'a, Authn> {
-        let rules = evidence.ground.as_ref().map(|ground| ground.rules);
+    // (a_stream_ends_with_its_token), and one that the issuer was asked about while it says so
+    // (a_stream_ends_when_its_opaque_token_is_revoked).
+    fn uphold<'a>(
+        &'a self,
+        evidence: &'a Evidence,
+        facts: &'a Facts<'a>,
+        effects: &'a dyn Effects,
+    ) -> Step<'a, Authn> {
+        let ground = evidence.ground.as_ref();
+        let rules = ground.map(|ground| ground.rules);
         let mut trusts = self.trusts.iter().zip(&self.numbers);
         let found = trusts.find(|(trust, number)| trust.id == evidence.check && rules == Some(**number));
         let of_tokens = self.trusts.iter().any(|trust| trust.id == evidence.check);
-        Step::Ready(match found {
-            Some((trust, _)) => Authn::Claim(evidence.now_by(trust.method)),
-            None if of_tokens => {
-                Authn::Deny(Denial::new(Code::TokenIssuer, "the rules that accepted the token have changed"))
+        match (found, ground.map(|ground| &ground.credential)) {
+            (Some(_), Some(CredentialName::Token { digest, token })) => {
+                let generation =
+                    |issuer: usize| self.trusts.get(issuer)?.issuer.generation(facts.now.monotonic);
+                if let Some(known) = self.cache.find(digest, facts.now.unix, generation) {
+                    return Step::Ready(self.claim(&known, digest));
+                }
+                Step::Later(Box::pin(async move {
+                    match self.verify(token, *digest, facts, effects).await {
+                        Ok(verified) => self.claim(&verified, digest),
+                        Err(denial) => Authn::Deny(denial),
+                    }
+                }))
             }
-            None => Authn::NotMine,
-        })
+            (Some((trust, _)), _) => Step::Ready(Authn::Claim(evidence.now_by(trust.method))),
+            (None, _) if of_tokens => Step::Ready(Authn::Deny(Denial::new(
+                Code::TokenIssuer,
+                "the rules that accepted the token have changed",
+            ))),
+            (None, _) => Step::Ready(Authn::NotMine),
+        }
     }
 
     fn challenges(&self, refused: Option<&Denial>) -> Vec<String> {
@@ -230,7 +251,11 @@ impl Bearer {
             return Authn::Deny(Denial::new(Code::Fault, "a token of an issuer of another check"));
         };
         let rules = self.numbers.get(verified.issuer).copied().unwrap_or_default();
-        let ground = Ground { credential: CredentialName::Digest(*digest), rules, until: verified.expires };
+        let credential = match &verified.asked {
+            Some(token) => CredentialName::Token { digest: *digest, token: Arc::clone(token) },
+            None => CredentialName::Digest(*digest),
+        };
+        let ground = Ground { credential, rules, until: verified.expires };
         let evidence =
             Evidence::subject(Arc::clone(&verified.subject), trust.method, trust.id).resting_on(ground);
         // A signature cannot be guessed, so a new token of an old user is welcome from wherever it comes.

@@ -172,6 +172,7 @@ impl Bearer {
             issuer: number,
             generation: loaded.generation,
             guessable: false,
+            asked: None,
         })
     }
 
@@ -226,6 +227,7 @@ impl Bearer {
             issuer: number,
             generation: loaded.generation,
             guessable: signed.is_none(),
+            asked: Some(token.text.into()),
         })
     }
 
@@ -254,6 +256,7 @@ mod tests {
             issuer,
             generation: 0,
             guessable: false,
+            asked: None,
         })
     }
 

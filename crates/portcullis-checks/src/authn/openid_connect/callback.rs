@@ -19,15 +19,16 @@ use crate::token::issuer::Loaded;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use portcullis_core::endpoint::{Endpoint, refused};
-use portcullis_core::head::{cookie, query};
+use portcullis_core::head::query;
 use portcullis_core::page::Page;
 use portcullis_core::pool::{Bounds, Client, Place};
-use portcullis_core::{Advice, ClientAddress, Code, Denial, Effects, Once, Standing, Step};
+use portcullis_core::{Advice, Claim, ClientAddress, Code, Denial, Effects, Once, Standing, Step};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// Answers browsers that come back.
 pub struct Callback(pub(super) Arc<Login>);
@@ -111,12 +112,22 @@ fn may_go_on(effects: &dyn Effects, address: IpAddr) -> Result<(), Failed> {
     }
 }
 
-/// A parameter of the query that stands once.
+/// A parameter that stands once: of the form, where the provider sends one, and of the query otherwise.
 fn parameter<'a>(
     request: &'a Request<Bytes>,
     name: &str,
 ) -> Result<Option<std::borrow::Cow<'a, str>>, Denial> {
-    match query::parameter(request.uri().query(), name) {
+    let text = if *request.method() == Method::POST {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            return Err(failed("it brings no form"));
+        }
+        Some(std::str::from_utf8(request.body()).map_err(|_| failed("its form is not text"))?)
+    } else {
+        request.uri().query()
+    };
+    match query::parameter(text, name) {
         Once::Absent => Ok(None),
         Once::One(value) => Ok(Some(value)),
         Once::Repeated | Once::Unreadable => Err(failed("a parameter repeats, or is not text")),
@@ -132,10 +143,16 @@ impl Login {
         let now = effects.now().unix;
         let Some(state) = parameter(request, "state")? else {
             return match parameter(request, START)? {
-                Some(path) => self.start(request, browser::return_path(&path), effects).await,
-                None => Err(failed("it brings no state")),
+                Some(path) if *request.method() == Method::GET => {
+                    self.start(request, browser::return_path(&path), effects).await
+                }
+                Some(_) | None => Err(failed("it brings no state")),
             };
         };
+        // SECURITY: a link cannot bring what only the provider's form may (a_form_of_the_provider_logs_in).
+        if self.client.comes_by_form != (*request.method() == Method::POST) {
+            return Err(failed("it does not come as the provider was told to send it"));
+        }
         let attempts = Attempts { cookies: &self.cookies, sealer: &self.sealer, headers: request.headers() };
         let name = attempts.name_of(&state).ok_or_else(|| failed("its state is none of ours"))?;
         // SECURITY: a link that somebody else's login ended with is worth nothing
@@ -163,7 +180,7 @@ impl Login {
             }
         };
         let done = self.complete(request, &attempt, now, effects).await;
-        let (session, kept) = done.map_err(|failed| {
+        let kept = done.map_err(|failed| {
             let again = browser::return_path(&attempt.path);
             match failed {
                 Failed::Over(denial) => {
@@ -172,13 +189,13 @@ impl Login {
                 Failed::Again(denial) => pages::shown(denial, again),
             }
         })?;
-        drop(session);
         let mark = self.keep_attempt(name, attempt.mark(now), effects)?;
         // The path was sealed here; it is looked at again, since a redirect is worth the second look.
         let mut response = self.onward(&attempt.path)?;
         let headers = response.headers_mut();
-        headers.append(header::SET_COOKIE, kept);
-        headers.append(header::SET_COOKIE, mark);
+        for field in kept.into_iter().chain([mark]) {
+            headers.append(header::SET_COOKIE, field);
+        }
         Ok(response)
     }
 
@@ -213,16 +230,13 @@ impl Login {
 
     /// Whether a request brings a session that is good, as far as can be told at once.
     async fn has_session(&self, request: &Request<Bytes>, effects: &dyn Effects) -> bool {
-        let Once::One(text) = cookie(request.headers(), self.cookies.session()) else { return false };
+        let Once::One(text) = self.cookies.read(request.headers()) else { return false };
         let Some(opened) = self.open(&text) else { return false };
-        let session = &opened.session;
-        let lasts = match session.standing(effects.now().unix, &self.session) {
+        let lasts = match opened.session.standing(effects.now().unix, &self.session) {
             session::Standing::Good | session::Standing::Due | session::Standing::Over => true,
             session::Standing::Ended(_) => false,
         };
-        lasts
-            && !self.ended.contains(&session.id)
-            && effects.has_ended(&[&session.id], session.started).resolve().await == Ok(false)
+        lasts && self.ended.has(&opened.names.text(), effects).resolve().await == Ok(false)
     }
 
     async fn complete(
@@ -231,7 +245,7 @@ impl Login {
         attempt: &Attempt,
         now: Duration,
         effects: &dyn Effects,
-    ) -> Result<(Session, HeaderValue), Failed> {
+    ) -> Result<Vec<HeaderValue>, Failed> {
         if now >= attempt.until {
             return Err(failed("the attempt took too long").into());
         }
@@ -266,8 +280,10 @@ impl Login {
             failed(format!("the ID token, {}: {}", denial.code(), denial.detail()))
         })?;
         let mut session = self.new_session(&tokens, attempt, said, now);
-        let kept = self.keep_what_fits(&mut session, now, effects).map_err(failed)?;
-        Ok((session, kept))
+        if self.session.keeps_id_token {
+            session.id_token = Some(Zeroizing::new(token.to_owned()));
+        }
+        self.keep_what_fits(&mut session, now, request.headers(), effects).map_err(|why| failed(why).into())
     }
 
     /// The tokens of a code.
@@ -341,6 +357,8 @@ impl Login {
             started,
             seen: started,
             renewal: tokens.refresh.as_ref().map(renewal),
+            sid: said.claims.member("sid").and_then(Claim::as_text).map(str::to_owned),
+            id_token: None,
             subject: said.subject,
         }
     }

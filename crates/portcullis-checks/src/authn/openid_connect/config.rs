@@ -1,8 +1,9 @@
 //! What can be written of a login, and what it means.
 
+use super::backchannel::BackChannel;
 use super::browser;
 use super::callback::{Callback, EXCHANGES};
-use super::cookie::{Cookies, Protection};
+use super::cookie::{Cookies, MAX_COOKIE_BYTES, PARTS, Protection};
 use super::ended::Ended;
 use super::logout::Logout;
 use super::opened::OpenedSessions;
@@ -23,7 +24,7 @@ use crate::token::issuer::{Issuer, KeySource, Refresh};
 use crate::token::rules::{Profile, Rules};
 use crate::token::{cache, json, keys, metadata};
 use aws_lc_rs::digest::{Context as Digest, SHA256};
-use portcullis_config::{Context, OneOrMany, Secret, Span, Spanned, object};
+use portcullis_config::{ByteSize, Context, OneOrMany, Secret, Span, Spanned, keyword, object};
 use portcullis_core::MethodSet;
 use portcullis_core::endpoint::{Endpoint, Served};
 use portcullis_core::head::{host, path};
@@ -33,18 +34,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How far the provider's clock may be off.
-const LEEWAY: Duration = Duration::from_secs(30);
+pub(super) const LEEWAY: Duration = Duration::from_secs(30);
 /// The longest that a session may be said to last.
 const MAX_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 /// When the provider's keys are fetched, and how long they serve while it does not answer.
 const REFRESH: Refresh =
     Refresh { min_interval: Duration::from_secs(10), stale_for: Duration::from_secs(24 * 3600) };
 
+/// The sizes that sessions may be limited to, in bytes.
+const SESSION_BYTES: (u64, u64) = (1024, (PARTS * MAX_COOKIE_BYTES) as u64);
+
+keyword! {
+    /// How a provider sends browsers back.
+    pub enum ResponseMode {
+        /// With a link.
+        Query = "query",
+        /// With a form that a page of it posts.
+        FormPost = "form_post",
+    }
+}
+
 object! {
     /// Login in a browser with an OpenID provider. The session is kept in an encrypted cookie.
     pub struct OpenIdConnectConfig {
         /// The provider's issuer URL. Its metadata is found from it.
         pub issuer: Spanned<String>,
+        /// The URL of the provider's metadata, if it cannot be found from `issuer`, as with Azure AD B2C. The metadata must name
+        /// `issuer` as its issuer. Default: the places that the standards define.
+        pub metadata_url: Option<Spanned<String>>,
         /// The gateway's client id at the provider.
         pub client_id: Spanned<String>,
         /// The gateway's client secret at the provider. A public client has none.
@@ -73,8 +90,11 @@ object! {
         /// can grant the roles of the others unless they have different prefixes: `roles_allowed: [admin,
         /// "partner:admin"]`. Default: none.
         pub roles_prefix: Option<Spanned<String>>,
-        /// Additional claims of the ID token to keep, for conditions and upstreams. They take space in the cookie, which
-        /// holds about 2900 characters. Default: none.
+        /// How the provider sends the browser back to `callback_path`: `query`, or `form_post`, so that the code is in no URL.
+        /// With `form_post`, the cookies of login attempts are sent from other sites too (`SameSite=None`). Default: query.
+        pub response_mode: ResponseMode = ResponseMode::Query,
+        /// Additional claims of the ID token to keep, for conditions and upstreams. They take space in the session.
+        /// Default: none.
         pub claims: Vec<ClaimPathConfig> = Vec::new(),
         /// The maximum lifetime of a session, at most 30d. Default: 12h.
         pub session_lifetime: Spanned<Duration> = Spanned::nowhere(Duration::from_secs(12 * 3600)),
@@ -82,12 +102,23 @@ object! {
         pub idle_timeout: Spanned<Duration> = Spanned::nowhere(Duration::from_secs(3600)),
         /// The name of the session cookie, without the prefix `__Host-` that the gateway adds. Default: gateway-session.
         pub cookie_name: Spanned<String> = Spanned::nowhere("gateway-session".to_owned()),
+        /// The maximum size of a session in its cookies, from 1KiB to 16KiB. A session that is larger than one cookie (4 KiB) is
+        /// split over several. If it is too large, the ID token is left out first, then the refresh token. Browsers send the
+        /// cookies in one header, so raise `limits.max_header_size` along with it. Default: 4608.
+        pub max_session_size: Spanned<ByteSize> = Spanned::nowhere(ByteSize(4608)),
+        /// Whether the session keeps the ID token, which is sent to the provider at logout (`id_token_hint`). Without it,
+        /// some providers ask the user to confirm, or refuse. Default: true.
+        pub id_token_hint: bool = true,
         /// The path of the redirect URI, to which the provider sends the browser back. Default: /auth/callback.
         pub callback_path: Spanned<String> = Spanned::nowhere("/auth/callback".to_owned()),
         /// The path to which a page posts a form to log out. Default: /auth/logout.
         pub logout_path: Spanned<String> = Spanned::nowhere("/auth/logout".to_owned()),
         /// The path to which browsers are redirected after logout. Default: /.
         pub logged_out_path: Spanned<String> = Spanned::nowhere("/".to_owned()),
+        /// The path to which the provider posts logout tokens, to end sessions (OpenID Connect Back-Channel Logout). Register
+        /// `public_url` with this path as the back-channel logout URI at the provider. Gateways that serve the same site need a
+        /// shared store for it. Default: the provider cannot end sessions.
+        pub backchannel_logout_path: Option<Spanned<String>>,
     }
 }
 
@@ -176,6 +207,8 @@ impl OpenIdConnectConfig {
             scopes: person.scopes.clone(),
             started: begun,
             seen: begun,
+            sid: None,
+            id_token: None,
             renewal: None,
         };
         let mut random = [0; 16];
@@ -193,6 +226,10 @@ impl OpenIdConnectConfig {
     fn check(&self, build: &mut Build, cx: &mut Context) -> Option<OpenIdConnect> {
         // Each is looked at before the first failure counts, so that all failures are reported.
         let issuer = url(&self.issuer, cx);
+        let metadata_at = match &self.metadata_url {
+            Some(text) => url(text, cx).map(Some),
+            None => Some(None),
+        };
         let public = self.public_url(cx);
         let sealer = self.sealer(cx);
         let scope = self.scope(cx);
@@ -213,7 +250,7 @@ impl OpenIdConnectConfig {
             .help("write `client_id` and `client_secret`, which the provider gave you, or `client_authentication: none` for a public client");
             return None;
         }
-        let (_, public, sealer, scope) = (issuer?, public?, sealer?, scope?);
+        let (_, metadata_at, public, sealer, scope) = (issuer?, metadata_at?, public?, sealer?, scope?);
         let (session, name, paths, authentication) = (session?, name?, paths?, authentication?);
         let cookies = Cookies::new(&name, public.protection);
         let fingerprint = self.fingerprint()?;
@@ -235,9 +272,10 @@ impl OpenIdConnectConfig {
             return None;
         }
         let name = self.issuer.value.clone();
+        let source = metadata_at.map_or(KeySource::Issuer, KeySource::Metadata);
         let issuer = match &build.doubles {
             Some(doubles) => doubles.issuer(&name, Some(&name), &keys::asymmetric(), false)?,
-            None => Issuer::fetched(Some(name), KeySource::Issuer, None, keys::asymmetric(), REFRESH),
+            None => Issuer::fetched(Some(name), source, None, keys::asymmetric(), REFRESH),
         };
         let issuer = build.issuer(issuer);
         let client_id = self.client_id.value.clone();
@@ -253,6 +291,7 @@ impl OpenIdConnectConfig {
                 authentication,
                 redirect: format!("{}{}", public.origin, paths.callback),
                 scope,
+                comes_by_form: self.response_mode == ResponseMode::FormPost,
             },
             tokens: Rules {
                 audience: Some(vec![client_id]),
@@ -360,8 +399,17 @@ impl OpenIdConnectConfig {
                 complete = false;
             }
         }
+        let size = self.max_session_size;
+        if size.value.0 < SESSION_BYTES.0 || size.value.0 > SESSION_BYTES.1 {
+            cx.error("config.session_size", size.span, "the size of a session must be from 1KiB to 16KiB")
+                .help("write a size such as `5KiB`");
+            complete = false;
+        }
         let roles = roles?;
         complete.then(|| SessionRules {
+            ended_by_provider: self.backchannel_logout_path.is_some(),
+            keeps_id_token: self.id_token_hint,
+            max_bytes: usize::try_from(size.value.0).unwrap_or(usize::MAX),
             issuer: self.issuer.value.clone(),
             client: self.client_id.value.clone(),
             roles,
@@ -373,7 +421,10 @@ impl OpenIdConnectConfig {
 
     fn paths(&self, cx: &mut Context) -> Option<Paths> {
         let mut complete = true;
-        for given in [&self.callback_path, &self.logout_path, &self.logged_out_path] {
+        let backchannel = self.backchannel_logout_path.as_ref();
+        for given in
+            [&self.callback_path, &self.logout_path, &self.logged_out_path].into_iter().chain(backchannel)
+        {
             let canonical = path::canonical(&given.value).as_deref() == Ok(given.value.as_str());
             let pattern = given.value.contains(['{', '}']) || pattern::foreign(&given.value).is_some();
             if !canonical || !given.value.starts_with('/') || pattern {
@@ -381,6 +432,16 @@ impl OpenIdConnectConfig {
                     .help("write a path such as `/auth/callback`");
                 complete = false;
             }
+        }
+        let taken = [&self.callback_path.value, &self.logout_path.value];
+        if let Some(path) = backchannel.filter(|path| taken.contains(&&path.value)) {
+            cx.error(
+                "config.login_conflict",
+                path.span,
+                "`backchannel_logout_path` must differ from `callback_path` and `logout_path`",
+            )
+            .help("write another path, such as `/auth/backchannel-logout`");
+            complete = false;
         }
         if self.callback_path.value == self.logout_path.value {
             cx.error(
@@ -395,11 +456,13 @@ impl OpenIdConnectConfig {
             callback: self.callback_path.value.clone(),
             logout: self.logout_path.value.clone(),
             logged_out: self.logged_out_path.value.clone(),
+            backchannel: backchannel.map(|path| path.value.clone()),
         })
     }
 
     /// A number that is the same for the same login alone. `None` where a text is too long to have one.
     fn fingerprint(&self) -> Option<Vec<u8>> {
+        let size = self.max_session_size.value.0.to_string();
         let times = [self.session_lifetime, self.idle_timeout].map(|time| format!("{:?}", time.value));
         let texts = [
             &self.issuer,
@@ -410,8 +473,9 @@ impl OpenIdConnectConfig {
             &self.logout_path,
             &self.logged_out_path,
         ];
-        let optional = [&self.roles_separator, &self.roles_prefix]
-            .map(|text| text.as_ref().map_or("", |text| text.value.as_str()));
+        let optional =
+            [&self.roles_separator, &self.roles_prefix, &self.metadata_url, &self.backchannel_logout_path]
+                .map(|text| text.as_ref().map_or("", |text| text.value.as_str()));
         // Names in brackets, so that no two paths are one text.
         let text = |path: &ClaimPathConfig| format!("{:?}", path.0.names());
         let roles: Vec<String> =
@@ -426,7 +490,8 @@ impl OpenIdConnectConfig {
             roles.iter().map(String::as_str).collect(),
             claims.iter().map(String::as_str).collect(),
             times.iter().map(String::as_str).collect(),
-            vec![self.client_authentication.as_str()],
+            vec![self.client_authentication.as_str(), self.response_mode.as_str()],
+            vec![size.as_str(), if self.id_token_hint { "hint" } else { "" }],
         ];
         let mut digest = Digest::new(&SHA256);
         for list in lists {
@@ -450,9 +515,12 @@ pub struct BuiltLogin {
 impl Login {
     /// Whether it has a path or a cookie that a login at `origin` with these would have too.
     fn shares(&self, origin: &str, paths: &Paths, cookies: &Cookies) -> bool {
-        let ours = [&self.paths.callback, &self.paths.logout];
-        let theirs = [&paths.callback, &paths.logout];
-        ours.iter().any(|ours| theirs.contains(ours))
+        let all = |paths: &Paths| {
+            let backchannel = paths.backchannel.clone();
+            [paths.callback.clone(), paths.logout.clone()].into_iter().chain(backchannel).collect::<Vec<_>>()
+        };
+        let theirs = all(paths);
+        all(&self.paths).iter().any(|ours| theirs.contains(ours))
             || (self.origin == origin && self.cookies.session() == cookies.session())
     }
 
@@ -461,14 +529,24 @@ impl Login {
     fn serve(self: &Arc<Login>, host: &str, build: &mut Build) -> Option<()> {
         let callback: Arc<dyn Endpoint> = Arc::new(Callback(Arc::clone(self)));
         let logout: Arc<dyn Endpoint> = Arc::new(Logout(Arc::clone(self)));
-        for (path, method, endpoint) in
-            [(&self.paths.callback, "GET", &callback), (&self.paths.logout, "POST", &logout)]
-        {
+        let backchannel: Arc<dyn Endpoint> = Arc::new(BackChannel(Arc::clone(self)));
+        let back = match self.client.comes_by_form {
+            true => MethodSet::named("GET")?.union(MethodSet::named("POST")?),
+            false => MethodSet::named("GET")?,
+        };
+        let mut served = vec![
+            (&self.paths.callback, back, &callback),
+            (&self.paths.logout, MethodSet::named("POST")?, &logout),
+        ];
+        if let Some(path) = &self.paths.backchannel {
+            served.push((path, MethodSet::named("POST")?, &backchannel));
+        }
+        for (path, methods, endpoint) in served {
             for hosts in [Vec::new(), vec![host.to_owned()]] {
                 build.serve(Served {
                     path: path.clone(),
                     hosts,
-                    methods: MethodSet::named(method)?,
+                    methods: methods.clone(),
                     keeps: self.cookies.locations(),
                     endpoint: Arc::clone(endpoint),
                 });

@@ -22,10 +22,12 @@
 //! | [`refresh`]  | that the provider is asked once                                |
 //! | [`logout`]   | the end of a session                                           |
 //! | [`ended`]    | that a copy of a cookie ends with it                           |
+//! | [`backchannel`] | which sessions the provider ends                            |
 //! | [`pages`]    | what a person sees where nothing came of it                    |
 //! | [`provider`] | what the provider is asked, and what its answers mean          |
 
 pub mod attempt;
+pub mod backchannel;
 pub mod browser;
 pub mod callback;
 pub mod config;
@@ -49,7 +51,7 @@ use crate::token::issuer::Issuer;
 use crate::token::rules::Rules;
 use cookie::Cookies;
 use ended::Ended;
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use opened::{Opened, OpenedSessions};
 use portcullis_core::check::Check;
 use portcullis_core::pool::Pool;
@@ -97,6 +99,8 @@ pub struct Paths {
     callback: String,
     logout: String,
     logged_out: String,
+    /// Where the provider ends sessions, if it may.
+    backchannel: Option<String>,
 }
 
 /// The check.
@@ -120,7 +124,7 @@ impl Check for OpenIdConnect {
 impl Authenticate for OpenIdConnect {
     fn authenticate<'a>(&'a self, facts: &'a Facts<'a>, effects: &'a dyn Effects) -> Step<'a, Authn> {
         let deny = |code, detail| Step::Ready(Authn::Deny(Denial::new(code, detail)));
-        let text = match facts.head.cookie_once(self.0.cookies.session()) {
+        let text = match self.0.cookies.read(facts.head.headers()) {
             Once::Absent => return Step::Ready(Authn::NotMine),
             // SECURITY: which of two sessions counts is a matter of taste, so neither does
             // (a_cookie_is_what_was_sealed_and_nothing_else).
@@ -132,10 +136,7 @@ impl Authenticate for OpenIdConnect {
             // Not `CredentialUnknown`: nobody guesses one, and everybody has one like it after a secret was changed.
             return self.0.turn_away(facts, effects, Code::CredentialMalformed, "the session does not open");
         };
-        if self.0.ended.contains(&opened.session.id) {
-            return self.0.turn_away(facts, effects, Code::CredentialExpired, "it was logged out");
-        }
-        match effects.has_ended(&[&opened.session.id], opened.session.started) {
+        match self.0.ended.has(&opened.names.text(), effects) {
             Step::Ready(ended) => self.0.judge(ended, opened, facts, effects),
             Step::Later(ended) => Step::Later(Box::pin(async move {
                 self.0.judge(ended.await, opened, facts, effects).resolve().await
@@ -160,12 +161,9 @@ impl Authenticate for OpenIdConnect {
         if *rules != self.0.rules {
             return Step::Ready(over("the login that let it in has changed"));
         }
-        if self.0.ended.contains(id) {
-            return Step::Ready(over("it was logged out"));
-        }
-        effects.has_ended(&[id], Duration::ZERO).map(move |ended| match ended {
+        self.0.ended.has(id, effects).map(move |ended| match ended {
             Err(fault) => Authn::Deny(Denial::new(Code::Fault, fault.detail)),
-            Ok(true) => over("it was logged out at another gateway"),
+            Ok(true) => over("it was logged out"),
             Ok(false) => Authn::Claim(evidence.now_by(self.0.method)),
         })
     }
@@ -210,12 +208,7 @@ impl Login {
                 return Step::Ready(Authn::Deny(self.seen_by(denial, facts.head)));
             }
             Ok(true) => {
-                return self.turn_away(
-                    facts,
-                    effects,
-                    Code::CredentialExpired,
-                    "it was logged out elsewhere",
-                );
+                return self.turn_away(facts, effects, Code::CredentialExpired, "it was logged out");
             }
             Ok(false) => {}
         }
@@ -230,7 +223,7 @@ impl Login {
         }
         match opened.session.standing(facts.now.unix, &self.session) {
             Standing::Ended(why) => self.turn_away(facts, effects, Code::CredentialExpired, why),
-            Standing::Good => Step::Ready(self.claim(&opened, facts.now.unix, effects)),
+            Standing::Good => Step::Ready(self.claim(&opened, facts.now.unix, head.headers(), effects)),
             standing @ (Standing::Due | Standing::Over) => {
                 Step::Later(Box::pin(async move { self.refreshed(&opened, standing, facts, effects).await }))
             }
@@ -245,35 +238,47 @@ impl Login {
         })
     }
 
-    /// The `Set-Cookie` field of a session. `Err` says why it cannot be kept.
-    fn keep(&self, session: &Session, now: Duration, effects: &dyn Effects) -> Result<HeaderValue, String> {
-        let name = self.cookies.session();
-        let sealed = self.sealer.seal(Purpose::Session, name, effects.random(), session.encode());
+    /// The `Set-Cookie` fields of a session, for a browser that sent these fields. `Err` says why it cannot be kept.
+    fn keep(
+        &self,
+        session: &Session,
+        now: Duration,
+        sent: &HeaderMap,
+        effects: &dyn Effects,
+    ) -> Result<Vec<HeaderValue>, String> {
+        let sealed =
+            self.sealer.seal(Purpose::Session, self.cookies.session(), effects.random(), session.encode());
         let sealed = sealed.ok_or_else(|| "the session cannot be sealed".to_owned())?;
-        self.cookies.set(name, &sealed, session.remaining(now, &self.session)).map_err(|size| {
-            format!(
-                "the session takes a cookie of {size} bytes, and browsers keep {}",
-                cookie::MAX_COOKIE_BYTES
-            )
-        })
+        let (lifetime, limit) = (session.remaining(now, &self.session), self.session.max_bytes);
+        self.cookies
+            .keep(&sealed, lifetime, limit, sent)
+            .map_err(|size| format!("the session has {size} bytes, and `max_session_size` is {limit}"))
     }
 
-    /// The same; without its refresh token if it does not fit with it.
+    /// The same; without its ID token, and without its refresh token, if it does not fit with them.
     fn keep_what_fits(
         &self,
         session: &mut Session,
         now: Duration,
+        sent: &HeaderMap,
         effects: &dyn Effects,
-    ) -> Result<HeaderValue, String> {
-        match self.keep(session, now, effects) {
-            Err(why) if session.renewal.is_some() => {
-                session.renewal = None;
-                let kept = self.keep(session, now, effects)?;
-                effects.notice(ID.as_str(), &format!("a refresh token is not kept: {why}"));
-                Ok(kept)
-            }
-            kept => kept,
+    ) -> Result<Vec<HeaderValue>, String> {
+        let why = match self.keep(session, now, sent, effects) {
+            Ok(kept) => return Ok(kept),
+            Err(why) => why,
+        };
+        if session.id_token.take().is_some()
+            && let Ok(kept) = self.keep(session, now, sent, effects)
+        {
+            effects.notice(ID.as_str(), &format!("an ID token is not kept: {why}"));
+            return Ok(kept);
         }
+        if session.renewal.take().is_none() {
+            return Err(why);
+        }
+        let kept = self.keep(session, now, sent, effects)?;
+        effects.notice(ID.as_str(), &format!("a refresh token is not kept: {why}"));
+        Ok(kept)
     }
 
     /// What a session's principal rests on. Between two uses of the cookie, the session ends when it must be refreshed.
@@ -288,16 +293,15 @@ impl Login {
     }
 
     /// The session's principal. The answer tells the browser that the session was used, now and then.
-    fn claim(&self, opened: &Opened, now: Duration, effects: &dyn Effects) -> Authn {
-        let ground = self.ground(&opened.session, Arc::clone(&opened.id));
+    fn claim(&self, opened: &Opened, now: Duration, sent: &HeaderMap, effects: &dyn Effects) -> Authn {
+        let ground = self.ground(&opened.session, opened.names.text());
         let evidence = Evidence::subject(Arc::clone(&opened.subject), self.method, ID).resting_on(ground);
         let mut tell: AnswerFields = Vec::new();
         if opened.session.is_news(now, &self.session) {
             let seen = Duration::from_secs(now.as_secs());
             let session = Session { seen, ..opened.session.clone() };
-            if let Ok(kept) = self.keep(&session, now, effects) {
-                tell.push((header::SET_COOKIE, kept));
-            }
+            let kept = self.keep(&session, now, sent, effects).unwrap_or_default();
+            tell.extend(kept.into_iter().map(|field| (header::SET_COOKIE, field)));
         }
         tell.push(private(!tell.is_empty()));
         Authn::ClaimAndTell(evidence, tell)

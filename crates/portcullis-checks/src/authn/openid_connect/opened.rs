@@ -3,6 +3,7 @@
 //! Each thread has a table of its own, bounded in bytes: nothing is shared, nothing waits. An entry is found by the SHA-256 of the whole cookie.
 //! It says what was sealed and nothing else: whether the session is still good is judged anew for each request.
 
+use super::ended::Names;
 use super::session::{Session, SessionRules};
 use crate::byte_cache::ByteCache;
 use crate::token::cache::{TokenDigest, digest};
@@ -19,15 +20,15 @@ pub struct Opened {
     pub session: Session,
     /// Whom it stands for.
     pub subject: Arc<Subject>,
-    /// Its number.
-    pub id: Arc<str>,
+    /// What it can be ended by.
+    pub names: Names,
 }
 
 impl Opened {
     /// The session with its subject.
     pub fn new(session: Session, rules: &SessionRules) -> Opened {
-        let (subject, id) = (session.to_subject(rules), session.id.as_str().into());
-        Opened { session, subject, id }
+        let (subject, names) = (session.to_subject(rules), Names::of(&session, rules));
+        Opened { session, subject, names }
     }
 }
 

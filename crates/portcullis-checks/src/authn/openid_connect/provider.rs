@@ -28,6 +28,8 @@ pub struct Client {
     pub redirect: String,
     /// What the tokens are to be used for.
     pub scope: String,
+    /// Whether browsers come back with a form (OAuth 2.0 Form Post Response Mode).
+    pub comes_by_form: bool,
 }
 
 /// What the browser is sent with, and what the way back is checked with.
@@ -69,24 +71,27 @@ impl Client {
     pub fn authorization_url(&self, endpoint: &Uri, request: &Request<'_>) -> String {
         let challenge =
             Base64UrlUnpadded::encode_string(digest(&SHA256, request.verifier.as_bytes()).as_ref());
-        with_query(
-            endpoint,
-            &[
-                ("response_type", "code"),
-                ("client_id", &self.id),
-                ("redirect_uri", &self.redirect),
-                ("scope", &self.scope),
-                ("state", request.state),
-                ("nonce", request.nonce),
-                ("code_challenge", &challenge),
-                ("code_challenge_method", "S256"),
-            ],
-        )
+        let mut fields = vec![
+            ("response_type", "code"),
+            ("client_id", &self.id),
+            ("redirect_uri", &self.redirect),
+            ("scope", &self.scope),
+            ("state", request.state),
+            ("nonce", request.nonce),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+        ];
+        if self.comes_by_form {
+            fields.push(("response_mode", "form_post"));
+        }
+        with_query(endpoint, &fields)
     }
 
     /// Where the browser is sent to log out at the provider too.
-    pub fn logout_url(&self, endpoint: &Uri, after: &str) -> String {
-        with_query(endpoint, &[("client_id", &self.id), ("post_logout_redirect_uri", after)])
+    pub fn logout_url(&self, endpoint: &Uri, after: &str, id_token: Option<&str>) -> String {
+        let mut fields = vec![("client_id", self.id.as_str()), ("post_logout_redirect_uri", after)];
+        fields.extend(id_token.map(|token| ("id_token_hint", token)));
+        with_query(endpoint, &fields)
     }
 
     /// Asks for the tokens of a code.
@@ -184,6 +189,7 @@ mod tests {
                 .unwrap(),
             redirect: "https://app.example/auth/callback".into(),
             scope: "openid orders".into(),
+            comes_by_form: false,
         }
     }
 

@@ -34,18 +34,21 @@ impl Login {
     ) -> Authn {
         let now = effects.now().unix;
         match self.refresh(&opened.session, now, facts.head.client(), effects).await {
-            Ok(mut fresh) => match self.keep_what_fits(&mut fresh, now, effects) {
+            Ok(mut fresh) => match self.keep_what_fits(&mut fresh, now, facts.head.headers(), effects) {
                 Ok(kept) => {
-                    let ground = self.ground(&fresh, fresh.id.as_str().into());
+                    let ground = self.ground(&fresh, opened.names.text());
                     let evidence = Evidence::subject(fresh.to_subject(&self.session), self.method, ID);
                     let evidence = evidence.resting_on(ground);
-                    Authn::ClaimAndTell(evidence, vec![(header::SET_COOKIE, kept), private(true)])
+                    let mut tell: Vec<_> =
+                        kept.into_iter().map(|field| (header::SET_COOKIE, field)).collect();
+                    tell.push(private(true));
+                    Authn::ClaimAndTell(evidence, tell)
                 }
                 Err(why) => Authn::Deny(Denial::new(Code::CredentialExpired, why)),
             },
             // The provider is down, and what it said before still holds.
             Err(denial) if denial.code() == Code::Fault && standing == Standing::Due => {
-                self.claim(opened, now, effects)
+                self.claim(opened, now, facts.head.headers(), effects)
             }
             // SECURITY: a silent provider is no answer (a_provider_that_is_down_takes_nobodys_session).
             Err(denial) if denial.code() == Code::Fault => Authn::Deny(self.seen_by(denial, facts.head)),
@@ -95,6 +98,7 @@ impl Login {
             }
             fresh.claims = self.session.keep(&said.claims);
             expires = Some(said.expires);
+            fresh.id_token = self.session.keeps_id_token.then(|| Zeroizing::new(token.clone()));
         }
         if let Some(scopes) = &tokens.scopes {
             fresh.scopes.clone_from(scopes);

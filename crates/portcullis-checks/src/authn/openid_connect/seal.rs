@@ -14,7 +14,7 @@ pub const MIN_SECRET_BYTES: usize = 32;
 /// The most secrets, of which the first one seals.
 pub const MAX_SECRETS: usize = 8;
 /// The longest text that is looked at.
-const MAX_TEXT_BYTES: usize = 4096;
+const MAX_TEXT_BYTES: usize = super::cookie::MAX_COOKIE_BYTES * super::cookie::PARTS;
 const TAG_BYTES: usize = 16;
 
 /// What something is sealed as.

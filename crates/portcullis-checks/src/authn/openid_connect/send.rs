@@ -108,7 +108,13 @@ impl Login {
         effects: &dyn Effects,
     ) -> Result<HeaderValue, Denial> {
         let sealed = self.sealer.seal(Purpose::Attempt, name, effects.random(), content);
-        let kept = sealed.and_then(|sealed| self.cookies.set(name, &sealed, attempt::LIFETIME).ok());
+        let kept = sealed.and_then(|sealed| {
+            let kept = match self.client.comes_by_form {
+                true => self.cookies.set_for_forms(name, &sealed, attempt::LIFETIME),
+                false => self.cookies.set(name, &sealed, attempt::LIFETIME),
+            };
+            kept.ok()
+        });
         kept.ok_or_else(|| Denial::new(Code::Fault, "the attempt cannot be sealed"))
     }
 

@@ -33,6 +33,12 @@ pub struct SessionRules {
     pub lifetime: Duration,
     /// How long it lasts without being used.
     pub idle: Duration,
+    /// Whether the provider may end it.
+    pub ended_by_provider: bool,
+    /// Whether the ID token is kept for the logout.
+    pub keeps_id_token: bool,
+    /// The most bytes of its cookies.
+    pub max_bytes: usize,
 }
 
 /// With what, and when, a session is refreshed.
@@ -55,6 +61,10 @@ pub struct Session {
     pub subject: String,
     /// The claims that are kept: an object.
     pub claims: Claim,
+    /// What the provider calls the session, by which it can end it.
+    pub sid: Option<String>,
+    /// The ID token, for logging out at the provider.
+    pub id_token: Option<Zeroizing<String>>,
     /// What the provider granted.
     pub scopes: Vec<String>,
     /// When it began.
@@ -145,6 +155,12 @@ impl Session {
         add("scope", json!(self.scopes.join(" ")));
         add("started", seconds(self.started));
         add("seen", seconds(self.seen));
+        if let Some(sid) = &self.sid {
+            add("sid", json!(sid));
+        }
+        if let Some(token) = &self.id_token {
+            add("id_token", json!(**token));
+        }
         if let Some(renewal) = &self.renewal {
             add("due", seconds(renewal.due));
             add("over", seconds(renewal.over));
@@ -179,6 +195,8 @@ impl Session {
             id: text("id")?,
             subject: text("sub")?,
             claims: document.member("claims")?.clone(),
+            sid: text("sid"),
+            id_token: text("id_token").map(Zeroizing::new),
             scopes: document.member("scope")?.words(),
             started: moment("started")?,
             seen: moment("seen")?,
@@ -232,6 +250,9 @@ mod tests {
             claims: vec![ClaimPath::parse("email").unwrap(), ClaimPath::parse("realm_access.level").unwrap()],
             lifetime: seconds(1000),
             idle: seconds(100),
+            ended_by_provider: true,
+            keeps_id_token: true,
+            max_bytes: 6000,
         }
     }
 
@@ -243,6 +264,8 @@ mod tests {
             id: "nonce".into(),
             subject: "alice".into(),
             claims: rules().keep(&claims.unwrap()),
+            sid: Some("sid".into()),
+            id_token: Some("i".to_owned().into()),
             scopes: vec!["openid".into(), "orders".into()],
             started: seconds(5000),
             seen: seconds(5000),
@@ -259,7 +282,7 @@ mod tests {
             json!({ "email": "a@example.com", "realm_access": { "roles": ["user"], "level": 2 } })
         );
         assert_eq!(Session::decode(&session.encode()), Some(session.clone()));
-        let bare = Session { renewal: None, ..session.clone() };
+        let bare = Session { renewal: None, sid: None, id_token: None, ..session.clone() };
         assert_eq!(Session::decode(&bare.encode()), Some(bare));
         let subject = session.to_subject(&rules());
         assert_eq!((subject.name.as_str(), subject.issuer.as_str()), ("alice", "https://issuer.example"));

@@ -156,6 +156,7 @@ fn token_cases() -> Vec<(&'static str, String)> {
         ("config.claim_path", jwt("audience: a, more_roles_claims: [a, §[]]")),
         ("config.leeway", jwt("audience: a, leeway: §10m")),
         ("config.min_refresh", jwt("audience: a, min_refresh: §0s")),
+        ("config.issuer_url", jwt("audience: a, more_jwks_urls: [§\"http://auth.example.com/keys\"]")),
         ("config.issuer_url", jwt("audience: a, jwks_url: §\"http://auth.example.com/keys\"")),
         ("config.issuer_url", jwt("audience: a, resource: §\"/api\"")),
         ("config.issuer_url", method("{ type: jwt, issuer: §auth.example.com, audience: a }")),

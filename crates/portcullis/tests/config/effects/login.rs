@@ -1,6 +1,6 @@
 //! What each key of a login does. That people get in by it is seen with a real provider, in `tests/login`.
 
-use super::super::harness::{Gate, get, request};
+use super::super::harness::{Gate, get, request, request_at};
 use super::super::network::ISSUER;
 use super::{Place, SecurityRow};
 use portcullis_checks::authn::openid_connect::seal::{Purpose, Sealer};
@@ -87,6 +87,57 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         gate.send(request("POST", "/out", &[])).permitted();
         assert_eq!(gate.send(request("GET", "/out", &[])).refusal(), Some(Code::MethodNotAllowed));
     }),
+    ("security.authentication.backchannel_logout_path", |place| {
+        let gate = login(place, json!({ "backchannel_logout_path": "/auth/ended" }));
+        gate.send(request("POST", "/auth/ended", &[])).permitted();
+        let without = login(place, json!({}));
+        assert_eq!(without.send(request("POST", "/auth/ended", &[])).refusal(), Some(Code::RouteNotFound));
+    }),
+    ("security.authentication.response_mode", |place| {
+        let gate = login(place, json!({ "response_mode": "form_post" }));
+        assert!(location(&gate).ends_with("&response_mode=form_post"));
+        gate.send(request("POST", "/auth/callback", &[])).permitted();
+        let query = login(place, json!({}));
+        assert!(!location(&query).contains("response_mode"));
+        assert_eq!(
+            query.send(request("POST", "/auth/callback", &[])).refusal(),
+            Some(Code::MethodNotAllowed)
+        );
+    }),
+    ("security.authentication.id_token_hint", |place| {
+        for keeps in [true, false] {
+            let gate = login(place, json!({ "id_token_hint": keeps }));
+            let renewal = Renewal { due: NOW, over: NOW, token: "a-refresh-token".to_owned().into() };
+            let session = Session { renewal: Some(renewal), ..session() };
+            let cookie = format!("{NAME}={}", sealed(SECRET, NAME, &session));
+            let answer = gate.send(get(&[("cookie", &cookie)]));
+            let told = answer.permitted().told.as_ref().unwrap();
+            let (_, set) = told.fields.iter().find(|(name, _)| name == "set-cookie").unwrap();
+            let text =
+                set.to_str().unwrap().strip_prefix(&format!("{NAME}=")).unwrap().split(';').next().unwrap();
+            let sealer = Sealer::new(&[SECRET.as_bytes()], ISSUER, "gate").unwrap();
+            let fresh = Session::decode(&sealer.open(Purpose::Session, NAME, text).unwrap()).unwrap();
+            assert_eq!(fresh.id_token.is_some(), keeps);
+        }
+    }),
+    ("security.authentication.metadata_url", |place| {
+        let at = |path: &str| login(place, json!({ "metadata_url": format!("{ISSUER}{path}") }));
+        location(&at("/.well-known/openid-configuration"));
+        let page = request_at("app.example.com", "GET", "/a", &[("accept", "text/html")]);
+        assert_eq!(at("/nothing").send(page).refusal(), Some(Code::Fault));
+    }),
+    ("security.authentication.max_session_size", |place| {
+        for (size, kept) in [("16KiB", true), ("1KiB", false)] {
+            let gate = login(place, json!({ "max_session_size": size }));
+            // The session is told anew that it was used, where it fits.
+            let large =
+                Session { sid: Some("s".repeat(900)), seen: NOW - Duration::from_secs(600), ..session() };
+            let answer = gate.send(get(&[("cookie", &format!("{NAME}={}", sealed(SECRET, NAME, &large)))]));
+            let told = answer.permitted().told.as_ref();
+            let told = told.is_some_and(|told| told.fields.iter().any(|(name, _)| name == "set-cookie"));
+            assert_eq!(told, kept, "{size}");
+        }
+    }),
     ("security.authentication.logged_out_path", |place| {
         let gate = login(place, json!({ "logged_out_path": "/goodbye" }));
         let said = "and go on to https://app.example.com/goodbye";
@@ -109,9 +160,17 @@ fn login(place: Place, keys: Value) -> Gate {
 
 /// Where a browser is sent.
 fn location(gate: &Gate) -> String {
-    let answer = gate.send(get(&[("accept", "text/html")]));
-    assert_eq!(answer.refusal(), Some(Code::LoginRequired), "{:?}", answer.denial);
-    let location = answer.headers["location"].to_str().unwrap().to_owned();
+    let fields = [("accept", "text/html")];
+    let sent = |request| {
+        let answer = gate.send(request);
+        assert_eq!(answer.refusal(), Some(Code::LoginRequired), "{:?}", answer.denial);
+        answer.headers["location"].to_str().unwrap().to_owned()
+    };
+    // From another host first to that of `public_url`, where the login begins.
+    let first = sent(get(&fields));
+    let (home, start) = first.strip_prefix("https://").unwrap().split_once('/').unwrap();
+    assert!(start.ends_with("?start=%2Fa"), "{first}");
+    let location = sent(request_at(home, "GET", "/a", &fields));
     assert!(location.starts_with("https://auth.example.com/authorize?response_type=code&client_id=gate&"));
     location
 }
@@ -126,6 +185,8 @@ fn session() -> Session {
         scopes: vec!["openid".into()],
         started: NOW,
         seen: NOW,
+        sid: None,
+        id_token: None,
         renewal: None,
     }
 }

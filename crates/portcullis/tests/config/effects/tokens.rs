@@ -27,6 +27,13 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         permits(&gate, &SigningKey::other().token(json!({})));
         refuses(&gate, &token(json!({})), Code::TokenKeyUnknown);
     }),
+    ("security.authentication.more_jwks_urls", |place| {
+        let gate = jwt(place, json!({ "more_jwks_urls": ["https://auth.example.com/other-keys"] }));
+        permits(&gate, &token(json!({})));
+        permits(&gate, &SigningKey::other().token(json!({})));
+        let missing = json!({ "more_jwks_urls": ["https://auth.example.com/no-keys"] });
+        refuses(&jwt(place, missing), &token(json!({})), Code::Fault);
+    }),
     ("security.authentication.tenants", |place| {
         let keys = json!({
             "issuer": "https://auth.example.com/{tenant}", "tenants": ["blue", "green"],
