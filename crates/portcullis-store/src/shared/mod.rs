@@ -170,7 +170,7 @@ impl SharedStore {
         // (an_address_has_a_share_of_what_is_remembered).
         let room = match self.remembered.first_use(now, client, digest, until) {
             Step::Ready(Ok(true)) => Room { memory: &self.remembered, digest, is_used: false },
-            known => return known,
+            known @ (Step::Ready(Ok(false) | Err(_)) | Step::Later(_)) => return known,
         };
         let life = until.saturating_sub(now).as_millis().max(1);
         let mut command = redis::cmd("SET");
