@@ -15,9 +15,11 @@ impl Decode for Cidr {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Some(Cidr(IpNet::from(address.to_canonical())));
         }
-        match text.parse::<IpNet>() {
-            Ok(network) if network.addr() == network.network() => Some(Cidr(canonical(network))),
-            Ok(network) => {
+        // SECURITY: some read `010.0.0.0/8` as octal, so it is no network (every_code_points_to_its_place_and_says_what_to_do).
+        let has_address = text.split_once('/').is_some_and(|(address, _)| address.parse::<IpAddr>().is_ok());
+        match text.parse::<IpNet>().ok().filter(|_| has_address) {
+            Some(network) if network.addr() == network.network() => Some(Cidr(canonical(network))),
+            Some(network) => {
                 let message = format!("`{network}` is an address within a network, not a network");
                 cx.error("config.network", node.span, message).help(format!(
                     "write `{}` for the network, `{}` for the address",
@@ -26,7 +28,7 @@ impl Decode for Cidr {
                 ));
                 None
             }
-            Err(_) => {
+            None => {
                 cx.error("config.network", node.span, "this is neither an address nor a network")
                     .help("write an address such as `192.0.2.1` or a network such as `10.0.0.0/8`");
                 None

@@ -107,11 +107,12 @@ pub fn read_csv(
 }
 
 /// An address or a network. One of IPv4 in the form of IPv6 is that of IPv4, as which clients are known. An address within a
-/// network (`10.0.0.1/8`) is neither: nobody knows which of both was meant.
+/// network (`10.0.0.1/8`) is neither: nobody knows which of both was meant. Nor is `010.0.0.0/8`, which some read as octal.
 pub fn network(text: &str) -> Option<IpNet> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(IpNet::from(address.to_canonical()));
     }
+    text.split_once('/')?.0.parse::<IpAddr>().ok()?;
     let network: IpNet = text.parse().ok().filter(|net: &IpNet| net.addr() == net.network())?;
     match (network.addr().to_canonical(), network.prefix_len().checked_sub(96)) {
         (IpAddr::V4(address), Some(prefix)) => Ipv4Net::new(address, prefix).ok().map(IpNet::V4),
@@ -253,7 +254,7 @@ mod tests {
     #[test]
     fn a_restriction_to_nothing_is_none() {
         for column in ["addresses", "routes"] {
-            for nothing in ["\" \"", "\",\"", "\" , \""] {
+            for nothing in ["\",\"", "\" , \"", "\", ,\""] {
                 let text = format!("consumer,hash,{column}\nalice,sha256:{HASH},{nothing}\n");
                 let error = read(&text).unwrap_err();
                 assert!(error.text.contains("line 2"), "{text}: {error}");

@@ -220,8 +220,7 @@ impl Cost {
                 self.methods.iter().find(|(listed, _)| listed == method).map(|(_, cost)| *cost)
             };
             let method = facts.head.method();
-            // SECURITY: backends answer HEAD by what they do for GET, so it is no way to pay less
-            // (`security.rate_limiting.cost.methods` in tests/config/effects/counting.rs).
+            // SECURITY: backends answer HEAD by what they do for GET, so it is no way to pay less (head_costs_what_get_does).
             let of_get = || (method == Method::HEAD).then(|| listed(&Method::GET)).flatten();
             listed(method).or_else(of_get).unwrap_or(self.default)
         });

@@ -348,6 +348,7 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.unused_profile", top("security_profiles: { a: §{ addresses: { deny: [10.0.0.0/8] } } }")),
         ("config.network", top("trusted_proxies: [§10.0.0.1/8]")),
         ("config.network", top("trusted_proxies: [§localhost]")),
+        ("config.network", top("trusted_proxies: [§010.0.0.0/8]")),
         ("config.trusts_everybody", top("trusted_proxies: [10.0.0.0/8, §0.0.0.0/0]")),
         ("config.trusts_everybody", top("trusted_proxies: [§\"::/0\"]")),
         ("config.reason", format!("{LISTENERS}{ROUTES}    public: §true\n")),
