@@ -97,6 +97,17 @@ fn document(dice: &mut Dice, upstream: SocketAddr) -> String {
             ][..],
         ),
         (15, &["cors: { origins: [\"https://app.example.com\"] }"][..]),
+        (8, &["waf: { paranoia: 1 }", "waf: { mode: observe }"][..]),
+        (
+            20,
+            &[
+                "quota: { max_requests: 40, per: day }",
+                "quota: { max_requests: 15, per: month, by: address }",
+            ][..],
+        ),
+        (15, &["concurrency: { max_requests: 50 }", "concurrency: { max_requests: 1, by: route }"][..]),
+        (10, &["strict_errors: false"][..]),
+        (10, &["identity_token: { issuer: \"https://api.example.com\", audience: orders }"][..]),
     ] {
         if dice.chance(percent) {
             sections.push(dice.one(choices).to_owned());
@@ -114,12 +125,25 @@ fn document(dice: &mut Dice, upstream: SocketAddr) -> String {
             "public: a test, ",
             "hosts: [api.example.com], ",
             "security: { rate_limiting: { max_requests: 3, per: day } }, ",
+            "rewrite: { path: /elsewhere }, ",
+            "match: { headers: { x-version: \"2\" } }, ",
+            "match: { query: { x: \"*\" } }, methods: [GET], ",
+            "request_headers: { set: { x-env: prod }, remove: [x-long] }, ",
+            "response_headers: { set: { cache-control: no-store } }, ",
+            "preserve_host: true, ",
+            "EXTERNAL, ",
             "encoded_paths: { slash: keep, semicolon: keep }, ",
         ]);
-        routes.push_str(&format!("  - {{ path: \"{path}\", {more}upstream: \"http://{upstream}\" }}\n"));
+        // A policy server says yes by its status.
+        let external = format!(
+            "security: {{ authorization: {{ external: {{ url: \"http://{upstream}/policy\", form: forward_auth }} }} }}"
+        );
+        let more = more.replace("EXTERNAL", &external);
+        let to = if dice.chance(30) { "group".to_owned() } else { format!("\"http://{upstream}\"") };
+        routes.push_str(&format!("  - {{ path: \"{path}\", {more}upstream: {to} }}\n"));
     }
     format!(
-        "listeners: [{{ bind: \"127.0.0.1:0\" }}]\nworkers: 1\nbrute_force: {{ mode: off }}\n{}\
+        "listeners: [{{ bind: \"127.0.0.1:0\" }}]\nworkers: 1\nbrute_force: {{ mode: off }}\noutbound: {{ allow: [127.0.0.0/8] }}\nupstreams: {{ group: {{ servers: [\"http://{upstream}\"] }} }}\n{}\
          security: {{ {} }}\nconsumers:\n  - {{ name: alice, roles: [user], scopes: [read], keys: [{}] }}\n  \
          - {{ name: bob, roles: [admin], keys: [{}] }}\n  - {{ name: carol, keys: [{{ literal: {}, expires: \"2020-01-01T00:00:00Z\" }}] }}\nroutes:\n{routes}",
         dice.one(&[
@@ -167,6 +191,7 @@ fn request(dice: &mut Dice) -> Request {
         "/a\\b",
         "/b/x%2Fy",
         "/a?x=1&y=2",
+        "/a?q=%3cscript%3ealert(1)%3c/script%3e",
     ]);
     let method =
         dice.one(&["GET", "GET", "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "FOO", "get"]);
@@ -191,6 +216,8 @@ fn request(dice: &mut Dice) -> Request {
         ("Transfer-Encoding", "gzip"),
         ("Content-Length", "3"),
         ("Upgrade", "websocket"),
+        ("X-Version", "2"),
+        ("X-Version", "3"),
         ("Connection", "x-api-key"),
         ("Origin", "https://app.example.com"),
         ("Access-Control-Request-Method", "GET"),
@@ -297,7 +324,7 @@ fn server_explain_and_test_say_the_same() {
     let upstream = backend();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let _entered = runtime.enter();
-    let (mut asked, mut forwarded) = (0, 0);
+    let (mut asked, mut forwarded, mut unknown) = (0, 0, 0);
     let mut number = 0;
     while asked < total {
         number += 1;
@@ -327,16 +354,22 @@ fn server_explain_and_test_say_the_same() {
                 judged(&tests.decide(&request)),
             ];
             let served = sent(gateway, &request, &ends);
+            // What would have to be asked of a policy server is not asked by `explain`, which says so.
+            let open = |answer: &String| answer.starts_with("unknown") && text.contains("external:");
             assert!(
-                answers.iter().all(|answer| *answer == served),
+                answers.iter().all(|answer| *answer == served || open(answer)),
                 "plan {number}: the server says {served}, the others {answers:?} of {request:?}\n{text}"
             );
             asked += 1;
+            unknown += usize::from(open(&answers[0]));
             forwarded += usize::from(served == "forwarded");
         }
         running.shutdown();
         runtime.block_on(running.finished());
     }
-    println!("{asked} requests over {number} plans, {forwarded} of them forwarded");
+    println!(
+        "{asked} requests over {number} plans, {forwarded} of them forwarded, {unknown} unknown to explain"
+    );
+    assert!(unknown < asked / 10, "too much is unknown");
     assert!(forwarded > asked / 50, "hardly anything passes, so little is shown");
 }
