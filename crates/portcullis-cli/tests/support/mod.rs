@@ -164,7 +164,7 @@ pub(crate) fn curl(url: &str, arguments: &[&str]) -> Answer {
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let answer = Answer { status, head: head.to_owned(), body: body.to_owned() };
     if answer.field("content-type") == Some("application/problem+json") {
-        canaries::output("refusals", text.as_bytes());
+        canaries::output("refusals", answer.body.as_bytes());
     }
     answer
 }

@@ -73,7 +73,7 @@ impl Client {
         if let Some(answer) =
             answer.as_ref().filter(|one| one.fields("content-type") == ["application/problem+json"])
         {
-            super::canaries::output("refusals", &answer.raw);
+            super::canaries::output("refusals", &answer.body);
         }
         answer
     }
