@@ -10,13 +10,13 @@ use std::time::Duration;
 
 pub(crate) const NAME: &str = "volume_change";
 pub(crate) const FINDS: &str = "A consumer that suddenly sends far more requests than it ever did.";
-pub(crate) const THRESHOLD: &str = "5 times the most requests that a consumer known for a day has sent in any 5 minutes of the last 8 days, at least 300 more; or 2.2 times and 150 more in each 5 of 20 minutes; where others have not grown alike.";
+pub(crate) const THRESHOLD: &str = "5 times the most requests that a consumer known for a day has sent in any 5 minutes of the last 8 days, at least 300 more; or 2.8 times and 150 more in each 5 of 20 minutes; where others have not grown alike.";
 
 const TIMES: f64 = 5.0;
 const MORE: u64 = 300;
 /// Less is remarkable in so many stretches of 5 minutes in a row.
 const STRETCHES: u32 = 4;
-const TIMES_LONG: f64 = 2.2;
+const TIMES_LONG: f64 = 2.8;
 const MORE_LONG: u64 = 150;
 
 pub(crate) struct VolumeChange {
