@@ -703,6 +703,9 @@ fn remembered(place: Place, by: Value) {
     let token = format!("Bearer {}", token(json!({ "sub": "alice" })));
     gate.send(request("POST", "/a", &[("authorization", &token)])).permitted();
     assert_eq!(gate.network.asked(POLICY).len(), usize::from(by_method));
+    let promoted = self::token(json!({ "sub": "alice", "department": "sales" }));
+    gate.send(bearer(&promoted)).permitted();
+    assert_eq!(gate.network.asked(POLICY).len(), 1, "the service is told the claims");
     gate.clock.advance(10);
     assert_eq!(ask("alice", &[]), 1);
 }
