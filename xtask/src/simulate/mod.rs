@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 /// What to play.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Seeds, each a run of two days: numbers and ranges such as `1-20`. Those below 4000 were used while the detectors
+    /// Seeds, each a run of two days: numbers and ranges such as `1-20`. Those below 5000 were used while the detectors
     /// were made.
-    #[arg(default_value = "4001-4020")]
+    #[arg(default_value = "5001-5020")]
     seeds: String,
     /// How strong attacks are, in multiples of what documentation promises to find.
     #[arg(long, value_delimiter = ',', default_value = "0.5,1,3")]

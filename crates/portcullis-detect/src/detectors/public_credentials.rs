@@ -1,6 +1,6 @@
 //! A public route that suddenly gets credentials: a client is set up wrongly, or somebody collects what others send.
 
-use super::{Most, Pace, Paced, Raised};
+use super::{Most, Pace, Paced, Raised, WINDOW};
 use crate::detector::{Detector, Raise};
 use crate::event::Event;
 use crate::finding::{Severity, Subject};
@@ -10,9 +10,11 @@ use std::time::Duration;
 
 pub(crate) const NAME: &str = "public_credentials";
 pub(crate) const FINDS: &str = "A public route that suddenly is sent credentials.";
-pub(crate) const THRESHOLD: &str = "12 requests with a credential in 10 minutes, or twice as many in an hour to a public route known for 2 hours, five times as many as it ever had in 10 minutes, and half of that in an hour.";
+pub(crate) const THRESHOLD: &str = "12 requests with a credential in 10 minutes, or 36 in an hour to a public route known for 2 hours, five times as many as it ever had in 10 minutes, and half of that in an hour.";
 
 const REQUESTS: u32 = 12;
+/// What is left of an attack an hour later is no other one.
+const IN_AN_HOUR: u32 = 36;
 const TIMES: u32 = 5;
 const KNOWN: Duration = Duration::from_secs(2 * 3600);
 
@@ -65,9 +67,9 @@ impl Detector for PublicCredentials {
         route.requests = route.requests.saturating_add(1);
         let first = *route.first.get_or_insert(now);
         let new = now.saturating_sub(first) < KNOWN;
+        let least = if pace.window > WINDOW { IN_AN_HOUR } else { REQUESTS };
         let is_remarkable = |with: u32, most: Most| {
-            !new && with >= pace.many(REQUESTS)
-                && f64::from(with) >= pace.part(f64::from(most.get().saturating_mul(TIMES)))
+            !new && with >= least && f64::from(with) >= pace.part(f64::from(most.get().saturating_mul(TIMES)))
         };
         route.with.now(now, pace.window);
         let with = route.with.sum();
