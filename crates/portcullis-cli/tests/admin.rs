@@ -279,8 +279,9 @@ fn niceness(process: u32, thread: &str) -> Option<i32> {
 fn a_flooded_admin_listener_takes_nothing_from_requests() {
     let place = Place::start("flood", "");
     // Whoever floods it competes with work that gives way to requests, and has half of its connections.
-    assert!(niceness(place.process.id(), "portcullis-admin").is_some_and(|nice| nice >= 10));
-    assert_eq!(niceness(place.process.id(), "portcullis-0"), Some(0));
+    let workers = niceness(place.process.id(), "portcullis-0").unwrap();
+    let admin = niceness(place.process.id(), "portcullis-admin").unwrap();
+    assert!(admin >= (workers + 10).min(19), "{admin} and {workers}");
     let (ended, admin) = (std::sync::atomic::AtomicBool::new(false), place.admin);
     let answered = std::sync::atomic::AtomicU32::new(0);
     std::thread::scope(|scope| {

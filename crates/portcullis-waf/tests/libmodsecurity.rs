@@ -42,7 +42,7 @@ fn the_same_rules_match_as_in_modsecurity() {
 /// The example that says which rules match. Cargo builds it with all tests, beside their folder, and not with this one alone.
 fn judge() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
-    let judge = tests.parent().unwrap().parent().unwrap().join("examples/judge");
-    assert!(judge.exists(), "run `cargo build -p portcullis-waf --example judge` first");
+    let judge = tests.parent().unwrap().parent().unwrap().join("examples/waf_judge");
+    assert!(judge.exists(), "run `cargo build -p portcullis-waf --example waf_judge` first");
     judge
 }

@@ -83,7 +83,7 @@ object! {
         /// How long a decision is remembered, at most 1h. Needs `cached_by`. Default: not at all.
         pub cached_for: Option<Spanned<Duration>>,
         /// What a remembered decision depends on besides the caller: requests of one caller that agree in all of these get the same
-        /// decision. Of `method`, `host`, `path` and `client`. The caller (`principal`; the address, if there is none) and the
+        /// decision. Of `method`, `host`, `path` and `client`. The caller (`principal`; the address, if nobody is known) and the
         /// headers under `headers` always count, whether or not they are listed.
         pub cached_by: Vec<PartConfig> = Vec::new(),
         /// Why plain HTTP to another machine is allowed. Anyone on the path can then decide. Default: only TLS.

@@ -97,10 +97,13 @@ fn an_operator_sees_the_state_of_a_group() {
         rows.unwrap_or_else(|| panic!("no {url} in\n{page}")).to_owned()
     };
     assert!(row(&good).contains("healthy") && row(&gone).contains("ejected"), "{page}");
-    let log = std::fs::read_to_string(place.folder.join("access.log")).unwrap();
-    let records: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let tried = |tries: u64| records.iter().filter(|one| one["upstream_tries"] == tries).count();
-    assert!(tried(2) >= 2 && records.iter().any(|one| one["upstream_group"] == "app"), "{log}");
+    // It is written a moment later.
+    until("the log has both", || {
+        let log = std::fs::read_to_string(place.folder.join("access.log")).unwrap();
+        let records: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let twice = records.iter().filter(|one| one["upstream_tries"] == 2).count();
+        twice >= 2 && records.iter().any(|one| one["upstream_group"] == "app")
+    });
 
     // A server whose checks fail.
     place.rewrite(|text| {

@@ -277,9 +277,13 @@ async fn an_address_has_a_share_of_what_is_remembered() {
     assert!(kept.iter().all(|(_, first)| *first), "{kept:?}");
     assert_eq!(store.first_use(now, greedy, numbered(kept[0].0), until).resolve().await, Ok(false));
     assert_eq!(other.store.first_use(now, greedy, numbered(kept[0].0), until).resolve().await, Ok(false));
+    // Half of each of 64 places is left, of which the other address can have half: two, which a few may find taken.
+    let mut let_in = 0;
     for number in 3000..3020 {
-        assert_eq!(store.first_use(now, honest, numbered(number), until).resolve().await, Ok(true));
+        let first = store.first_use(now, honest, numbered(number), until).resolve().await;
+        let_in += u32::from(first == Ok(true));
     }
+    assert!(let_in >= 15, "{let_in} of 20");
 }
 
 /// What the store did not come to remember takes no room, and is not taken for used.

@@ -2,8 +2,8 @@
 """Compares the engine with libmodsecurity on mutated requests: the ids of the rules that match, request by request.
 
     cargo xtask counterparts
-    cargo build -p portcullis-waf --example judge
-    CRS_DIR=... target/counterparts/libmodsecurity/bin/python compare.py target/debug/examples/judge [count] [seed]
+    cargo build -p portcullis-waf --example waf_judge
+    CRS_DIR=... target/counterparts/libmodsecurity/bin/python compare.py target/debug/examples/waf_judge [count] [seed]
 
 `cargo test -p portcullis-waf --test libmodsecurity` does the same for 5,000 requests.
 

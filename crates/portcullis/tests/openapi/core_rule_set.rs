@@ -8,11 +8,11 @@ use super::crs::{Message, Stage, TEST_SETUP, stages};
 use super::support::{Backend, Reply, Seen, World};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 
 /// Of all stages, so many in a thousand pass or are judged in the data file.
 const PER_MILLE: usize = 995;
@@ -57,7 +57,7 @@ async fn the_core_rule_set_passes_its_own_tests_through_a_gateway() {
         senders.push(tokio::spawn(async move {
             let mut peers = Vec::new();
             for (place, request) in requests {
-                peers.push((place, send(address, &request).await));
+                peers.push((place, send(place, address, &request).await));
             }
             peers
         }));
@@ -138,9 +138,13 @@ fn reflecting(seen: &Seen) -> Reply {
     Reply::Bytes([head.as_bytes(), b"\r\n", &body].concat())
 }
 
-/// Sends a request, and waits for the first bytes of an answer or the end of the connection.
-async fn send(to: SocketAddr, request: &[u8]) -> SocketAddr {
-    let mut stream = TcpStream::connect(to).await.unwrap();
+/// Sends a request, and waits for the first bytes of an answer or the end of the connection. Each has an address of its own, since
+/// a port may be given out again.
+async fn send(place: usize, to: SocketAddr, request: &[u8]) -> SocketAddr {
+    let socket = TcpSocket::new_v4().unwrap();
+    let [high, low] = u16::try_from(place + 1).unwrap().to_be_bytes();
+    socket.bind((Ipv4Addr::new(127, 1, high, low), 0).into()).unwrap();
+    let mut stream = socket.connect(to).await.unwrap();
     let own = stream.local_addr().unwrap();
     // The gateway may have refused and closed already.
     let _closed = stream.write_all(request).await;

@@ -1,7 +1,7 @@
 //! Says which rules match requests: a JSON object a line on standard input, the ids of the rules a line on standard output.
 //!
 //! ```sh
-//! echo '{"target":"/?q=<script>","headers":[["Host","a"]]}' | cargo run -p portcullis-waf --example judge -- rules/ 4
+//! echo '{"target":"/?q=<script>","headers":[["Host","a"]]}' | cargo run -p portcullis-waf --example waf_judge -- rules/ 4
 //! ```
 //!
 //! The arguments are the folder of a Core Rule Set and a paranoia level. `body` is text, `method` is GET if it is absent.
