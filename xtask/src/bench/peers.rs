@@ -293,7 +293,11 @@ impl Server {
             ],
         )?;
         let mut starting = match peer {
-            Peer::Relay => super::relay::command(port, backend)?,
+            Peer::Relay => {
+                // It writes nothing into it.
+                write(&log, "")?;
+                super::relay::command(port, backend)?
+            }
             Peer::Portcullis | Peer::Nginx | Peer::Haproxy => command(program, &folder, &log, &text)?,
         };
         let mut process = Guard::spawn(name(peer, scenario), &mut starting)?;
