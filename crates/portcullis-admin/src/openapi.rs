@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(described, ENDPOINTS.len());
         assert_eq!(document["paths"]["/api/v1/blocks"]["post"]["x-role"], "operator");
         for endpoint in ENDPOINTS {
-            // Whoever may only read is shown no key.
+            // A token that may only read is shown no key.
             let orders = endpoint.method != "GET" || endpoint.path == "/keys/made";
             assert_eq!(
                 orders,

@@ -1,10 +1,10 @@
 //! An attempt to log in: what the way back is checked with.
 //!
 //! The browser keeps it, sealed, in one of a few slots, for ten minutes; the slot stands at the beginning of the `state`.
-//! When it was used, a mark takes its place, so that whoever goes back to the link or loads it again is sent to where the login
-//! led. Whoever is sent to log in again and again, within half a minute each time,
-//! has a browser or a clock that does not keep a session, and is refused instead of going round for ever. A browser that
-//! keeps no cookies comes back without its attempt, and is refused at once.
+//! After its use a mark takes its place. A user who goes back to the link, or loads it again, is then redirected to the page that
+//! the login led to. A browser that has to log in repeatedly, within half a minute each time, does not keep its session. It is
+//! refused, since it would be redirected without end. A browser that keeps no cookies comes back without its attempt, and is
+//! refused at once.
 
 use super::browser;
 use super::cookie::{Cookies, SLOTS};

@@ -1,9 +1,9 @@
 //! Which sessions the provider ends: OpenID Connect Back-Channel Logout 1.0.
 //!
-//! The provider posts a signed logout token. It must be of this issuer and for this client, new, made for this purpose and no
-//! other, and is taken once: otherwise 400, and nobody is logged out. It names a session of the provider, or a person, of whom all
-//! sessions end that have begun by now. Whoever reads logs of the gateway learns neither. If the issuer's keys or the store of
-//! used tokens cannot be had, that is 503, and the provider may send the token again.
+//! The provider posts a signed logout token. It must come from this issuer, be for this client, be new, be made for a logout, and
+//! not have been used before. Otherwise the answer is 400, and nobody is logged out. The token names a session of the provider, or
+//! a user. For a user, all sessions end that have begun by now. The gateway's logs contain neither. If the issuer's keys or the
+//! store of used tokens are not available, the answer is 503, and the provider may send the token again.
 
 use super::Login;
 use super::config::LEEWAY;
