@@ -44,6 +44,7 @@ pub mod error_bodies;
 pub mod examine;
 pub mod head;
 pub mod held;
+mod hex;
 pub mod method;
 pub mod network;
 pub mod notes;

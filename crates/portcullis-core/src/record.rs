@@ -7,6 +7,7 @@ use crate::check::{CheckId, Held, LateCost};
 use crate::conn::Conn;
 use crate::denial::Denial;
 use crate::effects::{KeysBuf, Limit, LimitId, Now};
+use crate::hex;
 use crate::notes::{Notes, Searched};
 use crate::plan::{Plan, Snapshot};
 use crate::principal::Principal;
@@ -46,11 +47,9 @@ impl RequestId {
 
     /// The id of these random bytes.
     pub fn new(random: [u8; 16]) -> RequestId {
-        const DIGITS: [u8; 16] = *b"0123456789abcdef";
-        let digit = |nibble: u8| DIGITS.get(usize::from(nibble & 0xf)).copied().unwrap_or(b'0');
         let mut text = [0; Self::LONGEST];
         for (pair, byte) in text.chunks_exact_mut(2).zip(random) {
-            pair.copy_from_slice(&[digit(byte >> 4), digit(byte)]);
+            pair.copy_from_slice(&hex::digits(byte));
         }
         RequestId { text, length: 32 }
     }

@@ -4,7 +4,7 @@
 //! Anything else begins a new trace. Where tracing is off, nothing here runs, and where a request is not sampled no clock is read.
 
 use http::HeaderValue;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::time::Duration;
 
 /// The most bytes of `tracestate` that go on (W3C Trace Context, section 3.3.1.5); a longer one is left out.
@@ -170,19 +170,15 @@ impl Trace {
 
     /// What an upstream is told: `traceparent`, and `tracestate` if there is one.
     pub fn fields(&self) -> (HeaderValue, Option<HeaderValue>) {
-        let mut text = String::with_capacity(55);
-        text.push_str("00-");
-        let digits = |text: &mut String, bytes: &[u8]| {
-            // Writing into memory cannot fail.
-            for byte in bytes {
-                let _ = write!(text, "{byte:02x}");
-            }
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        let mut place = |from: usize, bytes: &[u8]| {
+            let digits = text.get_mut(from..).unwrap_or_default().chunks_exact_mut(2);
+            digits.zip(bytes).for_each(|(pair, byte)| pair.copy_from_slice(&crate::hex::digits(*byte)));
         };
-        digits(&mut text, &self.id);
-        text.push('-');
-        digits(&mut text, &self.upstream.0);
-        text.push_str(if self.sampled { "-01" } else { "-00" });
-        (HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("")), self.state.clone())
+        place(3, &self.id);
+        place(36, &self.upstream.0);
+        place(53, &[u8::from(self.sampled)]);
+        (HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("")), self.state.clone())
     }
 }
 

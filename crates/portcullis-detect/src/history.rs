@@ -4,7 +4,6 @@
 //! compared with what happens to everybody else at the same time, so that a marketing peak or a deploy, which all consumers
 //! have together, is not remarkable either.
 
-use crate::event::Name;
 use crate::table::{Entry, Table};
 use std::time::Duration;
 
@@ -29,13 +28,12 @@ pub const YOUNG: Duration = Duration::from_secs(24 * 3600);
 /// The past of one consumer, and its bucket of now.
 #[derive(Clone)]
 pub struct Past {
-    name: Option<Name>,
     first: Option<Duration>,
     last: Duration,
     bucket: u32,
     now: u64,
     slot: u32,
-    slots: [u64; SLOTS],
+    slots: [Short; SLOTS],
     /// Buckets that have ended and are no past yet, so that an attack is not measured against its own beginning.
     waiting: [u64; WAITING],
     /// The last bucket in which it had half its most, and the last one in which it had twice its most.
@@ -46,17 +44,39 @@ pub struct Past {
 impl Default for Past {
     fn default() -> Past {
         Past {
-            name: None,
             first: None,
             last: Duration::ZERO,
             bucket: 0,
             now: 0,
             slot: 0,
-            slots: [0; SLOTS],
+            slots: [Short::default(); SLOTS],
             waiting: [0; WAITING],
             busy_in: None,
             grown_in: None,
         }
+    }
+}
+
+/// A count in two bytes, of which a gateway with many consumers has many: exact below 2,048, and beyond that less than a
+/// thousandth too low. The larger count is never the smaller one here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Short(u16);
+
+impl Short {
+    /// The bits of a count that are kept, the highest included.
+    const BITS: u32 = 11;
+
+    fn of(count: u64) -> Short {
+        let dropped = (u64::BITS - count.leading_zeros()).saturating_sub(Self::BITS);
+        // The highest bit of what is kept adds one to what stands above it.
+        let code = (u64::from(dropped) << (Self::BITS - 1)) + (count >> dropped);
+        Short(u16::try_from(code).unwrap_or(u16::MAX))
+    }
+
+    fn get(self) -> u64 {
+        let code = u64::from(self.0);
+        let dropped = (code >> (Self::BITS - 1)).saturating_sub(1);
+        (code - (dropped << (Self::BITS - 1))) << dropped
     }
 }
 
@@ -67,7 +87,7 @@ impl Entry for Past {
 
     fn weight(&self) -> u32 {
         // A long past is what would be missed.
-        let known = self.slots.iter().filter(|slot| **slot > 0).count();
+        let known = self.slots.iter().filter(|slot| **slot > Short::default()).count();
         u32::try_from(known).unwrap_or(u32::MAX)
     }
 }
@@ -78,9 +98,12 @@ fn bucket_of(now: Duration) -> u32 {
 
 impl Past {
     fn count(&mut self, now: Duration, amount: u64) {
-        self.first.get_or_insert(now);
-        self.last = self.last.max(now);
         let bucket = bucket_of(now);
+        if self.first.is_none() {
+            // Nothing is past yet.
+            (self.first, self.bucket, self.slot) = (Some(now), bucket, bucket / PER_SLOT);
+        }
+        self.last = self.last.max(now);
         if bucket > self.bucket {
             self.close(bucket - self.bucket);
             self.bucket = bucket;
@@ -89,7 +112,7 @@ impl Past {
             for step in 0..passed {
                 let emptied = slot - u32::try_from(step).unwrap_or(0);
                 if let Some(place) = self.slots.get_mut(emptied as usize % SLOTS) {
-                    *place = 0;
+                    *place = Short::default();
                 }
             }
             self.slot = slot;
@@ -102,7 +125,7 @@ impl Past {
         for step in 0..passed.min(u32::try_from(WAITING + 1).unwrap_or(u32::MAX)) {
             let [oldest, ..] = self.waiting;
             if let Some(place) = self.slots.get_mut(self.slot as usize % SLOTS) {
-                *place = (*place).max(oldest);
+                *place = (*place).max(Short::of(oldest));
             }
             self.waiting.rotate_left(1);
             if let Some(last) = self.waiting.last_mut() {
@@ -114,7 +137,7 @@ impl Past {
 
     /// The most that it ever had in a bucket before this one.
     fn most(&self) -> u64 {
-        self.slots.iter().copied().max().unwrap_or(0)
+        self.slots.iter().copied().max().unwrap_or_default().get()
     }
 
     fn age(&self, now: Duration) -> Duration {
@@ -178,13 +201,12 @@ impl Histories {
         }
     }
 
-    /// Counts what somebody had, and how that compares. `None` while the past is too short to say.
-    pub fn count(&mut self, name: Name, now: Duration, amount: u64) -> Option<Compared> {
+    /// Counts what the consumer of this number had, and how that compares. `None` while the past is too short to say.
+    pub fn count(&mut self, consumer: u64, now: Duration, amount: u64) -> Option<Compared> {
         let bucket = bucket_of(now);
         self.turn(bucket);
-        let past = self.each.entry(name.number, now);
+        let past = self.each.entry(consumer, now);
         let known = past.age(now) >= YOUNG;
-        past.name = Some(name);
         past.count(now, amount);
         if !known {
             return None;
@@ -223,11 +245,6 @@ fn ratio(part: u64, whole: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Text;
-
-    fn name(number: u64) -> Name {
-        Name { number, text: Text::new("somebody") }
-    }
 
     /// So many for each of ten minutes from then on, for these consumers. The largest ratio of the first of them.
     fn play(histories: &mut Histories, from: u64, names: &[u64], per_minute: u64) -> f64 {
@@ -235,7 +252,7 @@ mod tests {
         for minute in 0..10 {
             for number in names {
                 let now = Duration::from_secs(from + minute * 60);
-                let compared = histories.count(name(*number), now, per_minute);
+                let compared = histories.count(*number, now, per_minute);
                 if *number == names[0] {
                     most = most.max(compared.map_or(0.0, |compared| compared.times));
                 }
@@ -255,6 +272,27 @@ mod tests {
         }
         assert!(play(&mut histories, 3 * day + 9 * 3600, &everybody, 800) < 5.0, "everybody has it");
         assert!(play(&mut histories, 3 * day + 12 * 3600, &[1], 10_000) > 5.0, "one alone");
+    }
+
+    #[test]
+    fn a_short_count_is_nearly_the_count() {
+        for count in 0..2_048 {
+            assert_eq!(Short::of(count).get(), count);
+        }
+        let mut before = 0;
+        for bits in 10..64 {
+            for count in [1_u64 << bits, (1 << bits) + (1 << (bits - 3)) + 1, u64::MAX >> (63 - bits)] {
+                let short = Short::of(count).get();
+                assert!(short <= count && count - short <= count / 1_000, "{count} is {short}");
+                assert!(short >= before, "{count}");
+                before = short;
+            }
+        }
+    }
+
+    #[test]
+    fn many_consumers_find_a_place() {
+        assert!(size_of::<Past>() <= 320, "{}", size_of::<Past>());
     }
 
     #[test]

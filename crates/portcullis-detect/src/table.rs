@@ -3,6 +3,7 @@
 //! When a table is full, entries that were idle for long leave, and if those are few, the quietest of the others. So a crowd
 //! of addresses that send once pushes out no address that sends much.
 
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
@@ -17,7 +18,7 @@ pub trait Entry: Default {
 
 /// Entries by key.
 pub struct Table<K, V> {
-    entries: HashMap<K, V>,
+    entries: HashMap<K, V, RandomState>,
     most: usize,
     idle: Duration,
 }
@@ -30,7 +31,7 @@ impl<K: Hash + Eq + Copy, V: Entry> Table<K, V> {
         // A table has a power of two of places, of which seven eighths can be used. With more than half of those in use, it
         // grows when entries have left, instead of using their places again.
         let places = 1_usize << places.ilog2();
-        Table { entries: HashMap::new(), most: places / 16 * 7, idle }
+        Table { entries: HashMap::default(), most: places / 16 * 7, idle }
     }
 
     /// The entry of this key, which is made if it is missing.

@@ -4,10 +4,9 @@
 //! sends much stays, and a crowd of addresses that send once cannot push them out. So counts are estimates, and those of
 //! long ago weigh less.
 
-use crate::lanes::Lanes;
+use crate::lanes::{FastMap, Lanes};
 use portcullis_core::head::client::fold;
 use portcullis_core::{Outcome, Plan, Record, RecordSink};
-use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// The most addresses that a worker keeps.
@@ -16,7 +15,7 @@ pub const MOST: usize = 2048;
 /// Requests by address.
 #[derive(Default)]
 pub struct Sources {
-    lanes: Lanes<HashMap<IpAddr, Traffic>>,
+    lanes: Lanes<FastMap<IpAddr, Traffic>>,
 }
 
 /// What came from an address: an IPv4 address, or the /64 of an IPv6 one.
@@ -31,7 +30,7 @@ pub struct Traffic {
 impl Sources {
     /// The addresses that sent most, at most so many.
     pub fn top(&self, most: usize) -> Vec<(IpAddr, Traffic)> {
-        let mut all: HashMap<IpAddr, Traffic> = HashMap::new();
+        let mut all: FastMap<IpAddr, Traffic> = FastMap::default();
         self.lanes.each(|lane| {
             for (address, traffic) in lane.iter() {
                 let sum = all.entry(*address).or_default();
@@ -46,7 +45,7 @@ impl Sources {
     }
 }
 
-fn count(table: &mut HashMap<IpAddr, Traffic>, address: IpAddr, refused: bool) {
+fn count(table: &mut FastMap<IpAddr, Traffic>, address: IpAddr, refused: bool) {
     // SECURITY: an attacker with many addresses must not fill memory (a_crowd_does_not_hide_who_sends_much).
     if table.len() >= MOST && !table.contains_key(&address) {
         table.retain(|_, traffic| {

@@ -58,7 +58,8 @@ fn the_same_rules_match_as_in_modsecurity() {
 fn matching(plan: &Plan, request: &str) -> String {
     let value: Value = serde_json::from_str(request).unwrap();
     let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap();
-    let pairs: Vec<(String, String)> = serde_json::from_value(value.get("headers").cloned().unwrap()).unwrap();
+    let pairs: Vec<(String, String)> =
+        serde_json::from_value(value.get("headers").cloned().unwrap()).unwrap();
     let headers: Vec<(&[u8], &[u8])> = pairs.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     let request = Request {
         method: text("method").as_bytes(),

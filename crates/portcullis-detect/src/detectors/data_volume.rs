@@ -33,7 +33,7 @@ pub(crate) fn make(bytes: usize) -> Box<dyn Detector> {
 impl Detector for DataVolume {
     fn see(&mut self, event: &Event, raise: &mut dyn FnMut(Raise)) {
         let Some(name) = event.established() else { return };
-        let Some(compared) = self.histories.count(name, event.at.steady, event.sent) else { return };
+        let Some(compared) = self.histories.count(name.number, event.at.steady, event.sent) else { return };
         if compared.times < TIMES || compared.now - compared.most < MORE {
             return;
         }

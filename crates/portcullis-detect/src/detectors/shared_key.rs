@@ -35,12 +35,52 @@ const PLACES: usize = 24;
 /// A network that was idle for so long is new again.
 const FORGOTTEN: Duration = Duration::from_secs(8 * 24 * 3600);
 
-#[derive(Clone, Copy)]
+/// A network that a credential was used from. Small, since each credential has room for many. Moments are whole seconds.
+#[derive(Clone, Copy, Default)]
 struct Network {
-    address: IpAddr,
-    first: Duration,
-    last: Duration,
+    address: Prefix,
+    first: u32,
+    last: u32,
+    /// 0 where the place is free.
     requests: u32,
+}
+
+/// The address of a network: the first 16 bits of an IPv4 address, or the first 40 of an IPv6 one, and one bit that tells them apart.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Prefix([u16; 3]);
+
+impl Prefix {
+    const V6: u16 = 1;
+
+    fn of(network: IpAddr) -> Prefix {
+        Prefix(match network {
+            IpAddr::V4(address) => {
+                let [a, b, ..] = address.octets();
+                [u16::from_be_bytes([a, b]), 0, 0]
+            }
+            IpAddr::V6(address) => {
+                let [a, b, c, ..] = address.segments();
+                [a, b, c & 0xff00 | Self::V6]
+            }
+        })
+    }
+
+    fn address(self) -> IpAddr {
+        let Prefix([a, b, c]) = self;
+        match c & Self::V6 {
+            0 => IpAddr::from((u32::from(a) << 16).to_be_bytes()),
+            _ => IpAddr::from([a, b, c & 0xff00, 0, 0, 0, 0, 0]),
+        }
+    }
+}
+
+fn seconds(time: Duration) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// The time between two moments.
+fn between(earlier: u32, later: u32) -> Duration {
+    Duration::from_secs(later.saturating_sub(earlier).into())
 }
 
 #[derive(Default)]
@@ -48,7 +88,7 @@ struct Credential {
     first: Option<Duration>,
     last: Duration,
     requests: u32,
-    networks: [Option<Network>; PLACES],
+    networks: [Network; PLACES],
     /// The most networks within a window, before the last one.
     most: Most,
     /// Since when there are some at once, more than ever before.
@@ -67,9 +107,15 @@ impl Entry for Credential {
 }
 
 impl Credential {
+    /// The networks that it was used from.
+    fn known(&self) -> impl Iterator<Item = &Network> {
+        self.networks.iter().filter(|one| one.requests > 0)
+    }
+
     /// The networks that it was used from within this time.
     fn active(&self, now: Duration, within: Duration) -> impl Iterator<Item = &Network> {
-        self.networks.iter().flatten().filter(move |one| now.saturating_sub(one.last) < within)
+        let now = seconds(now);
+        self.known().filter(move |one| between(one.last, now) < within)
     }
 
     fn at_once(&self, now: Duration) -> u32 {
@@ -81,8 +127,9 @@ impl Credential {
         self.first.get_or_insert(now);
         self.last = now;
         self.requests = self.requests.saturating_add(1);
-        if let Some(known) = self.networks.iter_mut().flatten().find(|one| one.address == address) {
-            if now.saturating_sub(known.last) >= FORGOTTEN {
+        let (address, now) = (Prefix::of(address), seconds(now));
+        if let Some(known) = self.networks.iter_mut().find(|one| one.requests > 0 && one.address == address) {
+            if between(known.last, now) >= FORGOTTEN {
                 (known.first, known.requests) = (now, 0);
             }
             known.last = known.last.max(now);
@@ -91,9 +138,8 @@ impl Credential {
         }
         let new = Network { address, first: now, last: now, requests: 1 };
         // A free place, or that of the network which was idle for longest.
-        let place = self.networks.iter_mut().min_by_key(|place| place.map_or(Duration::ZERO, |one| one.last));
-        if let Some(place) = place {
-            *place = Some(new);
+        if let Some(place) = self.networks.iter_mut().min_by_key(|one| one.last) {
+            *place = new;
         }
         new
     }
@@ -151,17 +197,17 @@ impl Detector for SharedKey {
             return;
         }
         let is_new =
-            now.saturating_sub(network.first) < KNOWN && network.first.saturating_sub(first) >= KNOWN;
+            between(network.first, seconds(now)) < KNOWN && between(seconds(first), network.first) >= KNOWN;
         if !is_new || network.requests < NEW_REQUESTS {
             return;
         }
         let older = |one: &&Network| one.first < network.first && one.address != network.address;
-        let known = credential.networks.iter().flatten().filter(older).count();
+        let known = credential.known().filter(older).count();
         // Used there before the new one came, and still.
         let beside = credential
             .active(now, WINDOW)
             .filter(older)
-            .filter(|one| one.last.saturating_sub(network.first) >= BESIDE);
+            .filter(|one| between(network.first, one.last) >= BESIDE);
         if known <= FEW && beside.count() > 0 && credential.raised.is_due(now) {
             raise(
                 Raise::new(
@@ -170,15 +216,34 @@ impl Detector for SharedKey {
                     Subject { address: Some(event.source), consumer, ..Subject::default() },
                 )
                 .because("requests from the new network", network.requests)
-                .because("new network", network.address)
+                .because("new network", network.address.address())
                 .because("networks before", known)
                 .from(event.source)
-                .since(now.saturating_sub(network.first)),
+                .since(between(network.first, seconds(now))),
             );
         }
     }
 
     fn bytes(&self) -> usize {
         self.credentials.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_kept_whole() {
+        for address in ["192.0.0.0", "0.0.0.0", "255.255.0.0", "2001:db8:ff00::", "::", "ffff:ffff:ff00::"] {
+            let network: IpAddr = address.parse().unwrap();
+            assert_eq!(Prefix::of(network).address(), network);
+        }
+        assert!(Prefix::of(IpAddr::from([0; 4])) != Prefix::of(IpAddr::from([0; 16])));
+    }
+
+    #[test]
+    fn many_credentials_find_a_place() {
+        assert!(size_of::<Credential>() <= 640, "{}", size_of::<Credential>());
     }
 }

@@ -72,7 +72,7 @@ pub(crate) fn make(bytes: usize) -> Box<dyn Detector> {
 impl Detector for VolumeChange {
     fn see(&mut self, event: &Event, raise: &mut dyn FnMut(Raise)) {
         let Some(name) = event.established() else { return };
-        let Some(compared) = self.histories.count(name, event.at.steady, 1) else { return };
+        let Some(compared) = self.histories.count(name.number, event.at.steady, 1) else { return };
         let more = compared.now - compared.most;
         if compared.times < TIMES_LONG || more < MORE_LONG {
             return;

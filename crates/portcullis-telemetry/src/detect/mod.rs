@@ -87,6 +87,8 @@ struct Work {
     folder: Option<PathBuf>,
     on_change: OnChange,
     saved: u64,
+    /// Memory for the events of lanes.
+    spare: Vec<Vec<Event>>,
     found: Found,
     /// Why findings cannot be written, so that it is told once.
     fault: Option<String>,
@@ -119,6 +121,7 @@ impl Detection {
             folder: settings.folder,
             on_change: settings.on_change,
             saved: 0,
+            spare: Vec::new(),
             found: Found::new(),
             fault,
         };
@@ -219,18 +222,31 @@ impl Drop for Detection {
     }
 }
 
+/// The events of all lanes in the order in which they happened, which those of each lane are in already.
+fn in_order(batches: &[Vec<Event>]) -> impl Iterator<Item = &Event> {
+    let mut rests: Vec<&[Event]> = batches.iter().map(Vec::as_slice).collect();
+    std::iter::from_fn(move || {
+        let next = rests.iter_mut().filter(|rest| !rest.is_empty());
+        let rest = next.min_by_key(|rest| rest.first().map(|event| event.at.steady))?;
+        let (event, after) = rest.split_first()?;
+        *rest = after;
+        Some(event)
+    })
+}
+
 impl Shared {
     /// What the thread does each time.
     fn turn(&self, now: Now) {
-        let mut events = Vec::new();
-        self.lanes.each(|lane| {
-            events.append(&mut lane.events);
-            self.dropped.fetch_add(std::mem::take(&mut lane.dropped), Ordering::Relaxed);
-        });
-        events.sort_by_key(|event| event.at.steady);
-        self.seen.fetch_add(events.len() as u64, Ordering::Relaxed);
         let mut work = lock(&self.work);
-        let Work { engine: Some(engine), on_change, found, .. } = &mut *work else { return };
+        let mut batches = Vec::new();
+        self.lanes.each(|lane| {
+            self.dropped.fetch_add(std::mem::take(&mut lane.dropped), Ordering::Relaxed);
+            if !lane.events.is_empty() {
+                batches.push(std::mem::replace(&mut lane.events, work.spare.pop().unwrap_or_default()));
+            }
+        });
+        self.seen.fetch_add(batches.iter().map(|batch| batch.len() as u64).sum(), Ordering::Relaxed);
+        let Work { engine: Some(engine), on_change, found, spare, .. } = &mut *work else { return };
         let mut blocked = Vec::new();
         let mut changed = |change: Change| {
             if let Change::Began(finding) = &change {
@@ -241,13 +257,16 @@ impl Shared {
                 blocked.push((finding.id, until));
             }
         };
-        for event in &events {
+        for event in in_order(&batches) {
             engine.see(event, &mut changed);
         }
         engine.tick(Moment { steady: now.monotonic, unix: now.unix }, &mut changed);
         for (id, until) in blocked {
             engine.ledger_mut().blocked(&id, until);
         }
+        // A lane that was busy is busy again, so its memory is used again and nothing is copied.
+        batches.iter_mut().for_each(Vec::clear);
+        *spare = batches;
     }
 
     fn save(&self) {

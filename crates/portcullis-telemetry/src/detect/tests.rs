@@ -65,6 +65,14 @@ fn findings_survive_a_restart_and_other_settings() {
 }
 
 #[test]
+fn events_of_all_lanes_are_seen_in_order() {
+    let batches =
+        [vec![1, 4, 5], vec![], vec![2, 3, 9], vec![4]].map(|batch| batch.into_iter().map(probe).collect());
+    let paths: Vec<u64> = in_order(&batches).map(|event| event.path).collect();
+    assert_eq!(paths, [1, 2, 3, 4, 4, 5, 9]);
+}
+
+#[test]
 fn a_full_lane_drops_and_counts() {
     let (told, _changes) = sync_channel(100);
     let detection = Detection::start(settings(None, told), || now(0)).unwrap();

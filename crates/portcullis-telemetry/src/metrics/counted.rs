@@ -4,10 +4,11 @@ use super::exposition::Exposition;
 use super::families;
 use super::histogram::Histogram;
 use super::{Metrics, number};
+use crate::lanes::FastMap;
 use portcullis_core::principal::Identity;
 use portcullis_core::record::{CheckTime, UpstreamAccount};
 use portcullis_core::{Code, ConsumerId, Denial, Outcome, Record, Searched};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -161,22 +162,22 @@ pub struct RouteTimes {
 #[derive(Clone, Debug, Default)]
 pub struct Counted {
     /// Requests.
-    pub requests: HashMap<RequestKey, u64>,
+    pub requests: FastMap<RequestKey, u64>,
     /// Requests by the number of the consumer's name.
-    pub consumers: HashMap<(u32, Ending), u64>,
+    pub consumers: FastMap<(u32, Ending), u64>,
     /// By the number of the route's name.
-    pub routes: HashMap<u32, RouteTimes>,
-    checks: HashMap<CheckKey, u64>,
+    pub routes: FastMap<u32, RouteTimes>,
+    checks: FastMap<CheckKey, u64>,
     /// By check, and whether it would have refused.
-    check_times: HashMap<(&'static str, bool), Histogram>,
-    limits: HashMap<(u32, Left), u64>,
+    check_times: FastMap<(&'static str, bool), Histogram>,
+    limits: FastMap<(u32, Left), u64>,
     /// By the id of the rule; [`OTHER_RULES`] for those beyond the bound.
-    rules: HashMap<u64, u64>,
+    rules: FastMap<u64, u64>,
     searched_values: u64,
     harmless_values: u64,
-    upstreams: HashMap<(u32, u16), u64>,
+    upstreams: FastMap<(u32, u16), u64>,
     /// Numbers of upstreams' names that this worker has met.
-    known_upstreams: HashMap<Arc<str>, u32>,
+    known_upstreams: FastMap<Arc<str>, u32>,
 }
 
 impl Counted {
@@ -349,16 +350,16 @@ fn status(status: u16) -> String {
     if status == 0 { "none".to_owned() } else { status.to_string() }
 }
 
-fn add<K: Eq + Hash>(counts: &mut HashMap<K, u64>, key: K, more: u64) {
+fn add<K: Eq + Hash>(counts: &mut FastMap<K, u64>, key: K, more: u64) {
     *counts.entry(key).or_insert(0) += more;
 }
 
-fn add_all<K: Eq + Hash + Copy>(counts: &mut HashMap<K, u64>, more: &HashMap<K, u64>) {
+fn add_all<K: Eq + Hash + Copy>(counts: &mut FastMap<K, u64>, more: &FastMap<K, u64>) {
     more.iter().for_each(|(key, count)| add(counts, *key, *count));
 }
 
 /// In an order that stays, so that two readings can be compared.
-fn sorted<K, O: Ord>(counts: &HashMap<K, u64>, order: impl Fn(&K) -> O) -> impl Iterator<Item = (&K, &u64)> {
+fn sorted<K, O: Ord>(counts: &FastMap<K, u64>, order: impl Fn(&K) -> O) -> impl Iterator<Item = (&K, &u64)> {
     let mut all: Vec<_> = counts.iter().collect();
     all.sort_by_key(|(key, _)| order(key));
     all.into_iter()
