@@ -11,8 +11,12 @@ use crate::failure::{Context, Failure, Outcome};
 use crate::{debian, python, schema_suite, workspace};
 
 /// The folders, from the root of the workspace.
-pub(crate) const FOLDERS: [&str; 3] =
-    ["tests/counterparts/oidc-provider", "tests/counterparts/openapi", "tests/counterparts/axe"];
+pub(crate) const FOLDERS: [&str; 4] = [
+    "tests/counterparts/oidc-provider",
+    "tests/counterparts/openapi",
+    "tests/counterparts/axe",
+    "tests/counterparts/graphql-ws",
+];
 
 /// Installs what is missing or out of date.
 pub(crate) fn install() -> Outcome<()> {

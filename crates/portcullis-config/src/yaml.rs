@@ -13,6 +13,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::node::{Entry, Node, Value};
 use crate::source::{Source, Span};
 
+mod advice;
 mod unread;
 
 /// How deep lists and mappings may be nested, aliases included.
@@ -131,6 +132,15 @@ impl<'a> Builder<'a> {
                 let merge_key = plain && text == "<<";
                 let value = if plain { Value::from_plain(&text) } else { Value::String(text.into_owned()) };
                 let node = Node { value, span };
+                if plain && node.as_str().is_some_and(advice::is_in_curly_quotes) {
+                    self.diagnostics.push({
+                        let text = "this value is in curly quotation marks, which are a part of it";
+                        let mut warning =
+                            Diagnostic::new("config.curly_quotes", Severity::Warning, span, text);
+                        warning.help("write straight ones: `\"…\"`");
+                        warning
+                    });
+                }
                 self.count(1, span)?;
                 self.remember(anchor, &node, 0)?;
                 self.place(Finished { node, height: 0, merge_key });
@@ -298,7 +308,8 @@ impl<'a> Builder<'a> {
                         format!("the key {name} is given twice"),
                     )
                     .label("given again here")
-                    .related(first, "first given here");
+                    .related(first, "first given here")
+                    .help("remove one of the two");
                 }
             }
         }
@@ -349,9 +360,12 @@ impl<'a> Builder<'a> {
         let message = format!("this is not YAML: {}", error.info());
         let offset = self.source.base() + offset;
         let variable = self.source.line(self.source.position(offset).line).contains("${");
+        let help = advice::of(&error.info());
         let problem = self.error("config.syntax", Span::new(offset, offset + width), message);
         if variable {
             problem.help("inside `{ }` or `[ ]`, a variable is written in quotes: `\"${NAME}\"`");
+        } else if let Some(help) = help {
+            problem.help(help);
         }
         Stop { offset }
     }
@@ -359,12 +373,10 @@ impl<'a> Builder<'a> {
     fn finish(self) -> Option<Node> {
         if self.root.is_none() {
             let span = Span::new(self.source.base(), self.source.base());
-            self.diagnostics.push(Diagnostic::new(
-                "config.empty",
-                Severity::Error,
-                span,
-                "the document is empty",
-            ));
+            let mut problem = Diagnostic::new("config.empty", Severity::Error, span, "the document is empty");
+            problem
+                .help("begin with `listeners` and `routes`; `portcullis init` writes a first configuration");
+            self.diagnostics.push(problem);
         }
         self.root
     }

@@ -64,6 +64,14 @@ impl<B> Capped<B> {
         Capped(Content::Held(bytes))
     }
 
+    /// The whole of it, where it was held.
+    pub(crate) fn as_held(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Content::Held(bytes) => Some(bytes),
+            Content::Streamed { .. } => None,
+        }
+    }
+
     /// Whether it is here already, so that nobody waits for a client to send it.
     pub fn is_held(&self) -> bool {
         matches!(self.0, Content::Held(_))

@@ -3,6 +3,7 @@
 //! A check answers with a decision or with a [`Denial`]; it has no third way out. What it needs of the world it asks
 //! [`Effects`] for, and a [`Fault`](crate::effects::Fault) there refuses the request.
 
+use crate::conversation::Conversation;
 use crate::denial::Denial;
 use crate::effects::{Count, Effects, Keys, Limit, Step};
 use crate::head::Head;
@@ -392,6 +393,12 @@ pub enum Inspected {
 
 /// Looks into a request that was let through so far: at its head, and at its body before any of it goes upstream.
 pub trait Inspect: Check {
+    /// What follows the upgrade that this head asks for, where this check reads it. Asked after the head was judged.
+    fn converse(&self, head: &Head) -> Option<Box<dyn Conversation>> {
+        let _ = head;
+        None
+    }
+
     /// Whether it reads the arguments that a check before it has found in the body, from [`Notes`](crate::Notes).
     fn reads_arguments(&self) -> bool {
         false

@@ -18,6 +18,7 @@
 //! | [`head`]      | the canonical request head, and the refusal of every ambiguous one             |
 //! | [`route`]     | which route a request belongs to: exactly one                                  |
 //! | [`check`]     | the traits of the checks, a trait a stage, and their modes                     |
+//! | [`conversation`] | what follows an upgrade, where a check reads it                        |
 //! | [`effects`]   | what a check may ask of the world                                              |
 //! | [`principal`] | who sends the request                                                          |
 //! | [`plan`]      | everything that is decided before the first request arrives                    |
@@ -37,6 +38,7 @@ pub mod body;
 pub mod check;
 pub mod claims;
 pub mod conn;
+pub mod conversation;
 pub mod denial;
 pub mod effects;
 pub mod endpoint;
@@ -68,6 +70,7 @@ pub use check::{
 };
 pub use claims::{Claim, ClaimPath};
 pub use conn::{CertificateName, ClientAddress, ClientCertificate, Conn, Transport};
+pub use conversation::{Breach, Conversation, Heard};
 pub use denial::{Advice, Code, Denial, Position, Violation};
 pub use effects::{
     Algorithm, Charging, Clock, Count, CountKey, Effects, Fault, Fetch, Fetched, Job, KeyDigest, KeyRecord,
@@ -89,4 +92,4 @@ pub use principal::{
 };
 pub use record::{Level, Outcome, Record, RecordSink, Recording, RequestId};
 pub use route::{Route, RouteId, RouteTable, TargetId};
-pub use stage::{Admission, Cleared, Facts, Refused, judge};
+pub use stage::{Admission, Cleared, Dialogue, Facts, Refused, Said, judge};

@@ -16,10 +16,12 @@ use crate::route::changes::Changes;
 use crate::route::compression::Wish;
 use crate::route::template::{Places, Rewritten};
 use crate::route::{RouteId, TargetId};
-use crate::stage::Admission;
+use crate::stage::{Admission, Dialogue};
 use crate::trace::UPSTREAM;
 use bytes::Bytes;
-use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
+use http::header::{
+    FORWARDED, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL,
+};
 use http::uri::PathAndQuery;
 use http::{Extensions, Method};
 use std::fmt::Write;
@@ -38,6 +40,7 @@ pub struct Permit<B> {
     pub(crate) additions: AnswerFields,
     pub(crate) rewritten: Option<Rewritten>,
     pub(crate) body: Capped<B>,
+    pub(crate) dialogue: Option<Box<Dialogue>>,
     pub(crate) recording: Recording,
 }
 
@@ -75,6 +78,8 @@ pub struct Shaped<B> {
     pub told: Option<Told>,
     /// What the answer must pass before the client sees any of it; `None` where nothing looks into answers.
     pub examiner: Option<Box<Examiner>>,
+    /// Who judges what the client says after the upgrade; `None` where nobody does.
+    pub dialogue: Option<Box<Dialogue>>,
     /// What let it in, by which it can be judged again while it runs. Taken by whoever keeps it.
     pub admission: Option<Box<Admission>>,
     /// The account, still open.
@@ -116,6 +121,7 @@ impl<B> Permit<B> {
             additions,
             rewritten,
             body,
+            dialogue,
             mut recording,
         } = self;
         recording.begin(UPSTREAM);
@@ -154,6 +160,12 @@ impl<B> Permit<B> {
             path_and_query = with_path(&path, path_and_query.query());
             places
         });
+        // SECURITY: what is said in another protocol, or compressed, nobody has read
+        // (nothing_but_the_protocol_that_is_judged_goes_on).
+        if let Some(dialogue) = &dialogue {
+            headers.remove(SEC_WEBSOCKET_EXTENSIONS);
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(dialogue.protocol()));
+        }
         // What the gateway itself says comes after, so that nothing here takes its place.
         if let Some(changes) = changes.as_ref().filter(|changes| !changes.request.is_empty()) {
             changes.request.apply(&mut headers);
@@ -205,6 +217,7 @@ impl<B> Permit<B> {
             principal,
             told,
             examiner,
+            dialogue,
             admission,
             recording,
         }

@@ -5,10 +5,12 @@
 
 mod again;
 mod charge;
+mod dialogue;
 mod identify;
 mod inspect;
 
 pub use again::Admission;
+pub use dialogue::{Dialogue, Said};
 
 use crate::answer::LimitState;
 use crate::check::{AnswerFields, Authentication, Charge, CheckId, Guarded, Mode};

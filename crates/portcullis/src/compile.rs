@@ -284,6 +284,7 @@ fn compile_with(
     let identity_fields = headers::of_identity(&routes);
     headers::readable(&identity_fields, &build, cx);
     lint::missing_keys(config, &build, cx);
+    lint::expired_keys(config, cx);
     lint::open_below(config, cx);
     if cx.diagnostics.has_errors() {
         return None;

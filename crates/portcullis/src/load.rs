@@ -68,6 +68,7 @@ impl Loaded {
 
     /// The same for a process in which plans before have left something in `state`.
     pub fn yaml_with(name: &str, text: String, mut cx: Context, state: &State) -> Loaded {
+        cx.know_places(crate::document::PLACES);
         let files::Document { node, sources, included } =
             files::read(&Source::new(name, text), &NAMED, &mut cx);
         let digest = digest(sources.iter().map(Source::text));

@@ -169,7 +169,7 @@ impl Decode for Expiry {
             .and_then(|at| Duration::try_from(at.duration_since(Timestamp::UNIX_EPOCH)).ok());
         if parsed.is_none() {
             cx.error("config.time", node.span, "this is not a date and time")
-                .help("write it in RFC 3339, such as `2027-01-31T00:00:00Z`");
+                .help("write date, time and zone as in RFC 3339: `2027-01-31T00:00:00Z`");
         }
         parsed.map(Expiry)
     }

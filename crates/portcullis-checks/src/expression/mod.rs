@@ -181,7 +181,8 @@ fn parse(text: &str) -> Result<IdedExpr, Flaw> {
     parser.enable_ident_escape_syntax = true;
     parser.parse(text).map_err(|errors| {
         let first = errors.errors.first().map_or_else(String::new, |error| error.msg.clone());
-        Flaw(format!("it has no meaning: {first}"))
+        let single = first.contains("mismatched input '='").then_some("; `==` compares");
+        Flaw(format!("it has no meaning: {first}{}", single.unwrap_or_default()))
     })
 }
 

@@ -41,6 +41,8 @@ pub struct Context {
     /// Every path that was resolved.
     files: Mutex<BTreeSet<PathBuf>>,
     environment: Environment,
+    /// Where keys belong, for those that stand elsewhere.
+    places: &'static [(&'static str, &'static str)],
 }
 
 type Environment = Box<dyn Fn(&str) -> Result<String, VarError> + Send + Sync>;
@@ -59,6 +61,7 @@ impl Context {
             unsaid: Diagnostic::new("config.unreadable", Severity::Error, Span::NONE, ""),
             files: Mutex::default(),
             environment: Box::new(|name| std::env::var(name)),
+            places: &[],
         }
     }
 
@@ -75,6 +78,16 @@ impl Context {
     ) -> Self {
         self.environment = Box::new(lookup);
         self
+    }
+
+    /// Says where keys belong, in words that follow "belongs", such as "under `security`".
+    pub fn know_places(&mut self, places: &'static [(&'static str, &'static str)]) {
+        self.places = places;
+    }
+
+    /// Where a key belongs that is not known where it stands.
+    pub(super) fn place_of(&self, key: &str) -> Option<&'static str> {
+        self.places.iter().find(|(known, _)| *known == key).map(|(_, place)| *place)
     }
 
     /// Where the document comes from.
@@ -184,7 +197,12 @@ impl Context {
             return Some(entries);
         }
         self.diagnostics.conceal_values(node);
-        self.wrong_type(node, "a mapping");
+        // Says nothing of what stands there, which is not shown.
+        let glued = node.as_str().is_some_and(|text| text.contains(':') && !text.contains(": "));
+        let problem = self.wrong_type(node, "a mapping");
+        if glued {
+            problem.help("a space must follow the colon between a key and its value: `key: value`");
+        }
         None
     }
 

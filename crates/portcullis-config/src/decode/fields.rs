@@ -250,9 +250,13 @@ fn refuse_unknown(entry: &Entry, known: &mut [Known<'_>], cx: &mut Context) {
         let mut names: Vec<&str> = known.iter().map(|known| known.key.name()).collect();
         names.sort_unstable();
         names.dedup();
-        problem.label("not known here");
-        if !names.is_empty() {
-            problem.help(format!("the keys known here are `{}`", names.join("`, `")));
+        if let Some(place) = cx.place_of(&entry.key) {
+            problem.label("not known here").help(format!("`{}` belongs {place}", entry.key));
+        } else {
+            problem.label("not known here");
+            if !names.is_empty() {
+                problem.help(format!("the keys known here are `{}`", names.join("`, `")));
+            }
         }
         cx.diagnostics.push(problem);
         return;

@@ -21,6 +21,12 @@ pub trait Keyword: Copy + 'static {
 /// What [`Decode::decode`](super::Decode::decode) does for every keyword.
 #[doc(hidden)]
 pub fn decode_keyword<T: Keyword>(node: &Node, cx: &mut Context) -> Option<T> {
+    let words: Vec<&str> = T::WORDS.iter().map(|(value, _)| value.as_str()).collect();
+    // Quotes would not help where a word is wanted.
+    if matches!(node.value, crate::node::Value::Integer(_) | crate::node::Value::Float(_)) {
+        cx.wrong_type(node, "text").help(format!("the known words are `{}`", words.join("`, `")));
+        return None;
+    }
     let written = cx.text(node)?;
     let found = T::WORDS.iter().find(|(_, spellings)| spellings.contains(&written));
     if let Some((value, _)) = found {
@@ -30,7 +36,6 @@ pub fn decode_keyword<T: Keyword>(node: &Node, cx: &mut Context) -> Option<T> {
     let likely = suggest::closest(written, spellings);
     let meant =
         T::WORDS.iter().find(|(_, spellings)| likely.is_some_and(|likely| spellings.contains(&likely)));
-    let words: Vec<&str> = T::WORDS.iter().map(|(value, _)| value.as_str()).collect();
     let problem = cx.error("config.unknown_value", node.span, format!("unknown value {}", quoted(written)));
     match meant {
         Some((value, _)) => problem.label(format!("did you mean `{}`?", value.as_str())),

@@ -175,6 +175,12 @@ impl Decode for SocketAddr {
                 Some(format!("did you mean `127.0.0.1:{port}`? host names are not looked up"))
             } else if text.parse::<IpAddr>().is_ok() {
                 Some("the port is missing".to_owned())
+            } else if text.contains("://") {
+                Some("an address is written without `http://`".to_owned())
+            } else if text.starts_with(':') {
+                Some(format!("the address is missing; did you mean `127.0.0.1{text}`?"))
+            } else if has_bad_port(text) {
+                Some("ports are numbers from 1 to 65535".to_owned())
             } else {
                 None
             };
@@ -193,6 +199,14 @@ impl Decode for SocketAddr {
     fn written(&self) -> Option<serde_json::Value> {
         Some(json!(self.to_string()))
     }
+}
+
+/// Whether an address stands before something that is no port.
+fn has_bad_port(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(address, port)| {
+        let address = address.trim_start_matches('[').trim_end_matches(']');
+        address.parse::<IpAddr>().is_ok() && port.parse::<u16>().is_err()
+    })
 }
 
 /// Relative to the folder of the file that names it. The file need not exist yet.

@@ -163,7 +163,7 @@ fn from_env(node: &Node, cx: &mut Context) -> Option<Secret> {
             };
             let message = format!("the environment variable {} {problem}", quoted(name));
             cx.error("config.secret_unavailable", node.span, message)
-                .help("the gateway reads it when it starts");
+                .help("set it before the gateway starts; `portcullis check` needs it as well");
             None
         }
     }

@@ -322,6 +322,25 @@ impl Head {
         forget_body(&mut self.headers, coding);
     }
 
+    /// The head of the POST of JSON that a message after this upgrade stands for.
+    pub(crate) fn as_message(&self) -> Head {
+        let mut head = self.clone();
+        head.method = Method::POST;
+        head.upgrade = None;
+        let of_the_upgrade: Vec<HeaderName> =
+            head.headers.keys().filter(|name| name.as_str().starts_with("sec-websocket-")).cloned().collect();
+        for name in of_the_upgrade.into_iter().chain([header::CONTENT_ENCODING, header::CONTENT_TYPE]) {
+            head.headers.remove(name);
+        }
+        head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        head
+    }
+
+    /// A body of so many bytes belongs to it.
+    pub(crate) fn has_body(&mut self, bytes: u64) {
+        self.framing = Framing::Length(bytes);
+    }
+
     /// What is left of it without header fields: where it goes, and who sent it. Holds no credential that stood in a field.
     pub(crate) fn without_fields(&self) -> Head {
         Head {

@@ -3,7 +3,7 @@
 //! What can be told from the head is judged first, so that no memory is spent on a body whose request is refused anyway.
 //! A held body is read whole, within the cap and within the memory for held bodies, before any of it goes upstream.
 
-use super::{Case, Cleared, Facts, Findings, Refused, facts, route_of};
+use super::{Case, Cleared, Dialogue, Facts, Findings, Refused, facts, route_of};
 use crate::answer::Told;
 use crate::body::Capped;
 use crate::check::{CheckId, Guarded, Mode, Wants};
@@ -94,6 +94,10 @@ impl Cleared {
     }
 
     fn permit<B>(self, body: Capped<B>) -> Result<Permit<B>, Refused> {
+        let dialogue = match Dialogue::of(&self) {
+            Ok(dialogue) => dialogue,
+            Err(denial) => return Err(self.refuse(denial)),
+        };
         let Cleared { case, route } = self;
         let principal = case.principal().clone();
         let target = match route_of(&case, route) {
@@ -107,7 +111,19 @@ impl Cleared {
             fields: answer_fields,
             cross_origin,
         });
-        Ok(Permit { head, conn, route, target, principal, told, additions, rewritten, body, recording })
+        Ok(Permit {
+            head,
+            conn,
+            route,
+            target,
+            principal,
+            told,
+            additions,
+            rewritten,
+            body,
+            dialogue,
+            recording,
+        })
     }
 }
 

@@ -30,7 +30,7 @@ use portcullis_core::permit::Shaped;
 use portcullis_core::record::UpstreamAccount;
 use portcullis_core::route::changes::Changes;
 use portcullis_core::route::compression::Wish;
-use portcullis_core::{Code, Denial, Examined, Examiner, Recording};
+use portcullis_core::{Code, Denial, Dialogue, Examined, Examiner, Recording};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -71,6 +71,7 @@ pub(crate) async fn forward(way: Way<'_>, life: &Rc<Life>, shaped: Shaped<Client
         principal,
         route,
         local,
+        dialogue,
         mut recording,
         ..
     } = shaped;
@@ -151,6 +152,7 @@ pub(crate) async fn forward(way: Way<'_>, life: &Rc<Life>, shaped: Shaped<Client
                 changes,
                 compression,
                 outside,
+                dialogue,
                 pool,
                 life,
             };
@@ -198,6 +200,7 @@ struct Passed<'a> {
     changes: Option<Arc<Changes>>,
     compression: Option<Wish>,
     outside: Outside,
+    dialogue: Option<Box<Dialogue>>,
     pool: &'a Pool,
     life: &'a Rc<Life>,
 }
@@ -296,6 +299,15 @@ impl Passed<'_> {
             );
             return fail(self.recording, denial, self.told.as_ref(), self.life);
         };
+        // SECURITY: what is said in another protocol, or compressed, nobody has read
+        // (nothing_but_the_protocol_that_is_judged_goes_on).
+        if self.dialogue.as_deref().is_some_and(|dialogue| !is_spoken(&headers, dialogue.protocol())) {
+            let denial = Denial::new(
+                Code::UpstreamMalformed,
+                "the upstream chose another subprotocol, or an extension",
+            );
+            return fail(self.recording, denial, self.told.as_ref(), self.life);
+        }
         hygiene::clean_upgrade(&mut headers, protocol, &self.recording.record().id);
         self.recording.record_mut().status = Some(StatusCode::SWITCHING_PROTOCOLS);
         let websocket = headers
@@ -305,9 +317,18 @@ impl Passed<'_> {
         let times = (upstream.tunnel_idle_timeout, upstream.tunnel_grace);
         let mut tunnel = Tunnel::new(switched, times, websocket, self.recording);
         tunnel.sit(seat);
+        tunnel.hear(self.dialogue);
         self.life.keep_tunnel(tunnel);
         respond(StatusCode::SWITCHING_PROTOCOLS, headers, Answer::whole(Bytes::new(), self.life))
     }
+}
+
+/// Whether the upstream speaks this subprotocol of a WebSocket, and nothing else.
+fn is_spoken(headers: &HeaderMap, protocol: &str) -> bool {
+    let mut chosen = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    chosen.next().is_some_and(|chosen| chosen.as_bytes() == protocol.as_bytes())
+        && chosen.next().is_none()
+        && !headers.contains_key(header::SEC_WEBSOCKET_EXTENSIONS)
 }
 
 /// How long an answer with this head may pause: streams of events (`text/event-stream`) and of gRPC messages are silent as long

@@ -5,6 +5,7 @@
 
 mod answer;
 mod compressed;
+mod conversation;
 mod current;
 mod date;
 mod delay;
@@ -25,6 +26,7 @@ pub(crate) mod life;
 mod local;
 mod location;
 mod loops;
+mod messages;
 mod mirror;
 mod misdirected;
 mod proof;

@@ -1,16 +1,18 @@
-//! What follows an upgrade: bytes in both directions, and nobody looks at them any more.
+//! What follows an upgrade: bytes in both directions, unread unless a check of the route reads the client's messages
+//! ([`conversation`]).
 //!
 //! The account of the request stays open until the tunnel ends. It is served if one of both sides ended it, and aborted
 //! if it broke, was idle for too long, or a drain began and its grace time is over: nothing else would end it before its clients
 //! do. It has failed if what let it in is gone; then a WebSocket's client gets a close frame.
 
+use super::conversation;
 use super::seat::Seat;
 use super::shares::Share;
 use super::websocket::{Frames, POLICY_VIOLATION};
 use crate::stream::Stream;
 use crate::upstream::Switched;
 use bytes::Bytes;
-use portcullis_core::{Denial, Outcome, Recording};
+use portcullis_core::{Denial, Dialogue, Outcome, Recording};
 use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
@@ -29,6 +31,8 @@ pub(crate) struct Tunnel {
     /// How long it may go on once a drain has begun.
     grace: Duration,
     recording: Recording,
+    /// Who judges the client's messages.
+    dialogue: Option<Box<Dialogue>>,
     /// The request's place among those of its client.
     share: Option<Share>,
     /// Its place at a server of a group.
@@ -43,7 +47,12 @@ impl Tunnel {
         websocket: bool,
         recording: Recording,
     ) -> Tunnel {
-        Tunnel { upstream, idle, websocket, grace, recording, share: None, seat: None }
+        Tunnel { upstream, idle, websocket, grace, recording, dialogue: None, share: None, seat: None }
+    }
+
+    /// Has the client's messages judged.
+    pub(super) fn hear(&mut self, dialogue: Option<Box<Dialogue>>) {
+        self.dialogue = dialogue;
     }
 
     /// Keeps the request's place until the tunnel ends.
@@ -71,6 +80,7 @@ impl Tunnel {
             websocket,
             grace,
             recording,
+            dialogue,
             share: _share,
             seat: _seat,
         } = self;
@@ -81,10 +91,7 @@ impl Tunnel {
         let (read, written) = (Rc::clone(&client.read), Rc::clone(&client.written));
         let account = Account { recording: Some(recording), read, written };
         let outcome = tokio::select! {
-            copied = tokio::io::copy_bidirectional(&mut client, &mut upstream) => match copied {
-                Ok(_) => Outcome::Served,
-                Err(_) => Outcome::Aborted,
-            },
+            outcome = carry(&mut client, &mut upstream, dialogue) => outcome,
             () = idle(&active, limit) => Outcome::Aborted,
             () = async {
                 drain.await;
@@ -99,6 +106,26 @@ impl Tunnel {
             // A client that does not read is cut off.
             let _late = tokio::time::timeout(FAREWELL, client.say_goodbye()).await;
         }
+    }
+}
+
+/// Carries both directions until one side ends it.
+async fn carry(client: &mut Metered, upstream: &mut Metered, dialogue: Option<Box<Dialogue>>) -> Outcome {
+    let Some(dialogue) = dialogue else {
+        return match tokio::io::copy_bidirectional(client, upstream).await {
+            Ok(_) => Outcome::Served,
+            Err(_) => Outcome::Aborted,
+        };
+    };
+    // On the heap, so that a tunnel that nobody hears carries no room for it.
+    match Box::pin(conversation::carry(client, upstream, dialogue)).await {
+        Ok(None) => Outcome::Served,
+        Ok(Some(denial)) => {
+            // It has its close frame.
+            client.frames = None;
+            Outcome::Failed(denial)
+        }
+        Err(_) => Outcome::Aborted,
     }
 }
 

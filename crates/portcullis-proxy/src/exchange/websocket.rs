@@ -1,6 +1,6 @@
 //! Where in a WebSocket's bytes one frame ends and the next begins (RFC 6455, section 5.2).
 //!
-//! Nothing else of a frame is looked at. It is known so that a close frame can be put between two frames, and never into one.
+//! Nothing else of a frame is read. It is known so that a frame of the gateway can be put between two frames, and never into one.
 
 /// A close frame of a server, unmasked: status 1008, "policy violation" (RFC 6455, section 7.4.1).
 pub(super) const POLICY_VIOLATION: [u8; 4] = [0x88, 0x02, 0x03, 0xf0];
@@ -12,25 +12,48 @@ pub(super) struct Frames {
     head: Vec<u8>,
     /// Bytes of the frame that are still to come.
     rest: u64,
+    /// Whether further frames of a message are to come.
+    open: bool,
 }
 
 impl Frames {
     /// These bytes went by.
     pub(super) fn pass(&mut self, mut bytes: &[u8]) {
-        while let Some((first, after)) = bytes.split_first() {
+        while !bytes.is_empty() {
+            let size = self.pass_one(bytes);
+            bytes = bytes.get(size..).unwrap_or_default();
+        }
+    }
+
+    /// The first of these bytes went by, as far as the end of a frame. Answers how many those are.
+    pub(super) fn pass_one(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
             if self.rest > 0 {
-                let size = usize::try_from(self.rest).unwrap_or(usize::MAX).min(bytes.len());
+                let size = usize::try_from(self.rest).unwrap_or(usize::MAX).min(bytes.len() - at);
                 self.rest -= size as u64;
-                bytes = bytes.get(size..).unwrap_or_default();
-                continue;
-            }
-            self.head.push(*first);
-            bytes = after;
-            if let Some(rest) = rest_of(&self.head) {
+                at += size;
+            } else {
+                self.head.push(*byte);
+                at += 1;
+                let Some(rest) = rest_of(&self.head) else { continue };
+                // A control frame may stand within a message.
+                if let Some(first) = self.head.first().filter(|first| **first & 0x08 == 0) {
+                    self.open = *first & 0x80 == 0;
+                }
                 self.rest = rest;
                 self.head.clear();
             }
+            if self.rest == 0 {
+                return at;
+            }
         }
+        at
+    }
+
+    /// Whether the last message is complete.
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.is_between() && !self.open
     }
 
     /// Whether the last frame is complete.

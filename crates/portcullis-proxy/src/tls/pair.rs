@@ -98,9 +98,20 @@ fn parts(files: &PairFiles) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyD
     let chain = chain.map_err(|error| Problem::Certificate(error.to_string()))?;
     judge_permissions(&files.key)?;
     let key = read(&files.key).map_err(Problem::Key)?;
-    let key = PrivateKeyDer::from_pem_slice(&key)
-        .map_err(|_| Problem::Key("it holds no private key in PEM that is not encrypted".to_owned()))?;
+    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| Problem::Key(no_key_in(&key).to_owned()))?;
     Ok((chain, key))
+}
+
+/// Why this holds no key.
+fn no_key_in(pem: &[u8]) -> &'static str {
+    let says = |label: &[u8]| pem.windows(label.len()).any(|part| part == label);
+    if says(b"BEGIN CERTIFICATE") {
+        "it holds a certificate; are `certificate` and `key` swapped?"
+    } else if says(b"ENCRYPTED") {
+        "the private key in it is encrypted"
+    } else {
+        "it holds no private key in PEM"
+    }
 }
 
 /// A chain with its key, its names, and from when until when it is valid.

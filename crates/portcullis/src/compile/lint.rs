@@ -4,6 +4,7 @@ use crate::document::{GatewayConfig, RouteConfig};
 use portcullis_checks::authz::AuthorizationConfig;
 use portcullis_checks::{Build, SecurityConfig};
 use portcullis_config::{Context, Secret, Span, suggest};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Warns of roles in `own` that nobody has. `under` is the gateway's section where `own` is a route's.
 pub(super) fn roles(
@@ -87,6 +88,21 @@ pub(super) fn missing_keys(config: &GatewayConfig, build: &Build, cx: &mut Conte
     {
         cx.warning("config.no_keys", config.at, "no consumer has a key, so every request is rejected")
             .help("add `consumers: [{ name: alice, keys: [{ env: ALICE_API_KEY }] }]`");
+    }
+}
+
+/// Warns of keys that no request can use any more.
+pub(super) fn expired_keys(config: &GatewayConfig, cx: &mut Context) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    for key in config.consumers.iter().flat_map(|consumer| &consumer.keys) {
+        if key.expires.is_some_and(|expires| expires <= now) {
+            cx.warning(
+                "config.key_expired",
+                key.at,
+                "this key has expired, so requests with it are rejected",
+            )
+            .help("remove it, or write a later `expires`");
+        }
     }
 }
 

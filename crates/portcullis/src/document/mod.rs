@@ -20,6 +20,7 @@ mod matching;
 mod methods;
 mod metrics;
 mod outbound;
+mod places;
 mod request_headers;
 mod rewriting;
 mod route;
@@ -53,6 +54,7 @@ pub use matching::MatchConfig;
 pub use methods::MethodsConfig;
 pub use metrics::{MetricsConfig, MetricsPlan};
 pub use outbound::OutboundConfig;
+pub use places::PLACES;
 pub use portcullis_checks::Reason;
 pub use request_headers::{
     KeptHeader, KeptHeaderConfig, MethodOverrideConfig, RequestHeadersConfig, RequestIdConfig,

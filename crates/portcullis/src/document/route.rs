@@ -267,7 +267,7 @@ impl RouteConfig {
             ),
             Err(error) => refuse(
                 format!("no request has this path: {}", error.as_str()),
-                "write it as it is after normalisation",
+                "write the path as a request has it: `/a/b`, with other characters as in `%20`",
             ),
         }
     }
@@ -306,7 +306,22 @@ impl RouteConfig {
                     return None;
                 }
                 Err(error) => {
-                    cx.error("config.host", host.span, error).help("write a name such as `api.example.com`");
+                    let (error, help) = if name.contains("://") {
+                        (
+                            "a host is written without `https://`",
+                            "write the name alone, such as `api.example.com`",
+                        )
+                    } else if name.contains('/') {
+                        (
+                            "a host is written without a path",
+                            "write the name alone, such as `api.example.com`",
+                        )
+                    } else if host.value.contains('*') {
+                        ("a `*` stands for the first labels of a host alone", "write `*.example.com`")
+                    } else {
+                        (error, "write a name such as `api.example.com`")
+                    };
+                    cx.error("config.host", host.span, error).help(help);
                     return None;
                 }
             }

@@ -42,7 +42,22 @@ fn answer(document: &str) -> String {
     if loaded.blueprint().is_some() {
         text.push_str("It loads all the same.\n");
     }
+    if document.contains("CERTIFICATES") {
+        // The lines of the document are cut at their width, with a part of the folder's name in them.
+        let said =
+            |line: &&str| line.starts_with(char::is_alphabetic) || line.trim_start().starts_with("= help");
+        text = text.lines().filter(said).map(|line| format!("{line}\n")).collect();
+    }
     text.trim_start().to_owned()
+}
+
+#[test]
+fn keys_that_belong_elsewhere_are_keys() {
+    let declared = super::keys::declared();
+    for (key, place) in portcullis::document::PLACES.iter().filter(|(key, _)| *key != "port") {
+        let known = declared.keys().any(|path| path.rsplit('.').next() == Some(key));
+        assert!(known, "`{key}` belongs nowhere, and not {place}");
+    }
 }
 
 #[test]
@@ -52,7 +67,7 @@ fn a_person_reads_what_the_page_of_mistakes_says() {
     assert!(all.len() >= 80, "{} mistakes", all.len());
     let titles: BTreeSet<&str> = all.iter().map(|mistake| mistake.title.as_str()).collect();
     assert_eq!(titles.len(), all.len(), "a title stands twice");
-    let mut written = text.as_str().to_owned();
+    let mut written = text;
     let mut wrong = Vec::new();
     for Mistake { title, document, answer: expected } in &all {
         let found = answer(document);

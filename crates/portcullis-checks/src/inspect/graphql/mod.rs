@@ -14,6 +14,7 @@
 //! | [`cost`]      | what answering it costs                                    |
 //! | [`safelist`]  | whether it is one that the operator has registered         |
 //! | [`persisted`] | which document a client means that sends its hash alone    |
+//! | [`socket`]    | what a message over a WebSocket is                         |
 //! | [`upload`]    | what is asked for in a form with files                     |
 
 pub mod cost;
@@ -24,6 +25,7 @@ pub mod persisted;
 pub mod request;
 pub mod safelist;
 pub mod schema;
+mod socket;
 mod upload;
 
 use crate::build::Build;
@@ -39,7 +41,9 @@ use measure::Measures;
 use persisted::Persisted;
 use portcullis_config::{ByteSize, Context, Span, object};
 use portcullis_core::check::{Check, Inspect, Inspected, Wants};
-use portcullis_core::{Advice, CheckId, Code, Denial, Effects, Facts, Position, Principal, Step};
+use portcullis_core::{
+    Advice, CheckId, Code, Conversation, Denial, Effects, Facts, Head, Position, Principal, Step,
+};
 use portcullis_openapi::Memory;
 use request::{Asked, Place};
 use safelist::{GraphqlSafelistConfig, Safelist, hash_of};
@@ -173,13 +177,20 @@ impl Check for Graphql {
 }
 
 impl Inspect for Graphql {
+    fn converse(&self, head: &Head) -> Option<Box<dyn Conversation>> {
+        socket::begin(head)
+    }
+
     fn inspect_head<'a>(
         &'a self,
         facts: &'a Facts<'a>,
         _: &'a Principal,
         _: &'a dyn Effects,
     ) -> Step<'a, Result<Wants, Denial>> {
-        Step::Ready(request::judge_head(facts.head, self.uploads).map(|()| Wants::Body))
+        Step::Ready(match socket::is_wanted(facts.head) {
+            true => socket::judge_head(facts.head).map(|()| Wants::Nothing),
+            false => request::judge_head(facts.head, self.uploads).map(|()| Wants::Body),
+        })
     }
 
     fn inspect<'a>(

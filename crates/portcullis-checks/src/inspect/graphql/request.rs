@@ -91,6 +91,18 @@ pub fn judge_head(head: &Head, uploads: bool) -> Result<(), Denial> {
             return Err(denial.advising(Advice::Allow(allowed(&["GET", "HEAD", "POST"]))));
         }
     };
+    judge_url(head, reading)?;
+    if !reading {
+        media_type(head.headers(), uploads)?;
+    }
+    Ok(())
+}
+
+/// Judges what the URL says of an operation. It must say nothing where the operation does not stand there.
+///
+/// # Errors
+/// It says something else.
+pub fn judge_url(head: &Head, reading: bool) -> Result<(), Denial> {
     // SECURITY: a backend that takes `Query` for `query`, or `query[]`, or the URL's for the body's would execute what
     // nobody has judged (a_document_stands_in_one_place_and_one_spelling).
     if head.query().is_some_and(|query| query.contains(';')) {
@@ -114,9 +126,6 @@ pub fn judge_head(head: &Head, uploads: bool) -> Result<(), Denial> {
                 Place::Url.refuse(Flaw::Malformed("a parameter is spelled in another way than servers do"))
             );
         }
-    }
-    if !reading {
-        media_type(head.headers(), uploads)?;
     }
     Ok(())
 }

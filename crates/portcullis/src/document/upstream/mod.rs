@@ -306,8 +306,16 @@ fn server(text: &str, at: Span, cx: &mut Context) -> Option<(Upstream, Option<Up
     let (port, tls) = match uri.scheme_str() {
         Some("http") => (80, None),
         Some("https") => (443, Some(UpstreamTlsSettings::default())),
+        None if !text.contains("://") && !text.contains('@') => {
+            let said = "the URL of an upstream begins with `http://` or `https://`";
+            return refuse(said, &format!("write `http://{text}`, or `https://{text}` for TLS"));
+        }
         Some(_) | None => return refuse("the URL of an upstream begins with `http://` or `https://`", FORM),
     };
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        let help = "remove them; `request_headers` of a route can set an `Authorization` header";
+        return refuse("the URL of an upstream has no user and no password", help);
+    }
     let Some(authority) = uri
         .authority()
         .filter(|authority| portcullis_core::head::host::canonical(authority.as_str()).is_ok())

@@ -13,14 +13,8 @@ pub(crate) const UNREACHABLE: [(&str, &str); 2] = [
 ];
 
 /// Codes whose message leaves nothing to add.
-pub(crate) const ANSWERS_FOR_ITSELF: [&str; 6] = [
-    "config.syntax",
-    "config.empty",
-    "config.too_deep",
-    "config.recursive_alias",
-    "config.secret_empty",
-    "config.invalid_path",
-];
+pub(crate) const ANSWERS_FOR_ITSELF: [&str; 4] =
+    ["config.too_deep", "config.recursive_alias", "config.secret_empty", "config.invalid_path"];
 
 const LISTENERS: &str = "listeners:\n  - bind: 127.0.0.1:3000\n";
 pub(super) const PUBLIC: &str =
@@ -247,6 +241,8 @@ fn other_cases() -> Vec<(&'static str, String)> {
         // The document as such.
         ("config.empty", "§".into()),
         ("config.syntax", "listeners: §[\"a\"}\n".into()),
+        ("config.key_expired", key("§{ env: ALICE_API_KEY, expires: 2001-02-03T04:05:06Z }")),
+        ("config.curly_quotes", top("x-a: §“a”")),
         ("config.many_documents", format!("{LISTENERS}{PUBLIC}§---\na: 1\n")),
         ("config.merge_key", top("§<<: { workers: 2 }")),
         ("config.key_not_text", top("§1: 2")),

@@ -11,7 +11,10 @@
 )]
 
 #[allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
+#[path = "../support/mod.rs"]
 mod support;
+
+mod socket;
 
 use portcullis_core::Code;
 use serde_json::{Value, json};
