@@ -4,7 +4,7 @@
 //!
 //! `cargo bench -p portcullis-waf`, with `CRS_DIR` for the Core Rule Set beside the builtin rules. It asserts in the same
 //! run that an attack is refused, here and by each of the others. `-- small COUNT` judges the small request alone, so
-//! often, for a profiler. A target that is missed is printed and does not fail.
+//! often, for a profiler, and `-- values COUNT NUMBER` one with so many values. A target that is missed is printed and does not fail.
 
 #![allow(
     clippy::unwrap_used,
@@ -44,12 +44,16 @@ fn main() {
     let arguments: Vec<String> = all.into_iter().filter(|argument| argument != "--bench").collect();
     let directory = std::env::var_os("CRS_DIR").map(PathBuf::from);
     let core_rules = || Loader::new().rule_set(directory.as_deref().unwrap());
-    if let [word, count] = arguments.as_slice()
-        && word == "small"
+    if let [word, count, rest @ ..] = arguments.as_slice()
+        && matches!(word.as_str(), "small" | "values")
     {
         let plan = plan(&core_rules);
+        let (target, body) = match rest {
+            [number] => ("/orders", values(number.parse().unwrap())),
+            _ => (SMALL_TARGET, SMALL_BODY.to_vec()),
+        };
         for _ in 0..count.parse::<u32>().unwrap() {
-            black_box(judge(&plan, SMALL_TARGET, SMALL_BODY));
+            black_box(judge(&plan, target, &body));
         }
         return;
     }
@@ -93,10 +97,6 @@ fn measure(name: &str, load: Load<'_>) {
     assert!(judge(&plan, SMALL_TARGET, SMALL_BODY).interruption.is_none(), "an honest request passes");
     let small = cost(|| judge(&plan, SMALL_TARGET, SMALL_BODY));
     println!("  small API request: {}", against(small, SMALL));
-    let values = |count: usize| {
-        let all: Vec<String> = (0..count).map(|n| format!("\"v{n}\":\"value {n:010}\"")).collect();
-        format!("{{{}}}", all.join(",")).into_bytes()
-    };
     let (few, many) = (values(10), values(110));
     let more = cost(|| judge(&plan, "/orders", &many)).saturating_sub(cost(|| judge(&plan, "/orders", &few)));
     println!("  each further value of 16 bytes: {}", against(more / 100, VALUE));
@@ -124,6 +124,12 @@ fn measure(name: &str, load: Load<'_>) {
         "  memory of the rules and of one worker that has run all of this: {} KiB",
         resident().saturating_sub(before)
     );
+}
+
+/// A body with so many values of 16 bytes.
+fn values(count: usize) -> Vec<u8> {
+    let all: Vec<String> = (0..count).map(|n| format!("\"v{n}\":\"value {n:010}\"")).collect();
+    format!("{{{}}}", all.join(",")).into_bytes()
 }
 
 fn json_body(value: &str) -> Vec<u8> {

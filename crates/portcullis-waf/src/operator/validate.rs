@@ -7,6 +7,39 @@ use crate::transform::hex_pair;
 pub struct ByteSet([u64; 4]);
 
 impl ByteSet {
+    /// No byte.
+    pub const NONE: Self = Self([0; 4]);
+
+    /// The set with these bytes too.
+    #[must_use]
+    pub(crate) const fn with(mut self, bytes: &[u8]) -> Self {
+        let mut rest = bytes;
+        while let [byte, others @ ..] = rest {
+            let bit = 1 << (*byte & 63);
+            match (self.0.as_mut_slice(), *byte >> 6) {
+                ([word, ..], 0) | ([_, word, ..], 1) | ([_, _, word, _], 2) | ([_, _, _, word], _) => {
+                    *word |= bit;
+                }
+                _ => {}
+            }
+            rest = others;
+        }
+        self
+    }
+
+    /// The set with all bytes from 128 on too.
+    #[must_use]
+    pub(crate) const fn with_high(self) -> Self {
+        let [one, two, _, _] = self.0;
+        Self([one, two, u64::MAX, u64::MAX])
+    }
+
+    /// The bytes that are not in it.
+    #[must_use]
+    pub(crate) fn complement(self) -> Self {
+        Self(self.0.map(|word| !word))
+    }
+
     /// Adds a byte.
     pub fn insert(&mut self, byte: u8) {
         if let Some(word) = self.0.get_mut(usize::from(byte >> 6)) {

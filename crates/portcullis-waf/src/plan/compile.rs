@@ -3,7 +3,7 @@
 use super::filter::Builder;
 use super::fold::{Folded, State, fold};
 use super::{
-    ChainId, Chains, ChangePlan, Check, Link, MacroPlan, NamePlan, PiecePlan, Plan, RuleInfo, SetPlan,
+    ChainId, Chains, ChangePlan, Check, Link, Looks, MacroPlan, NamePlan, PiecePlan, Plan, RuleInfo, SetPlan,
     Settings, Slots, Step, TargetPlan,
 };
 use crate::error::{LoadError, LoadErrors};
@@ -12,6 +12,7 @@ use crate::seclang::tree::{
     Actions, Change, Disruption, Item, Macro, Phase, Piece, Rule, RuleField, Selector, SetVariable,
     TargetUse, Variable,
 };
+use crate::transform::Transformation;
 use std::collections::HashMap;
 
 pub(super) fn compile(parsed: Parsed, settings: &Settings) -> Result<Plan, LoadErrors> {
@@ -49,7 +50,7 @@ pub(super) fn compile(parsed: Parsed, settings: &Settings) -> Result<Plan, LoadE
             chains: this.chains,
             filter,
             use_filter: true,
-            groups: this.groups.len(),
+            looks: this.looks,
             left_out: this.left_out,
             folded: count,
         }),
@@ -68,7 +69,7 @@ struct Compiler {
     slots: Slots,
     chains: Chains,
     filter: Builder,
-    groups: HashMap<(String, ChainId), usize>,
+    looks: Looks,
     errors: Vec<LoadError>,
     left_out: Vec<LoadError>,
 }
@@ -81,7 +82,7 @@ impl Default for Compiler {
             slots: Slots::new(),
             chains: Chains::default(),
             filter: Builder::default(),
-            groups: HashMap::new(),
+            looks: Looks::default(),
             errors: Vec::new(),
             left_out: Vec::new(),
         }
@@ -140,26 +141,26 @@ impl Compiler {
 
     fn link(&mut self, rule: &Rule, head: &Actions) -> Link {
         let check = rule.operator.as_ref().map(|used| {
-            let (chain, way) = self.chains.place(&rule.actions.transformations).unwrap_or_else(|| {
-                self.errors.push(LoadError::new(&rule.location, "there are too many transformation chains"));
-                (ChainId::EMPTY, Vec::new())
-            });
+            let all = &rule.actions.transformations;
+            let chain = self.chain(all, rule);
+            let on_the_way = if rule.actions.multi_match { all.len() } else { 0 };
+            let steps: Vec<ChainId> =
+                (0..on_the_way).map(|count| self.chain(all.get(..count).unwrap_or(all), rule)).collect();
             Check {
                 operator: used.operator.clone(),
                 negated: used.negated,
                 argument: used.operator.argument().map(|text| self.text(text, head)),
                 chain,
-                steps: if rule.actions.multi_match { way } else { Vec::new() },
+                steps,
                 precondition: self.filter.precondition(&used.operator),
             }
         });
         let targets = self.targets(rule);
         Link {
-            // With `multiMatch` a rule looks at several forms of a value.
-            group: check
-                .as_ref()
-                .filter(|check| check.steps.is_empty())
-                .and_then(|check| self.group(&targets, check.chain)),
+            looks: check.as_ref().and_then(|check| {
+                let chains: Vec<ChainId> = check.steps.iter().copied().chain([check.chain]).collect();
+                self.looks.place(&targets, &chains)
+            }),
             targets,
             check,
             capture: rule.actions.capture,
@@ -195,18 +196,11 @@ impl Compiler {
         targets
     }
 
-    /// The number of links that look at these targets in this form.
-    fn group(&mut self, targets: &[TargetPlan], chain: ChainId) -> Option<usize> {
-        let stable = |target: &TargetPlan| !target.count && !target.variable.changes_while_rules_run();
-        if targets.is_empty() || !targets.iter().all(stable) {
-            return None;
-        }
-        let key = targets
-            .iter()
-            .map(|target| format!("{:?}:{:?}!{:?}|", target.variable, target.selector, target.excluded))
-            .collect();
-        let next = self.groups.len();
-        Some(*self.groups.entry((key, chain)).or_insert(next))
+    fn chain(&mut self, steps: &[Transformation], rule: &Rule) -> ChainId {
+        self.chains.place(steps).unwrap_or_else(|| {
+            self.errors.push(LoadError::new(&rule.location, "there are too many transformation chains"));
+            ChainId::EMPTY
+        })
     }
 
     fn set(&mut self, set: &SetVariable, head: &Actions) -> SetPlan {

@@ -31,30 +31,13 @@ impl Precondition {
     }
 }
 
-/// The expressions that can match one value.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Candidates(Box<[u64]>);
-
-impl Candidates {
-    pub(crate) fn has(&self, bit: FilterBit) -> bool {
-        self.0.get((bit.0 >> 6) as usize).is_some_and(|word| word >> (bit.0 & 63) & 1 == 1)
+impl FilterBit {
+    pub(crate) fn word(self) -> usize {
+        (self.0 >> 6) as usize
     }
 
-    /// Adds those of another value.
-    pub(crate) fn add(&mut self, other: &Self) {
-        if self.0.is_empty() {
-            self.0 = other.0.clone();
-            return;
-        }
-        for (one, two) in self.0.iter_mut().zip(&other.0) {
-            *one |= two;
-        }
-    }
-
-    fn insert(&mut self, bit: FilterBit) {
-        if let Some(word) = self.0.get_mut((bit.0 >> 6) as usize) {
-            *word |= 1 << (bit.0 & 63);
-        }
+    pub(crate) fn mask(self) -> u64 {
+        1 << (self.0 & 63)
     }
 }
 
@@ -90,30 +73,52 @@ impl Builder {
             }
             // In libinjection only a tag or the value of an attribute is one; see `Detector::xss`.
             Operator::DetectXss => Precondition { bit: None, sets: vec![ByteSet::of(b"<=")], length: 1 },
-            Operator::BeginsWith(_)
-            | Operator::Contains(_)
-            | Operator::ContainsWord(_)
-            | Operator::DetectSqli
-            | Operator::EndsWith(_)
+            Operator::BeginsWith(text)
+            | Operator::Contains(text)
+            | Operator::ContainsWord(text)
+            | Operator::EndsWith(text)
+            | Operator::Streq(text)
+            | Operator::Strmatch(text) => match text.as_text() {
+                Some(text) => self.text(text),
+                None => Precondition::default(),
+            },
+            Operator::NoMatch => Precondition { bit: None, sets: vec![ByteSet::NONE], length: 1 },
+            Operator::ValidateByteRange(allowed) => {
+                Precondition { bit: None, sets: vec![allowed.complement()], length: 1 }
+            }
+            Operator::ValidateUrlEncoding => {
+                Precondition { bit: None, sets: vec![ByteSet::of(b"%")], length: 1 }
+            }
+            Operator::ValidateUtf8Encoding => {
+                Precondition { bit: None, sets: vec![ByteSet::NONE.with_high()], length: 1 }
+            }
+            Operator::VerifyCc(pattern)
+            | Operator::VerifyCpf(pattern)
+            | Operator::VerifySsn(pattern)
+            | Operator::VerifySvnr(pattern) => {
+                let Required { sets, length, .. } = pattern.required();
+                Precondition { bit: None, sets: sets.clone(), length: *length }
+            }
+            Operator::DetectSqli
             | Operator::Eq(_)
             | Operator::Ge(_)
             | Operator::Gt(_)
             | Operator::IpMatch(_)
             | Operator::Le(_)
             | Operator::Lt(_)
-            | Operator::NoMatch
-            | Operator::Streq(_)
-            | Operator::Strmatch(_)
             | Operator::UnconditionalMatch
-            | Operator::ValidateByteRange(_)
-            | Operator::ValidateUrlEncoding
-            | Operator::ValidateUtf8Encoding
-            | Operator::VerifyCc(_)
-            | Operator::VerifyCpf(_)
-            | Operator::VerifySsn(_)
-            | Operator::VerifySvnr(_)
             | Operator::Within(_) => Precondition::default(),
         }
+    }
+
+    /// The value has this text.
+    fn text(&mut self, text: &[u8]) -> Precondition {
+        let lower = text.to_ascii_lowercase();
+        let bit = if lower.len() >= 2 { self.bit(&[lower]) } else { None };
+        // Its rarest byte: one that is no letter, if there is one.
+        let rarest = text.iter().find(|byte| !byte.is_ascii_alphanumeric()).or(text.first());
+        let sets = rarest.map(|byte| ByteSet::NONE.with(&[*byte])).into_iter().collect();
+        Precondition { bit, sets, length: text.len() }
     }
 
     fn bit(&mut self, texts: &[Vec<u8>]) -> Option<FilterBit> {
@@ -146,17 +151,20 @@ impl Builder {
 }
 
 impl Filter {
-    /// The expressions that can match `value`.
-    pub(crate) fn candidates(&self, value: &[u8]) -> Candidates {
-        let words = (self.count as usize).div_ceil(64);
-        let mut candidates = Candidates(vec![0; words].into_boxed_slice());
-        if let Some(automaton) = &self.automaton {
-            for found in automaton.find_overlapping_iter(value) {
-                for bit in self.bits.get(found.pattern().as_usize()).into_iter().flatten() {
-                    candidates.insert(*bit);
+    /// How many words a set of expressions has.
+    pub(crate) fn words(&self) -> usize {
+        (self.count as usize).div_ceil(64)
+    }
+
+    /// Adds the expressions that can match `value` to a set of them.
+    pub(crate) fn candidates(&self, value: &[u8], set: &mut [u64]) {
+        let Some(automaton) = &self.automaton else { return };
+        for found in automaton.find_overlapping_iter(value) {
+            for bit in self.bits.get(found.pattern().as_usize()).into_iter().flatten() {
+                if let Some(word) = set.get_mut(bit.word()) {
+                    *word |= bit.mask();
                 }
             }
         }
-        candidates
     }
 }

@@ -1,13 +1,14 @@
 //! The plan: what runs, made once from the rules.
 //!
 //! `fold` takes out what is decided already when the rules are loaded, `compile` turns the rest into steps, `slots`
-//! numbers the names of TX, `chains` makes a tree of all transformation chains, and `filter` finds with one pass over
-//! a value which expressions can match it at all. The order of the rules stays as it is in the files.
+//! numbers the names of TX, `chains` keeps each chain of transformations once, `looks` each target once, and `filter`
+//! finds with one pass over a value which expressions can match it at all. The order of the rules stays as it is in the files.
 
 mod chains;
 mod compile;
 mod filter;
 mod fold;
+mod looks;
 mod slots;
 
 use crate::error::{LoadError, LoadErrors, Location};
@@ -15,7 +16,8 @@ use crate::operator::spec::Operator;
 use crate::seclang::Loader;
 use crate::seclang::tree::{Control, Disruption, Phase, Selector, Variable};
 pub(crate) use chains::{ChainId, Chains};
-pub(crate) use filter::{Candidates, Filter, Precondition};
+pub(crate) use filter::{Filter, FilterBit, Precondition};
+pub(crate) use looks::{FormId, Look, Looks, TargetId};
 pub(crate) use slots::{CAPTURES, Slot, Slots};
 
 /// What is set before the first rule runs.
@@ -75,8 +77,7 @@ pub struct Plan {
     pub(crate) chains: Chains,
     pub(crate) filter: Filter,
     pub(crate) use_filter: bool,
-    /// How many groups of links there are.
-    pub(crate) groups: usize,
+    pub(crate) looks: Looks,
     left_out: Vec<LoadError>,
     folded: usize,
 }
@@ -97,8 +98,8 @@ pub(crate) struct Step {
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) targets: Vec<TargetPlan>,
-    /// Links that look at the same things in the same form have the same number. `None` where these change while rules run.
-    pub(crate) group: Option<usize>,
+    /// The same as a request finds it for all rules. `None` where what it looks at may change while rules run.
+    pub(crate) looks: Option<Vec<Look>>,
     /// `None`: it always matches.
     pub(crate) check: Option<Check>,
     pub(crate) capture: bool,
@@ -119,7 +120,7 @@ pub(crate) struct Check {
 }
 
 /// Where values come from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct TargetPlan {
     pub(crate) variable: Variable,
     pub(crate) selector: Selector,

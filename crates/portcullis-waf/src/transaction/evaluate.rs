@@ -1,13 +1,18 @@
 //! Runs the rules of a phase, in file order.
 
 use super::report::{Interruption, MatchedTarget, RuleMatch};
+use super::seen::Summary;
 use super::state::Key;
 use super::values::{NodeId, OutOfWork};
-use super::variables::{Form, Subject};
-use super::{Allowed, Transaction, Union};
+use super::variables::Subject;
+use super::{Allowed, Transaction};
 use crate::operator::spec::{Captures, integer};
-use crate::plan::{Candidates, ChangePlan, Check, Link, MacroPlan, NamePlan, PiecePlan, Step};
-use crate::seclang::tree::{Control, Disruption, Engine, Phase, RuleSelector, Selector};
+use crate::plan::{
+    ChainId, ChangePlan, Check, FormId, Link, Look, MacroPlan, NamePlan, PiecePlan, Precondition, Step,
+    TargetId,
+};
+use crate::seclang::tree::{Control, Disruption, Engine, Phase, RuleSelector};
+use std::ops::Range;
 
 /// The most targets that a match reports.
 const MOST_TARGETS: usize = 16;
@@ -21,6 +26,10 @@ const OPERATOR: usize = 32;
 impl<'r> Transaction<'r> {
     /// Runs a phase, unless the request is refused or let off already.
     pub(super) fn run(&mut self, phase: Phase) {
+        if phase != Phase::Logging {
+            // Values were added.
+            self.seen.clear(&self.plan.looks);
+        }
         let refused = self.interruption.is_some() && !self.observing;
         let response = matches!(phase, Phase::ResponseHeaders | Phase::ResponseBody);
         let allowed = match self.allowed {
@@ -43,7 +52,6 @@ impl<'r> Transaction<'r> {
     fn steps(&mut self, phase: Phase) -> Result<(), OutOfWork> {
         let plan = self.plan;
         let Some(steps) = plan.phases.get(phase.index()) else { return Ok(()) };
-        self.unions.clear();
         let mut at = 0;
         while let Some(step) = steps.get(at) {
             at += 1;
@@ -118,44 +126,11 @@ impl<'r> Transaction<'r> {
             return Ok(true);
         };
         let plain = check.argument.as_ref().and_then(MacroPlan::as_text);
+        if let Some(looks) = &link.looks {
+            return self.look(rule, link, check, looks, plain, targets);
+        }
         let mut any = false;
         let mut result = Ok(());
-        if let Some(group) = link.group {
-            self.unite(group, link, check)?;
-            if self.is_passed_over(group, check) {
-                return Ok(false);
-            }
-            // What the group looks at is found once for all of its links, and is not changed while they run.
-            let forms =
-                self.unions.get_mut(group).map(|union| std::mem::take(&mut union.forms)).unwrap_or_default();
-            let removed = self.removed_selectors(link, rule);
-            result = self.values.spend(forms.len());
-            for form in &forms {
-                let Form { subject, node, .. } = form;
-                if result.is_err() {
-                    break;
-                }
-                if !removed.is_empty() && self.is_removed(form, link, &removed) {
-                    continue;
-                }
-                if subject.proved && check.operator.is_search() && !check.negated {
-                    self.skipped += 1;
-                    continue;
-                }
-                result = self.node(link, check, *node, plain).map(|found| {
-                    if found {
-                        any = true;
-                        self.matches_on(subject, *node);
-                        self.act(link);
-                        self.keep_target(targets.as_deref_mut(), subject);
-                    }
-                });
-            }
-            if let Some(union) = self.unions.get_mut(group) {
-                union.forms = forms;
-            }
-            return result.map(|()| any);
-        }
         let mut subjects = std::mem::take(&mut self.scratch);
         subjects.clear();
         for target in &link.targets {
@@ -183,17 +158,135 @@ impl<'r> Transaction<'r> {
         result.map(|()| any)
     }
 
-    /// What rules have removed from the targets of a rule: the places of the targets, and which of their entries.
-    fn removed_selectors(&self, link: &Link, rule: usize) -> Vec<(usize, &'r Selector)> {
-        let mut removed = Vec::new();
-        for (which, what) in &self.removed_targets {
-            let mut of =
-                link.targets.iter().enumerate().filter(|(_, target)| target.variable == what.variable);
-            if of.clone().next().is_some() && self.is_selected(which, rule) {
-                removed.extend(of.by_ref().map(|(place, _)| (place, &what.selector)));
+    /// The same for targets whose values stay the same while rules run.
+    fn look(
+        &mut self,
+        rule: usize,
+        link: &'r Link,
+        check: &'r Check,
+        looks: &'r [Look],
+        plain: Option<&'r [u8]>,
+        mut targets: Option<&mut Vec<MatchedTarget>>,
+    ) -> Result<bool, OutOfWork> {
+        let decides = !check.negated && self.plan.use_filter && !check.precondition.is_empty();
+        let mut any = false;
+        for (look, target) in looks.iter().zip(&link.targets) {
+            let places = match self.seen.places(look.target) {
+                Some(places) => places,
+                None => self.find_target(look.target),
+            };
+            if places.is_empty() || decides && !self.may_match(look, &check.precondition)? {
+                continue;
+            }
+            let removed =
+                if self.removed_targets.is_empty() { Vec::new() } else { self.removed(target, rule) };
+            self.values.spend(places.len())?;
+            for place in places {
+                let Some(subject) = self.seen.subject(place) else { continue };
+                if !removed.is_empty() && self.is_removed(&subject, target, &removed) {
+                    continue;
+                }
+                if subject.proved && check.operator.is_search() && !check.negated {
+                    self.skipped += 1;
+                    continue;
+                }
+                if self.value(link, check, &subject, plain)? {
+                    any = true;
+                    self.keep_target(targets.as_deref_mut(), &subject);
+                }
             }
         }
-        removed
+        Ok(any)
+    }
+
+    /// Finds the values of a target.
+    fn find_target(&mut self, target: TargetId) -> Range<u32> {
+        let mut subjects = std::mem::take(&mut self.scratch);
+        subjects.clear();
+        if let Some(plan) = self.plan.looks.targets.get(target.0) {
+            self.subjects_of_all(plan, &mut subjects);
+        }
+        let places = self.seen.keep(target, &subjects);
+        self.scratch = subjects;
+        places
+    }
+
+    /// Whether any value of a target could meet the precondition. Most rules end here, with one look at what they share
+    /// with all rules for the same target.
+    fn may_match(&mut self, look: &Look, wanted: &Precondition) -> Result<bool, OutOfWork> {
+        for form in &look.forms {
+            let place = match self.seen.form(*form) {
+                Some(place) => place,
+                None => self.summarise(look.target, *form)?,
+            };
+            let Some(summary) = self.seen.summary(place) else { return Ok(true) };
+            if summary.longest < wanted.length || !wanted.sets.iter().all(|set| set.meets(&summary.bytes)) {
+                continue;
+            }
+            let Some(bit) = wanted.bit else { return Ok(true) };
+            let candidates = match summary.candidates {
+                Some(candidates) => candidates,
+                None => self.candidates_of(look.target, *form, place)?,
+            };
+            if self.values.has(candidates, bit) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What the values of a target have in one form. Where no transformation can change any of them, it is what they have
+    /// as they are.
+    fn summarise(&mut self, target: TargetId, form: FormId) -> Result<u32, OutOfWork> {
+        let plain = match self.seen.plain(target) {
+            Some(place) => place,
+            None => {
+                let summary = self.summary_of(target, ChainId::EMPTY)?;
+                self.seen.keep_plain(target, summary)
+            }
+        };
+        let chain = self.plan.looks.forms.get(form.0).map_or(ChainId::EMPTY, |(_, chain)| *chain);
+        let changes =
+            self.seen.summary(plain).is_none_or(|summary| self.plan.chains.may_change(chain, &summary.bytes));
+        if changes {
+            let summary = self.summary_of(target, chain)?;
+            return Ok(self.seen.keep_form(form, summary));
+        }
+        self.seen.alias(form, plain);
+        Ok(plain)
+    }
+
+    fn summary_of(&mut self, target: TargetId, chain: ChainId) -> Result<Summary, OutOfWork> {
+        let mut summary = Summary::default();
+        for place in self.seen.places(target).unwrap_or_default() {
+            let Some(subject) = self.seen.subject(place) else { continue };
+            let node = self.values.apply(subject.value, chain)?;
+            summary.add(self.values.bytes(node).len(), self.values.set(node));
+        }
+        Ok(summary)
+    }
+
+    /// The expressions that can match any value of a target in one form.
+    fn candidates_of(&mut self, target: TargetId, form: FormId, summary: u32) -> Result<u32, OutOfWork> {
+        let chain = self.plan.looks.forms.get(form.0).map_or(ChainId::EMPTY, |(_, chain)| *chain);
+        let places = self.seen.places(target).unwrap_or_default();
+        let several = places.len() > 1;
+        let mut all = if several { Some(self.values.no_candidates()) } else { None };
+        for place in places {
+            let Some(subject) = self.seen.subject(place) else { continue };
+            let node = self.values.apply(subject.value, chain)?;
+            let candidates = self.values.candidates(node)?;
+            match all {
+                Some(all) => self.values.add_candidates(all, candidates),
+                None => all = Some(candidates),
+            }
+        }
+        let all = match all {
+            Some(all) => all,
+            None => self.values.no_candidates(),
+        };
+        self.seen.keep_candidates(summary, all);
+        Ok(all)
     }
 
     fn keep_target(&self, targets: Option<&mut Vec<MatchedTarget>>, subject: &Subject) {
@@ -202,62 +295,6 @@ impl<'r> Transaction<'r> {
         {
             targets.push(self.reported(subject));
         }
-    }
-
-    /// Whether no value that the link looks at can match. Most rules end here, with one look at what they share with all
-    /// rules for the same targets.
-    fn is_passed_over(&self, group: usize, check: &Check) -> bool {
-        let wanted = &check.precondition;
-        let decides = !check.negated && self.plan.use_filter && !wanted.is_empty();
-        decides && self.unions.get(group).is_some_and(|union| !union.allows(wanted))
-    }
-
-    /// Finds what a link looks at, in the form in which it does, and what all of it together has, unless that is known.
-    fn unite(&mut self, group: usize, link: &'r Link, check: &'r Check) -> Result<(), OutOfWork> {
-        if self.unions.is_empty() {
-            self.unions.resize_with(self.plan.groups, Union::default);
-        }
-        let wants_candidates = check.precondition.bit.is_some() && self.plan.use_filter && !check.negated;
-        let (is_known, has_candidates) = match self.unions.get(group) {
-            Some(union) => (union.is_known, union.candidates.is_some()),
-            None => return Ok(()),
-        };
-        if is_known && (has_candidates || !wants_candidates) {
-            return Ok(());
-        }
-        let mut union = self.unions.get_mut(group).map(std::mem::take).unwrap_or_default();
-        if !is_known {
-            let mut subjects = std::mem::take(&mut self.scratch);
-            let mut result = Ok(());
-            for (target, plan) in link.targets.iter().enumerate() {
-                subjects.clear();
-                self.subjects_of_all(plan, &mut subjects);
-                union.forms.reserve(subjects.len());
-                for subject in &subjects {
-                    match self.values.apply(subject.value, check.chain) {
-                        Ok(node) => {
-                            union.add(self.values.bytes(node).len(), self.values.set(node));
-                            union.forms.push(Form { subject: *subject, node, target });
-                        }
-                        Err(error) => result = Err(error),
-                    }
-                }
-            }
-            self.scratch = subjects;
-            result?;
-            union.is_known = true;
-        }
-        if wants_candidates {
-            let mut all = Candidates::default();
-            for form in &union.forms {
-                self.values.with_candidates(form.node, |candidates| all.add(candidates))?;
-            }
-            union.candidates = Some(all);
-        }
-        if let Some(slot) = self.unions.get_mut(group) {
-            *slot = union;
-        }
-        Ok(())
     }
 
     /// Whether one value matches, in any of the forms that the rule looks at.

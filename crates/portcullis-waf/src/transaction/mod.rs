@@ -1,12 +1,14 @@
 //! One request and its answer, as rules see them.
 //!
 //! `request` is what the caller gives, `collections` what is read out of it, `values` keeps every distinct value with
-//! all its transformed forms, `variables` finds what a target means, `state` is TX, and `evaluate` runs the rules.
+//! all its transformed forms, `variables` finds what a target means, `seen` keeps that, `state` is TX, and `evaluate`
+//! runs the rules.
 
 mod collections;
 mod evaluate;
 mod report;
 mod request;
+mod seen;
 mod state;
 mod values;
 mod variables;
@@ -15,10 +17,10 @@ pub use report::{Interruption, MatchedTarget, Report, RuleMatch};
 pub use request::{Parsed, Place, Request, Response};
 
 use crate::detect::{Detector, LibInjection};
-use crate::operator::spec::ByteSet;
-use crate::plan::{Candidates, Plan, Precondition};
+use crate::plan::Plan;
 use crate::seclang::tree::{Engine, Phase, RuleSelector, Target};
 use collections::Collections;
+use seen::Seen;
 use state::State;
 use values::{NodeId, Values};
 
@@ -50,34 +52,7 @@ pub struct Transaction<'r> {
     exhausted: bool,
     skipped: u64,
     scratch: Vec<variables::Subject>,
-    /// For each group of links, the values that it looks at and what they have. Emptied where values are added.
-    unions: Vec<Union>,
-}
-
-/// What several values have, all together: what none of them has cannot make a rule match.
-#[derive(Default)]
-struct Union {
-    is_known: bool,
-    /// The values, each in the form in which the rules look at it.
-    forms: Vec<variables::Form>,
-    bytes: ByteSet,
-    longest: usize,
-    /// The expressions that can match any of them, once a rule asks for one.
-    candidates: Option<Candidates>,
-}
-
-impl Union {
-    /// Whether one of the values could meet the precondition.
-    fn allows(&self, wanted: &Precondition) -> bool {
-        self.longest >= wanted.length
-            && wanted.sets.iter().all(|set| set.meets(&self.bytes))
-            && wanted.bit.is_none_or(|bit| self.candidates.as_ref().is_none_or(|known| known.has(bit)))
-    }
-
-    fn add(&mut self, length: usize, bytes: ByteSet) {
-        self.longest = self.longest.max(length);
-        self.bytes = self.bytes.union(&bytes);
-    }
+    seen: Seen,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -121,7 +96,7 @@ impl<'r> Transaction<'r> {
             exhausted: false,
             skipped: 0,
             scratch: Vec::new(),
-            unions: Vec::new(),
+            seen: Seen::default(),
         }
     }
 

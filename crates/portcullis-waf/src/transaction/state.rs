@@ -1,6 +1,5 @@
 //! TX: the variables that rules set.
 
-use super::values::Values;
 use crate::operator::spec::integer;
 use crate::plan::{CAPTURES, Plan, Slot};
 use std::borrow::Cow;
@@ -30,6 +29,11 @@ impl<'r> State<'r> {
 
     pub(super) fn slot(&self, slot: Slot) -> Option<&[u8]> {
         self.slots.get(slot.0).and_then(|value| value.as_deref())
+    }
+
+    /// The same for as long as the request is there.
+    pub(super) fn shared(&self, slot: Slot) -> Option<Cow<'r, [u8]>> {
+        self.slots.get(slot.0).cloned().flatten()
     }
 
     fn value(&self, key: &Key) -> Option<&[u8]> {
@@ -83,9 +87,4 @@ impl<'r> State<'r> {
         let slots = slots.filter_map(|(name, value)| Some((name.as_slice(), value.as_deref()?)));
         slots.chain(self.dynamic.values().map(|(name, value)| (name.as_slice(), value.as_slice())))
     }
-}
-
-/// A number as text.
-pub(super) fn number_node(values: &mut Values<'_>, number: i64) -> super::values::NodeId {
-    values.owned(number.to_string().into_bytes())
 }

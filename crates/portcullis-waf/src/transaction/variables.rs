@@ -2,9 +2,8 @@
 
 use super::Transaction;
 use super::collections::Entry;
-use super::state::number_node;
 use super::values::NodeId;
-use crate::plan::{Link, TargetPlan};
+use crate::plan::TargetPlan;
 use crate::seclang::tree::{Selector, Variable};
 
 /// One value of a target.
@@ -14,16 +13,6 @@ pub(super) struct Subject {
     pub(super) name: Option<NodeId>,
     pub(super) value: NodeId,
     pub(super) proved: bool,
-}
-
-/// One value in the form in which rules look at it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Form {
-    pub(super) subject: Subject,
-    /// What the transformations make of it.
-    pub(super) node: NodeId,
-    /// The place of the target that it comes from.
-    pub(super) target: usize,
 }
 
 /// Whether an exclusion takes an entry of this name from a target with the selector `of`.
@@ -40,7 +29,7 @@ enum Shown {
     Names,
 }
 
-impl Transaction<'_> {
+impl<'r> Transaction<'r> {
     /// Adds the values of a target. `rule` is the place of the rule that asks.
     pub(super) fn subjects(&mut self, target: &TargetPlan, rule: usize, out: &mut Vec<Subject>) {
         let start = out.len();
@@ -51,7 +40,7 @@ impl Transaction<'_> {
         if target.count {
             let count = i64::try_from(out.len() - start).unwrap_or(i64::MAX);
             out.truncate(start);
-            let value = number_node(&mut self.values, count);
+            let value = self.values.number(count);
             let name = match &target.selector {
                 Selector::Name(name) => Some(self.values.owned(name.to_vec())),
                 Selector::All | Selector::Pattern(..) | Selector::XmlText | Selector::XmlAttributes => None,
@@ -70,20 +59,22 @@ impl Transaction<'_> {
     }
 
     /// Whether a value is among what was removed from the target that it comes from.
-    pub(super) fn is_removed(&self, form: &Form, link: &Link, removed: &[(usize, &Selector)]) -> bool {
-        let Some(target) = link.targets.get(form.target) else { return false };
-        let name = form.subject.name.map(|name| self.values.bytes(name)).unwrap_or_default();
-        let mut mine = removed.iter().filter(|(place, _)| *place == form.target);
-        mine.any(|(_, selector)| excludes(selector, &target.selector, name))
+    pub(super) fn is_removed(&self, subject: &Subject, target: &TargetPlan, removed: &[&Selector]) -> bool {
+        let name = subject.name.map(|name| self.values.bytes(name)).unwrap_or_default();
+        removed.iter().any(|selector| excludes(selector, &target.selector, name))
     }
 
-    fn exclude(&self, target: &TargetPlan, rule: usize, start: usize, out: &mut Vec<Subject>) {
-        let removed: Vec<&Selector> = self
-            .removed_targets
+    /// What rules have removed from a target of a rule.
+    pub(super) fn removed(&self, target: &TargetPlan, rule: usize) -> Vec<&'r Selector> {
+        self.removed_targets
             .iter()
             .filter(|(which, what)| what.variable == target.variable && self.is_selected(which, rule))
             .map(|(_, what)| &what.selector)
-            .collect();
+            .collect()
+    }
+
+    fn exclude(&self, target: &TargetPlan, rule: usize, start: usize, out: &mut Vec<Subject>) {
+        let removed = self.removed(target, rule);
         self.retain(target, &removed, start, out);
     }
 
@@ -229,17 +220,21 @@ impl Transaction<'_> {
     }
 
     fn find_tx(&mut self, selector: &Selector, slot: Option<crate::plan::Slot>, out: &mut Vec<Subject>) {
-        let found: Vec<(Vec<u8>, Vec<u8>)> = match (slot, selector) {
-            (Some(slot), Selector::Name(name)) => {
-                self.state.slot(slot).map(|value| (name.to_vec(), value.to_vec())).into_iter().collect()
+        if let (Some(slot), Selector::Name(_)) = (slot, selector) {
+            if let Some(value) = self.state.shared(slot) {
+                let name = self.plan.slots.names().get(slot.0).map_or(b"".as_slice(), Vec::as_slice);
+                let name = Some(self.values.borrowed(name));
+                let value = self.values.add(value);
+                out.push(Subject { variable: Variable::Tx, name, value, proved: false });
             }
-            (_, selector) => self
-                .state
-                .all(self.plan)
-                .filter(|(name, _)| selector.selects(name))
-                .map(|(name, value)| (name.to_vec(), value.to_vec()))
-                .collect(),
-        };
+            return;
+        }
+        let found: Vec<(Vec<u8>, Vec<u8>)> = self
+            .state
+            .all(self.plan)
+            .filter(|(name, _)| selector.selects(name))
+            .map(|(name, value)| (name.to_vec(), value.to_vec()))
+            .collect();
         for (name, value) in found {
             let name = Some(self.values.owned(name));
             let value = self.values.owned(value);
@@ -299,7 +294,7 @@ impl Transaction<'_> {
             _ => None,
         };
         if let Some(number) = number {
-            return Some(number_node(&mut self.values, number));
+            return Some(self.values.number(number));
         }
         if let Some(known) = self.collections.single(variable) {
             return Some(known);

@@ -10,6 +10,7 @@ mod comments;
 mod escape;
 mod path;
 mod space;
+mod triggers;
 mod unicode;
 mod url;
 
@@ -143,6 +144,9 @@ impl Transformation {
     pub fn names() -> impl Iterator<Item = &'static str> {
         NAMES.iter().map(|(name, _)| *name)
     }
+
+    /// How many there are.
+    pub(crate) const COUNT: usize = T::Utf8ToUnicode as usize + 1;
 
     /// What becomes of `input`; `None` if that is `input` itself.
     #[must_use]
