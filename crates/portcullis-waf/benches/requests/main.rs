@@ -35,6 +35,10 @@ const SMALL_BODY: &[u8] =
     br#"{"id":1042,"name":"Ada Lovelace","items":[{"sku":"A-17","count":2}],"note":"after 5 pm"}"#;
 const SMALL_TARGET: &str = "/orders?page=2";
 
+/// The gateway's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Load<'l> = &'l dyn Fn() -> Loader;
 
 fn main() {

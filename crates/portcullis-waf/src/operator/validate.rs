@@ -56,16 +56,15 @@ impl ByteSet {
     /// Whether the sets share a byte.
     #[must_use]
     pub fn meets(&self, other: &Self) -> bool {
-        self.0.iter().zip(other.0).any(|(one, two)| one & two != 0)
+        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
+        (a & e) | (b & f) | (c & g) | (d & h) != 0
     }
 
     /// Both sets together.
     #[must_use]
-    pub fn union(mut self, other: &Self) -> Self {
-        for (one, two) in self.0.iter_mut().zip(other.0) {
-            *one |= two;
-        }
-        self
+    pub fn union(self, other: &Self) -> Self {
+        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
+        Self([a | e, b | f, c | g, d | h])
     }
 
     /// How many bytes are in it.

@@ -43,7 +43,7 @@ impl Chains {
         let made = ChainId(u16::try_from(self.chains.len()).ok()?);
         let mut triggers = Some(ByteSet::default());
         for step in steps {
-            triggers = triggers.zip(step.triggers()).map(|(all, more)| all.union(&more));
+            triggers = triggers.zip(step.triggers()).map(|(all, more)| all.union(more));
         }
         self.chains.push(Chain { steps: steps.to_vec(), triggers });
         self.places.insert(steps.to_vec(), made);

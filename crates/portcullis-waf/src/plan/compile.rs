@@ -4,12 +4,12 @@ use super::filter::Builder;
 use super::fold::{Folded, State, fold};
 use super::{
     ChainId, Chains, ChangePlan, Check, Link, Looks, MacroPlan, NamePlan, PiecePlan, Plan, RuleInfo, SetPlan,
-    Settings, Slots, Step, TargetPlan,
+    Settings, Slot, Slots, Step, TargetPlan,
 };
 use crate::error::{LoadError, LoadErrors};
 use crate::seclang::Parsed;
 use crate::seclang::tree::{
-    Actions, Change, Disruption, Item, Macro, Phase, Piece, Rule, RuleField, Selector, SetVariable,
+    Actions, Change, Control, Disruption, Item, Macro, Phase, Piece, Rule, RuleField, Selector, SetVariable,
     TargetUse, Variable,
 };
 use crate::transform::Transformation;
@@ -40,11 +40,14 @@ pub(super) fn compile(parsed: Parsed, settings: &Settings) -> Result<Plan, LoadE
             *place = Some(value);
         }
     }
-    let filter = this.filter.build();
+    this.resolve();
+    let filter = std::mem::take(&mut this.filter).build();
     match filter {
         Ok(filter) if this.errors.is_empty() => Ok(Plan {
             rules: this.rules,
             phases: this.phases,
+            scores: ["blocking_inbound_anomaly_score", "blocking_outbound_anomaly_score"]
+                .map(|name| this.slots.find(name.as_bytes())),
             slots: this.slots,
             initial,
             chains: this.chains,
@@ -157,7 +160,7 @@ impl Compiler {
         });
         let targets = self.targets(rule);
         Link {
-            looks: check.as_ref().and_then(|check| {
+            group: check.as_ref().and_then(|check| {
                 let chains: Vec<ChainId> = check.steps.iter().copied().chain([check.chain]).collect();
                 self.looks.place(&targets, &chains)
             }),
@@ -166,6 +169,7 @@ impl Compiler {
             capture: rule.actions.capture,
             set: rule.actions.set.iter().map(|set| self.set(set, head)).collect(),
             control: rule.actions.control.clone(),
+            removes: Vec::new(),
         }
     }
 
@@ -189,6 +193,7 @@ impl Compiler {
                 variable: target.variable,
                 selector: target.selector.clone(),
                 slot,
+                slots: Vec::new(),
                 excluded,
                 count: *used == TargetUse::Count,
             });
@@ -230,6 +235,33 @@ impl Compiler {
             }),
         });
         MacroPlan(pieces.collect())
+    }
+
+    /// Finds what needs all rules: which of them each `ctl` removes, and which TX variables each selector selects.
+    fn resolve(&mut self) {
+        for link in self.phases.iter_mut().flatten().flat_map(|step| &mut step.links) {
+            let removed = link.control.iter().map(|control| match control {
+                Control::RemoveRules(which) => self
+                    .rules
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, rule)| rule.is_selected(which))
+                    .map(|(place, _)| place)
+                    .collect(),
+                Control::RemoveTarget(..)
+                | Control::Engine(_)
+                | Control::RequestBodyProcessor(_)
+                | Control::ForceRequestBodyVariable(_)
+                | Control::RequestBodyAccess(_)
+                | Control::ResponseBodyAccess(_) => Vec::new(),
+            });
+            link.removes = removed.collect();
+            for target in link.targets.iter_mut().filter(|target| target.variable == Variable::Tx) {
+                let names = self.slots.names().iter().enumerate();
+                let selected = names.filter(|(_, name)| target.selector.selects(name));
+                target.slots = selected.map(|(place, _)| Slot(place)).collect();
+            }
+        }
     }
 
     /// Finds where each `skipAfter` and `skip` goes on: after the marker, or at the phase's end if there is none.

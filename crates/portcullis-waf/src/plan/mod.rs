@@ -14,10 +14,10 @@ mod slots;
 use crate::error::{LoadError, LoadErrors, Location};
 use crate::operator::spec::Operator;
 use crate::seclang::Loader;
-use crate::seclang::tree::{Control, Disruption, Phase, Selector, Variable};
+use crate::seclang::tree::{Control, Disruption, Phase, RuleSelector, Selector, Variable};
 pub(crate) use chains::{ChainId, Chains};
 pub(crate) use filter::{Filter, FilterBit, Precondition};
-pub(crate) use looks::{FormId, Look, Looks, TargetId};
+pub(crate) use looks::{FormId, GroupId, Look, Looks, TargetId};
 pub(crate) use slots::{CAPTURES, Slot, Slots};
 
 /// What is set before the first rule runs.
@@ -67,12 +67,25 @@ pub struct RuleInfo {
     pub log: bool,
 }
 
+impl RuleInfo {
+    /// Whether a `ctl` means this rule.
+    pub(crate) fn is_selected(&self, which: &RuleSelector) -> bool {
+        match which {
+            RuleSelector::Ids(ranges) => ranges.iter().any(|range| range.contains(&self.id)),
+            RuleSelector::Tag(pattern) => self.tags.iter().any(|tag| pattern.is_match(tag.as_bytes())),
+            RuleSelector::Message(pattern) => pattern.is_match(self.message.as_bytes()),
+        }
+    }
+}
+
 /// A rule set that runs. It never changes, and requests share it.
 #[derive(Debug)]
 pub struct Plan {
     pub(crate) rules: Vec<RuleInfo>,
     pub(crate) phases: [Vec<Step>; 5],
     pub(crate) slots: Slots,
+    /// The slots of the anomaly scores of the request and of the answer.
+    pub(crate) scores: [Option<Slot>; 2],
     pub(crate) initial: Vec<Option<Vec<u8>>>,
     pub(crate) chains: Chains,
     pub(crate) filter: Filter,
@@ -99,12 +112,14 @@ pub(crate) struct Step {
 pub(crate) struct Link {
     pub(crate) targets: Vec<TargetPlan>,
     /// The same as a request finds it for all rules. `None` where what it looks at may change while rules run.
-    pub(crate) looks: Option<Vec<Look>>,
+    pub(crate) group: Option<GroupId>,
     /// `None`: it always matches.
     pub(crate) check: Option<Check>,
     pub(crate) capture: bool,
     pub(crate) set: Vec<SetPlan>,
     pub(crate) control: Vec<Control>,
+    /// For each control, the places of the rules that it removes.
+    pub(crate) removes: Vec<Vec<usize>>,
 }
 
 /// What is asked of each value.
@@ -126,6 +141,8 @@ pub(crate) struct TargetPlan {
     pub(crate) selector: Selector,
     /// For TX with a name.
     pub(crate) slot: Option<Slot>,
+    /// For TX without one: the slots that the selector selects.
+    pub(crate) slots: Vec<Slot>,
     pub(crate) excluded: Vec<Selector>,
     pub(crate) count: bool,
 }

@@ -6,12 +6,13 @@ use super::state::Key;
 use super::values::{NodeId, OutOfWork};
 use super::variables::Subject;
 use super::{Allowed, Transaction};
-use crate::operator::spec::{Captures, integer};
+use crate::detect::{Detector, OfCommon};
+use crate::operator::spec::{Captures, Operator, integer};
 use crate::plan::{
-    ChainId, ChangePlan, Check, FormId, Link, Look, MacroPlan, NamePlan, PiecePlan, Precondition, Step,
-    TargetId,
+    ChainId, ChangePlan, Check, FormId, GroupId, Link, Look, MacroPlan, NamePlan, PiecePlan, Precondition,
+    Step, TargetId,
 };
-use crate::seclang::tree::{Control, Disruption, Engine, Phase, RuleSelector};
+use crate::seclang::tree::{Control, Disruption, Engine, Phase};
 use std::ops::Range;
 
 /// The most targets that a match reports.
@@ -126,8 +127,8 @@ impl<'r> Transaction<'r> {
             return Ok(true);
         };
         let plain = check.argument.as_ref().and_then(MacroPlan::as_text);
-        if let Some(looks) = &link.looks {
-            return self.look(rule, link, check, looks, plain, targets);
+        if let Some(group) = link.group {
+            return self.look(rule, link, check, group, plain, targets);
         }
         let mut any = false;
         let mut result = Ok(());
@@ -164,17 +165,18 @@ impl<'r> Transaction<'r> {
         rule: usize,
         link: &'r Link,
         check: &'r Check,
-        looks: &'r [Look],
+        group: GroupId,
         plain: Option<&'r [u8]>,
         mut targets: Option<&mut Vec<MatchedTarget>>,
     ) -> Result<bool, OutOfWork> {
         let decides = !check.negated && self.plan.use_filter && !check.precondition.is_empty();
+        if decides && !self.group_may_match(group, &check.precondition)? {
+            return Ok(false);
+        }
         let mut any = false;
+        let looks = self.plan.looks.groups.get(group.0).map_or(&[][..], Vec::as_slice);
         for (look, target) in looks.iter().zip(&link.targets) {
-            let places = match self.seen.places(look.target) {
-                Some(places) => places,
-                None => self.find_target(look.target),
-            };
+            let places = self.places(look.target);
             if places.is_empty() || decides && !self.may_match(look, &check.precondition)? {
                 continue;
             }
@@ -199,6 +201,14 @@ impl<'r> Transaction<'r> {
         Ok(any)
     }
 
+    /// Where the values of a target are.
+    fn places(&mut self, target: TargetId) -> Range<u32> {
+        match self.seen.places(target) {
+            Some(places) => places,
+            None => self.find_target(target),
+        }
+    }
+
     /// Finds the values of a target.
     fn find_target(&mut self, target: TargetId) -> Range<u32> {
         let mut subjects = std::mem::take(&mut self.scratch);
@@ -211,28 +221,71 @@ impl<'r> Transaction<'r> {
         places
     }
 
-    /// Whether any value of a target could meet the precondition. Most rules end here, with one look at what they share
-    /// with all rules for the same target.
+    /// Whether any value that a rule looks at could meet the precondition. Most rules end here, with one look at what they
+    /// share with all rules that look at the same.
+    fn group_may_match(&mut self, group: GroupId, wanted: &Precondition) -> Result<bool, OutOfWork> {
+        let place = match self.seen.group(group) {
+            Some(place) => place,
+            None => {
+                let mut all = Summary::default();
+                for look in self.plan.looks.groups.get(group.0).into_iter().flatten() {
+                    for form in self.known_forms(look) {
+                        let place = self.form(look.target, *form)?;
+                        if let Some(summary) = self.seen.summary(place) {
+                            all.add(summary.longest, &summary.bytes);
+                        }
+                    }
+                }
+                self.seen.keep_group(group, all)
+            }
+        };
+        let Some(summary) = self.seen.summary(place) else { return Ok(true) };
+        if !summary.allows(wanted) {
+            return Ok(false);
+        }
+        let Some(bit) = wanted.bit else { return Ok(true) };
+        if let Some(candidates) = summary.candidates {
+            return Ok(self.values.has(candidates, bit));
+        }
+        let all = self.values.no_candidates();
+        for look in self.plan.looks.groups.get(group.0).into_iter().flatten() {
+            for form in self.known_forms(look) {
+                let summary = self.form(look.target, *form)?;
+                let candidates = self.candidates_of(look.target, *form, summary)?;
+                self.values.add_candidates(all, candidates);
+            }
+        }
+        self.seen.keep_candidates(place, all);
+        Ok(self.values.has(all, bit))
+    }
+
+    /// The forms of a target in which it has values: none if it has none.
+    fn known_forms(&mut self, look: &'r Look) -> &'r [FormId] {
+        if self.places(look.target).is_empty() { &[] } else { &look.forms }
+    }
+
+    /// Whether any value of a target could meet the precondition.
     fn may_match(&mut self, look: &Look, wanted: &Precondition) -> Result<bool, OutOfWork> {
         for form in &look.forms {
-            let place = match self.seen.form(*form) {
-                Some(place) => place,
-                None => self.summarise(look.target, *form)?,
-            };
+            let place = self.form(look.target, *form)?;
             let Some(summary) = self.seen.summary(place) else { return Ok(true) };
-            if summary.longest < wanted.length || !wanted.sets.iter().all(|set| set.meets(&summary.bytes)) {
+            if !summary.allows(wanted) {
                 continue;
             }
             let Some(bit) = wanted.bit else { return Ok(true) };
-            let candidates = match summary.candidates {
-                Some(candidates) => candidates,
-                None => self.candidates_of(look.target, *form, place)?,
-            };
+            let candidates = self.candidates_of(look.target, *form, place)?;
             if self.values.has(candidates, bit) {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    fn form(&mut self, target: TargetId, form: FormId) -> Result<u32, OutOfWork> {
+        match self.seen.form(form) {
+            Some(place) => Ok(place),
+            None => self.summarise(target, form),
+        }
     }
 
     /// What the values of a target have in one form. Where no transformation can change any of them, it is what they have
@@ -268,6 +321,9 @@ impl<'r> Transaction<'r> {
 
     /// The expressions that can match any value of a target in one form.
     fn candidates_of(&mut self, target: TargetId, form: FormId, summary: u32) -> Result<u32, OutOfWork> {
+        if let Some(known) = self.seen.summary(summary).and_then(|summary| summary.candidates) {
+            return Ok(known);
+        }
         let chain = self.plan.looks.forms.get(form.0).map_or(ChainId::EMPTY, |(_, chain)| *chain);
         let places = self.seen.places(target).unwrap_or_default();
         let several = places.len() > 1;
@@ -307,12 +363,21 @@ impl<'r> Transaction<'r> {
     ) -> Result<bool, OutOfWork> {
         let mut any = false;
         let mut last = None;
+        if !self.plan.chains.may_change(check.chain, self.values.set(subject.value)) {
+            // Then no beginning of the chain does either.
+            let found = self.node(link, check, subject, subject.value, plain)?;
+            if found {
+                self.matches_on(subject, subject.value);
+                self.act(link);
+            }
+            return Ok(found);
+        }
         for chain in check.steps.iter().chain([&check.chain]) {
             let node = self.values.apply(subject.value, *chain)?;
             if last.replace(node) == Some(node) {
                 continue;
             }
-            if self.node(link, check, node, plain)? {
+            if self.node(link, check, subject, node, plain)? {
                 any = true;
                 self.matches_on(subject, node);
                 self.act(link);
@@ -325,6 +390,7 @@ impl<'r> Transaction<'r> {
         &mut self,
         link: &Link,
         check: &Check,
+        subject: &Subject,
         node: NodeId,
         plain: Option<&[u8]>,
     ) -> Result<bool, OutOfWork> {
@@ -344,9 +410,12 @@ impl<'r> Transaction<'r> {
         self.values.spend(OPERATOR + length)?;
         let mut captures = Captures::default();
         let wanted = (link.capture && !check.negated).then_some(&mut captures);
+        let of_common = OfCommon(self.detector);
+        let remembers = matches!(check.operator, Operator::DetectSqli) && self.is_common(subject);
+        let detector: &dyn Detector = if remembers { &of_common } else { self.detector };
         let found = check
             .operator
-            .matches(argument, self.values.bytes(node), self.detector, wanted)
+            .matches(argument, self.values.bytes(node), detector, wanted)
             .map_err(|_| OutOfWork)?;
         if found && !captures.0.is_empty() {
             self.state.capture(captures.0);
@@ -400,19 +469,19 @@ impl<'r> Transaction<'r> {
             };
             self.state.set(key, value);
         }
-        for control in &link.control {
-            self.control(control);
+        for (control, removes) in link.control.iter().zip(&link.removes) {
+            self.control(control, removes);
         }
     }
 
-    fn control(&mut self, control: &'r Control) {
+    fn control(&mut self, control: &'r Control, removes: &[usize]) {
         match control {
-            Control::RemoveRules(which) => {
+            Control::RemoveRules(_) => {
                 self.removed.resize(self.plan.rules.len(), false);
-                let selected: Vec<bool> =
-                    (0..self.plan.rules.len()).map(|rule| self.is_selected(which, rule)).collect();
-                for (removed, selected) in self.removed.iter_mut().zip(selected) {
-                    *removed |= selected;
+                for rule in removes {
+                    if let Some(removed) = self.removed.get_mut(*rule) {
+                        *removed = true;
+                    }
                 }
             }
             Control::RemoveTarget(which, target) => {
@@ -426,16 +495,6 @@ impl<'r> Transaction<'r> {
             Control::ForceRequestBodyVariable(force) => self.collections.force_body = *force,
             Control::RequestBodyAccess(access) => self.collections.body_access = *access,
             Control::ResponseBodyAccess(_) => {}
-        }
-    }
-
-    /// Whether a rule is meant.
-    pub(super) fn is_selected(&self, which: &RuleSelector, rule: usize) -> bool {
-        let Some(info) = self.plan.rules.get(rule) else { return false };
-        match which {
-            RuleSelector::Ids(ranges) => ranges.iter().any(|range| range.contains(&info.id)),
-            RuleSelector::Tag(pattern) => info.tags.iter().any(|tag| pattern.is_match(tag.as_bytes())),
-            RuleSelector::Message(pattern) => pattern.is_match(info.message.as_bytes()),
         }
     }
 

@@ -220,10 +220,10 @@ impl<'r> Transaction<'r> {
     #[must_use]
     pub fn finish(mut self) -> Report {
         self.run(Phase::Logging);
-        let score = |name: &str| self.state.number(self.plan, name.as_bytes());
+        let [inbound, outbound] = self.plan.scores;
         Report {
-            inbound_score: score("blocking_inbound_anomaly_score"),
-            outbound_score: score("blocking_outbound_anomaly_score"),
+            inbound_score: self.state.number(inbound),
+            outbound_score: self.state.number(outbound),
             matches: self.matches,
             interruption: self.interruption,
             exhausted: self.exhausted,

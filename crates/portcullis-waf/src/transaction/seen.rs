@@ -5,7 +5,7 @@
 
 use super::variables::Subject;
 use crate::operator::spec::ByteSet;
-use crate::plan::{FormId, Looks, TargetId};
+use crate::plan::{FormId, GroupId, Looks, Precondition, TargetId};
 use std::ops::Range;
 
 const NOT_YET: u32 = u32::MAX;
@@ -20,6 +20,11 @@ pub(super) struct Summary {
 }
 
 impl Summary {
+    /// Whether one of the values could meet the precondition, but for its texts.
+    pub(super) fn allows(&self, wanted: &Precondition) -> bool {
+        self.longest >= wanted.length && wanted.sets.iter().all(|set| set.meets(&self.bytes))
+    }
+
     pub(super) fn add(&mut self, length: usize, bytes: &ByteSet) {
         self.longest = self.longest.max(length);
         self.bytes = self.bytes.union(bytes);
@@ -42,6 +47,8 @@ pub(super) struct Seen {
     subjects: Vec<Subject>,
     /// For each form, the place of its summary.
     forms: Vec<u32>,
+    /// For each group, the place of its summary.
+    groups: Vec<u32>,
     summaries: Vec<Summary>,
 }
 
@@ -52,6 +59,8 @@ impl Seen {
         self.targets.resize(looks.targets.len(), unknown);
         self.forms.clear();
         self.forms.resize(looks.forms.len(), NOT_YET);
+        self.groups.clear();
+        self.groups.resize(looks.groups.len(), NOT_YET);
         self.subjects.clear();
         self.summaries.clear();
     }
@@ -107,6 +116,19 @@ impl Seen {
         if let Some(known) = self.forms.get_mut(form.0) {
             *known = place;
         }
+    }
+
+    /// The place of a group's summary.
+    pub(super) fn group(&self, group: GroupId) -> Option<u32> {
+        self.groups.get(group.0).copied().filter(|place| *place != NOT_YET)
+    }
+
+    pub(super) fn keep_group(&mut self, group: GroupId, summary: Summary) -> u32 {
+        let place = self.push(summary);
+        if let Some(known) = self.groups.get_mut(group.0) {
+            *known = place;
+        }
+        place
     }
 
     pub(super) fn summary(&self, place: u32) -> Option<&Summary> {

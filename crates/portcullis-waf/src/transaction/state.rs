@@ -46,8 +46,8 @@ impl<'r> State<'r> {
     }
 
     /// The number that a variable holds; 0 if there is none.
-    pub(super) fn number(&self, plan: &Plan, name: &[u8]) -> i64 {
-        plan.slots.find(name).and_then(|slot| self.slot(slot)).map_or(0, integer)
+    pub(super) fn number(&self, slot: Option<Slot>) -> i64 {
+        slot.and_then(|slot| self.slot(slot)).map_or(0, integer)
     }
 
     pub(super) fn current(&self, key: &Key) -> i64 {
@@ -85,6 +85,11 @@ impl<'r> State<'r> {
     pub(super) fn all<'s>(&'s self, plan: &'s Plan) -> impl Iterator<Item = (&'s [u8], &'s [u8])> {
         let slots = plan.slots.names().iter().zip(&self.slots);
         let slots = slots.filter_map(|(name, value)| Some((name.as_slice(), value.as_deref()?)));
-        slots.chain(self.dynamic.values().map(|(name, value)| (name.as_slice(), value.as_slice())))
+        slots.chain(self.dynamic())
+    }
+
+    /// The variables whose names were made at run time.
+    pub(super) fn dynamic(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.dynamic.values().map(|(name, value)| (name.as_slice(), value.as_slice()))
     }
 }

@@ -4,7 +4,7 @@ use super::Transaction;
 use super::collections::Entry;
 use super::values::NodeId;
 use crate::plan::TargetPlan;
-use crate::seclang::tree::{Selector, Variable};
+use crate::seclang::tree::{RuleSelector, Selector, Variable};
 
 /// One value of a target.
 #[derive(Debug, Clone, Copy)]
@@ -31,9 +31,9 @@ enum Shown {
 
 impl<'r> Transaction<'r> {
     /// Adds the values of a target. `rule` is the place of the rule that asks.
-    pub(super) fn subjects(&mut self, target: &TargetPlan, rule: usize, out: &mut Vec<Subject>) {
+    pub(super) fn subjects(&mut self, target: &'r TargetPlan, rule: usize, out: &mut Vec<Subject>) {
         let start = out.len();
-        self.find(target.variable, &target.selector, target.slot, out);
+        self.find_target_values(target, out);
         if !target.excluded.is_empty() || !self.removed_targets.is_empty() {
             self.exclude(target, rule, start, out);
         }
@@ -50,9 +50,9 @@ impl<'r> Transaction<'r> {
     }
 
     /// Adds the values of a target without those that it excludes, whatever rules have removed since.
-    pub(super) fn subjects_of_all(&mut self, target: &TargetPlan, out: &mut Vec<Subject>) {
+    pub(super) fn subjects_of_all(&mut self, target: &'r TargetPlan, out: &mut Vec<Subject>) {
         let start = out.len();
-        self.find(target.variable, &target.selector, target.slot, out);
+        self.find_target_values(target, out);
         if !target.excluded.is_empty() {
             self.retain(target, &[], start, out);
         }
@@ -66,11 +66,22 @@ impl<'r> Transaction<'r> {
 
     /// What rules have removed from a target of a rule.
     pub(super) fn removed(&self, target: &TargetPlan, rule: usize) -> Vec<&'r Selector> {
+        let info = self.plan.rules.get(rule);
+        let selected = |which: &RuleSelector| info.is_some_and(|info| info.is_selected(which));
         self.removed_targets
             .iter()
-            .filter(|(which, what)| what.variable == target.variable && self.is_selected(which, rule))
+            .filter(|(which, what)| what.variable == target.variable && selected(which))
             .map(|(_, what)| &what.selector)
             .collect()
+    }
+
+    /// Whether many requests have the value alike and it is no secret: a name, or what a browser says of itself.
+    pub(super) fn is_common(&self, subject: &Subject) -> bool {
+        const HEADERS: [&[u8]; 5] =
+            [b"user-agent", b"accept", b"accept-language", b"accept-encoding", b"content-type"];
+        let Some(name) = subject.name else { return false };
+        let is = |header: &&[u8]| self.values.bytes(name).eq_ignore_ascii_case(header);
+        name == subject.value || subject.variable == Variable::RequestHeaders && HEADERS.iter().any(is)
     }
 
     fn exclude(&self, target: &TargetPlan, rule: usize, start: usize, out: &mut Vec<Subject>) {
@@ -91,20 +102,22 @@ impl<'r> Transaction<'r> {
         });
     }
 
+    fn find_target_values(&mut self, target: &'r TargetPlan, out: &mut Vec<Subject>) {
+        if target.variable == Variable::Tx {
+            self.find_tx(target, out);
+        } else {
+            self.find(target.variable, &target.selector, out);
+        }
+    }
+
     /// The first value of a target, for a macro.
     pub(super) fn first(&mut self, variable: Variable, selector: &Selector) -> Vec<u8> {
         let mut found = Vec::new();
-        self.find(variable, selector, None, &mut found);
+        self.find(variable, selector, &mut found);
         found.first().map(|subject| self.values.bytes(subject.value).to_vec()).unwrap_or_default()
     }
 
-    pub(super) fn find(
-        &mut self,
-        variable: Variable,
-        selector: &Selector,
-        slot: Option<crate::plan::Slot>,
-        out: &mut Vec<Subject>,
-    ) {
+    pub(super) fn find(&mut self, variable: Variable, selector: &Selector, out: &mut Vec<Subject>) {
         use Variable as V;
         let these = &self.collections;
         let mut entries = |list: &[Entry], shown: Shown| {
@@ -155,7 +168,7 @@ impl<'r> Transaction<'r> {
                     proved: false,
                 }));
             }
-            V::Tx => self.find_tx(selector, slot, out),
+            V::Tx => self.find_any_tx(selector, out),
             V::MatchedVars | V::MatchedVarsNames => {
                 let all: Vec<(Vec<u8>, NodeId)> =
                     self.matched.all.iter().filter(|(name, _)| selector.selects(name)).cloned().collect();
@@ -219,22 +232,38 @@ impl<'r> Transaction<'r> {
         }
     }
 
-    fn find_tx(&mut self, selector: &Selector, slot: Option<crate::plan::Slot>, out: &mut Vec<Subject>) {
-        if let (Some(slot), Selector::Name(_)) = (slot, selector) {
-            if let Some(value) = self.state.shared(slot) {
-                let name = self.plan.slots.names().get(slot.0).map_or(b"".as_slice(), Vec::as_slice);
-                let name = Some(self.values.borrowed(name));
-                let value = self.values.add(value);
-                out.push(Subject { variable: Variable::Tx, name, value, proved: false });
-            }
-            return;
+    /// The TX variables of a target.
+    fn find_tx(&mut self, target: &'r TargetPlan, out: &mut Vec<Subject>) {
+        let slots = target.slot.as_slice().iter().chain(&target.slots);
+        for slot in slots.take(if target.slot.is_some() { 1 } else { usize::MAX }) {
+            let Some(value) = self.state.shared(*slot) else { continue };
+            let name = match &target.selector {
+                Selector::Name(name) => name,
+                Selector::All | Selector::Pattern(..) | Selector::XmlText | Selector::XmlAttributes => {
+                    self.plan.slots.names().get(slot.0).map_or(b"".as_slice(), Vec::as_slice)
+                }
+            };
+            let name = Some(self.values.borrowed(name));
+            let value = self.values.add(value);
+            out.push(Subject { variable: Variable::Tx, name, value, proved: false });
         }
-        let found: Vec<(Vec<u8>, Vec<u8>)> = self
-            .state
-            .all(self.plan)
-            .filter(|(name, _)| selector.selects(name))
-            .map(|(name, value)| (name.to_vec(), value.to_vec()))
-            .collect();
+        if target.slot.is_none() {
+            let found = self.state.dynamic().filter(|(name, _)| target.selector.selects(name));
+            let found: Vec<(Vec<u8>, Vec<u8>)> =
+                found.map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+            self.keep_tx(found, out);
+        }
+    }
+
+    /// The TX variables of a macro.
+    fn find_any_tx(&mut self, selector: &Selector, out: &mut Vec<Subject>) {
+        let found = self.state.all(self.plan).filter(|(name, _)| selector.selects(name));
+        let found: Vec<(Vec<u8>, Vec<u8>)> =
+            found.map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+        self.keep_tx(found, out);
+    }
+
+    fn keep_tx(&mut self, found: Vec<(Vec<u8>, Vec<u8>)>, out: &mut Vec<Subject>) {
         for (name, value) in found {
             let name = Some(self.values.owned(name));
             let value = self.values.owned(value);
