@@ -15,6 +15,7 @@
 //   /revoke            { "token" }: an opaque token, whoever it is of
 //   /sign              { "header", "claims" }: a token with these, signed with the RS256 key of now, or with "key": "another" one that
 //                      nobody publishes
+//   /pair              { "alg" }: a new key pair: { "private": PEM, "public": JWK }
 //
 // Resources: urn:jwt:ALG gets a JWT access token (RFC 9068) signed with ALG, urn:opaque:NAME an opaque one.
 
@@ -206,6 +207,15 @@ const controls = {
     return { client_secret: clients.get(metadata.client_id).client_secret };
   },
   '/mint': mint,
+  '/pair': ({ alg }) => {
+    const [type, options] = ALGORITHMS[alg];
+    const { privateKey, publicKey } = crypto.generateKeyPairSync(type, options);
+    const kid = `${alg}-${crypto.randomBytes(8).toString('hex')}`;
+    return {
+      private: privateKey.export({ format: 'pem', type: 'pkcs8' }),
+      public: { ...publicKey.export({ format: 'jwk' }), alg, kid, use: 'sig' },
+    };
+  },
   '/sign': ({ header, claims, key }) => {
     const own = keys.find(({ alg }) => alg === 'RS256');
     const jwk = key === 'another' ? newKeys().find(({ alg }) => alg === 'RS256') : own;

@@ -11,7 +11,8 @@ use super::token_schemes::TokenSchemes;
 use crate::build::Build;
 use crate::reason::Reason;
 use crate::rehearsal::{Credential, Person, Stage, UNTOLD_ISSUER, Wrong};
-use crate::token::client_auth::{ClientAuthentication, ClientAuthenticationConfig};
+use crate::token::assertion::ClientAssertionConfig;
+use crate::token::client_auth::{ClientAuthenticationConfig, Written};
 use crate::token::introspection::Introspector;
 use crate::token::issuer::{Issuer, KeySource};
 use crate::token::rules::Profile;
@@ -43,10 +44,13 @@ object! {
         /// The gateway's client id at the authorization server. Opaque tokens need it, because introspection requires
         /// authentication.
         pub client_id: Option<Spanned<String>>,
-        /// The gateway's client secret at the authorization server.
+        /// The gateway's client secret at the authorization server. With `private_key_jwt` it is the private key, in PEM (PKCS #8).
         pub client_secret: Option<Spanned<Secret>>,
-        /// How the gateway authenticates there: `client_secret_basic` or `client_secret_post`. Default: client_secret_basic.
+        /// How the gateway authenticates there: `client_secret_basic`, `client_secret_post` or `private_key_jwt`. Default:
+        /// client_secret_basic.
         pub client_authentication: ClientAuthenticationConfig = ClientAuthenticationConfig::Basic,
+        /// What the assertion of `private_key_jwt` contains. Default: nothing that is optional.
+        pub client_assertion: Option<ClientAssertionConfig>,
         /// Which tokens are introspected: `opaque` ones, or `all`, also those that are signed, so that a revoked one is
         /// rejected. Default: opaque.
         pub introspect: Spanned<IntrospectConfig> = Spanned::nowhere(IntrospectConfig::Opaque),
@@ -238,24 +242,35 @@ impl OAuth2Config {
     }
 
     fn introspector(&self, cx: &mut Context) -> Option<Option<Introspector>> {
-        let how = self.server.client_authentication;
-        let said = |client: &Spanned<String>, secret: &Spanned<Secret>| {
-            ClientAuthentication::new(how, &client.value, Some(&secret.value))
+        let server = &self.server;
+        let missing = |span, cx: &mut Context| {
+            cx.error("config.client_id", span, "`client_id` and `client_secret` belong together")
+                .help("write `client_id` and `client_secret`, which the authorization server gave you");
+            None
         };
-        match (&self.server.client_id, &self.server.client_secret) {
-            (None, None) => Some(None),
-            (Some(client), Some(secret)) if said(client, secret).is_some() => Some(Some(Introspector::new(
-                said(client, secret)?,
-                &secret.value,
-                self.server.introspection_lifetime,
-                self.server.untyped_introspection.is_some(),
-                self.token.insecure_plaintext.is_some(),
-            ))),
-            (Some(Spanned { span, .. }), _) | (None, Some(Spanned { span, .. })) => {
-                cx.error("config.client_id", *span, "`client_id` and `client_secret` belong together")
-                    .help("write `client_id` and `client_secret`, which the authorization server gave you");
-                None
+        match (&server.client_id, &server.client_secret) {
+            (None, None) => match &server.client_assertion {
+                None => Some(None),
+                Some(assertion) => missing(assertion.at, cx),
+            },
+            (Some(client), Some(secret))
+                if server.client_authentication != ClientAuthenticationConfig::Public =>
+            {
+                let written = Written {
+                    how: server.client_authentication,
+                    id: client,
+                    secret: Some(&secret.value),
+                    assertion: server.client_assertion.as_ref(),
+                };
+                Some(Some(Introspector::new(
+                    written.compile(cx)?,
+                    &secret.value,
+                    server.introspection_lifetime,
+                    server.untyped_introspection.is_some(),
+                    self.token.insecure_plaintext.is_some(),
+                )))
             }
+            (Some(Spanned { span, .. }), _) | (None, Some(Spanned { span, .. })) => missing(*span, cx),
         }
     }
 }

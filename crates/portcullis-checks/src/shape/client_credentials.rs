@@ -6,11 +6,11 @@
 use crate::authn::token_config::url;
 use crate::build::Build;
 use crate::section::{Part, Section};
-use crate::token::client_auth::{ClientAuthentication, ClientAuthenticationConfig};
+use crate::token::assertion::ClientAssertionConfig;
+use crate::token::client_auth::{ClientAuthentication, ClientAuthenticationConfig, Written};
 use crate::token::introspection::form;
 use crate::token::{json, race};
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
 use event_listener::Event;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use portcullis_config::{Context, Secret, Span, Spanned, object};
@@ -36,10 +36,13 @@ object! {
         pub token_url: Spanned<String>,
         /// The gateway's client id there.
         pub client_id: Spanned<String>,
-        /// The gateway's client secret there.
+        /// The gateway's client secret there. With `private_key_jwt` it is the private key, in PEM (PKCS #8).
         pub client_secret: Secret,
-        /// How the gateway authenticates there: `client_secret_basic` or `client_secret_post`. Default: client_secret_basic.
+        /// How the gateway authenticates there: `client_secret_basic`, `client_secret_post` or
+        /// `private_key_jwt`. Default: client_secret_basic.
         pub client_authentication: ClientAuthenticationConfig = ClientAuthenticationConfig::Basic,
+        /// What the assertion of `private_key_jwt` contains. Default: nothing that is optional.
+        pub client_assertion: Option<ClientAssertionConfig>,
         /// The requested scopes. Default: the server decides.
         pub scopes: Spanned<Vec<String>> = Spanned::nowhere(Vec::new()),
         /// The API for which the token is requested (RFC 8707). Default: the server decides.
@@ -65,13 +68,13 @@ impl ClientCredentialsConfig {
                 .help("write names such as `[orders.read]`");
             return None;
         }
-        let how = self.client_authentication;
-        let Some(client) = ClientAuthentication::new(how, &self.client_id.value, Some(&self.client_secret))
-        else {
-            cx.error("config.client_id", self.client_id.span, "this client cannot authenticate like this")
-                .help("write the name that the authorization server gave you, and `client_secret_basic` or `client_secret_post`");
-            return None;
-        };
+        let client = Written {
+            how: self.client_authentication,
+            id: &self.client_id,
+            secret: Some(&self.client_secret),
+            assertion: self.client_assertion.as_ref(),
+        }
+        .compile(cx)?;
         let mut body = "grant_type=client_credentials".to_owned();
         if !self.scopes.value.is_empty() {
             body.push_str(&format!("&scope={}", form(&self.scopes.value.join(" "))));
@@ -82,8 +85,9 @@ impl ClientCredentialsConfig {
         let name = format!("{url} {} {body}", client.named());
         let source = build.kept.keep(&name, || TokenSource {
             url,
-            body: client.body(&body),
-            fields: client.fields(),
+            server: self.token_url.value.clone(),
+            form: body,
+            client,
             current: ArcSwapOption::empty(),
             tried: AtomicBool::new(false),
             changed: Event::new(),
@@ -109,8 +113,10 @@ struct Current {
 /// Keeps a token fresh.
 struct TokenSource {
     url: Uri,
-    fields: Vec<(HeaderName, HeaderValue)>,
-    body: Bytes,
+    /// The same as it is written.
+    server: String,
+    client: ClientAuthentication,
+    form: String,
     current: ArcSwapOption<Current>,
     tried: AtomicBool,
     changed: Event,
@@ -126,8 +132,8 @@ impl TokenSource {
         let begun = effects.monotonic();
         let request = Fetch {
             method: Method::POST,
-            headers: self.fields.clone(),
-            body: self.body.clone(),
+            headers: self.client.fields(),
+            body: self.client.body(&self.form, &self.server, effects.now().unix, effects.random()),
             ..Fetch::get(self.url.clone())
         };
         let fetched = effects.fetch(request).await.map_err(|fault| fault.detail)?;

@@ -7,6 +7,7 @@
 use crate::build::Build;
 use crate::byte_cache::ByteCache;
 use crate::section::{Part, Section};
+use crate::token::assertion::pem;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64ct::{Base64UrlUnpadded, Encoding};
@@ -153,13 +154,6 @@ impl IdentityTokenConfig {
         }
         made
     }
-}
-
-/// The bytes of a private key in PEM (RFC 7468, section 10).
-fn pem(text: &str) -> Option<Vec<u8>> {
-    let inner = text.split_once("-----BEGIN PRIVATE KEY-----")?.1.split_once("-----END PRIVATE KEY-----")?.0;
-    let compact: String = inner.split_ascii_whitespace().collect();
-    base64ct::Base64::decode_vec(&compact).ok()
 }
 
 /// Signs with one key.

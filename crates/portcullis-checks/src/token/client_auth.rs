@@ -1,14 +1,20 @@
 //! How the gateway tells an authorization server who it is (RFC 6749, section 2.3; OpenID Connect Core, section 9).
 //!
-//! The secret stands in a field, or in the form that is sent; a public client has none, and shows by PKCE (RFC 7636) that a login
-//! began with it.
+//! The secret stands in a header or in the form that is sent. A private key stays here and signs an assertion. A public client
+//! has neither, and shows by PKCE (RFC 7636) that a login began with it.
 
+use super::assertion::{AssertionKey, ClientAssertionConfig, NoKey};
 use super::introspection::{basic, form};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
-use portcullis_config::{Secret, keyword};
+use portcullis_config::{Context, Secret, Span, Spanned, keyword};
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 use zeroize::Zeroizing;
+
+/// What a form calls an assertion (RFC 7523, section 2.2), encoded.
+const ASSERTION_TYPE: &str = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
 
 keyword! {
     /// How the gateway authenticates at an authorization server.
@@ -17,9 +23,24 @@ keyword! {
         Basic = "client_secret_basic",
         /// By the form that is sent.
         Post = "client_secret_post",
+        /// By a token that it signs with its private key.
+        PrivateKeyJwt = "private_key_jwt",
         /// Not at all: it is a public client.
         Public = "none",
     }
+}
+
+/// The gateway as a client of an authorization server, as it is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Written<'a> {
+    /// How it authenticates.
+    pub how: ClientAuthenticationConfig,
+    /// Its name there.
+    pub id: &'a Spanned<String>,
+    /// Its secret, or its private key.
+    pub secret: Option<&'a Secret>,
+    /// What its assertions contain.
+    pub assertion: Option<&'a ClientAssertionConfig>,
 }
 
 /// The gateway's name at an authorization server, and what shows that it is the gateway.
@@ -28,12 +49,81 @@ pub struct ClientAuthentication {
     field: Option<HeaderValue>,
     /// More of the form that is sent.
     form: Zeroizing<String>,
+    /// The private key of a client that has one, and the client's name.
+    key: Option<(Arc<AssertionKey>, Arc<str>)>,
+    named: String,
 }
 
 // SECURITY: it holds a secret (a_client_shows_no_secret).
 impl fmt::Debug for ClientAuthentication {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClientAuthentication(•••)")
+    }
+}
+
+impl Written<'_> {
+    /// What it means. `None` means that an error was pushed.
+    pub fn compile(&self, cx: &mut Context) -> Option<ClientAuthentication> {
+        if let Some(assertion) =
+            self.assertion.filter(|_| self.how != ClientAuthenticationConfig::PrivateKeyJwt)
+        {
+            cx.error(
+                "config.client_assertion",
+                assertion.at,
+                "`client_assertion` has no effect without `client_authentication: private_key_jwt`",
+            )
+            .help("add `client_authentication: private_key_jwt`, or remove `client_assertion`");
+            return None;
+        }
+        let key = match (self.how, self.secret) {
+            (ClientAuthenticationConfig::PrivateKeyJwt, Some(secret)) => {
+                match AssertionKey::read(secret.expose(), self.assertion) {
+                    Ok(key) => Some(key),
+                    Err(why) => {
+                        self.refuse(&why, cx);
+                        return None;
+                    }
+                }
+            }
+            (
+                ClientAuthenticationConfig::Basic
+                | ClientAuthenticationConfig::Post
+                | ClientAuthenticationConfig::Public
+                | ClientAuthenticationConfig::PrivateKeyJwt,
+                _,
+            ) => None,
+        };
+        let client = ClientAuthentication::new(self.how, &self.id.value, self.secret, key);
+        if client.is_none() {
+            cx.error("config.client_id", self.id.span, "`client_id` and `client_secret` belong together")
+                .help("write `client_id` and `client_secret`, which the authorization server gave you, or, for a login of a public client, `client_authentication: none`");
+        }
+        client
+    }
+
+    fn refuse(&self, why: &NoKey, cx: &mut Context) {
+        let assertion = |part: fn(&ClientAssertionConfig) -> Option<Span>| {
+            self.assertion.and_then(part).unwrap_or(self.id.span)
+        };
+        match why {
+            NoKey::Key(why) => cx
+                .error("config.client_key", self.id.span, format!("`client_secret` of this client: {why}"))
+                .help("make a key with `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`, or convert one with `openssl pkcs8 -topk8 -nodes`"),
+            NoKey::Algorithm => cx
+                .error(
+                    "config.client_assertion",
+                    assertion(|config| config.rsa_algorithm.map(|algorithm| algorithm.span)),
+                    "`rsa_algorithm` is for RSA keys, and this key is of another kind",
+                )
+                .help("remove `rsa_algorithm`: the algorithm of other keys follows from their kind"),
+            NoKey::Certificate(why) => cx
+                .error(
+                    "config.client_assertion",
+                    assertion(|config| config.certificate.as_ref().map(|file| file.span)),
+                    why.clone(),
+                )
+                .help("name the PEM file with the certificate of the key that is in `client_secret`"),
+        };
     }
 }
 
@@ -44,6 +134,7 @@ impl ClientAuthentication {
         how: ClientAuthenticationConfig,
         id: &str,
         secret: Option<&Secret>,
+        key: Option<AssertionKey>,
     ) -> Option<ClientAuthentication> {
         if id.trim().is_empty() {
             return None;
@@ -57,10 +148,24 @@ impl ClientAuthentication {
                 (None, format!("{name}&client_secret={}", form(secret.expose())))
             }
             (ClientAuthenticationConfig::Public, None) => (None, name),
-            (ClientAuthenticationConfig::Basic | ClientAuthenticationConfig::Post, None)
-            | (ClientAuthenticationConfig::Public, Some(_)) => return None,
+            (ClientAuthenticationConfig::PrivateKeyJwt, Some(_)) if key.is_some() => (None, name),
+            (
+                ClientAuthenticationConfig::Basic
+                | ClientAuthenticationConfig::Post
+                | ClientAuthenticationConfig::PrivateKeyJwt,
+                None,
+            )
+            | (ClientAuthenticationConfig::Public | ClientAuthenticationConfig::PrivateKeyJwt, Some(_)) => {
+                return None;
+            }
         };
-        Some(ClientAuthentication { field, form: Zeroizing::new(form) })
+        let field_bytes = field.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
+        let signs = key.as_ref().zip(secret).map(|(key, secret)| (key.settings(), secret.expose()));
+        let (settings, secret) = signs.unwrap_or_default();
+        let parts = [field_bytes, form.as_bytes(), secret.as_bytes(), settings.as_bytes()];
+        let named = super::cache::named(&Zeroizing::new(parts.join(&b'\0')));
+        let key = key.map(|key| (Arc::new(key), Arc::from(id)));
+        Some(ClientAuthentication { field, form: Zeroizing::new(form), key, named })
     }
 
     /// The fields of a request with a form.
@@ -73,15 +178,19 @@ impl ClientAuthentication {
         .collect()
     }
 
-    /// The form with what it holds of this client.
-    pub fn body(&self, fields: &str) -> Bytes {
-        Bytes::from(format!("{fields}{}", self.form.as_str()))
+    /// The form for the server with this name, with what it holds of this client. The name is the issuer where it is known,
+    /// otherwise the URL of the endpoint.
+    pub fn body(&self, fields: &str, server: &str, now: Duration, random: [u8; 16]) -> Bytes {
+        let signed = self.key.as_ref().and_then(|(key, id)| {
+            let assertion = key.assertion(id, server, now, random)?;
+            Some(format!("&client_assertion_type={ASSERTION_TYPE}&client_assertion={assertion}"))
+        });
+        Bytes::from(format!("{fields}{}{}", self.form.as_str(), signed.unwrap_or_default()))
     }
 
     /// A text that is the same for the same client alone. Holds no secret.
-    pub fn named(&self) -> String {
-        let field = self.field.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
-        super::cache::named(&[field, b"\0", self.form.as_bytes()].concat())
+    pub fn named(&self) -> &str {
+        &self.named
     }
 }
 
@@ -94,10 +203,14 @@ mod tests {
     fn a_client_is_said_as_its_server_wants_it() {
         let secret = Secret::new("a&b=c");
         let said = |how, secret| {
-            let client = ClientAuthentication::new(how, "a client", secret)?;
+            let client = ClientAuthentication::new(how, "a client", secret, None)?;
             let field = client.fields().into_iter().find(|(name, _)| name == header::AUTHORIZATION);
             let field = field.map(|(_, value)| value.to_str().unwrap().to_owned());
-            Some((field, String::from_utf8(client.body("x=y").to_vec()).unwrap()))
+            Some((
+                field,
+                String::from_utf8(client.body("x=y", "https://a.example", Duration::ZERO, [0; 16]).to_vec())
+                    .unwrap(),
+            ))
         };
         // `a%20client:a%26b%3Dc`, RFC 6749, section 2.3.1.
         let field = "Basic YSUyMGNsaWVudDphJTI2YiUzRGM=".to_owned();
@@ -106,12 +219,12 @@ mod tests {
         assert_eq!(said(Post, Some(&secret)), Some((None, posted)));
         assert_eq!(said(Public, None), Some((None, "x=y&client_id=a%20client".to_owned())));
         assert_eq!((said(Basic, None), said(Post, None), said(Public, Some(&secret))), (None, None, None));
-        assert!(ClientAuthentication::new(Basic, " ", Some(&secret)).is_none());
+        assert!(ClientAuthentication::new(Basic, " ", Some(&secret), None).is_none());
     }
 
     #[test]
     fn a_client_shows_no_secret() {
-        let client = ClientAuthentication::new(Post, "gate", Some(&Secret::new("the-secret"))).unwrap();
+        let client = ClientAuthentication::new(Post, "gate", Some(&Secret::new("the-secret")), None).unwrap();
         assert!(!format!("{client:?}{}", client.named()).contains("the-secret"));
     }
 }

@@ -138,9 +138,9 @@ impl Introspector {
         if let Some((asked, body)) = self.recall(question, effects).await {
             return self.judge(question, &body, asked, effects.now().unix);
         }
-        let Question { url, token, client, .. } = *question;
+        let client = question.client;
         let fault = |detail: String| Denial::new(Code::Fault, format!("introspection: {detail}"));
-        let request = self.request(url, token);
+        let request = self.request(question, effects);
         let fetched = effects
             .fetch(Fetch { client: Some(client), ..request })
             .await
@@ -270,13 +270,19 @@ impl Introspector {
         }
     }
 
-    fn request(&self, url: &Uri, token: &str) -> Fetch {
+    fn request(&self, question: &Question<'_>, effects: &dyn Effects) -> Fetch {
+        let token = form(question.token);
         Fetch {
             method: Method::POST,
             headers: self.client.fields(),
-            body: self.client.body(&format!("token={}&token_type_hint=access_token", form(token))),
+            body: self.client.body(
+                &format!("token={token}&token_type_hint=access_token"),
+                question.issuer,
+                effects.now().unix,
+                effects.random(),
+            ),
             insecure_plaintext: self.insecure_plaintext,
-            ..Fetch::get(url.clone())
+            ..Fetch::get(question.url.clone())
         }
     }
 }

@@ -20,6 +20,7 @@
 
 pub mod access;
 pub mod algorithm;
+pub mod assertion;
 pub mod cache;
 pub mod client_auth;
 pub mod dpop;

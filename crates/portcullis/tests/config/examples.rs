@@ -295,7 +295,13 @@ type: OAuth2
 token_url: https://auth.example.com/token
 client_id: gate
 client_secret:
-  file: token-secret.txt
+  file: client-key.pem
+client_authentication: private_key_jwt
+client_assertion:
+  key_id: the-key
+  audience: https://auth.example.com/token
+  rsa_algorithm: PS256
+  certificate: client-certificate.pem
 audience: orders
 ",
 ];
@@ -368,7 +374,13 @@ upstream_token:
   token_url: https://auth.example.com/token
   client_id: gate
   client_secret:
-    file: token-secret.txt
+    file: client-key.pem
+  client_authentication: private_key_jwt
+  client_assertion:
+    key_id: the-key
+    audience: https://auth.example.com/token
+    rsa_algorithm: PS256
+    certificate: client-certificate.pem
 ",
     "
 identity_token:
@@ -1050,8 +1062,14 @@ id_token_hint: false
 issuer: https://auth.example.com
 client_id: gate
 client_secret:
-  file: token-secret.txt
+  file: client-key.pem
 public_url: https://app.example.com
+client_authentication: private_key_jwt
+client_assertion:
+  key_id: the-key
+  audience: https://auth.example.com/token
+  rsa_algorithm: PS256
+  certificate: client-certificate.pem
 session_secret:
   file: token-secret.txt
 ",

@@ -174,3 +174,38 @@ async fn metadata_is_that_of_the_issuer_that_is_named() {
     assert!(site.last_denial().1.contains("it is the metadata of issuer"), "{:?}", site.last_denial());
     site.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_with_a_private_key_logs_people_in() {
+    let provider = OidcProvider::start().await;
+    let (private, public) = provider.pair("ES256").await;
+    let (_, other) = provider.pair("ES256").await;
+    let site = Site::behind(
+        provider,
+        json!({
+            "client_authentication": "private_key_jwt", "client_secret": private,
+            "client_assertion": { "key_id": public["kid"] },
+        }),
+    )
+    .await;
+    let register = async |key: &serde_json::Value| {
+        let metadata = json!({
+            "client_id": "site", "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"],
+            "redirect_uris": [format!("{}/auth/callback", site.origin)],
+            "token_endpoint_auth_method": "private_key_jwt", "jwks": { "keys": [key] },
+        });
+        site.provider.control("/client", metadata).await;
+    };
+    register(&public).await;
+    let mut browser = Browser::default();
+    assert_eq!(browser.log_in(&site.url("/orders"), "alice").await.status, 200, "{:?}", site.last_denial());
+    assert_eq!(site.backend.seen().last().unwrap().fields("x-consumer-name"), ["alice"]);
+    // The provider knows another key: no session, and the fault is recorded.
+    register(&other).await;
+    let mut browser = Browser::default();
+    let page = browser.log_in(&site.url("/orders"), "alice").await;
+    assert_ne!(page.status, 200);
+    assert!(!browser.cookies(&site.origin).contains_key("gateway-session"));
+    assert!(site.last_denial().1.contains("invalid_client"), "{:?}", site.last_denial());
+    site.end().await;
+}

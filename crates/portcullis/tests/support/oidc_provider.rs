@@ -135,6 +135,12 @@ impl OidcProvider {
         self.control("/up", json!({})).await;
     }
 
+    /// A key pair for a client: the private key in PEM, and the public one as a JWK.
+    pub async fn pair(&self, algorithm: &str) -> (String, Value) {
+        let pair = self.control("/pair", json!({ "alg": algorithm })).await;
+        (pair["private"].as_str().unwrap().to_owned(), pair["public"].clone())
+    }
+
     /// An access token of an account, by the provider's own hand.
     pub async fn mint(&self, account: &str, resource: &str, scope: &str, more: Value) -> String {
         let mut wanted = json!({ "account": account, "resource": resource, "scope": scope });

@@ -349,3 +349,75 @@ async fn a_stream_ends_when_its_opaque_token_is_revoked() {
     }
     world.end().await;
 }
+
+/// A client that signs assertions: the provider knows `known`, and the gateway has `private`.
+async fn signer(
+    provider: &OidcProvider,
+    client: &str,
+    known: &Value,
+    private: &str,
+    assertion: Value,
+) -> String {
+    let metadata = json!({
+        "client_id": client, "grant_types": ["client_credentials"], "redirect_uris": [], "response_types": [],
+        "token_endpoint_auth_method": "private_key_jwt", "jwks": { "keys": [known] },
+    });
+    provider.control("/client", metadata).await;
+    let more = json!({
+        "type": "OAuth2", "token_url": format!("{}/token", provider.issuer), "audience": "urn:opaque:a",
+        "client_id": client, "client_secret": private, "client_authentication": "private_key_jwt",
+        "client_assertion": assertion,
+    });
+    more.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_private_key_shows_the_gateway_to_the_provider() {
+    let provider = OidcProvider::start().await;
+    let backend = Backend::start().await;
+    let mut methods = Vec::new();
+    for algorithm in ["RS256", "PS256", "ES256", "EdDSA"] {
+        let (private, public) = provider.pair(algorithm).await;
+        let mut assertion = json!({ "key_id": public["kid"] });
+        if algorithm == "PS256" {
+            assertion["rsa_algorithm"] = json!(algorithm);
+        }
+        let client = format!("signer-{algorithm}");
+        methods
+            .push((format!("/{algorithm}"), signer(&provider, &client, &public, &private, assertion).await));
+    }
+    // The endpoint in place of the issuer, as Entra ID and Okta want it.
+    let (private, public) = provider.pair("ES256").await;
+    let endpoint = json!({ "audience": format!("{}/token", provider.issuer) });
+    methods.push(("/endpoint".to_owned(), signer(&provider, "endpoint", &public, &private, endpoint).await));
+    let elsewhere = json!({ "audience": "https://another.example" });
+    methods
+        .push(("/elsewhere".to_owned(), signer(&provider, "elsewhere", &public, &private, elsewhere).await));
+    let (other, _) = provider.pair("ES256").await;
+    methods.push(("/other".to_owned(), signer(&provider, "other", &public, &other, json!({})).await));
+    let routes: Vec<(&str, &str)> =
+        methods.iter().map(|(path, method)| (path.as_str(), method.as_str())).collect();
+    let world = World::start(&document(&backend, &routes));
+    // Each question needs a new assertion, since the provider takes each once.
+    for _ in 0..2 {
+        let token = provider.mint("alice", "urn:opaque:a", "read", json!({})).await;
+        let field = format!("Authorization: Bearer {token}");
+        for path in ["/RS256", "/PS256", "/ES256", "/EdDSA", "/endpoint"] {
+            let answer = get(&world, path, &[&field]).await;
+            assert_eq!(answer.status, 200, "{path}: {:?}", world.records.lines().last());
+        }
+        for path in ["/elsewhere", "/other"] {
+            assert_eq!(get(&world, path, &[&field]).await.status, 503, "{path}");
+            let records = world.records.all();
+            let denied = &records.last().unwrap()["denied"];
+            assert_eq!(
+                (denied["code"].as_str(), denied["detail"].as_str()),
+                (Some("fault"), Some("introspection: status 401"))
+            );
+        }
+    }
+    let seen = backend.seen();
+    assert_eq!(seen.len(), 10);
+    assert!(seen.iter().all(|seen| seen.fields("x-consumer-name") == ["alice"]));
+    world.end().await;
+}

@@ -313,7 +313,7 @@ impl Login {
             }
             Err(fault) => return Err(again(fault.detail)),
         }
-        let mut question = self.client.exchange(endpoint, code, &attempt.verifier);
+        let mut question = self.client.exchange(endpoint, code, &attempt.verifier, effects);
         question.client = Some(client);
         let mut undecided = Undecided { effects: Some(effects), address: client.address };
         let answer = effects.fetch(question).await;

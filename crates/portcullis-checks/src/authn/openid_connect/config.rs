@@ -19,7 +19,8 @@ use crate::authn::token_config::{role_rules, url};
 use crate::build::Build;
 use crate::claim_path::ClaimPathConfig;
 use crate::rehearsal::{Attack, Credential, Person, Stage, Wrong, base64url, place_claim};
-use crate::token::client_auth::{ClientAuthentication, ClientAuthenticationConfig};
+use crate::token::assertion::ClientAssertionConfig;
+use crate::token::client_auth::{ClientAuthenticationConfig, Written};
 use crate::token::issuer::{Issuer, KeySource, Refresh};
 use crate::token::rules::{Profile, Rules};
 use crate::token::{cache, json, keys, metadata};
@@ -64,11 +65,14 @@ object! {
         pub metadata_url: Option<Spanned<String>>,
         /// The gateway's client id at the provider.
         pub client_id: Spanned<String>,
-        /// The gateway's client secret at the provider. A public client has none.
+        /// The gateway's client secret at the provider. With `private_key_jwt` it is its private key, in PEM
+        /// (PKCS #8). A public client has none.
         pub client_secret: Option<Secret>,
-        /// How the gateway authenticates at the provider: `client_secret_basic`, `client_secret_post`, or `none` for a public
-        /// client, which has PKCE alone. Default: client_secret_basic.
+        /// How the gateway authenticates at the provider: `client_secret_basic`, `client_secret_post`,
+        /// `private_key_jwt`, or `none` for a public client, which has PKCE alone. Default: client_secret_basic.
         pub client_authentication: ClientAuthenticationConfig = ClientAuthenticationConfig::Basic,
+        /// What the assertion of `private_key_jwt` contains. Default: nothing that is optional.
+        pub client_assertion: Option<ClientAssertionConfig>,
         /// The URL of the gateway in browsers, such as https://app.example.com. Register this URL with `callback_path` as
         /// the redirect URI at the provider. `http` is allowed for loopback addresses only, and cookies are then sent
         /// without TLS.
@@ -236,24 +240,17 @@ impl OpenIdConnectConfig {
         let session = self.session_rules(build, cx);
         let name = parameter_name(&self.cookie_name, cx);
         let paths = self.paths(cx);
-        let authentication = ClientAuthentication::new(
-            self.client_authentication,
-            &self.client_id.value,
-            self.client_secret.as_ref(),
-        );
-        if authentication.is_none() {
-            cx.error(
-                "config.client_id",
-                self.client_id.span,
-                "`client_id` and `client_secret` belong together",
-            )
-            .help("write `client_id` and `client_secret`, which the provider gave you, or `client_authentication: none` for a public client");
-            return None;
+        let authentication = Written {
+            how: self.client_authentication,
+            id: &self.client_id,
+            secret: self.client_secret.as_ref(),
+            assertion: self.client_assertion.as_ref(),
         }
+        .compile(cx);
         let (_, metadata_at, public, sealer, scope) = (issuer?, metadata_at?, public?, sealer?, scope?);
         let (session, name, paths, authentication) = (session?, name?, paths?, authentication?);
         let cookies = Cookies::new(&name, public.protection);
-        let fingerprint = self.fingerprint()?;
+        let fingerprint = self.fingerprint(authentication.named())?;
         if let Some(there) =
             build.logins.iter().find(|there| there.login.shares(&public.origin, &paths, &cookies))
         {
@@ -288,6 +285,7 @@ impl OpenIdConnectConfig {
             issuer,
             client: Client {
                 id: client_id.clone(),
+                issuer: self.issuer.value.clone(),
                 authentication,
                 redirect: format!("{}{}", public.origin, paths.callback),
                 scope,
@@ -460,8 +458,8 @@ impl OpenIdConnectConfig {
         })
     }
 
-    /// A number that is the same for the same login alone. `None` where a text is too long to have one.
-    fn fingerprint(&self) -> Option<Vec<u8>> {
+    /// A number that is the same for the same login alone, of a client that is told apart by `client`. `None` where a text is too long to have one.
+    fn fingerprint(&self, client: &str) -> Option<Vec<u8>> {
         let size = self.max_session_size.value.0.to_string();
         let times = [self.session_lifetime, self.idle_timeout].map(|time| format!("{:?}", time.value));
         let texts = [
@@ -485,6 +483,7 @@ impl OpenIdConnectConfig {
         let lists = [
             texts.iter().map(|text| text.value.as_str()).collect::<Vec<_>>(),
             optional.to_vec(),
+            vec![client],
             secrets.map(Secret::expose).collect(),
             self.scopes.value.iter().map(String::as_str).collect(),
             roles.iter().map(String::as_str).collect(),

@@ -10,7 +10,7 @@ use crate::token::json;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use http::{Method, StatusCode, Uri};
-use portcullis_core::{Claim, Fault, Fetch, Fetched};
+use portcullis_core::{Claim, Effects, Fault, Fetch, Fetched};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -22,6 +22,8 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 pub struct Client {
     /// The name.
     pub id: String,
+    /// The provider's issuer.
+    pub issuer: String,
     /// Name and secret, as the token endpoint wants them.
     pub authentication: ClientAuthentication,
     /// Where browsers come back to after they logged in.
@@ -95,26 +97,31 @@ impl Client {
     }
 
     /// Asks for the tokens of a code.
-    pub fn exchange(&self, endpoint: Uri, code: &str, verifier: &str) -> Fetch {
+    pub fn exchange(&self, endpoint: Uri, code: &str, verifier: &str, effects: &dyn Effects) -> Fetch {
         let fields = [
             ("grant_type", "authorization_code"),
             ("code", code),
             ("redirect_uri", self.redirect.as_str()),
             ("code_verifier", verifier),
         ];
-        self.ask(endpoint, &fields)
+        self.ask(endpoint, &fields, effects)
     }
 
     /// Asks for fresh tokens.
-    pub fn refresh(&self, endpoint: Uri, token: &str) -> Fetch {
-        self.ask(endpoint, &[("grant_type", "refresh_token"), ("refresh_token", token)])
+    pub fn refresh(&self, endpoint: Uri, token: &str, effects: &dyn Effects) -> Fetch {
+        self.ask(endpoint, &[("grant_type", "refresh_token"), ("refresh_token", token)], effects)
     }
 
-    fn ask(&self, endpoint: Uri, fields: &[(&str, &str)]) -> Fetch {
+    fn ask(&self, endpoint: Uri, fields: &[(&str, &str)], effects: &dyn Effects) -> Fetch {
         Fetch {
             method: Method::POST,
             headers: self.authentication.fields(),
-            body: self.authentication.body(&encoded(fields)),
+            body: self.authentication.body(
+                &encoded(fields),
+                &self.issuer,
+                effects.now().unix,
+                effects.random(),
+            ),
             max_bytes: MAX_ANSWER_BYTES,
             ..Fetch::get(endpoint)
         }
@@ -185,8 +192,14 @@ mod tests {
     fn client() -> Client {
         Client {
             id: "a client".into(),
-            authentication: ClientAuthentication::new(ClientAuthenticationConfig::Public, "a client", None)
-                .unwrap(),
+            issuer: "https://issuer.example".into(),
+            authentication: ClientAuthentication::new(
+                ClientAuthenticationConfig::Public,
+                "a client",
+                None,
+                None,
+            )
+            .unwrap(),
             redirect: "https://app.example/auth/callback".into(),
             scope: "openid orders".into(),
             comes_by_form: false,

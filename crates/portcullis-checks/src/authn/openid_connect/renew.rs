@@ -74,7 +74,7 @@ impl Login {
         // A session that opens is one that the gateway made.
         let client = Client { address, known: true };
         let question = || {
-            let refresh = self.client.refresh(endpoint, &renewal.token);
+            let refresh = self.client.refresh(endpoint, &renewal.token, effects);
             effects.fetch(Fetch { client: Some(client), ..refresh })
         };
         let answer = self.refreshes.answer(asked, effects, question).await;

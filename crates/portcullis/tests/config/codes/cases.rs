@@ -89,6 +89,13 @@ pub(crate) fn cases() -> Vec<(&'static str, String)> {
     cases
 }
 
+/// A method of a client that signs assertions.
+fn signed(id: &str, secret: &str, more: &str) -> String {
+    format!(
+        "{{ type: OAuth2, token_url: \"https://auth.example.com/token\", client_authentication: private_key_jwt, client_id: {id}, client_secret: {secret}{more} }}"
+    )
+}
+
 /// Those that are about tokens.
 fn token_cases() -> Vec<(&'static str, String)> {
     let token = "{ type: OAuth2, token_url: \"https://auth.example.com/token\" }";
@@ -99,6 +106,29 @@ fn token_cases() -> Vec<(&'static str, String)> {
             jwt("audience: orders, dpop: { nonce: true, nonce_secret: §{ env: PEPPER } }"),
         ),
         ("config.nonce_secret", jwt("audience: orders, dpop: { nonce_secret: §{ env: TOKEN_SECRET } }")),
+        ("config.client_key", method(&signed("§gate", "{ env: TOKEN_SECRET }", ""))),
+        (
+            "config.client_assertion",
+            method(&signed(
+                "gate",
+                "{ file: issuer-key.pem }",
+                ", client_assertion: { rsa_algorithm: §PS256 }",
+            )),
+        ),
+        (
+            "config.client_assertion",
+            method(&signed(
+                "gate",
+                "{ file: issuer-key.pem }",
+                ", client_assertion: { certificate: §client-certificate.pem }",
+            )),
+        ),
+        (
+            "config.client_assertion",
+            method(&format!(
+                "{{ type: OAuth2, client_id: gate, {client}, client_assertion: §{{ key_id: one }} }}"
+            )),
+        ),
         ("config.any_and_all", method("§{ any: [{ type: api_key }], all: [{ type: api_key }] }")),
         ("config.several_tokens", method(&format!("§{{ all: [{token}, {token}] }}"))),
         (

@@ -4,7 +4,7 @@ use super::super::harness::{Answer, Gate, gate, get, load, request};
 use super::super::network::{GRANTED, ISSUER, OPAQUE, SigningKey, UNTYPED, claims_of, encode, secret_token};
 use super::{Place, SecurityRow};
 use aws_lc_rs::hmac::{HMAC_SHA256, HMAC_SHA512};
-use base64ct::{Base64, Encoding};
+use base64ct::{Base64, Base64UrlUnpadded, Encoding};
 use portcullis_core::Code;
 use serde_json::{Value, json};
 
@@ -114,6 +114,27 @@ pub(crate) const ROWS: &[SecurityRow] = &[
         let asked = gate.network.asked("https://auth.example.com/introspect");
         assert_eq!(asked[0].authorization, "");
         assert!(asked[0].body.ends_with("&client_id=gate&client_secret=0123456789abcdef0123456789abcdef"));
+    }),
+    ("security.authentication.client_assertion", |place| {
+        let gate = opaque(place, signing(json!({})));
+        assert_eq!(asserted(&introspected(&gate)).1["aud"], ISSUER);
+    }),
+    ("security.authentication.client_assertion.key_id", |place| {
+        let gate = opaque(place, signing(json!({ "key_id": "the-key" })));
+        let header = asserted(&introspected(&gate)).0;
+        assert_eq!(header, json!({ "alg": "RS256", "typ": "JWT", "kid": "the-key" }));
+    }),
+    ("security.authentication.client_assertion.audience", |place| {
+        let gate = opaque(place, signing(json!({ "audience": "https://auth.example.com/other" })));
+        assert_eq!(asserted(&introspected(&gate)).1["aud"], "https://auth.example.com/other");
+    }),
+    ("security.authentication.client_assertion.rsa_algorithm", |place| {
+        let gate = opaque(place, signing(json!({ "rsa_algorithm": "PS256" })));
+        assert_eq!(asserted(&introspected(&gate)).0["alg"], "PS256");
+    }),
+    ("security.authentication.client_assertion.certificate", |place| {
+        let gate = opaque(place, signing(json!({ "certificate": "client-certificate.pem" })));
+        assert_eq!(asserted(&introspected(&gate)).0["x5t#S256"], THUMBPRINT);
     }),
     ("security.authentication.client_secret", |place| client(place, json!({ "env": "TOKEN_SECRET" }))),
     ("security.authentication.client_secret.env", |place| client(place, json!({ "env": "TOKEN_SECRET" }))),
@@ -471,6 +492,27 @@ pub(crate) const ROWS: &[SecurityRow] = &[
             asked.1
         );
     }),
+    ("security.upstream_token.client_assertion", |place| {
+        let gate = granted(place, signing(json!({})));
+        assert_eq!(asserted(&token_form(&gate)).1["aud"], "https://auth.example.com/token");
+    }),
+    ("security.upstream_token.client_assertion.key_id", |place| {
+        let gate = granted(place, signing(json!({ "key_id": "the-key" })));
+        let header = asserted(&token_form(&gate)).0;
+        assert_eq!(header, json!({ "alg": "RS256", "typ": "JWT", "kid": "the-key" }));
+    }),
+    ("security.upstream_token.client_assertion.audience", |place| {
+        let gate = granted(place, signing(json!({ "audience": "https://auth.example.com/other" })));
+        assert_eq!(asserted(&token_form(&gate)).1["aud"], "https://auth.example.com/other");
+    }),
+    ("security.upstream_token.client_assertion.rsa_algorithm", |place| {
+        let gate = granted(place, signing(json!({ "rsa_algorithm": "PS256" })));
+        assert_eq!(asserted(&token_form(&gate)).0["alg"], "PS256");
+    }),
+    ("security.upstream_token.client_assertion.certificate", |place| {
+        let gate = granted(place, signing(json!({ "certificate": "client-certificate.pem" })));
+        assert_eq!(asserted(&token_form(&gate)).0["x5t#S256"], THUMBPRINT);
+    }),
     ("security.upstream_token.client_secret", |place| granted_to(place, json!({ "env": "TOKEN_SECRET" }))),
     ("security.upstream_token.client_secret.env", |place| {
         granted_to(place, json!({ "env": "TOKEN_SECRET" }))
@@ -538,6 +580,46 @@ fn secret(place: Place, secret: Value) {
     let gate = jwt(place, json!({ "secret": secret }));
     permits(&gate, &secret_token(HMAC_SHA256, "HS256"));
     refuses(&gate, &token(json!({})), Code::TokenAlgorithm);
+}
+
+/// What `openssl x509 -outform der | openssl dgst -sha256` says of `client-certificate.pem`.
+const THUMBPRINT: &str = "v9xtWm3BIFwBVXAzU_E7fojb6gkhjzc7abYg4dA5R0U";
+
+/// The keys of a client that signs assertions, with these settings.
+fn signing(assertion: Value) -> Value {
+    json!({
+        "client_authentication": "private_key_jwt", "client_secret": { "file": "client-key.pem" },
+        "client_assertion": assertion,
+    })
+}
+
+/// The form of the question about a token.
+fn introspected(gate: &Gate) -> String {
+    permits(gate, OPAQUE);
+    let asked = gate.network.asked("https://auth.example.com/introspect");
+    assert_eq!(asked[0].authorization, "");
+    asked[0].body.clone()
+}
+
+/// The form of the question for the gateway's own token.
+fn token_form(gate: &Gate) -> String {
+    let asked = asked_for(gate);
+    assert_eq!(asked.0, "");
+    asked.1
+}
+
+/// The header and the claims of the assertion in a form.
+fn asserted(form: &str) -> (Value, Value) {
+    let kind = "&client_id=gate&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
+    let (_, assertion) = form.split_once(&format!("{kind}&client_assertion=")).unwrap();
+    let part = |number: usize| {
+        let part = assertion.split('.').nth(number).unwrap();
+        serde_json::from_slice::<Value>(&Base64UrlUnpadded::decode_vec(part).unwrap()).unwrap()
+    };
+    let (header, claims) = (part(0), part(1));
+    assert_eq!((&claims["iss"], &claims["sub"]), (&json!("gate"), &json!("gate")));
+    assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 60);
+    (header, claims)
 }
 
 const CLIENT: &str = "gate:0123456789abcdef0123456789abcdef";
