@@ -40,6 +40,10 @@ pub struct Listener {
     /// The most requests at once of one address, in each worker, that were let through and whose answers are not over; one more
     /// is refused with 503. Behind a trusted proxy the forwarded address counts.
     pub max_requests_per_address: usize,
+    /// The most bytes, in each worker, of the answers to one address that were read from upstreams and that it has not taken. An
+    /// address that leaves more unread gets its answers in smaller parts; the first part of each request is not counted.
+    /// Behind a trusted proxy the forwarded address counts.
+    pub max_unread_per_address: usize,
     /// Timeouts of client connections.
     pub timeouts: Timeouts,
     /// The TLS that it speaks; `None` for none.
@@ -66,6 +70,9 @@ impl Listener {
         self.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS)
     }
 
+    /// What one address may leave unread in each worker where nobody says otherwise: 16 MiB.
+    pub const MAX_UNREAD: usize = 16 * 1024 * 1024;
+
     /// A listener with the default bounds: 10,000 connections, 1,000 of them from one address, and 500 requests of an
     /// address at once in each worker.
     pub fn new(bind: SocketAddr) -> Listener {
@@ -74,6 +81,7 @@ impl Listener {
             max_connections: None,
             max_connections_per_address: 1_000,
             max_requests_per_address: 500,
+            max_unread_per_address: Listener::MAX_UNREAD,
             timeouts: Timeouts::default(),
             tls: None,
             protocol: Protocol::Http1,

@@ -6,6 +6,7 @@
 use crate::config::{FrontConfig, Listener};
 use crate::descriptors::Descriptors;
 use crate::drain::Drain;
+use crate::exchange::shares::Most;
 use crate::exchange::{Current, Entry, LoopName, Neighbours, Target};
 use crate::listener::{Caps, Handles, Inherited, ListenerId, ListeningSocket, Port, REQUESTS, shared_out};
 use crate::timeouts::Timeouts;
@@ -179,7 +180,10 @@ pub(crate) fn port_of(listener: Listener, live: &Live, all: &[Arc<Tls>]) -> Port
         balancers: listener.balancers.into(),
         entry: Arc::new(Entry {
             timeouts: sane(listener.timeouts),
-            max_requests_per_address: listener.max_requests_per_address,
+            most: Most {
+                requests: listener.max_requests_per_address,
+                unread: listener.max_unread_per_address,
+            },
             loop_name: Arc::clone(&live.loop_name),
             hsts: listener.hsts.map(hsts),
             redirect: listener.redirect.map(Arc::new),

@@ -13,6 +13,7 @@ use crate::listener::{Caps, Handles, ListenerId, ListeningSocket, Port, Update};
 use portcullis_core::Snapshot;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc as std_mpsc};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -26,6 +27,8 @@ pub(crate) struct Fleet {
     pub(crate) workers: Vec<UnboundedSender<Update>>,
     pub(crate) drain: Arc<Mutex<Duration>>,
     pub(crate) live: Mutex<Vec<Live>>,
+    /// What all clients of each worker leave unread of their answers.
+    pub(crate) unread: Vec<Arc<AtomicUsize>>,
 }
 
 impl Fleet {

@@ -12,6 +12,7 @@ use portcullis_core::Snapshot;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -51,6 +52,8 @@ pub struct Usage {
     pub refused: Vec<(SocketAddr, u64)>,
     /// Connections that were refused for want of files.
     pub refused_for_files: u64,
+    /// Bytes of answers that clients have not taken, beyond what is not counted.
+    pub unread: usize,
 }
 
 /// Gives a front that serves another configuration.
@@ -79,6 +82,7 @@ impl ReloadHandle {
             client_descriptors: descriptors.unwrap_or_default(),
             refused: live.iter().map(|live| (live.address, live.caps.refused())).collect(),
             refused_for_files: live.first().map_or(0, |live| live.descriptors.refused()),
+            unread: self.fleet.unread.iter().map(|unread| unread.load(Ordering::Relaxed)).sum(),
         }
     }
 
@@ -125,14 +129,17 @@ impl Running {
         let workers = bound.shares.len();
         let drain = Arc::new(Mutex::new(bound.drain));
         let mut updates = Vec::with_capacity(workers);
+        let mut all_unread = Vec::with_capacity(workers);
         for (number, share) in bound.shares.into_iter().enumerate() {
             let (sender, receiver) = mpsc::unbounded_channel();
             updates.push(sender);
+            let unread = Arc::<AtomicUsize>::default();
+            all_unread.push(Arc::clone(&unread));
             let (shutdown, drain, alive, started) =
                 (shutdown.clone(), Arc::clone(&drain), alive.clone(), started.clone());
             let thread = std::thread::Builder::new().name(format!("portcullis-{number}")).spawn(move || {
                 let _alive = alive;
-                work(share, receiver, shutdown, drain, &started);
+                work(share, unread, receiver, shutdown, drain, &started);
             });
             threads.push(thread?);
         }
@@ -141,7 +148,8 @@ impl Running {
         for _ in 0..workers {
             starts.recv().unwrap_or_else(|_| Err(io::Error::other("a worker ended before it began")))?;
         }
-        let fleet = Arc::new(Fleet { workers: updates, drain, live: Mutex::new(bound.live) });
+        let fleet =
+            Arc::new(Fleet { workers: updates, drain, live: Mutex::new(bound.live), unread: all_unread });
         Ok(Running { shutdown: handle, fleet, handlers: bound.handlers, threads, done })
     }
 
@@ -178,6 +186,7 @@ impl Running {
 /// A worker's thread.
 fn work(
     share: Share,
+    unread: Arc<AtomicUsize>,
     updates: mpsc::UnboundedReceiver<Update>,
     shutdown: watch::Receiver<bool>,
     drain: Arc<Mutex<Duration>>,
@@ -192,7 +201,7 @@ fn work(
     };
     let Share { sockets, snapshot, targets, handlers } = share;
     let worker = match Current::new(snapshot, targets, handlers.as_ref(), None) {
-        Ok(current) => Rc::new(Worker::new(current)),
+        Ok(current) => Rc::new(Worker::new(current, unread)),
         Err((_, reason)) => {
             let _gone = started.send(Err(io::Error::other(reason)));
             return;

@@ -4,6 +4,7 @@
 //! as failed when what it comes from breaks off, and as aborted when the connection drops it before its end. An answer
 //! that breaks off ends with an error, upon which the client's connection is cut: it must not look complete.
 
+use super::ahead;
 use super::compressed::{Coded, Compressed, Parts};
 use super::grpc_status;
 use super::handler::ResponseBody;
@@ -11,7 +12,7 @@ use super::handler_body::{BoxError, Pump};
 use super::hygiene;
 use super::life::Life;
 use super::seat::Seat;
-use super::shares::Share;
+use super::shares::{Share, Unread};
 use crate::upload::Upload;
 use crate::upstream::AnswerBody;
 use bytes::Bytes;
@@ -70,6 +71,8 @@ struct Relayed {
     /// Bytes that are missing; `None` where nobody knows.
     missing: Option<u64>,
     waiting: Option<Instant>,
+    /// Bytes that have been handed out.
+    handed_out: u64,
     /// Whether what comes after the body goes on, too.
     trailers: bool,
     /// Whether it broke off, and the upstream did that.
@@ -128,8 +131,17 @@ impl Answer {
         let missing = source.size_hint().exact().map(|rest| rest + read.len() as u64);
         let ended = read.is_empty() && source.is_end_stream();
         let (source, recording) = (Some(source), Some(recording));
-        let mut relayed =
-            Relayed { read, source, recording, upload, missing, waiting: None, trailers, broken: false };
+        let mut relayed = Relayed {
+            read,
+            source,
+            recording,
+            upload,
+            missing,
+            waiting: None,
+            handed_out: 0,
+            trailers,
+            broken: false,
+        };
         if ended || missing == Some(0) {
             relayed.served();
         }
@@ -158,6 +170,16 @@ impl Source {
             Source::Local { body, .. } => body.size_hint(),
             // Nobody knows before its end.
             Source::Compressed(_) => SizeHint::default(),
+        }
+    }
+
+    /// Reads at most about so much at once from now on. Nobody is asked where something else decides that: the window of a
+    /// stream, a handler.
+    fn read_at_once(&mut self, most: impl FnOnce() -> usize) {
+        match self {
+            Source::Upstream { body, .. } => body.read_at_once(most),
+            Source::Local { .. } => {}
+            Source::Compressed(compressed) => compressed.inner_mut().read_at_once(most),
         }
     }
 
@@ -222,6 +244,7 @@ impl Relayed {
     fn poll_frame(
         &mut self,
         life: &Life,
+        mut unread: Option<&mut Unread>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Some(source) = &mut self.source else { return Poll::Ready(None) };
@@ -234,8 +257,13 @@ impl Relayed {
             self.sent(read.len());
             return Poll::Ready(Some(Ok(Frame::data(read))));
         }
+        source.read_at_once(|| ahead::most(unread.as_deref_mut(), self.missing, self.handed_out));
         let frame = match source.poll_frame(cx) {
             Poll::Pending => {
+                // Nothing waits for the client.
+                if let Some(unread) = unread {
+                    unread.set(0);
+                }
                 let since = *self.waiting.get_or_insert_with(|| life.now());
                 let deadline = source.idle().and_then(|idle| since.checked_add(idle));
                 if !life.has_passed(deadline) {
@@ -285,6 +313,7 @@ impl Relayed {
 
     fn sent(&mut self, size: usize) {
         let size = size as u64;
+        self.handed_out = self.handed_out.saturating_add(size);
         if let Some(recording) = &mut self.recording {
             recording.record_mut().bytes_sent += size;
         }
@@ -340,11 +369,11 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Answer { content, life, .. } = &mut *self;
+        let Answer { content, life, share, .. } = &mut *self;
         life.asked_for_more();
         let frame = match content {
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Content::Relayed(relayed) => relayed.poll_frame(life, cx),
+            Content::Relayed(relayed) => relayed.poll_frame(life, share.as_mut().map(Share::unread), cx),
         };
         if let Poll::Ready(Some(Ok(_))) = &frame {
             life.handed_out();

@@ -158,6 +158,11 @@ impl<S: Parts> Compressed<S> {
         &self.inner
     }
 
+    /// The same, to be told something.
+    pub(crate) fn inner_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
     /// The same, at the end.
     pub(crate) fn into_inner(self) -> S {
         self.inner

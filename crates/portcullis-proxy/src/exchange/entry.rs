@@ -3,6 +3,7 @@
 use super::loops::LoopName;
 use super::misdirected::Neighbours;
 use super::redirect::Redirect;
+use super::shares::Most;
 use crate::drain::Drain;
 use crate::timeouts::Timeouts;
 use crate::tls::acme::Challenges;
@@ -13,8 +14,8 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) timeouts: Timeouts,
-    /// How many requests of one address a worker serves at once.
-    pub(crate) max_requests_per_address: usize,
+    /// What one address may have in a worker.
+    pub(crate) most: Most,
     /// `Strict-Transport-Security`, for every answer.
     pub(crate) hsts: Option<HeaderValue>,
     /// Where every request is sent that comes here.
@@ -35,7 +36,7 @@ impl Entry {
         self.hsts == next.hsts
             && self.redirect == next.redirect
             && self.timeouts == next.timeouts
-            && self.max_requests_per_address == next.max_requests_per_address
+            && self.most == next.most
             && self.challenges.len() == next.challenges.len()
             && self
                 .challenges

@@ -3,6 +3,7 @@
 //! The client side calls [`service::answer`] for each request, in whichever version of HTTP it came, and keeps the deadlines
 //! that [`life::Life`] knows. Where an upstream's connection comes from is the business of [`crate::upstream`].
 
+mod ahead;
 mod answer;
 mod compressed;
 mod conversation;
@@ -36,7 +37,7 @@ pub(crate) mod review;
 mod seat;
 mod send;
 pub(crate) mod service;
-mod shares;
+pub(crate) mod shares;
 mod streams;
 mod tunnel;
 mod websocket;

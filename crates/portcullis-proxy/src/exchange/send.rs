@@ -265,6 +265,8 @@ async fn exchange_http1(
         return Err(Unsent::Failed(unwanted(head.status, again(parts, body))));
     }
     let rest = (!connection.has_sent()).then_some(body);
+    // SECURITY: also where the rest goes out before the answer ends (a_connection_with_an_early_answer_is_not_used_again).
+    let persists = persists && rest.is_none();
     Ok(Got::Answer(head, AnswerBody::http1(connection, pool, length, rest, persists)))
 }
 

@@ -12,6 +12,7 @@ use super::grpc;
 use super::life::Life;
 use super::proof;
 use super::respond::{self, fail, refuse_with_fields};
+use super::shares::Most;
 use super::streams;
 use super::worker::Worker;
 use crate::body::ClientBody;
@@ -87,8 +88,8 @@ pub(crate) async fn answer(
                 || current.snapshot.head.trusted_proxies.iter().any(|network| network.contains(&client));
             let shares = worker.shares();
             let share = shares
-                .take(client, entry.max_requests_per_address)
-                .or_else(|| speaks_for_many().then(|| shares.take(client, usize::MAX)).flatten());
+                .take(client, entry.most)
+                .or_else(|| speaks_for_many().then(|| shares.take(client, Most::ALL)).flatten());
             match share {
                 Some(share) => {
                     let mut response = pass(&current, &entry, &life, permit).await;

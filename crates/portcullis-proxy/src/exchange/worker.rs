@@ -9,6 +9,8 @@ use super::shares::Shares;
 use portcullis_core::{Conn, Denial, Outcome, Recording, RequestId};
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use tokio::sync::Notify;
 
 /// What the connections of a worker have in common.
@@ -35,10 +37,12 @@ pub(crate) struct Counted(Rc<Worker>);
 
 impl Worker {
     /// A worker that judges by this.
-    pub(crate) fn new(current: Current) -> Worker {
+    ///
+    /// `unread` becomes the sum of what all clients leave unread of their answers.
+    pub(crate) fn new(current: Current, unread: Arc<AtomicUsize>) -> Worker {
         Worker {
             current: RefCell::new(Rc::new(current)),
-            shares: Rc::default(),
+            shares: Rc::new(Shares::summed(unread)),
             connections: Cell::new(0),
             last_closed: Notify::new(),
             lives: RefCell::default(),
@@ -74,8 +78,8 @@ impl Worker {
         self.current.replace(Rc::new(current));
     }
 
-    /// How many requests each address has here.
-    pub(super) fn shares(&self) -> &Rc<Shares> {
+    /// What each address has here.
+    pub(crate) fn shares(&self) -> &Rc<Shares> {
         &self.shares
     }
 

@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// The most that is read at once of a body.
+/// The most that is read at once of a body, where nobody says otherwise.
 const BODY_READ: usize = 64 * 1024;
 
 /// The body of an answer, in either version of HTTP.
@@ -35,6 +35,8 @@ struct Open {
     /// The rest of the request.
     upload: Option<ForwardedBody>,
     persists: bool,
+    /// The most that is read at once.
+    most: usize,
 }
 
 impl AnswerBody {
@@ -49,7 +51,7 @@ impl AnswerBody {
         let limits = BodyLimits { forbidden_trailers: ForbiddenTrailers::Drop, ..BodyLimits::default() };
         let reader = BodyReader::new(length, limits);
         let mut body = Http1Body { open: None };
-        let open = Box::new(Open { connection, pool, reader, upload, persists });
+        let open = Box::new(Open { connection, pool, reader, upload, persists, most: BODY_READ });
         if open.reader.is_complete() {
             open.end()
         } else {
@@ -63,6 +65,13 @@ impl AnswerBody {
     /// The body that comes by a stream of HTTP/2.
     pub(crate) fn http2(body: Http2Body) -> AnswerBody {
         AnswerBody::Http2(Box::new(body))
+    }
+
+    /// Reads at most about so much at once from now on. Nobody is asked where the window of a stream decides that.
+    pub(crate) fn read_at_once(&mut self, most: impl FnOnce() -> usize) {
+        if let AnswerBody::Http1(Http1Body { open: Some(open) }) = self {
+            open.most = most().max(1024);
+        }
     }
 
     /// All of it has been read that was announced.
@@ -95,8 +104,8 @@ impl Open {
                 return Poll::Ready(Ok(Part::End(0)));
             }
             let left =
-                self.reader.left().map_or(BODY_READ, |left| usize::try_from(left).unwrap_or(BODY_READ));
-            if self.connection.poll_fill(cx, left.clamp(1024, BODY_READ)).is_pending() {
+                self.reader.left().map_or(self.most, |left| usize::try_from(left).unwrap_or(self.most));
+            if self.connection.poll_fill(cx, left.clamp(1024, self.most)).is_pending() {
                 return Poll::Pending;
             }
         }

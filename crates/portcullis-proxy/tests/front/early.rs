@@ -115,6 +115,32 @@ fn a_connection_with_an_early_answer_is_not_used_again() {
     assert!(backend.connections() >= 2);
 }
 
+/// The answer ends after the request, and had begun before.
+#[test]
+fn a_connection_whose_answer_began_early_is_not_used_again() {
+    let backend = Backend::new(|peer| {
+        if peer.number > 0 {
+            peer.request();
+            return peer.send(OK);
+        }
+        read_head(&mut peer.stream);
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no");
+        std::io::Read::read_exact(&mut peer.stream, &mut [0; 50]).unwrap();
+        peer.send("k");
+        // Nobody answers what comes by this connection.
+        peer.until_closed();
+    });
+    let front = Front::before(backend.target());
+    let mut client = front.client();
+    client.send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n");
+    let head = client.read("HTTP/1.1 200 OK\r\n".len());
+    assert_eq!(head, b"HTTP/1.1 200 OK\r\n");
+    client.send(&"x".repeat(50));
+    front.records.one();
+    assert_eq!(front.ask(&get("/b")).text(), "ok");
+    assert_eq!(backend.connections(), 2);
+}
+
 /// Bytes that nobody asked for would be the answer to somebody's next request.
 #[test]
 fn unsolicited_bytes_close_an_idle_connection() {

@@ -21,4 +21,5 @@ mod handlers;
 mod inspection;
 mod limits;
 mod reuse;
+mod unread;
 mod upgrades;

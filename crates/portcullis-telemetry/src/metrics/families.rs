@@ -76,6 +76,8 @@ families! {
         "Memory of bodies that are held until they are judged, in all workers.";
     HELD_BYTES_LIMIT = "portcullis_held_body_bytes_limit" Gauge []
         "The most memory for held bodies of one worker.";
+    UNREAD_BYTES = "portcullis_unread_answer_bytes" Gauge []
+        "Bytes of answers that wait for clients that do not read, beyond the small parts that are not counted, in all workers.";
     TLS_HANDSHAKES = "portcullis_tls_handshakes_total" Counter ["listener"]
         "TLS handshakes that were completed. Failed ones are requests with the code tls_handshake or client_certificate.";
     CERTIFICATE_EXPIRY = "portcullis_certificate_expiry_timestamp_seconds" Gauge ["listener"]

@@ -163,6 +163,7 @@ impl ListenerConfig {
             max_connections: self.max_connections.map(count),
             max_connections_per_address: count(self.max_connections_per_address),
             max_requests_per_address: count(self.max_requests_per_address),
+            max_unread_per_address: Listener::MAX_UNREAD,
             timeouts: Timeouts { header, idle, body, request: Some(request) },
             tls: tls.map(|tls| tls.tls),
             protocol: protocols.first().copied().unwrap_or(Protocol::Http1),

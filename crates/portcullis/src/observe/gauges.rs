@@ -66,6 +66,7 @@ fn front(gateway: &Reloader, to: &mut Exposition) {
         to.sample(&[("listener", &listener.to_string()), ("reason", "cap")], number(*refused));
     }
     to.sample(&[("listener", ""), ("reason", "files")], number(usage.refused_for_files));
+    gauge(to, &families::UNREAD_BYTES, usage.unread as u64);
     gauge(to, &families::WORKERS, gateway.workers() as u64);
 }
 

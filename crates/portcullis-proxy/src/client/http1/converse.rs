@@ -37,7 +37,7 @@ pub(super) enum End {
     /// An answer broke off, which must not look like its end.
     Broken,
     /// Another protocol goes on.
-    Tunnel(Tunnel),
+    Tunnel(Box<Tunnel>),
 }
 
 /// What the requests of a connection have in common.
@@ -184,7 +184,9 @@ impl Conversation<'_> {
                 return Some(if unread { End::Linger } else { End::Closed });
             }
             reply::Written::Switched => {
-                return Some(self.life.take_tunnel().map_or(End::Closed, End::Tunnel));
+                return Some(
+                    self.life.take_tunnel().map_or(End::Closed, |tunnel| End::Tunnel(Box::new(tunnel))),
+                );
             }
             reply::Written::Gone => return Some(End::Closed),
             reply::Written::Broken => return Some(End::Broken),

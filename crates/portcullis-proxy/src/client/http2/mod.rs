@@ -97,8 +97,10 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, entry:
         worker.current().snapshot.head.trusted_proxies.iter().any(|network| network.contains(&peer))
     };
     let life = Rc::new(Life::new(entry.timeouts));
-    let shared =
-        Rc::new(Shared { worker, entry, conn, ledger: Ledger::new(proxy), outbox: Outbox::default() });
+    // What a trusted proxy does not read is not the doing of one address.
+    let unread = (!proxy).then(|| worker.shares().unread(conn.peer.ip(), entry.most.unread));
+    let outbox = Outbox::new(unread);
+    let shared = Rc::new(Shared { worker, entry, conn, ledger: Ledger::new(proxy), outbox });
     let socket = Metered { socket: Watched::new(stream, Rc::clone(&life)), shared: Rc::clone(&shared) };
     let mut builder = Builder::new();
     builder

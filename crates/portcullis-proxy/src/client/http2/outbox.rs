@@ -1,27 +1,42 @@
 //! How much of all answers of a connection may wait for its socket.
 //!
 //! A stream hands on what its window allows, and a client can open windows that it never reads. So what was handed on since
-//! the socket last took everything is bounded for all streams of a connection together.
+//! the socket last took everything is bounded for all streams of a connection together. Beyond a small amount it counts for the
+//! client's address; if the address has no room, the connection has that small amount alone.
 
+use crate::exchange::shares::Unread;
 use std::cell::{Cell, RefCell};
 use std::task::{Context, Poll, Waker};
 
-/// The most bytes of answers that wait for the socket of a connection; each stream may add one part beyond it.
+/// What may wait in any case.
+const SMALL: usize = 32 * 1024;
+/// The most bytes of answers that wait for the socket of a connection, and one part more.
 const MAX_WAITING: usize = 256 * 1024;
 
 /// What waits.
-#[derive(Default)]
 pub(super) struct Outbox {
     waiting: Cell<usize>,
+    /// What counts for the client's address; `None` where nothing does.
+    unread: RefCell<Option<Unread>>,
     /// The connection is over.
     closed: Cell<bool>,
     streams: RefCell<Vec<Waker>>,
 }
 
 impl Outbox {
+    /// Nothing waits. What will counts there.
+    pub(super) fn new(unread: Option<Unread>) -> Outbox {
+        Outbox {
+            waiting: Cell::new(0),
+            unread: RefCell::new(unread),
+            closed: Cell::new(false),
+            streams: RefCell::default(),
+        }
+    }
+
     /// Ready with `true` when more may be handed on, and with `false` when nothing ever will.
     pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<bool> {
-        if self.closed.get() || self.waiting.get() < MAX_WAITING {
+        if self.closed.get() || self.has_room() {
             return Poll::Ready(!self.closed.get());
         }
         let mut streams = self.streams.borrow_mut();
@@ -29,6 +44,16 @@ impl Outbox {
             streams.push(cx.waker().clone());
         }
         Poll::Pending
+    }
+
+    fn has_room(&self) -> bool {
+        match self.waiting.get() {
+            ..SMALL => true,
+            SMALL..MAX_WAITING => {
+                self.unread.borrow_mut().as_mut().is_none_or(|unread| unread.set(MAX_WAITING - SMALL))
+            }
+            MAX_WAITING.. => false,
+        }
     }
 
     /// Bytes were handed on.
@@ -42,12 +67,19 @@ impl Outbox {
     /// (streams_end_with_their_connection).
     pub(super) fn close(&self) {
         self.closed.set(true);
+        self.unread.take();
         self.streams.take().into_iter().for_each(Waker::wake);
     }
 
     /// The socket has taken everything.
     pub(super) fn emptied(&self) {
-        if self.waiting.replace(0) >= MAX_WAITING {
+        if self.waiting.replace(0) < SMALL {
+            return;
+        }
+        if let Some(unread) = &mut *self.unread.borrow_mut() {
+            unread.set(0);
+        }
+        if !self.streams.borrow().is_empty() {
             self.streams.take().into_iter().for_each(Waker::wake);
         }
     }
@@ -67,7 +99,7 @@ mod tests {
 
     #[test]
     fn what_waits_is_bounded_and_goes_on_when_the_socket_has_taken_it() {
-        let outbox = Outbox::default();
+        let outbox = Outbox::new(None);
         let waker = Waker::from(Arc::new(Nobody));
         let cx = Context::from_waker(&waker);
         outbox.handed_on(MAX_WAITING - 1);

@@ -221,6 +221,10 @@ async fn hand_on(
                 life.wrote_some();
             }
         }
+        // SECURITY: looked at again right before, since streams that all found room would each add a part (what_waits_is_bounded_for_all_streams).
+        if !poll_fn(|cx| shared.outbox.poll_room(cx)).await {
+            return false;
+        }
         let part = data.split_to(data.len().min(send.capacity()));
         let size = part.len();
         let ends = last && data.is_empty();
@@ -231,9 +235,6 @@ async fn hand_on(
         shared.ledger.sent(size, life.now());
         if data.is_empty() {
             return true;
-        }
-        if !poll_fn(|cx| shared.outbox.poll_room(cx)).await {
-            return false;
         }
     }
 }
