@@ -121,8 +121,8 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         "GET",
         "/api/v1/operations",
         READ,
-        "The operations of OpenAPI documents since they were loaded: used, never used, deprecated and still used, and asked for without being declared.",
-        Does::Tells(|call| Ok(operations(call.gateway.as_ref()))),
+        "The operations of OpenAPI documents: used, never used, deprecated and still used, and asked for without being declared.",
+        Does::Tells(|call| Ok(operations_json(&call.gateway.operations()))),
     ),
     endpoint(
         "GET",
@@ -688,9 +688,9 @@ pub(crate) fn standing(operation: &OperationUse) -> &'static str {
     }
 }
 
-fn operations(gateway: &dyn Gateway) -> Value {
-    let all: Vec<_> = gateway
-        .operations()
+/// Operations as the API tells them.
+pub fn operations_json(operations: &[OperationUse]) -> Value {
+    let all: Vec<_> = operations
         .iter()
         .map(|one| {
             json!({

@@ -30,7 +30,7 @@ pub mod service;
 mod sessions;
 pub mod tokens;
 
-pub use endpoints::why;
+pub use endpoints::{operations_json, why};
 pub use server::{Server, Service};
 
 /// A new token: 256 random bits as hexadecimal digits.

@@ -14,6 +14,7 @@ mod headers;
 mod import;
 mod init;
 mod manual;
+mod operations;
 mod probe;
 mod quickstart;
 mod replay;
@@ -197,6 +198,16 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
+    /// List the operations of a running gateway's OpenAPI documents: used, never used, deprecated and still used, and asked for without
+    /// being declared.
+    Operations {
+        /// The configuration file, which names a `state_dir`, or that folder.
+        #[arg(long)]
+        config: PathBuf,
+        /// Print JSON, for machines.
+        #[arg(long)]
+        json: bool,
+    },
     /// Write the configuration of another gateway as one of Portcullis, and list what does not map.
     ///
     /// A route that had a control without a counterpart is written as a comment, and not served. Ends with 1 where something
@@ -283,6 +294,7 @@ fn main() -> ExitCode {
         Command::Status { place, json } => status::run(&place, json),
         Command::Why { request_id, config, json } => why::run(&request_id, &config, json),
         Command::Top { config, once } => top::run(&config, once),
+        Command::Operations { config, json } => operations::run(&config, json),
         Command::Check { file, format, json, deny } => {
             check::run(&file, if json { check::Format::Json } else { format }, deny)
         }

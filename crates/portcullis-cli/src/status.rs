@@ -70,7 +70,7 @@ fn text(answer: &Value) -> String {
 }
 
 /// How long ago a moment was, in seconds since 1970.
-fn ago(then: u64) -> String {
+pub(crate) fn ago(then: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
     let seconds = now.saturating_sub(then);
     match seconds {

@@ -260,6 +260,36 @@ fn operations_are_declared_or_not_and_used_or_not() {
             "PUT /orders/{id} deprecated_used"
         ]
     );
+
+    // A reload and a restart forget nothing, and what is declared by now is no longer undeclared.
+    let before = standings();
+    assert_eq!(place.post("/api/v1/reload", &json!({})).status, 200);
+    assert_eq!(standings(), before);
+    let place = place.restart();
+    let kept = place.folder.join("state/operations.json");
+    assert_eq!(std::fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
+    let state = place.folder.join("state").display().to_string();
+    let shown = run(&["operations", "--config", &state]);
+    let text = String::from_utf8(shown.stdout).unwrap();
+    for (title, line) in [
+        ("Asked for and not declared", "PATCH   /orders/{} "),
+        ("Deprecated and still used", "PUT     /orders/{id} "),
+        ("Declared and not used", "DELETE  /orders/{id} "),
+        ("Used", "GET     /orders/{id} "),
+    ] {
+        let (_, those) = text.split_once(title).unwrap_or_else(|| panic!("{title}: {text}"));
+        assert!(those.lines().nth(1).is_some_and(|shown| shown.contains(line)), "{title}: {text}");
+    }
+    let patched = document
+        .replace(r#""delete": {"#, r#""patch": { "operationId": "change", "responses": {} }, "delete": {"#);
+    std::fs::write(place.folder.join("orders.json"), patched).unwrap();
+    let reloaded = place.post("/api/v1/reload", &json!({}));
+    assert_eq!(reloaded.status, 200, "{}", reloaded.body);
+    let shown = run(&["operations", "--config", &state, "--json"]);
+    let all: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let all = all["operations"].as_array().unwrap();
+    assert_eq!(all.len(), 4, "{all:?}");
+    assert!(all.iter().any(|one| one["method"] == "PATCH" && one["standing"] == "used"), "{all:?}");
 }
 
 /// The niceness of a thread of a process (field 19 of proc_pid_stat(5)).

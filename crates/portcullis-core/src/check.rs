@@ -310,9 +310,14 @@ pub trait Operations: Send + Sync {
     fn uses(&self) -> Vec<OperationUse> {
         Vec::new()
     }
+
+    /// Takes over what was used before a reload or a restart, as far as it is of this document.
+    fn remember(&self, before: &[OperationUse]) {
+        let _ = before;
+    }
 }
 
-/// What became of an operation since its document was loaded.
+/// What became of an operation of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperationUse {
     /// What the document is called.

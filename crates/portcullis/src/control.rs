@@ -129,10 +129,15 @@ async fn answer(stream: UnixStream, reloader: &Reloader) -> io::Result<Option<Bl
             Some(watch) => observe::top(&watch, reloader.seen().detection.as_deref()),
             None => json!({ "error": "nothing is kept of requests" }),
         },
+        ("operations", "") => {
+            portcullis_admin::operations_json(&observe::operations::of(&reloader.seen().plan))
+        }
         ("why", id) => reloader.why(id).unwrap_or_else(
             || json!({ "error": "no recent refusal has this request id; look for it in the access log" }),
         ),
-        _ => json!({ "error": "this is not a question; ask `status`, `top` or `why REQUEST_ID`" }),
+        _ => {
+            json!({ "error": "this is not a question; ask `status`, `top`, `operations` or `why REQUEST_ID`" })
+        }
     };
     writing.write_all(format!("{answer}\n").as_bytes()).await?;
     Ok(None)

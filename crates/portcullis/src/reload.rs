@@ -17,7 +17,7 @@ use crate::load::{ConfigError, Loaded};
 use crate::observe::{self, AdminAddress, Observers, Seen, View};
 use crate::prove;
 pub(crate) use logs::{Follows, Logs, LogsConfig};
-use portcullis_core::{Effects, Job, Level, Plan, Snapshot};
+use portcullis_core::{Effects, Job, Level, OperationUse, Plan, Snapshot};
 use portcullis_proxy::tls::Tls;
 use portcullis_proxy::{BindError, Changed, FrontConfig, PassedSocket, ReloadHandle};
 pub use portcullis_runtime::stop::{ReloadRequests, Request};
@@ -110,6 +110,8 @@ struct Shared {
     file: Mutex<Option<PathBuf>>,
     /// Where blocks are kept.
     state_dir: Mutex<Option<PathBuf>>,
+    /// Which operations were used when that was last written.
+    kept_operations: Mutex<Vec<OperationUse>>,
     serving: AtomicBool,
     /// What the last configuration that was read refers to, and the running one.
     files: Mutex<BTreeSet<PathBuf>>,
@@ -293,6 +295,14 @@ impl Plans {
         {
             current.warn("blocks", &format!("those of the last run cannot be read: {error}"));
         }
+        if let Some(folder) = &state_dir {
+            match observe::operations::kept(folder) {
+                Ok(before) => observe::operations::carry(&before, &running.plan),
+                Err(error) => {
+                    current.warn("operations", &format!("those of the last run cannot be read: {error}"))
+                }
+            }
+        }
         let retired: Arc<Mutex<Vec<Retired>>> = Arc::default();
         let swept = Arc::clone(&retired);
         background.handle().spawn(async move {
@@ -316,10 +326,20 @@ impl Plans {
             trial: Mutex::new(None),
             file: Mutex::new(None),
             state_dir: Mutex::new(state_dir),
+            kept_operations: Mutex::default(),
             serving: AtomicBool::new(true),
             files: Mutex::default(),
         }));
         view.set(&reloader);
+        let weak = reloader.downgrade();
+        background.handle().spawn(async move {
+            loop {
+                tokio::time::sleep(observe::operations::INTERVAL).await;
+                // Waits for a disk, so it is not done where jobs run.
+                let Some(reloader) = weak.upgrade() else { return };
+                let _done = tokio::task::spawn_blocking(move || reloader.keep_operations()).await;
+            }
+        });
         reloader
     }
 }
@@ -503,6 +523,7 @@ impl Reloader {
         let before = std::mem::take(&mut running.jobs);
         let jobs = start(jobs, before, &shared.background, &shared.current);
         observers.begin();
+        observe::operations::carry(&observe::operations::of(&running.plan), &plan);
         *lock(&shared.state_dir) = state_dir;
         *lock(&shared.seen) = seen;
         let next = Running { plan, world, jobs, log, observers, _outbound: outbound };
@@ -568,6 +589,7 @@ impl Reloader {
     /// Brings the access log to its output.
     pub(crate) fn flush(&self) {
         lock(&self.0.running).log.flush();
+        self.keep_operations();
         if let Some(traces) = self.seen().traces {
             traces.flush();
         }
@@ -640,6 +662,21 @@ impl Reloader {
         if let Some(Err(error)) = kept {
             self.0.current.warn("blocks", &format!("they do not survive a restart: {error}"));
         }
+    }
+
+    /// Writes which operations were used into the `state_dir`, if there is something new.
+    pub(crate) fn keep_operations(&self) {
+        let Some(folder) = lock(&self.0.state_dir).clone() else { return };
+        let all = observe::operations::of(&self.seen().plan);
+        let mut kept = lock(&self.0.kept_operations);
+        if *kept == all {
+            return;
+        }
+        if let Err(error) = observe::operations::keep(&folder, &all) {
+            self.0.current.warn("operations", &format!("they do not survive a restart: {error}"));
+        }
+        // Also where that failed, so that it is told no more often than there is something new.
+        *kept = all;
     }
 
     /// The world of the running configuration.

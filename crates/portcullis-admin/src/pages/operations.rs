@@ -14,7 +14,7 @@ pub(crate) fn operations(call: &Call<'_>) -> Result<Response<Bytes>, Problem> {
         all.iter().filter(|one| wanted.contains(&standing(one))).collect()
     };
     let main = html! {
-        p class="hint" { "Since the configuration was loaded. Times are to the minute." }
+        p class="hint" { "Reloads and restarts forget nothing. Times are to the minute." }
         @if all.is_empty() {
             p class="empty" {
                 "No route has an OpenAPI document. Add " code { "openapi: { file: api.yaml }" } " to a route, and its operations are listed here."

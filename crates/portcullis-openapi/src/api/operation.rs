@@ -117,7 +117,7 @@ impl Operation {
         }
     }
 
-    /// When it was last asked for since the document was loaded, to the minute, in seconds since 1970.
+    /// When it was last asked for, to the minute, in seconds since 1970.
     #[must_use]
     pub fn last_used(&self) -> Option<u64> {
         Some(self.used.load(Ordering::Relaxed)).filter(|used| *used > 0)

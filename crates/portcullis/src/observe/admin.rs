@@ -11,7 +11,6 @@ use portcullis_proxy::{GroupServer, UpstreamGroup};
 use portcullis_runtime::blocks::Block;
 use portcullis_telemetry::watch::Watch;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,16 +73,7 @@ impl Gateway for Seat {
 
     fn operations(&self) -> Vec<OperationUse> {
         let Some(seen) = self.gateway(Reloader::seen) else { return Vec::new() };
-        let mut all: BTreeMap<(String, String, String), OperationUse> = BTreeMap::new();
-        let documents =
-            seen.plan.routes.iter().filter_map(|route| route.controls.inspection.operations.as_ref());
-        for one in documents.flat_map(|document| document.uses()) {
-            // Several routes can have one document.
-            let key = (one.document.clone(), one.path.clone(), one.method.clone());
-            let known = all.entry(key).or_insert_with(|| one.clone());
-            known.last_used = known.last_used.max(one.last_used);
-        }
-        all.into_values().collect()
+        super::operations::of(&seen.plan)
     }
 
     fn consumers(&self) -> Vec<ConsumerView> {

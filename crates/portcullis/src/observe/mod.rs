@@ -7,6 +7,7 @@
 //! | [`admin`]       | the gateway as the admin API sees it                          |
 //! | [`detection`]   | what is done about suspicious activity                        |
 //! | [`effective`]   | the configuration as it took effect                           |
+//! | [`operations`]  | which operations of documents were used                       |
 //! | [`files`]       | the token that is made, and blocks that survive a restart     |
 //!
 //! [`Observers`] belong to one configuration, like its logs. What is the same in the next one goes on: an open listener keeps
@@ -18,6 +19,7 @@ pub mod detection;
 mod effective;
 mod files;
 mod gauges;
+pub(crate) mod operations;
 mod seen;
 
 use crate::document::{Admin, DetectionPolicy};

@@ -97,6 +97,39 @@ impl Operations for Document {
         });
         declared.chain(self.undeclared.list(&self.name)).collect()
     }
+
+    fn remember(&self, before: &[OperationUse]) {
+        let before = before.iter().filter(|one| one.document == self.name);
+        for (one, last) in before.filter_map(|one| Some((one, one.last_used?))) {
+            // What the document declares by now was asked for under one of its operations. With `HEAD` comes `GET`.
+            let methods = if one.method == "HEAD" { &["HEAD", "GET"][..] } else { &[one.method.as_str()] };
+            let is_it = |operation: &portcullis_openapi::Operation| {
+                methods.contains(&operation.method())
+                    && match operation.base_paths() {
+                        [] => operation.path() == one.path,
+                        bases => bases.iter().any(|base| {
+                            one.path.strip_prefix(base.as_str()).is_some_and(|rest| rest == operation.path())
+                        }),
+                    }
+            };
+            let declared = self.api.operations().find(|operation| is_it(operation));
+            if let Some(operation) = declared {
+                operation.note_use(last);
+                continue;
+            }
+            let path = one.path.replace("{}", "x");
+            let found = methods.iter().find_map(|method| match self.api.operation_for(method, &path, None) {
+                Match::Operation(found) => Some(found),
+                Match::UndeclaredMethod { .. } | Match::UndeclaredPath => None,
+            });
+            match found {
+                Some(found) => found.operation().note_use(last),
+                // An operation that the document has lost is told again when it is asked for.
+                None if one.declared => {}
+                None => self.undeclared.note(&one.method, &one.path, last),
+            }
+        }
+    }
 }
 
 /// The check.
