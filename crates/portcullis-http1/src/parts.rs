@@ -13,6 +13,9 @@ use std::mem::MaybeUninit;
 /// So many fields are parsed without room for them on the heap.
 const INLINE: usize = 32;
 
+/// So many fields find room in a map beside those that were read: what a proxy adds. A map that grows hashes all of them again.
+const ADDED: usize = 8;
+
 /// Gives room for so many fields to `parse`.
 pub(crate) fn with_headers<'b, R>(
     fields: usize,
@@ -96,7 +99,8 @@ impl From<Version> for http::Version {
 
 /// The fields as a map.
 pub(crate) fn map(fields: &[Field], bytes: &Bytes) -> Result<HeaderMap, Refusal> {
-    let mut map = HeaderMap::try_with_capacity(fields.len()).map_err(|_| Refusal::TooManyFields)?;
+    let mut map = HeaderMap::try_with_capacity(fields.len().saturating_add(ADDED))
+        .map_err(|_| Refusal::TooManyFields)?;
     for field in fields {
         let name = HeaderName::from_bytes(field.name(bytes)).map_err(|_| Refusal::FieldName)?;
         let value = HeaderValue::from_maybe_shared(share(bytes, field.value_span().range()))

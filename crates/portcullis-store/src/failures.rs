@@ -1,12 +1,14 @@
 //! Who has failed to authenticate, how often, and who has not.
 //!
 //! Each source, an address or an IPv6 /64, may fail a number of times; each failure beyond makes it wait twice as long as
-//! the one before, up to a bound. After a while without failure all is forgotten. A source can be a whole office behind
-//! one address, so what was good from there before stays good: a table of fingerprints remembers it.
+//! the one before, up to a bound. The IPv6 /48 around it may fail four times as often, and then all of it waits; of one source
+//! that goes on failing, it answers for the free failures alone. After a while without failure all is forgotten. A source can be
+//! a whole office behind one address, so what was good from there before stays good: a table of fingerprints remembers it.
 //!
 //! Memory is bounded. Where a place in the table is wanted, whoever would be free soonest gives it up; so a flood of
 //! addresses frees nobody for whom waiting has just begun, and costs whoever sends it an address for each guess.
 
+use portcullis_core::network::{Network, SITE};
 use portcullis_core::{Clock, Fingerprint, Standing, head::client};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -39,6 +41,17 @@ impl FailurePolicy {
     #[must_use]
     pub fn share(self, gateways: u32) -> FailurePolicy {
         FailurePolicy { free: self.free / gateways.max(1), ..self }
+    }
+
+    /// How many failures of a source count against the site around it.
+    fn counted(&self) -> u32 {
+        self.free.max(1)
+    }
+
+    /// What holds for the IPv6 /48 around sources.
+    fn of_a_site(&self) -> FailurePolicy {
+        let addresses = u32::try_from(SITE).unwrap_or(u32::MAX);
+        FailurePolicy { free: self.counted().saturating_mul(addresses), ..*self }
     }
 
     /// How long a source waits after so many failures.
@@ -111,11 +124,13 @@ impl Failures {
         if busy_until <= now {
             return Standing::Free;
         }
-        let source = self.source(source);
-        let blocked_until = self.with_set(source, |set| {
-            set.iter().find(|entry| entry.source == source).map_or(0, |entry| entry.blocked_until)
-        });
-        match blocked_until.saturating_sub(now) {
+        let blocked_until = |source: u64| {
+            self.with_set(source, |set| {
+                set.iter().find(|entry| entry.source == source).map_or(0, |entry| entry.blocked_until)
+            })
+        };
+        let site = self.site(source).map_or(0, blocked_until);
+        match blocked_until(self.source(source)).max(site).saturating_sub(now) {
             0 => Standing::Free,
             wait => Standing::Blocked { wait: Duration::from_nanos(wait) },
         }
@@ -123,31 +138,39 @@ impl Failures {
 
     /// A credential from this source was wrong. What it waits for this is by `policy`; what it waits already stays.
     pub fn failed(&self, policy: &FailurePolicy, clock: &dyn Clock, source: IpAddr) {
-        self.count(policy, clock, source, |failures| failures.saturating_add(1));
+        let once_more = |failures: u32| failures.saturating_add(1);
+        let failures = self.count(policy, clock, self.source(source), once_more);
+        // SECURITY: whoever has a /48 has 65,536 sources, each with free failures of its own; who goes on failing at one of them
+        // makes no neighbour wait (an_ipv6_site_is_no_supply_of_free_failures).
+        if failures <= policy.counted()
+            && let Some(site) = self.site(source)
+        {
+            self.count(&policy.of_a_site(), clock, site, once_more);
+        }
     }
 
     /// There were so many wrong credentials from this source at all gateways together.
     pub fn learned(&self, policy: &FailurePolicy, clock: &dyn Clock, source: IpAddr, all: u32) {
-        self.count(policy, clock, source, |failures| failures.max(all));
+        self.count(policy, clock, self.source(source), |failures| failures.max(all));
     }
 
+    /// Counts failures of a source or a site, and says how many it has.
     fn count(
         &self,
         policy: &FailurePolicy,
         clock: &dyn Clock,
-        source: IpAddr,
+        source: u64,
         next: impl FnOnce(u32) -> u32,
-    ) {
+    ) -> u32 {
         let now = nanos(clock.monotonic());
-        let source = self.source(source);
         let forget = nanos(policy.longest_wait).saturating_mul(2);
-        let blocked_until = self.with_set(source, |set| {
+        let (failures, blocked_until) = self.with_set(source, |set| {
             let place = set.iter().position(|entry| entry.source == source).or_else(|| {
                 let soonest =
                     set.iter().enumerate().min_by_key(|(_, entry)| (entry.blocked_until, entry.last));
                 soonest.map(|(place, _)| place)
             });
-            let Some(entry) = place.and_then(|place| set.get_mut(place)) else { return 0 };
+            let Some(entry) = place.and_then(|place| set.get_mut(place)) else { return (0, 0) };
             if entry.source != source || entry.last.saturating_add(forget) <= now {
                 *entry = Entry { source, ..Entry::default() };
             }
@@ -155,11 +178,12 @@ impl Failures {
             entry.failures = next(entry.failures);
             let until = now.saturating_add(nanos(policy.wait(entry.failures)));
             entry.blocked_until = entry.blocked_until.max(until);
-            entry.blocked_until
+            (entry.failures, entry.blocked_until)
         });
         if blocked_until > now {
             self.busy_until.fetch_max(blocked_until, Ordering::Relaxed);
         }
+        failures
     }
 
     /// Whether this credential was good when it came from this source before.
@@ -192,7 +216,11 @@ impl Failures {
 
     fn source(&self, source: IpAddr) -> u64 {
         // Never 0, which is no source.
-        self.hasher.hash_one(client::fold(source)) | 1
+        self.hasher.hash_one(Network::of(source)) | 1
+    }
+
+    fn site(&self, source: IpAddr) -> Option<u64> {
+        Network::site(source).map(|site| self.hasher.hash_one(site) | 1)
     }
 
     fn mark(&self, source: IpAddr, credential: Fingerprint) -> u64 {
@@ -281,6 +309,32 @@ mod tests {
         failures.failed(&policy, &At(1.0), "2001:db8:1:2::1".parse().unwrap());
         assert!(wait(&failures, 1.0, "2001:db8:1:2:ffff::9".parse().unwrap()).is_some());
         assert!(wait(&failures, 1.0, "2001:db8:1:3::1".parse().unwrap()).is_none());
+    }
+
+    #[test]
+    fn an_ipv6_site_is_no_supply_of_free_failures() {
+        let (failures, policy) = (Failures::new(), FailurePolicy { free: 3, ..FailurePolicy::default() });
+        let net = |site: u16, net: u16| IpAddr::from([0x2001, 0xdb8, site, net, 0, 0, 0, 1]);
+        for number in 0..12 {
+            failures.failed(&policy, &At(1.0), net(1, number % 4));
+        }
+        assert_eq!(wait(&failures, 1.0, net(1, 9)), None, "four addresses' free failures");
+        failures.failed(&policy, &At(1.0), net(1, 5));
+        assert_eq!(wait(&failures, 1.0, net(1, 9)), Some(1), "one more");
+        failures.failed(&policy, &At(2.0), net(1, 6));
+        assert_eq!(wait(&failures, 2.0, net(1, 9)), Some(2));
+        assert_eq!(wait(&failures, 2.0, net(2, 9)), None, "another site is free");
+        // Who goes on failing waits alone.
+        for _ in 0..100 {
+            failures.failed(&policy, &At(1.0), net(3, 0));
+        }
+        assert_eq!(wait(&failures, 1.0, net(3, 0)), Some(300));
+        assert_eq!(wait(&failures, 1.0, net(3, 1)), None);
+        // An address of IPv4 is in no site.
+        for number in 0..100 {
+            failures.failed(&policy, &At(1.0), IpAddr::from([198, 51, 100, number]));
+        }
+        assert_eq!(wait(&failures, 1.0, IpAddr::from([198, 51, 100, 200])), None);
     }
 
     #[test]

@@ -13,12 +13,13 @@
 //! | [`otlp`]         | how a collector is sent spans and metrics                      |
 //! | [`watch`]        | what the admin API shows: [`recent`] refusals, [`sources`], [`history`] |
 //!
-//! `lanes` is how workers count without a lock that another worker takes, `names` how what they count outlives a plan.
+//! `json` writes what nearly every line has, `lanes` is how workers count without a lock that another worker takes, `names` how what they count outlives a plan.
 
 pub mod access_log;
 pub mod audit;
 pub mod detect;
 pub mod history;
+mod json;
 mod lanes;
 pub mod line;
 pub mod metrics;

@@ -5,10 +5,10 @@
 //! start a line or a field of its own nor reach a terminal as a control character.
 
 use crate::access_log::{Addresses, Field, Shown};
+use crate::json::{self, Object};
 use http::Version;
 use jiff::Timestamp;
 use portcullis_core::{Denial, KeyId, Level, Outcome, Plan, Record, Searched};
-use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
@@ -133,15 +133,32 @@ impl Serialize for Time {
     }
 }
 
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Time {
+    /// Shows the text of its second.
+    fn second<T>(&self, show: impl FnOnce(&str) -> T) -> T {
         SECOND.with_borrow_mut(|(second, text)| {
             if *second != self.0.as_secs() {
                 *second = self.0.as_secs();
                 *text = calendar(*second).strftime("%Y-%m-%dT%H:%M:%S").to_string();
             }
-            write!(f, "{text}.{:06}Z", self.0.subsec_micros())
+            show(text)
         })
+    }
+
+    fn json(&self, to: &mut impl Write) -> io::Result<()> {
+        self.second(|text| {
+            to.write_all(b"\"")?;
+            to.write_all(text.as_bytes())?;
+            to.write_all(b".")?;
+            json::six_digits(self.0.subsec_micros(), to)?;
+            to.write_all(b"Z\"")
+        })
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.second(|text| write!(f, "{text}.{:06}Z", self.0.subsec_micros()))
     }
 }
 
@@ -189,15 +206,14 @@ pub fn write(record: &Record, plan: &Plan, mut to: impl Write) -> io::Result<()>
 impl<'a> Line<'a> {
     /// Writes these fields as a JSON object, as far as they are known.
     pub(crate) fn json(&self, fields: impl Iterator<Item = Field>, to: impl Write) -> io::Result<()> {
-        let mut serializer = serde_json::Serializer::new(to);
-        let mut object = serializer.serialize_map(None)?;
+        let mut object = Object::new(to);
         for field in fields {
             let value = self.value(field);
             if value.is_known() {
-                object.serialize_entry(field.as_str(), &value)?;
+                value.json(object.member(field.as_str())?)?;
             }
         }
-        Ok(object.end()?)
+        object.end()
     }
 
     /// The value of a field.
@@ -306,6 +322,22 @@ impl Value<'_> {
         !matches!(self, Value::Absent | Value::NoStatus | Value::Peer(_))
     }
 
+    /// Writes it as JSON: what most lines have without detours, which cost several times as much, and the rest by its
+    /// `Serialize`. The two write the same.
+    fn json(&self, to: &mut impl Write) -> io::Result<()> {
+        match self {
+            Value::Text(text) if json::is_plain(text.as_bytes()) => json::quoted(text.as_bytes(), to),
+            Value::Foreign(bytes) if json::is_plain(bytes) => json::quoted(bytes, to),
+            Value::Number(number) => json::number(*number, to),
+            Value::Time(time) => time.json(to),
+            Value::Address(address) => match address.as_ipv4() {
+                Some((address, port)) => json::ipv4(address, port, to),
+                None => Ok(serde_json::to_writer(to, self)?),
+            },
+            _ => Ok(serde_json::to_writer(to, self)?),
+        }
+    }
+
     /// Writes it into a text, in which `end` follows it and stands nowhere in it.
     pub(crate) fn text(&self, end: Option<char>, to: &mut impl Write) -> io::Result<()> {
         let mut to = Escaped { to, end, foreign: self.is_foreign(), error: None };
@@ -400,7 +432,40 @@ mod tests {
         assert_eq!(text(&Value::NoStatus, Some(' ')), "000");
     }
 
+    fn both(value: &Value<'_>) -> (String, String) {
+        let mut to = Vec::new();
+        value.json(&mut to).unwrap();
+        (String::from_utf8(to).unwrap(), serde_json::to_string(value).unwrap())
+    }
+
     proptest! {
+        #[test]
+        fn json_is_what_serde_writes(
+            bytes in prop::collection::vec(any::<u8>(), 0..20),
+            printable in "[ -~]{0,20}",
+            text in any::<String>(),
+            number in any::<u64>(),
+            (seconds, micros) in (0_u64..4_000_000_000, 0_u32..1_000_000),
+            peer in any::<std::net::SocketAddr>(),
+        ) {
+            let addresses = [Addresses::Whole, Addresses::Truncated, Addresses::hashed(b"a secret of this test")];
+            let shown = addresses.iter().flat_map(|how| [how.peer(peer), how.client(peer.ip())]).map(Value::Address);
+            let time = Time(Duration::new(seconds, micros * 1000));
+            let values = [
+                Value::Foreign(&bytes),
+                Value::Foreign(printable.as_bytes()),
+                Value::Text(&text),
+                Value::Text(&printable),
+                Value::Number(number),
+                Value::Number(number % 100),
+                Value::Time(time),
+            ];
+            for value in values.into_iter().chain(shown) {
+                let (ours, theirs) = both(&value);
+                prop_assert_eq!(ours, theirs);
+            }
+        }
+
         #[test]
         fn what_a_client_wrote_ends_neither_line_nor_field(
             bytes in prop::collection::vec(any::<u8>(), 0..40),

@@ -23,6 +23,7 @@ use crate::upstream::{AnswerBody, Ends, Group, Pool, Switched};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::response::Parts;
+use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use portcullis_core::answer::Told;
@@ -32,9 +33,10 @@ use portcullis_core::route::changes::Changes;
 use portcullis_core::route::compression::Wish;
 use portcullis_core::{Code, Denial, Dialogue, Examined, Examiner, Recording};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where a request goes.
 #[derive(Clone, Copy)]
@@ -54,8 +56,29 @@ impl Way<'_> {
     }
 }
 
-/// Forwards a request.
-pub(crate) async fn forward(way: Way<'_>, life: &Rc<Life>, shaped: Shaped<ClientBody>) -> Response<Answer> {
+/// A request on its way. What is large, and rarely there, is behind a pointer: every byte of a task is copied for every request.
+pub(crate) enum Going<'a> {
+    /// To one server.
+    One { pool: &'a Rc<Pool>, request: Request<ForwardedBody>, passed: Box<Passed<'a>> },
+    /// To one of several, or to a handler.
+    Elsewhere(Pin<Box<dyn Future<Output = Response<Answer>> + 'a>>),
+    /// Nowhere: here is the answer.
+    Answered(Response<Answer>),
+}
+
+impl Going<'_> {
+    /// Sends the request, and waits for its answer.
+    pub(crate) async fn answer(self) -> Response<Answer> {
+        match self {
+            Going::One { pool, request, passed } => one(pool, request, passed).await,
+            Going::Elsewhere(answering) => answering.await,
+            Going::Answered(response) => response,
+        }
+    }
+}
+
+/// Makes a request ready for where it goes.
+pub(crate) fn forward<'a>(way: Way<'a>, life: &'a Rc<Life>, shaped: Shaped<ClientBody>) -> Going<'a> {
     let Shaped {
         method,
         path_and_query,
@@ -79,17 +102,17 @@ pub(crate) async fn forward(way: Way<'_>, life: &Rc<Life>, shaped: Shaped<Client
         // Where the body ends and the new protocol begins is more than one server's opinion.
         life.leave_unread(body.size_hint().exact());
         let denial = Denial::new(Code::UpgradeRefused, "an upgrade with a body");
-        return refuse(recording, denial, told.as_ref(), life);
+        return Going::Answered(refuse(recording, denial, told.as_ref(), life));
     }
     if upgrade.is_some() && way.http2() {
         let denial =
             Denial::new(Code::UpgradeRefused, "the upstream speaks HTTP/2, which switches to nothing");
-        return refuse(recording, denial, told.as_ref(), life);
+        return Going::Answered(refuse(recording, denial, told.as_ref(), life));
     }
     let begun = life.now();
     let (body, upload) = ForwardedBody::new(body, begun, streams::is_call(&headers).then_some(streams::IDLE));
     life.watch(upload.as_ref());
-    let preserved = changes.as_ref().is_some_and(|changes| changes.preserve_host);
+    let preserves_host = changes.as_ref().is_some_and(|changes| changes.preserve_host);
     let mut request = Request::new(body);
     *request.method_mut() = method.clone();
     *request.headers_mut() = headers;
@@ -97,88 +120,92 @@ pub(crate) async fn forward(way: Way<'_>, life: &Rc<Life>, shaped: Shaped<Client
         request.headers_mut().insert(header::CONNECTION, UPGRADE);
         request.headers_mut().insert(header::UPGRADE, wish.clone());
     }
-    let asked = preserved.then_some(&host);
     let ends = Some(ends_of(&recording, local));
-    let held;
-    let sent = match way {
-        Way::One(pool) => {
-            recording.record_mut().upstream = Some(UpstreamAccount::of(Arc::clone(&pool.name)));
-            match form(request, pool, path_and_query, asked) {
-                Ok(request) => send(pool, life, request, upload.as_deref(), Terms::of_the_server(ends))
-                    .await
-                    .map(|got| (pool, None, got))
-                    .map_err(|failed| failed.denial),
-                Err(denial) => Err(denial),
-            }
-        }
+    let name = match way {
+        Way::One(pool) => &pool.name,
+        Way::Group(group) => &group.name,
+    };
+    recording.record_mut().upstream = Some(UpstreamAccount::of(Arc::clone(name)));
+    let passed = Box::new(Passed {
+        method,
+        upgrade,
+        told,
+        examiner,
+        upload,
+        recording,
+        changes,
+        compression,
+        outside: Outside { host, places },
+        dialogue,
+        preserves_host,
+        begun,
+        ends,
+        life,
+    });
+    match way {
+        Way::One(pool) => match form(request, pool, path_and_query, passed.asked()) {
+            Ok(request) => Going::One { pool, request, passed },
+            Err(denial) => Going::Answered(passed.failed(denial)),
+        },
         Way::Group(group) => {
-            let original =
-                Original { path_and_query: &path_and_query, host: asked, route, recording: &recording };
+            let original = Original {
+                path_and_query: &path_and_query,
+                host: passed.asked(),
+                route,
+                recording: &passed.recording,
+            };
             let copy = mirror::prepare(group, &mut request, &original);
             let group = group::chosen(group, request.headers());
-            let value = group::value(group, request.headers(), &principal, &recording);
-            let arrival =
-                Arrival { request, path_and_query, host: asked, value, upload: upload.as_deref(), ends };
-            let mut account = UpstreamAccount::of(Arc::clone(&group.name));
-            account.group = Some(Arc::clone(&group.name));
-            let account = recording.record_mut().upstream.insert(account);
-            let sent = group::send(group, life, arrival, account).await;
-            if let Some(copy) = copy {
-                copy.send();
-            }
-            match sent {
-                Ok((got, seat)) => {
-                    held = Rc::clone(seat.pool());
-                    Ok((&held, Some(seat), got))
-                }
-                Err(denial) => Err(denial),
-            }
+            let value = group::value(group, request.headers(), &principal, &passed.recording);
+            Going::Elsewhere(Box::pin(several(group, request, path_and_query, value, copy, passed)))
         }
+    }
+}
+
+/// Sends a request to one server.
+async fn one(
+    pool: &Rc<Pool>,
+    request: Request<ForwardedBody>,
+    mut passed: Box<Passed<'_>>,
+) -> Response<Answer> {
+    let terms = Terms::of_the_server(passed.ends);
+    match send(pool, passed.life, request, passed.upload.as_deref(), terms).await {
+        Ok(got) => {
+            passed.answered(got.status());
+            passed.got(pool, None, got).await
+        }
+        Err(failed) => passed.failed(failed.denial),
+    }
+}
+
+/// Sends a request to one of several servers.
+async fn several(
+    group: &Rc<Group>,
+    request: Request<ForwardedBody>,
+    path_and_query: PathAndQuery,
+    value: Option<u64>,
+    copy: Option<mirror::Copy>,
+    mut passed: Box<Passed<'_>>,
+) -> Response<Answer> {
+    let mut account = UpstreamAccount::of(Arc::clone(&group.name));
+    account.group = Some(Arc::clone(&group.name));
+    let (upload, ends) = (passed.upload.clone(), passed.ends);
+    let sent = {
+        let host = passed.preserves_host.then_some(&passed.outside.host);
+        let arrival = Arrival { request, path_and_query, host, value, upload: upload.as_deref(), ends };
+        let account = passed.recording.record_mut().upstream.insert(account);
+        group::send(group, passed.life, arrival, account).await
     };
-    if let Some(account) = &mut recording.record_mut().upstream {
-        account.elapsed = life.now().saturating_duration_since(begun);
-        account.status = sent.as_ref().ok().map(|(.., got)| got.status());
+    if let Some(copy) = copy {
+        copy.send();
     }
     match sent {
-        Ok((pool, mut seat, got)) => {
-            let outside = Outside { host, places };
-            let passed = Passed {
-                method,
-                upgrade,
-                told,
-                examiner,
-                upload,
-                recording,
-                changes,
-                compression,
-                outside,
-                dialogue,
-                pool,
-                life,
-            };
-            match got {
-                Got::Answer(parts, body) => {
-                    if let Some(seat) = seat.as_mut().filter(|_| streams::is_stream(&parts.headers)) {
-                        seat.streams();
-                    }
-                    let mut response = passed.answer(parts, body).await;
-                    response.body_mut().sit(seat);
-                    response
-                }
-                Got::Switched(headers, switched) => passed.switch(headers, switched, seat),
-            }
+        Ok((got, seat)) => {
+            passed.answered(got.status());
+            let pool = Rc::clone(seat.pool());
+            passed.got(&pool, Some(seat), got).await
         }
-        // SECURITY: if the client's body failed, that is what the client is told, not what came of it
-        // (a_body_that_grows_beyond_the_cap_is_413).
-        Err(denial) => {
-            let denial = upload.as_deref().and_then(Upload::refused).unwrap_or(denial);
-            let busy = denial.code() == Code::UpstreamBusy;
-            let mut response = fail(recording, denial, told.as_ref(), life);
-            if busy {
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            }
-            response
-        }
+        Err(denial) => passed.failed(denial),
     }
 }
 
@@ -189,8 +216,8 @@ fn ends_of(recording: &Recording, gateway: SocketAddr) -> Ends {
     Ends { client: client.map_or(record.peer, |client| SocketAddr::new(client, 0)), gateway }
 }
 
-/// A request that an upstream has answered.
-struct Passed<'a> {
+/// What is known of a request while an upstream has it.
+pub(crate) struct Passed<'a> {
     method: Method,
     upgrade: Option<HeaderValue>,
     told: Option<Told>,
@@ -201,16 +228,67 @@ struct Passed<'a> {
     compression: Option<Wish>,
     outside: Outside,
     dialogue: Option<Box<Dialogue>>,
-    pool: &'a Pool,
+    preserves_host: bool,
+    begun: Instant,
+    ends: Option<Ends>,
     life: &'a Rc<Life>,
 }
 
-impl Passed<'_> {
-    async fn answer(mut self, mut parts: Parts, body: AnswerBody) -> Response<Answer> {
+impl<'a> Passed<'a> {
+    /// The host that the client asked for, where the server gets it.
+    fn asked(&self) -> Option<&HeaderValue> {
+        self.preserves_host.then_some(&self.outside.host)
+    }
+
+    /// Records that a server has answered, or, without a status, that none has.
+    fn took(&mut self, status: Option<StatusCode>) {
+        let elapsed = self.life.now().saturating_duration_since(self.begun);
+        if let Some(account) = &mut self.recording.record_mut().upstream {
+            (account.elapsed, account.status) = (elapsed, status);
+        }
+    }
+
+    fn answered(&mut self, status: StatusCode) {
+        self.took(Some(status));
+    }
+
+    /// The answer where no server has given one.
+    fn failed(mut self: Box<Self>, denial: Denial) -> Response<Answer> {
+        self.took(None);
+        // SECURITY: if the client's body failed, that is what the client is told, not what came of it
+        // (a_body_that_grows_beyond_the_cap_is_413).
+        let denial = self.upload.as_deref().and_then(Upload::refused).unwrap_or(denial);
+        let busy = denial.code() == Code::UpstreamBusy;
+        let mut response = fail(self.recording, denial, self.told.as_ref(), self.life);
+        if busy {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+
+    /// The answer that a server has given.
+    async fn got(self: Box<Self>, pool: &Pool, mut seat: Option<Box<Seat>>, got: Got) -> Response<Answer> {
+        match got {
+            Got::Answer(parts, body) => {
+                if let Some(seat) = seat.as_mut().filter(|_| streams::is_stream(&parts.headers)) {
+                    seat.streams();
+                }
+                let mut response = match self.read(pool, parts, body) {
+                    Read::Whole(response) => response,
+                    Read::Examining(answering) => answering.await,
+                };
+                response.body_mut().sit(seat);
+                response
+            }
+            Got::Switched(headers, switched) => self.switch(pool, headers, switched, seat),
+        }
+    }
+
+    fn read(mut self: Box<Self>, pool: &Pool, mut parts: Parts, body: AnswerBody) -> Read<'a> {
         let status = parts.status;
         self.recording.answered(&parts.headers);
         if let Err(denial) = hygiene::judge(status, parts.version, &parts.headers) {
-            return fail(self.recording, denial, self.told.as_ref(), self.life);
+            return Read::Whole(fail(self.recording, denial, self.told.as_ref(), self.life));
         }
         let changes = self.changes.as_deref();
         if status.is_server_error() && !hygiene::passes_errors(changes, &parts.headers) {
@@ -219,66 +297,80 @@ impl Passed<'_> {
                 Code::UpstreamFailed,
                 format!("the upstream answered with status {}", status.as_u16()),
             );
-            return end_with_server_error(
+            return Read::Whole(end_with_server_error(
                 self.recording,
                 denial,
                 status,
                 &parts.headers,
                 self.told.as_ref(),
                 self.life,
-            );
+            ));
         }
         let id = self.recording.record().id;
         let bodiless = body.is_end_stream();
         hygiene::clean(&mut parts.headers, &self.method, bodiless, &id, changes, self.told.as_ref());
-        location::hide(&mut parts.headers, &self.pool.upstream, &self.outside);
-        let idle = idle_time(self.pool.upstream.idle_body_timeout, &parts.headers);
-        let (read, source) = match self.examiner.take() {
-            None => (Bytes::new(), Source::Upstream { body, idle }),
+        location::hide(&mut parts.headers, &pool.upstream, &self.outside);
+        let idle = idle_time(pool.upstream.idle_body_timeout, &parts.headers);
+        match self.examiner.take() {
+            None => {
+                let source = (Bytes::new(), Source::Upstream { body, idle });
+                Read::Whole(self.pass(status, parts.headers, source))
+            }
             Some(examiner) => {
                 let reader = AnswerReader::new(body, idle, self.life);
-                let headers = &mut parts.headers;
-                match examiner.examine(&mut self.recording, status, headers, reader).await {
-                    Ok(Examined::Unread(reader)) => {
-                        (Bytes::new(), Source::Upstream { body: reader.into_body(), idle })
-                    }
-                    Ok(Examined::Beyond { read, rest }) => {
-                        (read, Source::Upstream { body: rest.into_body(), idle })
-                    }
-                    Ok(Examined::Whole(bytes)) => {
-                        (Bytes::new(), Source::Local { body: bytes.into(), pump: None })
-                    }
-                    // If the request's body broke first, that is why.
-                    Err(denial) => {
-                        let upload = self.upload.as_deref().and_then(Upload::refused);
-                        let broken = upload.is_none()
-                            && self.life.revoked().is_none()
-                            && matches!(denial.code(), Code::UpstreamClosed | Code::UpstreamTimeout);
-                        let denial = upload.unwrap_or(denial);
-                        let mut response = fail(self.recording, denial, self.told.as_ref(), self.life);
-                        if broken {
-                            response.body_mut().broke_off();
-                        }
-                        return response;
-                    }
+                Read::Examining(Box::pin(self.examine(examiner, status, parts.headers, reader, idle)))
+            }
+        }
+    }
+
+    /// Has the checks look into the answer.
+    async fn examine(
+        mut self: Box<Self>,
+        examiner: Box<Examiner>,
+        status: StatusCode,
+        mut headers: HeaderMap,
+        reader: AnswerReader,
+        idle: Duration,
+    ) -> Response<Answer> {
+        let source = match examiner.examine(&mut self.recording, status, &mut headers, reader).await {
+            Ok(Examined::Unread(reader)) => {
+                (Bytes::new(), Source::Upstream { body: reader.into_body(), idle })
+            }
+            Ok(Examined::Beyond { read, rest }) => (read, Source::Upstream { body: rest.into_body(), idle }),
+            Ok(Examined::Whole(bytes)) => (Bytes::new(), Source::Local { body: bytes.into(), pump: None }),
+            // If the request's body broke first, that is why.
+            Err(denial) => {
+                let upload = self.upload.as_deref().and_then(Upload::refused);
+                let broken = upload.is_none()
+                    && self.life.revoked().is_none()
+                    && matches!(denial.code(), Code::UpstreamClosed | Code::UpstreamTimeout);
+                let denial = upload.unwrap_or(denial);
+                let mut response = fail(self.recording, denial, self.told.as_ref(), self.life);
+                if broken {
+                    response.body_mut().broke_off();
                 }
+                return response;
             }
         };
-        let (read, content) = compress(
-            self.changes.as_deref(),
-            self.compression,
-            &self.method,
-            status,
-            &mut parts.headers,
-            (read, source),
-        );
-        // Only status and fields are passed on; the upstream's reason phrase is not.
-        answer_with(status, parts.headers, (read, content.into()), self.recording, self.upload, self.life)
+        self.pass(status, headers, source)
+    }
+
+    /// Passes an answer on: its status and fields, not the upstream's reason phrase.
+    fn pass(
+        self: Box<Self>,
+        status: StatusCode,
+        mut headers: HeaderMap,
+        source: (Bytes, Source),
+    ) -> Response<Answer> {
+        let changes = self.changes.as_deref();
+        let (read, content) = compress(changes, self.compression, &self.method, status, &mut headers, source);
+        answer_with(status, headers, (read, content.into()), self.recording, self.upload, self.life)
     }
 
     /// The upstream switches protocols.
     fn switch(
-        mut self,
+        mut self: Box<Self>,
+        pool: &Pool,
         mut headers: HeaderMap,
         switched: Switched,
         seat: Option<Box<Seat>>,
@@ -313,7 +405,7 @@ impl Passed<'_> {
         let websocket = headers
             .get(header::UPGRADE)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
-        let upstream = &self.pool.upstream;
+        let upstream = &pool.upstream;
         let times = (upstream.tunnel_idle_timeout, upstream.tunnel_grace);
         let mut tunnel = Tunnel::new(switched, times, websocket, self.recording);
         tunnel.sit(seat);
@@ -329,6 +421,12 @@ fn is_spoken(headers: &HeaderMap, protocol: &str) -> bool {
     chosen.next().is_some_and(|chosen| chosen.as_bytes() == protocol.as_bytes())
         && chosen.next().is_none()
         && !headers.contains_key(header::SEC_WEBSOCKET_EXTENSIONS)
+}
+
+/// An answer that is passed on as it is, or after the checks have looked into it.
+enum Read<'a> {
+    Whole(Response<Answer>),
+    Examining(Pin<Box<dyn Future<Output = Response<Answer>> + 'a>>),
 }
 
 /// How long an answer with this head may pause: streams of events (`text/event-stream`) and of gRPC messages are silent as long

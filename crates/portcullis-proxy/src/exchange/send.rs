@@ -115,14 +115,31 @@ pub(super) async fn send(
     for _ in 0..MOST_TRIES {
         let lease = match pool.take().filter(|_| fresh == Fresh::IfNeedBe) {
             Some(lease) => lease,
-            None => match connected(pool, life, fresh, terms).await {
+            // Boxed, since a connection is rarely new.
+            None => match Box::pin(connected(pool, life, fresh, terms)).await {
                 Ok(lease) => lease,
                 Err((what, denial)) => {
                     return Err(Failed { denial, what, request: Some(Box::new(request)) });
                 }
             },
         };
-        match exchange(pool, life, lease, request, upload, terms).await {
+        let begun = Instant::now();
+        let limit = pool.upstream.response_timeout;
+        let limit = terms.limit.map_or(limit, |own| own.min(limit));
+        // The upstream's time begins when it has the request; while the client still sends it, it is the client's.
+        let deadline =
+            || upload.map_or(Some(begun), Upload::active).and_then(|since| since.checked_add(limit));
+        let exchanged = match lease {
+            Lease::Http1(lease) => {
+                let (parts, body) = request.into_parts();
+                exchange_http1(life, lease, parts, body, deadline, terms).await
+            }
+            Lease::Http2(stream) => {
+                let max_fields = pool.upstream.max_head_fields;
+                Box::pin(exchange_http2(life, stream, max_fields, request, deadline, terms)).await
+            }
+        };
+        match exchanged {
             Ok(got) => return Ok(got),
             Err(Unsent::Failed(failed)) => return Err(failed),
             Err(Unsent::Back(returned, next, reason)) => (request, fresh, why) = (*returned, next, reason),
@@ -153,27 +170,6 @@ async fn connected(
             },
             |revoked| (What::Other, revoked),
         )),
-    }
-}
-
-async fn exchange(
-    pool: &Pool,
-    life: &Life,
-    lease: Lease,
-    request: Request<ForwardedBody>,
-    upload: Option<&Upload>,
-    terms: Terms<'_>,
-) -> Result<Got, Unsent> {
-    let begun = Instant::now();
-    let limit = pool.upstream.response_timeout;
-    let limit = terms.limit.map_or(limit, |own| own.min(limit));
-    // The upstream's time begins when it has the request; while the client still sends it, it is the client's.
-    let deadline = || upload.map_or(Some(begun), Upload::active).and_then(|since| since.checked_add(limit));
-    match lease {
-        Lease::Http1(lease) => exchange_http1(life, lease, request, deadline, terms).await,
-        Lease::Http2(stream) => {
-            exchange_http2(life, stream, pool.upstream.max_head_fields, request, deadline, terms).await
-        }
     }
 }
 
@@ -209,14 +205,14 @@ fn again(parts: Parts, mut body: ForwardedBody) -> Option<Box<Request<ForwardedB
 async fn exchange_http1(
     life: &Life,
     lease: Http1Lease,
-    request: Request<ForwardedBody>,
+    parts: Parts,
+    mut body: ForwardedBody,
     deadline: impl Fn() -> Option<Instant>,
     terms: Terms<'_>,
 ) -> Result<Got, Unsent> {
     let Http1Lease { mut connection, pool, reused } = lease;
-    let bodiless = request.body().is_end_stream();
-    let repeatable = reused && is_repeatable(request.method(), request.body());
-    let (parts, mut body) = request.into_parts();
+    let bodiless = body.is_end_stream();
+    let repeatable = reused && is_repeatable(&parts.method, &body);
     if !connection.begin(&parts, &body) {
         return failed(What::Other, Code::Fault, "the request has no form in HTTP/1.1");
     }

@@ -7,12 +7,11 @@ use super::answer::Answer;
 use super::current::{Current, Destination};
 use super::entry::Entry;
 use super::fields::CLOSE;
-use super::forward::{Way, forward};
+use super::forward::{Going, Way, forward};
 use super::grpc;
 use super::life::Life;
 use super::proof;
 use super::respond::{self, fail, refuse_with_fields};
-use super::shares::Most;
 use super::streams;
 use super::worker::Worker;
 use crate::body::ClientBody;
@@ -78,36 +77,16 @@ pub(crate) async fn answer(
         }
         Err(refused) => Err(refused),
     };
-    let mut response = match judged {
-        Ok(permit) => {
-            let client = permit.head().client();
-            // SECURITY: whoever does not read holds connections to upstreams and parts of answers
-            // (one_address_holds_no_more_than_its_share_of_requests).
-            // A trusted proxy that does not say whose request it is has no share: it speaks for many.
-            let speaks_for_many =
-                || current.snapshot.head.trusted_proxies.iter().any(|network| network.contains(&client));
-            let shares = worker.shares();
-            let share = shares
-                .take(client, entry.most)
-                .or_else(|| speaks_for_many().then(|| shares.take(client, Most::ALL)).flatten());
-            match share {
-                Some(share) => {
-                    let mut response = pass(&current, &entry, &life, permit).await;
-                    // SECURITY: a tunnel holds two connections for as long as it likes
-                    // (tunnels_count_among_the_requests_of_their_address).
-                    if let Some(share) = life.keep_in_tunnel(share) {
-                        response.body_mut().keep(share);
-                    }
-                    response
-                }
-                None => {
-                    life.leave_unread(remaining);
-                    overloaded(permit, &life)
-                }
-            }
-        }
-        Err(refused) => refuse(refused, remaining, &life),
+    let (share, going) = match judged {
+        Ok(permit) => pass(&worker, &current, &entry, &life, permit, remaining),
+        Err(refused) => (None, Going::Answered(refuse(refused, remaining, &life))),
     };
+    let mut response = going.answer().await;
+    // SECURITY: a tunnel holds two connections for as long as it likes
+    // (tunnels_count_among_the_requests_of_their_address).
+    if let Some(share) = share.and_then(|share| life.keep_in_tunnel(share)) {
+        response.body_mut().keep(share);
+    }
     // A body that failed half-way leaves a connection whose next bytes nobody can place.
     if entry.drain.since().is_some() || life.left_unread() {
         response.headers_mut().entry(CONNECTION).or_insert(CLOSE);
@@ -157,30 +136,48 @@ pub(crate) fn refuse_head(
     response
 }
 
-async fn pass(
-    current: &Current,
+/// Takes the request's share of what its address may have at once, and makes it ready for where it goes.
+fn pass<'a>(
+    worker: &Worker,
+    current: &'a Current,
     entry: &Entry,
-    life: &Rc<Life>,
+    life: &'a Rc<Life>,
     permit: Permit<ClientBody>,
-) -> Response<Answer> {
+    remaining: Option<u64>,
+) -> (Option<Share>, Going<'a>) {
+    let client = permit.head().client();
+    // SECURITY: whoever does not read holds connections to upstreams and parts of answers
+    // (one_address_holds_no_more_than_its_share_of_requests).
+    // A trusted proxy that does not say whose request it is has no share: it speaks for many.
+    let speaks_for_many =
+        || current.snapshot.head.trusted_proxies.iter().any(|network| network.contains(&client));
+    let shares = worker.shares();
+    let share = shares
+        .take(client, entry.most)
+        .or_else(|| speaks_for_many().then(|| shares.take(client, Most::ALL)).flatten());
+    if share.is_none() {
+        life.leave_unread(remaining);
+        return (None, Going::Answered(overloaded(permit, life)));
+    }
     let mut shaped = permit.shape();
     life.admit(shaped.admission.take());
-    match current.destination(shaped.target) {
+    let going = match current.destination(shaped.target) {
         Some(Destination::Upstream(pool)) => {
             entry.loop_name.mark(&mut shaped.headers);
-            forward(Way::One(pool), life, shaped).await
+            forward(Way::One(pool), life, shaped)
         }
         Some(Destination::Group(group)) => {
             entry.loop_name.mark(&mut shaped.headers);
-            forward(Way::Group(group), life, shaped).await
+            forward(Way::Group(group), life, shaped)
         }
-        Some(Destination::Handler(local)) => local.answer(life, shaped).await,
-        Some(Destination::Fixed(answer)) => answer.answer(life, shaped),
+        Some(Destination::Handler(local)) => Going::Elsewhere(Box::pin(local.answer(life, shaped))),
+        Some(Destination::Fixed(answer)) => Going::Answered(answer.answer(life, shaped)),
         None => {
             let denial = Denial::new(Code::Fault, "the plan names a target that the front does not have");
-            fail(shaped.recording, denial, shaped.told.as_ref(), life)
+            Going::Answered(fail(shaped.recording, denial, shaped.told.as_ref(), life))
         }
-    }
+    };
+    (share, going)
 }
 
 /// The answer to a refusal. `remaining` of the body were announced and not read; `None` where nobody knows.

@@ -40,6 +40,16 @@ pub(crate) struct Shown<'a> {
     port: Option<u16>,
 }
 
+impl Shown<'_> {
+    /// The IPv4 address that is written, and the port after it, where nothing else is.
+    pub(crate) fn as_ipv4(&self) -> Option<(Ipv4Addr, Option<u16>)> {
+        match (self.addresses, self.address) {
+            (Addresses::Whole, IpAddr::V4(address)) => Some((address, self.port)),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // SECURITY: an IPv4 address has one spelling, or 80 bits less of its mapped form would be all zeros, and it would

@@ -16,7 +16,7 @@ object! {
         /// `enforce` rejects the request. `observe` lets it through and records what would have been rejected. `off`
         /// skips the check. Default: enforce.
         pub mode: Spanned<ModeConfig> = Spanned::nowhere(ModeConfig::Enforce),
-        /// How many wrong credentials from one address (or IPv6 /64) have no consequence. Default: 10.
+        /// How many wrong credentials from one address (or IPv6 /64) have no consequence. An IPv6 /48 has four times as many. Default: 10.
         pub free_failures: u32 = FailurePolicy::DEFAULT.free,
         /// The first wait after `free_failures` is exceeded. Each further failure doubles it. Default: 1s.
         pub first_wait: Spanned<Duration> = Spanned::nowhere(FailurePolicy::DEFAULT.first_wait),

@@ -119,7 +119,7 @@ impl Conversation<'_> {
         let bytes = self.io.borrow_mut().input.split_to(head.length()).freeze();
         let mut parts = match head.into_parts(&bytes) {
             Ok(parts) => parts,
-            Err(refusal) => return Some(self.refuse(refusal, refuse::named(&bytes)).await),
+            Err(refusal) => return Some(Box::pin(self.refuse(refusal, refuse::named(&bytes))).await),
         };
         // SECURITY: an offer that does not count is none; the engine would take it up (an_upgrade_counts_only_with_its_option).
         if !upgrades {
