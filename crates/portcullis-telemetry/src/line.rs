@@ -334,7 +334,16 @@ impl Value<'_> {
                 Some((address, port)) => json::ipv4(address, port, to),
                 None => Ok(serde_json::to_writer(to, self)?),
             },
-            _ => Ok(serde_json::to_writer(to, self)?),
+            Value::Absent
+            | Value::NoStatus
+            | Value::Text(_)
+            | Value::Foreign(_)
+            | Value::ClfTime(_)
+            | Value::Peer(_)
+            | Value::Key(_)
+            | Value::Denial(_)
+            | Value::Denials(_)
+            | Value::Search(_) => Ok(serde_json::to_writer(to, self)?),
         }
     }
 

@@ -183,7 +183,7 @@ impl Dialogue {
         let authorized = Authenticated { case, route: self.route }.authorize().await.map_err(Box::new)?;
         let Charged { case, route } = authorized.charge().await.map_err(Box::new)?;
         let cleared = Cleared { case, route };
-        let inspected = cleared.inspect(Whole(body.clone()), |body| Held(body)).await.map_err(Box::new)?;
+        let inspected = cleared.inspect(Whole(body.clone()), Held).await.map_err(Box::new)?;
         let mut recording = inspected.recording;
         // What goes on is the message, so a body that a check would have changed cannot go.
         if inspected.body.as_held().is_some_and(|held| *held != body) {

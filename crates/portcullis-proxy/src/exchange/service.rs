@@ -12,6 +12,7 @@ use super::grpc;
 use super::life::Life;
 use super::proof;
 use super::respond::{self, fail, refuse_with_fields};
+use super::shares::{Most, Share};
 use super::streams;
 use super::worker::Worker;
 use crate::body::ClientBody;
