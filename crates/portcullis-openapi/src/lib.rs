@@ -13,6 +13,7 @@ mod percent;
 mod response;
 mod schema;
 mod spelling;
+mod strip;
 mod violation;
 
 pub use api::{Api, Found, Match, Operation, Options, ReadOnly, Requirement, SecurityScheme};

@@ -12,7 +12,7 @@
 use std::io::Write;
 
 use http::HeaderMap;
-use portcullis_openapi::{Api, Files, Match, Options, RequestView, SecurityScheme};
+use portcullis_openapi::{Api, Files, Match, Options, ReadOnly, RequestView, SecurityScheme};
 use serde_json::{Value, json};
 
 fn compile(document: Value) -> Result<Api, String> {
@@ -104,6 +104,67 @@ fn what_cannot_be_judged_does_not_load() {
         assert!(refused.starts_with("api.yaml") || refused.starts_with("https://"), "{refused}");
     }
     assert!(compile(body("application/json", json!({ "type": "object" }))).is_ok());
+}
+
+#[test]
+fn a_query_is_one_value_or_parameters() {
+    let form = json!({ "application/x-www-form-urlencoded": { "schema": { "type": "object" } } });
+    let whole = |content: Value| json!({ "name": "q", "in": "querystring", "content": content });
+    for (parameters, expected) in [
+        (json!([whole(json!({ "text/plain": { "schema": {} } }))]), "`in: querystring` needs a `content` of"),
+        (
+            json!([{ "name": "q", "in": "querystring", "schema": {} }]),
+            "`in: querystring` needs a `content` of",
+        ),
+        (json!([whole(form.clone()), whole(form.clone())]), "a second parameter is `in: querystring`"),
+        (
+            json!([whole(form.clone()), { "name": "a", "in": "query", "schema": {} }]),
+            "`q` is the whole query, so no parameter can be `in: query` beside it",
+        ),
+    ] {
+        let error = compile(with(json!({ "parameters": parameters }))).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+    compile(with(json!({ "parameters": [whole(form)] }))).unwrap();
+}
+
+#[test]
+fn read_only_members_are_removed() {
+    let schema = json!({ "type": "object", "required": ["name", "id"], "additionalProperties": false, "properties": {
+        "id": { "type": "integer", "readOnly": true },
+        "name": { "type": "string" },
+        "a/b~c": { "readOnly": true },
+        "parts": { "type": "array", "items": { "properties": { "made": { "readOnly": true } } } },
+        "either": { "oneOf": [{ "type": "object", "properties": { "made": { "readOnly": true } }, "required": ["x"] }, { "type": "null" }] },
+    } });
+    let options = Options { read_only: ReadOnly::Strip, ..Options::default() };
+    let files = Files::from_value("api.yaml", body("application/json", schema));
+    let api = Api::compile(&files, &options).unwrap();
+    let Match::Operation(found) = api.operation("POST", "/p") else { panic!("no operation") };
+    let mut fields = HeaderMap::new();
+    fields.insert("content-type", "application/json".parse().unwrap());
+    let left = |body: &str| {
+        let request = RequestView { query: None, fields: &fields, body: body.as_bytes() };
+        let left = found.without_read_only(&request, &()).unwrap();
+        left.map(|left| String::from_utf8(left).unwrap())
+    };
+    for (sent, expected) in [
+        (r#"{"name":"a","id":1}"#, Some(r#"{"name":"a"}"#)),
+        // Whatever it is.
+        (r#"{"name":"a","id":{"x":[1]}}"#, Some(r#"{"name":"a"}"#)),
+        (r#"{"name":"a","a/b~c":1,"id":null}"#, Some(r#"{"name":"a"}"#)),
+        (
+            r#"{"name":"a","parts":[{"made":1,"b":2},{"made":2}]}"#,
+            Some(r#"{"name":"a","parts":[{"b":2},{}]}"#),
+        ),
+        (r#"{"name":"a"}"#, None),
+        (r#"{"name":"a","either":{"made":1,"x":2}}"#, None),
+        (r#"{"name":"a","id":1,"id":2}"#, None),
+        (r#"{"name":"a","id":12345678901234567890123456789}"#, None),
+        ("x", None),
+    ] {
+        assert_eq!(left(sent).as_deref(), expected, "{sent}");
+    }
 }
 
 #[test]

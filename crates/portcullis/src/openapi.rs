@@ -46,6 +46,12 @@ impl Openapi {
         self.enforce_responses().with("remove_undeclared", json!(true))
     }
 
+    /// The document has at most so many files. One with more does not load. Default: 20,000.
+    #[must_use]
+    pub fn max_files(self, most: u32) -> Openapi {
+        self.with("max_files", json!(most))
+    }
+
     /// The largest answer that is judged, in bytes.
     #[must_use]
     pub fn max_response_size(self, bytes: u64) -> Openapi {

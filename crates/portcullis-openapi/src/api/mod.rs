@@ -13,6 +13,7 @@ use crate::spelling::OtherSpellings;
 use crate::violation::Violations;
 
 mod operation;
+mod query_string;
 mod security;
 mod server;
 mod space;
@@ -33,6 +34,8 @@ pub enum ReadOnly {
     Refuse,
     /// They are judged like any other member.
     Ignore,
+    /// They are refused by [`Found::judge`], and [`Found::without_read_only`] has a JSON body without them.
+    Strip,
 }
 
 /// What a description leaves to whoever enforces it.
@@ -123,6 +126,19 @@ impl<'a> Found<'a> {
     /// What is wrong with it, or that no memory is left ([`Class::Unavailable`](crate::Class::Unavailable)).
     pub fn judge_within(&self, request: &RequestView<'_>, memory: &dyn Memory) -> Result<(), Violations> {
         self.operation.judge(&self.captures, request, operation::Part::All, memory)
+    }
+
+    /// The JSON body of a request without its `readOnly` members, and without its content coding. `None` where nothing was
+    /// removed. What is left has yet to be judged.
+    ///
+    /// # Errors
+    /// No memory is left.
+    pub fn without_read_only(
+        &self,
+        request: &RequestView<'_>,
+        memory: &dyn Memory,
+    ) -> Result<Option<Vec<u8>>, Violations> {
+        self.operation.without_read_only(request, memory)
     }
 
     /// Judges all of a request but its body, where [`Operation::looks_at_no_body`].

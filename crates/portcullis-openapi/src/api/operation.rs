@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Options;
+use super::query_string::QueryString;
 use super::security::{Requirement, SecurityScheme, requirements};
 use super::space::Fixed;
 use crate::body::Body;
@@ -16,6 +17,7 @@ use crate::parameter::{Parameter, Query};
 use crate::response::Responses;
 use crate::schema::Compiler;
 use crate::spelling::{self, Names, OtherSpellings, hides_a_pair};
+use crate::strip;
 use crate::violation::{Class, Place, Report, Violations};
 
 /// Which part of a request is judged.
@@ -36,6 +38,8 @@ pub struct Operation {
     /// In the order of the variables in the template.
     path: Vec<Parameter>,
     query: Vec<Parameter>,
+    /// The query as one value. Then there are no parameters in it.
+    query_string: Option<QueryString>,
     fields: Vec<Parameter>,
     cookies: Vec<Parameter>,
     body: Option<Body>,
@@ -210,7 +214,26 @@ impl Operation {
         report.finish()
     }
 
+    /// See [`Found::without_read_only`](super::Found::without_read_only).
+    pub(super) fn without_read_only(
+        &self,
+        request: &RequestView<'_>,
+        memory: &dyn Memory,
+    ) -> Result<Option<Vec<u8>>, Violations> {
+        let Some(body) = self.body.as_ref().filter(|_| !self.unjudged) else { return Ok(None) };
+        let left =
+            strip::without_read_only(body.contents(), request.fields, request.body, &self.limits, memory);
+        left.map_err(|fault| {
+            let mut report = Report::new(memory);
+            report.fault(Place::Body, "", fault);
+            report.into_violations()
+        })
+    }
+
     fn judge_query(&self, raw: &str, report: &mut Report<'_>) {
+        if let Some(whole) = &self.query_string {
+            return whole.judge(raw, &self.limits, report);
+        }
         if self.spellings.sees_pairs && hides_a_pair(raw, &self.spellings.query, !self.allow_unknown_query) {
             report.add(Class::Malformed, Place::Query, "", "separator");
         }
@@ -413,7 +436,8 @@ impl Context<'_> {
         let mut operation = self.unjudged(declared, node)?;
         operation.unjudged = false;
         let so_far = self.errors.borrow().iter().count();
-        let mut parameters = self.parameters(item, node)?;
+        let mut query_string = None;
+        let mut parameters = self.parameters(item, node, &mut query_string)?;
         // What could not be read would be missed here as well.
         let all_read = self.errors.borrow().iter().count() == so_far;
         for name in declared.variables {
@@ -448,6 +472,15 @@ impl Context<'_> {
             }
             _ => None,
         };
+        operation.query_string = query_string;
+        if let Some(whole) = operation.query_string.as_ref().filter(|_| !operation.query.is_empty()) {
+            let name = whole.name();
+            self.wrong(
+                node.error(format!(
+                    "`{name}` is the whole query, so no parameter can be `in: query` beside it"
+                )),
+            );
+        }
         (operation.fields, operation.cookies) = (of(Place::Header), of(Place::Cookie));
         operation.spellings = match self.options.other_spellings {
             OtherSpellings::Refuse => {
@@ -474,6 +507,7 @@ impl Context<'_> {
             security,
             path: Vec::new(),
             query: Vec::new(),
+            query_string: None,
             fields: Vec::new(),
             cookies: Vec::new(),
             body: None,
@@ -490,12 +524,29 @@ impl Context<'_> {
     }
 
     /// The parameters of the operation, and those of its path that it does not declare anew.
-    fn parameters(&self, item: &Node<'_>, node: &Node<'_>) -> Result<Vec<Parameter>, LoadError> {
+    fn parameters(
+        &self,
+        item: &Node<'_>,
+        node: &Node<'_>,
+        query_string: &mut Option<QueryString>,
+    ) -> Result<Vec<Parameter>, LoadError> {
         let mut parameters: Vec<Parameter> = Vec::new();
         for owner in [node, item] {
             let inherited = parameters.len();
             let Some(list) = owner.get("parameters")? else { continue };
+            let (mut whole, before) = (0, query_string.is_some());
             for declared in list.items()? {
+                if QueryString::is_declared(&declared)? {
+                    whole += 1;
+                    if whole > 1 {
+                        return Err(declared.error("a second parameter is `in: querystring`"));
+                    }
+                    // One of the operation takes the place of its path's.
+                    if !before {
+                        *query_string = self.told(QueryString::parse(&declared, self.requests));
+                    }
+                    continue;
+                }
                 let Some(parameter) = self.told(Parameter::parse(&declared, self.requests)).flatten() else {
                     continue;
                 };

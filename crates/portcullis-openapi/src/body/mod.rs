@@ -142,6 +142,10 @@ impl Body {
             })
     }
 
+    pub(crate) fn contents(&self) -> &Contents {
+        &self.contents
+    }
+
     pub(crate) fn judge(&self, fields: &dyn Fields, body: &[u8], limits: &Limits, report: &mut Report<'_>) {
         if !body.is_empty() {
             self.contents.judge(fields, body, limits, report);

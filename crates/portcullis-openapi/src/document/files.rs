@@ -17,7 +17,7 @@ use crate::limits::Limits;
 /// What relative names are relative to.
 const BASE: &str = "openapi:///";
 
-/// The most files of one description.
+/// The most files of one description, where nothing else is said.
 const MOST_FILES: usize = 20_000;
 
 /// The most bytes of all files of one description.
@@ -86,6 +86,14 @@ impl Files {
     /// # Errors
     /// A file is missing, too large, outside of the folder, or cannot be read.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
+        Files::load_at_most(path, MOST_FILES)
+    }
+
+    /// The same, and no more than so many files.
+    ///
+    /// # Errors
+    /// Those of [`load`](Files::load), or there are more files.
+    pub fn load_at_most(path: &Path, most: usize) -> Result<Self, LoadError> {
         let shown = path.display().to_string();
         let full = path.canonicalize().map_err(|error| LoadError::new(&shown, error.to_string()))?;
         let (Some(folder), Some(name)) = (full.parent(), full.file_name().and_then(|name| name.to_str()))
@@ -104,8 +112,9 @@ impl Files {
                 if set.files.contains_key(&address) {
                     continue;
                 }
-                if set.files.len() >= MOST_FILES {
-                    return Err(LoadError::new(&shown, format!("it has more than {MOST_FILES} files")));
+                if set.files.len() >= most {
+                    let message = format!("it has more files than {most}, which is `max_files`");
+                    return Err(LoadError::new(&shown, message));
                 }
                 let name = address.strip_prefix(BASE).unwrap_or(&address).to_owned();
                 let text = read(&inside(folder, &name)?, &name)?;

@@ -102,7 +102,7 @@ impl Parameter {
             return Err(node.error("a path parameter needs `required: true`"));
         }
         let style = style(node, place)?;
-        let explode = node.flag("explode")?.unwrap_or(style == Style::Form);
+        let explode = node.flag("explode")?.unwrap_or(matches!(style, Style::Form | Style::Cookie));
         if matches!(style, Style::SpaceDelimited | Style::PipeDelimited)
             && node.flag("explode")? == Some(true)
         {
@@ -180,16 +180,17 @@ impl Parameter {
                 self.judge_text(raw, Some(Plus::Space), limits, report)
             }
             _ if !self.is_exploded_list() => self.malformed("repeated", report),
-            _ => self.judge_list(&found, report),
+            _ => self.judge_list(&found, Some(Plus::Space), report),
         }
     }
 
     /// `a=1&a=2`
-    fn judge_list(&self, found: &[Option<&str>], report: &mut Report<'_>) {
+    fn judge_list(&self, found: &[Option<&str>], decoding: Option<Plus>, report: &mut Report<'_>) {
         let mut items = Vec::with_capacity(found.len());
         for raw in found {
             let Some(raw) = raw else { return self.malformed("empty", report) };
-            let Some(item) = decode(raw, Plus::Space) else {
+            let item = decoding.map_or_else(|| Some((*raw).to_owned()), |plus| decode(raw, plus));
+            let Some(item) = item else {
                 return self.malformed("percent_encoding", report);
             };
             items.push(item);
@@ -249,10 +250,15 @@ impl Parameter {
 
     /// Judges what the cookies hold.
     pub(crate) fn judge_cookies(&self, cookies: &[(&str, &str)], limits: &Limits, report: &mut Report<'_>) {
+        let decoding = (self.style != Style::Cookie).then_some(Plus::Literal);
+        let text = |raw: &str| match decoding {
+            Some(plus) => decode(raw, plus),
+            None => Some(raw.to_owned()),
+        };
         if self.content.is_none() && self.explode && self.shape.types.may_be_object() {
             let mine = cookies.iter().filter(|(name, _)| self.shape.properties.contains_key(*name));
             let members: Option<Vec<(String, String)>> =
-                mine.map(|(name, raw)| Some(((*name).to_owned(), decode(raw, Plus::Literal)?))).collect();
+                mine.map(|(name, raw)| Some(((*name).to_owned(), text(raw)?))).collect();
             return match members {
                 None => self.malformed("percent_encoding", report),
                 Some(members) if members.is_empty() => self.missing(report),
@@ -260,9 +266,17 @@ impl Parameter {
             };
         }
         let mut mine = cookies.iter().filter(|(name, _)| *name == self.name);
+        // `color=blue; color=black`
+        if self.style == Style::Cookie && self.explode && self.shape.types.may_be_array() {
+            let found: Vec<Option<&str>> = mine.map(|(_, raw)| Some(*raw)).collect();
+            return match found.as_slice() {
+                [] => self.missing(report),
+                found => self.judge_list(found, decoding, report),
+            };
+        }
         match (mine.next(), mine.next()) {
             (None, _) => self.missing(report),
-            (Some((_, raw)), None) => self.judge_text(raw, Some(Plus::Literal), limits, report),
+            (Some((_, raw)), None) => self.judge_text(raw, decoding, limits, report),
             (Some(_), Some(_)) => self.malformed("repeated", report),
         }
     }
@@ -351,7 +365,8 @@ impl Parameter {
 
     /// The names under which it is found: its own, or those of its members where each is a pair of its own.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        let is_exploded = self.content.is_none() && self.explode && self.style == Style::Form;
+        let styled = matches!(self.style, Style::Form | Style::Cookie);
+        let is_exploded = self.content.is_none() && self.explode && styled;
         let members = (is_exploded && self.shape.types.may_be_object()).then(|| self.shape.properties.keys());
         std::iter::once(self.name.as_str()).chain(members.into_iter().flatten().map(String::as_str))
     }
@@ -393,7 +408,7 @@ fn style(node: &Node<'_>, place: Place) -> Result<Style, LoadError> {
             matches!(style, Style::Form | Style::SpaceDelimited | Style::PipeDelimited | Style::DeepObject)
         }
         Place::Header => *style == Style::Simple,
-        Place::Cookie => *style == Style::Form,
+        Place::Cookie => matches!(style, Style::Form | Style::Cookie),
         Place::Body | Place::Status => false,
     });
     fits.ok_or_else(|| node.error(format!("`style: {name}` is not for this place")))

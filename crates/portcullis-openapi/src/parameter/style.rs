@@ -11,6 +11,8 @@ pub(crate) enum Style {
     SpaceDelimited,
     PipeDelimited,
     DeepObject,
+    /// As form, in a cookie and without any escapes (OpenAPI 3.2).
+    Cookie,
 }
 
 impl Style {
@@ -23,6 +25,7 @@ impl Style {
             "spaceDelimited" => Style::SpaceDelimited,
             "pipeDelimited" => Style::PipeDelimited,
             "deepObject" => Style::DeepObject,
+            "cookie" => Style::Cookie,
             _ => return None,
         })
     }
@@ -66,7 +69,7 @@ impl<'a> Written<'a> {
         match self.style {
             Style::Matrix => self.named(raw.strip_prefix(';').ok_or(NotInStyle)?),
             Style::Label => raw.strip_prefix('.').ok_or(NotInStyle),
-            Style::Simple | Style::Form => Ok(raw),
+            Style::Simple | Style::Form | Style::Cookie => Ok(raw),
             Style::SpaceDelimited | Style::PipeDelimited | Style::DeepObject => Err(NotInStyle),
         }
     }
@@ -81,7 +84,8 @@ impl<'a> Written<'a> {
             }
             (Style::Label, false) => self.items(raw.strip_prefix('.').ok_or(NotInStyle)?),
             (Style::Label, true) => raw.strip_prefix('.').ok_or(NotInStyle)?.split('.').collect(),
-            (Style::Simple, _) | (Style::Form, false) => self.items(raw),
+            // Each item of an exploded one is a cookie.
+            (Style::Simple | Style::Cookie, _) | (Style::Form, false) => self.items(raw),
             // In one text, as in a cookie: `a&name=b`.
             (Style::Form, true) => {
                 let mut items = raw.split('&');
@@ -102,7 +106,9 @@ impl<'a> Written<'a> {
             (Style::Label, true) => assignments(raw.strip_prefix('.').ok_or(NotInStyle)?.split('.')),
             (Style::Simple, true) => assignments(self.items(raw).into_iter()),
             (Style::Matrix | Style::Label | Style::Simple, false)
-            | (Style::Form | Style::SpaceDelimited | Style::PipeDelimited, _) => pairs(&self.list(raw)?),
+            | (Style::Form | Style::SpaceDelimited | Style::PipeDelimited | Style::Cookie, _) => {
+                pairs(&self.list(raw)?)
+            }
             (Style::DeepObject, _) => Err(NotInStyle),
         }
     }

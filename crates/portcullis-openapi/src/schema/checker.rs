@@ -116,6 +116,17 @@ impl Checker {
         if document.budget().is_spent() { Err(Fault::Nodes) } else { Ok(evaluation) }
     }
 
+    /// Pointers to the members that only the server may set.
+    pub(crate) fn hidden(&self, document: &Document<'_>) -> Vec<String> {
+        if self.is_valid(document) {
+            return Vec::new();
+        }
+        document.budget().tell(document.size(), MOST_UNEXPECTED);
+        let errors = self.0.iter_errors(document.root()).filter(|error| *error.instance().as_ref() == FOUND);
+        let hidden = errors.filter(|error| keywords::fixed(error.kind()) == keywords::READ_ONLY);
+        hidden.map(|error| error.instance_path().to_string()).collect()
+    }
+
     /// The members that a closed schema refuses: pointers to objects, and the names in each.
     pub(crate) fn unexpected(&self, document: &Document<'_>) -> Vec<(String, Vec<String>)> {
         if self.is_valid(document) {

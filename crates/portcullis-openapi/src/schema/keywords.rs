@@ -20,6 +20,9 @@ pub(super) const NUMBER_FORMAT: &str = "x-portcullis-number-format";
 /// Set by rewriting: a member that the direction hides. Its value is the keyword that hides it.
 pub(super) const HIDDEN: &str = "x-portcullis-hidden";
 
+/// What is told of a member that only the server may set.
+pub(super) const READ_ONLY: &str = "readOnly";
+
 /// Teaches the validator the keywords.
 pub(super) fn register<R>(options: ValidationOptions<'_, R, Flat>) -> ValidationOptions<'_, R, Flat> {
     options
@@ -160,7 +163,7 @@ pub(super) fn fixed(kind: &ValidationErrorKind) -> &'static str {
         Kind::Referencing(_) => "$ref",
         Kind::Custom { keyword, message } => match keyword.as_str() {
             HIDDEN if message == "writeOnly" => "writeOnly",
-            HIDDEN => "readOnly",
+            HIDDEN => READ_ONLY,
             NUMBER_FORMAT => "format",
             PATTERN => "pattern",
             WRITTEN_INTEGER => "type",

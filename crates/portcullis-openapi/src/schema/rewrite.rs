@@ -49,7 +49,7 @@ pub(crate) fn rewrite(source: &Files, dialect: Dialect, direction: Direction, op
             Direction::Request => options.other_spellings,
             Direction::Response => OtherSpellings::Allow,
         },
-        marks: direction == Direction::Response || options.read_only == ReadOnly::Refuse,
+        marks: direction == Direction::Response || options.read_only != ReadOnly::Ignore,
     };
     for (address, value) in source.iter() {
         work.find(value, &Target::new(address, ""));

@@ -950,6 +950,7 @@ routes:
       responses: enforce
       remove_undeclared: true
       max_response_size: 10kB
+      max_files: 10
       mode: enforce
 openapi:
   file: a.yaml
@@ -977,6 +978,7 @@ openapi:
   responses: enforce
   remove_undeclared: true
   max_response_size: 10kB
+  max_files: 10
   mode: observe
 ";
 

@@ -135,13 +135,17 @@ impl Upstream {
 
     /// What has come, once this has.
     async fn seen_until(&self, last: impl Fn(&[String]) -> bool) -> Vec<String> {
+        self.seen_within(PATIENCE, last).await
+    }
+
+    async fn seen_within(&self, patience: Duration, last: impl Fn(&[String]) -> bool) -> Vec<String> {
         let begun = Instant::now();
         loop {
             let seen = self.seen();
             if last(&seen) {
                 return seen;
             }
-            assert!(begun.elapsed() < PATIENCE, "{seen:?}");
+            assert!(begun.elapsed() < patience, "{} messages: {:?}", seen.len(), seen.last());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -241,7 +245,9 @@ impl Socket {
     async fn closed(&mut self) -> u16 {
         let (first, masked, payload) = timeout(PATIENCE, next_frame(&mut self.0)).await.unwrap().unwrap();
         assert_eq!((first, masked), (0x88, false), "{payload:?}");
-        assert_eq!(timeout(PATIENCE, self.0.read(&mut [0; 1])).await.unwrap().unwrap(), 0);
+        // What it sent and nobody read may reset the connection once it is closed.
+        let rest = timeout(PATIENCE, self.0.read(&mut [0; 1])).await.unwrap();
+        assert!(matches!(rest, Ok(0) | Err(_)), "{rest:?}");
         u16::from_be_bytes([payload[0], payload[1]])
     }
 }
@@ -405,8 +411,8 @@ async fn a_breach_ends_the_connection_on_both_sides() {
         (4400, [text(INIT), text(r#"{"type":"start","id":"1","payload":{"query":"{ a }"}}"#)].concat()),
         (4401, text(&good)),
         (4429, [text(INIT), text(INIT)].concat()),
-        (4429, text(r#"{"type":"ping"}"#).repeat(200)),
-        (1008, frame(0x89, true, b"").repeat(200)),
+        (4429, text(r#"{"type":"ping"}"#).repeat(1000)),
+        (1008, frame(0x89, true, b"").repeat(1000)),
         (1008, [text(INIT), frame(0x01, true, b""), frame(0x00, true, b"").repeat(11_000)].concat()),
         (1002, frame(0x81, false, good.as_bytes())),
         (1002, frame(0xc1, true, good.as_bytes())),
@@ -481,31 +487,26 @@ async fn a_refusal_stands_between_two_messages_of_the_server() {
 }
 
 #[tokio::test]
-async fn many_operations_take_bounded_memory_and_time() {
+async fn many_operations_are_judged_in_time_and_a_deaf_client_is_not_heard() {
     let upstream = Upstream::start(PROTOCOL).await;
     let world = world(upstream.address);
     let mut socket = Socket::open(&world, "/graphql").await;
     socket.send(&text(INIT)).await;
-    let begun = Instant::now();
     for number in 0..10_000 {
         let message = subscribe(&format!("{number}-{}", "x".repeat(200)), "{ a }");
         socket.send(&text(&message)).await;
     }
-    let seen = upstream.seen_until(|seen| seen.len() == 10_001 || begun.elapsed() > 5 * PATIENCE);
-    let seen = timeout(6 * PATIENCE, seen).await.unwrap();
-    assert_eq!(seen.len(), 10_001);
+    upstream.seen_within(6 * PATIENCE, |seen| seen.len() == 10_001).await;
     // A client that does not read its refusals is not heard any more, and holds up nobody else.
     let mut deaf = Socket::open(&world, "/graphql").await;
     deaf.send(&text(INIT)).await;
     let refused = text(&subscribe("1", "{ __schema { a } }")).repeat(500);
-    let flood = async {
-        loop {
-            if deaf.0.write_all(&refused).await.is_err() {
-                break;
-            }
-        }
-    };
-    assert!(timeout(Duration::from_secs(3), flood).await.is_err(), "it is read for as long as it sends");
+    let mut taken = 0;
+    while let Ok(written) = timeout(Duration::from_secs(3), deaf.0.write_all(&refused)).await {
+        written.expect("the connection stays open");
+        taken += refused.len();
+        assert!(taken < 64 << 20, "it is heard for as long as it speaks");
+    }
     let mut other = Socket::open(&world, "/graphql").await;
     other.send(&[text(INIT), text(&subscribe("7", "{ __schema { a } }"))].concat()).await;
     other.refusal("7").await;
@@ -542,8 +543,11 @@ async fn a_real_client_and_a_real_server_talk_through_it() {
             .spawn()
             .unwrap(),
     );
-    let mut lines = BufReader::new(server.0.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let port: u16 = lines.next().unwrap().strip_prefix("port ").unwrap().parse().unwrap();
+    let printed = BufReader::new(server.0.stdout.take().unwrap()).lines();
+    let (sender, lines) = std::sync::mpsc::channel();
+    std::thread::spawn(move || printed.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let first = lines.recv_timeout(6 * PATIENCE).expect("the server listens");
+    let port: u16 = first.strip_prefix("port ").unwrap().parse().unwrap();
     let world = world(SocketAddr::from(([127, 0, 0, 1], port)));
     let url = format!("ws://{}/graphql", world.address);
     let ask = move |key: &'static str, documents: &'static [&'static str]| {
@@ -568,7 +572,7 @@ async fn a_real_client_and_a_real_server_talk_through_it() {
             "subscription { count(to: 1) }",
         ],
     );
-    let told = told.await.unwrap();
+    let told = timeout(12 * PATIENCE, told).await.unwrap().unwrap();
     assert_eq!(told[0], json!({ "came": [{ "me": { "name": "alice" } }] }));
     assert_eq!(told[1]["came"], json!([{ "count": 1 }, { "count": 2 }, { "count": 3 }]));
     assert_eq!(told[2]["came"][0]["rename"]["name"], "b");
@@ -582,7 +586,7 @@ async fn a_real_client_and_a_real_server_talk_through_it() {
     assert!(refused[0]["error"].is_string() && refused[0]["came"] == json!([]), "{refused:?}");
     drop(world);
     let _ended = server.0.kill();
-    let seen: Vec<String> = lines.collect();
+    let seen: Vec<String> = lines.iter().collect();
     assert!(seen.iter().any(|line| line == "connected graphql-transport-ws none"), "{seen:?}");
     assert!(seen.iter().all(|line| !line.contains("__schema") && !line.contains("friend")), "{seen:?}");
 }

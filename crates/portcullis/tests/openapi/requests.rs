@@ -51,6 +51,49 @@ async fn what_is_declared_reaches_the_backend_as_it_was_sent() {
     }
 }
 
+#[tokio::test]
+async fn read_only_members_are_removed_before_the_body_goes_on() {
+    let backend = Backend::start().await;
+    let document = "
+  - path: \"/{*rest}\"
+    upstream: UPSTREAM
+    openapi: { file: tests/openapi/orders.yaml, read_only: strip }
+";
+    let world = world(&backend, document);
+    let sent = br#"{"item":"tea","total":3.5,"amount":2}"#;
+    let zipped = gzip(sent);
+    let allowed: [(&[&str], &[u8], &str); 4] = [
+        (&[JSON], sent, r#"{"item":"tea","amount":2}"#),
+        (&[JSON, "Content-Encoding: gzip"], &zipped, r#"{"item":"tea","amount":2}"#),
+        (&[JSON], br#" {"item":"tea","total":null} "#, r#"{"item":"tea"}"#),
+        // What has none of them goes on as it came.
+        (&[JSON], br#" {"item":"tea"} "#, r#" {"item":"tea"} "#),
+    ];
+    for (fields, body, _) in allowed {
+        assert_eq!(ask(&world, "POST /orders", fields, body).await.status, 200);
+    }
+    let seen = backend.seen();
+    for (seen, (.., expected)) in seen.iter().zip(allowed) {
+        assert_eq!(String::from_utf8_lossy(&seen.body), expected);
+        assert_eq!(seen.fields("content-length"), [expected.len().to_string()]);
+        assert!(seen.fields("content-encoding").is_empty());
+    }
+    assert_eq!(seen.len(), allowed.len());
+    // What is wrong otherwise stays refused, and so is what cannot be written anew without rounding, or is a form.
+    let refused: [(&[&str], &[u8]); 5] = [
+        (&[JSON], br#"{"item":7,"total":3}"#),
+        (&[JSON], br#"{"total":3}"#),
+        (&[JSON], br#"{"item":"tea","total":3,"total":4}"#),
+        (&[JSON], br#"{"item":"tea","total":1234567890123456789012345}"#),
+        (&[FORM], b"item=tea&total=3"),
+    ];
+    for (fields, body) in refused {
+        let status = ask(&world, "POST /orders", fields, body).await.status;
+        assert!(matches!(status, 400 | 422), "{status} {}", String::from_utf8_lossy(body));
+    }
+    assert_eq!(backend.seen().len(), allowed.len());
+}
+
 fn part_bytes(name: &str, content: &str) -> &'static [u8] {
     Box::leak(part(name, content).into_boxed_str()).as_bytes()
 }

@@ -188,6 +188,7 @@ fn value<'a, T: Deserialize<'a>>(rest: &mut &'a [u8]) -> Option<(T, &'a [u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn said(messages: &[&str]) -> Vec<String> {
         let mut socket = Socket { begun: false };
@@ -258,6 +259,37 @@ mod tests {
         assert_eq!(said(&[subscribe]), ["4401"]);
         assert_eq!(said(&[INIT, INIT]), ["note", "4429"]);
         assert_eq!(said(&["{\"type\":\"ping\"}", INIT]), ["note", "note"]);
+    }
+
+    proptest! {
+        /// Whatever is taken for a request is one to another reader, and the same one.
+        #[test]
+        fn another_reader_finds_the_same_request(
+            members in proptest::collection::vec((0..8_usize, 0..11_usize, 0..3_usize), 0..5),
+            cut in 0..30_usize,
+        ) {
+            let names = ["type", "type", "id", "payload", "Type", "query", "pay\\u006coad", "ID"];
+            let values = [
+                "\"subscribe\"", "\"subscribe\"", "\"ping\"", "\"1\"", "{}", "{\"query\":\"{ a }\"}", "{\"a\":{}}", "[]", "null", "1",
+                "\"s\\u0075bscribe\"",
+            ];
+            let spaces = ["", " ", "\n\t"];
+            let members = members.iter().map(|(name, value, space)| {
+                let (name, value, space) = (names[*name], values[*value], spaces[*space]);
+                format!("{space}\"{name}\"{space}:{space}{value}{space}")
+            });
+            let mut text = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+            if cut < 3 {
+                text.truncate(text.len() - cut);
+            }
+            let mut socket = Socket { begun: true };
+            if let Heard::Request { name, body } = socket.hear(&Bytes::from(text.clone())) {
+                let whole: serde_json::Value = serde_json::from_str(&text).expect("it is JSON to another reader");
+                let payload: serde_json::Value = serde_json::from_slice(&body).expect("and so is its payload");
+                let same = serde_json::json!({ "type": "subscribe", "id": name, "payload": payload });
+                prop_assert_eq!(whole, same);
+            }
+        }
     }
 
     #[test]

@@ -3,13 +3,13 @@
 //! What it refuses becomes a 502 of the gateway's own, so that a backend that fails does not tell the client how. A switch
 //! of protocols is not judged, since what follows is no answer.
 
-use super::{Document, refusal};
+use super::{Document, Uncoded, refusal};
 use crate::inspect::memory::Lent;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use portcullis_core::check::{Check, Inspected, Wants};
 use portcullis_core::{CheckId, Code, Denial, Effects, Facts, InspectAnswer, Principal, Step};
-use portcullis_openapi::{Fields, Found, Match};
+use portcullis_openapi::{Found, Match};
 
 /// The check.
 pub struct OpenapiAnswer {
@@ -93,20 +93,5 @@ impl OpenapiAnswer {
                 "the answer to a request that the document does not declare",
             )),
         }
-    }
-}
-
-/// The fields of an answer whose body is no longer compressed.
-struct Uncoded<'a>(&'a HeaderMap);
-
-impl Fields for Uncoded<'_> {
-    fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
-        if name != http::header::CONTENT_ENCODING.as_str() {
-            Fields::values(self.0, name, each);
-        }
-    }
-
-    fn names(&self, each: &mut dyn FnMut(&str)) {
-        Fields::names(self.0, each);
     }
 }

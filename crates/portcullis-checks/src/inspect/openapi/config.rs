@@ -19,6 +19,7 @@ use portcullis_openapi::{
 };
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -71,6 +72,8 @@ keyword! {
         Refuse = "refuse",
         /// They are judged like any other member and forwarded.
         Ignore = "ignore",
+        /// They are removed from JSON bodies. Where that is not possible, the request is refused.
+        Strip = "strip",
     }
 }
 
@@ -90,7 +93,8 @@ object! {
         pub other_spellings: OtherSpellingsConfig = OtherSpellingsConfig::Refuse,
         /// How an encoded comma (`%2C`) in a comma-separated list is read. Default: both.
         pub encoded_commas: EncodedCommasConfig = EncodedCommasConfig::Both,
-        /// What happens to `readOnly` members in a request. Clients that send back what they got send them. Default: refuse.
+        /// What happens to `readOnly` members in a request. Clients that send back what they got send them. `strip` removes them from
+        /// JSON bodies before they are forwarded; a member within `oneOf`, `anyOf` or `not`, or in a form, is refused. Default: refuse.
         pub read_only: ReadOnlyConfig = ReadOnlyConfig::Refuse,
         /// Whether a number that a double cannot hold exactly is rejected, such as an integer beyond 64 bits. Otherwise it is
         /// judged as it rounds. Default: false.
@@ -110,6 +114,8 @@ object! {
         pub remove_undeclared: bool = false,
         /// The maximum size of a response that is validated. A larger one is replaced by 502. Default: 1MiB.
         pub max_response_size: ByteSize = ByteSize(1024 * 1024),
+        /// The most files of the document: its own and those that it references. A document with more does not load. Default: 20000.
+        pub max_files: NonZeroU32 = MOST_FILES,
         /// `enforce` rejects requests that do not fit the document. `observe` lets them through and records what would
         /// have been rejected. `off` skips the check, for responses as well. Default: enforce.
         pub mode: ModeConfig = ModeConfig::Enforce,
@@ -140,6 +146,7 @@ impl Decode for OpenapiConfig {
             responses: ModeConfig::Off,
             remove_undeclared: false,
             max_response_size: ByteSize(1024 * 1024),
+            max_files: MOST_FILES,
             mode: ModeConfig::Enforce,
             at: node.span,
         }))
@@ -155,6 +162,7 @@ impl Decode for OpenapiConfig {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct CompiledKey {
     file: PathBuf,
+    most_files: NonZeroU32,
     base_path: Option<String>,
     allows_unknown: bool,
     other_spellings: OtherSpellings,
@@ -212,6 +220,7 @@ impl OpenapiConfig {
         };
         let key = CompiledKey {
             file: config.file.value.clone(),
+            most_files: config.max_files,
             base_path,
             allows_unknown: config.unknown_parameters == UnknownParametersConfig::Allow,
             other_spellings: config.other_spellings.into(),
@@ -223,6 +232,7 @@ impl OpenapiConfig {
             read_only: match config.read_only {
                 ReadOnlyConfig::Refuse => ReadOnly::Refuse,
                 ReadOnlyConfig::Ignore => ReadOnly::Ignore,
+                ReadOnlyConfig::Strip => ReadOnly::Strip,
             },
             left_out: config.leave_out.keys().cloned().collect(),
             unjudged: config.insecure_unjudged.keys().cloned().collect(),
@@ -254,7 +264,11 @@ impl OpenapiConfig {
             file: config.file.clone(),
             mode: config.mode.into(),
             document: document.clone(),
-            requests: Arc::new(Openapi { document, allows_unknown: key.allows_unknown }),
+            requests: Arc::new(Openapi {
+                document,
+                allows_unknown: key.allows_unknown,
+                strips: key.read_only == ReadOnly::Strip,
+            }),
             answers,
             max_answer_bytes: config.max_response_size.0,
         })
@@ -334,7 +348,7 @@ fn read(key: &CompiledKey, file: &Spanned<PathBuf>, cx: &mut Context) -> Option<
         base_paths: key.base_path.clone().map(|base| vec![base]),
         ..Options::default()
     };
-    let files = Files::load(&key.file);
+    let files = Files::load_at_most(&key.file, usize::try_from(key.most_files.get()).unwrap_or(usize::MAX));
     if let (Ok(files), Some(folder)) = (&files, key.file.parent()) {
         // What it refers to belongs to the configuration as well.
         files.names().for_each(|name| cx.note_file(folder.join(name)));
@@ -357,6 +371,12 @@ fn read(key: &CompiledKey, file: &Spanned<PathBuf>, cx: &mut Context) -> Option<
         }
     }
 }
+
+/// How many files a document may have where nothing is said of it.
+const MOST_FILES: NonZeroU32 = match NonZeroU32::new(20_000) {
+    Some(number) => number,
+    None => NonZeroU32::MIN,
+};
 
 /// The most keywords of one document that are warned of.
 const MOST_WARNINGS: usize = 10;

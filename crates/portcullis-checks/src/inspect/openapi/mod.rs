@@ -136,6 +136,8 @@ impl Operations for Document {
 pub struct Openapi {
     document: Document,
     allows_unknown: bool,
+    /// Whether `readOnly` members are removed instead of refused.
+    strips: bool,
 }
 
 impl Check for Openapi {
@@ -184,9 +186,13 @@ impl Inspect for Openapi {
         effects: &'a dyn Effects,
     ) -> Step<'a, Result<Inspected, Denial>> {
         let memory = Lent::new(facts, effects);
-        let judged =
-            self.operation(facts).and_then(|found| judge(&found, facts, principal, Some(body), &memory));
-        Step::Ready(judged.map(|()| Inspected::AsItIs))
+        Step::Ready(self.operation(facts).and_then(|found| {
+            match judge(&found, facts, principal, Some(body), &memory) {
+                Ok(()) => Ok(Inspected::AsItIs),
+                Err(denial) if self.strips => stripped(&found, facts, principal, body, &memory, denial),
+                Err(denial) => Err(denial),
+            }
+        }))
     }
 }
 
@@ -233,6 +239,43 @@ fn judge(
         None => found.judge_head_within(&request, memory),
     };
     judged.map_err(|violations| refusal::of_request(&violations))
+}
+
+/// What is left of a refused body without its `readOnly` members, if that is as declared. Otherwise the refusal stands.
+fn stripped(
+    found: &Found<'_>,
+    facts: &Facts<'_>,
+    principal: &Principal,
+    body: &[u8],
+    memory: &Lent<'_>,
+    denial: Denial,
+) -> Result<Inspected, Denial> {
+    let query = without_credentials(facts, principal);
+    let fields = &Sent(facts.head);
+    let sent = RequestView { query: query.as_deref(), fields, body };
+    let left =
+        found.without_read_only(&sent, memory).map_err(|violations| refusal::of_request(&violations))?;
+    let Some(left) = left else { return Err(denial) };
+    // SECURITY: what goes on is what was judged (read_only_members_are_removed_before_the_body_goes_on).
+    let request = RequestView { query: query.as_deref(), fields: &Uncoded(fields), body: &left };
+    let judged = found.judge_within(&request, memory);
+    judged.map_err(|violations| refusal::of_request(&violations))?;
+    Ok(Inspected::Decoded(Bytes::from(left)))
+}
+
+/// The fields of a message whose body is no longer compressed.
+struct Uncoded<'a>(&'a dyn Fields);
+
+impl Fields for Uncoded<'_> {
+    fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        if name != http::header::CONTENT_ENCODING.as_str() {
+            self.0.values(name, each);
+        }
+    }
+
+    fn names(&self, each: &mut dyn FnMut(&str)) {
+        self.0.names(each);
+    }
 }
 
 /// The fields of a request as the client sent them: a declared one is judged although the gateway removes it or sets it anew.

@@ -59,7 +59,7 @@ pub(crate) const DOCUMENT_ROWS: &[DocumentRow] = &[
         }
     }),
     ("openapi.read_only", || {
-        for (word, refusal) in [("refuse", Some(Code::ContentInvalid)), ("ignore", None)] {
+        for (word, refusal) in [("refuse", Some(Code::ContentInvalid)), ("ignore", None), ("strip", None)] {
             for gate in gates(&json!({ "file": "bodies.yaml", "read_only": word }), "/v1/b") {
                 assert_eq!(to_b(&gate, "application/json", br#"{"id":1}"#, None), refusal, "{word}");
             }
@@ -127,6 +127,21 @@ pub(crate) const DOCUMENT_ROWS: &[DocumentRow] = &[
         let keys = json!({ "file": "a.yaml", "responses": "enforce", "max_response_size": 77 });
         for gate in gates(&keys, "/v1/a") {
             assert_eq!(gate.plan.routes.iter().next().unwrap().controls.inspection.max_answer_bytes, 77);
+        }
+    }),
+    ("openapi.max_files", || {
+        for most in [1, 2] {
+            let document = json!({
+                "listeners": [{ "bind": "127.0.0.1:3000" }],
+                "routes": [{
+                    "path": "/v1/a", "public": "a test", "upstream": "http://127.0.0.1:8080",
+                    "openapi": { "file": "parted.yaml", "max_files": most },
+                }],
+            });
+            let loaded = crate::harness::load(&document.to_string());
+            let text = loaded.text(portcullis::Style::Plain);
+            assert_eq!(loaded.blueprint().is_some(), most == 2, "{text}");
+            assert_eq!(text.contains("it has more files than 1, which is `max_files`"), most == 1, "{text}");
         }
     }),
     ("openapi.mode", || {
@@ -236,12 +251,26 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// The row of the page that says what a refusal by this bound is called.
+fn names(bound: &str) -> &'static str {
+    let page = include_str!("../../../../../docs/openapi.md");
+    let row = page.lines().find(|line| line.starts_with(&format!("| `{bound}` | ")));
+    row.unwrap_or_else(|| panic!("docs/openapi.md has no row for `{bound}`"))
+}
+
 /// A body that is beyond a bound is refused, and passes without it.
 fn limited(bound: &str) {
     let (value, media_type, body, coding) = beyond(bound);
     for gate in gates(&json!({ "file": "bodies.yaml", "limits": { bound: value } }), "/v1/b") {
-        let code = to_b(&gate, media_type, &body, coding);
+        let mut fields = vec![("content-type", media_type), ("content-length", "2")];
+        fields.extend(coding.map(|coding| ("content-encoding", coding)));
+        let answer = gate.send_body(request("POST", "/v1/b", &fields), body.clone());
+        let code = answer.refusal();
         assert!(matches!(code, Some(Code::ContentMalformed | Code::BodyTooLarge)), "{bound}: {code:?}");
+        // The refusal says which bound it was, by a name that the page has in the row of the key.
+        let denial = answer.denial.as_ref().unwrap();
+        let reasons: Vec<&str> = denial.violations().iter().map(|one| one.detail).collect();
+        assert!(reasons.iter().any(|reason| names(bound).contains(*reason)), "{bound}: {reasons:?}");
     }
     for gate in gates(&json!({ "file": "bodies.yaml" }), "/v1/b") {
         assert_eq!(to_b(&gate, media_type, &body, coding), None, "{bound}");
