@@ -77,6 +77,9 @@ consumers:
 routes:
   - path: /orders/{{id}}
     upstream: http://127.0.0.1:{backend}
+  - path: /searched
+    security: {{ waf: {{}} }}
+    upstream: http://127.0.0.1:{backend}
   - path: /watched
     security: {{ authorization: {{ roles_allowed: [admin], mode: observe }} }}
     upstream: http://127.0.0.1:{backend}
@@ -188,6 +191,32 @@ fn requests_are_counted_and_a_reload_forgets_nothing() {
     }
     assert_eq!(gateway.value("portcullis_configuration_last_reload_success"), 0.0);
     assert_eq!(gateway.value("portcullis_configuration_generation"), 2.0);
+}
+
+/// By id, once for each request, whatever the request holds.
+#[test]
+fn rules_that_match_are_counted() {
+    let gateway = Gateway::start("rules");
+    let matches =
+        |rule: &str| gateway.value(&format!(r#"portcullis_waf_rule_matches_total{{rule="{rule}"}}"#));
+    for value in ["tea", "O%27Brien"] {
+        assert_eq!(get(gateway.port, &format!("/searched?q={value}"), KEY).0, 200, "{value}");
+    }
+    assert!(!gateway.text().contains("portcullis_waf_rule_matches_total{"), "nothing matched yet");
+    let searched = gateway.value(r#"portcullis_waf_values_total{result="searched"}"#);
+    assert!(searched >= 2.0, "{searched}");
+    let injection = "1%27%20or%20%271%27=%271";
+    for query in [format!("q={injection}"), format!("q={injection}&r={injection}"), format!("s={injection}")]
+    {
+        assert_eq!(get(gateway.port, &format!("/searched?{query}"), KEY).0, 403, "{query}");
+    }
+    assert_eq!(matches("11030"), 3.0, "SQL");
+    assert_eq!(get(gateway.port, "/searched?q=%3Cscript%3Ealert(1)%3C/script%3E", KEY).0, 403);
+    assert_eq!(matches("11030"), 3.0, "no SQL");
+    let text = gateway.text();
+    let lines = text.lines().filter(|line| line.starts_with("portcullis_waf_rule_matches_total{"));
+    assert!(lines.count() >= 2, "{text}");
+    assert!(!text.contains("alert"), "no value is a label");
 }
 
 #[test]

@@ -189,7 +189,7 @@ mod tests {
             }
         }
         println!("{passed} passed over, {injections} injections");
-        assert!(passed > 1_000 && injections > 1_000, "{passed} passed over, {injections} injections");
+        assert!(passed > 1_000 && injections > 100, "{passed} passed over, {injections} injections");
         assert!(has_no_sql(b"Ada Lovelace") && has_no_sql(b"1042") && !has_no_sql(b"a order by b"));
     }
 

@@ -12,52 +12,52 @@ impl ChainId {
     pub(crate) const EMPTY: Self = Self(0);
 }
 
-/// One chain.
-#[derive(Debug, Default)]
-struct Chain {
-    steps: Vec<Transformation>,
-    /// A value with none of these bytes stays as it is. `None`: nothing is known.
-    triggers: Option<ByteSet>,
+/// A chain that is not empty.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Chain {
+    pub(crate) first: Transformation,
+    /// What follows the first step.
+    pub(crate) rest: ChainId,
+    /// A value with none of these bytes is not changed by the first step. `None`: nothing is known.
+    triggers: Option<&'static ByteSet>,
 }
 
 /// All chains.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Chains {
+    /// Those after the empty one.
     chains: Vec<Chain>,
     places: HashMap<Vec<Transformation>, ChainId>,
-}
-
-impl Default for Chains {
-    fn default() -> Self {
-        let empty = Chain { steps: Vec::new(), triggers: Some(ByteSet::default()) };
-        Self { chains: vec![empty], places: HashMap::from([(Vec::new(), ChainId::EMPTY)]) }
-    }
 }
 
 impl Chains {
     /// The chain of these steps. `None` if there are too many.
     pub(super) fn place(&mut self, steps: &[Transformation]) -> Option<ChainId> {
+        let Some((first, others)) = steps.split_first() else { return Some(ChainId::EMPTY) };
         if let Some(known) = self.places.get(steps) {
             return Some(*known);
         }
+        let rest = self.place(others)?;
+        self.chains.push(Chain { first: *first, rest, triggers: first.triggers() });
         let made = ChainId(u16::try_from(self.chains.len()).ok()?);
-        let mut triggers = Some(ByteSet::default());
-        for step in steps {
-            triggers = triggers.zip(step.triggers()).map(|(all, more)| all.union(more));
-        }
-        self.chains.push(Chain { steps: steps.to_vec(), triggers });
         self.places.insert(steps.to_vec(), made);
         Some(made)
     }
 
-    /// The steps of a chain, the first one first.
-    pub(crate) fn steps(&self, chain: ChainId) -> &[Transformation] {
-        self.chains.get(usize::from(chain.0)).map_or(&[], |chain| &chain.steps)
+    /// The chain without its first steps that cannot change a value of these bytes.
+    pub(crate) fn reduced(&self, chain: ChainId, bytes: &ByteSet) -> Option<(ChainId, Chain)> {
+        let mut id = chain;
+        loop {
+            let chain = *usize::from(id.0).checked_sub(1).and_then(|place| self.chains.get(place))?;
+            if chain.triggers.is_none_or(|triggers| triggers.meets(bytes)) {
+                return Some((id, chain));
+            }
+            id = chain.rest;
+        }
     }
 
-    /// Whether a chain may change a value that has these bytes.
-    pub(crate) fn may_change(&self, chain: ChainId, bytes: &ByteSet) -> bool {
-        let chain = self.chains.get(usize::from(chain.0));
-        chain.is_none_or(|chain| chain.triggers.is_none_or(|triggers| triggers.meets(bytes)))
+    /// The same, and the empty chain where none of its steps can.
+    pub(crate) fn effective(&self, chain: ChainId, bytes: &ByteSet) -> ChainId {
+        self.reduced(chain, bytes).map_or(ChainId::EMPTY, |(id, _)| id)
     }
 }

@@ -160,7 +160,7 @@ impl Compiler {
         });
         let targets = self.targets(rule);
         Link {
-            group: check.as_ref().and_then(|check| {
+            look: check.as_ref().and_then(|check| {
                 let chains: Vec<ChainId> = check.steps.iter().copied().chain([check.chain]).collect();
                 self.looks.place(&targets, &chains)
             }),

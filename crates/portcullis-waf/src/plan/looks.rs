@@ -1,7 +1,7 @@
-//! What rules look at: each target once, and each target in each form once.
+//! What rules look at: each target once, each list of targets once, and each list in each form once.
 //!
-//! Rules share both, so that a request finds a target's values once, and what all of them together have once for each
-//! form.
+//! Rules share all of them, so that a request finds a target's values once, and what all of them together have once for
+//! each form.
 
 use super::{ChainId, TargetPlan};
 use std::collections::HashMap;
@@ -10,19 +10,19 @@ use std::collections::HashMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct TargetId(pub(crate) usize);
 
-/// The place of several targets, each in a form or more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct GroupId(pub(crate) usize);
-
-/// The place of a target in one form.
+/// The place of a list of targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ListId(pub(crate) usize);
+
+/// The place of a list of targets in one form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FormId(pub(crate) usize);
 
-/// A target that a rule looks at.
+/// What a rule looks at.
 #[derive(Debug)]
 pub(crate) struct Look {
-    pub(crate) target: TargetId,
-    /// The forms in which the rule looks at it; several only with `multiMatch`.
+    pub(crate) list: ListId,
+    /// The forms in which it looks at the list; several only with `multiMatch`.
     pub(crate) forms: Vec<FormId>,
 }
 
@@ -30,41 +30,39 @@ pub(crate) struct Look {
 #[derive(Debug, Default)]
 pub(crate) struct Looks {
     pub(crate) targets: Vec<TargetPlan>,
-    pub(crate) forms: Vec<(TargetId, ChainId)>,
-    /// What each rule looks at; rules that look at the same share it.
-    pub(crate) groups: Vec<Vec<Look>>,
-    known_groups: HashMap<Vec<FormId>, GroupId>,
+    pub(crate) lists: Vec<Vec<TargetId>>,
+    pub(crate) forms: Vec<(ListId, ChainId)>,
     known_targets: HashMap<String, TargetId>,
-    known_forms: HashMap<(TargetId, ChainId), FormId>,
+    known_lists: HashMap<Vec<TargetId>, ListId>,
+    known_forms: HashMap<(ListId, ChainId), FormId>,
 }
 
 impl Looks {
     /// How a rule with these targets looks at them. `None` if what it looks at may change while rules run.
-    pub(super) fn place(&mut self, targets: &[TargetPlan], chains: &[ChainId]) -> Option<GroupId> {
+    pub(super) fn place(&mut self, targets: &[TargetPlan], chains: &[ChainId]) -> Option<Look> {
         let stable = |target: &TargetPlan| !target.count && !target.variable.changes_while_rules_run();
         if !targets.iter().all(stable) {
             return None;
         }
-        let looks: Vec<Look> = targets.iter().map(|target| self.look(target, chains)).collect();
-        let key = looks.iter().flat_map(|look| look.forms.iter().copied()).collect();
-        Some(*self.known_groups.entry(key).or_insert_with(|| {
-            self.groups.push(looks);
-            GroupId(self.groups.len() - 1)
-        }))
-    }
-
-    fn look(&mut self, target: &TargetPlan, chains: &[ChainId]) -> Look {
-        let key = format!("{:?}:{:?}!{:?}", target.variable, target.selector, target.excluded);
-        let id = *self.known_targets.entry(key).or_insert_with(|| {
-            self.targets.push(target.clone());
-            TargetId(self.targets.len() - 1)
+        let list: Vec<TargetId> = targets.iter().map(|target| self.target(target)).collect();
+        let list = *self.known_lists.entry(list).or_insert_with_key(|list| {
+            self.lists.push(list.clone());
+            ListId(self.lists.len() - 1)
         });
         let forms = chains.iter().map(|chain| {
-            *self.known_forms.entry((id, *chain)).or_insert_with(|| {
-                self.forms.push((id, *chain));
+            *self.known_forms.entry((list, *chain)).or_insert_with(|| {
+                self.forms.push((list, *chain));
                 FormId(self.forms.len() - 1)
             })
         });
-        Look { target: id, forms: forms.collect() }
+        Some(Look { list, forms: forms.collect() })
+    }
+
+    fn target(&mut self, target: &TargetPlan) -> TargetId {
+        let key = format!("{:?}:{:?}!{:?}", target.variable, target.selector, target.excluded);
+        *self.known_targets.entry(key).or_insert_with(|| {
+            self.targets.push(target.clone());
+            TargetId(self.targets.len() - 1)
+        })
     }
 }

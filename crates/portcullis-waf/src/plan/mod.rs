@@ -17,7 +17,7 @@ use crate::seclang::Loader;
 use crate::seclang::tree::{Control, Disruption, Phase, RuleSelector, Selector, Variable};
 pub(crate) use chains::{ChainId, Chains};
 pub(crate) use filter::{Filter, FilterBit, Precondition};
-pub(crate) use looks::{FormId, GroupId, Look, Looks, TargetId};
+pub(crate) use looks::{FormId, ListId, Look, Looks, TargetId};
 pub(crate) use slots::{CAPTURES, Slot, Slots};
 
 /// What is set before the first rule runs.
@@ -112,7 +112,7 @@ pub(crate) struct Step {
 pub(crate) struct Link {
     pub(crate) targets: Vec<TargetPlan>,
     /// The same as a request finds it for all rules. `None` where what it looks at may change while rules run.
-    pub(crate) group: Option<GroupId>,
+    pub(crate) look: Option<Look>,
     /// `None`: it always matches.
     pub(crate) check: Option<Check>,
     pub(crate) capture: bool,

@@ -1,15 +1,15 @@
 //! Runs the rules of a phase, in file order.
 
 use super::report::{Interruption, MatchedTarget, RuleMatch};
-use super::seen::Summary;
+use super::seen::{Owner, Summary};
 use super::state::Key;
 use super::values::{NodeId, OutOfWork};
 use super::variables::Subject;
 use super::{Allowed, Transaction};
 use crate::detect::{Detector, OfCommon};
-use crate::operator::spec::{Captures, Operator, integer};
+use crate::operator::spec::{ByteSet, Captures, Operator, integer};
 use crate::plan::{
-    ChainId, ChangePlan, Check, FormId, GroupId, Link, Look, MacroPlan, NamePlan, PiecePlan, Precondition,
+    ChainId, ChangePlan, Check, FormId, Link, ListId, Look, MacroPlan, NamePlan, PiecePlan, Precondition,
     Step, TargetId,
 };
 use crate::seclang::tree::{Control, Disruption, Engine, Phase};
@@ -127,8 +127,8 @@ impl<'r> Transaction<'r> {
             return Ok(true);
         };
         let plain = check.argument.as_ref().and_then(MacroPlan::as_text);
-        if let Some(group) = link.group {
-            return self.look(rule, link, check, group, plain, targets);
+        if let Some(look) = &link.look {
+            return self.look(rule, link, check, look, plain, targets);
         }
         let mut any = false;
         let mut result = Ok(());
@@ -165,19 +165,19 @@ impl<'r> Transaction<'r> {
         rule: usize,
         link: &'r Link,
         check: &'r Check,
-        group: GroupId,
+        look: &'r Look,
         plain: Option<&'r [u8]>,
         mut targets: Option<&mut Vec<MatchedTarget>>,
     ) -> Result<bool, OutOfWork> {
         let decides = !check.negated && self.plan.use_filter && !check.precondition.is_empty();
-        if decides && !self.group_may_match(group, &check.precondition)? {
+        if decides && !self.list_may_match(look, &check.precondition)? {
             return Ok(false);
         }
         let mut any = false;
-        let looks = self.plan.looks.groups.get(group.0).map_or(&[][..], Vec::as_slice);
-        for (look, target) in looks.iter().zip(&link.targets) {
-            let places = self.places(look.target);
-            if places.is_empty() || decides && !self.may_match(look, &check.precondition)? {
+        let list = self.plan.looks.lists.get(look.list.0).map_or(&[][..], Vec::as_slice);
+        for (id, target) in list.iter().zip(&link.targets) {
+            let places = self.places(*id);
+            if places.is_empty() || decides && !self.target_may_match(*id, look, &check.precondition)? {
                 continue;
             }
             let removed =
@@ -223,125 +223,139 @@ impl<'r> Transaction<'r> {
 
     /// Whether any value that a rule looks at could meet the precondition. Most rules end here, with one look at what they
     /// share with all rules that look at the same.
-    fn group_may_match(&mut self, group: GroupId, wanted: &Precondition) -> Result<bool, OutOfWork> {
-        let place = match self.seen.group(group) {
-            Some(place) => place,
-            None => {
-                let mut all = Summary::default();
-                for look in self.plan.looks.groups.get(group.0).into_iter().flatten() {
-                    for form in self.known_forms(look) {
-                        let place = self.form(look.target, *form)?;
-                        if let Some(summary) = self.seen.summary(place) {
-                            all.add(summary.longest, &summary.bytes);
-                        }
-                    }
-                }
-                self.seen.keep_group(group, all)
-            }
-        };
-        let Some(summary) = self.seen.summary(place) else { return Ok(true) };
-        if !summary.allows(wanted) {
-            return Ok(false);
-        }
-        let Some(bit) = wanted.bit else { return Ok(true) };
-        if let Some(candidates) = summary.candidates {
-            return Ok(self.values.has(candidates, bit));
-        }
-        let all = self.values.no_candidates();
-        for look in self.plan.looks.groups.get(group.0).into_iter().flatten() {
-            for form in self.known_forms(look) {
-                let summary = self.form(look.target, *form)?;
-                let candidates = self.candidates_of(look.target, *form, summary)?;
-                self.values.add_candidates(all, candidates);
-            }
-        }
-        self.seen.keep_candidates(place, all);
-        Ok(self.values.has(all, bit))
-    }
-
-    /// The forms of a target in which it has values: none if it has none.
-    fn known_forms(&mut self, look: &'r Look) -> &'r [FormId] {
-        if self.places(look.target).is_empty() { &[] } else { &look.forms }
-    }
-
-    /// Whether any value of a target could meet the precondition.
-    fn may_match(&mut self, look: &Look, wanted: &Precondition) -> Result<bool, OutOfWork> {
+    fn list_may_match(&mut self, look: &Look, wanted: &Precondition) -> Result<bool, OutOfWork> {
         for form in &look.forms {
-            let place = self.form(look.target, *form)?;
-            let Some(summary) = self.seen.summary(place) else { return Ok(true) };
-            if !summary.allows(wanted) {
-                continue;
-            }
-            let Some(bit) = wanted.bit else { return Ok(true) };
-            let candidates = self.candidates_of(look.target, *form, place)?;
-            if self.values.has(candidates, bit) {
+            let place = match self.seen.form(*form) {
+                Some(place) => place,
+                None => self.form(*form)?,
+            };
+            if self.may_meet(place, wanted)? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn form(&mut self, target: TargetId, form: FormId) -> Result<u32, OutOfWork> {
-        match self.seen.form(form) {
-            Some(place) => Ok(place),
-            None => self.summarise(target, form),
+    /// The same for one of the targets.
+    fn target_may_match(
+        &mut self,
+        target: TargetId,
+        look: &Look,
+        wanted: &Precondition,
+    ) -> Result<bool, OutOfWork> {
+        for form in &look.forms {
+            let chain = self.plan.looks.forms.get(form.0).map_or(ChainId::EMPTY, |(_, chain)| *chain);
+            let place = self.summary_of_target(target, chain)?;
+            if self.may_meet(place, wanted)? {
+                return Ok(true);
+            }
         }
+        Ok(false)
     }
 
-    /// What the values of a target have in one form. Where no transformation can change any of them, it is what they have
-    /// as they are.
-    fn summarise(&mut self, target: TargetId, form: FormId) -> Result<u32, OutOfWork> {
-        let plain = match self.seen.plain(target) {
-            Some(place) => place,
+    /// Whether one of the values of a summary could meet the precondition.
+    fn may_meet(&mut self, place: u32, wanted: &Precondition) -> Result<bool, OutOfWork> {
+        let Some(summary) = self.seen.summary(place) else { return Ok(true) };
+        if !summary.allows(wanted) {
+            return Ok(false);
+        }
+        let Some(bit) = wanted.bit else { return Ok(true) };
+        let candidates = match summary.candidates {
+            Some(candidates) => candidates,
+            None => self.candidates_of(place)?,
+        };
+        Ok(self.values.has(candidates, bit))
+    }
+
+    /// What the values of a list have in one form. Where no transformation can change any of them, it is what they have as
+    /// they are.
+    fn form(&mut self, form: FormId) -> Result<u32, OutOfWork> {
+        let Some((list, chain)) = self.plan.looks.forms.get(form.0) else { return Ok(0) };
+        let plain = self.summary_of_list(*list, ChainId::EMPTY)?;
+        let bytes = self.seen.summary(plain).map_or(ByteSet::NONE, |summary| summary.bytes);
+        let place = self.summary_of_list(*list, self.plan.chains.effective(*chain, &bytes))?;
+        self.seen.keep_form(form, place);
+        Ok(place)
+    }
+
+    fn summary_of_list(&mut self, list: ListId, chain: ChainId) -> Result<u32, OutOfWork> {
+        let owner = Owner::List(list);
+        if let Some(place) = self.seen.find(owner, chain) {
+            return Ok(place);
+        }
+        let mut all = Summary::new(owner, chain);
+        for target in self.plan.looks.lists.get(list.0).into_iter().flatten() {
+            if self.places(*target).is_empty() {
+                continue;
+            }
+            let place = self.summary_of_target(*target, chain)?;
+            if let Some(summary) = self.seen.summary(place) {
+                all.add(summary.longest, &summary.bytes);
+            }
+        }
+        Ok(self.seen.add(all))
+    }
+
+    fn summary_of_target(&mut self, target: TargetId, chain: ChainId) -> Result<u32, OutOfWork> {
+        let owner = Owner::Target(target);
+        let plain = match self.seen.find(owner, ChainId::EMPTY) {
+            Some(plain) => plain,
             None => {
-                let summary = self.summary_of(target, ChainId::EMPTY)?;
-                self.seen.keep_plain(target, summary)
+                let mut all = Summary::new(owner, ChainId::EMPTY);
+                for place in self.places(target) {
+                    let Some(subject) = self.seen.subject(place) else { continue };
+                    all.add(self.values.bytes(subject.value).len(), self.values.set(subject.value));
+                }
+                self.seen.add(all)
             }
         };
-        let chain = self.plan.looks.forms.get(form.0).map_or(ChainId::EMPTY, |(_, chain)| *chain);
-        let changes =
-            self.seen.summary(plain).is_none_or(|summary| self.plan.chains.may_change(chain, &summary.bytes));
-        if changes {
-            let summary = self.summary_of(target, chain)?;
-            return Ok(self.seen.keep_form(form, summary));
+        let bytes = self.seen.summary(plain).map_or(ByteSet::NONE, |summary| summary.bytes);
+        let chain = self.plan.chains.effective(chain, &bytes);
+        if chain == ChainId::EMPTY {
+            return Ok(plain);
         }
-        self.seen.alias(form, plain);
-        Ok(plain)
-    }
-
-    fn summary_of(&mut self, target: TargetId, chain: ChainId) -> Result<Summary, OutOfWork> {
-        let mut summary = Summary::default();
-        for place in self.seen.places(target).unwrap_or_default() {
+        if let Some(place) = self.seen.find(owner, chain) {
+            return Ok(place);
+        }
+        let mut all = Summary::new(owner, chain);
+        for place in self.places(target) {
             let Some(subject) = self.seen.subject(place) else { continue };
             let node = self.values.apply(subject.value, chain)?;
-            summary.add(self.values.bytes(node).len(), self.values.set(node));
+            all.add(self.values.bytes(node).len(), self.values.set(node));
         }
-        Ok(summary)
+        Ok(self.seen.add(all))
     }
 
-    /// The expressions that can match any value of a target in one form.
-    fn candidates_of(&mut self, target: TargetId, form: FormId, summary: u32) -> Result<u32, OutOfWork> {
-        if let Some(known) = self.seen.summary(summary).and_then(|summary| summary.candidates) {
-            return Ok(known);
-        }
-        let chain = self.plan.looks.forms.get(form.0).map_or(ChainId::EMPTY, |(_, chain)| *chain);
-        let places = self.seen.places(target).unwrap_or_default();
-        let several = places.len() > 1;
-        let mut all = if several { Some(self.values.no_candidates()) } else { None };
-        for place in places {
-            let Some(subject) = self.seen.subject(place) else { continue };
-            let node = self.values.apply(subject.value, chain)?;
-            let candidates = self.values.candidates(node)?;
-            match all {
-                Some(all) => self.values.add_candidates(all, candidates),
-                None => all = Some(candidates),
+    /// The expressions that can match any value of a summary.
+    fn candidates_of(&mut self, place: u32) -> Result<u32, OutOfWork> {
+        let Some(&Summary { owner, chain, .. }) = self.seen.summary(place) else {
+            return Ok(self.values.no_candidates());
+        };
+        let all = self.values.no_candidates();
+        match owner {
+            Owner::List(list) => {
+                for target in self.plan.looks.lists.get(list.0).into_iter().flatten() {
+                    if self.places(*target).is_empty() {
+                        continue;
+                    }
+                    let summary = self.summary_of_target(*target, chain)?;
+                    let candidates = match self.seen.summary(summary).and_then(|summary| summary.candidates) {
+                        Some(candidates) => candidates,
+                        None => self.candidates_of(summary)?,
+                    };
+                    self.values.add_candidates(all, candidates);
+                }
+            }
+            Owner::Target(target) => {
+                for place in self.places(target) {
+                    let Some(subject) = self.seen.subject(place) else { continue };
+                    let node = self.values.apply(subject.value, chain)?;
+                    let candidates = self.values.candidates(node)?;
+                    self.values.add_candidates(all, candidates);
+                }
             }
         }
-        let all = match all {
-            Some(all) => all,
-            None => self.values.no_candidates(),
-        };
-        self.seen.keep_candidates(summary, all);
+        self.seen.keep_candidates(place, all);
         Ok(all)
     }
 
@@ -363,7 +377,8 @@ impl<'r> Transaction<'r> {
     ) -> Result<bool, OutOfWork> {
         let mut any = false;
         let mut last = None;
-        if !self.plan.chains.may_change(check.chain, self.values.set(subject.value)) {
+        let chains = &self.plan.chains;
+        if chains.effective(check.chain, self.values.set(subject.value)) == ChainId::EMPTY {
             // Then no beginning of the chain does either.
             let found = self.node(link, check, subject, subject.value, plain)?;
             if found {

@@ -1,25 +1,40 @@
-//! What the targets of rules have: their values, and what all values of one target have together.
+//! What the targets of rules have: their values, and what all values of a target, or of a list of targets, have together.
 //!
-//! What none of a target's values has cannot make a rule match. Most rules end here, with one look at what they share
-//! with all rules for the same target. Emptied where values are added.
+//! What none of the values has cannot make a rule match. Most rules end here, with one look at what they share with all
+//! rules for the same targets. Emptied where values are added.
 
 use super::variables::Subject;
 use crate::operator::spec::ByteSet;
-use crate::plan::{FormId, GroupId, Looks, Precondition, TargetId};
+use crate::plan::{ChainId, FormId, ListId, Looks, Precondition, TargetId};
 use std::ops::Range;
 
 const NOT_YET: u32 = u32::MAX;
 
-/// What the values of a target have in one form, all together.
-#[derive(Debug, Clone, Copy, Default)]
+/// Whose values they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    Target(TargetId),
+    List(ListId),
+}
+
+/// What several values have in one form, all together.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Summary {
+    pub(super) owner: Owner,
+    pub(super) chain: ChainId,
     pub(super) bytes: ByteSet,
     pub(super) longest: usize,
     /// The place of the expressions that can match any of them, once a rule asks for one.
     pub(super) candidates: Option<u32>,
+    /// The owner's next summary.
+    next: u32,
 }
 
 impl Summary {
+    pub(super) fn new(owner: Owner, chain: ChainId) -> Self {
+        Self { owner, chain, bytes: ByteSet::NONE, longest: 0, candidates: None, next: NOT_YET }
+    }
+
     /// Whether one of the values could meet the precondition, but for its texts.
     pub(super) fn allows(&self, wanted: &Precondition) -> bool {
         self.longest >= wanted.length && wanted.sets.iter().all(|set| set.meets(&self.bytes))
@@ -31,13 +46,12 @@ impl Summary {
     }
 }
 
-/// A target's values.
+/// A target's values, and its summaries: that of the values as they are comes last.
 #[derive(Debug, Clone, Copy)]
 struct Target {
     start: u32,
     end: u32,
-    /// What they have as they are.
-    plain: u32,
+    summaries: u32,
 }
 
 /// Everything that was found so far.
@@ -45,22 +59,22 @@ struct Target {
 pub(super) struct Seen {
     targets: Vec<Target>,
     subjects: Vec<Subject>,
-    /// For each form, the place of its summary.
+    /// For each list, the place of its first summary.
+    lists: Vec<u32>,
+    /// For each form of a list, the place of its summary.
     forms: Vec<u32>,
-    /// For each group, the place of its summary.
-    groups: Vec<u32>,
     summaries: Vec<Summary>,
 }
 
 impl Seen {
     pub(super) fn clear(&mut self, looks: &Looks) {
-        let unknown = Target { start: NOT_YET, end: 0, plain: NOT_YET };
+        let unknown = Target { start: NOT_YET, end: 0, summaries: NOT_YET };
         self.targets.clear();
         self.targets.resize(looks.targets.len(), unknown);
+        self.lists.clear();
+        self.lists.resize(looks.lists.len(), NOT_YET);
         self.forms.clear();
         self.forms.resize(looks.forms.len(), NOT_YET);
-        self.groups.clear();
-        self.groups.resize(looks.groups.len(), NOT_YET);
         self.subjects.clear();
         self.summaries.clear();
     }
@@ -78,7 +92,7 @@ impl Seen {
         self.subjects.extend_from_slice(found);
         let end = place(self.subjects.len());
         if let Some(known) = self.targets.get_mut(target.0) {
-            *known = Target { start, end, plain: NOT_YET };
+            *known = Target { start, end, summaries: NOT_YET };
         }
         start..end
     }
@@ -87,47 +101,44 @@ impl Seen {
         self.subjects.get(place as usize).copied()
     }
 
-    /// The summary of a target's values as they are.
-    pub(super) fn plain(&self, target: TargetId) -> Option<u32> {
-        self.targets.get(target.0).map(|known| known.plain).filter(|place| *place != NOT_YET)
-    }
-
-    pub(super) fn keep_plain(&mut self, target: TargetId, summary: Summary) -> u32 {
-        let place = self.push(summary);
-        if let Some(known) = self.targets.get_mut(target.0) {
-            known.plain = place;
-        }
-        place
-    }
-
     /// The place of a form's summary.
     pub(super) fn form(&self, form: FormId) -> Option<u32> {
         self.forms.get(form.0).copied().filter(|place| *place != NOT_YET)
     }
 
-    pub(super) fn keep_form(&mut self, form: FormId, summary: Summary) -> u32 {
-        let place = self.push(summary);
-        self.alias(form, place);
-        place
-    }
-
-    /// Says that a form has the same values as one whose summary is known.
-    pub(super) fn alias(&mut self, form: FormId, place: u32) {
+    pub(super) fn keep_form(&mut self, form: FormId, summary: u32) {
         if let Some(known) = self.forms.get_mut(form.0) {
-            *known = place;
+            *known = summary;
         }
     }
 
-    /// The place of a group's summary.
-    pub(super) fn group(&self, group: GroupId) -> Option<u32> {
-        self.groups.get(group.0).copied().filter(|place| *place != NOT_YET)
+    /// The place of a summary, if it is known.
+    pub(super) fn find(&self, owner: Owner, chain: ChainId) -> Option<u32> {
+        let first = match owner {
+            Owner::Target(target) => self.targets.get(target.0).map(|known| known.summaries),
+            Owner::List(list) => self.lists.get(list.0).copied(),
+        };
+        let mut place = first?;
+        while let Some(summary) = self.summary(place) {
+            if summary.chain == chain {
+                return Some(place);
+            }
+            place = summary.next;
+        }
+        None
     }
 
-    pub(super) fn keep_group(&mut self, group: GroupId, summary: Summary) -> u32 {
-        let place = self.push(summary);
-        if let Some(known) = self.groups.get_mut(group.0) {
-            *known = place;
+    pub(super) fn add(&mut self, mut summary: Summary) -> u32 {
+        let place = u32::try_from(self.summaries.len()).unwrap_or(NOT_YET);
+        let first = match summary.owner {
+            Owner::Target(target) => self.targets.get_mut(target.0).map(|known| &mut known.summaries),
+            Owner::List(list) => self.lists.get_mut(list.0),
+        };
+        if let Some(first) = first {
+            summary.next = *first;
+            *first = place;
         }
+        self.summaries.push(summary);
         place
     }
 
@@ -139,10 +150,5 @@ impl Seen {
         if let Some(summary) = self.summaries.get_mut(place as usize) {
             summary.candidates = Some(candidates);
         }
-    }
-
-    fn push(&mut self, summary: Summary) -> u32 {
-        self.summaries.push(summary);
-        u32::try_from(self.summaries.len() - 1).unwrap_or(NOT_YET)
     }
 }

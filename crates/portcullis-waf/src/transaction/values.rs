@@ -92,15 +92,10 @@ impl<'r> Values<'r> {
 
     /// What a chain makes of a value.
     pub(super) fn apply(&mut self, node: NodeId, chain: ChainId) -> Result<NodeId, OutOfWork> {
-        let plan = self.plan;
-        if !plan.chains.may_change(chain, self.set(node)) {
-            return Ok(node);
-        }
-        let mut node = node;
-        for step in plan.chains.steps(chain) {
-            if step.triggers().is_none_or(|triggers| triggers.meets(self.set(node))) {
-                node = self.step(node, *step)?;
-            }
+        let (plan, mut node, mut chain) = (self.plan, node, chain);
+        while let Some((_, next)) = plan.chains.reduced(chain, self.set(node)) {
+            node = self.step(node, next.first)?;
+            chain = next.rest;
         }
         Ok(node)
     }
