@@ -424,6 +424,7 @@ fn is_spoken(headers: &HeaderMap, protocol: &str) -> bool {
 }
 
 /// An answer that is passed on as it is, or after the checks have looked into it.
+#[expect(clippy::large_enum_variant, reason = "nearly all are whole, and are taken apart at once")]
 enum Read<'a> {
     Whole(Response<Answer>),
     Examining(Pin<Box<dyn Future<Output = Response<Answer>> + 'a>>),
