@@ -166,7 +166,18 @@ impl Stream {
     pub(crate) fn written(&self) -> u64 {
         self.counted().written
     }
+
+    /// Whether it is sure that nothing has come in, so that reading needs no buffer yet. The task is woken when something does.
+    /// What TLS holds is unknown until it is read.
+    pub(crate) fn poll_is_silent(&self, cx: &mut Context<'_>) -> bool {
+        match self {
+            Stream::Plain(Socket { wire: Wire::Tcp(tcp), .. }) => tcp.poll_read_ready(cx).is_pending(),
+            Stream::Plain(Socket { wire: Wire::Unix(unix), .. }) => unix.poll_read_ready(cx).is_pending(),
+            Stream::Tls(_) => false,
+        }
+    }
 }
+
 impl AsyncRead for Stream {
     #[inline]
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

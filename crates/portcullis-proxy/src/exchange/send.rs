@@ -113,7 +113,9 @@ pub(super) async fn send(
     let mut fresh = Fresh::IfNeedBe;
     let mut why = "";
     for _ in 0..MOST_TRIES {
-        let lease = match pool.take().filter(|_| fresh == Fresh::IfNeedBe) {
+        // A connection that is taken and not used would be closed.
+        let idle = if fresh == Fresh::IfNeedBe { pool.take() } else { None };
+        let lease = match idle {
             Some(lease) => lease,
             // Boxed, since a connection is rarely new.
             None => match Box::pin(connected(pool, life, fresh, terms)).await {
@@ -123,7 +125,7 @@ pub(super) async fn send(
                 }
             },
         };
-        let begun = Instant::now();
+        let begun = life.now();
         let limit = pool.upstream.response_timeout;
         let limit = terms.limit.map_or(limit, |own| own.min(limit));
         // The upstream's time begins when it has the request; while the client still sends it, it is the client's.

@@ -103,8 +103,8 @@ impl Connection {
     }
 
     /// Whether it may carry another request, by its age and how many it has carried.
-    pub(crate) fn is_fresh(&self, upstream: &Upstream) -> bool {
-        self.begun < upstream.max_requests && self.opened.elapsed() < upstream.max_age
+    pub(crate) fn is_fresh(&self, upstream: &Upstream, now: Instant) -> bool {
+        self.begun < upstream.max_requests && now.saturating_duration_since(self.opened) < upstream.max_age
     }
 
     /// Gives the memory back, because there is no request.
@@ -245,6 +245,9 @@ impl Connection {
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, size: usize) -> Poll<()> {
         if self.ended {
             return Poll::Ready(());
+        }
+        if self.input.is_empty() && self.stream.poll_is_silent(cx) {
+            return Poll::Pending;
         }
         self.input.reserve(size);
         // The future keeps nothing between two polls.

@@ -159,10 +159,10 @@ impl Pool {
     }
 
     fn take_idle(self: &Rc<Self>) -> Option<Lease> {
-        let mut idle = self.idle.borrow_mut();
+        let (mut idle, now) = (self.idle.borrow_mut(), Instant::now());
         while let Some(Idle { mut connection, since }) = idle.pop_back() {
-            let usable = since.elapsed() < self.upstream.idle_timeout
-                && connection.is_fresh(&self.upstream)
+            let usable = now.saturating_duration_since(since) < self.upstream.idle_timeout
+                && connection.is_fresh(&self.upstream, now)
                 && connection.is_quiet();
             if usable {
                 return Some(Lease::Http1(Http1Lease { connection, pool: Rc::clone(self), reused: true }));
@@ -261,8 +261,9 @@ impl Pool {
 
     /// Keeps a connection of HTTP/1.1 whose answer has ended.
     pub(crate) fn keep_http1(self: Rc<Self>, mut connection: Box<Connection>) {
+        let now = Instant::now();
         if !connection.is_quiet()
-            || !connection.is_fresh(&self.upstream)
+            || !connection.is_fresh(&self.upstream, now)
             || self.closed.get()
             || self.upstream.max_idle_connections == 0
             || self.upstream.proxy_protocol.is_some()
@@ -271,7 +272,7 @@ impl Pool {
         }
         connection.rest();
         let mut idle = self.idle.borrow_mut();
-        idle.push_back(Idle { connection, since: Instant::now() });
+        idle.push_back(Idle { connection, since: now });
         if idle.len() > self.upstream.max_idle_connections {
             idle.pop_front();
         }

@@ -79,6 +79,9 @@ impl Io {
             self.ended = true;
             return Poll::Ready(());
         };
+        if self.input.is_empty() && stream.poll_is_silent(cx) {
+            return Poll::Pending;
+        }
         self.input.reserve(size);
         // The future keeps nothing between two polls.
         let read = pin!(stream.read_buf(&mut self.input)).poll(cx);
