@@ -64,6 +64,12 @@ fn what_cannot_be_judged_does_not_load() {
             parameter(json!({ "name": "x", "in": "query", "required": "yes", "schema": {} })),
             "`required` must be true or false",
         ),
+        (
+            with(
+                json!({ "requestBody": { "content": { "multipart/form-data": { "schema": {}, "itemEncoding": {} } } } }),
+            ),
+            "`itemEncoding` is not supported",
+        ),
         (query("matrix"), "is not for this place"),
         (query("deepObject"), "is for objects"),
         (query("banana"), "is not for this place"),
@@ -104,6 +110,41 @@ fn what_cannot_be_judged_does_not_load() {
         assert!(refused.starts_with("api.yaml") || refused.starts_with("https://"), "{refused}");
     }
     assert!(compile(body("application/json", json!({ "type": "object" }))).is_ok());
+}
+
+#[test]
+fn what_is_new_in_3_2_is_judged() {
+    let document = json!({
+        "openapi": "3.2.0",
+        "$self": "https://api.example.com/openapi.json",
+        "info": { "title": "t", "version": "1", "summary": "s" },
+        "servers": [{ "url": "/", "name": "here" }],
+        "tags": [{ "name": "a", "kind": "nav", "parent": "b", "summary": "s" }],
+        "paths": { "/p": {
+            "query": { "requestBody": { "required": true, "content": { "application/json": { "$ref": "#/components/mediaTypes/Number" } } } },
+            "additionalOperations": { "COPY": {} },
+        } },
+        "components": {
+            "mediaTypes": { "Number": { "schema": { "type": "integer" }, "examples": { "one": { "dataValue": { "$ref": "nowhere" } } } } },
+            "securitySchemes": { "device": { "type": "oauth2", "deprecated": true, "oauth2MetadataUrl": "https://a.example",
+                "flows": { "deviceAuthorization": { "deviceAuthorizationUrl": "/d", "tokenUrl": "https://a.example/t", "scopes": {} } } } },
+        },
+    });
+    let api = compile(document).unwrap();
+    let said = |method: &str, body: &[u8]| {
+        let Match::Operation(found) = api.operation(method, "/p") else { return "undeclared".to_owned() };
+        let mut fields = HeaderMap::new();
+        if !body.is_empty() {
+            fields.insert("content-type", "application/json".parse().unwrap());
+        }
+        let judged = found.judge(&RequestView { query: None, fields: &fields, body });
+        judged.err().map(|violations| violations.to_string()).unwrap_or_default()
+    };
+    assert_eq!(said("QUERY", b"1"), "");
+    assert_eq!(said("QUERY", b"\"1\""), "body: type");
+    assert_eq!(said("COPY", b""), "");
+    assert_eq!(said("COPY", b"1"), "body: undeclared");
+    assert_eq!(said("GET", b""), "undeclared");
 }
 
 #[test]

@@ -212,7 +212,15 @@ impl Contents {
 
 impl Content {
     fn parse(range: MediaRange, node: &Node<'_>, compiler: &Compiler<'_>) -> Result<Self, LoadError> {
-        node.spells(&["schema", "itemSchema", "encoding"])?;
+        node.spells(&["schema", "itemSchema", "encoding", "prefixEncoding", "itemEncoding"])?;
+        // SECURITY: what says how parts are judged would be a control that does not run (what_cannot_be_judged_does_not_load).
+        for positional in ["prefixEncoding", "itemEncoding"] {
+            if let Some(node) = node.get(positional)? {
+                return Err(
+                    node.error(format!("`{positional}` is not supported: parts are judged by their names"))
+                );
+            }
+        }
         let schema = node.place("schema");
         let shape = schema.as_ref().map_or_else(Shape::anything, |schema| compiler.shape(schema));
         if range.is_multipart() && range.format() == Some(Format::Bytes) {

@@ -4,7 +4,8 @@
 //! that names none is refused. Without a `mapping`, an alternative's values are those of the member's `const` or `enum` in it, or
 //! else its name, and nothing is refused that `oneOf` or `anyOf` alone accepts, unless the value is the name of a schema that
 //! refuses it. On a schema that others extend with `allOf`, the value picks the extension. Alternatives that are not references
-//! have no name, so they are judged by `oneOf` or `anyOf` alone.
+//! have no name, so they are judged by `oneOf` or `anyOf` alone. With a `defaultMapping` (OpenAPI 3.2), an object whose member is absent or
+//! names nothing must satisfy that schema.
 
 use std::collections::BTreeMap;
 
@@ -30,6 +31,11 @@ pub(super) fn rewrite(
         return Err(at.error("a discriminator needs a `propertyName`"));
     };
     let mapping = mapping(&discriminator, at)?;
+    let default = match discriminator.get("defaultMapping") {
+        None => None,
+        Some(Value::String(reference)) => Some(mapped_to(reference, at)?),
+        Some(_) => return Err(at.error("`defaultMapping` is the name of a schema or a reference")),
+    };
     members.remove("discriminator");
     let alternatives = ["oneOf", "anyOf"].into_iter().find_map(|keyword| {
         let Some(Value::Array(alternatives)) = members.get(keyword) else { return None };
@@ -42,6 +48,10 @@ pub(super) fn rewrite(
     for choice in &choices {
         work.reach(choice.target.clone());
     }
+    if let Some(default) = &default {
+        work.reach(default.clone());
+    }
+    let default = default.as_ref();
     let mut parts = match members.remove("allOf") {
         Some(Value::Array(parts)) => parts,
         Some(_) | None => Vec::new(),
@@ -49,7 +59,7 @@ pub(super) fn rewrite(
     match (alternatives, choices.is_empty()) {
         (Some((keyword, _)), false) => {
             let alternatives = members.remove(keyword);
-            let picked = json!({ "allOf": picked(property, keyword, &choices, None) });
+            let picked = json!({ "allOf": picked(property, keyword, &choices, None, default) });
             let chosen = if mapping.is_empty() {
                 let strict = choices.iter().filter(|choice| choice.is_implicit);
                 let strict: Vec<Value> =
@@ -72,11 +82,12 @@ pub(super) fn rewrite(
                 parts = kept;
             }
             let own = at.pointer.rsplit('/').next().unwrap_or_default();
-            parts.extend(picked(property, "anyOf", &choices, Some(own)));
+            parts.extend(picked(property, "anyOf", &choices, Some(own), default));
             members.insert(BASE.into(), base);
         }
         // Beside alternatives without names, those say whether the member must be there.
         (Some(_), true) => {}
+        (None, true) if default.is_some() => {}
         (None, true) => parts.push(json!({ "required": [property] })),
     }
     if parts.is_empty() {
@@ -94,15 +105,18 @@ fn mapping(discriminator: &Map<String, Value>, at: &Target) -> Result<Vec<(Strin
         let Some(reference) = reference.as_str() else {
             return Err(at.error("a discriminator maps names to references"));
         };
-        let is_name = !reference.contains(['/', '#', '.']);
-        let target = if is_name {
-            Target::new(&at.file, "/components/schemas").member(reference)
-        } else {
-            at.follow(reference)?
-        };
-        mapping.push((name.clone(), target));
+        mapping.push((name.clone(), mapped_to(reference, at)?));
     }
     Ok(mapping)
+}
+
+/// The schema of a name, or that a reference leads to.
+fn mapped_to(reference: &str, at: &Target) -> Result<Target, LoadError> {
+    let is_name = !reference.contains(['/', '#', '.']);
+    if is_name {
+        return Ok(Target::new(&at.file, "/components/schemas").member(reference));
+    }
+    at.follow(reference)
 }
 
 /// A value of the member, and the schema that it picks.
@@ -287,14 +301,24 @@ fn reference(choice: &Choice) -> Value {
     json!({ "$ref": choice.target.uri() })
 }
 
-/// That the member has one of the values (or `own`), and that the object is what its value picks. Where several schemas have the
+/// That the member has one of the values (or `own`), or else the object is as the `default` says, and that the object is what its value picks. Where several schemas have the
 /// same value, `keyword` says how many of them.
-fn picked(property: &str, keyword: &str, choices: &[Choice], own: Option<&str>) -> Vec<Value> {
+fn picked(
+    property: &str,
+    keyword: &str,
+    choices: &[Choice],
+    own: Option<&str>,
+    default: Option<&Target>,
+) -> Vec<Value> {
     let mut by_name: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     for choice in choices {
         by_name.entry(&choice.name).or_default().push(reference(choice));
     }
-    let mut parts = vec![one_of_the_names(property, by_name.keys().copied().chain(own))];
+    let named = one_of_the_names(property, by_name.keys().copied().chain(own));
+    let mut parts = vec![match default {
+        None => named,
+        Some(default) => json!({ "if": named, "then": true, "else": { "$ref": default.uri() } }),
+    }];
     parts.extend(by_name.iter().map(|(name, chosen)| match chosen.as_slice() {
         [only] => when(property, name, only),
         several => when(property, name, &json!({ keyword: several })),

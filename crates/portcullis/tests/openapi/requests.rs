@@ -62,9 +62,10 @@ async fn read_only_members_are_removed_before_the_body_goes_on() {
     let world = world(&backend, document);
     let sent = br#"{"item":"tea","total":3.5,"amount":2}"#;
     let zipped = gzip(sent);
+    // What is written anew has its members in the order of their names.
     let allowed: [(&[&str], &[u8], &str); 4] = [
-        (&[JSON], sent, r#"{"item":"tea","amount":2}"#),
-        (&[JSON, "Content-Encoding: gzip"], &zipped, r#"{"item":"tea","amount":2}"#),
+        (&[JSON], sent, r#"{"amount":2,"item":"tea"}"#),
+        (&[JSON, "Content-Encoding: gzip"], &zipped, r#"{"amount":2,"item":"tea"}"#),
         (&[JSON], br#" {"item":"tea","total":null} "#, r#"{"item":"tea"}"#),
         // What has none of them goes on as it came.
         (&[JSON], br#" {"item":"tea"} "#, r#" {"item":"tea"} "#),
