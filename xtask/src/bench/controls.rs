@@ -7,6 +7,7 @@
 use crate::failure::{Context, Failure, Outcome};
 
 use super::backend::{self, Backend};
+use super::grpc;
 use super::http::{self, Answer};
 use super::keys::Keys;
 use super::orders::{self, Orders};
@@ -29,7 +30,7 @@ pub(crate) fn check(
     server: &Server,
     credentials: &Credentials,
     orders: &Orders,
-    backend: &Backend,
+    (backend, calls): (&Backend, &grpc::Upstream),
     limits: Limits,
 ) -> Outcome<()> {
     let Credentials { keys, tokens, certificate } = credentials;
@@ -39,9 +40,10 @@ pub(crate) fn check(
             match server.peer() {
                 // The path means another thing to a backend that decodes it than to a router that does not.
                 Peer::Portcullis => expect(server, credentials, "an ambiguous path", "/..%2f", None, 400),
-                Peer::Nginx | Peer::Haproxy | Peer::Relay => Ok(()),
+                Peer::Nginx | Peer::Haproxy | Peer::Envoy | Peer::Relay => Ok(()),
             }
         }
+        Scenario::Grpc => grpc::check(server, keys, calls),
         Scenario::Orders | Scenario::Validation => orders::check(server, orders, backend),
         Scenario::Keys | Scenario::Telemetry | Scenario::Https | Scenario::Http2 | Scenario::Handshakes => {
             if server.scenario().is_protected() {
@@ -137,6 +139,7 @@ fn ask(
         | Scenario::Keys
         | Scenario::Tokens
         | Scenario::TokensUncached
+        | Scenario::Grpc
         | Scenario::Orders
         | Scenario::Validation
         | Scenario::Group

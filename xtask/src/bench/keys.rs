@@ -65,6 +65,11 @@ impl Keys {
         })
     }
 
+    /// The entries of `credentials:` in an Envoy file.
+    pub(crate) fn envoy_credentials(&self) -> String {
+        self.lines(|number, key| format!("                        - {{ key: {key}, client: c{number} }}"))
+    }
+
     fn lines(&self, line: impl Fn(usize, &str) -> String) -> String {
         let mut text = String::new();
         for (number, key) in self.0.iter().enumerate() {

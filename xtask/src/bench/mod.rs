@@ -14,6 +14,7 @@ mod backend;
 mod controls;
 mod cpu;
 mod crowd;
+mod grpc;
 mod http;
 pub(crate) mod instructions;
 mod keys;
@@ -29,6 +30,7 @@ mod tls;
 mod tokens;
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::failure::{Context, Outcome};
@@ -68,6 +70,9 @@ pub(crate) struct Arguments {
     /// Count instructions per decision instead of time, with few and with many routes and keys.
     #[arg(long, conflicts_with_all = ["seconds", "rounds", "connections", "only", "quick"])]
     instructions: bool,
+    /// The gateway to measure. Default: a release build that is made first.
+    #[arg(long)]
+    gateway: Option<PathBuf>,
     /// Measure nginx and HAProxy alone, to work on the benchmark itself.
     #[arg(long, hide = true)]
     without_portcullis: bool,
@@ -90,6 +95,8 @@ pub(crate) enum Scenario {
     Https,
     /// The keys over HTTP/2, where each client has one.
     Http2,
+    /// Unary gRPC calls with a key, over HTTP/2 on both sides.
+    Grpc,
     /// Full TLS handshakes without a request.
     Handshakes,
     /// Proxying the POST of an order of 1 KiB, which `validation` is compared with.
@@ -105,7 +112,7 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Plain,
         Self::Keys,
         Self::Telemetry,
@@ -113,6 +120,7 @@ impl Scenario {
         Self::TokensUncached,
         Self::Https,
         Self::Http2,
+        Self::Grpc,
         Self::Handshakes,
         Self::Orders,
         Self::Validation,
@@ -129,6 +137,7 @@ impl Scenario {
             | Self::Keys
             | Self::Tokens
             | Self::TokensUncached
+            | Self::Grpc
             | Self::Orders
             | Self::Validation
             | Self::Telemetry
@@ -147,6 +156,7 @@ impl Scenario {
             Self::TokensUncached => "uncached",
             Self::Https => "https",
             Self::Http2 => "h2",
+            Self::Grpc => "grpc",
             Self::Handshakes => "handshake",
             Self::Orders => "orders",
             Self::Validation => "validated",
@@ -165,6 +175,7 @@ impl Scenario {
             Self::TokensUncached => "tokens, no cache",
             Self::Https => "keys, HTTPS/1.1",
             Self::Http2 => "keys, HTTP/2",
+            Self::Grpc => "gRPC calls with a key",
             Self::Handshakes => "TLS handshakes",
             Self::Orders => "POST of 1 KiB",
             Self::Validation => "POST, validated",
@@ -185,6 +196,7 @@ impl Scenario {
             | Self::TokensUncached
             | Self::Https
             | Self::Http2
+            | Self::Grpc
             | Self::Handshakes
             | Self::Orders
             | Self::Validation
@@ -205,6 +217,7 @@ impl Scenario {
             | Self::TokensUncached
             | Self::Https
             | Self::Http2
+            | Self::Grpc
             | Self::Handshakes
             | Self::Orders => None,
         }
@@ -221,6 +234,7 @@ impl Arguments {
             only: Vec::new(),
             quick: true,
             instructions: false,
+            gateway: None,
             without_portcullis: false,
         }
     }
@@ -259,7 +273,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     }
     crowd::raise_limit();
     let settings = arguments.settings();
-    let programs = Program::find_all(arguments.without_portcullis)?;
+    let programs = Program::find_all(arguments.without_portcullis, arguments.gateway.as_deref())?;
     let generator = Generator::find(settings.connections)?;
     let mut report = Report::new(Machine::describe(&programs, &generator), settings);
     measure(&programs, &generator, &mut report)?;
@@ -293,6 +307,7 @@ fn measure(programs: &[Program], generator: &Generator, report: &mut Report) -> 
     let order = scratch.path().join("order.json");
     write(&order, &orders.right)?;
     let backend = Backend::start(Program::nginx(programs)?, &scratch)?;
+    let calls = grpc::Upstream::start(&scratch)?;
 
     println!("Starting the proxies.");
     let mut servers = Vec::new();
@@ -304,12 +319,13 @@ fn measure(programs: &[Program], generator: &Generator, report: &mut Report) -> 
             scenarios.reverse();
         }
         for scenario in scenarios.into_iter().filter(|scenario| program.peer().takes_part(*scenario)) {
-            servers.push(Server::start(program, scenario, backend.port(), &credentials, &scratch)?);
+            let behind = if scenario == Scenario::Grpc { calls.port() } else { backend.port() };
+            servers.push(Server::start(program, scenario, behind, &credentials, &scratch)?);
         }
     }
     println!("Checking the controls of each.");
     for server in &servers {
-        controls::check(server, &credentials, &orders, &backend, Limits::Fresh)?;
+        controls::check(server, &credentials, &orders, (&backend, &calls), Limits::Fresh)?;
     }
     let load_on = |server: &Server, seconds: u64| {
         let time = Duration::from_secs(seconds);
@@ -317,6 +333,9 @@ fn measure(programs: &[Program], generator: &Generator, report: &mut Report) -> 
             Scenario::Plain | Scenario::Group | Scenario::Thousand | Scenario::TenThousand => Sent::Plain,
             Scenario::Orders | Scenario::Validation => Sent::Posted { path: orders::PATH, body: &order },
             Scenario::Http2 => return clients.http2(server, &credentials, generator.connections(), time),
+            Scenario::Grpc => {
+                return clients.grpc(server, &credentials, &calls, generator.connections(), time);
+            }
             Scenario::Handshakes => return clients.handshakes(server, &credentials, time),
             Scenario::Keys | Scenario::Telemetry | Scenario::Https => {
                 Sent::InField { name: "x-api-key", values: &key_list }
@@ -341,7 +360,9 @@ fn measure(programs: &[Program], generator: &Generator, report: &mut Report) -> 
         }
         for server in turn {
             let crowd = server.scenario().crowd().map(|size| Crowd::open(server.port(), size)).transpose()?;
-            let sample = measure_one(server, &backend, generator.connections(), || load_on(server, seconds))?;
+            let sample = measure_one(server, (&backend, &calls), generator.connections(), || {
+                load_on(server, seconds)
+            })?;
             crowd.map_or(Ok(()), |crowd| crowd.check(&server.name()))?;
             println!(
                 "Round {round} of {rounds}: {:<28} {:>6.2} us/request {:>8.0} requests/s",
@@ -354,7 +375,7 @@ fn measure(programs: &[Program], generator: &Generator, report: &mut Report) -> 
     }
     // A server that stopped refusing under load would have been measured without its controls.
     for server in &servers {
-        controls::check(server, &credentials, &orders, &backend, Limits::Used)?;
+        controls::check(server, &credentials, &orders, (&backend, &calls), Limits::Used)?;
     }
     Ok(())
 }
@@ -362,13 +383,14 @@ fn measure(programs: &[Program], generator: &Generator, report: &mut Report) -> 
 /// One load on one server, with the CPU time its processes spent on it.
 fn measure_one(
     server: &Server,
-    backend: &Backend,
+    (backend, calls): (&Backend, &grpc::Upstream),
     connections: u64,
     load: impl FnOnce() -> Outcome<Load>,
 ) -> Outcome<Sample> {
     let log = AccessLog::open(server.log())?;
     log.empty()?;
     let came = backend.requests()?;
+    let called = calls.calls();
     let before = CpuTime::of_tree(server.process())?;
     let load = load()?;
     let spent = CpuTime::of_tree(server.process())?.since(before);
@@ -387,13 +409,18 @@ fn measure_one(
         | Scenario::TokensUncached
         | Scenario::Https
         | Scenario::Http2
+        | Scenario::Grpc
         | Scenario::Handshakes
         | Scenario::Group
         | Scenario::Telemetry
         | Scenario::Thousand
         | Scenario::TenThousand => u64::MAX,
     };
-    backend.expect_requests(came, load.requests..=most, &server.name())?;
+    if server.scenario() == Scenario::Grpc {
+        calls.expect_calls(called, load.requests, &server.name())?;
+    } else {
+        backend.expect_requests(came, load.requests..=most, &server.name())?;
+    }
     if server.peer() == Peer::Relay {
         // It knows of no requests.
         return Ok(Sample::new(&load, spent, 0));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::failure::{Context, Failure, Outcome};
 use crate::process::{Guard, Scratch, free_port, supervised, write};
-use crate::{debian, workspace};
+use crate::{debian, python, workspace};
 
 use super::{Credentials, Scenario, name, orders};
 
@@ -21,18 +21,22 @@ pub(crate) enum Peer {
     Portcullis,
     Nginx,
     Haproxy,
+    /// In the scenarios that all of it is needed for: plain proxying and gRPC.
+    Envoy,
     /// Passes bytes on, and nothing else: the floor.
     Relay,
 }
 
 impl Peer {
-    pub(crate) const ALL: [Self; 4] = [Self::Portcullis, Self::Nginx, Self::Haproxy, Self::Relay];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Portcullis, Self::Nginx, Self::Haproxy, Self::Envoy, Self::Relay];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Portcullis => "Portcullis",
             Self::Nginx => "nginx",
             Self::Haproxy => "HAProxy",
+            Self::Envoy => "Envoy",
             Self::Relay => "byte relay",
         }
     }
@@ -40,7 +44,7 @@ impl Peer {
     /// How many access log lines may be missing after so many requests.
     pub(crate) fn tolerated_missing_lines(self, requests: u64) -> u64 {
         match self {
-            Self::Portcullis | Self::Nginx | Self::Relay => 0,
+            Self::Portcullis | Self::Nginx | Self::Envoy | Self::Relay => 0,
             // HAProxy gives a line up when another thread holds the output for too long (`fd_write_frag_line` in its
             // src/fd.c), which happens to a few in 100,000 here. One in 100 would be another matter.
             Self::Haproxy => requests / 100,
@@ -88,6 +92,9 @@ impl Peer {
             (Self::Portcullis, Scenario::Group) => {
                 include_str!("../../../bench/peers/portcullis-group.yaml")
             }
+            (Self::Portcullis, Scenario::Grpc) => include_str!("../../../bench/peers/portcullis-grpc.yaml"),
+            (Self::Envoy, Scenario::Plain) => include_str!("../../../bench/peers/envoy-plain.yaml"),
+            (Self::Envoy, Scenario::Grpc) => include_str!("../../../bench/peers/envoy-grpc.yaml"),
             (Self::Haproxy, Scenario::Tokens) => include_str!("../../../bench/peers/haproxy-tokens.cfg"),
             (
                 Self::Nginx,
@@ -96,6 +103,7 @@ impl Peer {
                 | Scenario::Orders
                 | Scenario::Validation
                 | Scenario::Telemetry
+                | Scenario::Grpc
                 | Scenario::Group,
             )
             | (
@@ -104,11 +112,12 @@ impl Peer {
                 | Scenario::Orders
                 | Scenario::Validation
                 | Scenario::Telemetry
+                | Scenario::Grpc
                 | Scenario::Group
                 | Scenario::Thousand
                 | Scenario::TenThousand,
             )
-            | (Self::Relay, _) => {
+            | (Self::Envoy | Self::Relay, _) => {
                 return None;
             }
         })
@@ -124,9 +133,9 @@ pub(crate) struct Program {
 
 impl Program {
     /// Finds, installs or builds what is to be measured.
-    pub(crate) fn find_all(without_portcullis: bool) -> Outcome<Vec<Self>> {
+    pub(crate) fn find_all(without_portcullis: bool, gateway: Option<&Path>) -> Outcome<Vec<Self>> {
         let wanted = Peer::ALL.into_iter().filter(|peer| *peer != Peer::Portcullis || !without_portcullis);
-        wanted.map(Self::find).collect()
+        wanted.map(|peer| Self::find(peer, gateway)).collect()
     }
 
     /// The one that also serves as the backend.
@@ -134,18 +143,20 @@ impl Program {
         programs.iter().find(|program| program.peer == Peer::Nginx).context(|| "nginx was not found".into())
     }
 
-    fn find(peer: Peer) -> Outcome<Self> {
-        let path = match peer {
-            Peer::Portcullis => {
+    fn find(peer: Peer, gateway: Option<&Path>) -> Outcome<Self> {
+        let path = match (peer, gateway) {
+            (Peer::Portcullis, Some(gateway)) => gateway.to_owned(),
+            (Peer::Portcullis, None) => {
                 let path = workspace::build_for_distribution(&["-p", "portcullis-cli"])?.join("portcullis");
                 if !path.is_file() {
                     return Err(Failure::new(format!("the build left no {}", path.display())));
                 }
                 path
             }
-            Peer::Nginx => debian::require("nginx", "nginx")?,
-            Peer::Haproxy => debian::require("haproxy", "haproxy")?,
-            Peer::Relay => std::env::current_exe().context(|| "finding this program".into())?,
+            (Peer::Nginx, _) => debian::require("nginx", "nginx")?,
+            (Peer::Haproxy, _) => debian::require("haproxy", "haproxy")?,
+            (Peer::Envoy, _) => python::require_binary(&python::ENVOY, "envoy/_bin/envoy")?,
+            (Peer::Relay, _) => std::env::current_exe().context(|| "finding this program".into())?,
         };
         Ok(Self { peer, path })
     }
@@ -161,7 +172,7 @@ impl Program {
     /// Name and version, from the first line that the program prints to either output.
     pub(crate) fn version(&self) -> String {
         let question = match self.peer {
-            Peer::Portcullis => "--version",
+            Peer::Portcullis | Peer::Envoy => "--version",
             Peer::Nginx | Peer::Haproxy => "-v",
             Peer::Relay => return "a byte relay of our own".to_owned(),
         };
@@ -169,12 +180,14 @@ impl Program {
             return format!("{} of unknown version", self.peer.name());
         };
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        let line = said.lines().next().unwrap_or_default();
+        let line = said.lines().find(|line| !line.is_empty()).unwrap_or_default();
         match self.peer {
             // Such as "nginx version: nginx/1.22.1".
             Peer::Nginx => line.trim_start_matches("nginx version: ").to_owned(),
             // Such as "HAProxy version 2.6.12 2026/10/17 - https://haproxy.org/".
             Peer::Haproxy => line.split(' ').take(3).collect::<Vec<_>>().join(" "),
+            // Such as ".../envoy  version: 5c39b6b0/1.40.0/Clean/RELEASE/BoringSSL".
+            Peer::Envoy => format!("Envoy {}", line.split('/').rev().nth(3).unwrap_or_default()),
             Peer::Portcullis | Peer::Relay => line.to_owned(),
         }
     }
@@ -206,7 +219,7 @@ impl Server {
         let issuer = folder.join("issuer");
         match peer {
             Peer::Portcullis => write(&issuer, &tokens.key_set)?,
-            Peer::Nginx | Peer::Haproxy | Peer::Relay => write(&issuer, &tokens.pem)?,
+            Peer::Nginx | Peer::Haproxy | Peer::Envoy | Peer::Relay => write(&issuer, &tokens.pem)?,
         }
         let cached = match scenario {
             Scenario::TokensUncached => "0",
@@ -215,6 +228,7 @@ impl Server {
             | Scenario::Tokens
             | Scenario::Https
             | Scenario::Http2
+            | Scenario::Grpc
             | Scenario::Handshakes
             | Scenario::Orders
             | Scenario::Validation
@@ -235,6 +249,7 @@ impl Server {
                 Peer::Portcullis,
                 Scenario::Keys
                 | Scenario::Telemetry
+                | Scenario::Grpc
                 | Scenario::Https
                 | Scenario::Http2
                 | Scenario::Handshakes,
@@ -261,8 +276,10 @@ impl Server {
                 let files = [("consumers", keys.haproxy_consumers()), ("roles", keys.haproxy_roles())];
                 in_files(&folder, files)?
             }
+            (Peer::Envoy, Scenario::Grpc) => (keys.envoy_credentials(), String::new()),
+            (Peer::Nginx | Peer::Haproxy, Scenario::Grpc) => (String::new(), String::new()),
             (
-                Peer::Portcullis | Peer::Nginx | Peer::Haproxy | Peer::Relay,
+                Peer::Portcullis | Peer::Nginx | Peer::Haproxy,
                 Scenario::Plain
                 | Scenario::Tokens
                 | Scenario::TokensUncached
@@ -272,7 +289,7 @@ impl Server {
                 | Scenario::Thousand
                 | Scenario::TenThousand,
             )
-            | (Peer::Relay, _) => (String::new(), String::new()),
+            | (Peer::Envoy | Peer::Relay, _) => (String::new(), String::new()),
         };
         let template = peer.template(scenario);
         let text = fill(
@@ -298,7 +315,9 @@ impl Server {
                 write(&log, "")?;
                 super::relay::command(port, backend)?
             }
-            Peer::Portcullis | Peer::Nginx | Peer::Haproxy => command(program, &folder, &log, &text)?,
+            Peer::Portcullis | Peer::Nginx | Peer::Haproxy | Peer::Envoy => {
+                command(program, &folder, &log, &text)?
+            }
         };
         let mut process = Guard::spawn(name(peer, scenario), &mut starting)?;
         process
@@ -357,6 +376,19 @@ fn command(program: &Program, folder: &Path, log: &Path, configuration: &str) ->
             let file = folder.join("haproxy.cfg");
             write(&file, configuration)?;
             command.arg("-db").arg("-f").arg(&file).stdout(open(log)?);
+        }
+        Peer::Envoy => {
+            let file = folder.join("envoy.yaml");
+            write(&file, configuration)?;
+            // As often as the others write their logs.
+            command.args([
+                "--concurrency",
+                "2",
+                "--use-dynamic-base-id",
+                "--file-flush-interval-msec",
+                "100",
+            ]);
+            command.args(["--log-level", "error", "-c"]).arg(&file).stdout(open(&folder.join("messages"))?);
         }
         Peer::Relay => {}
     }

@@ -90,6 +90,7 @@ fn colour(peer: Peer) -> &'static str {
         Peer::Portcullis => "#0b5cad",
         Peer::Nginx => "#9aa4ae",
         Peer::Haproxy => "#d9902f",
+        Peer::Envoy => "#8a5aa8",
         Peer::Relay => "#4c9a7a",
     }
 }

@@ -19,6 +19,8 @@ const KEYS_OF_NGINX_TARGET: f64 = 1.0;
 const KEYS_OF_RELAY_TARGET: f64 = 1.45;
 /// What keys over HTTP/2 may cost, as a multiple of what they cost HAProxy.
 const HTTP2_OF_HAPROXY_TARGET: f64 = 1.0;
+/// What a unary call of gRPC may cost, as a multiple of what it costs Envoy.
+const GRPC_OF_ENVOY_TARGET: f64 = 1.0;
 /// What all telemetry may cost, as a multiple of the same with the access log alone.
 const TELEMETRY_TARGET: f64 = 1.08;
 /// What other connections may cost that say nothing, as a multiple of plain proxying without them.
@@ -75,6 +77,13 @@ handshake: 8 processes of `openssl s_time -new`, one handshake after another wit
 handshake and 1,000,000 / CPU us is handshakes per CPU second. Each of the three issues two tickets; s_time marks each
 connection that resumed a session, and the run fails if one did.";
 
+const GRPC_METHOD: &str = "\
+grpc: unary calls over HTTP/2 in the clear on both sides, one h2load with 8 connections that has as many calls under way as
+there are connections elsewhere; one of 10,000 keys, which is looked up and removed. Both say the same to the server and to the
+client. The server is a thread of this program (the h2 crate); it counts, and it fails a call that is not the one that was sent
+or still has its key. Each of the two answered, in this run, before and after the load: no key, an empty key and a wrong key with
+UNAUTHENTICATED, without asking the server; a right key with the server's message.";
+
 const VALIDATION_METHOD: &str = "\
 orders, validated: wrk posts one order, 1 KiB of JSON, again and again to Portcullis alone: as it comes, and to the same
 route with an OpenAPI document that holds it, reads it strictly and judges it by its schema before the backend sees it.
@@ -100,6 +109,10 @@ fn set_up(peer: Peer) -> &'static str {
         Peer::Haproxy => {
             "- HAProxy: 2 threads, `option httplog` to standard output, which is a file; `http-reuse always`.\n  \
              It gives up a log line when its threads collide; up to one in 100 is let pass, and counted below."
+        }
+        Peer::Envoy => {
+            "- Envoy: `--concurrency 2`, one access log line per request in its default format, flushed every 100 ms. It takes part\n  \
+             in plain and grpc."
         }
         Peer::Relay => {
             "- byte relay: 2 threads, one epoll each, a connection to the backend for each client. It reads nothing of what it\n  \
@@ -280,6 +293,9 @@ impl Report {
         if self.settings.scenarios.iter().any(|each| each.is_protected()) {
             parts.push(TLS_METHOD);
         }
+        if self.settings.scenarios.contains(&Scenario::Grpc) {
+            parts.push(GRPC_METHOD);
+        }
         for crowd in [Scenario::Thousand, Scenario::TenThousand] {
             if self.of(Peer::Portcullis, crowd).is_some() && !parts.contains(&CROWD_METHOD) {
                 parts.push(CROWD_METHOD);
@@ -351,6 +367,11 @@ impl Report {
                 "Portcullis, keys over HTTP/2, of HAProxy",
                 ratio(Scenario::Http2, Peer::Haproxy, Scenario::Http2),
                 HTTP2_OF_HAPROXY_TARGET,
+            ),
+            (
+                "Portcullis, gRPC calls, of Envoy",
+                ratio(Scenario::Grpc, Peer::Envoy, Scenario::Grpc),
+                GRPC_OF_ENVOY_TARGET,
             ),
             (
                 "Portcullis, 1,000 connections open, of plain",

@@ -12,6 +12,7 @@ use crate::debian;
 use crate::failure::{Context, Failure, Outcome};
 use crate::process::{Guard, Scratch, supervised, write};
 
+use super::grpc;
 use super::http::{self, Answer};
 use super::load::Load;
 use super::peers::Server;
@@ -111,6 +112,7 @@ pub(crate) fn get(
         | Scenario::Keys
         | Scenario::Tokens
         | Scenario::TokensUncached
+        | Scenario::Grpc
         | Scenario::Orders
         | Scenario::Validation
         | Scenario::Group
@@ -180,6 +182,20 @@ impl Clients {
         all(commands.collect(), &credentials.certificate, time, http2_result)
     }
 
+    /// Unary calls of gRPC, in the clear.
+    pub(crate) fn grpc(
+        &self,
+        server: &Server,
+        credentials: &Credentials,
+        upstream: &grpc::Upstream,
+        connections: u64,
+        time: Duration,
+    ) -> Outcome<Load> {
+        let mut command = upstream.load(credentials.keys.right(), connections, time, &self.h2load);
+        command.arg(format!("http://127.0.0.1:{}{}", server.port(), grpc::PATH));
+        all(vec![command], &credentials.certificate, time, in_the_clear_result)
+    }
+
     /// Full handshakes, one after another in each of several processes.
     pub(crate) fn handshakes(
         &self,
@@ -246,6 +262,16 @@ fn http2_result(text: &str) -> Option<Part> {
     for wanted in ["TLS Protocol: TLSv1.3", &format!("Cipher: {SUITE}"), "Application protocol: h2"] {
         text.contains(wanted).then_some(())?;
     }
+    h2load_result(text)
+}
+
+/// The same in the clear.
+fn in_the_clear_result(text: &str) -> Option<Part> {
+    text.contains("Application protocol: h2c").then_some(())?;
+    h2load_result(text)
+}
+
+fn h2load_result(text: &str) -> Option<Part> {
     let line = |start: &str| text.lines().find_map(|line| line.strip_prefix(start));
     // Such as "requests: 9 total, 9 started, 8 done, 8 succeeded, 0 failed, 0 errored, 0 timeout".
     let figure = |line: &str, name: &str| {

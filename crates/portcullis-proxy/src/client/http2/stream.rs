@@ -221,7 +221,7 @@ async fn hand_on(
                 life.wrote_some();
             }
         }
-        // SECURITY: looked at again right before, since streams that all found room would each add a part (what_waits_is_bounded_for_all_streams).
+        // SECURITY: looked at again right before, since streams that all found room would each add a part (what_one_address_leaves_unread_on_http2_is_bounded).
         if !poll_fn(|cx| shared.outbox.poll_room(cx)).await {
             return false;
         }
