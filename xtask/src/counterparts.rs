@@ -11,11 +11,12 @@ use crate::failure::{Context, Failure, Outcome};
 use crate::{debian, python, schema_suite, workspace};
 
 /// The folders, from the root of the workspace.
-pub(crate) const FOLDERS: [&str; 4] = [
+pub(crate) const FOLDERS: [&str; 5] = [
     "tests/counterparts/oidc-provider",
     "tests/counterparts/openapi",
     "tests/counterparts/axe",
     "tests/counterparts/graphql-ws",
+    "tests/counterparts/sarif",
 ];
 
 /// Installs what is missing or out of date.

@@ -74,6 +74,47 @@ fn programs_get_json_and_sarif() {
     assert!(rules.iter().any(|rule| rule["id"] == "public_wildcard"), "{rules:?}");
 }
 
+/// SARIF as its own JSON Schema has it, which the test counterparts bring.
+#[test]
+fn sarif_is_as_its_schema_says() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(
+        "../../tests/counterparts/sarif/node_modules/@microsoft/jest-sarif/lib/schemas/sarif-2.1.0-rtm.5.json",
+    );
+    let schema = std::fs::read_to_string(&file)
+        .unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask counterparts`", file.display()));
+    // A `]` alone, which the library does not take. `check` says nothing of a language.
+    let schema = schema.replace("{2}]?$", "{2}\\\\]?$");
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let told =
+        |sarif: &Value| validator.iter_errors(sarif).map(|error| error.to_string()).collect::<Vec<_>>();
+
+    // What is found in a whole file, at a place, and in one that does not load at all; and nothing.
+    let broken = OPEN.replace("routes:", "routs:");
+    let twice = format!("{OPEN}{OPEN}");
+    for (document, code) in [(OPEN, 1), (LIMITED, 0), (broken.as_str(), 2), (twice.as_str(), 2)] {
+        let (ended, text) = check(document, &["--format", "sarif"]);
+        assert_eq!(ended, code, "{text}");
+        let sarif: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(told(&sarif), Vec::<String>::new(), "{text}");
+        assert!(code == 0 || !sarif["runs"][0]["results"].as_array().unwrap().is_empty(), "{text}");
+    }
+
+    // The schema does say something.
+    let (_, text) = check(OPEN, &["--format", "sarif"]);
+    let sarif: Value = serde_json::from_str(&text).unwrap();
+    for (place, wrong) in [
+        ("/version", "2.0"),
+        ("/runs/0/results/0/level", "fatal"),
+        ("/runs/0/results/0/message", "a text"),
+        ("/runs/0/results/0/locations/0/physicalLocation/region/startLine", "3"),
+    ] {
+        let mut changed = sarif.clone();
+        *changed.pointer_mut(place).unwrap() = Value::from(wrong);
+        assert!(!told(&changed).is_empty(), "{place} can be {wrong}");
+    }
+}
+
 #[test]
 fn an_accepted_finding_fails_no_more_until_its_day_is_over() {
     let accepted = |until: &str| {

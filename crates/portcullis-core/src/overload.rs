@@ -85,6 +85,11 @@ impl Overload {
         }
     }
 
+    /// Sets the pressure, in thousandths of a priority, for a rehearsal in which no time passes.
+    pub fn press(&self, pressure: u32) {
+        self.pressure.store(pressure.min(MOST), Ordering::Relaxed);
+    }
+
     /// How many of a thousand requests of this priority are given up.
     pub fn share(&self, priority: Priority) -> u32 {
         let before = match priority {

@@ -80,6 +80,8 @@ pub enum Attack {
     PolicyDown,
     /// For a host that the route does not have.
     WrongHost,
+    /// Without a header or a parameter that the route is chosen by.
+    Unmatched,
     /// With a method that the route does not have.
     WrongMethod,
     /// By another spelling of the path.
@@ -100,6 +102,8 @@ pub enum Attack {
     OverLimit,
     /// With one request more at once than the bound.
     TooManyAtOnce,
+    /// While the gateway is too slow, and others are worth more.
+    Overload,
     /// From a page of an origin that may not read answers.
     ForeignOrigin,
     /// With an answer of the upstream that is not as declared.
@@ -135,6 +139,7 @@ impl Attack {
             Attack::PolicyRefuses => "policy refuses",
             Attack::PolicyDown => "policy server down",
             Attack::WrongHost => "another host",
+            Attack::Unmatched => "not chosen by its match",
             Attack::WrongMethod => "wrong method",
             Attack::PathTrick => "path trick",
             Attack::HeaderAlias => "header alias",
@@ -145,6 +150,7 @@ impl Attack {
             Attack::Injection => "injection",
             Attack::OverLimit => "over the limit",
             Attack::TooManyAtOnce => "too many at once",
+            Attack::Overload => "overload",
             Attack::ForeignOrigin => "another origin",
             Attack::WrongAnswer => "answer not as declared",
         }

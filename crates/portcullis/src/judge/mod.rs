@@ -167,6 +167,11 @@ impl Judge {
         self.world.use_up(used_up);
     }
 
+    /// From now on, the gateway is so slow that requests of this many priorities are given up, and none of the others.
+    pub fn be_slow(&self, priorities: u32) {
+        self.world.be_slow(priorities);
+    }
+
     /// How many limits the last request was charged to.
     pub fn limits_charged(&self) -> usize {
         self.world.charged()

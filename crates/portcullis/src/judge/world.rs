@@ -29,6 +29,8 @@ pub enum UsedUp {
     All,
     /// The one that is charged as this one, counted from 0.
     Only(usize),
+    /// None, and none ever is: nothing is counted.
+    Never,
 }
 
 /// The world of a plan that is tried.
@@ -104,6 +106,13 @@ impl JudgeWorld {
         *self.used_up.lock().unwrap_or_else(PoisonError::into_inner) = used_up;
     }
 
+    /// Threads are late, or were never.
+    pub(super) fn be_slow(&self, priorities: u32) {
+        if let Some(overload) = self.world.overload() {
+            overload.press(priorities.saturating_mul(1000));
+        }
+    }
+
     /// How many limits the last request was charged to.
     pub(super) fn charged(&self) -> usize {
         self.charged.load(Ordering::Relaxed)
@@ -113,7 +122,7 @@ impl JudgeWorld {
     fn is_used_up(&self) -> bool {
         let number = self.charged.fetch_add(1, Ordering::Relaxed);
         match *self.used_up.lock().unwrap_or_else(PoisonError::into_inner) {
-            UsedUp::Nothing => false,
+            UsedUp::Nothing | UsedUp::Never => false,
             UsedUp::All => true,
             UsedUp::Only(limit) => limit == number,
         }
@@ -144,6 +153,11 @@ impl Effects for JudgeWorld {
         if self.is_used_up() {
             let wait = limit.period / limit.max.max(1);
             let count = Count { allowed: false, remaining: 0, retry_after: wait, reset_after: limit.period };
+            return Step::Ready(Ok(count));
+        }
+        if *self.used_up.lock().unwrap_or_else(PoisonError::into_inner) == UsedUp::Never {
+            let none = Duration::ZERO;
+            let count = Count { allowed: true, remaining: limit.max, retry_after: none, reset_after: none };
             return Step::Ready(Ok(count));
         }
         let counted = self.world.count(limit, keys, cost);

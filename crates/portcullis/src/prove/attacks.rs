@@ -37,8 +37,14 @@ pub struct Case {
     pub latest: Stage,
     /// How often the same is sent before, and must pass.
     pub sent_before: u32,
+    /// What is sent before in its place.
+    pub before: Option<Request>,
+    /// How slow the gateway is meanwhile: so many priorities are given up.
+    pub given_up: u32,
     /// How many of the same go on meanwhile, and must have passed.
     pub held: u32,
+    /// Whether each of those comes from another address.
+    pub held_elsewhere: bool,
     /// Which limits others have used up.
     pub used_up: UsedUp,
     /// What policy servers say.
@@ -78,12 +84,15 @@ pub(super) fn generate(rehearsal: &Rehearsal, target: &Target<'_>) -> (Result<()
             credential: Credential::default(),
             parameters: BTreeMap::new(),
         };
-        match builder.passing(&[anybody], &[]) {
+        match builder.passing(std::slice::from_ref(&anybody), &[]) {
             Ok(base) => {
                 builder.shared(&base);
                 proven = Ok(());
             }
-            Err(why) => proven = Err(why),
+            Err(why) => {
+                proven = Err(why);
+                builder.not_named(&[anybody], &[]);
+            }
         }
         return (proven, builder.cases);
     }
@@ -110,11 +119,14 @@ pub(super) fn generate(rehearsal: &Rehearsal, target: &Target<'_>) -> (Result<()
                 if !shown {
                     shown = true;
                     builder.shared(&base);
+                    builder.counted_together(&base, &everybody);
                 }
+                builder.while_slow(&base, &everybody);
                 proven = Ok(());
             }
             Err(why) => {
                 builder.not_named(&everybody, &methods);
+                builder.nobody_may(&methods, &stage);
                 if !shown {
                     proven = Err(why);
                 }
@@ -254,8 +266,10 @@ impl<'a> Builder<'a> {
         if bodiless {
             return None;
         }
-        if security.graphql.is_some() {
-            return Some(("application/json".to_owned(), "{\"query\":\"{ __typename }\"}".to_owned()));
+        if let Some(graphql) = &security.graphql {
+            let registered = graphql.safelist.as_ref().and_then(|safelist| safelist.sample());
+            let query = registered.unwrap_or_else(|| "{ __typename }".to_owned());
+            return Some(("application/json".to_owned(), serde_json::json!({ "query": query }).to_string()));
         }
         security.validation.as_ref()?.sample()
     }
@@ -288,7 +302,26 @@ impl<'a> Builder<'a> {
         Err(why)
     }
 
-    /// A credential of a method that the route takes, and the operation does not name.
+    /// Where no consumer has what the route asks for, each of them is refused.
+    fn nobody_may(&mut self, methods: &[&MethodConfig], stage: &Circumstances<'_>) {
+        if !methods.iter().any(|method| method.establishes() == Establishes::Consumers) {
+            return;
+        }
+        for known in stage.consumers {
+            let person = known.person();
+            let Some(attack) = refusals(self.target, &person).first().copied() else { continue };
+            let shown: Option<Vec<_>> =
+                methods.iter().map(|method| method.good(&person, stage).ok()).collect();
+            if let Some(shown) = shown {
+                let credential = shown.into_iter().fold(Credential::default(), Credential::and);
+                let request = self.request(&BTreeMap::new(), &credential, SOMEBODY);
+                self.attack(attack, &format!("by {}", known.name), request);
+            }
+        }
+    }
+
+    /// A credential of a method that the route takes, and the operation does not name; and content that was made up, where that is
+    /// refused.
     fn not_named(&mut self, people: &[Candidate], methods: &[&MethodConfig]) {
         let Some(candidate) = people.first() else { return };
         let (request, _) = self.fresh(candidate, methods, SOMEBODY);
@@ -303,6 +336,20 @@ impl<'a> Builder<'a> {
                 case.latest = Stage::Inspect;
             }
         }
+        let content = ["inspect.openapi", "inspect.validation", "inspect.graphql"];
+        if verdict
+            .refusal()
+            .is_some_and(|refusal| refusal.check.is_some_and(|check| content.contains(&check)))
+        {
+            let (request, _) = self.fresh(candidate, methods, SOMEBODY);
+            self.attack(Attack::Undeclared, "made up", request);
+        }
+        // What comes before everything else needs nobody who passes.
+        let (request, _) = self.fresh(candidate, methods, SOMEBODY);
+        let base = Base { methods: methods.to_vec(), candidate: candidate.clone(), request };
+        self.hosts_refused(&base);
+        self.methods_refused(&base);
+        self.unmatched(&base);
     }
 
     /// Others who may as well: whoever passes today must pass after the next change.
@@ -319,6 +366,15 @@ impl<'a> Builder<'a> {
                 self.push(None, &format!("by {}", candidate.person.name), request, Expected::Passed(passage));
                 if base.methods.len() > 1 {
                     self.beside_own(base, candidate);
+                }
+                // Limits differ by plan and by consumer.
+                let known = self.rehearsal.config.consumers.iter();
+                let mut known = known.filter(|known| known.name.value == candidate.person.name);
+                if known.any(|known| {
+                    known.plan.is_some() || known.rate_limiting.is_some() || known.quota.is_some()
+                }) {
+                    let whose = format!(", by {}", candidate.person.name);
+                    self.each_limit(candidate, &base.methods, address, &whose);
                 }
             }
         }
@@ -352,9 +408,15 @@ impl<'a> Builder<'a> {
         verdict: &Verdict,
     ) -> Passage {
         let unnamed = methods.iter().all(|method| method.establishes() == Establishes::Unnamed);
-        let by = (!methods.is_empty() && !unnamed).then(|| candidate.person.name.clone());
+        let named = (!methods.is_empty() && !unnamed).then(|| candidate.person.name.clone());
+        // What a method is called that names nobody, the plan knows.
+        let found = verdict.principal.as_ref().map(|principal| principal.name.clone());
+        let by = named.clone().or_else(|| found.filter(|_| unnamed && !methods.is_empty()));
         let fields = self.target.compiled.controls.shape.iter().flat_map(|shape| shape.identity_fields());
+        let own_token =
+            self.target.security.as_ref().is_some_and(|security| security.upstream_token.is_some());
         let fields = fields.map(|field| field.to_string());
+        let fields = fields.chain(own_token.then(|| "authorization".to_owned()));
         // What the gateway adds is known by what was there a moment ago.
         let fields = fields.filter(|field| match &verdict.decision {
             crate::judge::Decision::Forwarded(upstream) => {
@@ -382,12 +444,26 @@ impl<'a> Builder<'a> {
         let values = [of("header", headers), of("query", query), of("cookie", cookies)].concat();
         let values = values.iter().filter(|(_, value)| value.len() >= 16);
         let without = if kept { Vec::new() } else { values.map(|(_, value)| value.clone()).collect() };
-        let rights = by.as_ref().map(|_| (candidate.person.roles.clone(), candidate.person.scopes.clone()));
-        Passage { by, rights, fields: fields.collect(), without, ..Passage::default() }
+        let rights =
+            named.as_ref().map(|_| (candidate.person.roles.clone(), candidate.person.scopes.clone()));
+        // A limit that is too wide to be used up is known by what clients are told of it.
+        let told = verdict.answer_headers.iter().filter(|(name, _)| name == "ratelimit-policy");
+        let changes = self.target.config.request_headers.as_ref();
+        let set = changes.iter().flat_map(|changes| &changes.set);
+        Passage {
+            by,
+            by_nobody: methods.is_empty(),
+            rights,
+            fields: fields.collect(),
+            fields_with: set.map(|(name, value)| (name.clone(), value.value.clone())).collect(),
+            without,
+            answer: told.cloned().collect(),
+            ..Passage::default()
+        }
     }
 
     /// The same request with a credential that was not used yet.
-    fn fresh(
+    pub(super) fn fresh(
         &self,
         candidate: &Candidate,
         methods: &[&MethodConfig],
@@ -432,7 +508,10 @@ impl<'a> Builder<'a> {
             own_route_only: false,
             latest: attack.map_or(Stage::Forward, latest),
             sent_before: 0,
+            before: None,
+            given_up: 0,
             held: 0,
+            held_elsewhere: false,
             used_up: UsedUp::Nothing,
             policies: PolicySays::Yes,
             answer: None,
@@ -749,8 +828,8 @@ fn latest(attack: Attack) -> Stage {
         | Attack::PolicyRefuses
         | Attack::PolicyDown => Stage::Authorize,
         Attack::WrongAddress => Stage::Screen,
-        Attack::WrongMethod | Attack::WrongHost => Stage::Route,
-        Attack::OverLimit | Attack::TooManyAtOnce => Stage::Charge,
+        Attack::WrongMethod | Attack::WrongHost | Attack::Unmatched => Stage::Route,
+        Attack::OverLimit | Attack::TooManyAtOnce | Attack::Overload => Stage::Charge,
         Attack::Impersonation
         | Attack::Oversize
         | Attack::WrongType

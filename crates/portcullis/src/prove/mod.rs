@@ -72,8 +72,14 @@ pub struct Passage {
     pub by: Option<String>,
     /// Their roles and scopes.
     pub rights: Option<(Vec<String>, Vec<String>)>,
+    /// Whether it is by nobody that a name is known of.
+    pub by_nobody: bool,
     /// Fields that are there.
     pub fields: Vec<String>,
+    /// Fields that are there with this value.
+    pub fields_with: Vec<(String, String)>,
+    /// Fields that are not there.
+    pub fields_without: Vec<String>,
     /// Texts that stand nowhere in it: credentials that must not go on.
     pub without: Vec<String>,
     /// Fields of the answer, with their values.
@@ -91,6 +97,9 @@ impl Passage {
         if self.by.is_some() && self.by.as_ref() != by {
             return Some(format!("it is by {by:?}, and must be by {:?}", self.by));
         }
+        if self.by_nobody && by.is_some() {
+            return Some(format!("it is by {by:?}, and must be by nobody"));
+        }
         let sorted = |list: &[String]| list.iter().cloned().collect::<BTreeSet<_>>();
         if let (Some((roles, scopes)), Some(principal)) = (&self.rights, &verdict.principal)
             && (sorted(roles) != sorted(&principal.roles) || sorted(scopes) != sorted(&principal.scopes))
@@ -101,6 +110,20 @@ impl Passage {
             |wanted: &String| upstream.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
         if let Some(missing) = self.fields.iter().find(|wanted| !has(wanted)) {
             return Some(format!("it goes upstream without {missing}"));
+        }
+        let said = |(name, value): &&(String, String)| {
+            let mut of_name = upstream
+                .headers
+                .iter()
+                .filter(|(there, _)| there.eq_ignore_ascii_case(name))
+                .map(|(_, said)| said);
+            of_name.next() != Some(value) || of_name.next().is_some()
+        };
+        if let Some((name, value)) = self.fields_with.iter().find(said) {
+            return Some(format!("it does not go upstream with `{name}: {value}` alone"));
+        }
+        if let Some(name) = self.fields_without.iter().find(|name| has(name)) {
+            return Some(format!("it goes upstream with {name}"));
         }
         let holds = |text: &String| {
             upstream.path.contains(text.as_str())

@@ -84,6 +84,7 @@ fn can_be_sent(case: &Case) -> bool {
         None | Some(
             Attack::OverLimit
                 | Attack::TooManyAtOnce
+                | Attack::Overload
                 | Attack::Impersonation
                 | Attack::WrongAddress
                 | Attack::PolicyRefuses

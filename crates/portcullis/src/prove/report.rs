@@ -63,7 +63,10 @@ impl Finding {
             // What passed a moment ago must pass again.
             Outcome::Unproven(_) => {
                 self.attack.is_none()
-                    || matches!(self.attack, Some(Attack::OverLimit | Attack::TooManyAtOnce))
+                    || matches!(
+                        self.attack,
+                        Some(Attack::OverLimit | Attack::TooManyAtOnce | Attack::Overload)
+                    )
             }
             Outcome::Passed | Outcome::Refused(_) | Outcome::Observed(_) => false,
         }

@@ -1,17 +1,23 @@
 //! Attacks that do not depend on who somebody is: on what anybody sends, how much, and what comes back.
 
 use super::attacks::{ADDRESSES, Base, Builder, add_query};
+use super::people::Candidate;
 use super::{Expected, Passage};
 use crate::judge::{Request, UpstreamAnswer, UsedUp};
 use bytes::Bytes;
 use http::StatusCode;
+use portcullis_checks::authn::MethodConfig;
 use portcullis_checks::rehearsal::{Attack, Credential, Stage as Circumstances};
 use portcullis_checks::{Cidr, ModeConfig};
 use portcullis_core::Mode;
+use portcullis_core::overload::Priority;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// A limit of at most so many is tried by really using it up.
 const COUNTED_OUT: u32 = 20;
+/// A bound of at most so many at once is tried by really holding them.
+const HELD: u32 = 100;
 
 /// What every set of rules for a firewall finds.
 const INJECTIONS: [(&str, &str); 4] = [
@@ -31,8 +37,12 @@ impl Builder<'_> {
         self.addresses_refused(base);
         self.hosts_refused(base);
         self.methods_refused(base);
+        self.unmatched(base);
+        self.removed(base);
         self.origins(base);
         self.bodies(base);
+        self.parameters(base);
+        self.upgrades(base);
         self.operations(base);
         self.injections(base);
         self.limits(base);
@@ -70,8 +80,8 @@ impl Builder<'_> {
         }
     }
 
-    fn methods_refused(&mut self, base: &Base<'_>) {
-        for method in ["DELETE", "PUT", "TRACE", "REHEARSE"] {
+    pub(super) fn methods_refused(&mut self, base: &Base<'_>) {
+        for method in ["DELETE", "PUT", "POST", "PATCH", "TRACE", "REHEARSE"] {
             let allowed = http::Method::from_bytes(method.as_bytes())
                 .is_ok_and(|method| self.target.compiled.methods.contains(&method));
             if allowed {
@@ -168,6 +178,9 @@ impl Builder<'_> {
                 format!("{{ a {{ {} }} }}", many(graphql.max_aliases, &|at| format!("a{at}: b"))),
             ),
         ];
+        if graphql.safelist.is_some() {
+            tried.push(("not registered", "{ rehearsal }".to_owned()));
+        }
         if !graphql.introspection {
             tried.push(("introspection", "{ __schema { types { name } } }".to_owned()));
         }
@@ -190,33 +203,8 @@ impl Builder<'_> {
         let request = self.again(base);
         self.attack(Attack::OverLimit, "used up by others", request);
         self.last(|case| case.used_up = UsedUp::All);
-        // Each of several alone, so that none hides behind another one.
-        let judge = &self.rehearsal.judge;
-        judge.forget();
-        let passes = judge.decide(&self.again(base)).is_forwarded();
-        let several = if passes { judge.limits_charged() } else { 0 };
-        for limit in 0..several {
-            let request = self.again(base);
-            judge.forget();
-            judge.use_up_limits(UsedUp::Only(limit));
-            let refused = !judge.decide(&request).is_forwarded();
-            judge.use_up_limits(UsedUp::Nothing);
-            // One that only observes refuses nobody.
-            if refused && several > 1 {
-                self.attack(
-                    Attack::OverLimit,
-                    &format!("limit {} used up by others", limit + 1),
-                    self.again(base),
-                );
-                self.last(|case| case.used_up = UsedUp::Only(limit));
-            }
-        }
-        let limits = self.target.security.as_ref().and_then(|security| security.rate_limiting.clone());
-        let enforced =
-            limits.iter().flat_map(|limits| &limits.0).filter(|limit| limit.mode == ModeConfig::Enforce);
-        let least = enforced
-            .map(|limit| limit.burst.as_ref().map_or(limit.max_requests, |burst| burst.value).get())
-            .min();
+        self.each_limit(&base.candidate, &base.methods, base.request.client, "");
+        let least = self.least_limit();
         // A proof or a nonce is good for one request, so a credential that has one cannot be sent again.
         let again = !base.request.has("dpop");
         let least = least.map(|least| least.min(self.of_others(base, least)));
@@ -230,6 +218,203 @@ impl Builder<'_> {
         }
     }
 
+    /// Each of several limits alone is used up, so that none hides behind another one.
+    pub(super) fn each_limit(
+        &mut self,
+        candidate: &Candidate,
+        methods: &[&MethodConfig],
+        client: IpAddr,
+        whose: &str,
+    ) {
+        let judge = &self.rehearsal.judge;
+        let request = || self.fresh(candidate, methods, client).0;
+        judge.forget();
+        let passes = judge.decide(&request()).is_forwarded();
+        let several = if passes { judge.limits_charged() } else { 0 };
+        let mut found = Vec::new();
+        for limit in 0..several {
+            judge.forget();
+            judge.use_up_limits(UsedUp::Only(limit));
+            let refused = !judge.decide(&request()).is_forwarded();
+            judge.use_up_limits(UsedUp::Nothing);
+            // One that only observes refuses nobody.
+            if refused && several > 1 {
+                found.push((limit, request()));
+            }
+        }
+        for (limit, request) in found {
+            let how = format!("limit {} used up by others{whose}", limit + 1);
+            self.attack(Attack::OverLimit, &how, request);
+            self.last(|case| case.used_up = UsedUp::Only(limit));
+        }
+    }
+
+    /// Parameters that are not as the document declares them.
+    fn parameters(&mut self, base: &Base<'_>) {
+        let Some(operation) = &self.target.operation else { return };
+        let mut tried = Vec::new();
+        let mut more = self.again(base);
+        add_query(&mut more, "rehearsal-undeclared", "1");
+        tried.push(("a parameter more".to_owned(), more));
+        let wrong = "~rehearsal~";
+        let others: BTreeMap<String, String> =
+            operation.parameters.iter().map(|(name, _)| (name.clone(), wrong.to_owned())).collect();
+        for (name, value) in &operation.parameters {
+            let mut request = self.again(base);
+            if !base.candidate.parameters.contains_key(name) && value.len() > 1 || others.len() == 1 {
+                let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+                let path = path.replacen(&format!("/{value}"), &format!("/{wrong}"), 1);
+                request.target = if query.is_empty() { path } else { format!("{path}?{query}") };
+                tried.push((format!("another {name}"), request));
+            }
+        }
+        for (name, _) in &operation.query {
+            for (how, value) in [("without", None), ("another", Some(wrong))] {
+                let mut request = self.again(base);
+                without_query(&mut request, name);
+                if let Some(value) = value {
+                    add_query(&mut request, name, value);
+                }
+                tried.push((format!("{how} {name}"), request));
+            }
+        }
+        for (how, request) in tried {
+            // A document may allow it, which only the check knows.
+            self.rehearsal.judge.forget();
+            let verdict = self.rehearsal.judge.decide(&request);
+            if verdict.refusal().is_some_and(|refusal| refusal.check == Some("inspect.openapi")) {
+                self.attack(Attack::Undeclared, &how, request);
+            }
+        }
+    }
+
+    /// Requests that go on as another protocol.
+    fn upgrades(&mut self, base: &Base<'_>) {
+        if self.target.method != "GET" || !base.request.body.is_empty() {
+            return;
+        }
+        for protocol in &self.target.config.upgrade {
+            let request = self
+                .again(base)
+                .header("connection", "upgrade")
+                .header("upgrade", &protocol.value)
+                .header("sec-websocket-version", "13")
+                .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+            self.rehearsal.judge.forget();
+            if self.rehearsal.judge.decide(&request).is_forwarded() {
+                let how = format!("to {}", protocol.value);
+                self.push(None, &how, request, Expected::Passed(Passage::default()));
+            }
+        }
+    }
+
+    /// Requests of others that count as one's own, where a limit is not by consumer.
+    pub(super) fn counted_together(&mut self, base: &Base<'_>, everybody: &[Candidate]) {
+        let Some(least) = self.least_limit().filter(|least| *least <= COUNTED_OUT) else { return };
+        let judge = &self.rehearsal.judge;
+        let of = |candidate: &Candidate| self.fresh(candidate, &base.methods, base.request.client).0;
+        let few: Vec<&Candidate> = everybody.iter().take(4).collect();
+        let pairs = few.iter().flat_map(|first| few.iter().map(move |last| (*first, *last)));
+        let found =
+            pairs.filter(|(first, last)| first.person.name != last.person.name).find_map(|(first, last)| {
+                let (before, request) = (of(first), of(last));
+                if before.has("dpop") {
+                    return None;
+                }
+                judge.forget();
+                let passed = (0..least).all(|_| judge.decide(&before).is_forwarded());
+                let refused = passed && !judge.decide(&request).is_forwarded();
+                judge.forget();
+                (refused && judge.decide(&request).is_forwarded())
+                    .then(|| (first.person.name.clone(), before, request))
+            });
+        judge.forget();
+        if let Some((name, before, request)) = found {
+            self.attack(Attack::OverLimit, &format!("after {least} by {name}"), request);
+            self.last(|case| {
+                case.sent_before = least;
+                case.before = Some(before);
+            });
+        }
+    }
+
+    /// How many requests in a row the narrowest of the route's limits lets pass.
+    fn least_limit(&self) -> Option<u32> {
+        let limits = self.target.security.as_ref().and_then(|security| security.rate_limiting.as_ref());
+        let enforced =
+            limits.into_iter().flat_map(|limits| &limits.0).filter(|limit| limit.mode == ModeConfig::Enforce);
+        enforced.map(|limit| limit.burst.as_ref().map_or(limit.max_requests, |burst| burst.value).get()).min()
+    }
+
+    /// Who is given up while the gateway is too slow, and who is not yet.
+    pub(super) fn while_slow(&mut self, base: &Base<'_>, everybody: &[Candidate]) {
+        let shedding = self.rehearsal.config.overload.as_ref();
+        if shedding.is_none_or(|overload| overload.mode != ModeConfig::Enforce) {
+            return;
+        }
+        let passed = || Expected::Passed(Passage::default());
+        let one_of_each: BTreeMap<Priority, &Candidate> =
+            everybody.iter().map(|candidate| (self.priority(&candidate.person.name), candidate)).collect();
+        for (priority, candidate) in one_of_each {
+            let (how, request) = (format!("by {}", candidate.person.name), || {
+                self.fresh(candidate, &base.methods, base.request.client).0
+            });
+            let (first, second) = (request(), request());
+            // A priority is given up when those below it are, and a part of the highest one never.
+            let (passes, refused) = match priority {
+                Priority::Low => (None, Some(1)),
+                Priority::Normal => (Some(1), Some(2)),
+                Priority::High => (Some(2), None),
+            };
+            if let Some(given_up) = passes {
+                self.push(None, &format!("{how} while others are given up"), first, passed());
+                self.last(|case| case.given_up = given_up);
+            }
+            if let Some(given_up) = refused {
+                self.attack(Attack::Overload, &how, second);
+                self.last(|case| case.given_up = given_up);
+            }
+        }
+    }
+
+    fn priority(&self, consumer: &str) -> Priority {
+        let config = &self.rehearsal.config;
+        let known = config.consumers.iter().find(|known| known.name.value == consumer);
+        let plan = known.and_then(|known| known.plan.as_ref()).and_then(|plan| config.plans.get(&plan.value));
+        plan.and_then(|plan| plan.priority.as_ref()).map_or(Priority::default(), |word| word.value.into())
+    }
+
+    /// A request without one of the headers and parameters that choose the route.
+    pub(super) fn unmatched(&mut self, base: &Base<'_>) {
+        let conditions = &self.target.compiled.conditions;
+        for (name, _) in &conditions.headers {
+            let mut request = self.again(base);
+            request.headers.retain(|(there, _)| !there.eq_ignore_ascii_case(name.as_str()));
+            self.attack(Attack::Unmatched, &format!("without {name}"), request);
+            self.last(|case| case.own_route_only = true);
+        }
+        for (name, _) in &conditions.query {
+            let mut request = self.again(base);
+            without_query(&mut request, name);
+            self.attack(Attack::Unmatched, &format!("without {name}"), request);
+            self.last(|case| case.own_route_only = true);
+        }
+    }
+
+    /// What the route takes out of requests.
+    fn removed(&mut self, base: &Base<'_>) {
+        let Some(changes) = self.target.config.request_headers.clone() else { return };
+        for name in &changes.remove {
+            let name = name.value.replace('*', "rehearsal");
+            if changes.set.contains_key(&name) || changes.add.contains_key(&name) {
+                continue;
+            }
+            let request = self.again(base).header(&name, "rehearsal");
+            let expected = Expected::Without(name.clone(), "rehearsal".to_owned());
+            self.push(Some(Attack::Impersonation), &name, request, expected);
+        }
+    }
+
     /// Changes the last case.
     fn last(&mut self, change: impl FnOnce(&mut super::Case)) {
         if let Some(case) = self.cases.last_mut() {
@@ -238,7 +423,7 @@ impl Builder<'_> {
     }
 
     /// A host that the route does not name.
-    fn hosts_refused(&mut self, base: &Base<'_>) {
+    pub(super) fn hosts_refused(&mut self, base: &Base<'_>) {
         if self.target.compiled.hosts.is_empty() {
             return;
         }
@@ -399,22 +584,37 @@ impl Builder<'_> {
         Some(request)
     }
 
-    /// One more at once than there may be.
+    /// One more at once than there may be, for each bound.
     fn at_once(&mut self, base: &Base<'_>) {
         let bounds = self.target.security.as_ref().and_then(|security| security.concurrency.clone());
-        let enforced =
-            bounds.iter().flat_map(|bounds| &bounds.0).filter(|bound| bound.mode == ModeConfig::Enforce);
-        let Some(least) = enforced.map(|bound| bound.max_requests.get()).min() else { return };
+        let enforced = bounds.iter().flat_map(|bounds| &bounds.0);
+        let mut enforced: Vec<_> = enforced.filter(|bound| bound.mode == ModeConfig::Enforce).collect();
+        enforced.sort_by_key(|bound| bound.max_requests);
         // A proof or a nonce is good for one request.
-        if least > COUNTED_OUT || base.request.has("dpop") {
+        if base.request.has("dpop") {
             return;
         }
-        let request = self.again(base);
-        self.attack(Attack::TooManyAtOnce, &format!("beside {least}"), request.clone());
-        self.last(|case| case.held = least);
-        let passed = Expected::Passed(Passage::default());
-        self.push(None, "the last one that may go on at once", request, passed);
-        self.last(|case| case.held = least - 1);
+        let anywhere = self.target.security.as_ref().is_none_or(|security| security.addresses.is_none());
+        let mut last = 0;
+        for bound in enforced {
+            let most = bound.max_requests.get();
+            if most > HELD || most == last {
+                continue;
+            }
+            last = most;
+            // Of a bound that is not by address, those count as well that come from elsewhere.
+            let elsewhere = anywhere && !bound.by.describe().contains("address");
+            let request = self.again(base);
+            let passed = Expected::Passed(Passage::default());
+            self.attack(Attack::TooManyAtOnce, &format!("beside {most}"), request.clone());
+            self.last(|case| {
+                (case.held, case.held_elsewhere, case.used_up) = (most, elsewhere, UsedUp::Never)
+            });
+            self.push(None, "the last one that may go on at once", request, passed);
+            self.last(|case| {
+                (case.held, case.held_elsewhere, case.used_up) = (most - 1, elsewhere, UsedUp::Never);
+            });
+        }
     }
 
     /// What the upstream answers, where that is judged.
@@ -431,6 +631,8 @@ impl Builder<'_> {
         for (how, answer) in [
             ("not JSON", answer("application/json", b"{\"rehearsal\": ")),
             ("another media type", answer("application/x-rehearsal", b"rehearsal")),
+            ("an error of a database", answer("text/plain", b"You have an error in your SQL syntax; check the manual that corresponds to your MySQL server version")),
+            ("a stack trace", answer("text/plain", b"Traceback (most recent call last):\n  File \"/srv/app.py\", line 3, in <module>\n")),
         ] {
             let request = self.again(base);
             self.rehearsal.judge.forget();
@@ -442,4 +644,11 @@ impl Builder<'_> {
             }
         }
     }
+}
+
+/// Takes a parameter out of the query.
+fn without_query(request: &mut Request, name: &str) {
+    let Some((path, query)) = request.target.split_once('?') else { return };
+    let rest: Vec<_> = query.split('&').filter(|part| part.split('=').next() != Some(name)).collect();
+    request.target = if rest.is_empty() { path.to_owned() } else { format!("{path}?{}", rest.join("&")) };
 }

@@ -15,6 +15,7 @@ use portcullis_checks::rehearsal::{Doubles, Known, PolicySays};
 use portcullis_config::{Secret, Span, Spanned};
 use portcullis_core::Plan;
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 /// The most consumers that only rehearsals have.
@@ -33,7 +34,7 @@ pub struct Rehearsal {
     tried: Vec<usize>,
 }
 
-/// How many consumers with the same rights and the same kinds of credentials are tried.
+/// How many consumers with the same rights, the same kinds of credentials and the same plan are tried.
 const OF_A_KIND: usize = 2;
 /// How many are tried in all.
 const MOST_TRIED: usize = 200;
@@ -132,20 +133,22 @@ fn run(judge: &Judge, case: &Case) -> Outcome {
     judge.forget();
     judge.use_up_limits(case.used_up);
     judge.let_policies_say(case.policies);
+    judge.be_slow(case.given_up);
     let verdict = verdict(judge, case);
+    judge.be_slow(0);
     judge.let_policies_say(PolicySays::Yes);
     judge.use_up_limits(UsedUp::Nothing);
     let verdict = match verdict {
         Ok(verdict) => verdict,
         Err(why) => return Outcome::Unproven(why.to_owned()),
     };
+    // A request that goes to another route was not the attacked one's, whatever becomes of it there.
+    if case.own_route_only && verdict.route.is_some_and(|route| route != case.route) {
+        return Outcome::Refused("route");
+    }
     let came = outcome(&case.expected, &verdict);
     if let (Outcome::Refused(by), true) = (&came, !verdict.is_forwarded() && verdict.stage > case.latest) {
         return Outcome::TooLate(by);
-    }
-    // A request that goes to another route was not the attacked one's.
-    if came == Outcome::Hole && case.own_route_only && verdict.route != Some(case.route) {
-        return Outcome::Refused("route");
     }
     came
 }
@@ -153,8 +156,13 @@ fn run(judge: &Judge, case: &Case) -> Outcome {
 /// What becomes of the last request of a case. The error says why it does not come to that.
 fn verdict(judge: &Judge, case: &Case) -> Result<Verdict, &'static str> {
     let mut held = Vec::new();
-    for _ in 0..case.held {
-        let (verdict, ongoing) = judge.decide_and_hold(&case.request);
+    for number in 0..case.held {
+        let mut request = case.request.clone();
+        if case.held_elsewhere {
+            // Addresses for measurements (RFC 2544).
+            request.client = Ipv4Addr::from(0xc612_0001 + number).into();
+        }
+        let (verdict, ongoing) = judge.decide_and_hold(&request);
         if !verdict.is_forwarded() {
             return Err("fewer may go on at once than it says");
         }
@@ -164,15 +172,17 @@ fn verdict(judge: &Judge, case: &Case) -> Result<Verdict, &'static str> {
         None => judge.decide(&case.request),
         Some(answer) => judge.decide_answered(&case.request, answer),
     };
-    let mut verdict = decide();
+    let before = || match &case.before {
+        None => decide(),
+        Some(request) => judge.decide(request),
+    };
     for _ in 0..case.sent_before {
-        if !verdict.is_forwarded() {
+        if !before().is_forwarded() {
             // Too early: what comes before the last one must pass.
             return Err("the limit is lower than it says");
         }
-        verdict = decide();
     }
-    Ok(verdict)
+    Ok(decide())
 }
 
 fn known(consumer: &ConsumerConfig) -> Known<'_> {
@@ -193,7 +203,9 @@ fn tried(consumers: &[ConsumerConfig]) -> Vec<usize> {
     for (place, consumer) in consumers.iter().enumerate() {
         let shows =
             (!consumer.keys.is_empty(), consumer.password.is_some(), !consumer.certificates.is_empty());
-        let seen = kinds.entry((&consumer.roles.value, &consumer.scopes.value, shows)).or_default();
+        let plan = consumer.plan.as_ref().map(|plan| plan.value.as_str());
+        let own = (plan, consumer.rate_limiting.is_some(), consumer.quota.is_some());
+        let seen = kinds.entry((&consumer.roles.value, &consumer.scopes.value, shows, own)).or_default();
         *seen += 1;
         let outsider = consumer.name.value.starts_with(OUTSIDER);
         if (*seen <= OF_A_KIND && places.len() < MOST_TRIED) || outsider {

@@ -1,4 +1,4 @@
-//! The configurations whose checks are weakened: the repository's examples, and others, so that each shipped check is in one.
+//! Configurations whose checks are weakened, so that each shipped check is in one. Those of the repository's pages are in `examples`.
 
 const LISTENER: &str = "listeners: [{ bind: \"127.0.0.1:3000\" }]\n";
 
@@ -10,8 +10,8 @@ const CONSUMERS: &str = "consumers:
 const UPSTREAM: &str = "upstream: \"http://127.0.0.1:8080\"";
 
 /// Name and text of each configuration.
-pub(crate) fn all() -> Vec<(&'static str, String)> {
-    let mut all = vec![
+pub(crate) fn all() -> Vec<(String, String)> {
+    let own = vec![
         ("keys", with_consumers(&format!(
             "security:
   addresses: {{ deny: [198.51.100.0/24] }}
@@ -93,19 +93,93 @@ routes:
   - {{ path: /graphql, methods: [POST], {UPSTREAM}, security: {{ graphql: {{ max_depth: 3 }} }} }}
 "
         ))),
+        ("certificates", format!(
+            "listeners: [{{ bind: \"127.0.0.1:3000\", tls: {{ certificates: [{{ certificate: server.pem, key: server.key }}], client_certificates: {{ need: required, ca: ca.pem }} }} }}]
+consumers:
+  - {{ name: alice, roles: [user], certificates: [{{ subject: \"CN=alice\" }}, {{ dns: alice.example.com }}] }}
+  - {{ name: bob, roles: [], certificates: [{{ fingerprint: \"{}\" }}] }}
+security: {{ authentication: {{ type: mtls }}, authorization: {{ roles_allowed: [user] }} }}
+routes: [{{ path: /a, hosts: [api.example.com], methods: [GET], {UPSTREAM} }}]
+", "ab".repeat(32)
+        )),
+        ("logins", format!(
+            "{LISTENER}security:
+  authentication: {{ type: openid_connect, issuer: \"https://login.example.com\", client_id: shop, client_secret: {{ env: SECRET }}, public_url: \"https://shop.example.com\", session_secret: {{ env: SESSION_SECRET }}, session_lifetime: 2h, idle_timeout: 10m, roles_claim: groups, roles_prefix: \"login:\" }}
+  authorization: {{ roles_allowed: [\"login:user\"] }}
+routes:
+  - {{ path: /a, methods: [GET], {UPSTREAM} }}
+  - {{ path: /change, methods: [POST], {UPSTREAM} }}
+"
+        )),
+        ("signatures", format!(
+            "{LISTENER}consumers: [{{ name: payments, roles: [hook] }}, {{ name: nobody, roles: [] }}]
+routes:
+  - {{ path: /github, methods: [POST], {UPSTREAM}, security: {{ authentication: {{ type: signature, signed_by: github, secret: {{ env: GITHUB }} }} }} }}
+  - {{ path: /stripe, methods: [POST], {UPSTREAM}, security: {{ authentication: {{ type: signature, signed_by: stripe, secret: {{ env: STRIPE }}, consumer: payments, tolerance: 1m }}, authorization: {{ roles_allowed: [hook] }} }} }}
+"
+        )),
+        ("pages", with_consumers(&format!(
+            "security:
+  authentication: {{ type: api_key }}
+  cors: {{ origins: [\"https://app.example.com\"], methods: [GET, PUT], headers: [x-api-key, content-type], exposed_headers: [x-total-count], credentials: true, max_age: 10m, private_network: true }}
+routes:
+  - {{ path: /listed, methods: [GET, PUT, DELETE], {UPSTREAM} }}
+  - {{ path: /below, methods: [GET], {UPSTREAM}, security: {{ cors: {{ origins: [\"https://*.example.com\", \"http://localhost:*\"] }} }} }}
+  - {{ path: /open, public: data for everybody, methods: [GET], {UPSTREAM}, security: {{ cors: {{ origins: \"*\" }} }} }}
+"
+        ))),
+        ("a firewall", with_consumers(&format!(
+            "security: {{ authentication: {{ type: api_key }} }}
+routes:
+  - {{ path: /search, methods: [GET], {UPSTREAM}, security: {{ waf: {{ paranoia: 1, responses: enforce }} }} }}
+"
+        ))),
+        ("a document", with_consumers(&format!(
+            "openapi: {{ file: secured.yaml, responses: enforce, limits: {{ depth: 8 }} }}
+security:
+  authentication: {{ any: [{{ type: api_key, header: x-api-key }}, {{ type: jwt, issuer: \"https://i.example\", jwks_file: keys.json, audience: items }}] }}
+routes:
+  - {{ path: /items, methods: [GET, POST], {UPSTREAM} }}
+  - {{ path: \"/items/{{id}}\", methods: [GET], {UPSTREAM} }}
+"
+        ))),
+        ("what back ends get", with_consumers(&format!(
+            "security:
+  authentication: {{ type: api_key }}
+  identity_token: {{ issuer: \"https://api.example.com\", audience: orders }}
+routes:
+  - {{ path: /told, methods: [GET], {UPSTREAM} }}
+  - {{ path: /token, methods: [GET], {UPSTREAM}, security: {{ upstream_token: {{ token_url: \"https://auth.example.com/token\", client_id: gateway, client_secret: {{ env: SECRET }}, scopes: [orders] }} }} }}
+"
+        ))),
+        ("somebody else decides", with_consumers(&format!(
+            "security: {{ authentication: {{ type: api_key }} }}
+routes:
+  - {{ path: /opa, methods: [GET], {UPSTREAM}, security: {{ authorization: {{ roles_allowed: [user], external: {{ url: \"http://127.0.0.1:8181/v1/data/allow\" }} }} }} }}
+  - {{ path: /forward, methods: [GET], {UPSTREAM}, security: {{ authorization: {{ external: {{ url: \"http://127.0.0.1:8182/auth\", form: forward_auth }} }} }} }}
+"
+        ))),
+        ("how much", format!(
+            "{LISTENER}plans:
+  free: {{ rate_limiting: {{ max_requests: 6, per: minute }}, quota: {{ max_requests: 10, per: day }} }}
+  paid: {{ rate_limiting: {{ max_requests: 60, per: minute }} }}
+consumers:
+  - {{ name: alice, plan: free, keys: [{{ env: A }}] }}
+  - {{ name: bob, plan: paid, keys: [{{ env: B }}], quota: {{ max_requests: 9, per: hour }} }}
+security:
+  authentication: {{ type: api_key }}
+  concurrency: {{ max_requests: 2 }}
+  quota: {{ max_requests: 100, per: month }}
+  rate_limiting:
+    - {{ max_requests: 9, per: second, by: address, name: burst }}
+    - {{ max_requests: 1000, per: minute }}
+routes: [{{ path: /a, methods: [GET], {UPSTREAM} }}]
+"
+        )),
     ];
-    all.extend(examples());
-    all
+    own.into_iter().map(|(name, text)| (name.to_owned(), text)).collect()
 }
 
 fn with_consumers(text: &str) -> String {
     format!("{LISTENER}{CONSUMERS}{text}")
-}
-
-/// What the README shows.
-fn examples() -> Vec<(&'static str, String)> {
-    let readme = include_str!("../../../../README.md");
-    let yaml = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let whole = yaml.filter(|text| text.contains("listeners:"));
-    whole.map(|text| ("README.md", text.to_owned())).collect()
 }

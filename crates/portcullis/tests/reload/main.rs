@@ -9,7 +9,6 @@
     reason = "a test binary has no outside, and a helper that fails fails its test"
 )]
 
-mod load;
 mod state;
 mod streams;
 #[path = "../support/mod.rs"]

@@ -156,16 +156,19 @@ impl Method for OpenIdConnectConfig {
     }
 
     fn good(&self, person: &Person, stage: &Stage<'_>) -> Result<Credential, String> {
-        self.rehearsed(person, stage, stage.now).ok_or_else(|| "no session can be sealed".to_owned())
+        self.rehearsed(person, stage, (stage.now, stage.now))
+            .ok_or_else(|| "no session can be sealed".to_owned())
     }
 
     fn wrong(&self, person: &Person, stage: &Stage<'_>) -> Vec<Wrong> {
         let mut wrong = Vec::new();
         let begun = |ago: Duration| stage.now.saturating_sub(ago);
-        for begun in [begun(self.session_lifetime.value), begun(self.idle_timeout.value)] {
-            wrong.extend(self.rehearsed(person, stage, begun).map(|old| (Attack::Expired, old)));
+        let (begun, idle) = (begun(self.session_lifetime.value), begun(self.idle_timeout.value));
+        // One that is used all the time ends as well.
+        for times in [(begun, stage.now), (idle, idle)] {
+            wrong.extend(self.rehearsed(person, stage, times).map(|old| (Attack::Expired, old)));
         }
-        if let Some(mut good) = self.rehearsed(person, stage, stage.now) {
+        if let Some(mut good) = self.rehearsed(person, stage, (stage.now, stage.now)) {
             if browser::needs_origin(
                 &http::Method::from_bytes(stage.method.as_bytes()).unwrap_or_default(),
                 false,
@@ -185,8 +188,13 @@ impl Method for OpenIdConnectConfig {
 }
 
 impl OpenIdConnectConfig {
-    /// The cookie of a session that began then, and was used then for the last time.
-    fn rehearsed(&self, person: &Person, stage: &Stage<'_>, begun: Duration) -> Option<Credential> {
+    /// The cookie of a session that began at the first of these times, and was used at the second one for the last time.
+    fn rehearsed(
+        &self,
+        person: &Person,
+        stage: &Stage<'_>,
+        (started, seen): (Duration, Duration),
+    ) -> Option<Credential> {
         // The configuration loads, so nothing is said of it.
         let mut cx = Context::for_code();
         let (public, sealer) = (self.public_url(&mut cx)?, self.sealer(&mut cx)?);
@@ -209,8 +217,8 @@ impl OpenIdConnectConfig {
             subject: person.name.clone(),
             claims: json::object(serde_json::Value::Object(claims).to_string().as_bytes()).ok()?,
             scopes: person.scopes.clone(),
-            started: begun,
-            seen: begun,
+            started,
+            seen,
             sid: None,
             id_token: None,
             renewal: None,

@@ -88,6 +88,17 @@ impl GraphqlSafelistConfig {
     }
 }
 
+impl GraphqlSafelistConfig {
+    /// One of the operations, which only reads; `None` where only hashes are known.
+    pub fn sample(&self) -> Option<String> {
+        let documents = read_documents(&self.file.as_ref()?.value).ok()?;
+        documents.into_values().find(|text| {
+            let reads = text.trim_start();
+            reads.starts_with('{') || (reads.starts_with("query") && !reads.contains('$'))
+        })
+    }
+}
+
 fn read_documents(path: &std::path::Path) -> Result<BTreeMap<String, String>, String> {
     let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
     if size > MAX_FILE_BYTES {
