@@ -13,6 +13,8 @@ pub enum BodyFormat {
     Json,
     /// `application/x-www-form-urlencoded`. Names are decoded, values are as they came.
     Form,
+    /// XML. The name `/*` has the text of the document, and `//@*` the value of an attribute.
+    Xml,
 }
 
 /// Names and values of a body, in order.

@@ -21,6 +21,9 @@ pub trait Reader {
 
     /// The body is a form with these pairs. Names are decoded, values are as they came.
     fn form(&self, body: &[u8], pairs: &mut dyn Iterator<Item = (&str, &str)>);
+
+    /// The body is XML, with this text in all and these values of attributes.
+    fn xml(&self, body: &[u8], text: String, attributes: Vec<String>);
 }
 
 /// Nobody counts.

@@ -79,4 +79,12 @@ impl Reader for Lent<'_> {
         let pairs = pairs.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
         notes.keep(body, Arguments { format: BodyFormat::Form, pairs: pairs.collect() });
     }
+
+    fn xml(&self, body: &[u8], text: String, attributes: Vec<String>) {
+        let Some(notes) = self.notes else { return };
+        let text = (b"/*".to_vec(), text.into_bytes());
+        let attributes = attributes.into_iter().map(|value| (b"//@*".to_vec(), value.into_bytes()));
+        let pairs = std::iter::once(text).chain(attributes).collect();
+        notes.keep(body, Arguments { format: BodyFormat::Xml, pairs });
+    }
 }

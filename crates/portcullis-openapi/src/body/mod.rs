@@ -335,8 +335,14 @@ impl Content {
                 }
             }
             Format::Xml => {
-                if let Err(reason) = xml::check(body, limits) {
-                    malformed(reason, report);
+                let reader = report.memory.reader();
+                match xml::read(body, limits, reader.is_some()) {
+                    Err(reason) => malformed(reason, report),
+                    Ok(texts) => {
+                        if let (Some(reader), Some(xml::Texts { text, attributes })) = (reader, texts) {
+                            reader.xml(body, text, attributes);
+                        }
+                    }
                 }
             }
             Format::Text => match std::str::from_utf8(body) {

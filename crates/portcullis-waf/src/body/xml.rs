@@ -100,3 +100,53 @@ fn attributes(element: &BytesStart<'_>, document: &mut Document) -> Result<(), S
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Loader, Parsed, Plan, Request, Settings, Transaction};
+    use std::net::{IpAddr, Ipv4Addr};
+
+    /// The same document and the same texts as where OpenAPI reads XML (`body/xml.rs` there).
+    const DOCUMENT: &str = "<?xml version=\"1.0\"?>\n<a b=\"1 &lt; 2\" c=''> x &amp; y<!-- no --><d e='&#65;'/><![CDATA[<z>]]>&#x41;\n</a>\n";
+
+    #[test]
+    fn what_a_document_says_is_told() {
+        let document = parse(DOCUMENT.as_bytes());
+        assert_eq!(document.error, None);
+        assert_eq!(document.text, b"\n x & y<z>A\n\n");
+        assert_eq!(document.attributes, [b"1 < 2".to_vec(), Vec::new(), b"A".to_vec()]);
+    }
+
+    #[test]
+    fn what_another_check_has_read_is_not_read_again() {
+        let rules = b"SecRule XML:/* \"@contains <z>A\" \"id:1,phase:2,pass\"\n\
+            SecRule XML://@* \"@streq 1 < 2\" \"id:2,phase:2,pass\"\n\
+            SecRule XML:/* \"@contains only here\" \"id:3,phase:2,pass\"\n";
+        let plan = Plan::new(Loader::new().text("rules", rules), &Settings::default()).unwrap();
+        let here = (IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+        let headers: [(&[u8], &[u8]); 1] = [(b"Content-Type", b"application/xml")];
+        let ids = |parsed: Option<Parsed<'_>>| {
+            let request = Request {
+                method: b"POST",
+                target: b"/",
+                protocol: b"HTTP/1.1",
+                headers: &headers,
+                client: here,
+                server: here,
+                unique_id: b"0",
+            };
+            let mut transaction = Transaction::new(&plan, request);
+            transaction.request_headers();
+            transaction.read_parsed_body(DOCUMENT.as_bytes(), parsed);
+            transaction.judge_body();
+            transaction.finish().ids().collect::<Vec<_>>()
+        };
+        let pair = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        let read = [pair("/*", "\n x & y<z>A\n\n"), pair("//@*", "1 < 2"), pair("//@*", "")];
+        assert_eq!(ids(None), [1, 2]);
+        assert_eq!(ids(Some(Parsed::Xml(&read))), [1, 2]);
+        assert_eq!(ids(Some(Parsed::Xml(&[pair("/*", "only here")]))), [3], "the body is not read");
+        assert_eq!(ids(Some(Parsed::Json(&read))), [1, 2], "it was read as something else");
+    }
+}

@@ -128,6 +128,16 @@ impl Collections {
                 }
             }
             Some(BodyProcessor::Xml) => {
+                if let Some(Parsed::Xml(pairs)) = parsed {
+                    for (name, value) in pairs {
+                        let value = values.borrowed(value);
+                        match name.as_slice() {
+                            b"/*" => self.xml_text = Some(value),
+                            _ => self.xml_attributes.push(value),
+                        }
+                    }
+                    return;
+                }
                 let document = xml::parse(body);
                 self.xml_text = Some(values.owned(document.text));
                 self.xml_attributes =
@@ -143,7 +153,9 @@ impl Collections {
                 }
                 match (self.search_unlabelled, parsed) {
                     (true, Some(Parsed::Json(pairs))) => self.add_members(pairs, values),
-                    (true, Some(Parsed::Form(_)) | None) => self.read_unlabelled(body, values),
+                    (true, Some(Parsed::Form(_) | Parsed::Xml(_)) | None) => {
+                        self.read_unlabelled(body, values)
+                    }
                     (false, _) => {}
                 }
             }

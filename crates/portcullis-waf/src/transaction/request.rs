@@ -52,6 +52,8 @@ pub enum Parsed<'r> {
     Json(&'r [(Vec<u8>, Vec<u8>)]),
     /// A form whose names are decoded and whose values are not.
     Form(&'r [(Vec<u8>, Vec<u8>)]),
+    /// XML: the text of the document under the name `/*`, and the value of each attribute under `//@*`.
+    Xml(&'r [(Vec<u8>, Vec<u8>)]),
 }
 
 impl<'r> Request<'r> {

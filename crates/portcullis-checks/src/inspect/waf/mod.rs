@@ -167,6 +167,7 @@ impl Waf {
         let parsed = facts.notes.and_then(|notes| notes.arguments(body)).map(|read| match read.format {
             BodyFormat::Json => Parsed::Json(&read.pairs),
             BodyFormat::Form => Parsed::Form(&read.pairs),
+            BodyFormat::Xml => Parsed::Xml(&read.pairs),
         });
         let mut saved = (0, 0);
         match &facts.route.controls.inspection.proofs {
