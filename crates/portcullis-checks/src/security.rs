@@ -19,6 +19,7 @@ use crate::screen::addresses::AddressesConfig;
 use crate::section::{Part, Section};
 use crate::shape::client_credentials::ClientCredentialsConfig;
 use crate::shape::identity_token::IdentityTokenConfig;
+use crate::shape::token_exchange::TokenExchangeConfig;
 use portcullis_config::private::FieldDeclaration;
 use portcullis_config::{
     Context, Decode, DecodeFields, Definitions, Fields, Node, ObjectSchema, OneOrMany, Span, Spanned,
@@ -124,6 +125,7 @@ sections! {
     strict_errors: StrictErrorsConfig,
     identity_token: IdentityTokenConfig,
     upstream_token: ClientCredentialsConfig,
+    token_exchange: TokenExchangeConfig,
 }
 
 /// The key of the section that configures a check. `None` for a check that no section does.

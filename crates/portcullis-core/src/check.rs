@@ -155,6 +155,12 @@ pub trait Authenticate: Check {
         Vec::new()
     }
 
+    /// The token that this evidence rests on, if the method accepted one. For what exchanges it: it goes nowhere else.
+    fn token(&self, evidence: &Evidence, facts: &Facts<'_>) -> Option<Arc<str>> {
+        let _ = (evidence, facts);
+        None
+    }
+
     /// Which of its methods answer a security scheme of an API description. Those that are not named do not.
     fn answers(&self, scheme: &SecurityScheme<'_>) -> Vec<(MethodId, Answers)>;
 }

@@ -252,6 +252,16 @@ impl AuthenticationConfig {
         })
     }
 
+    /// Whether every request that it accepts carries a token.
+    pub fn brings_token(&self) -> bool {
+        let mut methods = self.methods.iter();
+        let brings = |method: &MethodConfig| method.token().is_some();
+        match self.needed {
+            Needed::Any => methods.all(brings),
+            Needed::All => methods.any(brings),
+        }
+    }
+
     /// What stands before the roles of each issuer that has such a prefix.
     pub fn role_prefixes(&self) -> impl Iterator<Item = String> {
         self.methods.iter().filter_map(|method| match method.establishes() {

@@ -14,6 +14,7 @@ pub(super) fn roles(
     cx: &mut Context,
 ) {
     shared_roles(own, under, cx);
+    exchanged_tokens(own, under, cx);
     let Some(authorization) = own.and_then(|security| security.authorization.as_ref()) else { return };
     let knows = own.and_then(SecurityConfig::knows_consumers);
     match knows.or_else(|| under.and_then(SecurityConfig::knows_consumers)) {
@@ -27,6 +28,46 @@ pub(super) fn roles(
             .help("list the keys under `consumers`, each with its roles");
         }
         None => {}
+    }
+}
+
+/// Refuses an exchange of tokens where requests may come without one, or where something else is sent in its place. `under` is
+/// the gateway's section where `own` is a route's.
+// SECURITY: a control that would never run does not load (every_code_points_to_its_place_and_says_what_to_do).
+fn exchanged_tokens(own: Option<&SecurityConfig>, under: Option<&SecurityConfig>, cx: &mut Context) {
+    fn of<'a, T>(
+        own: Option<&'a SecurityConfig>,
+        under: Option<&'a SecurityConfig>,
+        section: fn(&SecurityConfig) -> Option<&T>,
+    ) -> Option<&'a T> {
+        own.and_then(section).or_else(|| under.and_then(section))
+    }
+    // What a route inherits as a whole was judged there.
+    let says = |own: &SecurityConfig| {
+        own.token_exchange.is_some() || own.upstream_token.is_some() || own.authentication.is_some()
+    };
+    if !own.is_some_and(says) {
+        return;
+    }
+    let Some(exchange) = of(own, under, |security| security.token_exchange.as_ref()) else { return };
+    if let Some(other) = of(own, under, |security| security.upstream_token.as_ref()) {
+        cx.error(
+            "config.two_upstream_tokens",
+            exchange.at,
+            "`token_exchange` and `upstream_token` both set the upstream's `Authorization`",
+        )
+        .related(other.at, "the gateway's own token")
+        .help("keep one of the two: `token_exchange` acts for the caller, `upstream_token` for the gateway itself");
+    }
+    let authentication = of(own, under, |security| security.authentication.as_ref());
+    if let Some(authentication) = authentication.filter(|authentication| !authentication.brings_token()) {
+        cx.error(
+            "config.no_token_to_exchange",
+            exchange.at,
+            "requests can be accepted here without a token, and then nothing could be exchanged",
+        )
+        .related(authentication.at, "by these methods")
+        .help("let every method under `any` take a token (`type: jwt` or `type: OAuth2`), or move the route's `token_exchange` to a route of its own");
     }
 }
 

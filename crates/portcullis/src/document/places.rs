@@ -15,6 +15,7 @@ pub const PLACES: &[(&str, &str)] = &[
     ("body", "under `security`"),
     ("identity_token", "under `security`"),
     ("upstream_token", "under `security`"),
+    ("token_exchange", "under `security`"),
     ("strict_errors", "under `security`"),
     ("roles_allowed", "under `security.authorization`"),
     ("scopes_required", "under `security.authorization`"),

@@ -396,6 +396,44 @@ upstream_token:
 ",
 ];
 
+/// Exchanges of tokens, with each source of the secret.
+const EXCHANGES: [&str; 3] = [
+    "
+token_exchange:
+  token_url: https://auth.example.com/token
+  client_id: gate
+  client_secret:
+    env: TOKEN_SECRET
+  client_authentication: client_secret_post
+  audience: [orders]
+  resource: https://orders.example.com
+  scopes: [orders.read]
+  subject_token_type: jwt
+",
+    "
+token_exchange:
+  token_url: https://auth.example.com/token
+  client_id: gate
+  client_secret:
+    file: client-key.pem
+  client_authentication: private_key_jwt
+  client_assertion:
+    key_id: the-key
+    audience: https://auth.example.com/token
+    rsa_algorithm: PS256
+    certificate: client-certificate.pem
+  audience: orders
+",
+    "
+token_exchange:
+  token_url: https://auth.example.com/token
+  client_id: gate
+  client_secret:
+    literal: 0123456789abcdef0123456789abcdef
+  scopes: [orders.read]
+",
+];
+
 const TOP: &str = "
 listeners:
   - bind: 192.0.2.1:3000
@@ -1145,6 +1183,14 @@ pub(crate) fn documents() -> Vec<String> {
             0,
         );
         documents.push(format!("{gateway}{route}"));
+    }
+    for exchange in EXCHANGES {
+        let security = format!("{token}{}", exchange.trim_start());
+        documents.push(format!(
+            "listeners:\n  - bind: 127.0.0.1:3000\nsecurity:\n{}routes:\n  - path: /own\n    upstream: http://127.0.0.1:8080\n    security:\n{}",
+            indented(&security, 2),
+            indented(&security, 6)
+        ));
     }
     for store in STORES {
         let rest = "listeners:\n  - bind: 127.0.0.1:3000\nroutes:\n  - path: /a\n    public: a test\n    upstream: http://127.0.0.1:8080\n";

@@ -114,6 +114,10 @@ impl Network {
                 "id_token": SigningKey::issuers().token(json!({ "aud": "gate", "tenant": { "name": "blue" } })),
                 "expires_in": 100,
             }),
+            "/exchange" | "/other-exchange" => json!({
+                "access_token": GRANTED, "token_type": "Bearer", "expires_in": 100,
+                "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
+            }),
             "/token" => json!({ "access_token": GRANTED, "token_type": "Bearer", "expires_in": 100 }),
             _ => return None,
         })

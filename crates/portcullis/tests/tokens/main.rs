@@ -16,6 +16,7 @@ mod support;
 mod attacks;
 mod authorization;
 mod conditions;
+mod exchange;
 mod external;
 mod foreign;
 mod forge;

@@ -235,6 +235,19 @@ impl Authenticate for Bearer {
             .collect()
     }
 
+    // SECURITY: the very token that was accepted, by its digest (tests/tokens/exchange.rs).
+    fn token(&self, evidence: &Evidence, facts: &Facts<'_>) -> Option<Arc<str>> {
+        if !self.trusts.iter().any(|trust| trust.method == evidence.method) {
+            return None;
+        }
+        let accepted = match &evidence.ground.as_ref()?.credential {
+            CredentialName::Digest(digest) | CredentialName::Token { digest, .. } => digest,
+            CredentialName::Text(_) => return None,
+        };
+        let (_, token) = token(facts, &self.place, self.max_token_bytes).ok()??;
+        (cache::digest(&token) == *accepted).then(|| Arc::from(&*token))
+    }
+
     fn answers(&self, scheme: &SecurityScheme<'_>) -> Vec<(MethodId, Answers)> {
         let answers = |trust: &Trust| Some((trust.method, trust.schemes.answer(scheme)?));
         self.trusts.iter().filter_map(answers).collect()

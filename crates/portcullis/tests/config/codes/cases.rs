@@ -99,6 +99,7 @@ fn signed(id: &str, secret: &str, more: &str) -> String {
 /// Those that are about tokens.
 fn token_cases() -> Vec<(&'static str, String)> {
     let token = "{ type: OAuth2, token_url: \"https://auth.example.com/token\" }";
+    let exchange = "token_url: \"https://auth.example.com/token\", client_id: gate, client_secret: { env: TOKEN_SECRET }";
     let client = "token_url: \"https://auth.example.com/token\", client_secret: { env: TOKEN_SECRET }";
     vec![
         (
@@ -106,6 +107,32 @@ fn token_cases() -> Vec<(&'static str, String)> {
             jwt("audience: orders, dpop: { nonce: true, nonce_secret: §{ env: PEPPER } }"),
         ),
         ("config.nonce_secret", jwt("audience: orders, dpop: { nonce_secret: §{ env: TOKEN_SECRET } }")),
+        (
+            "config.exchange_target",
+            security(&format!("{{ authentication: {token}, token_exchange: §{{ {exchange} }} }}")),
+        ),
+        (
+            "config.scope_name",
+            security(&format!(
+                "{{ authentication: {token}, token_exchange: {{ {exchange}, scopes: §[\"a b\"] }} }}"
+            )),
+        ),
+        (
+            "config.no_token_to_exchange",
+            beside(&format!("token_exchange: §{{ {exchange}, audience: orders }}")),
+        ),
+        (
+            "config.no_token_to_exchange",
+            security(&format!(
+                "{{ authentication: {{ any: [{token}, {{ type: api_key }}] }}, token_exchange: §{{ {exchange}, audience: orders }} }}"
+            )),
+        ),
+        (
+            "config.two_upstream_tokens",
+            security(&format!(
+                "{{ authentication: {token}, upstream_token: {{ {exchange} }}, token_exchange: §{{ {exchange}, audience: orders }} }}"
+            )),
+        ),
         ("config.client_key", method(&signed("§gate", "{ env: TOKEN_SECRET }", ""))),
         (
             "config.client_assertion",

@@ -471,6 +471,89 @@ pub(crate) const ROWS: &[SecurityRow] = &[
     ("security.identity_token.key.literal", |place| {
         signing_key(place, json!({ "literal": include_str!("../files/issuer-key.pem") }));
     }),
+    ("security.token_exchange", |place| {
+        let gate = exchanging(place, json!({}));
+        let caller = token(json!({}));
+        let (authorization, form) = exchanged(&gate, &caller);
+        assert_eq!(authorization, format!("Basic {}", Base64::encode_string(CLIENT.as_bytes())));
+        assert!(form.contains(&format!("&subject_token={caller}")), "{form}");
+        // A token is exchanged once, and another caller's for itself.
+        permits_exchanged(&gate, &caller);
+        assert!(gate.network.asked("https://auth.example.com/exchange").is_empty());
+        exchanged(&gate, &token(json!({ "sub": "bob" })));
+        gate.network.go_down();
+        refuses(&gate, &token(json!({ "sub": "carol" })), Code::Fault);
+    }),
+    ("security.token_exchange.token_url", |place| {
+        let url = "https://auth.example.com/other-exchange";
+        let gate = exchanging(place, json!({ "token_url": url }));
+        permits_exchanged(&gate, &token(json!({})));
+        assert_eq!(gate.network.asked(url).len(), 1);
+        let gate = exchanging(place, json!({ "token_url": "https://auth.example.com/token" }));
+        refuses(&gate, &token(json!({})), Code::Fault);
+    }),
+    ("security.token_exchange.client_id", |place| {
+        let form = exchange_form(&exchanging(
+            place,
+            json!({ "client_id": "another", "client_authentication": "client_secret_post" }),
+        ));
+        assert!(form.contains("&client_id=another&"), "{form}");
+    }),
+    ("security.token_exchange.client_authentication", |place| {
+        let form =
+            exchange_form(&exchanging(place, json!({ "client_authentication": "client_secret_post" })));
+        assert!(form.ends_with("&client_id=gate&client_secret=0123456789abcdef0123456789abcdef"), "{form}");
+    }),
+    ("security.token_exchange.client_assertion", |place| {
+        let gate = exchanging(place, signing(json!({})));
+        assert_eq!(asserted(&exchange_form(&gate)).1["aud"], "https://auth.example.com/exchange");
+    }),
+    ("security.token_exchange.client_assertion.key_id", |place| {
+        let gate = exchanging(place, signing(json!({ "key_id": "the-key" })));
+        let header = asserted(&exchange_form(&gate)).0;
+        assert_eq!(header, json!({ "alg": "RS256", "typ": "JWT", "kid": "the-key" }));
+    }),
+    ("security.token_exchange.client_assertion.audience", |place| {
+        let gate = exchanging(place, signing(json!({ "audience": "https://auth.example.com/other" })));
+        assert_eq!(asserted(&exchange_form(&gate)).1["aud"], "https://auth.example.com/other");
+    }),
+    ("security.token_exchange.client_assertion.rsa_algorithm", |place| {
+        let gate = exchanging(place, signing(json!({ "rsa_algorithm": "PS256" })));
+        assert_eq!(asserted(&exchange_form(&gate)).0["alg"], "PS256");
+    }),
+    ("security.token_exchange.client_assertion.certificate", |place| {
+        let gate = exchanging(place, signing(json!({ "certificate": "client-certificate.pem" })));
+        assert_eq!(asserted(&exchange_form(&gate)).0["x5t#S256"], THUMBPRINT);
+    }),
+    ("security.token_exchange.client_secret", |place| exchanged_as(place, json!({ "env": "TOKEN_SECRET" }))),
+    ("security.token_exchange.client_secret.env", |place| {
+        exchanged_as(place, json!({ "env": "TOKEN_SECRET" }))
+    }),
+    ("security.token_exchange.client_secret.file", |place| {
+        exchanged_as(place, json!({ "file": "token-secret.txt" }));
+    }),
+    ("security.token_exchange.client_secret.literal", |place| {
+        exchanged_as(place, json!({ "literal": "0123456789abcdef0123456789abcdef" }));
+    }),
+    ("security.token_exchange.audience", |place| {
+        let form = exchange_form(&exchanging(place, json!({ "audience": ["orders", "a b"] })));
+        assert!(form.contains("&audience=orders&audience=a%20b&"), "{form}");
+    }),
+    ("security.token_exchange.resource", |place| {
+        let form = exchange_form(&exchanging(place, json!({ "resource": "https://orders.example.com/" })));
+        assert!(form.contains("&resource=https%3A%2F%2Forders.example.com%2F&"), "{form}");
+    }),
+    ("security.token_exchange.scopes", |place| {
+        let form = exchange_form(&exchanging(place, json!({ "scopes": ["orders.read", "orders.write"] })));
+        assert!(form.contains("&scope=orders.read%20orders.write&"), "{form}");
+    }),
+    ("security.token_exchange.subject_token_type", |place| {
+        for (word, name) in [("access_token", "access_token"), ("jwt", "jwt")] {
+            let form = exchange_form(&exchanging(place, json!({ "subject_token_type": word })));
+            let kind = format!("&subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3A{name}&");
+            assert!(form.contains(&kind), "{form}");
+        }
+    }),
     ("security.upstream_token", |place| {
         let gate = granted(place, json!({}));
         let answer = gate.send(bearer(&token(json!({}))));
@@ -713,6 +796,42 @@ fn asked_for(gate: &Gate) -> (String, String) {
 
 fn granted_to(place: Place, secret: Value) {
     let asked = asked_for(&granted(place, json!({ "client_secret": secret })));
+    assert_eq!(asked.0, format!("Basic {}", Base64::encode_string(CLIENT.as_bytes())));
+}
+
+/// A gateway that exchanges tokens, with these keys.
+fn exchanging(place: Place, keys: Value) -> Gate {
+    let usual = json!({
+        "token_url": "https://auth.example.com/exchange", "client_id": "gate",
+        "client_secret": { "env": "TOKEN_SECRET" }, "audience": "orders",
+    });
+    shaped(place, "token_exchange", with(usual, keys))
+}
+
+/// That the upstream gets the exchanged token, and not the caller's.
+fn permits_exchanged(gate: &Gate, caller: &str) {
+    let answer = gate.send(bearer(caller));
+    assert_eq!(answer.permitted().headers["authorization"], format!("Bearer {GRANTED}"));
+}
+
+/// With which credential a token was exchanged, and by which form.
+fn exchanged(gate: &Gate, caller: &str) -> (String, String) {
+    permits_exchanged(gate, caller);
+    let mut asked = gate.network.asked("https://auth.example.com/exchange");
+    assert_eq!(asked.len(), 1);
+    let asked = asked.remove(0);
+    let kind = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&";
+    assert!(asked.body.starts_with(kind), "{}", asked.body);
+    (asked.authorization, asked.body)
+}
+
+fn exchange_form(gate: &Gate) -> String {
+    exchanged(gate, &token(json!({}))).1
+}
+
+fn exchanged_as(place: Place, secret: Value) {
+    let gate = exchanging(place, json!({ "client_secret": secret }));
+    let asked = exchanged(&gate, &token(json!({})));
     assert_eq!(asked.0, format!("Basic {}", Base64::encode_string(CLIENT.as_bytes())));
 }
 
