@@ -102,7 +102,7 @@ impl Subject {
             Outcome::Passed | Outcome::Refused(_) => true,
             // One that only observes stops nothing.
             Outcome::Observed(_) => false,
-            outcome => {
+            outcome @ (Outcome::TooLate(_) | Outcome::Unproven(_) | Outcome::Hole) => {
                 let Case { attack, how, request, .. } = case;
                 bad.push(format!("{attack:?} ({how}) is {outcome:?}: {} {}", request.method, request.target));
                 false

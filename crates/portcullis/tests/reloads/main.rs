@@ -3,7 +3,7 @@
 //! Listeners, routes, keys, roles, limits, certificates and upstreams change with each. A test binary without other tests, since it
 //! measures the memory of its process. `PORTCULLIS_RELOADS=1000` makes it longer.
 
-#![expect(
+#![allow(
     unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
@@ -70,7 +70,7 @@ impl Setting {
             "{{ bind: \"{plain}\" }}, {{ bind: \"{tls}\", tls: {{ certificates: [{{ certificate: \"{0}/server.pem\", key: \"{0}/server.key\" }}] }} }}",
             self.folder.display()
         );
-        if turn % 2 == 0 {
+        if turn.is_multiple_of(2) {
             listeners.push_str(&format!(", {{ bind: \"{sometimes}\" }}"));
         }
         let who = if turn < 2 { "  authorization: { roles_allowed: [admin] }\n" } else { "" };
