@@ -136,6 +136,8 @@ async def dial(port):
 
 
 NUMBERS = itertools.count()
+# Clients and upstreams are one process. On a busy machine it may stand still for seconds, which is no fault of the gateway.
+PATIENCE = 60
 
 
 async def honest(ports):
@@ -143,7 +145,7 @@ async def honest(ports):
     try:
         for path in ("/small", "/large", "/h2/a", "/h2/refused", "/small"):
             writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\nX-Number: {next(NUMBERS)}\r\n\r\n".encode())
-            head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)).decode("latin-1")
+            head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)).decode("latin-1")
             status = int(head.split()[1])
             fields = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
             if "content-length" in fields:
@@ -290,8 +292,9 @@ listeners: [{{ bind: "127.0.0.1:{ports['http1']}" }}, {{ bind: "127.0.0.1:{ports
 routes:
   - {{ path: /ws, public: a test, upgrade: [websocket], upstream: "http://127.0.0.1:{first}" }}
   - {{ path: /dying, public: a test, upstream: "http://127.0.0.1:{dying_port}" }}
-  - {{ path: "/h2/{{*rest}}", public: a test, upstream: {{ url: "http://127.0.0.1:{second}", protocol: h2, response_timeout: 5s }} }}
-  - {{ path: "/{{*rest}}", public: a test, upstream: {{ url: "http://127.0.0.1:{first}", response_timeout: 5s }} }}
+  - {{ path: /stall, public: a test, upstream: {{ url: "http://127.0.0.1:{first}", response_timeout: 5s }} }}
+  - {{ path: "/h2/{{*rest}}", public: a test, upstream: {{ url: "http://127.0.0.1:{second}", protocol: h2, connect_timeout: 60s, response_timeout: 60s }} }}
+  - {{ path: "/{{*rest}}", public: a test, upstream: {{ url: "http://127.0.0.1:{first}", connect_timeout: 60s, response_timeout: 60s }} }}
 """)
     process = subprocess.Popen([GATEWAY, "run", os.path.join(HOME, "gateway.yaml")], stderr=subprocess.PIPE)
     try:

@@ -12,8 +12,8 @@ use super::http::{self, Answer};
 use super::keys::Keys;
 use super::orders::{self, Orders};
 use super::peers::{Peer, Server};
-use super::tls;
 use super::{Credentials, Scenario};
+use super::{tls, tokens};
 
 /// What `/limited` allows a client at once, in each of the configurations.
 const LIMIT: u32 = 3;
@@ -60,7 +60,12 @@ pub(crate) fn check(
             expect(server, credentials, "no token", "/", None, 401)?;
             expect(server, credentials, "an empty token", "/", Some(&field("")), 401)?;
             for (what, token) in &tokens.bad {
-                expect(server, credentials, what, "/", Some(&field(token)), 401)?;
+                // Envoy knows the caller then, and says that it may not.
+                let wanted = match server.peer() {
+                    Peer::Envoy if *what == tokens::FOR_SOMEBODY_ELSE => 403,
+                    _ => 401,
+                };
+                expect(server, credentials, what, "/", Some(&field(token)), wanted)?;
             }
             check_right(server, credentials, &field(tokens.right()), &field(tokens.limited()), limits)
         }

@@ -5,8 +5,8 @@
 //! 200 as its HTTP status, so the server counts: a run in which fewer calls came than were answered fails.
 
 use std::net::Ipv4Addr;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -19,9 +19,8 @@ use http::header::{CONTENT_TYPE, TE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::debian;
 use crate::failure::{Context, Failure, Outcome};
-use crate::process::{Scratch, write};
+use crate::process::Scratch;
 
 use super::keys::Keys;
 use super::peers::Server;
@@ -40,8 +39,7 @@ const REFUSED: u16 = 16;
 pub(super) struct Upstream {
     port: u16,
     calls: Arc<AtomicU64>,
-    message: std::path::PathBuf,
-    answer: std::path::PathBuf,
+    message: PathBuf,
 }
 
 /// A message without compression, with its length before it.
@@ -53,8 +51,8 @@ fn message() -> Bytes {
 impl Upstream {
     pub(super) fn start(scratch: &Scratch) -> Outcome<Self> {
         let folder = scratch.folder("grpc")?;
-        let (message_file, answer) = (folder.join("message"), folder.join("answer"));
-        std::fs::write(&message_file, message()).context(|| "writing a message".into())?;
+        let file = folder.join("message");
+        std::fs::write(&file, message()).context(|| "writing a message".into())?;
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let listener = listener.context(|| "listening for calls".into())?;
         listener.set_nonblocking(true).context(|| "listening for calls".into())?;
@@ -65,7 +63,7 @@ impl Upstream {
         let runtime = runtime.context(|| "making a runtime".into())?;
         // It ends with this program.
         thread::spawn(move || runtime.block_on(serve(listener, counted)));
-        Ok(Self { port, calls, message: message_file, answer })
+        Ok(Self { port, calls, message: file })
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -100,6 +98,8 @@ impl Upstream {
     }
 }
 
+/// How long a call of the controls may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How many connections of HTTP/2 the calls come by.
 const CONNECTIONS: u64 = 8;
 
@@ -172,10 +172,9 @@ pub(super) fn check(server: &Server, keys: &Keys, upstream: &Upstream) -> Outcom
         ("a right key", Some(keys.right()), RIGHT),
     ] {
         let before = upstream.calls();
-        let status =
-            call(server, key, upstream).context(|| format!("{}: calling with {what}", server.name()))?;
+        let called = call(server, key);
+        let (status, got) = called.context(|| format!("{}: calling with {what}", server.name()))?;
         let came = upstream.calls() - before;
-        let got = std::fs::read(&upstream.answer).unwrap_or_default();
         if status != wanted || came != u64::from(wanted == RIGHT) || (wanted == RIGHT) != (got == message()) {
             return Err(Failure::new(format!(
                 "{}: a call with {what} must end with status {wanted} of gRPC and ended with {status}; {came} came to the server; \
@@ -187,51 +186,51 @@ pub(super) fn check(server: &Server, keys: &Keys, upstream: &Upstream) -> Outcom
     Ok(())
 }
 
-/// Calls once, and answers with the status of gRPC.
-fn call(server: &Server, key: Option<&str>, upstream: &Upstream) -> Outcome<u16> {
-    write(&upstream.answer, "")?;
-    let mut command = Command::new(debian::require("curl", "curl")?);
-    command.args([
-        "--silent",
-        "--show-error",
-        "--noproxy",
-        "*",
-        "--max-time",
-        "10",
-        "--http2-prior-knowledge",
-    ]);
-    command.args(["--header", "content-type: application/grpc", "--header", "te: trailers"]);
+/// Calls once, and answers with the status of gRPC and the message that came.
+fn call(server: &Server, key: Option<&str>) -> Outcome<(u16, Vec<u8>)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context(|| "making a runtime".into())?;
+    let called = runtime.block_on(async {
+        tokio::time::timeout(PATIENCE, exchange(server.port(), key)).await.map_err(|late| late.to_string())?
+    });
+    called.map_err(Failure::new)
+}
+
+/// A client of our own: curl may fail where an answer comes before the message has gone out, as that to a wrong key may.
+async fn exchange(port: u16, key: Option<&str>) -> Result<(u16, Vec<u8>), String> {
+    let text = |error: h2::Error| error.to_string();
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| error.to_string())?;
+    let (client, connection) = h2::client::handshake(stream).await.map_err(text)?;
+    let driving = tokio::spawn(connection);
+    let mut request = Request::post(format!("http://127.0.0.1:{port}{PATH}"))
+        .header(CONTENT_TYPE, "application/grpc")
+        .header(TE, "trailers");
     if let Some(key) = key {
-        command.arg("--header");
-        command.arg(if key.is_empty() { "x-api-key;".to_owned() } else { format!("x-api-key: {key}") });
+        request = request.header("x-api-key", key);
     }
-    command.arg("--data-binary").arg(format!("@{}", upstream.message.display()));
-    command.args(["--dump-header", "-", "--output"]).arg(&upstream.answer);
-    command.arg(format!("http://127.0.0.1:{}{PATH}", server.port())).stdin(Stdio::null());
-    let output = command.output().context(|| "running curl".into())?;
-    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    status(&said).context(|| format!("no status of gRPC in the answer:\n{said}"))
-}
-
-/// The status of a call, in its head or its trailers. One that has two has none.
-fn status(head: &str) -> Option<u16> {
-    head.starts_with("HTTP/2 200").then_some(())?;
-    let mut all = head.lines().filter_map(|line| line.strip_prefix("grpc-status:"));
-    let status = all.next()?.trim().parse().ok()?;
-    all.next().is_none().then_some(status)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_status_of_a_call_is_in_its_head_or_its_trailers() {
-        let head = "HTTP/2 200 \r\ncontent-type: application/grpc\r\n";
-        assert_eq!(status(&format!("{head}grpc-status: 16\r\n\r\n")), Some(16));
-        assert_eq!(status(&format!("{head}\r\ngrpc-status: 0\r\n")), Some(0));
-        assert_eq!(status(&format!("{head}grpc-status: 16\r\n\r\ngrpc-status: 0\r\n")), None);
-        assert_eq!(status(head), None);
-        assert_eq!(status("HTTP/2 401 \r\ngrpc-status: 16\r\n"), None);
+    let request = request.body(()).map_err(|error| error.to_string())?;
+    let mut client = client.ready().await.map_err(text)?;
+    let (answer, mut send) = client.send_request(request, false).map_err(text)?;
+    // The answer may have come already.
+    let _answered = send.send_data(message(), true);
+    let (head, mut body) = answer.await.map_err(text)?.into_parts();
+    if head.status != StatusCode::OK {
+        return Err(format!("the HTTP status is {}", head.status));
     }
+    let mut got = Vec::new();
+    let status = match head.headers.get(STATUS) {
+        Some(status) => status.clone(),
+        None => {
+            while let Some(data) = body.data().await {
+                let data = data.map_err(text)?;
+                got.extend_from_slice(&data);
+                body.flow_control().release_capacity(data.len()).map_err(text)?;
+            }
+            let trailers = body.trailers().await.map_err(text)?.unwrap_or_default();
+            trailers.get(STATUS).cloned().ok_or("the answer has no status of gRPC")?
+        }
+    };
+    driving.abort();
+    let status = status.to_str().ok().and_then(|status| status.parse().ok());
+    status.map(|status| (status, got)).ok_or_else(|| "the status of gRPC is no number".to_owned())
 }

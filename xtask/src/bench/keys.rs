@@ -65,9 +65,11 @@ impl Keys {
         })
     }
 
-    /// The entries of `credentials:` in an Envoy file.
+    /// The entries of `credentials:` in an Envoy file. The role stands in the name, since nothing else looks it up.
     pub(crate) fn envoy_credentials(&self) -> String {
-        self.lines(|number, key| format!("                        - {{ key: {key}, client: c{number} }}"))
+        self.lines(|number, key| {
+            format!("                        - {{ key: {key}, client: reader-c{number} }}")
+        })
     }
 
     fn lines(&self, line: impl Fn(usize, &str) -> String) -> String {

@@ -21,7 +21,7 @@ pub(crate) enum Peer {
     Portcullis,
     Nginx,
     Haproxy,
-    /// In the scenarios that all of it is needed for: plain proxying and gRPC.
+    /// In plain proxying, with keys, with tokens that it remembers, and with gRPC.
     Envoy,
     /// Passes bytes on, and nothing else: the floor.
     Relay,
@@ -94,6 +94,8 @@ impl Peer {
             }
             (Self::Portcullis, Scenario::Grpc) => include_str!("../../../bench/peers/portcullis-grpc.yaml"),
             (Self::Envoy, Scenario::Plain) => include_str!("../../../bench/peers/envoy-plain.yaml"),
+            (Self::Envoy, Scenario::Keys) => include_str!("../../../bench/peers/envoy-keys.yaml"),
+            (Self::Envoy, Scenario::Tokens) => include_str!("../../../bench/peers/envoy-tokens.yaml"),
             (Self::Envoy, Scenario::Grpc) => include_str!("../../../bench/peers/envoy-grpc.yaml"),
             (Self::Haproxy, Scenario::Tokens) => include_str!("../../../bench/peers/haproxy-tokens.cfg"),
             (
@@ -218,8 +220,8 @@ impl Server {
         let Credentials { keys, tokens, certificate } = credentials;
         let issuer = folder.join("issuer");
         match peer {
-            Peer::Portcullis => write(&issuer, &tokens.key_set)?,
-            Peer::Nginx | Peer::Haproxy | Peer::Envoy | Peer::Relay => write(&issuer, &tokens.pem)?,
+            Peer::Portcullis | Peer::Envoy => write(&issuer, &tokens.key_set)?,
+            Peer::Nginx | Peer::Haproxy | Peer::Relay => write(&issuer, &tokens.pem)?,
         }
         let cached = match scenario {
             Scenario::TokensUncached => "0",
@@ -276,7 +278,7 @@ impl Server {
                 let files = [("consumers", keys.haproxy_consumers()), ("roles", keys.haproxy_roles())];
                 in_files(&folder, files)?
             }
-            (Peer::Envoy, Scenario::Grpc) => (keys.envoy_credentials(), String::new()),
+            (Peer::Envoy, Scenario::Grpc | Scenario::Keys) => (keys.envoy_credentials(), String::new()),
             (Peer::Nginx | Peer::Haproxy, Scenario::Grpc) => (String::new(), String::new()),
             (
                 Peer::Portcullis | Peer::Nginx | Peer::Haproxy,

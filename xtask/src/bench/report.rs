@@ -66,7 +66,7 @@ against a limit that is not reached, and removes the token. HAProxy: `jwt_verify
 ours are compared with its one figure. Portcullis also refuses a token that says anything twice, `crit` and the like.
 Each of them answered, in this run, before and after the load: no token, an empty one, one that somebody else signed, one
 with the signature of another token, one without, an expired one, one of another issuer, one for somebody else and one
-that says `none` 401; a right one 200; a right one with the wrong role 403; a client over its limit 429.";
+that says `none` 401 (Envoy: 403 for one for somebody else); a right one 200; a right one with the wrong role 403; a client over its limit 429.";
 
 const TLS_METHOD: &str = "\
 https, h2, handshake: one ECDSA P-256 certificate for all three. The clients offer TLS 1.3 with AES-128-GCM and X25519
@@ -112,7 +112,8 @@ fn set_up(peer: Peer) -> &'static str {
         }
         Peer::Envoy => {
             "- Envoy: `--concurrency 2`, one access log line per request in its default format, flushed every 100 ms. It takes part\n  \
-             in plain and grpc."
+             in plain, keys (`api_key_auth`, the role in the client's name), tokens (`jwt_authn`, which remembers 10,000) and grpc;\n  \
+             `rbac` for roles, `local_ratelimit` with a bucket for each client."
         }
         Peer::Relay => {
             "- byte relay: 2 threads, one epoll each, a connection to the backend for each client. It reads nothing of what it\n  \

@@ -16,6 +16,9 @@ use crate::failure::{Context, Failure, Outcome};
 const COUNT: usize = 2_000;
 const LIFETIME_SECONDS: u64 = 24 * 3600;
 
+/// A token with another audience.
+pub(crate) const FOR_SOMEBODY_ELSE: &str = "a token for somebody else";
+
 #[derive(Debug)]
 pub(crate) struct Tokens {
     good: Vec<String>,
@@ -65,7 +68,7 @@ impl Tokens {
                 "a token of another issuer",
                 issuer.token("RS256", &with("iss", json!("https://other.example")))?,
             ),
-            ("a token for somebody else", issuer.token("RS256", &with("aud", json!("other")))?),
+            (FOR_SOMEBODY_ELSE, issuer.token("RS256", &with("aud", json!("other")))?),
             ("a token that says `none`", format!("{}.", unsigned("none", &claims(1)))),
         ];
         Ok(Self { good, bad, key_set: issuer.key_set()?, pem: issuer.pem()? })
