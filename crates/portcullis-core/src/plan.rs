@@ -276,6 +276,7 @@ struct Inner {
     sink: Arc<dyn RecordSink>,
     wants_unasked_credentials: bool,
     wants_check_times: bool,
+    wants_agent: bool,
     held: HeldMemory,
     accounts: HeldAccounts,
 }
@@ -297,12 +298,14 @@ impl Snapshot {
         accounts.add(&held);
         let wants_unasked_credentials = sink.wants_unasked_credentials();
         let wants_check_times = sink.wants_check_times();
+        let wants_agent = sink.wants_agent();
         Snapshot(Arc::new(Inner {
             plan,
             effects,
             sink,
             wants_unasked_credentials,
             wants_check_times,
+            wants_agent,
             held,
             accounts,
         }))
@@ -344,6 +347,11 @@ impl Snapshot {
     /// Whether somebody wants to know of credentials that are sent to public routes.
     pub(crate) fn wants_unasked_credentials(&self) -> bool {
         self.0.wants_unasked_credentials
+    }
+
+    /// Whether somebody wants to know what clients say of themselves.
+    pub(crate) fn wants_agent(&self) -> bool {
+        self.0.wants_agent
     }
 
     /// The world.

@@ -160,6 +160,8 @@ pub struct Record {
     pub checks: Vec<CheckTime>,
     /// The limit that left the least, and how much.
     pub limit: Option<Tightest>,
+    /// What the client says of itself, where a sink wants to know.
+    pub agent: Option<Box<Agent>>,
     timed: bool,
     received: Option<Arc<AtomicU64>>,
 }
@@ -182,6 +184,15 @@ pub struct Tightest {
     pub limit: LimitId,
     /// How many more could come then.
     pub remaining: u32,
+}
+
+/// Header fields in which a client says what it is and where it comes from. Nothing is decided by them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Agent {
+    /// `Referer`, as it was sent. It may have a query, and so a secret.
+    pub referer: Option<HeaderValue>,
+    /// `User-Agent`.
+    pub user_agent: Option<HeaderValue>,
 }
 
 /// Of so many requests the checks of one are timed.
@@ -256,6 +267,11 @@ pub trait RecordSink: Send + Sync {
 
     /// Whether it wants to know how long checks take. Then those of one request in [`TIMED_OF`] are timed.
     fn wants_check_times(&self) -> bool {
+        false
+    }
+
+    /// Whether it wants to know what clients say of themselves.
+    fn wants_agent(&self) -> bool {
         false
     }
 
@@ -343,6 +359,7 @@ impl Recording {
             trace: None,
             checks: Vec::new(),
             limit: None,
+            agent: None,
             timed,
             received: None,
         };

@@ -20,15 +20,15 @@ use crate::effects::{Effects, LimitId, Now, Standing};
 use crate::head::Head;
 use crate::held::Holding;
 use crate::notes::Notes;
-use crate::plan::Plan;
+use crate::plan::{CredentialLocation, Plan};
 use crate::principal::Principal;
-use crate::record::{CheckTime, Outcome, Record, Recording, Tightest};
+use crate::record::{Agent, CheckTime, Outcome, Record, Recording, Tightest};
 use crate::route::template::Rewritten;
 use crate::route::{Route, RouteId};
 use bytes::Bytes;
 use charge::{Charges, enter};
-use http::Method;
 use http::request::Parts;
+use http::{HeaderName, Method, header};
 use identify::{Identified, identify};
 use std::time::Duration;
 
@@ -168,7 +168,9 @@ impl Admitted {
         record.target = parts.uri.path_and_query().cloned();
         match Head::admit(parts, &conn, &recording.snapshot().head) {
             Ok(head) => {
+                let agent = recording.snapshot().wants_agent().then(|| agent(&head, recording.snapshot()));
                 let record = recording.record_mut();
+                record.agent = agent;
                 record.target = Some(head.target().clone());
                 record.host = Some(head.host().clone());
                 record.client = Some(head.client());
@@ -206,6 +208,19 @@ impl Admitted {
             }
         }
     }
+}
+
+/// What a client says of itself.
+// SECURITY: a field in which any route expects a credential is left out (the_combined_format_has_referrer_and_user_agent).
+fn agent(head: &Head, plan: &Plan) -> Box<Agent> {
+    let value = |name: HeaderName| {
+        let secret = plan.credentials.iter().any(|location| match location {
+            CredentialLocation::Header(header) => *header == name,
+            CredentialLocation::Query(_) | CredentialLocation::Cookie(_) => false,
+        });
+        if secret { None } else { head.sent(name.as_str()).next().cloned() }
+    };
+    Box::new(Agent { referer: value(header::REFERER), user_agent: value(header::USER_AGENT) })
 }
 
 /// A request that no route takes.

@@ -271,6 +271,10 @@ thread_local! {
 }
 
 impl RecordSink for AccessLog {
+    fn wants_agent(&self) -> bool {
+        self.shared.style.has(|field| matches!(field, Field::Referer | Field::UserAgent))
+    }
+
     fn notice(&self, about: &str, detail: &str) {
         self.tell(Level::Info, about, detail);
     }

@@ -32,6 +32,8 @@ pub(crate) enum Value<'a> {
     Text(&'a str),
     /// What somebody else wrote.
     Foreign(&'a [u8]),
+    /// The same of words with spaces between them.
+    Words(&'a [u8]),
     Number(u64),
     Time(Time),
     /// Seconds since 1970.
@@ -279,6 +281,14 @@ impl<'a> Line<'a> {
             ),
             Field::UpstreamUs => some(upstream.map(|upstream| Value::Number(micros(upstream.elapsed)))),
             Field::UpstreamGroup => text(upstream.and_then(|upstream| upstream.group.as_deref())),
+            Field::Referer => {
+                let sent = record.agent.as_ref().and_then(|agent| agent.referer.as_ref());
+                foreign(sent.and_then(|value| referrer(value.as_bytes())))
+            }
+            Field::UserAgent => {
+                let sent = record.agent.as_ref().and_then(|agent| agent.user_agent.as_ref());
+                some(sent.map(|value| Value::Words(cut(value.as_bytes()))))
+            }
             Field::UpstreamTries => some(
                 upstream
                     .filter(|upstream| upstream.group.is_some())
@@ -286,6 +296,24 @@ impl<'a> Line<'a> {
             ),
         }
     }
+}
+
+/// The most bytes of a header field.
+const LONGEST: usize = 512;
+
+fn cut(value: &[u8]) -> &[u8] {
+    value.get(..LONGEST).unwrap_or(value)
+}
+
+/// Where a client comes from, up to the path.
+// SECURITY: what stands behind the path can be a secret of another site, such as a token, and so can what stands before the host
+// (a_referrer_ends_with_its_path).
+fn referrer(value: &[u8]) -> Option<&[u8]> {
+    let path = value.split(|byte| matches!(byte, b'?' | b'#' | b';')).next()?;
+    let host =
+        path.windows(2).position(|pair| pair == b"//").and_then(|at| path.get(at + 2..)).unwrap_or(path);
+    let host = host.split(|byte| matches!(byte, b'/' | b'\\')).next()?;
+    (!path.is_empty() && !host.contains(&b'@')).then(|| cut(path))
 }
 
 /// The version of HTTP as it is written.
@@ -304,7 +332,7 @@ impl Serialize for Value<'_> {
         match self {
             Value::Absent | Value::NoStatus | Value::Peer(_) => serializer.serialize_none(),
             Value::Text(text) => serializer.serialize_str(text),
-            Value::Foreign(bytes) => Printable(bytes).serialize(serializer),
+            Value::Foreign(bytes) | Value::Words(bytes) => Printable(bytes).serialize(serializer),
             Value::Number(number) => serializer.serialize_u64(*number),
             Value::Time(time) => time.serialize(serializer),
             Value::ClfTime(_) => serializer.collect_str(self),
@@ -327,7 +355,7 @@ impl Value<'_> {
     fn json(&self, to: &mut impl Write) -> io::Result<()> {
         match self {
             Value::Text(text) if json::is_plain(text.as_bytes()) => json::quoted(text.as_bytes(), to),
-            Value::Foreign(bytes) if json::is_plain(bytes) => json::quoted(bytes, to),
+            Value::Foreign(bytes) | Value::Words(bytes) if json::is_plain(bytes) => json::quoted(bytes, to),
             Value::Number(number) => json::number(*number, to),
             Value::Time(time) => time.json(to),
             Value::Address(address) => match address.as_ipv4() {
@@ -338,6 +366,7 @@ impl Value<'_> {
             | Value::NoStatus
             | Value::Text(_)
             | Value::Foreign(_)
+            | Value::Words(_)
             | Value::ClfTime(_)
             | Value::Peer(_)
             | Value::Key(_)
@@ -349,7 +378,8 @@ impl Value<'_> {
 
     /// Writes it into a text, in which `end` follows it and stands nowhere in it.
     pub(crate) fn text(&self, end: Option<char>, to: &mut impl Write) -> io::Result<()> {
-        let mut to = Escaped { to, end, foreign: self.is_foreign(), error: None };
+        let words = matches!(self, Value::Words(_));
+        let mut to = Escaped { to, end, foreign: words || self.is_foreign(), words, error: None };
         match write!(to, "{self}") {
             Ok(()) => Ok(()),
             Err(_) => Err(to.error.unwrap_or_else(|| io::Error::other("a value cannot be written"))),
@@ -377,7 +407,7 @@ impl fmt::Display for Value<'_> {
             Value::Absent => f.write_str("-"),
             Value::NoStatus => f.write_str("000"),
             Value::Text(text) => f.write_str(text),
-            Value::Foreign(bytes) => match std::str::from_utf8(bytes) {
+            Value::Foreign(bytes) | Value::Words(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) => f.write_str(text),
                 Err(_) => write!(f, "{}", bytes.escape_ascii()),
             },
@@ -398,14 +428,16 @@ struct Escaped<'t, W> {
     to: &'t mut W,
     end: Option<char>,
     foreign: bool,
+    /// Whether a space is one of what others wrote.
+    words: bool,
     error: Option<io::Error>,
 }
 
 impl<W: Write> fmt::Write for Escaped<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let plain = |byte: u8| {
-            Some(char::from(byte)) != self.end
-                && (!self.foreign || byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
+            let harmless = byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+            Some(char::from(byte)) != self.end && (!self.foreign || harmless || self.words && byte == b' ')
         };
         let written = text.as_bytes().chunk_by(|one, other| plain(*one) && plain(*other)).try_for_each(
             |part| match part {
@@ -439,6 +471,34 @@ mod tests {
         assert_eq!(text(&Value::ClfTime(971_186_136), Some(']')), "10/Oct/2000:13:55:36 +0000");
         assert_eq!(text(&Value::Absent, Some('-')), "\\x2d");
         assert_eq!(text(&Value::NoStatus, Some(' ')), "000");
+    }
+
+    #[test]
+    fn a_referrer_ends_with_its_path() {
+        let read =
+            |text: &'static str| referrer(text.as_bytes()).map(|path| std::str::from_utf8(path).unwrap());
+        for (sent, kept) in [
+            ("https://a.example/b/@c?token=1#d", Some("https://a.example/b/@c")),
+            ("https://a.example/b;jsessionid=1", Some("https://a.example/b")),
+            ("https://a.example/#token=1", Some("https://a.example/")),
+            ("/b?token=1", Some("/b")),
+            ("https://alice:secret@a.example/b", None),
+            ("//alice:secret@a.example/b", None),
+            ("alice:secret@a.example", None),
+            ("https://alice:secret@a.example\\b", None),
+            ("?token=1", None),
+            ("", None),
+        ] {
+            assert_eq!(read(sent), kept, "{sent}");
+        }
+        assert_eq!(referrer(&[b'a'; 9_000]).map(<[u8]>::len), Some(LONGEST));
+    }
+
+    #[test]
+    fn words_keep_their_spaces_where_none_ends_them() {
+        let words = Value::Words(b"a \"b\" \\c\t");
+        assert_eq!(text(&words, Some('"')), "a \\x22b\\x22 \\x5cc\\x09");
+        assert_eq!(text(&Value::Words(b"a b"), Some(' ')), "a\\x20b");
     }
 
     fn both(value: &Value<'_>) -> (String, String) {

@@ -38,6 +38,10 @@ impl RecordSink for Fan {
         self.0.iter().any(|consumer| consumer.wants_check_times())
     }
 
+    fn wants_agent(&self) -> bool {
+        self.0.iter().any(|consumer| consumer.wants_agent())
+    }
+
     fn notice(&self, about: &str, detail: &str) {
         self.0.iter().for_each(|consumer| consumer.notice(about, detail));
     }

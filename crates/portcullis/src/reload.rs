@@ -235,7 +235,11 @@ fn furnish(
         targets: targets.into(),
         groups: groups.into(),
         effective,
-        protections: protections.clone(),
+        // The number in a name tells listeners with one address apart; the first one needs none.
+        protections: protections
+            .iter()
+            .map(|(name, tls)| (name.strip_suffix(" 0").unwrap_or(name).to_owned(), Arc::clone(tls)))
+            .collect(),
         held: snapshot.held_accounts().clone(),
         access: log.access().cloned(),
         audit: log.audit().cloned(),

@@ -85,8 +85,8 @@ fn table(call: &Call<'_>, rows: &[(String, Row)], has_store: bool) -> Markup {
     html! {
         div class="wide" tabindex="0" role="region" aria-label="Consumers" { table {
             thead { tr {
-                th scope="col" { "Consumer" } th scope="col" { "Defined in" } th scope="col" { "Roles" } th scope="col" { "Scopes" }
-                th scope="col" { "Plan" } th scope="col" class="number" { "Served" } th scope="col" class="number" { "Refused" }
+                th scope="col" { "Consumer" } th scope="col" class="minor" { "Defined in" } th scope="col" { "Roles" } th scope="col" class="minor" { "Scopes" }
+                th scope="col" class="minor" { "Plan" } th scope="col" class="number" { "Served" } th scope="col" class="number" { "Refused" }
                 th scope="col" class="number" { "Failed" } th scope="col" { "Note" }
                 @if has_store { th scope="col" { "Action" } }
             } }
@@ -94,10 +94,10 @@ fn table(call: &Call<'_>, rows: &[(String, Row)], has_store: bool) -> Markup {
                 @for (name, row) in rows {
                     tr {
                         th scope="row" { (name) }
-                        td { (if row.place.is_empty() { "–" } else { row.place }) }
+                        td class="minor" { (if row.place.is_empty() { "–" } else { row.place }) }
                         td { (row.roles.join(", ")) }
-                        td { (row.scopes.join(", ")) }
-                        td { (row.plan.as_deref().unwrap_or_default()) }
+                        td class="minor" { (row.scopes.join(", ")) }
+                        td class="minor" { (row.plan.as_deref().unwrap_or_default()) }
                         td class="number" { (row.count(Ending::Served)) }
                         td class="number" { (row.count(Ending::Refused)) }
                         td class="number" { (row.count(Ending::Failed)) }

@@ -19,11 +19,11 @@ pub(crate) fn routes(call: &Call<'_>) -> Result<Response<Bytes>, Problem> {
                     @if !route.hosts.is_empty() { " " span class="unit" { "on " (route.hosts.join(", ")) } }
                 }
                 div class="wide" tabindex="0" role="region" aria-label={ "Controls of " (route.path) } { table {
-                    thead { tr { th scope="col" { "Stage" } th scope="col" { "Check" } th scope="col" { "Mode" } th scope="col" { "What it does" } } }
+                    thead { tr { th scope="col" class="minor" { "Stage" } th scope="col" { "Check" } th scope="col" { "Mode" } th scope="col" { "What it does" } } }
                     tbody {
                         @for control in &route.controls {
                             tr {
-                                td { (control.stage) } td { code { (control.check) } }
+                                td class="minor" { (control.stage) } td { code { (control.check) } }
                                 td { span class={ "mode " (control.mode) } { (control.mode) } } td class="long" { (control.summary) }
                             }
                         }

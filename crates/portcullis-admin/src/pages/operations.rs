@@ -38,13 +38,13 @@ fn section(title: &str, hint: &str, none: &str, operations: &[&OperationUse]) ->
             } @else {
                 @if !hint.is_empty() { p class="hint" { (hint) } }
                 div class="wide" tabindex="0" role="region" aria-label=(title) { table {
-                    thead { tr { th scope="col" { "Method" } th scope="col" { "Path" } th scope="col" { "Document" } th scope="col" { "Last asked for" } } }
+                    thead { tr { th scope="col" { "Method" } th scope="col" { "Path" } th scope="col" class="minor" { "Document" } th scope="col" { "Last asked for" } } }
                     tbody {
                         @for one in operations {
                             tr {
                                 td { code { (one.method) } }
                                 th scope="row" { code { (one.path) } @if let Some(id) = &one.id { " " span class="unit" { (id) } } }
-                                td { (one.document) }
+                                td class="minor" { (one.document) }
                                 td class="time" { (one.last_used.map_or_else(|| "never".to_owned(), time)) }
                             }
                         }

@@ -51,7 +51,7 @@ pub(crate) fn refusals(call: &Call<'_>) -> Result<Response<Bytes>, Problem> {
                                 td class="number" { (text(&record, "status")) }
                                 td class="long" { (text(&record, "method")) " " (text(&record, "path")) }
                                 td { (text(&record, "client")) }
-                                td { (text(&record, "consumer")) }
+                                td class="long" { (text(&record, "consumer")) }
                             }
                         }
                     }

@@ -65,7 +65,8 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn backend() -> u16 {
+/// A server that answers 200 to whatever it gets.
+pub(crate) fn backend() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -154,6 +155,12 @@ routes:
         });
         assert_eq!(place.post("/api/v1/reload", &serde_json::json!({})).status, 200);
         place
+    }
+
+    /// Ends it; its folder stays.
+    pub(crate) fn stop(self) -> Folder {
+        self.process.stop();
+        self.folder
     }
 
     pub(crate) fn restart(self) -> Place {

@@ -113,7 +113,7 @@ impl MemoryCounters {
     pub const DEFAULT_ENTRIES: usize = 131_072;
 
     /// Counters for at most `entries` addresses, as many header values and as many subjects at a time over all limits
-    /// (rounded up to a power of two, at least 8). Consumers and routes have room as they come.
+    /// (at least 7). Consumers and routes have room as they come.
     pub fn new(entries: usize) -> MemoryCounters {
         MemoryCounters(Arc::new(Shared {
             arrivals: Tables::new(entries),

@@ -1,7 +1,7 @@
 //! What can stand in a line of the access log: these fields and no others.
 //!
-//! A field is a part of the record, which has no place for a credential, a header or a body; of the target, the path alone
-//! is a field. So no configuration can write a secret.
+//! A field is a part of the record, which has no place for a credential or a body, nor for a header but those in which a client says
+//! what it is; of the target and of the referrer, the path alone is a field. So no configuration can write a secret.
 
 macro_rules! fields {
     ($($name:ident = $text:literal $about:literal)+) => {
@@ -60,13 +60,19 @@ fields! {
     UpstreamStatus = "upstream_status" "The status of the upstream's answer."
     UpstreamUs = "upstream_us" "Microseconds from the gateway's decision to the head of the upstream's answer."
     UpstreamGroup = "upstream_group" "The group that the server belongs to."
+    Referer = "referer" "The `Referer` header up to its path, 512 bytes at most. Not in JSON unless it is listed."
+    UserAgent = "user_agent" "The `User-Agent` header, 512 bytes at most. Not in JSON unless it is listed."
     UpstreamTries = "upstream_tries" "How often the request was sent to a server of the group, or tried to be."
 }
 
 impl Field {
     /// What a line of JSON has without being told to.
     pub(crate) fn usual() -> impl Iterator<Item = Field> {
-        let more = |field: &Field| matches!(field, Field::ClfTime | Field::Protocol | Field::User);
+        let more = |field: &Field| {
+            let listed_only =
+                [Field::ClfTime, Field::Protocol, Field::User, Field::Referer, Field::UserAgent];
+            listed_only.contains(field)
+        };
         Field::ALL.iter().copied().filter(move |field| !more(field))
     }
 }

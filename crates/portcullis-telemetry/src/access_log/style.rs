@@ -3,7 +3,7 @@
 //! A line is JSON, or a text with fields in it: a template, or the Combined Log Format of web servers, which is one. In a
 //! text, a client could try to end a field early and write the next ones itself. So two fields of a template have text
 //! between them, and no value contains the character with which the text after it begins, nor a quote, a backslash, or
-//! anything that is not visible ASCII: all of these are escaped. Who reads a line from left to right always finds the same
+//! anything that is not visible ASCII: all of these are escaped, but for spaces in a `User-Agent` where no space ends it. Who reads a line from left to right always finds the same
 //! fields.
 
 use super::addresses::Addresses;
@@ -33,9 +33,8 @@ pub struct Template {
     fields: Vec<(Field, String)>,
 }
 
-/// The Combined Log Format. Referrer and user agent are headers, which no record holds.
-const COMBINED: &str =
-    r#"{client} - {user} [{clf_time}] "{method} {path} {protocol}" {status} {bytes_sent} "-" "-""#;
+/// The Combined Log Format.
+const COMBINED: &str = r#"{client} - {user} [{clf_time}] "{method} {path} {protocol}" {status} {bytes_sent} "{referer}" "{user_agent}""#;
 
 impl Template {
     /// The template of this text.
@@ -122,6 +121,15 @@ impl Style {
         // SECURITY: whoever may name the id of a request must not choose which requests leave no line
         // (refusals_are_never_left_out).
         !plain || self.salt.hash_one(record.id.as_str()) % 1_000_000 < u64::from(sample)
+    }
+
+    /// Whether a line has a field like this.
+    pub(crate) fn has(&self, wanted: impl Fn(Field) -> bool) -> bool {
+        match &self.format {
+            Format::Json => Field::usual().any(wanted),
+            Format::Fields(fields) => fields.iter().copied().any(wanted),
+            Format::Template(template) => template.fields.iter().any(|(field, _)| wanted(*field)),
+        }
     }
 
     /// Whether notices stand between the lines of requests.

@@ -261,6 +261,10 @@ fn written(style: Style, outcomes: &[Outcome]) -> String {
         recording.record_mut().target = Some("/a%22b?secret=1".parse().unwrap());
         recording.record_mut().method = Some(http::Method::GET);
         recording.record_mut().version = Some(http::Version::HTTP_2);
+        recording.record_mut().agent = Some(Box::new(record::Agent {
+            referer: Some(http::HeaderValue::from_static("https://a.example/b c?secret=1")),
+            user_agent: Some(http::HeaderValue::from_static("Mozilla/5.0 (X11) \"x")),
+        }));
         recording.close(outcome.clone());
     }
     drop(snapshot);
@@ -274,7 +278,12 @@ fn a_line_is_combined_or_a_template() {
     let combined = Style { format: Format::Template(Template::combined()), ..Style::default() };
     let text = written(combined, &[Outcome::Served]);
     assert!(text.starts_with("192.0.2.1 - - ["), "{text}");
-    assert!(text.ends_with("] \"GET /a%22b HTTP/2.0\" 000 0 \"-\" \"-\"\n"), "{text}");
+    assert!(
+        text.ends_with(
+            "] \"GET /a%22b HTTP/2.0\" 000 0 \"https://a.example/b\\x20c\" \"Mozilla/5.0 (X11) \\x22x\"\n"
+        ),
+        "{text}"
+    );
     assert_eq!(text.lines().count(), 1, "a notice is no line of this form: {text}");
     let template = Template::parse("{outcome} {peer} {path} {consumer}").unwrap();
     let style =

@@ -43,7 +43,7 @@ keyword! {
     pub enum LineFormat {
         /// A JSON object.
         Json = "json",
-        /// The Combined Log Format of web servers. Referrer and user agent are not recorded.
+        /// The Combined Log Format of web servers, with referrer and user agent.
         Combined = "combined",
     }
 }

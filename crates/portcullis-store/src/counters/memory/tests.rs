@@ -148,7 +148,8 @@ fn a_flood_of_addresses_resets_nobody() {
     }
     let strangers = (2..100_000).filter(|number| allowed(&*counters, 1.0, &limit, address(*number))).count();
     assert!(!allowed(&*counters, 1.0, &limit, address(1)), "the flood did not push it out");
-    assert!(strangers <= 64 + 3, "those without an entry share one allowance: {strangers}");
+    // Ten sets of seven entries, the least that has room for 64.
+    assert!(strangers <= 70 + 3, "those without an entry share one allowance: {strangers}");
     assert!(allowed(&*counters, 200.0, &limit, address(5)), "and it passes");
 }
 
