@@ -414,7 +414,9 @@ impl<'a> Builder<'a> {
         let by = named.clone().or_else(|| found.filter(|_| unnamed && !methods.is_empty()));
         let fields = self.target.compiled.controls.shape.iter().flat_map(|shape| shape.identity_fields());
         let own_token =
-            self.target.security.as_ref().is_some_and(|security| security.upstream_token.is_some());
+            self.target.security.as_ref().is_some_and(|security| {
+                security.upstream_token.is_some() || security.token_exchange.is_some()
+            });
         let fields = fields.map(|field| field.to_string());
         let fields = fields.chain(own_token.then(|| "authorization".to_owned()));
         // What the gateway adds is known by what was there a moment ago.
