@@ -61,10 +61,8 @@ pub(crate) fn check(
             expect(server, credentials, "an empty token", "/", Some(&field("")), 401)?;
             for (what, token) in &tokens.bad {
                 // Envoy knows the caller then, and says that it may not.
-                let wanted = match server.peer() {
-                    Peer::Envoy if *what == tokens::FOR_SOMEBODY_ELSE => 403,
-                    _ => 401,
-                };
+                let knows = server.peer() == Peer::Envoy && *what == tokens::FOR_SOMEBODY_ELSE;
+                let wanted = if knows { 403 } else { 401 };
                 expect(server, credentials, what, "/", Some(&field(token)), wanted)?;
             }
             check_right(server, credentials, &field(tokens.right()), &field(tokens.limited()), limits)
