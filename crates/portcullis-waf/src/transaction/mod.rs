@@ -1,11 +1,12 @@
 //! One request and its answer, as rules see them.
 //!
 //! `request` is what the caller gives, `collections` what is read out of it, `values` keeps every distinct value with
-//! all its transformed forms, `variables` finds what a target means, `seen` keeps that, `state` is TX, and `evaluate`
-//! runs the rules.
+//! all its transformed forms, `variables` finds what a target means, `seen` keeps that and `look` asks it, `state` is
+//! TX, and `evaluate` runs the rules.
 
 mod collections;
 mod evaluate;
+mod look;
 mod report;
 mod request;
 mod seen;
