@@ -47,6 +47,8 @@ fn made() -> &'static Path {
 
 /// Reads a document. Each file that it names and that is not there is made.
 pub(crate) fn load(text: &str) -> Loaded {
+    // The key of a client, which a page names by where it is on its machine.
+    let text = &text.replace("/etc/portcullis/gateway.pem", "gateway.key");
     // One at a time makes files.
     static MAKING: Mutex<()> = Mutex::new(());
     for _ in 0..20 {
