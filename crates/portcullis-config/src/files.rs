@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::decode::Context;
 use crate::node::{Entry, Node, Value};
-use crate::render::quoted;
+use crate::render::{quoted, quoted_path};
 use crate::source::{Source, Span};
 use crate::{variables, yaml};
 
@@ -173,7 +173,7 @@ impl Reader<'_> {
     }
 
     fn open(&mut self, path: &Path, at: Span, cx: &mut Context) {
-        let shown = quoted(&path.display().to_string());
+        let shown = quoted_path(path);
         let text = match read_text(path) {
             Ok(text) => text,
             Err(reason) => {

@@ -3,6 +3,8 @@
 //! Decides what of a document may be shown: never a concealed place, never a control character as it is, never more than
 //! about 100 columns. It prints nothing itself and cannot fail: a place outside the text is shown without an excerpt.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
@@ -206,6 +208,16 @@ pub fn quoted(name: &str) -> String {
     let shown: String = characters.by_ref().take(LONGEST).collect();
     let dots = if characters.next().is_some() { "…" } else { "" };
     format!("`{}{dots}`", visible(&shown))
+}
+
+/// A path for use inside a message: in backticks, and its end where it is very long, since that names the file.
+pub fn quoted_path(path: &Path) -> String {
+    const LONGEST: usize = 60;
+    let path = path.to_string_lossy();
+    let cut = path.chars().count().saturating_sub(LONGEST);
+    let (dots, shown) =
+        if cut > 0 { ("…", path.chars().skip(cut).collect()) } else { ("", path.into_owned()) };
+    format!("`{dots}{}`", visible(&shown))
 }
 
 /// Text that a terminal cannot take for anything but text.

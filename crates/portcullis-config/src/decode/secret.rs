@@ -16,7 +16,7 @@ use super::object::DecodeFields;
 use super::{Context, Decode, Fields, Origin};
 use crate::node::{Entry, Node, Value};
 use crate::reading;
-use crate::render::quoted;
+use crate::render::{quoted, quoted_path};
 use crate::schema::{Definitions, ObjectSchema};
 use crate::source::Span;
 
@@ -172,7 +172,7 @@ fn from_env(node: &Node, cx: &mut Context) -> Option<Secret> {
 fn from_file(node: &Node, cx: &mut Context) -> Option<Secret> {
     let name = cx.text(node)?;
     let path = cx.resolve(node.span, name);
-    let shown = quoted(&path.to_string_lossy());
+    let shown = quoted_path(&path);
     match reading::text(&path, FILE_LIMIT) {
         Ok(mut text) => {
             let kept = text

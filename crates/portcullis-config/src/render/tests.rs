@@ -135,6 +135,11 @@ fn a_very_long_line_is_cut_around_the_place() {
 fn names_in_messages_are_short_and_visible() {
     assert_eq!(quoted("a\nb"), "`a\\u{a}b`");
     assert_eq!(quoted(&"x".repeat(1000)).chars().count(), 63);
+    let long = format!("/{}/bob.key", "a folder/".repeat(100));
+    let shown = quoted_path(Path::new(&long));
+    assert!(shown.starts_with("`…") && shown.ends_with("/bob.key`"), "{shown}");
+    assert_eq!(shown.chars().count(), 63);
+    assert_eq!(quoted_path(Path::new("secrets/bob.key")), "`secrets/bob.key`");
 }
 
 proptest! {

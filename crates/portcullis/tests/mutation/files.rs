@@ -53,14 +53,14 @@ pub(crate) fn load(text: &str) -> Loaded {
     static MAKING: Mutex<()> = Mutex::new(());
     for _ in 0..20 {
         let loaded = read(text);
-        let missing = missing(&loaded);
+        let missing = missing(text, &loaded);
         if missing.is_empty() {
             return loaded;
         }
         let _making = MAKING.lock().unwrap();
         missing.iter().for_each(|name| make(name));
     }
-    panic!("files are missing: {:?}\n{text}", missing(&read(text)));
+    panic!("files are missing: {:?}\n{text}", missing(text, &read(text)));
 }
 
 fn read(text: &str) -> Loaded {
@@ -73,16 +73,25 @@ fn read(text: &str) -> Loaded {
     Loaded::yaml("gateway.yaml", text.to_owned(), cx)
 }
 
-/// The files that are named and are not there.
-fn missing(loaded: &Loaded) -> Vec<PathBuf> {
-    let text = loaded.json().to_string();
-    let gone = ["No such file or directory", "does not exist"].iter().any(|gone| text.contains(gone));
-    if !gone {
+/// The files that a document names and that are not there, if it does not load for want of one. They are looked for in the
+/// document: a diagnostic cuts long paths off.
+fn missing(text: &str, loaded: &Loaded) -> Vec<PathBuf> {
+    const ENDINGS: [&str; 10] =
+        ["pem", "crt", "key", "hash", "yaml", "yml", "json", "graphql", "html", "txt"];
+    let said = loaded.json().to_string();
+    if !["No such file or directory", "does not exist"].iter().any(|gone| said.contains(gone)) {
         return Vec::new();
     }
-    let words = text.split(['`', '"', ' ', '\'', ':', ',', '\\', '(', ')']);
-    let paths = words.filter(|word| word.starts_with(made().to_str().unwrap())).map(PathBuf::from);
-    paths.filter(|path| !path.exists()).collect()
+    let words = text.split(|c: char| c.is_whitespace() || "\"'{}[](),:".contains(c)).map(Path::new);
+    let files = words.filter(|word| {
+        let ending = word.extension().and_then(|ending| ending.to_str());
+        ending.is_some_and(|ending| ENDINGS.contains(&ending)) && !word.to_string_lossy().contains('*')
+    });
+    // What stands behind a variable looks like a path from the root.
+    let files = files.map(|file| made().join(file.strip_prefix("/").unwrap_or(file)));
+    let named = said.split(['`', '"', ' ', '\'', ':', ',', '\\', '(', ')']);
+    let named = named.filter(|word| word.starts_with(made().to_str().unwrap()) && !word.contains('…'));
+    files.chain(named.map(PathBuf::from)).filter(|path| !path.exists()).collect()
 }
 
 fn make(path: &Path) {
