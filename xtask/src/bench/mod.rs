@@ -76,6 +76,9 @@ pub(crate) struct Arguments {
     /// Measure nginx and HAProxy alone, to work on the benchmark itself.
     #[arg(long, hide = true)]
     without_portcullis: bool,
+    /// Leave Envoy out, which is large. Continuous integration does.
+    #[arg(long)]
+    without_envoy: bool,
 }
 
 /// The work that is measured.
@@ -236,6 +239,7 @@ impl Arguments {
             instructions: false,
             gateway: None,
             without_portcullis: false,
+            without_envoy: true,
         }
     }
 
@@ -273,7 +277,12 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     }
     crowd::raise_limit();
     let settings = arguments.settings();
-    let programs = Program::find_all(arguments.without_portcullis, arguments.gateway.as_deref())?;
+    let is_left_out = |peer: Peer| match peer {
+        Peer::Portcullis => arguments.without_portcullis,
+        Peer::Envoy => arguments.without_envoy,
+        Peer::Nginx | Peer::Haproxy | Peer::Relay => false,
+    };
+    let programs = Program::find_all(is_left_out, arguments.gateway.as_deref())?;
     let generator = Generator::find(settings.connections)?;
     let mut report = Report::new(Machine::describe(&programs, &generator), settings);
     measure(&programs, &generator, &mut report)?;

@@ -135,8 +135,8 @@ pub(crate) struct Program {
 
 impl Program {
     /// Finds, installs or builds what is to be measured.
-    pub(crate) fn find_all(without_portcullis: bool, gateway: Option<&Path>) -> Outcome<Vec<Self>> {
-        let wanted = Peer::ALL.into_iter().filter(|peer| *peer != Peer::Portcullis || !without_portcullis);
+    pub(crate) fn find_all(is_left_out: impl Fn(Peer) -> bool, gateway: Option<&Path>) -> Outcome<Vec<Self>> {
+        let wanted = Peer::ALL.into_iter().filter(|peer| !is_left_out(*peer));
         wanted.map(|peer| Self::find(peer, gateway)).collect()
     }
 
