@@ -2,7 +2,7 @@
 //!
 //! Each source, an address or an IPv6 /64, may fail a number of times; each failure beyond makes it wait twice as long as
 //! the one before, up to a bound. The IPv6 /48 around it may fail four times as often, and then all of it waits; of one source
-//! that goes on failing, it answers for the free failures alone. After a while without failure all is forgotten. A source can be
+//! that goes on failing, it answers for the free failures alone, and it is forgiven one after the other. After a while without failure all is forgotten. A source can be
 //! a whole office behind one address, so what was good from there before stays good: a table of fingerprints remembers it.
 //!
 //! Memory is bounded. Where a place in the table is wanted, whoever would be free soonest gives it up; so a flood of
@@ -52,6 +52,15 @@ impl FailurePolicy {
     fn of_a_site(&self) -> FailurePolicy {
         let addresses = u32::try_from(SITE).unwrap_or(u32::MAX);
         FailurePolicy { free: self.counted().saturating_mul(addresses), ..*self }
+    }
+
+    /// How many failures of a site are forgiven after this time: all that are free in the time after which a source is
+    /// forgotten. Beside it, the time that these took.
+    // What a carrier's customers mistype in one /48 never ends, so it would never be forgotten as a whole.
+    fn forgiven(&self, elapsed: u64) -> (u32, u64) {
+        let each = (nanos(self.longest_wait).saturating_mul(2) / u64::from(self.free.max(1))).max(1);
+        let count = elapsed / each;
+        (u32::try_from(count).unwrap_or(u32::MAX), count.saturating_mul(each))
     }
 
     /// How long a source waits after so many failures.
@@ -139,19 +148,19 @@ impl Failures {
     /// A credential from this source was wrong. What it waits for this is by `policy`; what it waits already stays.
     pub fn failed(&self, policy: &FailurePolicy, clock: &dyn Clock, source: IpAddr) {
         let once_more = |failures: u32| failures.saturating_add(1);
-        let failures = self.count(policy, clock, self.source(source), once_more);
+        let failures = self.count(policy, clock, self.source(source), false, once_more);
         // SECURITY: whoever has a /48 has 65,536 sources, each with free failures of its own; who goes on failing at one of them
         // makes no neighbour wait (an_ipv6_site_is_no_supply_of_free_failures).
         if failures <= policy.counted()
             && let Some(site) = self.site(source)
         {
-            self.count(&policy.of_a_site(), clock, site, once_more);
+            self.count(&policy.of_a_site(), clock, site, true, once_more);
         }
     }
 
     /// There were so many wrong credentials from this source at all gateways together.
     pub fn learned(&self, policy: &FailurePolicy, clock: &dyn Clock, source: IpAddr, all: u32) {
-        self.count(policy, clock, self.source(source), |failures| failures.max(all));
+        self.count(policy, clock, self.source(source), false, |failures| failures.max(all));
     }
 
     /// Counts failures of a source or a site, and says how many it has.
@@ -160,6 +169,7 @@ impl Failures {
         policy: &FailurePolicy,
         clock: &dyn Clock,
         source: u64,
+        is_site: bool,
         next: impl FnOnce(u32) -> u32,
     ) -> u32 {
         let now = nanos(clock.monotonic());
@@ -174,7 +184,14 @@ impl Failures {
             if entry.source != source || entry.last.saturating_add(forget) <= now {
                 *entry = Entry { source, ..Entry::default() };
             }
-            entry.last = now;
+            if is_site && entry.failures > 0 {
+                let (forgiven, took) = policy.forgiven(now.saturating_sub(entry.last));
+                entry.failures = entry.failures.saturating_sub(forgiven);
+                // The rest of the time counts for the next one.
+                entry.last = if entry.failures == 0 { now } else { entry.last.saturating_add(took) };
+            } else {
+                entry.last = now;
+            }
             entry.failures = next(entry.failures);
             let until = now.saturating_add(nanos(policy.wait(entry.failures)));
             entry.blocked_until = entry.blocked_until.max(until);
@@ -335,6 +352,25 @@ mod tests {
             failures.failed(&policy, &At(1.0), IpAddr::from([198, 51, 100, number]));
         }
         assert_eq!(wait(&failures, 1.0, IpAddr::from([198, 51, 100, 200])), None);
+    }
+
+    /// Each minute three of a carrier's customers mistype, for a week: nobody waits.
+    #[test]
+    fn what_a_site_mistypes_is_forgiven_in_time() {
+        let policy = FailurePolicy::default();
+        let net = |net: u16| IpAddr::from([0x2001, 0xdb8, 1, net, 0, 0, 0, 1]);
+        let failures = Failures::new();
+        for number in 0..30_240_u32 {
+            let now = 1.0 + f64::from(number) * 20.0;
+            failures.failed(&policy, &At(now), net((number % 60_000) as u16));
+            assert_eq!(wait(&failures, now, net(60_001)), None, "{number}");
+        }
+        // Who does not wait for it is at the longest wait all the same.
+        let failures = Failures::new();
+        for number in 0..1000 {
+            failures.failed(&policy, &At(1.0), net(number));
+        }
+        assert_eq!(wait(&failures, 1.0, net(60_001)), Some(300));
     }
 
     #[test]
