@@ -125,7 +125,7 @@ impl TokenExchangeConfig {
         })
     }
 
-    /// The form, but for the caller's token and for who the gateway is.
+    /// The form without the caller's token and without the credentials of the gateway.
     fn wanted(&self, cx: &mut Context) -> Option<String> {
         if !self.scopes.value.iter().all(|scope| crate::authz::is_scope(scope)) {
             cx.error("config.scope_name", self.scopes.span, "a scope is made of visible ASCII characters without quotes and backslashes (RFC 6749, section 3.3)")

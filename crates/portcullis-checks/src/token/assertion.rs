@@ -56,7 +56,7 @@ object! {
 /// Why there is no key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoKey {
-    /// The secret is none that can sign here.
+    /// The secret cannot sign here.
     Key(&'static str),
     /// The algorithm is not one of the key's kind.
     Algorithm,
@@ -101,7 +101,7 @@ impl AssertionKey {
         })
     }
 
-    /// Everything that it was told, but for the key itself. Holds no secret.
+    /// Everything that it was told, except the key. Holds no secret.
     pub fn settings(&self) -> String {
         format!("{} {:?} {:?} {:?}", self.pair.algorithm(), self.kid, self.thumbprint, self.audience)
     }

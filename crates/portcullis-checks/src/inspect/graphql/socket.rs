@@ -141,7 +141,7 @@ struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads the outer object alone: what stands in the payload is read by whoever judges it.
+    /// Reads the outer object only. The payload is read by the check that judges it.
     fn read(text: &'a [u8]) -> Option<Message<'a>> {
         let (mut kind, mut id, mut payload) = (None, None, None);
         let mut rest = text.trim_ascii().strip_prefix(b"{")?;
