@@ -4,6 +4,7 @@
 
 mod http1;
 mod http2;
+mod timer;
 mod watched;
 
 pub use http1::whole::{Whole, read_request};

@@ -17,6 +17,7 @@ mod refuse;
 mod reply;
 pub(super) mod whole;
 
+use super::timer::Timer;
 use crate::drain::Drain;
 use crate::exchange::life::{Due, FAREWELL, Life};
 use crate::exchange::{Entry, Worker};
@@ -30,8 +31,8 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::task::{Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// How long, and for how many bytes, the rest of a refused request is read so that the client sees its answer: closing
@@ -40,8 +41,6 @@ const LINGER_TIME: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
 /// How long the end of TLS may take to be said to a client that does not read.
 const GOODBYE: Duration = Duration::from_millis(250);
-/// The timer is never set for less.
-const GRAIN: Duration = Duration::from_millis(5);
 
 /// Why a connection's turn is over.
 enum Turn {
@@ -100,8 +99,8 @@ async fn drive(
     closing: &Cell<bool>,
     mut conversation: Pin<&mut impl Future<Output = End>>,
 ) -> Turn {
-    let mut timer = pin!(tokio::time::sleep(FAREWELL));
-    let mut armed: Option<Instant> = None;
+    let sleep = pin!(tokio::time::sleep(FAREWELL));
+    let mut timer = Timer::new(sleep);
     let mut begins = pin!(drain.begins());
     let mut waiting_for_drain = false;
     loop {
@@ -130,15 +129,7 @@ async fn drive(
                         Due::Quiet | Due::Upstream => {}
                     }
                 }
-                let when = when.max(life.now() + GRAIN);
-                if armed.is_none_or(|armed| when < armed) {
-                    timer.as_mut().reset(when.into());
-                    armed = Some(when);
-                }
-                if timer.as_mut().poll(cx).is_pending() {
-                    return Poll::Pending;
-                }
-                armed = None;
+                ready!(timer.poll(when, life.now(), cx));
             }
         })
         .await;

@@ -21,6 +21,7 @@ mod stream;
 
 use self::ledger::{Conduct, Ledger};
 use self::outbox::Outbox;
+use super::timer::Timer;
 use super::watched::Watched;
 use crate::exchange::life::Life;
 use crate::exchange::{Entry, Worker};
@@ -34,7 +35,7 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -53,8 +54,6 @@ const MAX_PENDING_RESETS: usize = 20;
 const MAX_PENDING_RESETS_OF_A_PROXY: usize = 1000;
 const MAX_ERROR_RESETS: usize = 1000;
 
-/// The timer is never set for less.
-const GRAIN: Duration = Duration::from_millis(5);
 /// How long a connection without a stream may stay after it was told to go.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -153,7 +152,8 @@ fn account(shared: &Shared, detail: impl Into<std::borrow::Cow<'static, str>>) {
 async fn drive(shared: &Rc<Shared>, life: &Life, mut http: Connection<Metered, Bytes>) -> Ended {
     let Shared { ledger, outbox, entry, .. } = &**shared;
     let opened = Instant::now();
-    let mut timer = pin!(tokio::time::sleep(GRAIN));
+    let sleep = pin!(tokio::time::sleep(LAST_WORDS));
+    let mut timer = Timer::new(sleep);
     let mut drain = pin!(entry.drain.begins());
     let mut drained = false;
     let mut state = State::Open;
@@ -230,10 +230,7 @@ async fn drive(shared: &Rc<Shared>, life: &Life, mut http: Connection<Metered, B
                 }
             }
             let Some(next) = blocked.into_iter().chain(quiet).min() else { return Poll::Pending };
-            timer.as_mut().reset(next.max(now + GRAIN).into());
-            if timer.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
+            ready!(timer.poll(next, now, cx));
         }
     })
     .await

@@ -6,6 +6,7 @@
 
 use super::Shared;
 use super::body::body;
+use crate::client::timer::Timer;
 use crate::exchange::life::{Due, Life};
 use crate::exchange::{date, service};
 use crate::upstream::Interim;
@@ -23,8 +24,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// The timer is never set for less.
-const GRAIN: Duration = Duration::from_millis(5);
 /// A stream may wait so many times longer for its window while its connection takes other answers: the windows of a connection
 /// are given out in turn.
 const TURNS: u32 = 10;
@@ -50,8 +49,8 @@ pub(super) async fn serve(shared: Rc<Shared>, request: Request<RecvStream>, resp
     let _enrolled = shared.worker.enroll(&life);
     // Boxed, since it is large and the task would be moved with it.
     let mut serving = Box::pin(exchange(&shared, &life, request, respond));
-    let mut timer = pin!(tokio::time::sleep(GRAIN));
-    let mut armed: Option<Instant> = None;
+    let sleep = pin!(tokio::time::sleep(SMALL_PART_WAITS));
+    let mut timer = Timer::new(sleep);
     poll_fn(|cx| {
         loop {
             life.tick();
@@ -76,15 +75,7 @@ pub(super) async fn serve(shared: Rc<Shared>, request: Request<RecvStream>, resp
                     Due::Head | Due::Quiet | Due::Upstream => {}
                 }
             }
-            let when = when.max(now + GRAIN);
-            if armed.is_none_or(|armed| when < armed) {
-                timer.as_mut().reset(when.into());
-                armed = Some(when);
-            }
-            if timer.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            armed = None;
+            ready!(timer.poll(when, now, cx));
         }
     })
     .await;
