@@ -11,7 +11,10 @@
 //! | `stand`     | how a configuration is rehearsed                            |
 //! | `target`    | what there is to attack: routes and operations              |
 //! | `people`    | who may, and who may not                                    |
-//! | `attacks`   | what is tried on who somebody is, and what they may         |
+//! | `attacks`   | what is tried at all, and what must pass                    |
+//! | `sent`      | how a request to a target is made                           |
+//! | `credentials` | what is tried on who somebody is                          |
+//! | `rights`    | what is tried on what somebody may                          |
 //! | `shared`    | what is tried whoever it is                                 |
 //! | `tricks`    | other spellings of a path                                   |
 //! | [`written`] | tests that stand in the document                            |
@@ -19,9 +22,12 @@
 //! | [`report`]  | what is told: a matrix, JSON, JUnit                         |
 
 mod attacks;
+mod credentials;
 mod people;
 pub mod probe;
 pub mod report;
+mod rights;
+mod sent;
 mod shared;
 mod stand;
 mod target;

@@ -1,7 +1,8 @@
 //! Attacks that do not depend on who somebody is: on what anybody sends, how much, and what comes back.
 
-use super::attacks::{ADDRESSES, Base, Builder, add_query};
+use super::attacks::{Base, Builder};
 use super::people::Candidate;
+use super::sent::{ADDRESSES, add_query};
 use super::{Expected, Passage};
 use crate::judge::{Request, UpstreamAnswer, UsedUp};
 use bytes::Bytes;

@@ -1,7 +1,7 @@
 //! Tests that stand in the document: a request, who sends it, and what must come of it.
 
-use super::attacks::with;
 use super::report::{Report, WrittenResult};
+use super::sent::with;
 use super::stand::{Rehearsal, effective};
 use crate::judge::{Decision, Request, Verdict, curl};
 use crate::load::Loaded;
