@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules of the proxy from the top. A module uses only those further down. One that is not named fails the test, so that
 /// a new one is placed with thought.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "running",
     "reload",
     "front",
@@ -32,6 +32,7 @@ const ORDER: [&str; 18] = [
     "descriptors",
     "network",
     "drain",
+    "state",
     "timeouts",
     "lib",
 ];

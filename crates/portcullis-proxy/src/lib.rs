@@ -30,6 +30,7 @@ mod listener;
 mod output;
 mod reload;
 mod running;
+mod state;
 mod stream;
 mod timeouts;
 pub mod tls;

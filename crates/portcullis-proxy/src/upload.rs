@@ -280,7 +280,7 @@ struct State {
 }
 
 impl Upload {
-    fn new(now: Instant, pause: Option<Duration>) -> Upload {
+    pub(crate) fn new(now: Instant, pause: Option<Duration>) -> Upload {
         let state = State {
             pause,
             started: now,

@@ -1,7 +1,9 @@
 //! The client's side of a connection, once it is protected: HTTP/1.1 or HTTP/2 is read from it and written to it.
 //!
-//! Each request goes to [`crate::exchange`]. What is kept here is the connection: its states, their deadlines, and how it ends.
+//! Each request goes to [`crate::exchange`]. What is kept here is the connection: what happens on it, by which its state changes
+//! ([`crate::state`]), and how it ends when a deadline has passed (`drive`).
 
+mod drive;
 mod http1;
 mod http2;
 mod timer;

@@ -1,4 +1,4 @@
-//! A client's socket that tells the connection's [`Life`] what happens on it.
+//! A client's socket that tells the connection's [`Life`] whether the client takes what is written.
 
 use crate::exchange::life::Life;
 use crate::stream::Stream;
@@ -42,12 +42,7 @@ impl AsyncRead for Watched {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.life.read_some();
-        }
-        read
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 

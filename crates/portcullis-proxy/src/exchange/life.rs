@@ -1,11 +1,13 @@
-//! What a connection is doing, and by when it must be done with it.
+//! The life of a connection, or of a stream: its state, and everything else that takes time on it.
 //!
-//! Everything that takes time on a connection notes here since when; the connection looks at the earliest deadline
-//! after each of its turns and keeps one timer, which is moved only to fire earlier. So no request sets a timer, and
-//! a deadline is never passed over.
+//! How long a state may last stands in [`crate::state`]. What can take too long in any state notes here since when: a client that
+//! takes no answer or sends no body, an upstream, a request that would not be let in any more. The connection looks at
+//! the earliest of all deadlines after each of its turns and keeps one timer, which is moved only to fire earlier. So no
+//! request sets a timer, and a deadline is never passed over.
 
 use super::shares::Share;
 use super::tunnel::Tunnel;
+use crate::state::{Due, Event, Kind, Machine, State};
 use crate::timeouts::Timeouts;
 use crate::upload::{SPARE_BODY, Upload};
 use crate::upstream::Interim;
@@ -16,40 +18,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-
-/// How long a connection without a request may stay once the drain has begun. A client that sends requests without
-/// pause has sent one by then, and its answer tells it to close.
-pub(crate) const FAREWELL: Duration = Duration::from_millis(250);
-
-/// What a connection is doing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
-    /// It has not sent a byte.
-    Fresh,
-    /// It is between two requests.
-    Idle,
-    /// It has begun to send a request head.
-    Head,
-    /// A request is being served.
-    Serving,
-}
-
-/// Whose time is up.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Due {
-    /// There was no request for too long.
-    Quiet,
-    /// A request head is not complete in time.
-    Head,
-    /// The client does not take its answer.
-    Answer,
-    /// The client does not send its body.
-    Upload,
-    /// The upstream keeps us waiting; whoever waits for it sees that on its next turn.
-    Upstream,
-    /// What let the request in is gone, and the request did not end by itself.
-    Revoked,
-}
 
 /// How long a request has to end by itself once what let it in is gone.
 const LAST_TURN: Duration = Duration::from_secs(1);
@@ -64,8 +32,6 @@ struct Admitted {
     held_at: Cell<Option<Instant>>,
     /// Why it would not be let in any more, and when that was found.
     revoked: RefCell<Option<(Denial, Instant)>>,
-    /// Whether the connection has switched protocols.
-    switched: Cell<bool>,
     /// What drives the connection.
     waker: RefCell<Option<Waker>>,
 }
@@ -74,8 +40,7 @@ struct Admitted {
 pub(crate) struct Life {
     timeouts: Timeouts,
     now: Cell<Instant>,
-    phase: Cell<Phase>,
-    since: Cell<Instant>,
+    machine: Machine,
     write_blocked: Cell<Option<Instant>>,
     upstream: Cell<Option<Instant>>,
     upload: RefCell<Option<Arc<Upload>>>,
@@ -84,40 +49,32 @@ pub(crate) struct Life {
     tunnel: RefCell<Option<Tunnel>>,
     /// Informational answers that the client has not been sent.
     interim: RefCell<Vec<Interim>>,
-    /// Whether it is a stream of a connection, which is asked for more of its answer only when the client takes some.
-    stream: bool,
     answered: Cell<bool>,
     admitted: Admitted,
 }
 
 impl Life {
-    pub(crate) fn new(timeouts: Timeouts) -> Life {
+    pub(crate) fn new(kind: Kind, timeouts: Timeouts) -> Life {
         let now = Instant::now();
         Life {
             timeouts,
             now: Cell::new(now),
-            phase: Cell::new(Phase::Fresh),
-            since: Cell::new(now),
+            machine: Machine::new(kind, now),
             write_blocked: Cell::new(None),
             upstream: Cell::new(None),
             upload: RefCell::new(None),
             unread: Cell::new(0),
             tunnel: RefCell::new(None),
             interim: RefCell::new(Vec::new()),
-            stream: false,
             answered: Cell::new(false),
             admitted: Admitted::default(),
         }
     }
 
-    /// The life of one stream of a connection.
-    pub(crate) fn of_stream(timeouts: Timeouts) -> Life {
-        Life { stream: true, ..Life::new(timeouts) }
-    }
-
-    /// Whether it is one of several streams of a connection.
+    /// Whether it is one of several streams of a connection. Such a stream is asked for more of its answer only when the client
+    /// takes some.
     pub(crate) fn is_stream(&self) -> bool {
-        self.stream
+        self.machine.kind() == Kind::Stream
     }
 
     /// Reads the clock; once for each turn of the connection.
@@ -130,17 +87,31 @@ impl Life {
         self.now.get()
     }
 
-    fn enter(&self, phase: Phase) {
-        self.phase.set(phase);
-        self.since.set(self.now.get());
+    /// What it is doing.
+    pub(crate) fn state(&self) -> State {
+        self.machine.state()
     }
 
-    /// Bytes came in.
-    pub(crate) fn read_some(&self) {
-        match self.phase.get() {
-            // What comes after an answer may still be the body of its request.
-            Phase::Fresh | Phase::Idle if !self.is_uploading() => self.enter(Phase::Head),
-            Phase::Fresh | Phase::Idle | Phase::Head | Phase::Serving => {}
+    /// Something happens in this turn. Whether it changes the state.
+    pub(crate) fn happens(&self, event: Event) -> bool {
+        self.machine.happens(event, self.now.get())
+    }
+
+    /// Something happened on the connection in another task's turn, which began then.
+    pub(crate) fn happened(&self, event: Event, when: Instant) {
+        self.machine.happens(event, when);
+    }
+
+    /// A part of a request head has come.
+    pub(crate) fn head_begins(&self) {
+        self.settle();
+        self.happens(Event::HeadBegins);
+    }
+
+    /// Looks whether the upload that outlasted its answer is over.
+    fn settle(&self) {
+        if self.state() == State::Uploading && !self.is_uploading() {
+            self.happens(Event::UploadEnds);
         }
     }
 
@@ -151,14 +122,14 @@ impl Life {
 
     /// A part of the answer's body was handed out.
     pub(crate) fn handed_out(&self) {
-        if self.stream {
+        if self.is_stream() {
             self.write_blocks();
         }
     }
 
     /// The answer is asked for more.
     pub(crate) fn asked_for_more(&self) {
-        if self.stream {
+        if self.is_stream() {
             self.wrote_some();
         }
     }
@@ -192,14 +163,14 @@ impl Life {
         self.admitted.revoked.take();
         self.admitted.number.set(self.admitted.number.get().wrapping_add(1));
         self.unread.set(0);
-        self.enter(Phase::Serving);
+        self.happens(Event::RequestBegins);
     }
 
     /// The answer has been handed to the connection, or given up.
     pub(crate) fn end_request(&self, answered: bool) {
         self.answered.set(answered);
         self.upstream.set(None);
-        self.enter(Phase::Idle);
+        self.happens(if self.is_uploading() { Event::AnsweredEarly } else { Event::Answered });
     }
 
     /// Keeps what let the request in.
@@ -210,9 +181,11 @@ impl Life {
 
     /// The request that runs, with its number, if it was not found since `before` that it would still be let in.
     pub(crate) fn to_review(&self, before: Instant) -> Option<(u64, Admission)> {
-        let Admitted { admission, number, held_at, revoked, switched, .. } = &self.admitted;
-        let runs = self.phase.get() == Phase::Serving || switched.get() || self.is_uploading();
-        if !runs || revoked.borrow().is_some() || held_at.get().is_some_and(|held| held > before) {
+        let Admitted { admission, number, held_at, revoked, .. } = &self.admitted;
+        if !self.state().runs()
+            || revoked.borrow().is_some()
+            || held_at.get().is_some_and(|held| held > before)
+        {
             return None;
         }
         Some((number.get(), Admission::clone(admission.borrow().as_deref()?)))
@@ -296,7 +269,7 @@ impl Life {
 
     /// Keeps what begins when this connection has switched protocols.
     pub(crate) fn keep_tunnel(&self, tunnel: Tunnel) {
-        self.admitted.switched.set(true);
+        self.happens(Event::Switches);
         *self.tunnel.borrow_mut() = Some(tunnel);
     }
 
@@ -328,13 +301,14 @@ impl Life {
 
     /// Whether there is no request, and nothing of one.
     pub(crate) fn is_quiet(&self) -> bool {
-        matches!(self.phase.get(), Phase::Fresh | Phase::Idle) && !self.is_uploading()
+        self.settle();
+        matches!(self.state(), State::Fresh | State::Idle)
     }
 
     /// The earliest deadline, and whose it is. `draining` since when, if the front is.
     pub(crate) fn due(&self, draining: Option<Instant>) -> Option<(Instant, Due)> {
-        let since = self.since.get();
-        let mut first: Option<(Instant, Due)> = None;
+        self.settle();
+        let mut first = self.machine.deadline(&self.timeouts, draining);
         let mut note = |when: Option<Instant>, due: Due| {
             if let Some(when) = when
                 && first.is_none_or(|(earlier, _)| when < earlier)
@@ -342,21 +316,8 @@ impl Life {
                 first = Some((when, due));
             }
         };
-        let farewell = |since: Instant| draining.and_then(|begun| begun.max(since).checked_add(FAREWELL));
-        match self.phase.get() {
-            Phase::Fresh => {
-                note(since.checked_add(self.timeouts.header.min(self.timeouts.idle)), Due::Quiet);
-                note(farewell(since), Due::Quiet);
-            }
-            Phase::Idle if !self.is_uploading() => {
-                note(since.checked_add(self.timeouts.idle), Due::Quiet);
-                note(farewell(since), Due::Quiet);
-            }
-            Phase::Head => note(since.checked_add(self.timeouts.header), Due::Head),
-            Phase::Idle | Phase::Serving => {}
-        }
         if let Some((_, since)) = &*self.admitted.revoked.borrow()
-            && self.phase.get() == Phase::Serving
+            && self.state().runs()
         {
             note(since.checked_add(LAST_TURN), Due::Revoked);
         }
@@ -398,5 +359,50 @@ impl Life {
     /// The upstream has done something.
     pub(crate) fn upstream_moved(&self) {
         self.upstream.set(None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_core::Code;
+
+    #[test]
+    fn the_idle_time_begins_when_the_upload_has_ended_too() {
+        let timeouts = Timeouts { request: None, ..Timeouts::default() };
+        let life = Life::new(Kind::Http1, timeouts);
+        let begun = life.now();
+        let later = |seconds| begun + Duration::from_secs(seconds);
+        life.begin_request();
+        let upload = Arc::new(Upload::new(begun, None));
+        life.watch(Some(&upload));
+        life.end_request(true);
+        life.now.set(later(100));
+        assert_eq!(life.due(None), Some((later(100) + timeouts.body, Due::Upload)));
+        // What comes now is not the beginning of a head.
+        life.head_begins();
+        assert!(!life.is_quiet() && life.state() == State::Uploading);
+        upload.expire();
+        life.now.set(later(101));
+        assert_eq!(life.due(None), Some((later(101) + timeouts.idle, Due::Leave)));
+        assert!(life.is_quiet());
+    }
+
+    #[test]
+    fn the_earliest_deadline_counts_whatever_the_state() {
+        let life = Life::new(Kind::Http1, Timeouts::default());
+        let begun = life.now();
+        life.begin_request();
+        assert_eq!(life.due(None), None);
+        life.write_blocks();
+        assert_eq!(life.due(None), Some((begun + Timeouts::default().body, Due::Answer)));
+        assert!(!life.has_passed(Some(begun + Duration::from_secs(3))));
+        assert_eq!(life.due(None), Some((begun + Duration::from_secs(3), Due::Upstream)));
+        life.revoke(1, Denial::new(Code::CredentialUnknown, "revoked"), begun);
+        assert_eq!(life.due(None), Some((begun + LAST_TURN, Due::Revoked)));
+        // What let the request in does not matter once it is over.
+        life.end_request(true);
+        life.wrote_some();
+        assert_eq!(life.due(None), Some((begun + Timeouts::default().idle, Due::Leave)));
     }
 }

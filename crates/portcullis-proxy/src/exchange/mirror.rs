@@ -8,6 +8,7 @@
 use super::group::{self, Arrival};
 use super::life::Life;
 use super::send::{Got, discard};
+use crate::state::Kind;
 use crate::timeouts::Timeouts;
 use crate::upload::{ForwardedBody, Tee};
 use crate::upstream::Group;
@@ -119,7 +120,7 @@ impl Copy {
         let on_its_way = OnItsWay(group);
         tokio::task::spawn_local(async move {
             let _on_its_way = on_its_way;
-            let life = Rc::new(Life::of_stream(Timeouts::default()));
+            let life = Rc::new(Life::new(Kind::Stream, Timeouts::default()));
             let mut account = UpstreamAccount::of(Arc::clone(&mirror.name));
             let arrival = Arrival {
                 request,

@@ -10,6 +10,7 @@ use super::{refuse, reply};
 use crate::body::ClientBody;
 use crate::exchange::life::Life;
 use crate::exchange::{Answer, Entry, Tunnel, Worker, service};
+use crate::state::{Requests, State};
 use http::uri::PathAndQuery;
 use http::{Method, Response, header};
 use portcullis_core::{Conn, HeadPolicy};
@@ -17,7 +18,7 @@ use portcullis_http1::{
     BodyLimits, BodyReader, ForbiddenTrailers, Framing, HeadLimits, Persistence, Refusal, RequestHead,
     RequestReader, Version,
 };
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -47,8 +48,6 @@ pub(super) struct Conversation<'a> {
     pub(super) life: &'a Rc<Life>,
     pub(super) conn: &'a Conn,
     pub(super) io: &'a Rc<RefCell<Io>>,
-    /// Set when a connection on which nothing happens is to end.
-    pub(super) closing: &'a Cell<bool>,
 }
 
 /// What came instead of, or as, a request head.
@@ -83,6 +82,11 @@ impl Conversation<'_> {
         }
     }
 
+    /// Whether the client is to hear by the end of the stream that nothing more is served.
+    fn is_told_to_go(&self) -> bool {
+        self.life.state() == State::Leaving(Requests::Done)
+    }
+
     /// Waits for a complete request head.
     async fn next(&self, reader: &mut RequestReader) -> Next {
         let limits = limits(&self.worker.current().snapshot.head);
@@ -98,10 +102,10 @@ impl Conversation<'_> {
                     }
                     // Empty lines before a request are none of it, and give it no time.
                     if reader.has_begun() {
-                        self.life.read_some();
+                        self.life.head_begins();
                     }
                 }
-                if io.ended || (self.closing.get() && !reader.has_begun()) {
+                if io.ended || (self.is_told_to_go() && !reader.has_begun()) {
                     return Poll::Ready(Next::Nothing);
                 }
                 if io.poll_fill(cx, HEAD_READ).is_pending() {
@@ -233,7 +237,7 @@ impl Conversation<'_> {
                     Poll::Ready(Some(Ok(_))) => {}
                     Poll::Ready(None) => return Poll::Ready(None),
                     Poll::Ready(Some(Err(_))) => return Poll::Ready(Some(End::Closed)),
-                    Poll::Pending if self.closing.get() => return Poll::Ready(Some(End::Closed)),
+                    Poll::Pending if self.is_told_to_go() => return Poll::Ready(Some(End::Closed)),
                     Poll::Pending => return Poll::Pending,
                 }
             }

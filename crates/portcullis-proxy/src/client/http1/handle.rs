@@ -62,6 +62,7 @@ impl Reader for Handle {
 mod tests {
     use super::*;
     use crate::exchange::life::Life;
+    use crate::state::Kind;
     use crate::stream::{Socket, Stream};
     use crate::timeouts::Timeouts;
     use portcullis_http1::{BodyLength, BodyLimits};
@@ -72,7 +73,7 @@ mod tests {
     async fn a_handle_reads_one_body() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let life = Rc::new(Life::new(Timeouts::default()));
+        let life = Rc::new(Life::new(Kind::Http1, Timeouts::default()));
         let io = Rc::new(RefCell::new(Io::new(Stream::Plain(Socket::new(socket)), life)));
         let body = || BodyReader::new(BodyLength::Exact(3), BodyLimits::default());
         let cx = &mut Context::from_waker(Waker::noop());

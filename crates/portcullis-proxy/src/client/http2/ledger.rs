@@ -35,8 +35,6 @@ pub(super) struct Ledger {
     proxy: bool,
     meter: RefCell<FrameMeter>,
     open: Cell<u64>,
-    /// Since when there is no stream.
-    quiet_since: Cell<Instant>,
     /// Streams that became requests.
     begun: Cell<u64>,
     answered: Cell<u64>,
@@ -56,7 +54,6 @@ impl Ledger {
             proxy,
             meter: RefCell::new(FrameMeter::new()),
             open: Cell::new(0),
-            quiet_since: Cell::new(now),
             begun: Cell::new(0),
             answered: Cell::new(0),
             given_up: Cell::new(0),
@@ -80,9 +77,6 @@ impl Ledger {
     /// A request is over.
     pub(super) fn end(&self, answered: bool) {
         self.open.set(self.open.get().saturating_sub(1));
-        if self.open.get() == 0 {
-            self.quiet_since.set(Instant::now());
-        }
         let count = if answered { &self.answered } else { &self.given_up };
         count.set(count.get() + 1);
     }
@@ -103,14 +97,9 @@ impl Ledger {
         self.last_sent.get()
     }
 
-    /// Whether there was a request.
-    pub(super) fn has_begun(&self) -> bool {
-        self.begun.get() > 0
-    }
-
-    /// Since when there is no request; `None` while there is one.
-    pub(super) fn quiet_since(&self) -> Option<Instant> {
-        (self.open.get() == 0).then(|| self.quiet_since.get())
+    /// Whether no request runs.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.open.get() == 0
     }
 
     /// How many streams were opened that never became requests, and have no account yet. Call it when everything that was read

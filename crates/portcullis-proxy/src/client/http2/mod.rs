@@ -4,14 +4,8 @@
 //! each stream is a task (`stream`). What a client does that costs much and asks for nothing is counted in a `ledger`, at the
 //! socket. What a peer can make the gateway keep is bounded by h2's own limits, which are set here, and by the `outbox`.
 //!
-//! | state | ends |
-//! |---|---|
-//! | nothing was asked yet | after `timeouts.header`: the client is told to go |
-//! | open | without a request, after `timeouts.idle`: the client is told to go |
-//! | leaving: told to go (GOAWAY), running requests finish | when there has been no request for a second |
-//! | condemned: abusive; told to go, running requests finish, others are refused | likewise, or at once if it goes on |
-//!
-//! In every state, a client that takes none of what was written for `timeouts.body` is cut off.
+//! How long the connection may have which state, and what follows, stands in [`crate::state`]. An abusive client is told to go (GOAWAY),
+//! its running requests finish and others are refused; one that goes on is cut off at once.
 
 mod body;
 mod frames;
@@ -21,22 +15,22 @@ mod stream;
 
 use self::ledger::{Conduct, Ledger};
 use self::outbox::Outbox;
-use super::timer::Timer;
+use super::drive::{Begins, Driven, Then, drive, within_its_state};
 use super::watched::Watched;
 use crate::exchange::life::Life;
 use crate::exchange::{Entry, Worker};
+use crate::state::{Due, Event, Kind};
 use crate::stream::Stream;
 use bytes::Bytes;
-use h2::Reason;
-use h2::server::{Builder, Connection};
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::Request;
 use portcullis_core::{Code, Conn, Denial};
-use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The most requests at once on a connection.
@@ -54,27 +48,15 @@ const MAX_PENDING_RESETS: usize = 20;
 const MAX_PENDING_RESETS_OF_A_PROXY: usize = 1000;
 const MAX_ERROR_RESETS: usize = 1000;
 
-/// How long a connection without a stream may stay after it was told to go.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
 /// What the streams of a connection have in common.
 struct Shared {
     worker: Rc<Worker>,
     entry: Arc<Entry>,
     conn: Conn,
+    /// That of the connection; each stream has its own.
+    life: Rc<Life>,
     ledger: Ledger,
     outbox: Outbox,
-}
-
-/// What a connection is doing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum State {
-    /// Requests are taken.
-    Open,
-    /// The client was told to go, then.
-    Leaving(Instant),
-    /// The client is abusive, and was told to go then.
-    Condemned(Instant),
 }
 
 /// Why a connection is over.
@@ -95,12 +77,13 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, entry:
         let peer = conn.peer.ip().to_canonical();
         worker.current().snapshot.head.trusted_proxies.iter().any(|network| network.contains(&peer))
     };
-    let life = Rc::new(Life::new(entry.timeouts));
+    let life = Rc::new(Life::new(Kind::Http2, entry.timeouts));
     // What a trusted proxy does not read is not the doing of one address.
     let unread = (!proxy).then(|| worker.shares().unread(conn.peer.ip(), entry.most.unread));
     let outbox = Outbox::new(unread);
-    let shared = Rc::new(Shared { worker, entry, conn, ledger: Ledger::new(proxy), outbox });
-    let socket = Metered { socket: Watched::new(stream, Rc::clone(&life)), shared: Rc::clone(&shared) };
+    let socket = Watched::new(stream, Rc::clone(&life));
+    let shared = Rc::new(Shared { worker, entry, conn, life, ledger: Ledger::new(proxy), outbox });
+    let socket = Metered { socket, shared: Rc::clone(&shared) };
     let mut builder = Builder::new();
     builder
         .max_concurrent_streams(MAX_STREAMS)
@@ -115,10 +98,16 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, entry:
         })
         .max_local_error_reset_streams((!proxy).then_some(MAX_ERROR_RESETS));
     let _closing = Closing(&shared.outbox);
-    let ended = match tokio::time::timeout(shared.entry.timeouts.header, builder.handshake(socket)).await {
-        Ok(Ok(http)) => drive(&shared, &life, http).await,
-        Ok(Err(error)) => Ended::Broken(error),
-        Err(_) => Ended::Idle,
+    let (life, drain) = (&shared.life, &shared.entry.drain);
+    let ended = match within_its_state(life, drain, builder.handshake(socket)).await {
+        Some(Ok(http)) => {
+            life.happens(Event::Preface);
+            let begins = pin!(drain.begins());
+            let mut taking = Taking { shared: &shared, http, begins: Begins::new(begins) };
+            drive(life, Some(drain), &mut taking).await
+        }
+        Some(Err(error)) => Ended::Broken(error),
+        None => Ended::Idle,
     };
     let mut unaccounted = shared.ledger.unaccounted();
     if let Ended::Broken(error) = ended
@@ -148,40 +137,24 @@ fn account(shared: &Shared, detail: impl Into<std::borrow::Cow<'static, str>>) {
     shared.worker.account(&shared.conn, Denial::new(Code::Http2Refused, detail), false);
 }
 
-/// Takes streams until the connection is over.
-async fn drive(shared: &Rc<Shared>, life: &Life, mut http: Connection<Metered, Bytes>) -> Ended {
-    let Shared { ledger, outbox, entry, .. } = &**shared;
-    let opened = Instant::now();
-    let sleep = pin!(tokio::time::sleep(LAST_WORDS));
-    let mut timer = Timer::new(sleep);
-    let mut drain = pin!(entry.drain.begins());
-    let mut drained = false;
-    let mut state = State::Open;
-    poll_fn(|cx| {
+/// A connection on which streams are taken, with its deadlines.
+struct Taking<'a, B> {
+    shared: &'a Rc<Shared>,
+    http: Connection<Metered, Bytes>,
+    begins: Begins<'a, B>,
+}
+
+impl<B: Future<Output = ()>> Driven for Taking<'_, B> {
+    type End = Ended;
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        self.begins.wake(cx);
+        let Shared { life, ledger, outbox, .. } = &**self.shared;
         loop {
-            life.tick();
-            let now = life.now();
-            if !drained && drain.as_mut().poll(cx).is_ready() {
-                drained = true;
-                if state == State::Open {
-                    state = State::Leaving(now);
-                    http.graceful_shutdown();
-                }
-            }
-            match http.poll_accept(cx) {
-                Poll::Ready(Some(Ok((request, mut respond)))) => {
-                    match state {
-                        State::Open | State::Leaving(_) => {
-                            ledger.begin();
-                            tokio::task::spawn_local(stream::serve(Rc::clone(shared), request, respond));
-                        }
-                        State::Condemned(_) => {
-                            ledger.reject();
-                            respond.send_reset(Reason::REFUSED_STREAM);
-                            account(shared, "a stream of an abusive connection");
-                        }
-                    }
-                    if ledger.conduct(now) == Conduct::Relentless {
+            match self.http.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    self.take(request, respond);
+                    if ledger.conduct(life.now()) == Conduct::Relentless {
                         return Poll::Ready(Ended::Cut);
                     }
                     continue;
@@ -195,45 +168,51 @@ async fn drive(shared: &Rc<Shared>, life: &Life, mut http: Connection<Metered, B
                 outbox.emptied();
                 for _ in 0..ledger.unaccounted() {
                     ledger.reject();
-                    account(shared, NO_REQUEST);
+                    account(self.shared, NO_REQUEST);
                 }
             }
             // SECURITY: the requests that run have done nothing wrong; only who goes on is cut off at once
             // (what_runs_on_an_abusive_connection_finishes).
-            match (ledger.conduct(now), state) {
-                (Conduct::Relentless, _) => return Poll::Ready(Ended::Cut),
-                (Conduct::Abusive(_), State::Condemned(_)) | (Conduct::Fine, _) => {}
-                (Conduct::Abusive(why), State::Open | State::Leaving(_)) => {
-                    account(shared, why);
-                    state = State::Condemned(now);
-                    http.graceful_shutdown();
-                    continue;
+            match ledger.conduct(life.now()) {
+                Conduct::Relentless => return Poll::Ready(Ended::Cut),
+                Conduct::Abusive(why) if life.happens(Event::Abuse) => {
+                    account(self.shared, why);
+                    self.http.graceful_shutdown();
                 }
+                Conduct::Abusive(_) | Conduct::Fine => return Poll::Pending,
             }
-            let quiet = ledger.quiet_since().map(|since| match state {
-                State::Open if ledger.has_begun() => since + entry.timeouts.idle,
-                State::Open => opened + entry.timeouts.header,
-                State::Leaving(told) | State::Condemned(told) => since.max(told) + LAST_WORDS,
-            });
-            let blocked = life.blocked_until();
-            if blocked.is_some_and(|until| until <= now) {
-                return Poll::Ready(Ended::Idle);
-            }
-            if quiet.is_some_and(|until| until <= now) {
-                match state {
-                    State::Open => {
-                        state = State::Leaving(now);
-                        http.graceful_shutdown();
-                        continue;
-                    }
-                    State::Leaving(_) | State::Condemned(_) => return Poll::Ready(Ended::Idle),
-                }
-            }
-            let Some(next) = blocked.into_iter().chain(quiet).min() else { return Poll::Pending };
-            ready!(timer.poll(next, now, cx));
         }
-    })
-    .await
+    }
+
+    fn passed(&mut self, due: Due) -> Then<Ended> {
+        let life = &self.shared.life;
+        match due {
+            Due::Leave => {
+                life.happens(Event::Told);
+                self.http.graceful_shutdown();
+                Then::GoOn
+            }
+            Due::Over | Due::Answer => Then::End(Ended::Idle),
+            // Those are of its streams, which are driven by themselves.
+            Due::Head | Due::Upload | Due::Upstream | Due::Revoked => Then::Wait(life.now()),
+        }
+    }
+}
+
+impl<B> Taking<'_, B> {
+    /// Takes a stream, if any more are taken.
+    fn take(&self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+        let Shared { life, ledger, .. } = &**self.shared;
+        if life.state().takes_requests() {
+            ledger.begin();
+            life.happens(Event::RequestBegins);
+            tokio::task::spawn_local(stream::serve(Rc::clone(self.shared), request, respond));
+        } else {
+            ledger.reject();
+            respond.send_reset(Reason::REFUSED_STREAM);
+            account(self.shared, "a stream of an abusive connection");
+        }
+    }
 }
 
 /// What the client did wrong; `None` where it only went away.

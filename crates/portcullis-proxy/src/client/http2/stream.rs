@@ -6,9 +6,10 @@
 
 use super::Shared;
 use super::body::body;
-use crate::client::timer::Timer;
-use crate::exchange::life::{Due, Life};
+use crate::client::drive::{Driven, Then, drive};
+use crate::exchange::life::Life;
 use crate::exchange::{date, service};
+use crate::state::{Due, Event, Kind};
 use crate::upstream::Interim;
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -38,47 +39,51 @@ struct Over<'a>(&'a Shared, &'a Life);
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
-        self.0.ledger.end(self.1.is_answered());
+        let Over(shared, life) = self;
+        shared.ledger.end(life.is_answered());
+        if shared.ledger.is_quiet() {
+            shared.life.happened(Event::Answered, life.now());
+        }
     }
 }
 
 /// Serves a stream until it is done, or a deadline ends it.
 pub(super) async fn serve(shared: Rc<Shared>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
-    let life = Rc::new(Life::of_stream(shared.entry.timeouts));
+    let life = Rc::new(Life::new(Kind::Stream, shared.entry.timeouts));
     let _over = Over(&shared, &life);
     let _enrolled = shared.worker.enroll(&life);
     // Boxed, since it is large and the task would be moved with it.
-    let mut serving = Box::pin(exchange(&shared, &life, request, respond));
-    let sleep = pin!(tokio::time::sleep(SMALL_PART_WAITS));
-    let mut timer = Timer::new(sleep);
-    poll_fn(|cx| {
-        loop {
-            life.tick();
-            life.driven_by(cx);
-            if serving.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
+    let serving = Box::pin(exchange(&shared, &life, request, respond));
+    drive(&life, None, &mut Serving { shared: &shared, life: &life, serving }).await;
+}
+
+/// What serves a stream, with its deadlines.
+struct Serving<'a, F> {
+    shared: &'a Shared,
+    life: &'a Life,
+    serving: Pin<Box<F>>,
+}
+
+impl<F: Future<Output = ()>> Driven for Serving<'_, F> {
+    type End = ();
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.serving.as_mut().poll(cx)
+    }
+
+    fn passed(&mut self, due: Due) -> Then<()> {
+        let now = self.life.now();
+        match due {
+            // SECURITY: a client that opens no window would keep its answer here (a_stalled_window_is_given_up).
+            Due::Answer => turn_comes(self.shared, self.life, now).map_or(Then::End(()), Then::Wait),
+            Due::Upload => {
+                self.life.expire_upload();
+                Then::GoOn
             }
-            let Some((mut when, due)) = life.due(None) else { return Poll::Pending };
-            let now = life.now();
-            if when <= now {
-                match due {
-                    // SECURITY: a client that opens no window would keep its answer here (a_stalled_window_is_given_up).
-                    Due::Answer => match turn_comes(&shared, &life, now) {
-                        Some(later) => when = later,
-                        None => return Poll::Ready(()),
-                    },
-                    Due::Upload => {
-                        life.expire_upload();
-                        continue;
-                    }
-                    Due::Revoked => return Poll::Ready(()),
-                    Due::Head | Due::Quiet | Due::Upstream => {}
-                }
-            }
-            ready!(timer.poll(when, now, cx));
+            Due::Revoked | Due::Over => Then::End(()),
+            Due::Upstream | Due::Leave | Due::Head => Then::Wait(now),
         }
-    })
-    .await;
+    }
 }
 
 /// Until when a stream whose window is shut may wait on, since its connection takes other answers; `None` for no longer.
