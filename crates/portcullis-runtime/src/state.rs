@@ -18,7 +18,7 @@ pub struct State(Arc<Parts>);
 pub(crate) struct Parts {
     pub(crate) clock: Box<dyn Clock>,
     // Made when they are first used: whoever only checks a configuration needs none of these tables.
-    pub(crate) counters: LazyLock<MemoryCounters>,
+    pub(crate) counters: LazyLock<MemoryCounters, Box<dyn FnOnce() -> MemoryCounters + Send>>,
     pub(crate) replay: LazyLock<Box<dyn Replay>>,
     pub(crate) failures: LazyLock<Failures>,
     pub(crate) passwords: Passwords,
@@ -41,11 +41,16 @@ impl State {
 
     /// The same with another clock.
     pub fn with_clock(clock: impl Clock + 'static) -> State {
+        State::with_room(clock, MemoryCounters::DEFAULT_ENTRIES)
+    }
+
+    /// The same with room to count so many addresses, as many header values and as many subjects apart at a time.
+    pub fn with_room(clock: impl Clock + 'static, entries: usize) -> State {
         let mut secret = [0; 32];
         rand::rng().fill_bytes(&mut secret);
         State(Arc::new(Parts {
             clock: Box::new(clock),
-            counters: LazyLock::new(|| MemoryCounters::new(MemoryCounters::DEFAULT_ENTRIES)),
+            counters: LazyLock::new(Box::new(move || MemoryCounters::new(entries))),
             replay: LazyLock::new(|| Box::new(MemoryReplay::new(MemoryReplay::DEFAULT_ENTRIES))),
             failures: LazyLock::new(Failures::new),
             passwords: Passwords::default(),

@@ -25,6 +25,7 @@ mod peers;
 mod plot;
 pub(crate) mod relay;
 mod report;
+mod shared;
 mod statistics;
 mod tls;
 mod tokens;
@@ -70,6 +71,9 @@ pub(crate) struct Arguments {
     /// Count instructions per decision instead of time, with few and with many routes and keys.
     #[arg(long, conflicts_with_all = ["seconds", "rounds", "connections", "only", "quick"])]
     instructions: bool,
+    /// Measure a limit that gateways share in Redis, leased and strict, next to a local one and to Envoy with a gRPC service.
+    #[arg(long, conflicts_with_all = ["only", "instructions"])]
+    shared: bool,
     /// The gateway to measure. Default: a release build that is made first.
     #[arg(long)]
     gateway: Option<PathBuf>,
@@ -237,6 +241,7 @@ impl Arguments {
             only: Vec::new(),
             quick: true,
             instructions: false,
+            shared: false,
             gateway: None,
             without_portcullis: false,
             without_envoy: true,
@@ -274,6 +279,9 @@ pub(crate) struct Settings {
 pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     if arguments.instructions {
         return instructions::run();
+    }
+    if arguments.shared {
+        return shared::run(arguments);
     }
     crowd::raise_limit();
     let settings = arguments.settings();

@@ -1,8 +1,9 @@
 //! Requests of a limit that a gateway has charged in advance, and lets through by itself.
 //!
 //! A key that is asked about again before its lease has ended gets a larger one, up to a part of the limit; one that is
-//! asked about seldom gets none, so that nothing is lost. What is left of a lease when it ends is taken back at the key's
-//! next request, where the window is still the same.
+//! asked about seldom gets none, so that nothing is lost. A key that goes on being asked about gets as much as it used of the
+//! lease that has ended. What is left of a lease when it ends is taken back at the key's next request, where the window is
+//! still the same.
 
 use crate::counters::{State, Table};
 use portcullis_core::{Algorithm, Count, Limit};
@@ -102,8 +103,14 @@ impl Leases {
             }
             let (left, ended) = (std::mem::take(&mut lease.tokens), lease.until <= now);
             let unused = if lease.can_be_given_back(limit, now) { left } else { 0 };
-            // One that was used up in time was too small; one that was not, too large.
-            lease.size = if ended { 0 } else { lease.size.max(1).saturating_mul(2).min(largest) };
+            let wanted = match ended {
+                // One that was used up in time was too small.
+                false => lease.size.max(1).saturating_mul(2),
+                // One that was not was too large by what is left of it.
+                true if now < lease.until.saturating_add(nanos(LIFE)) => lease.size.saturating_sub(left),
+                true => 0,
+            };
+            lease.size = wanted.min(largest);
             lease.until = now.saturating_add(nanos(LIFE));
             Err(Wish { extra: lease.size, unused })
         });
@@ -145,6 +152,28 @@ mod tests {
 
     fn count(remaining: u32) -> Count {
         Count { allowed: true, remaining, retry_after: Duration::ZERO, reset_after: LIFE }
+    }
+
+    /// Two hundred requests in a second of a limit with room: two or three of them ask the store, second after second.
+    #[test]
+    fn a_key_that_stays_busy_does_not_begin_anew_each_second() {
+        let limit =
+            Limit { id: LimitId(0), max: 100_000, period: LIFE, burst: 100_000, algorithm: Algorithm::Gcra };
+        let (leases, mut now) = (Leases::new(), 100 * SECOND);
+        let mut asked = [0; 10];
+        for second in &mut asked {
+            for _ in 0..200 {
+                now += SECOND / 200;
+                if let Err(wish) = leases.take(7, &limit, now, 1) {
+                    *second += 1;
+                    leases.give(7, now, count(9), wish.extra, LIFE);
+                }
+            }
+        }
+        assert!(asked[0] <= 9 && asked[1..].iter().all(|asked| *asked <= 3), "{asked:?}");
+        // After a pause it does.
+        let wish = leases.take(7, &limit, now + 2 * SECOND, 1).unwrap_err();
+        assert_eq!(wish.extra, 0);
     }
 
     #[test]

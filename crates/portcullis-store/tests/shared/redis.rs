@@ -1,6 +1,6 @@
 //! Redis servers that a test starts, stops and ends by itself.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -88,6 +88,19 @@ impl Redis {
 
     /// Sends one command in the clear, and gives its answer's first line.
     pub fn say(&self, words: &[&str]) -> String {
+        self.ask(words).0
+    }
+
+    /// Sends one command that is answered with a text.
+    pub fn text(&self, words: &[&str]) -> String {
+        let (line, mut reader) = self.ask(words);
+        let length = line.strip_prefix('$').and_then(|length| length.parse().ok());
+        let mut text = vec![0; length.unwrap_or_else(|| panic!("{words:?}: {line}"))];
+        reader.read_exact(&mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    fn ask(&self, words: &[&str]) -> (String, BufReader<TcpStream>) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let mut command = format!("*{}\r\n", words.len());
@@ -95,9 +108,9 @@ impl Redis {
             command.push_str(&format!("${}\r\n{word}\r\n", word.len()));
         }
         stream.write_all(command.as_bytes()).unwrap();
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line).unwrap();
-        line.trim().to_owned()
+        let (mut reader, mut line) = (BufReader::new(stream), String::new());
+        reader.read_line(&mut line).unwrap();
+        (line.trim().to_owned(), reader)
     }
 
     pub fn folder(&self) -> &Path {

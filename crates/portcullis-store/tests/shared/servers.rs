@@ -1,5 +1,6 @@
 //! Stores of other kinds: with users of their own, with TLS, as a cluster, and watched by sentinels.
 
+use crate::cluster::cluster;
 use crate::redis::{Redis, free_port};
 use crate::{CLIENT, Gateway, limit, passing, settings, single};
 use portcullis_core::{Algorithm, Charging, CountKey, Keys, Limit};
@@ -10,8 +11,8 @@ use std::time::{Duration, Instant};
 
 const ROUTE: CountKey<'static> = CountKey::Route(0);
 
-/// Valkey, as `cargo xtask test` installs it.
-fn valkey() -> &'static str {
+/// Valkey, as `cargo xtask test` installs it. This build has no TLS.
+pub fn valkey() -> &'static str {
     let home = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/counterparts/valkey/lib");
     let pythons = std::fs::read_dir(home).expect("Valkey is there: `cargo xtask test` installs it");
     let machine = format!("linux-{}", std::env::consts::ARCH);
@@ -73,9 +74,16 @@ async fn valkey_counts_like_redis() {
 /// The permissions that the documentation names are enough.
 #[tokio::test]
 async fn a_user_with_few_permissions_is_enough() {
-    let redis = Redis::start(&[]);
+    for program in ["redis-server", valkey()] {
+        few_permissions(program).await;
+    }
+}
+
+async fn few_permissions(program: &'static str) {
+    let redis = Redis::start_on(free_port(), program, None, &[]);
     let permissions = "ACL SETUSER gateway on >gateway-password ~portcullis:* ~test:* +eval +evalsha +script|load +time +get +set +del +zadd +zremrangebyscore +zcard +pexpire";
     assert_eq!(redis.say(&permissions.split(' ').collect::<Vec<_>>()), "+OK");
+    assert_eq!(redis.say(&["ACL", "SETUSER", "default", "off"]), "+OK");
     let url = format!("redis://gateway:gateway-password@127.0.0.1:{}/0", redis.port);
     let endpoint = Endpoint::Single { url, tls: Tls::default() };
     let gateway = Gateway::ready(settings(endpoint), vec![limit(0, 2, Algorithm::SlidingWindow)]).await;
@@ -136,36 +144,13 @@ async fn a_store_with_tls_is_verified() {
 
 #[tokio::test]
 async fn a_cluster_counts_exactly_and_refuses_as_one() {
-    let nodes: Vec<Redis> = (0..3)
-        .map(|_| {
-            // The second port of a node is its first plus 10000.
-            let port = loop {
-                let port = free_port();
-                if port < 55_000 {
-                    break port;
-                }
-            };
-            Redis::start_on(
-                port,
-                "redis-server",
-                None,
-                &["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"],
-            )
-        })
-        .collect();
-    let ranges = [(0, 5460), (5461, 10_922), (10_923, 16_383)];
-    for (node, (first, last)) in nodes.iter().zip(ranges) {
-        let said = node.say(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]);
-        assert_eq!(said, "+OK");
-        let meet = node.say(&["CLUSTER", "MEET", "127.0.0.1", &nodes[0].port.to_string()]);
-        assert_eq!(meet, "+OK");
+    for program in ["redis-server", valkey()] {
+        exact_cluster(program).await;
     }
-    let begun = Instant::now();
-    let state = "return string.match(redis.call('CLUSTER', 'INFO'), 'cluster_state:ok')";
-    while nodes.iter().any(|node| node.say(&["EVAL", state, "0"]) != "$16") {
-        assert!(begun.elapsed() < Duration::from_secs(30), "the cluster does not come to be one");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+}
+
+async fn exact_cluster(program: &'static str) {
+    let nodes = cluster(program).await;
     // One node is enough to find the others; keys of theirs are behind a redirect.
     let endpoint = Endpoint::Cluster { urls: vec![nodes[0].url()], tls: Tls::default() };
     let limits = vec![limit(0, 50, Algorithm::Gcra)];
@@ -203,13 +188,22 @@ fn charging<'a>(limit: &'a Limit, key: CountKey<'a>) -> Charging<'a> {
 /// The server dies, the sentinel makes its replica the server, and gateways go on counting there.
 #[tokio::test]
 async fn gateways_follow_a_fail_over() {
-    let mut first = Redis::start(&[]);
+    follow_a_fail_over("redis-server").await;
+}
+
+#[tokio::test]
+async fn gateways_follow_a_fail_over_of_valkey() {
+    follow_a_fail_over(valkey()).await;
+}
+
+async fn follow_a_fail_over(program: &'static str) {
+    let mut first = Redis::start_on(free_port(), program, None, &[]);
     let port = first.port.to_string();
-    let replica = Redis::start(&["--replicaof", "127.0.0.1", &port]);
+    let replica = Redis::start_on(free_port(), program, None, &["--replicaof", "127.0.0.1", &port]);
     let sentinel_port = free_port();
     let sentinel = Redis::start_on(
         sentinel_port,
-        "redis-server",
+        program,
         Some(&format!(
             "port {sentinel_port}\nbind 127.0.0.1\nsentinel monitor counters 127.0.0.1 {port} 1\n\
              sentinel down-after-milliseconds counters 500\nsentinel failover-timeout counters 2000\n"

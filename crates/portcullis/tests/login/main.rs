@@ -10,6 +10,7 @@
 //! | `refreshing` | refresh: once for all, and what a provider that is down does                 |
 //! | `sessions`   | sessions of several cookies, the ID token at logout, forms of the provider     |
 //! | `provider_ends` | back-channel logout                                                       |
+//! | `gateways`   | one login at two gateways                                                      |
 //! | `library`    | the same from a program                                                        |
 //! | `pages`      | what a person sees where it does not go as usual                               |
 //! | `chromium` | the same in a browser that people use                                          |
@@ -31,6 +32,7 @@ mod support;
 mod attacks;
 mod browser;
 mod chromium;
+mod gateways;
 mod library;
 mod pages;
 mod provider_ends;

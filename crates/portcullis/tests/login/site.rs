@@ -50,7 +50,7 @@ pub struct Site {
 }
 
 /// A page with a form and a script, as a site has them.
-fn page(seen: &Seen) -> Reply {
+pub fn page(seen: &Seen) -> Reply {
     let roles = seen.fields("x-consumer-roles").join(",");
     let name = seen.fields("x-consumer-name").join(",");
     let body = format!(
@@ -81,6 +81,15 @@ pub async fn public_address() -> (SocketAddr, Arc<OnceLock<SocketAddr>>) {
     (address, gateway)
 }
 
+/// A gateway with this configuration.
+fn gateway(document: &str, clock: &Ahead, records: &Arc<Records>) -> Running {
+    let state = State::with_clock(clock.clone());
+    let loaded = Loaded::yaml_with("site.yaml", document.to_owned(), Context::for_file("."), &state);
+    let blueprint = loaded.into_blueprint().unwrap_or_else(|error| panic!("{error}"));
+    let sink = Arc::clone(records) as Arc<dyn RecordSink>;
+    Gateway::new(blueprint).with_sink(sink).start().expect("a free port")
+}
+
 impl Site {
     /// A site whose login says this besides what it must.
     pub async fn start(login: Value) -> Site {
@@ -89,7 +98,11 @@ impl Site {
 
     /// The same, with this provider.
     pub async fn behind(provider: OidcProvider, login: Value) -> Site {
-        let backend = Backend::answering(page).await;
+        Site::sharing(provider, Backend::answering(page).await, login, json!({})).await
+    }
+
+    /// The same, with this backend, whose gateway keeps what is shared in this store.
+    pub async fn sharing(provider: OidcProvider, backend: Backend, login: Value, store: Value) -> Site {
         let (address, tell) = public_address().await;
         let origin = format!("http://{address}");
         provider
@@ -118,7 +131,7 @@ impl Site {
         method.as_object_mut().unwrap().extend(login.as_object().unwrap().clone());
         let upstream = format!("http://{}", backend.address);
         let either = json!([method, { "type": "api_key" }]);
-        let document = json!({
+        let mut document = json!({
             "listeners": [{ "bind": "127.0.0.1:0" }],
             "outbound": { "allow": ["127.0.0.0/8"] },
             "security": { "authentication": method },
@@ -134,16 +147,20 @@ impl Site {
                 { "path": "/goodbye", "public": "a page for those who left", "upstream": upstream },
             ],
         });
+        if store != json!({}) {
+            document["store"] = store;
+        }
         let clock = Ahead(Arc::new((SystemClock::start(), AtomicU64::new(0))));
-        let state = State::with_clock(clock.clone());
         let document = document.to_string();
-        let loaded = Loaded::yaml_with("site.yaml", document.clone(), Context::for_file("."), &state);
-        let blueprint = loaded.into_blueprint().unwrap_or_else(|error| panic!("{error}"));
         let records = Arc::new(Records::default());
-        let sink = Arc::clone(&records) as Arc<dyn RecordSink>;
-        let running = Gateway::new(blueprint).with_sink(sink).start().expect("a free port");
+        let running = gateway(&document, &clock, &records);
         tell.set(running.addresses()[0]).unwrap();
         Site { origin, provider, backend, records, clock, running, document }
+    }
+
+    /// Another gateway with the same configuration, which has a state of its own.
+    pub fn another(&self) -> Running {
+        gateway(&self.document, &self.clock, &self.records)
     }
 
     /// Gives it the same configuration with another setting of the login.
