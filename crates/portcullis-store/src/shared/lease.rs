@@ -65,7 +65,8 @@ impl Lease {
 
 impl State for Lease {
     fn is_free(&self, now: u64) -> bool {
-        self.until.saturating_add(REMEMBERED) <= now
+        // The clock may have begun a moment ago, and what was never used has no end.
+        self.until == 0 || self.until.saturating_add(REMEMBERED) <= now
     }
 }
 
@@ -152,6 +153,19 @@ mod tests {
 
     fn count(remaining: u32) -> Count {
         Count { allowed: true, remaining, retry_after: Duration::ZERO, reset_after: LIFE }
+    }
+
+    /// A gateway that has just been started, on a clock that begins with it.
+    #[test]
+    fn the_first_requests_of_a_process_have_leases() {
+        let limit = Limit { id: LimitId(0), max: 100, period: LIFE, burst: 100, algorithm: Algorithm::Gcra };
+        for now in [0, 1, SECOND, 59 * SECOND] {
+            let leases = Leases::new();
+            assert_eq!(leases.take(7, &limit, now, 1), Err(Wish::default()));
+            assert_eq!(leases.take(7, &limit, now + 1, 1), Err(Wish { extra: 2, unused: 0 }), "{now}");
+            leases.give(7, now + 1, count(9), 2, LIFE);
+            assert!(leases.take_there(7, now + 2, 1).is_some(), "{now}");
+        }
     }
 
     /// Two hundred requests in a second of a limit with room: two or three of them ask the store, second after second.
