@@ -114,6 +114,11 @@ impl UpstreamAccount {
     pub fn of(name: Arc<str>) -> UpstreamAccount {
         UpstreamAccount { name, group: None, tries: 1, status: None, elapsed: Duration::ZERO }
     }
+
+    /// The account of a group of which no server was asked yet.
+    pub fn of_group(name: Arc<str>) -> UpstreamAccount {
+        UpstreamAccount { tries: 0, group: Some(Arc::clone(&name)), ..UpstreamAccount::of(name) }
+    }
 }
 
 /// The account of one request. Holds no credential, no body, and no query but in its target.

@@ -7,19 +7,19 @@ use super::compressed::compress;
 use super::examined::AnswerReader;
 use super::fields::UPGRADE;
 use super::form::form;
-use super::group::{self, Arrival};
+use super::group::{self, Trying};
 use super::hygiene;
 use super::life::Life;
 use super::location::{self, Outside};
 use super::mirror::{self, Original};
 use super::respond::{answer_with, end_with_server_error, fail, refuse, respond};
 use super::seat::Seat;
-use super::send::{Got, Terms, discard, send};
+use super::send::{Failed, Got, Terms, discard, send};
 use super::streams;
 use super::tunnel::Tunnel;
 use crate::body::ClientBody;
 use crate::upload::{ForwardedBody, Upload};
-use crate::upstream::{AnswerBody, Ends, Group, Pool, Switched};
+use crate::upstream::{AnswerBody, Ends, Group, Pool, Running, Switched};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::response::Parts;
@@ -31,7 +31,7 @@ use portcullis_core::permit::Shaped;
 use portcullis_core::record::UpstreamAccount;
 use portcullis_core::route::changes::Changes;
 use portcullis_core::route::compression::Wish;
-use portcullis_core::{Code, Denial, Dialogue, Examined, Examiner, Recording};
+use portcullis_core::{Code, Denial, Dialogue, Examined, Examiner, Principal, Recording, RouteId};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -58,19 +58,27 @@ impl Way<'_> {
 
 /// A request on its way. What is large, and rarely there, is behind a pointer: every byte of a task is copied for every request.
 pub(crate) enum Going<'a> {
-    /// To one server.
-    One { pool: &'a Rc<Pool>, request: Request<ForwardedBody>, passed: Box<Passed<'a>> },
-    /// To one of several, or to a handler.
+    /// To a server.
+    There { target: Target<'a>, request: Request<ForwardedBody>, passed: Box<Passed<'a>> },
+    /// To a handler.
     Elsewhere(Pin<Box<dyn Future<Output = Response<Answer>> + 'a>>),
     /// Nowhere: here is the answer.
     Answered(Response<Answer>),
+}
+
+/// The server that gets a request first.
+pub(crate) enum Target<'a> {
+    /// The only one.
+    Server(&'a Rc<Pool>),
+    /// One of several. A copy for another group goes out when it has answered.
+    Member { trying: Box<Trying<'a>>, running: Running, copy: Option<Box<mirror::Copy>> },
 }
 
 impl Going<'_> {
     /// Sends the request, and waits for its answer.
     pub(crate) async fn answer(self) -> Response<Answer> {
         match self {
-            Going::One { pool, request, passed } => one(pool, request, passed).await,
+            Going::There { target, request, passed } => there(target, request, passed).await,
             Going::Elsewhere(answering) => answering.await,
             Going::Answered(response) => response,
         }
@@ -126,7 +134,7 @@ pub(crate) fn forward<'a>(way: Way<'a>, life: &'a Rc<Life>, shaped: Shaped<Clien
         Way::Group(group) => &group.name,
     };
     recording.record_mut().upstream = Some(UpstreamAccount::of(Arc::clone(name)));
-    let passed = Box::new(Passed {
+    let mut passed = Box::new(Passed {
         method,
         upgrade,
         told,
@@ -142,66 +150,69 @@ pub(crate) fn forward<'a>(way: Way<'a>, life: &'a Rc<Life>, shaped: Shaped<Clien
         ends,
         life,
     });
-    match way {
-        Way::One(pool) => match form(request, pool, path_and_query, passed.asked()) {
-            Ok(request) => Going::One { pool, request, passed },
-            Err(denial) => Going::Answered(passed.failed(denial)),
-        },
-        Way::Group(group) => {
-            let original = Original {
-                path_and_query: &path_and_query,
-                host: passed.asked(),
-                route,
-                recording: &passed.recording,
-            };
-            let copy = mirror::prepare(group, &mut request, &original);
-            let group = group::chosen(group, request.headers());
-            let value = group::value(group, request.headers(), &principal, &passed.recording);
-            Going::Elsewhere(Box::pin(several(group, request, path_and_query, value, copy, passed)))
+    let ready = match way {
+        Way::One(pool) => {
+            form(request, pool, path_and_query, passed.asked()).map(|request| (Target::Server(pool), request))
         }
-    }
-}
-
-/// Sends a request to one server.
-async fn one(
-    pool: &Rc<Pool>,
-    request: Request<ForwardedBody>,
-    mut passed: Box<Passed<'_>>,
-) -> Response<Answer> {
-    let terms = Terms::of_the_server(passed.ends);
-    match send(pool, passed.life, request, passed.upload.as_deref(), terms).await {
-        Ok(got) => {
-            passed.answered(got.status());
-            passed.got(pool, None, got).await
-        }
-        Err(failed) => passed.failed(failed.denial),
-    }
-}
-
-/// Sends a request to one of several servers.
-async fn several(
-    group: &Rc<Group>,
-    request: Request<ForwardedBody>,
-    path_and_query: PathAndQuery,
-    value: Option<u64>,
-    copy: Option<mirror::Copy>,
-    mut passed: Box<Passed<'_>>,
-) -> Response<Answer> {
-    let mut account = UpstreamAccount::of(Arc::clone(&group.name));
-    account.group = Some(Arc::clone(&group.name));
-    let (upload, ends) = (passed.upload.clone(), passed.ends);
-    let sent = {
-        let host = passed.preserves_host.then_some(&passed.outside.host);
-        let arrival = Arrival { request, path_and_query, host, value, upload: upload.as_deref(), ends };
-        let account = passed.recording.record_mut().upstream.insert(account);
-        group::send(group, passed.life, arrival, account).await
+        Way::Group(group) => passed.enter(group, request, path_and_query, (route, &principal)),
     };
-    if let Some(copy) = copy {
-        copy.send();
+    match ready {
+        Ok((target, request)) => Going::There { target, request, passed },
+        Err(denial) => Going::Answered(passed.failed(denial)),
     }
+}
+
+/// Sends a request to a server, and to others where it fails there and may go on.
+async fn there(
+    target: Target<'_>,
+    request: Request<ForwardedBody>,
+    passed: Box<Passed<'_>>,
+) -> Response<Answer> {
+    let (pool, terms) = match &target {
+        Target::Server(pool) => (*pool, Terms::of_the_server(passed.ends)),
+        Target::Member { trying, running, .. } => (running.pool(), trying.terms(passed.ends)),
+    };
+    let pool = Rc::clone(pool);
+    let sent = send(&pool, passed.life, request, passed.upload.as_deref(), terms).await;
+    let (got, seat) = match (target, sent) {
+        (Target::Server(_), Ok(got)) => (got, None),
+        (Target::Server(_), Err(failed)) => return passed.failed(failed.denial),
+        (Target::Member { trying, running, copy }, Ok(got)) => {
+            copy.into_iter().for_each(mirror::Copy::send);
+            let seat = trying.answered(running, got.status(), passed.life.now());
+            (got, Some(seat))
+        }
+        // Boxed, since it is rare.
+        (Target::Member { trying, running, copy }, Err(failed)) => {
+            return Box::pin(elsewhere(trying, running, failed, copy, passed)).await;
+        }
+    };
+    passed.got(&pool, seat, got).await
+}
+
+/// Sends a request to the other servers of a group.
+async fn elsewhere(
+    mut trying: Box<Trying<'_>>,
+    running: Running,
+    failed: Failed,
+    copy: Option<Box<mirror::Copy>>,
+    mut passed: Box<Passed<'_>>,
+) -> Response<Answer> {
+    let sent = match (
+        trying.failed(running, failed, passed.life.now()),
+        &mut passed.recording.record_mut().upstream,
+    ) {
+        (Ok(request), Some(account)) => {
+            let host = passed.preserves_host.then_some(&passed.outside.host);
+            let whose = (passed.upload.as_deref(), passed.ends);
+            trying.send(passed.life, request, whose, host, account).await
+        }
+        (Ok(_), None) => Err(Denial::new(Code::Fault, "a request without an account of its upstream")),
+        (Err(denial), _) => Err(denial),
+    };
+    copy.into_iter().for_each(mirror::Copy::send);
     match sent {
         Ok((got, seat)) => {
-            passed.answered(got.status());
             let pool = Rc::clone(seat.pool());
             passed.got(&pool, Some(seat), got).await
         }
@@ -240,16 +251,42 @@ impl<'a> Passed<'a> {
         self.preserves_host.then_some(&self.outside.host)
     }
 
+    /// Chooses the first server of a group.
+    fn enter(
+        &mut self,
+        group: &'a Rc<Group>,
+        mut request: Request<ForwardedBody>,
+        path_and_query: PathAndQuery,
+        (route, principal): (RouteId, &Principal),
+    ) -> Result<(Target<'a>, Request<ForwardedBody>), Denial> {
+        let host = self.preserves_host.then_some(&self.outside.host);
+        let recording = &self.recording;
+        let original = Original { path_and_query: &path_and_query, host, route, recording };
+        let copy = mirror::prepare(group, &mut request, &original);
+        let group = group::chosen(group, request.headers());
+        let value = group::value(group, request.headers(), principal, recording);
+        let account = UpstreamAccount::of_group(Arc::clone(&group.name));
+        let account = self.recording.record_mut().upstream.insert(account);
+        let now = self.life.now();
+        let begun = Trying::new(group, &mut request, path_and_query, value, now).and_then(|mut trying| {
+            let (running, request) = trying.next(request, host, account, now)?;
+            Ok((trying, running, request))
+        });
+        match begun {
+            Ok((trying, running, request)) => Ok((Target::Member { trying, running, copy }, request)),
+            Err(denial) => {
+                copy.into_iter().for_each(mirror::Copy::send);
+                Err(denial)
+            }
+        }
+    }
+
     /// Records that a server has answered, or, without a status, that none has.
     fn took(&mut self, status: Option<StatusCode>) {
         let elapsed = self.life.now().saturating_duration_since(self.begun);
         if let Some(account) = &mut self.recording.record_mut().upstream {
             (account.elapsed, account.status) = (elapsed, status);
         }
-    }
-
-    fn answered(&mut self, status: StatusCode) {
-        self.took(Some(status));
     }
 
     /// The answer where no server has given one.
@@ -267,7 +304,13 @@ impl<'a> Passed<'a> {
     }
 
     /// The answer that a server has given.
-    async fn got(self: Box<Self>, pool: &Pool, mut seat: Option<Box<Seat>>, got: Got) -> Response<Answer> {
+    async fn got(
+        mut self: Box<Self>,
+        pool: &Pool,
+        mut seat: Option<Box<Seat>>,
+        got: Got,
+    ) -> Response<Answer> {
+        self.took(Some(got.status()));
         match got {
             Got::Answer(parts, body) => {
                 if let Some(seat) = seat.as_mut().filter(|_| streams::is_stream(&parts.headers)) {

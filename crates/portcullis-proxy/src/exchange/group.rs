@@ -9,9 +9,9 @@
 use super::form::form;
 use super::life::Life;
 use super::seat::Seat;
-use super::send::{Failed, Got, Terms, What, send as send_once};
+use super::send::{Failed, Got, Terms, Unwanted, What, send as send_once};
 use crate::upload::{ForwardedBody, Upload};
-use crate::upstream::{Balance, Ends, Group, HashBy, Outcome, Retry, Tried, hash};
+use crate::upstream::{Balance, Ends, Entered, Group, HashBy, Members, Outcome, Retry, Running, Tried, hash};
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Request, StatusCode};
@@ -22,90 +22,157 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
-/// A request that comes to a group.
-pub(super) struct Arrival<'a> {
-    pub(super) request: Request<ForwardedBody>,
-    pub(super) path_and_query: PathAndQuery,
-    /// The host that the client asked for, where the server gets it.
-    pub(super) host: Option<&'a HeaderValue>,
+/// A request at the servers of a group, from its first try to its last.
+///
+/// The first try is made by whoever has the request, as for a single server, so that a group costs little more than one.
+pub(super) struct Trying<'a> {
+    group: &'a Rc<Group>,
+    members: Members,
+    path_and_query: PathAndQuery,
     /// What decides which server it gets, where something does.
-    pub(super) value: Option<u64>,
-    pub(super) upload: Option<&'a Upload>,
-    /// Whose request it is, for servers that hear that.
-    pub(super) ends: Option<Ends>,
+    value: Option<u64>,
+    /// Whether its method may be repeated.
+    repeatable: bool,
+    entered: Entered,
+    tried: Tried,
+    /// Those that could not be reached do not count, as long as there is another server.
+    counted: u32,
+    /// Whether a retry was taken out of the budget because of an answer's status.
+    taken: Cell<bool>,
 }
 
-/// Sends a request, and waits for the head of the answer. `account` says which server was asked last, and how many were.
-///
-/// # Errors
-/// The group has as many requests as it may, or no server has answered.
-pub(super) async fn send(
-    group: &Rc<Group>,
-    life: &Rc<Life>,
-    arrival: Arrival<'_>,
-    account: &mut UpstreamAccount,
-) -> Result<(Got, Box<Seat>), Denial> {
-    let Arrival { mut request, path_and_query, host, value, upload, ends } = arrival;
-    account.tries = 0;
-    let entered = group.enter(life.now())?;
-    let members = group.members();
-    let retry = &group.config.retry;
-    let repeatable = retry.methods.contains(request.method());
-    if retry.attempts > 1 {
-        request.body_mut().remember();
+impl<'a> Trying<'a> {
+    /// A request comes to a group.
+    ///
+    /// # Errors
+    /// The group has as many requests as it may.
+    pub(super) fn new(
+        group: &'a Rc<Group>,
+        request: &mut Request<ForwardedBody>,
+        path_and_query: PathAndQuery,
+        value: Option<u64>,
+        now: Instant,
+    ) -> Result<Box<Trying<'a>>, Denial> {
+        let entered = group.enter(now)?;
+        let retry = &group.config.retry;
+        if retry.attempts > 1 {
+            request.body_mut().remember();
+        }
+        Ok(Box::new(Trying {
+            group,
+            members: group.members(),
+            path_and_query,
+            value,
+            repeatable: retry.methods.contains(request.method()),
+            entered,
+            tried: Tried::default(),
+            counted: 0,
+            taken: Cell::new(false),
+        }))
     }
-    let mut tried = Tried::default();
-    // Those that could not be reached do not count, as long as there is another server.
-    let mut counted = 0;
-    loop {
-        let Some(running) = group.choose(&members, value, &mut tried, life.now()) else {
-            return Err(Denial::new(Code::UpstreamUnreachable, "no server of the group has a weight"));
-        };
-        let pool = Rc::clone(running.pool());
+
+    /// Chooses the next server, and gives the request the form that it has for it. `host` is the one that the client asked for,
+    /// where the server gets it; `account` says which server was asked last, and how many were.
+    ///
+    /// # Errors
+    /// No server has a weight.
+    pub(super) fn next(
+        &mut self,
+        request: Request<ForwardedBody>,
+        host: Option<&HeaderValue>,
+        account: &mut UpstreamAccount,
+        now: Instant,
+    ) -> Result<(Running, Request<ForwardedBody>), Denial> {
+        let none = || Denial::new(Code::UpstreamUnreachable, "no server of the group has a weight");
+        let running = self.group.choose(&self.members, self.value, &mut self.tried, now).ok_or_else(none)?;
+        let pool = running.pool();
         account.name = Arc::clone(&pool.name);
         account.tries += 1;
-        counted += 1;
-        let taken = Cell::new(false);
-        let once_more = |status: StatusCode| {
-            let again = repeatable
-                && counted < retry.attempts
-                && retry.on_status.contains(&status)
-                && Group::has_another(&members, tried, life.now())
-                && group.take_retry(life.now());
-            taken.set(again);
-            again
-        };
-        let by_status = !retry.on_status.is_empty() && repeatable;
-        let terms = Terms {
-            limit: retry.try_timeout,
-            ends,
-            unwanted: by_status.then_some(&once_more as &dyn Fn(StatusCode) -> bool),
-        };
-        let formed = form(request, &pool, path_and_query.clone(), host)?;
-        let failed = match send_once(&pool, life, formed, upload, terms).await {
-            Ok(got) => {
-                group.hear(&running, outcome_of(got.status()), life.now());
-                return Ok((got, Box::new(Seat::new(group, running, entered))));
-            }
-            Err(failed) => failed,
-        };
-        let Failed { denial, what, request: back } = failed;
-        group.hear(&running, outcome(what), life.now());
+        self.counted += 1;
+        self.taken.set(false);
+        let formed = form(request, pool, self.path_and_query.clone(), host)?;
+        Ok((running, formed))
+    }
+
+    /// What this try may take.
+    pub(super) fn terms(&self, ends: Option<Ends>) -> Terms<'_> {
+        let retry = &self.group.config.retry;
+        let by_status = !retry.on_status.is_empty() && self.repeatable;
+        Terms { limit: retry.try_timeout, ends, unwanted: by_status.then_some(self as &dyn Unwanted) }
+    }
+
+    /// The server has answered. The place of the request there, until its answer has come.
+    pub(super) fn answered(self, running: Running, status: StatusCode, now: Instant) -> Box<Seat> {
+        self.group.hear(&running, outcome_of(status), now);
+        Box::new(Seat::new(self.group, running, self.entered))
+    }
+
+    /// The server has not answered. The request, where it goes to another one.
+    ///
+    /// # Errors
+    /// What the client is told: there is nothing more to try.
+    pub(super) fn failed(
+        &mut self,
+        running: Running,
+        failed: Failed,
+        now: Instant,
+    ) -> Result<Request<ForwardedBody>, Denial> {
+        let Failed { denial, what, request } = failed;
+        self.group.hear(&running, outcome(what), now);
         drop(running);
-        let Some(back) = back else { return Err(denial) };
-        let free =
-            matches!(what, What::Unreached | What::Full) && Group::has_another(&members, tried, life.now());
+        let Some(request) = request else { return Err(denial) };
+        let retry = &self.group.config.retry;
+        let free = matches!(what, What::Unreached | What::Full)
+            && Group::has_another(&self.members, self.tried, now);
         if free && retry.on_connect {
-            counted -= 1;
-        } else if !(taken.get()
-            || counted < retry.attempts
-                && is_retried(retry, what, repeatable)
-                && group.take_retry(life.now()))
+            self.counted -= 1;
+        } else if !(self.taken.get()
+            || self.counted < retry.attempts
+                && is_retried(retry, what, self.repeatable)
+                && self.group.take_retry(now))
         {
             return Err(denial);
         }
-        request = *back;
+        Ok(*request)
+    }
+
+    /// Sends the request to one server after the other, and waits for the head of an answer.
+    ///
+    /// # Errors
+    /// No server has answered.
+    pub(super) async fn send(
+        mut self: Box<Self>,
+        life: &Rc<Life>,
+        mut request: Request<ForwardedBody>,
+        (upload, ends): (Option<&Upload>, Option<Ends>),
+        host: Option<&HeaderValue>,
+        account: &mut UpstreamAccount,
+    ) -> Result<(Got, Box<Seat>), Denial> {
+        loop {
+            let (running, formed) = self.next(request, host, account, life.now())?;
+            request = match send_once(running.pool(), life, formed, upload, self.terms(ends)).await {
+                Ok(got) => {
+                    let seat = self.answered(running, got.status(), life.now());
+                    return Ok((got, seat));
+                }
+                Err(failed) => self.failed(running, failed, life.now())?,
+            };
+        }
+    }
+}
+
+impl Unwanted for Trying<'_> {
+    fn is_unwanted(&self, status: StatusCode, now: Instant) -> bool {
+        let retry = &self.group.config.retry;
+        let again = self.repeatable
+            && self.counted < retry.attempts
+            && retry.on_status.contains(&status)
+            && Group::has_another(&self.members, self.tried, now)
+            && self.group.take_retry(now);
+        self.taken.set(again);
+        again
     }
 }
 

@@ -5,7 +5,7 @@
 //! read, up to a bound and within the mirror's own time, and goes nowhere. A request is not copied if its body is larger than 64 KiB or still coming when the answer
 //! begins, if its query may hold a credential, or if too many copies are on their way.
 
-use super::group::{self, Arrival};
+use super::group::Trying;
 use super::life::Life;
 use super::send::{Got, discard};
 use crate::state::Kind;
@@ -53,7 +53,7 @@ pub(super) fn prepare(
     group: &Rc<Group>,
     request: &mut Request<ForwardedBody>,
     original: &Original<'_>,
-) -> Option<Copy> {
+) -> Option<Box<Copy>> {
     let settings = group.config.mirror.as_ref()?;
     group.mirror.as_ref()?;
     if group.copies.get() >= MOST || !group.draws(settings.share) {
@@ -80,14 +80,14 @@ pub(super) fn prepare(
     for name in route.controls.shape.iter().flat_map(|shape| shape.identity_fields()) {
         headers.remove(name);
     }
-    Some(Copy {
+    Some(Box::new(Copy {
         group: Rc::clone(group),
         method: request.method().clone(),
         path_and_query: original.path_and_query.clone(),
         headers,
         host: original.host.cloned(),
         body: request.body_mut().tee(),
-    })
+    }))
 }
 
 /// A copy on its way.
@@ -101,8 +101,8 @@ impl Drop for OnItsWay {
 
 impl Copy {
     /// Sends it.
-    pub(super) fn send(self) {
-        let Copy { group, method, path_and_query, headers, host, body } = self;
+    pub(super) fn send(self: Box<Self>) {
+        let Copy { group, method, path_and_query, headers, host, body } = *self;
         let Some(mirror) = group.mirror.clone() else { return };
         let Some(time) = group.config.mirror.as_ref().map(|mirror| mirror.timeout) else { return };
         let parts = match body {
@@ -121,17 +121,12 @@ impl Copy {
         tokio::task::spawn_local(async move {
             let _on_its_way = on_its_way;
             let life = Rc::new(Life::new(Kind::Stream, Timeouts::default()));
-            let mut account = UpstreamAccount::of(Arc::clone(&mirror.name));
-            let arrival = Arrival {
-                request,
-                path_and_query,
-                host: host.as_ref(),
-                value: None,
-                upload: None,
-                ends: None,
+            let mut account = UpstreamAccount::of_group(Arc::clone(&mirror.name));
+            let Ok(trying) = Trying::new(&mirror, &mut request, path_and_query, None, life.now()) else {
+                return;
             };
             let sent = async {
-                let mut sent = pin!(group::send(&mirror, &life, arrival, &mut account));
+                let mut sent = pin!(trying.send(&life, request, (None, None), host.as_ref(), &mut account));
                 // No connection of a client drives it, so its clock is looked after here.
                 loop {
                     match tokio::time::timeout(TICK.min(time), &mut sent).await {

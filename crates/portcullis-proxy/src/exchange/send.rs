@@ -79,8 +79,14 @@ pub(super) struct Terms<'a> {
     pub(super) limit: Option<Duration>,
     /// Whose request it is, for servers that hear that.
     pub(super) ends: Option<Ends>,
-    /// Whether an answer with this status is given up for another try.
-    pub(super) unwanted: Option<&'a dyn Fn(StatusCode) -> bool>,
+    /// Who says which answers are given up for another try.
+    pub(super) unwanted: Option<&'a dyn Unwanted>,
+}
+
+/// Says which answers are given up for another try.
+pub(super) trait Unwanted {
+    /// Whether an answer with this status is. Asked at most once in a try.
+    fn is_unwanted(&self, status: StatusCode, now: Instant) -> bool;
 }
 
 impl Terms<'_> {
@@ -258,7 +264,9 @@ async fn exchange_http1(
         ResponseBody::Body(length) => length,
         ResponseBody::Nothing | ResponseBody::AnotherHead => BodyLength::Exact(0),
     };
-    if terms.unwanted.is_some_and(|unwanted| !told && connection.has_sent() && unwanted(head.status)) {
+    let is_unwanted =
+        |by: &dyn Unwanted| !told && connection.has_sent() && by.is_unwanted(head.status, life.now());
+    if terms.unwanted.is_some_and(is_unwanted) {
         tokio::task::spawn_local(discard(AnswerBody::http1(connection, pool, length, None, persists)));
         return Err(Unsent::Failed(unwanted(head.status, again(parts, body))));
     }
@@ -306,7 +314,7 @@ async fn exchange_http2(
         }
         Some(Ok(response)) => {
             let status = response.status();
-            if terms.unwanted.is_some_and(|unwanted| !told && unwanted(status)) {
+            if terms.unwanted.is_some_and(|by| !told && by.is_unwanted(status, life.now())) {
                 return Err(Unsent::Failed(unwanted(status, call.abandoned())));
             }
             let answered = call.answered(response);
