@@ -34,6 +34,8 @@ pub struct Past {
     now: u64,
     slot: u32,
     slots: [Short; SLOTS],
+    /// How many slots have something, which a full table asks of everybody.
+    known: u32,
     /// Buckets that have ended and are no past yet, so that an attack is not measured against its own beginning.
     waiting: [u64; WAITING],
     /// The last bucket in which it had half its most, and the last one in which it had twice its most.
@@ -50,6 +52,7 @@ impl Default for Past {
             now: 0,
             slot: 0,
             slots: [Short::default(); SLOTS],
+            known: 0,
             waiting: [0; WAITING],
             busy_in: None,
             grown_in: None,
@@ -87,8 +90,7 @@ impl Entry for Past {
 
     fn weight(&self) -> u32 {
         // A long past is what would be missed.
-        let known = self.slots.iter().filter(|slot| **slot > Short::default()).count();
-        u32::try_from(known).unwrap_or(u32::MAX)
+        self.known
     }
 }
 
@@ -116,6 +118,8 @@ impl Past {
                 }
             }
             self.slot = slot;
+            let known = self.slots.iter().filter(|slot| **slot > Short::default()).count();
+            self.known = u32::try_from(known).unwrap_or(u32::MAX);
         }
         self.now = self.now.saturating_add(amount);
     }
