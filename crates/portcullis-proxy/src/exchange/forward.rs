@@ -313,10 +313,11 @@ impl<'a> Passed<'a> {
         self.took(Some(got.status()));
         match got {
             Got::Answer(parts, body) => {
-                if let Some(seat) = seat.as_mut().filter(|_| streams::is_stream(&parts.headers)) {
+                let stream = streams::is_stream(&parts.headers);
+                if let Some(seat) = seat.as_mut().filter(|_| stream) {
                     seat.streams();
                 }
-                let mut response = match self.read(pool, parts, body) {
+                let mut response = match self.read(pool, parts, body, stream) {
                     Read::Whole(response) => response,
                     Read::Examining(answering) => answering.await,
                 };
@@ -327,7 +328,7 @@ impl<'a> Passed<'a> {
         }
     }
 
-    fn read(mut self: Box<Self>, pool: &Pool, mut parts: Parts, body: AnswerBody) -> Read<'a> {
+    fn read(mut self: Box<Self>, pool: &Pool, mut parts: Parts, body: AnswerBody, stream: bool) -> Read<'a> {
         let status = parts.status;
         self.recording.answered(&parts.headers);
         if let Err(denial) = hygiene::judge(status, parts.version, &parts.headers) {
@@ -353,7 +354,9 @@ impl<'a> Passed<'a> {
         let bodiless = body.is_end_stream();
         hygiene::clean(&mut parts.headers, &self.method, bodiless, &id, changes, self.told.as_ref());
         location::hide(&mut parts.headers, &pool.upstream, &self.outside);
-        let idle = idle_time(pool.upstream.idle_body_timeout, &parts.headers);
+        // Streams of events (`text/event-stream`) and of gRPC messages are silent as long as nothing happens.
+        let configured = pool.upstream.idle_body_timeout;
+        let idle = if stream { configured.max(streams::IDLE) } else { configured };
         match self.examiner.take() {
             None => {
                 let source = (Bytes::new(), Source::Upstream { body, idle });
@@ -471,10 +474,4 @@ fn is_spoken(headers: &HeaderMap, protocol: &str) -> bool {
 enum Read<'a> {
     Whole(Response<Answer>),
     Examining(Pin<Box<dyn Future<Output = Response<Answer>> + 'a>>),
-}
-
-/// How long an answer with this head may pause: streams of events (`text/event-stream`) and of gRPC messages are silent as long
-/// as nothing happens.
-fn idle_time(configured: Duration, headers: &HeaderMap) -> Duration {
-    if streams::is_stream(headers) { configured.max(streams::IDLE) } else { configured }
 }

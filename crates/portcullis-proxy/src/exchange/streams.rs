@@ -11,25 +11,35 @@ pub(crate) const IDLE: Duration = Duration::from_secs(3600);
 
 /// Whether a message is such a stream, by its media type.
 pub(crate) fn is_stream(headers: &HeaderMap) -> bool {
-    is_call(headers) || has_type(headers, b"text/event-stream")
+    headers.get(CONTENT_TYPE).is_some_and(|value| is_calls(value.as_bytes()) || is_events(value.as_bytes()))
 }
 
 /// Whether a message is of a gRPC call.
 pub(crate) fn is_call(headers: &HeaderMap) -> bool {
-    // `application/grpc+proto` and the like are calls; `application/grpc-web` is another protocol, without trailers.
-    has_type(headers, b"application/grpc")
-        || prefix(headers, b"application/grpc+").is_some_and(|rest| !rest.is_empty())
+    headers.get(CONTENT_TYPE).is_some_and(|value| is_calls(value.as_bytes()))
 }
 
-/// What follows a prefix of the media type, in any case.
-fn prefix<'a>(headers: &'a HeaderMap, wanted: &[u8]) -> Option<&'a [u8]> {
-    let value = headers.get(CONTENT_TYPE)?.as_bytes();
-    let (start, rest) = value.split_at_checked(wanted.len())?;
+fn is_calls(media_type: &[u8]) -> bool {
+    // `application/grpc+proto` and the like are calls; `application/grpc-web` is another protocol, without trailers.
+    after(media_type, b"application/grpc").is_some_and(|rest| match rest.split_first() {
+        Some((b'+', format)) => !format.is_empty(),
+        _ => is_end(rest),
+    })
+}
+
+fn is_events(media_type: &[u8]) -> bool {
+    after(media_type, b"text/event-stream").is_some_and(is_end)
+}
+
+/// What follows a type, in any case.
+fn after<'a>(media_type: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
+    let (start, rest) = media_type.split_at_checked(wanted.len())?;
     start.eq_ignore_ascii_case(wanted).then_some(rest)
 }
 
-fn has_type(headers: &HeaderMap, wanted: &[u8]) -> bool {
-    prefix(headers, wanted).is_some_and(|rest| matches!(rest.first(), None | Some(b';' | b' ' | b'\t')))
+/// Whether the type ends here, and at most parameters follow.
+fn is_end(rest: &[u8]) -> bool {
+    matches!(rest.first(), None | Some(b';' | b' ' | b'\t'))
 }
 
 #[cfg(test)]
