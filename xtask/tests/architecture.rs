@@ -12,7 +12,7 @@ use std::process::Command;
 
 /// The layers from the top, and for each crate the crates of the workspace that it may depend on. A crate that is not
 /// named here fails the test, so that a new one is placed with thought.
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("portcullis-cli", &["portcullis"]),
     (
         "portcullis",
@@ -24,16 +24,20 @@ const ALLOWED: [(&str, &[&str]); 17] = [
             "portcullis-runtime",
             "portcullis-config",
             "portcullis-keys",
+            "portcullis-permissions",
             "portcullis-store",
             "portcullis-core",
         ],
     ),
-    ("portcullis-proxy", &["portcullis-http1", "portcullis-runtime", "portcullis-core"]),
+    (
+        "portcullis-proxy",
+        &["portcullis-http1", "portcullis-permissions", "portcullis-runtime", "portcullis-core"],
+    ),
     (
         "portcullis-admin",
         &["portcullis-telemetry", "portcullis-keys", "portcullis-runtime", "portcullis-core"],
     ),
-    ("portcullis-telemetry", &["portcullis-detect", "portcullis-core"]),
+    ("portcullis-telemetry", &["portcullis-detect", "portcullis-permissions", "portcullis-core"]),
     (
         "portcullis-checks",
         &[
@@ -46,12 +50,13 @@ const ALLOWED: [(&str, &[&str]); 17] = [
         ],
     ),
     ("portcullis-runtime", &["portcullis-store", "portcullis-core"]),
-    ("portcullis-config", &[]),
+    ("portcullis-config", &["portcullis-permissions"]),
     ("portcullis-openapi", &["portcullis-paths"]),
     ("portcullis-paths", &[]),
+    ("portcullis-permissions", &[]),
     ("portcullis-http1", &[]),
     ("portcullis-waf", &[]),
-    ("portcullis-keys", &["portcullis-store", "portcullis-core"]),
+    ("portcullis-keys", &["portcullis-permissions", "portcullis-store", "portcullis-core"]),
     ("portcullis-store", &["portcullis-core"]),
     ("portcullis-core", &["portcullis-paths"]),
     ("portcullis-detect", &[]),

@@ -83,23 +83,18 @@ mod tests {
         assert_eq!(*text(&file("five"), 5).unwrap(), "12345");
         assert_eq!(text(&file("five"), 4).unwrap_err().kind(), ErrorKind::FileTooLarge);
         assert!(bytes(&folder, 5).is_err(), "a folder");
-        // A pipe that somebody writes to is a file like any other; one that nobody opens is given up.
-        assert!(Command::new("mkfifo").arg(file("pipe")).status().unwrap().success());
+        // A pipe that somebody writes to is a file like any other; one that nobody opens is given up. The thread that was given
+        // up still reads its pipe, so there are two.
+        let pipes = [file("silent"), file("written")];
+        assert!(Command::new("mkfifo").args(&pipes).status().unwrap().success());
         let begun = Instant::now();
-        let given_up = within(Duration::from_millis(50), file("pipe"), 5).unwrap_err();
+        let given_up = within(Duration::from_millis(50), file("silent"), 5).unwrap_err();
         assert_eq!(given_up.kind(), ErrorKind::TimedOut);
         assert!(begun.elapsed() < PATIENCE);
-        let writer = std::thread::spawn({
-            let pipe = file("pipe");
-            move || std::fs::write(pipe, "123").unwrap()
-        });
-        // The one that was given up may take what is written, so it is written until it comes.
-        writer.join().unwrap();
-        let writer = std::thread::spawn({
-            let pipe = file("pipe");
-            move || std::fs::write(pipe, "123").unwrap()
-        });
-        assert_eq!(*text(&file("pipe"), 5).unwrap(), "123");
+        std::fs::write(file("silent"), "123").unwrap();
+        let written = file("written");
+        let writer = std::thread::spawn(move || std::fs::write(written, "123").unwrap());
+        assert_eq!(*text(&file("written"), 5).unwrap(), "123");
         writer.join().unwrap();
         // A device without an end, also behind a symbolic link.
         std::os::unix::fs::symlink("/dev/zero", file("link")).unwrap();

@@ -9,7 +9,7 @@ use aws_lc_rs::hmac;
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -132,19 +132,10 @@ impl Pepper {
 /// # Errors
 /// Others can.
 pub(crate) fn check_mode(path: &Path, metadata: &fs::Metadata) -> Result<(), StoreError> {
-    if metadata.mode() & 0o077 != 0 {
-        return Err(StoreError::unusable(format!(
-            "{} can be read or written by others (mode {:04o}): run `chmod 600 {}`",
-            path.display(),
-            metadata.mode() & 0o7777,
-            path.display()
-        )));
-    }
-    let user = rustix::process::geteuid().as_raw();
-    if metadata.uid() != user && user != 0 {
-        return Err(StoreError::unusable(format!("{} belongs to another user", path.display())));
-    }
-    Ok(())
+    portcullis_permissions::made(metadata).map_err(|exposed| {
+        let path = path.display();
+        StoreError::unusable(format!("{path} is not private: {exposed}; run `chmod 600 {path}`"))
+    })
 }
 
 fn read_file(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {

@@ -16,6 +16,7 @@ use crate::token::metadata;
 use crate::token::rules::{Profile, RoleRules, Rules, reserved};
 use http::Uri;
 use http::header::AUTHORIZATION;
+use portcullis_config::decode::judge_permissions;
 use portcullis_config::{ByteSize, Context, OneOrMany, Secret, Span, Spanned, keyword, object};
 use portcullis_core::CredentialLocation;
 use std::num::NonZeroU32;
@@ -297,6 +298,7 @@ impl TokenConfig {
         let token = match (&self.jwks_token_file, home) {
             (None, _) => None,
             (Some(file), home) => {
+                judge_permissions(&file.value, file.span, cx)?;
                 if let Err(why) = access::read_token(&file.value) {
                     // It is read again for each fetch, and may be there by then.
                     cx.warning("config.jwks_token", file.span, why)

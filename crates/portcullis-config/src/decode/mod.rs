@@ -22,7 +22,7 @@ pub use context::{Context, Origin};
 pub use fields::{Fields, Key};
 pub use keyword::Keyword;
 pub use object::DecodeFields;
-pub use secret::Secret;
+pub use secret::{Secret, judge_permissions, refuse_writable};
 pub use wrappers::Spanned;
 
 /// What the macros expand to; not for use by hand.

@@ -1,13 +1,14 @@
 //! Secrets: where they come from, and that they are never shown.
 //!
 //! Decides how a document names a secret: `{ env: NAME }`, `{ file: PATH }`, or the text itself, which is a warning in a
-//! file. A source that is missing, unreadable or empty is an error: a gateway must not start with an empty key. It does not
-//! judge how strong a secret is.
+//! file. A source that is missing, unreadable or empty is an error: a gateway must not start with an empty key. So is a file that
+//! others can change; one that others can read is a warning. It does not judge how strong a secret is.
 
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use portcullis_permissions::Exposed;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -173,6 +174,7 @@ fn from_file(node: &Node, cx: &mut Context) -> Option<Secret> {
     let name = cx.text(node)?;
     let path = cx.resolve(node.span, name);
     let shown = quoted_path(&path);
+    judge_permissions(&path, node.span, cx)?;
     match reading::text(&path, FILE_LIMIT) {
         Ok(mut text) => {
             let kept = text
@@ -203,6 +205,37 @@ fn from_file(node: &Node, cx: &mut Context) -> Option<Secret> {
         }
     }
 }
+
+/// Judges who else can use a file with a secret: a warning if others can read it, an error if they can change it. A file that
+/// is missing is left to its reader.
+pub fn judge_permissions(path: &Path, span: Span, cx: &mut Context) -> Option<()> {
+    if let Some(exposed) = refuse_writable(path, span, cx)? {
+        let message = format!("the secret in {} is not private: {exposed}", quoted_path(path));
+        cx.warning("config.secret_readable", span, message).help(MAKE_PRIVATE);
+    }
+    Some(())
+}
+
+/// Refuses a file with a secret that others can change. `Some(Some(_))` if they can read it.
+pub fn refuse_writable(path: &Path, span: Span, cx: &mut Context) -> Option<Option<Exposed>> {
+    let Ok(metadata) = std::fs::metadata(path) else { return Some(None) };
+    // Nothing stays in a pipe or a device that somebody else could read later.
+    if !metadata.is_file() {
+        return Some(None);
+    }
+    match portcullis_permissions::given(path, &metadata) {
+        Ok(readable) => Some(readable),
+        Err(exposed) => {
+            let message = format!("the secret in {} is not private: {exposed}", quoted_path(path));
+            cx.error("config.secret_writable", span, message).help(MAKE_PRIVATE);
+            None
+        }
+    }
+}
+
+/// What makes a file with a secret private.
+const MAKE_PRIVATE: &str =
+    "run `chmod 600` on the file; if root owns it, the gateway's group may read it (mode 0440)";
 
 fn not_empty(text: Zeroizing<String>, what: &str, span: Span, cx: &mut Context) -> Option<Secret> {
     if text.trim().is_empty() {

@@ -11,7 +11,6 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -96,7 +95,9 @@ fn parts(files: &PairFiles) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyD
     let chain = read(&files.certificate).map_err(Problem::Certificate)?;
     let chain = CertificateDer::pem_slice_iter(&chain).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|error| Problem::Certificate(error.to_string()))?;
-    judge_permissions(&files.key)?;
+    let metadata = std::fs::metadata(&files.key).map_err(|error| Problem::Key(error.to_string()))?;
+    // SECURITY: (every_code_points_to_its_place_and_says_what_to_do).
+    portcullis_permissions::key(&files.key, &metadata).map_err(Problem::KeyPermissions)?;
     let key = read(&files.key).map_err(Problem::Key)?;
     let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| Problem::Key(no_key_in(&key).to_owned()))?;
     Ok((chain, key))
@@ -162,33 +163,6 @@ fn facts(certificate: &CertificateDer<'_>) -> Result<(Vec<String>, [Duration; 2]
     Ok((names.collect(), period))
 }
 
-/// A key that others can read is theirs too.
-// SECURITY: a wrong mode is an error and no warning (every_code_points_to_its_place_and_says_what_to_do).
-pub(super) fn judge_permissions(key: &Path) -> Result<(), Problem> {
-    let metadata = std::fs::metadata(key).map_err(|error| Problem::Key(error.to_string()))?;
-    let mode = metadata.permissions().mode() & 0o777;
-    let gateway = rustix::process::geteuid().as_raw();
-    let member = |group: u32| {
-        rustix::process::getegid().as_raw() == group
-            || rustix::process::getgroups().is_ok_and(|groups| groups.iter().any(|id| id.as_raw() == group))
-    };
-    let private = is_private(mode, metadata.uid(), gateway, || member(metadata.gid()));
-    if private { Ok(()) } else { Err(Problem::KeyPermissions { mode }) }
-}
-
-/// Whether nobody but the gateway and root can read a file with this mode and owner.
-///
-/// A file of root may also be readable by a group that the gateway is in: that is how Kubernetes mounts a secret with
-/// `fsGroup`. A file of the gateway's own user needs no group.
-fn is_private(mode: u32, owner: u32, gateway: u32, is_member: impl FnOnce() -> bool) -> bool {
-    const GROUP_READ: u32 = 0o040;
-    match mode & 0o077 {
-        0 => true,
-        GROUP_READ => owner == 0 && gateway != 0 && is_member(),
-        _ => false,
-    }
-}
-
 pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let mut bytes = Zeroizing::new(Vec::new());
     let file = File::open(path).map_err(|error| error.to_string())?;
@@ -202,24 +176,6 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_key_of_root_may_be_readable_by_the_gateways_group() {
-        const ROOT: u32 = 0;
-        const GATEWAY: u32 = 65532;
-        for mode in [0o600, 0o400, 0o700] {
-            assert!(is_private(mode, GATEWAY, GATEWAY, || false), "{mode:o}");
-        }
-        for mode in [0o440, 0o640] {
-            assert!(is_private(mode, ROOT, GATEWAY, || true), "{mode:o}: as Kubernetes mounts it");
-            assert!(!is_private(mode, ROOT, GATEWAY, || false), "{mode:o}: another group");
-            assert!(!is_private(mode, GATEWAY, GATEWAY, || true), "{mode:o}: it could be 0600");
-            assert!(!is_private(mode, ROOT, ROOT, || true), "{mode:o}: root needs no group");
-        }
-        for mode in [0o644, 0o660, 0o604, 0o450, 0o777] {
-            assert!(!is_private(mode, ROOT, GATEWAY, || true), "{mode:o}");
-        }
-    }
 
     #[test]
     fn a_star_is_one_label() {

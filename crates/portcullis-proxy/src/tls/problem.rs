@@ -1,6 +1,7 @@
 //! What is wrong with what TLS needs.
 
 use super::PairFiles;
+use portcullis_permissions::Exposed;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,10 +14,7 @@ pub enum Problem {
     /// The key cannot be read or used.
     Key(String),
     /// Others than its owner can read or change the key's file.
-    KeyPermissions {
-        /// The permissions.
-        mode: u32,
-    },
+    KeyPermissions(Exposed),
     /// The key is not the certificate's.
     Mismatch,
     /// The certificate is no longer valid.
@@ -50,9 +48,7 @@ impl fmt::Display for Problem {
         match self {
             Problem::Certificate(detail) => write!(f, "the certificate cannot be used: {detail}"),
             Problem::Key(detail) => write!(f, "the key cannot be used: {detail}"),
-            Problem::KeyPermissions { mode } => {
-                write!(f, "other users can read the key's file (its permissions are {mode:04o})")
-            }
+            Problem::KeyPermissions(exposed) => write!(f, "the key's file is not private: {exposed}"),
             Problem::Mismatch => f.write_str("the key is another certificate's"),
             Problem::Expired { since } => write!(f, "the certificate expired {} h ago", hours(since)),
             Problem::NotYetValid { within } => {

@@ -7,7 +7,7 @@
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// A key that signs. `Debug` shows its public half alone.
@@ -24,9 +24,8 @@ impl SigningKey {
         };
         let pair = match std::fs::read(path) {
             Ok(bytes) => {
-                if std::fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
-                    return Err(wrong("can be used by others; make its mode 0600"));
-                }
+                portcullis_permissions::made(&std::fs::metadata(path)?)
+                    .map_err(|exposed| wrong(&format!("is not private: {exposed}; make its mode 0600")))?;
                 Ed25519KeyPair::from_pkcs8(&bytes).map_err(|_| wrong("is not an Ed25519 key in PKCS #8"))?
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

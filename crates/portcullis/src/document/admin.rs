@@ -4,6 +4,7 @@ use super::{CertificateConfig, TlsConfig};
 use portcullis_admin::service::Settings;
 use portcullis_admin::tokens::{LONGEST, Role, SHORTEST, Token};
 use portcullis_checks::Reason;
+use portcullis_config::decode::refuse_writable;
 use portcullis_config::{Context, Spanned, keyword, object};
 use portcullis_proxy::tls::{Protocol, Tls};
 use std::net::SocketAddr;
@@ -126,6 +127,7 @@ impl AdminTokenConfig {
             AdminRole::Operator => Role::Operator,
         };
         let file = &self.file.value;
+        refuse_writable(file, self.file.span, cx)?;
         let problem = match std::fs::read_to_string(file) {
             Err(error) => format!("cannot read {}: {error}", file.display()),
             Ok(text) => match token(&text) {

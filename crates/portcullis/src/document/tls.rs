@@ -219,10 +219,10 @@ impl TlsConfig {
                 key,
                 "the file holds an RSA key of at least 2048 bits, or an ECDSA or Ed25519 key, in PEM and not encrypted: `-----BEGIN PRIVATE KEY-----`",
             ),
-            Problem::KeyPermissions { .. } => (
+            Problem::KeyPermissions(_) => (
                 "config.tls_key_permissions",
                 key,
-                "run `chmod 600` on the file; in Kubernetes use `defaultMode: 0440` and `fsGroup`",
+                "run `chmod 600` on the file; if root owns it, the gateway's group may read it (mode 0440)",
             ),
             Problem::Mismatch => (
                 "config.tls_mismatch",

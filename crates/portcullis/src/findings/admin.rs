@@ -5,7 +5,6 @@
 use super::{Report, Subject};
 use crate::document::admin_token;
 use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt;
 
 /// Fewer different characters than 32 random hexadecimal digits ever have.
 const FEWEST_CHARACTERS: usize = 8;
@@ -28,19 +27,18 @@ pub(super) fn weak_token(subject: &Subject<'_>, report: &mut Report) {
     let Some(admin) = &subject.config.admin else { return };
     for written in &admin.tokens {
         let file = &written.file.value;
-        let (Ok(text), Ok(metadata)) = (std::fs::read_to_string(file), std::fs::metadata(file)) else {
-            continue;
-        };
+        let (Ok(text), metadata) = (std::fs::read_to_string(file), std::fs::metadata(file)) else { continue };
         let Some(token) = admin_token(&text) else { continue };
+        let readable = metadata.map(|metadata| portcullis_permissions::given(file, &metadata));
+        if let Ok(Ok(Some(exposed))) = readable {
+            report.gateway(
+                written.file.span,
+                format!("the token in {} is not private: {exposed}", file.display()),
+            );
+        }
         if let Some(why) = guessable(token) {
             report
                 .gateway(written.file.span, format!("the token in {} can be guessed: {why}", file.display()));
-        }
-        if metadata.permissions().mode() & 0o007 != 0 {
-            report.gateway(
-                written.file.span,
-                format!("every user of this machine can read {}", file.display()),
-            );
         }
     }
 }

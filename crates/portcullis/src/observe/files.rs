@@ -15,9 +15,10 @@ pub(crate) fn token(path: &Path) -> io::Result<String> {
     match fs::read_to_string(path) {
         Ok(text) => {
             // SECURITY: a token that others can read is everybody's (a_token_that_others_can_read_is_refused).
-            if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
-                return Err(io::Error::other(format!("others can read {}; chmod 600 it", path.display())));
-            }
+            portcullis_permissions::made(&fs::metadata(path)?).map_err(|exposed| {
+                let path = path.display();
+                io::Error::other(format!("{path} is not private: {exposed}; run `chmod 600 {path}`"))
+            })?;
             let token = admin_token(&text).map(str::to_owned);
             token.ok_or_else(|| {
                 io::Error::other(format!(

@@ -36,7 +36,11 @@ fn make() -> PathBuf {
     authority.issue(&folder, "early", &Wanted { days: (1, 30), ..Wanted::server(&["api.example.com"]) });
     authority.issue(&folder, "nameless", &Wanted::server(&[]));
     let open = authority.issue(&folder, "open", &Wanted::server(&["api.example.com"]));
-    std::fs::set_permissions(&open.key, std::fs::Permissions::from_mode(0o640)).unwrap();
+    std::fs::set_permissions(&open.key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    for (name, mode) in [("private.txt", 0o600), ("readable.txt", 0o644), ("writable.txt", 0o666)] {
+        write(&folder.join(name), "9f86d081884c7d659a2feaa0c55ad015");
+        std::fs::set_permissions(folder.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    }
     write(&folder.join("nonsense.pem"), "nonsense");
     let shared = folder.join("shared");
     std::fs::create_dir_all(&shared).unwrap();

@@ -110,6 +110,17 @@ fn every_code_points_to_its_place_and_says_what_to_do() {
 }
 
 #[test]
+fn a_private_file_with_a_secret_is_no_warning() {
+    let loaded = load(&placed(
+        "key_pepper: { file: CERTIFICATES/private.txt }\nlisteners: [{ bind: 127.0.0.1:3000 }]\n\
+         routes: [{ path: /a, public: a test, upstream: http://127.0.0.1:8080 }]\n",
+    ));
+    let all = loaded.json();
+    assert!(all.as_array().unwrap().iter().all(|one| one["code"] != "config.secret_readable"), "{all}");
+    assert!(loaded.blueprint().is_some(), "{all}");
+}
+
+#[test]
 fn ten_errors_are_reported_at_once_each_with_its_line() {
     let document = "\
 listeners:

@@ -7,14 +7,14 @@
 
 use super::AcmeSettings;
 use super::challenges::Proven;
-use crate::tls::pair::{judge_permissions, read};
+use crate::tls::pair::read;
 use crate::tls::{Pair, Problem};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use zeroize::Zeroizing;
@@ -45,11 +45,13 @@ pub fn judge_folder(folder: &Path) -> Result<(), String> {
         return Err("it is not a folder".to_owned());
     }
     // SECURITY: whoever can write here can put a key of theirs in place of ours (storage_is_its_owners_alone).
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(format!("others than its owner can use it (its permissions are {mode:04o})"));
-    }
-    Ok(())
+    portcullis_permissions::made(&metadata).map_err(|exposed| exposed.to_string())
+}
+
+/// That a file of the folder is as the gateway made it.
+fn judge_file(file: &Path) -> Result<(), Problem> {
+    let metadata = std::fs::metadata(file).map_err(|error| Problem::Key(error.to_string()))?;
+    portcullis_permissions::made(&metadata).map_err(Problem::KeyPermissions)
 }
 
 impl Storage {
@@ -112,7 +114,7 @@ impl Storage {
             if written.elapsed().unwrap_or_default() > super::ORDER_TIME {
                 return None;
             }
-            judge_permissions(&self.proofs).ok()?;
+            judge_file(&self.proofs).ok()?;
             let bytes = read(&self.proofs).ok()?;
             let list: Vec<serde_json::Value> = serde_json::from_slice(&bytes).ok()?;
             let text = |value: &serde_json::Value, name| value.get(name)?.as_str().map(str::to_owned);
@@ -143,7 +145,7 @@ impl Storage {
             return Ok(None);
         }
         judge_folder(&self.folder).map_err(Problem::Key)?;
-        judge_permissions(&self.certificate)?;
+        judge_file(&self.certificate)?;
         let text = read(&self.certificate).map_err(Problem::Certificate)?;
         let key = PrivateKeyDer::from_pem_slice(&text)
             .map_err(|_| Problem::Key("it holds no private key in PEM".to_owned()))?;
@@ -166,7 +168,7 @@ impl Storage {
         if !self.has_account() {
             return Ok(None);
         }
-        judge_permissions(&self.account).map_err(|problem| problem.to_string())?;
+        judge_file(&self.account).map_err(|problem| problem.to_string())?;
         let bytes = read(&self.account)?;
         let text = std::str::from_utf8(&bytes).map_err(|error| error.to_string())?;
         Ok(Some(Zeroizing::new(text.to_owned())))
@@ -235,6 +237,7 @@ mod tests {
     use super::*;
     use crate::tls::acme::Proof;
     use crate::tls::self_signed;
+    use std::os::unix::fs::PermissionsExt;
 
     fn settings(name: &str) -> AcmeSettings {
         let name = format!("portcullis-acme-{}-{name}", std::process::id());

@@ -476,6 +476,12 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.secret_unavailable", top("key_pepper: { env: §NOT_SET }")),
         ("config.secret_unavailable", top("key_pepper: { file: §not-there.txt }")),
         ("config.secret_empty", top("key_pepper: { env: §EMPTY }")),
+        ("config.secret_readable", top("key_pepper: { file: §CERTIFICATES/readable.txt }")),
+        ("config.secret_writable", top("key_pepper: { file: §CERTIFICATES/writable.txt }")),
+        (
+            "config.secret_writable",
+            top("admin: { bind: 127.0.0.1:9901, tokens: [{ file: §CERTIFICATES/writable.txt }] }"),
+        ),
         // Listeners.
         ("config.plaintext", format!("listeners:\n  - bind: §0.0.0.0:3000\n{PUBLIC}")),
         ("config.admin_address", top("admin: { bind: §0.0.0.0:9901 }")),
