@@ -1,6 +1,6 @@
 //! Suspicious activity: what was found, on what it rests, and what can be done about it.
 
-use super::frame::{csrf, may_operate, page, time};
+use super::frame::{csrf, may_operate, page, source_text, time};
 use crate::endpoints::{self, Call};
 use crate::problem::Problem;
 use bytes::Bytes;
@@ -50,7 +50,7 @@ pub(crate) fn findings(call: &Call<'_>) -> Result<Response<Bytes>, Problem> {
 
 fn who(finding: &Finding) -> String {
     let subject = &finding.subject;
-    let address = finding.source.or(subject.address).map(|address| address.to_string());
+    let address = finding.source.or(subject.address).map(source_text);
     let target = subject.target.as_ref().map(|target| format!("against {target}"));
     let parts: Vec<String> = [subject.consumer.clone(), target, address].into_iter().flatten().collect();
     match (parts.is_empty(), &subject.route) {
@@ -62,15 +62,15 @@ fn who(finding: &Finding) -> String {
 
 fn table(label: &str, findings: &[&Finding]) -> Markup {
     html! {
-        div class="wide" tabindex="0" role="region" aria-label=(label) { table {
-            thead { tr { th scope="col" { "Last seen" } th scope="col" { "Severity" } th scope="col" { "Who" } th scope="col" { "What" } } }
-            tbody {
+        div class="wide" tabindex="0" role="region" aria-label=(label) { table class="stack" role="table" {
+            thead role="rowgroup" { tr role="row" { th scope="col" role="columnheader" { "Last seen" } th scope="col" role="columnheader" { "Severity" } th scope="col" role="columnheader" { "Who" } th scope="col" role="columnheader" { "What" } } }
+            tbody role="rowgroup" {
                 @for finding in findings {
-                    tr {
-                        td class="time" { a href={ "/findings?id=" (finding.id) } { (time(finding.last)) } }
-                        td { (finding.severity.as_str()) }
-                        td { (who(finding)) }
-                        td class="long" { (finding.summary) }
+                    tr role="row" {
+                        td role="cell" class="time" { a href={ "/findings?id=" (finding.id) } { (time(finding.last)) } }
+                        td role="cell" { (finding.severity.as_str()) }
+                        td role="cell" { (who(finding)) }
+                        td role="cell" class="long" { (finding.summary) }
                     }
                 }
             }

@@ -6,6 +6,7 @@ use crate::server::{Asked, text};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use maud::{DOCTYPE, Markup, html};
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The pages of the menu.
@@ -151,6 +152,16 @@ pub(super) fn may_operate(call: &Call<'_>) -> bool {
 /// Seconds since 1970.
 pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+}
+
+/// An address as it is counted and blocked: of IPv6 the whole /64, which one customer has.
+pub(super) fn source_text(source: IpAddr) -> String {
+    match source {
+        IpAddr::V6(address) if address.octets().iter().skip(8).all(|byte| *byte == 0) => {
+            format!("{address}/64")
+        }
+        IpAddr::V4(_) | IpAddr::V6(_) => source.to_string(),
+    }
 }
 
 /// A moment in UTC, such as `2026-11-27 18:20:03`.

@@ -37,21 +37,21 @@ pub(crate) fn refusals(call: &Call<'_>) -> Result<Response<Bytes>, Problem> {
             @if found.is_empty() {
                 p class="empty" { "Nothing was refused yet since the start. Refused requests show here at once, each with its reason." }
             } @else {
-                div class="wide" tabindex="0" role="region" aria-label="Latest refusals" { table {
-                    thead { tr {
-                        th scope="col" { "Time" } th scope="col" { "Reason" } th scope="col" { "Status" }
-                        th scope="col" { "Request" } th scope="col" { "Client" } th scope="col" { "Consumer" }
+                div class="wide" tabindex="0" role="region" aria-label="Latest refusals" { table class="stack" role="table" {
+                    thead role="rowgroup" { tr role="row" {
+                        th scope="col" role="columnheader" { "Time" } th scope="col" role="columnheader" { "Reason" } th scope="col" role="columnheader" { "Status" }
+                        th scope="col" role="columnheader" { "Request" } th scope="col" role="columnheader" { "Client" } th scope="col" role="columnheader" { "Consumer" }
                     } }
-                    tbody {
+                    tbody role="rowgroup" {
                         @for one in &found {
                             @let record = explained(call.gateway.as_ref(), one);
-                            tr {
-                                td class="time" { a href={ "/refusals?id=" (one.id) } { (super::frame::time(one.at.as_secs())) } }
-                                td { code { (one.code.as_str()) } @if one.observed { " " span class="tag" { "observed" } } }
-                                td class="number" { (text(&record, "status")) }
-                                td class="long" { (text(&record, "method")) " " (text(&record, "path")) }
-                                td { (text(&record, "client")) }
-                                td class="long" { (text(&record, "consumer")) }
+                            tr role="row" {
+                                td role="cell" class="time" { a href={ "/refusals?id=" (one.id) } { (super::frame::time(one.at.as_secs())) } }
+                                td role="cell" { code { (one.code.as_str()) } @if one.observed { " " span class="tag" { "observed" } } }
+                                td role="cell" class="number" { (text(&record, "status")) }
+                                td role="cell" class="long" { (text(&record, "method")) " " (text(&record, "path")) }
+                                td role="cell" { (text(&record, "client")) }
+                                td role="cell" class="long" { (text(&record, "consumer")) }
                             }
                         }
                     }

@@ -1,6 +1,6 @@
 //! Addresses that send most, and those that are blocked.
 
-use super::frame::{csrf, field, may_operate, page, time, to};
+use super::frame::{csrf, field, may_operate, page, source_text, time, to};
 use crate::endpoints::{self, Call};
 use crate::problem::Problem;
 use bytes::Bytes;
@@ -22,7 +22,7 @@ pub(crate) fn sources(call: &Call<'_>) -> Result<Response<Bytes>, Problem> {
                     tbody {
                         @for (source, traffic) in &top {
                             tr {
-                                th scope="row" { (source) }
+                                th scope="row" { (source_text(*source)) }
                                 td class="number" { (traffic.requests) }
                                 td class="number" { (traffic.refused) }
                                 td class="number" { (traffic.refused * 100 / traffic.requests.max(1)) " %" }
@@ -49,7 +49,7 @@ fn blocked(call: &Call<'_>) -> Markup {
                     tbody {
                         @for block in &blocks {
                             tr {
-                                th scope="row" { (block.source) @if let Some(consumer) = &block.consumer { ", only " (consumer) } }
+                                th scope="row" { (source_text(block.source)) @if let Some(consumer) = &block.consumer { ", only " (consumer) } }
                                 td class="time" { (time(block.until)) }
                                 td class="long" { (block.reason) }
                                 td {
