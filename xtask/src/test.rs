@@ -10,8 +10,9 @@ use crate::failure::{Context, Failure, Outcome};
 use crate::{canaries, counterparts, debian, workspace};
 
 /// Commands that tests start, with the Debian packages they come from.
-const COMMANDS: [(&str, &str); 9] = [
+const COMMANDS: [(&str, &str); 10] = [
     ("curl", "curl"),
+    ("faketime", "faketime"),
     ("pebble", "pebble"),
     ("redis-server", "redis-server"),
     ("pebble-challtestsrv", "pebble"),

@@ -32,6 +32,8 @@ for number = 1, #KEYS do
       if arrival then
         owed = math.max(tonumber(arrival) - now, 0)
         unit = tonumber(unit)
+        -- More than can ever be owed: this server's clock was set back. All that may be owed is.
+        if unit == counter.unit and owed > counter.allowance * 2 then owed = counter.allowance end
         -- The limit is another one than it was: as many requests count.
         if unit ~= counter.unit then owed = math.min(owed * counter.unit / unit, counter.allowance) end
       end

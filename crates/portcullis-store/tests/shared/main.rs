@@ -11,6 +11,7 @@
     reason = "a test fails by panicking, and a test binary has no outside"
 )]
 
+mod clocks;
 mod cluster;
 mod outages;
 mod redis;

@@ -16,6 +16,7 @@ pub struct Redis {
     folder: PathBuf,
     arguments: Vec<String>,
     program: &'static str,
+    environment: Vec<(String, String)>,
 }
 
 pub fn free_port() -> u16 {
@@ -47,15 +48,59 @@ impl Redis {
             all.push(folder.to_str().unwrap().to_owned());
         }
         all.extend(arguments.iter().map(|&argument| argument.to_owned()));
-        let mut redis = Redis { child: None, port, folder, arguments: all, program };
+        let mut redis = Redis { child: None, port, folder, arguments: all, program, environment: Vec::new() };
         redis.run();
         redis
+    }
+
+    /// A server on a clock that [`Redis::set_clock`] sets. A `program` with an allocator of its own does not start so.
+    pub fn with_clock(program: &'static str) -> Redis {
+        let mut redis = Redis::start_on(free_port(), program, None, &[]);
+        redis.kill();
+        redis.write_clock("+0");
+        let library = Command::new("faketime").args(["-f", "+0", "printenv", "LD_PRELOAD"]).output();
+        let library = library.expect("faketime is installed: `cargo xtask test` installs it");
+        let library = String::from_utf8(library.stdout).unwrap();
+        let library = library.trim().replace("libfaketime.so", "libfaketimeMT.so");
+        redis.environment = [
+            ("LD_PRELOAD", library.as_str()),
+            ("FAKETIME_TIMESTAMP_FILE", redis.clock().to_str().unwrap()),
+            ("FAKETIME_NO_CACHE", "1"),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
+        redis.run();
+        redis
+    }
+
+    fn clock(&self) -> PathBuf {
+        self.folder.join("clock")
+    }
+
+    /// Sets its clock, by an hour at least, to so much from the real time, such as `-30d`. Waits until scripts see it.
+    pub fn set_clock(&self, by: &str) {
+        let time = || self.text(&["EVAL", "return redis.call('TIME')[1]", "0"]).parse::<u64>().unwrap();
+        let (before, begun) = (time(), Instant::now());
+        self.write_clock(by);
+        while time().abs_diff(before) < 1800 {
+            assert!(begun.elapsed() < Duration::from_secs(20), "its clock is not set");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn write_clock(&self, by: &str) {
+        // In one step: the server reads it at any time.
+        let next = self.folder.join("clock.next");
+        std::fs::write(&next, format!("{by}\n")).unwrap();
+        std::fs::rename(next, self.clock()).unwrap();
     }
 
     /// Starts it, or starts it again on the same port.
     pub fn run(&mut self) {
         let child = Command::new(self.program)
             .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
