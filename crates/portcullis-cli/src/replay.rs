@@ -28,7 +28,7 @@ pub(crate) fn run(config: &Path, log: &Path, json: bool) -> Outcome {
         let size = file.metadata().map_or(0, |data| data.len());
         (Box::new(BufReader::with_capacity(1024 * 1024, file)), size)
     };
-    let replay = Replay::new(blueprint);
+    let replay = Replay::new(blueprint).ok_or(Exit::Configuration)?;
     let mut report = Report::default();
     let mut progress = Progress { size, read: 0, lines: 0, shown: io::stderr().is_terminal() };
     let mut line = Vec::new();

@@ -171,7 +171,7 @@ proptest! {
             let _logged = decide(&before, request);
             decided.push(decide(&after, request));
         }
-        let replay = Replay::new(new.blueprint(&clock));
+        let replay = Replay::new(new.blueprint(&clock)).expect("nobody else has the plan");
         let mut known = 0;
         for (line, decided) in log.lines().iter().zip(&decided) {
             let line_read = Line::parse(line).expect("a line of the log");

@@ -43,7 +43,7 @@ use portcullis_checks::rehearsal::PolicySays;
 use portcullis_core::permit::Shaped;
 use portcullis_core::{
     Authentication, Code, Controls, Denial, Effects, Job, Plan, Record, RecordSink, Recording, Refused,
-    RouteId, Snapshot,
+    RouteId, RouteTable, Snapshot,
 };
 use portcullis_proxy::read_request;
 use portcullis_runtime::OutboundPolicy;
@@ -107,23 +107,12 @@ impl Judge {
         let Blueprint { plan, world, endpoint_world, jobs, outbound, .. } = blueprint;
         let trace = (tracing == Tracing::Checks).then(Arc::<Trace>::default);
         let plan = Arc::into_inner(plan)?;
-        // Routes that share controls go on sharing them, so that thousands of routes cost no more than before.
-        let mut made: Vec<(*const Controls, Arc<Controls>)> = Vec::new();
-        let mut last = usize::MAX;
-        let routes = plan.routes.with_controls(|id, controls| {
-            let known = made.get(last).filter(|(of, _)| *of == Arc::as_ptr(controls));
-            let known = known.or_else(|| made.iter().find(|(of, _)| *of == Arc::as_ptr(controls)));
-            if let Some((_, known)) = known {
-                return Arc::clone(known);
-            }
+        let routes = with_controls(plan.routes, &mut |id, controls| {
             let changed = change(id, controls);
-            let changed = Arc::new(match &trace {
+            match &trace {
                 Some(trace) => trace.around(&changed),
                 None => changed,
-            });
-            made.push((Arc::as_ptr(controls), Arc::clone(&changed)));
-            last = made.len() - 1;
-            changed
+            }
         });
         let world = Arc::new(JudgeWorld::new(world, bench.clone(), longest_wait));
         let effects: Arc<dyn Effects> = Arc::<JudgeWorld>::clone(&world);
@@ -317,6 +306,24 @@ impl Judge {
             answer_headers: Vec::new(),
         }
     }
+}
+
+/// The same routes with other controls. Those that share controls go on sharing them, so that thousands of routes cost no more
+/// than before.
+pub(crate) fn with_controls(routes: RouteTable, change: &mut Change<'_>) -> RouteTable {
+    let mut made: Vec<(*const Controls, Arc<Controls>)> = Vec::new();
+    let mut last = usize::MAX;
+    routes.with_controls(|id, controls| {
+        let known = made.get(last).filter(|(of, _)| *of == Arc::as_ptr(controls));
+        let known = known.or_else(|| made.iter().find(|(of, _)| *of == Arc::as_ptr(controls)));
+        if let Some((_, known)) = known {
+            return Arc::clone(known);
+        }
+        let changed = Arc::new(change(id, controls));
+        made.push((Arc::as_ptr(controls), Arc::clone(&changed)));
+        last = made.len() - 1;
+        changed
+    })
 }
 
 /// Where the records of such requests go.

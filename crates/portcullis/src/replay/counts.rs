@@ -1,4 +1,5 @@
-//! Limits, followed through a log from the worst case.
+//! What the checks of a replay may ask: limits, followed through a log from the worst case, and what the line says of its sender.
+//! What is asked beyond that is marked, so that the decision is unknown.
 //!
 //! Each limit counts as the gateway does (GCRA), but is taken to be used up at the first line of the log, since nobody knows
 //! what came before. So a request that is within the limit here was within it in the gateway.
@@ -9,7 +10,7 @@ use portcullis_core::{
 };
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The most keys that are followed; requests of others are unknown.
@@ -27,8 +28,25 @@ struct State {
     begun: Option<Duration>,
     /// For each limit and key, when it is whole again.
     whole_at: HashMap<(u32, Vec<u8>), Duration>,
-    /// Whether something was asked that a log does not tell.
-    unknown: bool,
+    /// What was asked first that a log does not tell.
+    unknown: Option<&'static str>,
+    sender: Arc<Sender>,
+}
+
+impl State {
+    fn is_unknown(&mut self, why: &'static str) {
+        self.unknown.get_or_insert(why);
+    }
+}
+
+/// What a line says of who sent its request.
+#[derive(Default)]
+pub(super) struct Sender {
+    /// The check that a credential was good for.
+    pub(super) by: Option<String>,
+    pub(super) consumer: Option<String>,
+    pub(super) issuer: Option<String>,
+    pub(super) subject: Option<String>,
 }
 
 impl Counts {
@@ -36,18 +54,28 @@ impl Counts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It is this time now. Nothing was asked yet.
-    pub(super) fn set(&self, now: Duration) {
+    /// The next request comes now, from this sender. Nothing was asked yet.
+    pub(super) fn begin(&self, now: Duration, sender: Sender) {
         let mut state = self.state();
+        state.sender = Arc::new(sender);
         state.begun.get_or_insert(now);
         // Lines are written when a request ends, and so not always in the order in which they came.
         state.now = state.now.max(now);
-        state.unknown = false;
+        state.unknown = None;
     }
 
-    /// Whether something was asked since then that a log does not tell.
-    pub(super) fn was_unknown(&self) -> bool {
+    /// Something is asked that a log does not tell, for this reason.
+    pub(super) fn is_unknown(&self, why: &'static str) {
+        self.state().is_unknown(why);
+    }
+
+    /// The first thing that was asked of this request and that a log does not tell.
+    pub(super) fn unknown(&self) -> Option<&'static str> {
         self.state().unknown
+    }
+
+    pub(super) fn sender(&self) -> Arc<Sender> {
+        Arc::clone(&self.state().sender)
     }
 
     fn count_now(&self, limit: &Limit, keys: &Keys<'_>, cost: u32) -> Count {
@@ -56,7 +84,7 @@ impl Counts {
             Count { allowed: true, remaining: 0, retry_after: Duration::ZERO, reset_after: Duration::ZERO };
         if limit.algorithm != Algorithm::Gcra || cost != 1 {
             // What was counted before the log begins is not known.
-            state.unknown = true;
+            state.is_unknown(super::USED_UP);
             return allowed;
         }
         let name = (limit.id.0, keys.parts().iter().flat_map(|key| bytes(*key)).collect());
@@ -66,14 +94,14 @@ impl Counts {
         // Used up when the log begins: one more is allowed after `each`, and so on.
         let used_up = begun.saturating_add(each.saturating_mul(limit.burst)).saturating_add(SLACK);
         if !state.whole_at.contains_key(&name) && state.whole_at.len() >= MAX_KEYS {
-            state.unknown = true;
+            state.is_unknown(super::USED_UP);
             return allowed;
         }
         let whole_at = state.whole_at.get(&name).copied().unwrap_or(used_up);
         let from = whole_at.max(now);
         if from.saturating_sub(now).saturating_add(SLACK) > room {
             // It may be refused, or not; if it is let through, it counts.
-            state.unknown = true;
+            state.is_unknown(super::USED_UP);
         }
         let bound = now.saturating_add(each.saturating_mul(limit.burst));
         state.whole_at.insert(name, from.saturating_add(each).min(bound));
@@ -128,7 +156,7 @@ impl Effects for Counts {
     }
 
     fn key(&self, _: KeySetId, _: KeyDigest) -> Step<'_, Result<Option<KeyRecord>, Fault>> {
-        self.state().unknown = true;
+        self.is_unknown("a check asks for a key");
         Step::Ready(Ok(None))
     }
 

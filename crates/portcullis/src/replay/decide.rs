@@ -1,15 +1,21 @@
 //! The decision on one line.
+//!
+//! [`portcullis_core::judge`] decides, in its order, as in a gateway. What a line cannot tell is marked on the way, and a decision
+//! with a mark is unknown.
 
 use super::Decision;
-use super::counts::Counts;
+use super::controls::told;
+use super::counts::{Counts, Sender};
 use super::line::Line;
 use crate::compile::Blueprint;
-use http::header::HOST;
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, UPGRADE};
+use http::request::Parts;
 use http::{Method, Request};
-use portcullis_core::check::Charge;
+use http_body_util::Empty;
+use portcullis_core::permit::Permit;
 use portcullis_core::{
-    Authentication, Claim, Code, Conn, Denial, Evidence, Facts, Guarded, Head, MethodId, Mode, Plan,
-    Principal, Route, RouteId, Standing, Step, Subject, Transport,
+    Code, Conn, Effects, Head, Plan, Record, RecordSink, Recording, Refused, Snapshot, Transport, judge,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -18,25 +24,35 @@ use std::task::{Context, Poll, Waker};
 
 /// A configuration that judges the lines of a log, in their order.
 pub struct Replay {
-    plan: Arc<Plan>,
-    counts: Counts,
+    snapshot: Snapshot,
+    log: Arc<Counts>,
+    /// Whether header fields or the query choose between routes anywhere.
+    has_conditions: bool,
+    /// By the number of the route: whether it answers preflights.
+    cross_origin: Vec<bool>,
 }
 
 /// Ends a decision early.
 type Early<T> = Result<T, Decision>;
 
+const CANONICAL: &str = "the log spells the path in its canonical form";
+const UNREADABLE: &str = "the request could not be read";
+
 fn unknown<T>(why: &'static str) -> Early<T> {
     Err(Decision::Unknown(why))
 }
 
-fn refused<T>(denial: &Denial) -> Early<T> {
-    Err(Decision::Refused(denial.code().as_str()))
-}
-
 impl Replay {
-    /// By this plan.
-    pub fn new(blueprint: Blueprint) -> Replay {
-        Replay { plan: blueprint.plan, counts: Counts::default() }
+    /// By this plan. `None` where somebody else has it too.
+    pub fn new(blueprint: Blueprint) -> Option<Replay> {
+        let plan = Arc::into_inner(blueprint.plan)?;
+        let log = Arc::new(Counts::default());
+        let has_conditions = plan.routes.iter().any(|route| route.conditions.count() > 0);
+        let cross_origin = plan.routes.iter().map(|route| route.controls.cross_origin.is_some()).collect();
+        let routes = crate::judge::with_controls(plan.routes, &mut |_, controls| told(controls, &log));
+        let effects: Arc<dyn Effects> = Arc::<Counts>::clone(&log);
+        let snapshot = Snapshot::new(Arc::new(Plan { routes, ..plan }), effects, Arc::new(Nowhere));
+        Some(Replay { snapshot, log, has_conditions, cross_origin })
     }
 
     /// What becomes of the request of this line.
@@ -49,153 +65,90 @@ impl Replay {
 
     fn judge(&self, line: &Line<'_>) -> Early<()> {
         let Some(time) = line.time() else { return unknown("the line has no time") };
-        self.counts.set(time);
-        let head = head(line, &self.plan)?;
-        let conn = conn(head.client());
-        if self.plan.routes.has_conditions_at(&head) {
+        let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(str::to_owned);
+        self.log.begin(
+            time,
+            Sender {
+                by: owned(&line.authenticated_by),
+                consumer: owned(&line.consumer),
+                issuer: owned(&line.issuer),
+                subject: owned(&line.subject),
+            },
+        );
+        let Some(client) = line.client else { return unknown("the log does not tell the client's address") };
+        let conn = conn(client);
+        let mut parts = parts(line)?;
+        self.looked_at_first(line, &conn, &mut parts)?;
+        let recording = Recording::open(self.snapshot.clone(), &conn);
+        let deciding = async {
+            let cleared = judge(parts, conn, recording).await?;
+            cleared.inspect(Empty::<Bytes>::new(), |body| body).await
+        };
+        let decided = match pin!(deciding).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(decided) => decided,
+            Poll::Pending => return unknown("a check waits for something that is not here"),
+        };
+        self.said(line, client, decided)
+    }
+
+    /// What came of it, as far as the line tells.
+    fn said<B>(&self, line: &Line<'_>, client: IpAddr, decided: Result<Permit<B>, Refused>) -> Early<()> {
+        let (judged, path, code) = match &decided {
+            Ok(permit) => (Some(permit.head().client()), Some(permit.head().path()), None),
+            Err(Refused { denial, recording, .. }) => {
+                let record = recording.record();
+                (record.client, record.target.as_ref().map(|target| target.path()), Some(denial.code()))
+            }
+        };
+        match judged {
+            None if code == Some(Code::ForwardedAddress) => {
+                return unknown("the log does not tell the way through proxies");
+            }
+            None => return unknown(UNREADABLE),
+            Some(found) if found != client.to_canonical() => return unknown(CANONICAL),
+            Some(_) => {}
+        }
+        if path != line.path.as_deref() {
+            return unknown(CANONICAL);
+        }
+        if let Some(why) = self.log.unknown() {
+            return unknown(why);
+        }
+        match code {
+            Some(Code::AmbiguousPath) => unknown(CANONICAL),
+            Some(Code::Fault) => unknown("a check asks somebody who is not here"),
+            Some(code) => Err(Decision::Refused(code.as_str())),
+            None if line.was_allowed() || head_alone(line.code()) => Ok(()),
+            None => unknown("the log does not have the request that was refused"),
+        }
+    }
+
+    /// What is asked of a few lines before they are judged: those for which more than their head chooses what becomes of them.
+    fn looked_at_first(&self, line: &Line<'_>, conn: &Conn, parts: &mut Parts) -> Early<()> {
+        let switches = line.status == Some(101);
+        if !self.has_conditions && !switches && parts.method != Method::OPTIONS {
+            return Ok(());
+        }
+        // What is refused here is refused again.
+        let Ok(head) = Head::admit(parts.clone(), conn, &self.snapshot.head) else { return Ok(()) };
+        if self.snapshot.routes.has_conditions_at(&head) {
             return unknown("the log does not have the headers and the query by which the route is chosen");
         }
-        let id = match self.plan.routes.find(&head) {
-            Ok(id) => id,
-            Err(denial) if denial.code() == Code::AmbiguousPath => {
-                return unknown("the log spells the path in its canonical form");
-            }
-            Err(denial) => return refused(&denial),
-        };
-        let Some(route) = self.plan.routes.route(id) else { return unknown("a route of another plan") };
-        self.on_route(line, &head, &conn, id, route)
-    }
-
-    fn on_route(&self, line: &Line<'_>, head: &Head, conn: &Conn, id: RouteId, route: &Route) -> Early<()> {
-        let controls = &route.controls;
-        if head.method() == Method::OPTIONS && (controls.cross_origin.is_some() || line.code() == "preflight")
-        {
+        let Ok(id) = self.snapshot.routes.find(&head) else { return Ok(()) };
+        let answers = usize::try_from(id.0).ok().and_then(|index| self.cross_origin.get(index));
+        if parts.method == Method::OPTIONS && (answers == Some(&true) || line.code() == "preflight") {
             return unknown("the log does not tell a preflight from another request");
         }
-        if line.status == Some(101) && route.upgrades.is_empty() {
-            return Err(Decision::Refused(Code::UpgradeRefused.as_str()));
-        }
-        let effects = &self.counts;
-        let facts = Facts {
-            head,
-            conn,
-            plan: &self.plan,
-            route,
-            route_id: id,
-            now: portcullis_core::Effects::now(effects),
-            source: Standing::Free,
-            holding: None,
-            notes: None,
-        };
-        for Guarded { mode, check } in &controls.screen {
-            if *mode == Mode::Enforce {
-                if check.id().as_str() != "screen.addresses" {
-                    return unknown("a check reads what the log does not have");
-                }
-                ready(check.screen(&facts, effects))?.or_else(|denial| refused(&denial))?;
+        if switches {
+            // To which protocol, the log does not tell: to one that the route allows, if it allows any.
+            let allowed = self.snapshot.routes.route(id).and_then(|route| route.upgrades.first());
+            let protocol = allowed.map_or("websocket", String::as_str);
+            if let Ok(protocol) = protocol.parse() {
+                parts.headers.insert(UPGRADE, protocol);
+                parts.headers.insert(CONNECTION, http::HeaderValue::from_static("upgrade"));
             }
-        }
-        self.charge(&facts, Charge::BeforeAuthentication, &Principal::ANONYMOUS)?;
-        let principal = self.principal(line, route)?;
-        let of_an_issuer = principal.as_subject().is_some();
-        for Guarded { mode, check } in &controls.authorize {
-            if *mode != Mode::Enforce {
-                continue;
-            }
-            if of_an_issuer {
-                return unknown("the log does not have the token's roles, scopes and claims");
-            }
-            let said = ready(check.authorize(&facts, &principal, effects))?;
-            // What a check asks others about is not in the log.
-            if said.as_ref().is_err_and(|denial| denial.code() == Code::Fault) {
-                return unknown("a check asks somebody who is not here");
-            }
-            said.or_else(|denial| refused(&denial))?;
-        }
-        if controls.in_flight.iter().any(|guarded| guarded.mode == Mode::Enforce) {
-            return unknown("the log does not tell how many requests went on at once");
-        }
-        self.charge(&facts, Charge::AfterAuthorization, &principal)?;
-        if line.bytes_received > controls.max_body_bytes {
-            return Err(Decision::Refused(Code::BodyTooLarge.as_str()));
-        }
-        if !line.was_allowed() && !head_alone(line.code()) {
-            return unknown("the log does not have the request that was refused");
-        }
-        if controls.inspection.requests.iter().any(|guarded| guarded.mode == Mode::Enforce) {
-            return unknown("a check looks into headers, query or body");
         }
         Ok(())
-    }
-
-    /// Counts it. A limit that could refuse it, or not, is unknown.
-    fn charge(&self, facts: &Facts<'_>, when: Charge, principal: &Principal) -> Early<()> {
-        let (mut header, mut late) = (false, false);
-        for Guarded { mode, check } in &facts.route.controls.quotas {
-            if *mode != Mode::Enforce || check.charge() != when {
-                continue;
-            }
-            // The log has neither headers nor claims, and names no key.
-            let by = check.describe();
-            header |= ["value of ", "each key", "and key"].iter().any(|part| by.contains(part));
-            let charged = match check.charged(facts, principal) {
-                Ok(Some(charged)) => charged,
-                Ok(None) => continue,
-                Err(denial) => return refused(&denial),
-            };
-            // What is charged once the answer is known may have used it up.
-            late |= charged.late.is_some();
-            let counted =
-                portcullis_core::Effects::count(&self.counts, charged.limit, &charged.keys, charged.cost);
-            if let Err(fault) = ready(counted)? {
-                return refused(&Denial::new(Code::Fault, fault.detail));
-            }
-        }
-        if header || late || self.counts.was_unknown() {
-            return unknown("a limit might be used up");
-        }
-        Ok(())
-    }
-
-    /// Who sent it, by what the route asks for.
-    fn principal(&self, line: &Line<'_>, route: &Route) -> Early<Principal> {
-        let (mode, all) = match &route.controls.authentication {
-            Authentication::Public { .. } => return Ok(Principal::ANONYMOUS),
-            Authentication::AnyOf { mode, .. } => (*mode, false),
-            Authentication::AllOf { mode, .. } => (*mode, true),
-        };
-        if mode == Mode::Off {
-            return Ok(Principal::ANONYMOUS);
-        }
-        let Some(by) = line.authenticated_by.as_deref() else {
-            return unknown("the log does not tell whether there was a good credential");
-        };
-        let methods = route.controls.authentication.methods();
-        let Some(method) = methods.iter().find(|method| method.id().as_str() == by) else {
-            return unknown("the route asks for another credential than the log shows");
-        };
-        if all && methods.len() > 1 {
-            return unknown("the route asks for several credentials");
-        }
-        if mode == Mode::Observe {
-            return unknown("the log does not tell whether there was a good credential");
-        }
-        if let Some(name) = line.consumer.as_deref() {
-            return match self.plan.consumers.named(name) {
-                Some(id) => Ok(Principal::of(Evidence::consumer(id, MethodId(0), method.id()))),
-                None => unknown("no consumer has this name any more"),
-            };
-        }
-        match (line.issuer.as_deref(), line.subject.as_deref()) {
-            (Some(issuer), Some(subject)) => {
-                if !method.describe().contains(issuer) {
-                    return unknown("the route may not trust the token's issuer");
-                }
-                let subject = Arc::new(Subject::new(issuer, subject, Claim::Null));
-                Ok(Principal::of(Evidence::subject(subject, MethodId(0), method.id())))
-            }
-            _ => unknown("the log does not tell who sent it"),
-        }
     }
 }
 
@@ -213,37 +166,27 @@ fn head_alone(code: &str) -> bool {
     )
 }
 
-/// What a check says that needs nothing but what is here.
-fn ready<T>(step: Step<'_, T>) -> Early<T> {
-    match step {
-        Step::Ready(value) => Ok(value),
-        Step::Later(future) => match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(value) => Ok(value),
-            Poll::Pending => unknown("a check waits for something that is not here"),
-        },
-    }
-}
-
 fn conn(client: IpAddr) -> Conn {
     let local = SocketAddr::from(([127, 0, 0, 1], 80));
     Conn { peer: SocketAddr::new(client, 1), local, transport: Transport::Memory, certificate: None }
 }
 
 /// The head, as far as the log has it.
-fn head(line: &Line<'_>, plan: &Plan) -> Early<Head> {
+fn parts(line: &Line<'_>) -> Early<Parts> {
     let (Some(method), Some(host), Some(path)) = (&line.method, &line.host, &line.path) else {
-        return unknown("the request could not be read");
+        return unknown(UNREADABLE);
     };
-    let Some(client) = line.client else { return unknown("the log does not tell the client's address") };
-    let request =
-        Request::builder().method(method.as_ref()).uri(path.as_ref()).header(HOST, host.as_ref()).body(());
-    let Ok(request) = request else { return unknown("the request could not be read") };
-    match Head::admit(request.into_parts().0, &conn(client), &plan.head) {
-        Ok(head) if head.path() == path.as_ref() && head.client() == client.to_canonical() => Ok(head),
-        Ok(_) => unknown("the log spells the path in its canonical form"),
-        Err(denial) if denial.code() == Code::ForwardedAddress => {
-            unknown("the log does not tell the way through proxies")
-        }
-        Err(_) => unknown("the request could not be read"),
+    let mut request =
+        Request::builder().method(method.as_ref()).uri(path.as_ref()).header(HOST, host.as_ref());
+    if line.bytes_received > 0 {
+        request = request.header(CONTENT_LENGTH, line.bytes_received);
     }
+    request.body(()).map_or_else(|_| unknown(UNREADABLE), |request| Ok(request.into_parts().0))
+}
+
+/// Where the records of such requests go.
+struct Nowhere;
+
+impl RecordSink for Nowhere {
+    fn write(&self, _: &Record, _: &Plan) {}
 }

@@ -1,12 +1,13 @@
 //! What a configuration would have decided on the requests of an access log.
 //!
-//! The engine's own router and checks decide, on what a line says: method, host, path, address, consumer, and how many bytes
+//! [`portcullis_core::judge`] decides, on what a line says: method, host, path, address, consumer, and how many bytes
 //! came. A line holds no credential, header, query or body. So the answer is often [`Decision::Unknown`], with the reason:
 //! where it says that a request is allowed or refused, the gateway would have done the same.
 //!
 //! Two things are taken for granted, and said in the report: a consumer's credential is as good as it was, and the log has
 //! every request since its first line. Limits are followed from the worst case, in which they were used up at the first line.
 
+mod controls;
 mod counts;
 mod decide;
 mod line;
@@ -47,6 +48,8 @@ pub enum Outcome {
     Unknown,
 }
 
+/// Why a limit does not tell.
+const USED_UP: &str = "a limit might be used up";
 /// How many examples of a group are kept.
 const EXAMPLES: usize = 3;
 /// How many groups are printed.

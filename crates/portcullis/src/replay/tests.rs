@@ -28,6 +28,7 @@ fn line(more: &str) -> String {
 
 fn replay() -> Replay {
     Replay::new(Loaded::yaml("a.yaml", CONFIG.to_owned(), Context::for_file(".")).into_blueprint().unwrap())
+        .unwrap()
 }
 
 #[test]
@@ -99,4 +100,35 @@ fn groups_are_bounded() {
     }
     assert!(report.groups.len() <= GROUPS + 1);
     assert_eq!(report.count(Outcome::NewlyRefused), 20_000);
+}
+
+#[test]
+fn a_line_is_judged_in_the_order_of_the_engine() {
+    const STRICT: &str = r#"
+listeners: [{ bind: "127.0.0.1:0" }]
+security:
+  authentication: { type: api_key }
+  addresses: { deny: [198.51.100.0/24] }
+  rate_limiting: { max_requests: 5, per: minute, by: address }
+consumers: [{ name: alice, keys: ["alice-key-0123456789"] }]
+routes:
+  - { path: "/api/{*rest}", upstream: "http://127.0.0.1:9", public: "a test", encoded_paths: { double_slash: keep }, rewrite: { strip_prefix: /api } }
+"#;
+    let replay = || {
+        let loaded = Loaded::yaml("a.yaml", STRICT.to_owned(), Context::for_file("."));
+        Replay::new(loaded.into_blueprint().unwrap()).unwrap()
+    };
+    let of = |replay: &Replay, client: &str, time: &str, path: &str| {
+        let text = line(&format!(r#""method":"GET","path":"{path}","outcome":"served","status":200"#));
+        let text = text.replace("192.0.2.1\"", &format!("{client}\"")).replace("10:00:00", time);
+        replay.decide(&Line::parse(&text).unwrap())
+    };
+    // What no route takes is screened and counted before it is told so.
+    assert_eq!(of(&replay(), "198.51.100.7", "10:00:00", "/nowhere"), Decision::Refused("address_refused"));
+    let lines = replay();
+    assert_eq!(of(&lines, "192.0.2.1", "10:00:00", "/nowhere"), Decision::Unknown(USED_UP));
+    assert_eq!(of(&lines, "192.0.2.1", "10:30:00", "/nowhere"), Decision::Refused("route_not_found"));
+    // What a route makes of a path is judged as well.
+    assert_eq!(of(&lines, "192.0.2.2", "10:40:00", "/api/x"), Decision::Allowed);
+    assert!(matches!(of(&lines, "192.0.2.3", "10:40:00", "/api//x"), Decision::Unknown(_)));
 }
