@@ -59,6 +59,8 @@ pub struct Build {
     pub declared_fields: BTreeSet<String>,
     /// The header fields that checks before authentication read, and where the configuration says so.
     pub read_fields: Vec<Spanned<HeaderName>>,
+    /// The URLs that the gateway itself will ask.
+    pub asked: Vec<Spanned<String>>,
     /// Where randomness comes from.
     pub random: Random,
     /// What stands for secrets of others, where the configuration is only rehearsed.
@@ -126,6 +128,7 @@ impl Build {
             role_prefixes: BTreeSet::new(),
             declared_fields: BTreeSet::new(),
             read_fields: Vec::new(),
+            asked: Vec::new(),
             random: system_random,
             doubles: None,
             methods: 0,

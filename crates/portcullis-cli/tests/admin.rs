@@ -141,7 +141,7 @@ fn a_token_that_others_can_read_is_refused() {
     std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o644)).unwrap();
     let started = run(&["run", file.to_str().unwrap()]);
     assert_eq!(started.status.code(), Some(4));
-    assert!(String::from_utf8_lossy(&started.stderr).contains("others can read"));
+    assert!(String::from_utf8_lossy(&started.stderr).contains("other users can read it"));
 }
 
 /// What stands in a file, once it has this word.

@@ -3,6 +3,7 @@
 //! Everything that can be found out before the first request is found out here, and all of it is reported together. The
 //! result is either complete or not there at all: there is no plan with a part missing.
 
+mod asked;
 mod bases;
 mod changes;
 mod headers;
@@ -273,6 +274,9 @@ fn compile_with(
         None => Some(None),
         Some(tracing) => cx.at("tracing", |cx| tracing.compile(cx)).map(Some),
     };
+    if let Some(outbound) = &outbound {
+        asked::judge(config, std::mem::take(&mut build.asked), outbound, cx);
+    }
     let limits = match &config.limits {
         None => Some(Limits::default()),
         Some(limits) => cx.at("limits", |cx| limits.compile(cx)),

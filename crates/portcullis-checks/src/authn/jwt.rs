@@ -142,6 +142,9 @@ impl JwtConfig {
             return None;
         }
         let (options, names) = (options?, self.names(cx)?);
+        if self.issuer.jwks_file.is_none() && self.issuer.secret.is_none() {
+            self.token.note_asked(Some(&self.issuer.issuer), build);
+        }
         let method = build.new_method();
         let mut trusts = Vec::new();
         for name in names {

@@ -203,6 +203,8 @@ impl OAuth2Config {
             (None, None, None) => None,
         };
         let access = self.token.access(home.as_ref(), cx)?;
+        self.token.note_asked(token_url.as_ref().or(issuer.as_ref()), build);
+        build.asked.extend(introspection_url.as_ref().filter(|_| introspector.is_some()).cloned());
         let server = match &build.doubles {
             Some(doubles) => doubles.issuer(self.told_by(), name.as_deref(), &options.algorithms, false)?,
             None => Issuer::fetched(name, source, introspection, options.algorithms, options.refresh)

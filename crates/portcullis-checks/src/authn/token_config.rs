@@ -220,6 +220,12 @@ impl TokenConfig {
         self.openapi_schemes.as_ref().map(|names| names.value.0.clone())
     }
 
+    /// Notes which URLs are asked for keys. `or_else` is asked where the place of the keys is not written.
+    pub(super) fn note_asked(&self, or_else: Option<&Spanned<String>>, build: &mut Build) {
+        build.asked.extend(self.jwks_url.as_ref().or(or_else).cloned());
+        build.asked.extend(self.more_jwks_urls.iter().cloned());
+    }
+
     /// What is asked of tokens. `secret` says that they are signed with a shared secret.
     pub fn compile(&self, secret: bool, build: &Build, cx: &mut Context) -> Option<TokenOptions> {
         let audience = self.audience(cx);

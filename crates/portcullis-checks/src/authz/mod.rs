@@ -72,6 +72,7 @@ impl Section for AuthorizationConfig {
         }
         if let Some(external) = &self.external {
             let check = external.compile(cx);
+            build.asked.push(external.url.clone());
             // Nobody else is asked about what is only rehearsed.
             if let (Some(doubles), Some(check)) = (&build.doubles, &check) {
                 doubles.add_policy_server(check.url());

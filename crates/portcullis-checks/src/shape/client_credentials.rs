@@ -63,6 +63,7 @@ impl ClientCredentialsConfig {
     /// The check that runs.
     fn check(&self, build: &mut Build, cx: &mut Context) -> Option<ClientCredentials> {
         let url = url(&self.token_url, cx)?;
+        build.asked.push(self.token_url.clone());
         if !self.scopes.value.iter().all(|scope| crate::authz::is_scope(scope)) {
             cx.error("config.scope_name", self.scopes.span, "a scope is made of visible ASCII characters without quotes and backslashes (RFC 6749, section 3.3)")
                 .help("write names such as `[orders.read]`");

@@ -106,6 +106,7 @@ impl TokenExchangeConfig {
         .compile(cx);
         let wanted = self.wanted(cx);
         let (endpoint, client, wanted) = (endpoint?, client?, wanted?);
+        build.asked.push(self.token_url.clone());
         let name = format!("{endpoint} {} {wanted}", client.named());
         let rehearsed = match &build.doubles {
             None => None,

@@ -276,6 +276,7 @@ impl OpenIdConnectConfig {
             );
             return None;
         }
+        build.asked.push(self.metadata_url.as_ref().unwrap_or(&self.issuer).clone());
         let name = self.issuer.value.clone();
         let source = metadata_at.map_or(KeySource::Issuer, KeySource::Metadata);
         let issuer = match &build.doubles {

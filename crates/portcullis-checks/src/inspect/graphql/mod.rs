@@ -25,7 +25,7 @@ pub mod persisted;
 pub mod request;
 pub mod safelist;
 pub mod schema;
-mod socket;
+pub mod socket;
 mod upload;
 
 use crate::build::Build;

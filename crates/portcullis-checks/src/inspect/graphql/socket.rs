@@ -56,7 +56,12 @@ fn offers(headers: &HeaderMap) -> bool {
 
 /// The conversation of an upgrade.
 pub(super) fn begin(head: &Head) -> Option<Box<dyn Conversation>> {
-    (is_wanted(head) && offers(head.headers())).then(|| Box::new(Socket { begun: false }) as _)
+    (is_wanted(head) && offers(head.headers())).then(open)
+}
+
+/// A conversation in which nothing was said yet.
+pub fn open() -> Box<dyn Conversation> {
+    Box::new(Socket { begun: false })
 }
 
 /// One connection.

@@ -476,6 +476,19 @@ fn other_cases() -> Vec<(&'static str, String)> {
         ("config.secret_unavailable", top("key_pepper: { env: §NOT_SET }")),
         ("config.secret_unavailable", top("key_pepper: { file: §not-there.txt }")),
         ("config.secret_empty", top("key_pepper: { env: §EMPTY }")),
+        ("config.outbound_refuses", jwt("audience: a, jwks_url: §https://10.0.0.1/keys")),
+        (
+            "config.outbound_refuses",
+            jwt("audience: a").replace("\"https://auth.example.com\"", "§\"https://127.0.0.1/a\""),
+        ),
+        (
+            "config.outbound_refuses",
+            top("outbound: { allow: [10.1.0.0/16] }\ntracing: { otlp: §http://localhost:4318 }"),
+        ),
+        (
+            "config.outbound_refuses",
+            beside("authorization: { external: { url: §\"http://127.0.0.1:8181/v1/data/allow\" } }"),
+        ),
         ("config.secret_readable", top("key_pepper: { file: §CERTIFICATES/readable.txt }")),
         ("config.secret_writable", top("key_pepper: { file: §CERTIFICATES/writable.txt }")),
         (
