@@ -9,7 +9,7 @@ use crate::state::Due;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What goes on.
 pub(super) trait Driven {
@@ -35,7 +35,7 @@ pub(super) enum Then<T> {
 
 /// Drives something to its end. If its deadlines depend on a drain, [`Begins`] must wake it.
 pub(super) async fn drive<D: Driven>(life: &Life, drain: Option<&Drain>, driven: &mut D) -> D::End {
-    let sleep = pin!(tokio::time::sleep(Duration::ZERO));
+    let sleep = pin!(tokio::time::sleep_until(life.now().into()));
     let mut timer = Timer::new(sleep);
     poll_fn(|cx| {
         loop {

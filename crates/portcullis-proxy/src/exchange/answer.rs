@@ -173,13 +173,16 @@ impl Source {
         }
     }
 
-    /// Reads at most about so much at once from now on. Nobody is asked where something else decides that: the window of a
-    /// stream, a handler.
-    fn read_at_once(&mut self, most: impl FnOnce() -> usize) {
+    /// It is read in a turn that began then, at most about so much at once. Nobody is asked how much where something else
+    /// decides that: the window of a stream, a handler.
+    fn turn(&mut self, now: Instant, most: impl FnOnce() -> usize) {
         match self {
-            Source::Upstream { body, .. } => body.read_at_once(most),
+            Source::Upstream { body, .. } => {
+                body.turn(now);
+                body.read_at_once(most);
+            }
             Source::Local { .. } => {}
-            Source::Compressed(compressed) => compressed.inner_mut().read_at_once(most),
+            Source::Compressed(compressed) => compressed.inner_mut().turn(now, most),
         }
     }
 
@@ -257,7 +260,7 @@ impl Relayed {
             self.sent(read.len());
             return Poll::Ready(Some(Ok(Frame::data(read))));
         }
-        source.read_at_once(|| ahead::most(unread.as_deref_mut(), self.missing, self.handed_out));
+        source.turn(life.now(), || ahead::most(unread.as_deref_mut(), self.missing, self.handed_out));
         let frame = match source.poll_frame(cx) {
             Poll::Pending => {
                 // Nothing waits for the client.

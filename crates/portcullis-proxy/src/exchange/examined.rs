@@ -40,6 +40,7 @@ impl Body for AnswerReader {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Denial>>> {
         let this = &mut *self;
+        this.body.turn(this.life.now());
         let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
             let since = *this.waiting.get_or_insert_with(|| this.life.now());
             if !this.life.has_passed(since.checked_add(this.idle)) {

@@ -54,8 +54,8 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    pub(crate) fn new(kind: Kind, timeouts: Timeouts) -> Life {
-        let now = Instant::now();
+    /// A life that begins now.
+    pub(crate) fn new(kind: Kind, timeouts: Timeouts, now: Instant) -> Life {
         Life {
             timeouts,
             now: Cell::new(now),
@@ -370,8 +370,8 @@ mod tests {
     #[test]
     fn the_idle_time_begins_when_the_upload_has_ended_too() {
         let timeouts = Timeouts { request: None, ..Timeouts::default() };
-        let life = Life::new(Kind::Http1, timeouts);
-        let begun = life.now();
+        let begun = Instant::now();
+        let life = Life::new(Kind::Http1, timeouts, begun);
         let later = |seconds| begun + Duration::from_secs(seconds);
         life.begin_request();
         let upload = Arc::new(Upload::new(begun, None));
@@ -390,8 +390,8 @@ mod tests {
 
     #[test]
     fn the_earliest_deadline_counts_whatever_the_state() {
-        let life = Life::new(Kind::Http1, Timeouts::default());
-        let begun = life.now();
+        let begun = Instant::now();
+        let life = Life::new(Kind::Http1, Timeouts::default(), begun);
         life.begin_request();
         assert_eq!(life.due(None), None);
         life.write_blocks();

@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The most copies of a group that a worker has on their way.
 const MOST: usize = 64;
@@ -120,7 +120,7 @@ impl Copy {
         let on_its_way = OnItsWay(group);
         tokio::task::spawn_local(async move {
             let _on_its_way = on_its_way;
-            let life = Rc::new(Life::new(Kind::Stream, Timeouts::default()));
+            let life = Rc::new(Life::new(Kind::Stream, Timeouts::default(), Instant::now()));
             let mut account = UpstreamAccount::of_group(Arc::clone(&mirror.name));
             let Ok(trying) = Trying::new(&mirror, &mut request, path_and_query, None, life.now()) else {
                 return;

@@ -120,7 +120,7 @@ pub(super) async fn send(
     let mut why = "";
     for _ in 0..MOST_TRIES {
         // A connection that is taken and not used would be closed.
-        let idle = if fresh == Fresh::IfNeedBe { pool.take() } else { None };
+        let idle = if fresh == Fresh::IfNeedBe { pool.take(life.now()) } else { None };
         let lease = match idle {
             Some(lease) => lease,
             // Boxed, since a connection is rarely new.
@@ -267,13 +267,14 @@ async fn exchange_http1(
     let is_unwanted =
         |by: &dyn Unwanted| !told && connection.has_sent() && by.is_unwanted(head.status, life.now());
     if terms.unwanted.is_some_and(is_unwanted) {
-        tokio::task::spawn_local(discard(AnswerBody::http1(connection, pool, length, None, persists)));
+        let unread = AnswerBody::http1(connection, pool, length, None, persists, life.now());
+        tokio::task::spawn_local(discard(unread));
         return Err(Unsent::Failed(unwanted(head.status, again(parts, body))));
     }
     let rest = (!connection.has_sent()).then_some(body);
     // SECURITY: also where the rest goes out before the answer ends (a_connection_with_an_early_answer_is_not_used_again).
     let persists = persists && rest.is_none();
-    Ok(Got::Answer(head, AnswerBody::http1(connection, pool, length, rest, persists)))
+    Ok(Got::Answer(head, AnswerBody::http1(connection, pool, length, rest, persists, life.now())))
 }
 
 fn unwanted(status: StatusCode, request: Option<Box<Request<ForwardedBody>>>) -> Failed {

@@ -12,6 +12,7 @@ use std::error::Error;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 /// The most that is read at once of a body, where nobody says otherwise.
 const BODY_READ: usize = 64 * 1024;
@@ -37,21 +38,24 @@ struct Open {
     persists: bool,
     /// The most that is read at once.
     most: usize,
+    /// When the turn began in which it is read.
+    now: Instant,
 }
 
 impl AnswerBody {
-    /// The body that comes by this connection of HTTP/1.1. `upload` is what is left of the request.
+    /// The body that comes by this connection of HTTP/1.1. `upload` is what is left of the request, and `now` when this turn began.
     pub(crate) fn http1(
         connection: Box<Connection>,
         pool: Rc<Pool>,
         length: BodyLength,
         upload: Option<ForwardedBody>,
         persists: bool,
+        now: Instant,
     ) -> AnswerBody {
         let limits = BodyLimits { forbidden_trailers: ForbiddenTrailers::Drop, ..BodyLimits::default() };
         let reader = BodyReader::new(length, limits);
         let mut body = Http1Body { open: None };
-        let open = Box::new(Open { connection, pool, reader, upload, persists, most: BODY_READ });
+        let open = Box::new(Open { connection, pool, reader, upload, persists, most: BODY_READ, now });
         if open.reader.is_complete() {
             open.end()
         } else {
@@ -65,6 +69,13 @@ impl AnswerBody {
     /// The body that comes by a stream of HTTP/2.
     pub(crate) fn http2(body: Http2Body) -> AnswerBody {
         AnswerBody::Http2(Box::new(body))
+    }
+
+    /// It is read in a turn that began then. At the end of the answer, its connection has been idle since that time.
+    pub(crate) fn turn(&mut self, now: Instant) {
+        if let AnswerBody::Http1(Http1Body { open: Some(open) }) = self {
+            open.now = now;
+        }
     }
 
     /// Reads at most about so much at once from now on. Nobody is asked where the window of a stream decides that.
@@ -116,14 +127,14 @@ impl Open {
     /// SECURITY: a server that has answered before it had the whole request may not read the rest as such, but as the next
     /// request, or not at all (a_connection_with_an_early_answer_is_not_used_again).
     fn end(self) {
-        let Open { mut connection, pool, upload, persists, .. } = self;
+        let Open { mut connection, pool, upload, persists, now, .. } = self;
         match upload {
             Some(mut upload) if !connection.has_sent() => {
                 tokio::task::spawn_local(async move {
                     connection.settle(&mut upload).await;
                 });
             }
-            Some(_) | None if persists && connection.has_sent() => pool.keep_http1(connection),
+            Some(_) | None if persists && connection.has_sent() => pool.keep_http1(connection, now),
             Some(_) | None => {}
         }
     }

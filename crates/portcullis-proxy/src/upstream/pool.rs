@@ -148,18 +148,18 @@ impl Pool {
         })
     }
 
-    /// A place on a connection that is there.
-    pub(crate) fn take(self: &Rc<Self>) -> Option<Lease> {
+    /// A place on a connection that is there. `now` is when this turn began.
+    pub(crate) fn take(self: &Rc<Self>, now: Instant) -> Option<Lease> {
         // SECURITY: a connection that said whose request it carries has no other client's
         // (a_server_hears_whose_request_it_gets).
         if self.upstream.proxy_protocol.is_some() {
             return None;
         }
-        if self.upstream.http2 { self.take_stream() } else { self.take_idle() }
+        if self.upstream.http2 { self.take_stream(now) } else { self.take_idle(now) }
     }
 
-    fn take_idle(self: &Rc<Self>) -> Option<Lease> {
-        let (mut idle, now) = (self.idle.borrow_mut(), Instant::now());
+    fn take_idle(self: &Rc<Self>, now: Instant) -> Option<Lease> {
+        let mut idle = self.idle.borrow_mut();
         while let Some(Idle { mut connection, since }) = idle.pop_back() {
             let usable = now.saturating_duration_since(since) < self.upstream.idle_timeout
                 && connection.is_fresh(&self.upstream, now)
@@ -171,10 +171,10 @@ impl Pool {
         None
     }
 
-    fn take_stream(&self) -> Option<Lease> {
+    fn take_stream(&self, now: Instant) -> Option<Lease> {
         let mut shared = self.shared.borrow_mut();
         // Those that take no more live on as long as their streams.
-        shared.retain(|connection| connection.is_open(&self.upstream));
+        shared.retain(|connection| connection.is_open(&self.upstream, now));
         let free = shared.iter().find(|connection| connection.has_room())?;
         self.making.expected.set(free.most_streams().max(1));
         Some(Lease::Http2(http2::Stream::of(free)))
@@ -186,7 +186,7 @@ impl Pool {
     /// No address, or none that answers, or one that cannot prove who it is.
     pub(crate) async fn lease(self: &Rc<Self>, fresh: Fresh, ends: Option<Ends>) -> Result<Lease, Denial> {
         if fresh == Fresh::IfNeedBe
-            && let Some(lease) = self.take()
+            && let Some(lease) = self.take(Instant::now())
         {
             return Ok(lease);
         }
@@ -207,7 +207,7 @@ impl Pool {
                 let _waiting = Waiting::new(making);
                 changed.await;
             }
-            if let Some(lease) = self.take_stream() {
+            if let Some(lease) = self.take_stream(Instant::now()) {
                 return Ok(lease);
             }
             if let (count, Some(denial)) = &*making.failed.borrow()
@@ -259,9 +259,8 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection of HTTP/1.1 whose answer has ended.
-    pub(crate) fn keep_http1(self: Rc<Self>, mut connection: Box<Connection>) {
-        let now = Instant::now();
+    /// Keeps a connection of HTTP/1.1 whose answer has ended in a turn that began then.
+    pub(crate) fn keep_http1(self: Rc<Self>, mut connection: Box<Connection>, now: Instant) {
         if !connection.is_quiet()
             || !connection.is_fresh(&self.upstream, now)
             || self.closed.get()
@@ -301,7 +300,7 @@ impl Pool {
                 .borrow_mut()
                 .retain_mut(|idle| idle.since.elapsed() < limit && idle.connection.is_quiet());
             self.shared.borrow_mut().retain(|connection| {
-                connection.is_open(&self.upstream)
+                connection.is_open(&self.upstream, Instant::now())
                     && connection.idle_since().is_none_or(|since| since.elapsed() < limit)
             });
         }

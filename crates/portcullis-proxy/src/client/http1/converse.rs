@@ -180,7 +180,7 @@ impl Conversation<'_> {
     ) -> Option<End> {
         let lost = self.io.borrow_mut().body_is_lost();
         let persistence = if lost { Persistence::Close } else { persistence };
-        match reply::write(self.io, response, version, bodiless, persistence).await {
+        match reply::write(self.io, response, version, bodiless, persistence, self.life.now()).await {
             reply::Written::Whole(Persistence::KeepAlive) => {}
             reply::Written::Whole(Persistence::Close) => {
                 let io = self.io.borrow();

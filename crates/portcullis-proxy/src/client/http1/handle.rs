@@ -67,13 +67,14 @@ mod tests {
     use crate::timeouts::Timeouts;
     use portcullis_http1::{BodyLength, BodyLimits};
     use std::task::Waker;
+    use std::time::Instant;
     use tokio::net::{TcpListener, TcpStream};
 
     #[tokio::test]
     async fn a_handle_reads_one_body() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let life = Rc::new(Life::new(Kind::Http1, Timeouts::default()));
+        let life = Rc::new(Life::new(Kind::Http1, Timeouts::default(), Instant::now()));
         let io = Rc::new(RefCell::new(Io::new(Stream::Plain(Socket::new(socket)), life)));
         let body = || BodyReader::new(BodyLength::Exact(3), BodyLimits::default());
         let cx = &mut Context::from_waker(Waker::noop());

@@ -32,7 +32,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// How many bytes of a refused request are skipped at most so that the client sees its answer: closing a socket with unread
@@ -53,7 +53,7 @@ enum Turn {
 
 /// Serves a connection.
 pub(crate) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, entry: Arc<Entry>) {
-    let life = Rc::new(Life::new(Kind::Http1, entry.timeouts));
+    let life = Rc::new(Life::new(Kind::Http1, entry.timeouts, Instant::now()));
     let _enrolled = worker.enroll(&life);
     let io = Rc::new(RefCell::new(Io::new(stream, Rc::clone(&life))));
     let turn = {

@@ -14,6 +14,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const KEEP_ALIVE: HeaderValue = HeaderValue::from_static("keep-alive");
@@ -30,13 +31,15 @@ pub(super) enum Written {
     Broken,
 }
 
-/// Writes an answer and waits until it has gone out. `bodiless` where the request was a `HEAD`.
+/// Writes an answer and waits until it has gone out. `bodiless` where the request was a `HEAD`, and
+/// `now` when this turn began.
 pub(super) async fn write(
     io: &Rc<RefCell<Io>>,
     response: Response<Answer>,
     version: Version,
     bodiless: bool,
     persistence: Persistence,
+    now: Instant,
 ) -> Written {
     let (mut parts, mut body) = response.into_parts();
     let switched = parts.status == StatusCode::SWITCHING_PROTOCOLS;
@@ -57,7 +60,7 @@ pub(super) async fn write(
             (Persistence::KeepAlive, Version::Http11) => {}
         }
     }
-    date(&mut parts.headers);
+    date(&mut parts.headers, now);
     let unfinished = {
         let mut io = io.borrow_mut();
         io.output.put(|out| write::response_head(out, version.into(), parts.status, &parts.headers, length));

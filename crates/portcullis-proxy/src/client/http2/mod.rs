@@ -31,6 +31,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The most requests at once on a connection.
@@ -77,7 +78,7 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, conn: Conn, entry:
         let peer = conn.peer.ip().to_canonical();
         worker.current().snapshot.head.trusted_proxies.iter().any(|network| network.contains(&peer))
     };
-    let life = Rc::new(Life::new(Kind::Http2, entry.timeouts));
+    let life = Rc::new(Life::new(Kind::Http2, entry.timeouts, Instant::now()));
     // What a trusted proxy does not read is not the doing of one address.
     let unread = (!proxy).then(|| worker.shares().unread(conn.peer.ip(), entry.most.unread));
     let outbox = Outbox::new(unread);

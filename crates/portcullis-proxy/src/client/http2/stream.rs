@@ -49,7 +49,7 @@ impl Drop for Over<'_> {
 
 /// Serves a stream until it is done, or a deadline ends it.
 pub(super) async fn serve(shared: Rc<Shared>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
-    let life = Rc::new(Life::new(Kind::Stream, shared.entry.timeouts));
+    let life = Rc::new(Life::new(Kind::Stream, shared.entry.timeouts, shared.life.now()));
     let _over = Over(&shared, &life);
     let _enrolled = shared.worker.enroll(&life);
     // Boxed, since it is large and the task would be moved with it.
@@ -128,7 +128,7 @@ async fn exchange(
     let (mut parts, mut answer) = response.into_parts();
     // What is said of a connection has no place here (RFC 9113, section 8.2.2); a client is told to go by GOAWAY.
     parts.headers.remove(CONNECTION);
-    date(&mut parts.headers);
+    date(&mut parts.headers, life.now());
     if !answer.is_end_stream()
         && let Some(length) = answer.size_hint().exact()
     {

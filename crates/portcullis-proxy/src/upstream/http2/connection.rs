@@ -84,12 +84,12 @@ impl Http2Connection {
     }
 
     /// Whether it will ever take another request.
-    pub(in crate::upstream) fn is_open(&self, upstream: &Upstream) -> bool {
+    pub(in crate::upstream) fn is_open(&self, upstream: &Upstream, now: Instant) -> bool {
         // h2 knows of the server's goodbye, and of its end.
         let ready = self.sender.clone().poll_ready(&mut Context::from_waker(Waker::noop()));
         matches!(ready, Poll::Ready(Ok(())) | Poll::Pending)
             && !self.signals.is_over()
-            && self.opened.elapsed() < upstream.max_age
+            && now.saturating_duration_since(self.opened) < upstream.max_age
             && self.begun.get() < upstream.max_requests
             && self.given_up.get() <= self.answered.get().saturating_add(GIVEN_UP)
     }
