@@ -5,15 +5,14 @@
 
 use super::answer::Answer;
 use super::life::Life;
-use super::respond::{refuse, respond};
+use super::respond::{Aside, answer_aside};
 use crate::tls::acme::Challenges;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
-use portcullis_core::answer::{REQUEST_ID, secure};
 use portcullis_core::head::{Head, path};
-use portcullis_core::{Code, Conn, Denial, Outcome, Recording};
+use portcullis_core::{Code, Conn, Denial, Recording};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -32,30 +31,15 @@ pub(crate) fn answer(
     pending: &[Arc<Challenges>],
     parts: Parts,
     conn: &Conn,
-    mut recording: Recording,
+    recording: Recording,
     remaining: Option<u64>,
     life: &Rc<Life>,
 ) -> Response<Answer> {
-    life.leave_unread(remaining);
-    recording.record_mut().version = Some(parts.version);
-    let admitted = Head::admit(parts, conn, &recording.snapshot().head);
-    let found = admitted.and_then(|head| find(pending, &head).map(|proof| (head, proof)));
-    let (head, proof) = match found {
-        Ok(found) => found,
-        Err(denial) => return refuse(recording, denial, None, life),
-    };
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    headers.insert(REQUEST_ID, recording.record().id.to_value());
-    secure(&mut headers);
-    let record = recording.record_mut();
-    record.method = Some(head.method().clone());
-    record.target = Some(head.target().clone());
-    record.host = Some(head.host().clone());
-    record.client = Some(head.client());
-    record.status = Some(StatusCode::OK);
-    recording.close(Outcome::Served);
-    respond(StatusCode::OK, headers, Answer::whole(Bytes::from(proof), life))
+    answer_aside(parts, conn, recording, remaining, life, |head| {
+        let body = Bytes::from(find(pending, head)?);
+        let field = (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        Ok(Aside { status: StatusCode::OK, field, body })
+    })
 }
 
 fn find(pending: &[Arc<Challenges>], head: &Head) -> Result<String, Denial> {

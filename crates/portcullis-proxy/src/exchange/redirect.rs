@@ -5,15 +5,14 @@
 
 use super::answer::Answer;
 use super::life::Life;
-use super::respond::{refuse, respond};
+use super::respond::{Aside, answer_aside};
 use crate::tls::covers;
 use bytes::Bytes;
-use http::header::{HeaderMap, LOCATION};
+use http::header::LOCATION;
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
-use portcullis_core::answer::{REQUEST_ID, secure};
 use portcullis_core::head::Head;
-use portcullis_core::{Code, Conn, Denial, Outcome, Recording};
+use portcullis_core::{Code, Conn, Denial, Recording};
 use std::rc::Rc;
 
 /// Where requests in the clear are sent.
@@ -31,30 +30,14 @@ impl Redirect {
         &self,
         parts: Parts,
         conn: &Conn,
-        mut recording: Recording,
+        recording: Recording,
         remaining: Option<u64>,
         life: &Rc<Life>,
     ) -> Response<Answer> {
-        life.leave_unread(remaining);
-        recording.record_mut().version = Some(parts.version);
-        let admitted = Head::admit(parts, conn, &recording.snapshot().head);
-        let located = admitted.and_then(|head| self.locate(&head).map(|location| (head, location)));
-        let (head, location) = match located {
-            Ok(located) => located,
-            Err(denial) => return refuse(recording, denial, None, life),
-        };
-        let mut headers = HeaderMap::new();
-        headers.insert(LOCATION, location);
-        headers.insert(REQUEST_ID, recording.record().id.to_value());
-        secure(&mut headers);
-        let record = recording.record_mut();
-        record.method = Some(head.method().clone());
-        record.target = Some(head.target().clone());
-        record.host = Some(head.host().clone());
-        record.client = Some(head.client());
-        record.status = Some(StatusCode::PERMANENT_REDIRECT);
-        recording.close(Outcome::Served);
-        respond(StatusCode::PERMANENT_REDIRECT, headers, Answer::whole(Bytes::new(), life))
+        answer_aside(parts, conn, recording, remaining, life, |head| {
+            let field = (LOCATION, self.locate(head)?);
+            Ok(Aside { status: StatusCode::PERMANENT_REDIRECT, field, body: Bytes::new() })
+        })
     }
 
     fn locate(&self, head: &Head) -> Result<HeaderValue, Denial> {

@@ -7,10 +7,12 @@ use super::life::Life;
 use super::streams;
 use crate::upload::Upload;
 use bytes::Bytes;
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
 use http::{Response, StatusCode};
-use portcullis_core::answer::{Told, problem, refusal};
-use portcullis_core::{Denial, Outcome, Recording};
+use portcullis_core::answer::{REQUEST_ID, Told, problem, refusal, secure};
+use portcullis_core::head::Head;
+use portcullis_core::{Conn, Denial, Outcome, Recording};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -20,6 +22,46 @@ pub(crate) fn respond(status: StatusCode, headers: HeaderMap, body: Answer) -> R
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
+}
+
+/// What a request gets that goes to no route.
+pub(super) struct Aside {
+    pub(super) status: StatusCode,
+    pub(super) field: (HeaderName, HeaderValue),
+    pub(super) body: Bytes,
+}
+
+/// Answers a request that goes to no route. It is admitted like any other, so that it has one reading; then `aside` says what it
+/// gets. `remaining` of its body were announced and not read.
+pub(super) fn answer_aside(
+    parts: Parts,
+    conn: &Conn,
+    mut recording: Recording,
+    remaining: Option<u64>,
+    life: &Rc<Life>,
+    aside: impl FnOnce(&Head) -> Result<Aside, Denial>,
+) -> Response<Answer> {
+    life.leave_unread(remaining);
+    recording.record_mut().version = Some(parts.version);
+    let admitted = Head::admit(parts, conn, &recording.snapshot().head);
+    let answered = admitted.and_then(|head| aside(&head).map(|aside| (head, aside)));
+    let (head, Aside { status, field: (name, value), body }) = match answered {
+        Ok(answered) => answered,
+        Err(denial) => return refuse(recording, denial, None, life),
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(name, value);
+    headers.insert(REQUEST_ID, recording.record().id.to_value());
+    secure(&mut headers);
+    let record = recording.record_mut();
+    record.method = Some(head.method().clone());
+    record.target = Some(head.target().clone());
+    record.host = Some(head.host().clone());
+    record.client = Some(head.client());
+    record.status = Some(status);
+    record.bytes_sent = body.len() as u64;
+    recording.close(Outcome::Served);
+    respond(status, headers, Answer::whole(body, life))
 }
 
 /// An answer that is passed on: what was read of it already, and where the rest comes from.

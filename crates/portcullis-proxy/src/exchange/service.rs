@@ -44,25 +44,19 @@ pub(crate) async fn answer(
     let mut remaining = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
     if !entry.challenges.is_empty() && proof::is_asked(&parts) {
         let mut response = proof::answer(&entry.challenges, parts, &conn, recording, remaining, &life);
-        if entry.drain.since().is_some() || life.left_unread() {
-            response.headers_mut().insert(CONNECTION, CLOSE);
-        }
+        say_if_last(&entry, &life, &mut response);
         return response;
     }
     if let Some(redirect) = &entry.redirect {
         let mut response = redirect.answer(parts, &conn, recording, remaining, &life);
-        if entry.drain.since().is_some() || life.left_unread() {
-            response.headers_mut().insert(CONNECTION, CLOSE);
-        }
+        say_if_last(&entry, &life, &mut response);
         return response;
     }
     let misdirected = || entry.neighbours.as_ref().map_or(Ok(()), |neighbours| neighbours.judge(&parts));
     if let Err(denial) = entry.loop_name.judge(&parts.headers).and_then(|()| misdirected()) {
         life.leave_unread(remaining);
         let mut response = respond::refuse(recording, denial, None, &life);
-        if entry.drain.since().is_some() || life.left_unread() {
-            response.headers_mut().insert(CONNECTION, CLOSE);
-        }
+        say_if_last(&entry, &life, &mut response);
         return response;
     }
     let judged = match judge(parts, conn, recording).await {
@@ -88,10 +82,7 @@ pub(crate) async fn answer(
     if let Some(share) = share.and_then(|share| life.keep_in_tunnel(share)) {
         response.body_mut().keep(share);
     }
-    // A body that failed half-way leaves a connection whose next bytes nobody can place.
-    if entry.drain.since().is_some() || life.left_unread() {
-        response.headers_mut().entry(CONNECTION).or_insert(CLOSE);
-    }
+    say_if_last(&entry, &life, &mut response);
     if call && response.body().is_whole() {
         grpc::translate(&mut response);
     }
@@ -99,6 +90,14 @@ pub(crate) async fn answer(
         response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
     }
     response
+}
+
+/// Says in an answer that the connection ends with it, if it does.
+fn say_if_last(entry: &Entry, life: &Life, response: &mut Response<Answer>) {
+    // A body that failed half-way leaves a connection whose next bytes nobody can place.
+    if entry.drain.since().is_some() || life.left_unread() {
+        response.headers_mut().entry(CONNECTION).or_insert(CLOSE);
+    }
 }
 
 /// The answer to a request of an address that has as many as it may.
