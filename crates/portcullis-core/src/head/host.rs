@@ -70,6 +70,17 @@ mod tests {
     }
 
     #[test]
+    fn a_name_and_its_labels_have_a_longest() {
+        let label = "a".repeat(63);
+        // Three labels of 63 with their dots, and what is left of 253.
+        let longest = format!("{label}.{label}.{label}.{}", "a".repeat(61));
+        assert_eq!(longest.len(), 253);
+        assert_eq!(canonical(&longest).as_deref(), Ok(&*longest));
+        assert!(canonical(&format!("{longest}a")).is_err());
+        assert!(canonical(&format!("{label}a.example")).is_err());
+    }
+
+    #[test]
     fn what_is_no_host_is_refused() {
         for raw in [
             "",

@@ -29,3 +29,17 @@ impl fmt::Debug for Once<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_shown_by_its_length_alone() {
+        let shown = |once: Once<'_>| format!("{once:?}");
+        assert_eq!(shown(Once::One("hunter2".into())), "One(7 bytes)");
+        assert_eq!(shown(Once::Absent), "Absent");
+        assert_eq!(shown(Once::Repeated), "Repeated");
+        assert_eq!(shown(Once::Unreadable), "Unreadable");
+    }
+}

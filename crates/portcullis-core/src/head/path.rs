@@ -314,6 +314,7 @@ mod tests {
             ("/100%25", "/100%25"),
             ("/100%25zz", "/100%25zz"),
             ("/a%3Bb/...%20/..a%3B", "/a%3Bb/...%20/..a%3B"),
+            ("/%C3%A9/%40", "/%C3%A9/%40"),
             ("/a[0]|^", "/a%5B0%5D%7C%5E"),
             ("/a:b@c!$&'()*+,=-_~", "/a:b@c!$&'()*+,=-_~"),
         ] {
@@ -395,6 +396,7 @@ mod tests {
         one("/group%2fproject/x", "/group%2Fproject/x", Reserved::SLASH);
         one("/a%5cb", "/a%5Cb", Reserved::BACKSLASH);
         one("/map;x=1/y;z", "/map;x=1/y;z", Reserved::SEMICOLON);
+        one("/a/;/b", "/a/;/b", Reserved::SEMICOLON);
         one("/img/http://a.example/b", "/img/http://a.example/b", Reserved::DOUBLE_SLASH);
         one("/a//", "/a//", Reserved::DOUBLE_SLASH);
         one("/job/x%252Fy", "/job/x%252Fy", Reserved::PERCENT);

@@ -348,6 +348,28 @@ mod tests {
     }
 
     #[test]
+    fn each_name_has_the_rule_that_stands_for_it_first() {
+        let rules = FieldRules::default();
+        for (name, rule) in FIXED {
+            assert_eq!(rules.of(name), rule, "{name}");
+        }
+        for name in OF_CLIENTS {
+            assert_eq!(rules.of(name), Rule::EndToEnd, "{name}");
+        }
+        let mut rules = rules;
+        assert_eq!(rules.of("x-mine"), Rule::EndToEnd);
+        rules.set_by_gateway("x-mine");
+        assert!(rules.removes("x-mine") && rules.removes("x_mine"));
+        // What is written in another spelling is that spelling, and the usual one its alias.
+        rules.keep_from_trusted("x_geo");
+        assert_eq!((rules.of("x_geo"), rules.of("x-geo")), (Rule::FromTrusted, Rule::Removed));
+        rules.keep_from_trusted("x-land");
+        assert_eq!((rules.of("x-land"), rules.of("x_land")), (Rule::FromTrusted, Rule::Removed));
+        let shown = format!("{rules:?}");
+        assert!(shown.starts_with("FieldRules { rules: ") && !shown.contains("x-mine"), "{shown}");
+    }
+
+    #[test]
     fn the_table_is_well_formed() {
         for name in PRODUCTS.iter().flat_map(|product| product.headers).flat_map(|(_, names)| names.iter()) {
             let (stem, prefix) = stem(name);

@@ -155,4 +155,25 @@ mod tests {
         assert_eq!(left, [("x-acme", "1"), ("x-more", "1"), ("x-more", "2"), ("x-tenant", "a")]);
         assert!(!changes.is_empty() && FieldChanges::default().is_empty());
     }
+
+    #[test]
+    fn the_last_word_on_a_field_counts_and_is_listed() {
+        let value = HeaderValue::from_static;
+        let mut changes = FieldChanges::default();
+        changes.set(HeaderName::from_static("x-env"), value("a"));
+        changes.set(HeaderName::from_static("x-other"), value("b"));
+        changes.set(HeaderName::from_static("x-env"), value("c"));
+        changes.add(HeaderName::from_static("x-more"), value("d"));
+        changes.remove("x-debug");
+        assert_eq!(changes.describe(), "remove x-debug, set x-other, set x-env, add x-more");
+        let mut headers = HeaderMap::new();
+        changes.apply(&mut headers);
+        assert_eq!((&headers["x-env"], &headers["x-other"]), (&value("c"), &value("b")));
+        let mut only = FieldChanges::default();
+        only.add(HeaderName::from_static("x-more"), value("d"));
+        assert!(!only.is_empty());
+        let mut only = FieldChanges::default();
+        only.remove("x-debug");
+        assert!(!only.is_empty());
+    }
 }

@@ -366,6 +366,11 @@ mod tests {
     }
 
     #[test]
+    fn a_listing_names_the_codings_in_their_order() {
+        assert_eq!(settings().describe(), "zstd, br, gzip");
+    }
+
+    #[test]
     fn caches_are_told_once() {
         for (before, lines) in [
             (&[][..], 1),

@@ -285,6 +285,34 @@ mod tests {
     }
 
     #[test]
+    fn what_it_looks_like_is_told() {
+        for (written, told) in [
+            ("/a?b=c", "a path with a query, which no route looks at"),
+            ("/a/?", "a path with a query, which no route looks at"),
+            ("/a?b", "a path with a query, which no route looks at"),
+            ("/a/b?", "an optional part"),
+            ("/a?", "an optional part"),
+            ("^/a", "a regular expression"),
+            ("~ ^/a/", "a location of nginx"),
+            ("/a/*", "a wildcard of another product"),
+            ("/a/:id", "a parameter of another product"),
+        ] {
+            assert_eq!(foreign(written).map(|foreign| foreign.looks_like), Some(told), "{written}");
+        }
+        // What begins with neither a slash nor a star has no meaning here.
+        assert_eq!(foreign("a"), None);
+        assert_eq!(foreign("^a").map(|foreign| foreign.meant), Some(None));
+        assert_eq!(foreign("~ \\.php$").map(|foreign| foreign.meant), Some(None));
+        // The end of a path that has a `$` of its own is no anchor.
+        assert_eq!(foreign("/odata/$x$"), None);
+        assert_eq!(foreign("/a/{b-c}").and_then(|foreign| foreign.meant).as_deref(), Some("/a/{b_c}"));
+        assert_eq!(foreign("/a/{x+:y}").and_then(|foreign| foreign.meant).as_deref(), Some("/a/{x}"));
+        assert_eq!(foreign("/a/[_x]").and_then(|foreign| foreign.meant).as_deref(), Some("/a/{_x}"));
+        assert_eq!(foreign("/a/[0]/b").and_then(|foreign| foreign.meant).as_deref(), Some("/a/{segment}/b"));
+        assert_eq!(foreign("/:"), None);
+    }
+
+    #[test]
     fn paths_of_real_interfaces_are_none() {
         for path in [
             "/",

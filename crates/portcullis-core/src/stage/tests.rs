@@ -1,7 +1,10 @@
 //! Decisions run here without an async runtime: a future that is not ready at once fails the test.
 
 mod charging;
+mod dialogue;
+mod findings;
 mod inspection;
+mod routing;
 
 use super::*;
 use crate::check::{Answers, Authenticate, Authentication, Authn, Authorize, Check, Screen, SecurityScheme};

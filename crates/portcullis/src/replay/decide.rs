@@ -88,12 +88,12 @@ impl Replay {
             Poll::Ready(decided) => decided,
             Poll::Pending => return unknown("a check waits for something that is not here"),
         };
-        self.said(line, client, decided)
+        self.said(line, client, &decided)
     }
 
     /// What came of it, as far as the line tells.
-    fn said<B>(&self, line: &Line<'_>, client: IpAddr, decided: Result<Permit<B>, Refused>) -> Early<()> {
-        let (judged, path, code) = match &decided {
+    fn said<B>(&self, line: &Line<'_>, client: IpAddr, decided: &Result<Permit<B>, Refused>) -> Early<()> {
+        let (judged, path, code) = match decided {
             Ok(permit) => (Some(permit.head().client()), Some(permit.head().path()), None),
             Err(Refused { denial, recording, .. }) => {
                 let record = recording.record();

@@ -5,13 +5,13 @@ use crate::check::{Charge, Charged, Held, InFlight, LateCost, Policy, Quota};
 
 /// Counters that say what they are told, and write down what they are asked.
 #[derive(Default)]
-struct Counters {
+pub(super) struct Counters {
     /// By the number of the limit; allowed with much left where nothing stands here.
-    says: Vec<(u32, Result<Count, ()>)>,
-    together: bool,
-    standing: Option<Standing>,
-    known: bool,
-    calls: Mutex<Vec<String>>,
+    pub(super) says: Vec<(u32, Result<Count, ()>)>,
+    pub(super) together: bool,
+    pub(super) standing: Option<Standing>,
+    pub(super) known: bool,
+    pub(super) calls: Mutex<Vec<String>>,
 }
 
 impl Counters {
@@ -81,7 +81,7 @@ impl Effects for Counters {
     fn notice(&self, _: &str, _: &str) {}
 }
 
-fn left(remaining: u32) -> Count {
+pub(super) fn left(remaining: u32) -> Count {
     Count { allowed: true, remaining, retry_after: Duration::ZERO, reset_after: Duration::from_secs(60) }
 }
 
@@ -90,7 +90,7 @@ fn used_up(wait: Duration) -> Count {
 }
 
 /// A limit.
-struct Counts {
+pub(super) struct Counts {
     limit: Limit,
     charge: Charge,
     cost: u32,
@@ -100,7 +100,7 @@ struct Counts {
     instead: Option<Result<(), Code>>,
 }
 
-fn counts(number: u32, charge: Charge) -> Counts {
+pub(super) fn counts(number: u32, charge: Charge) -> Counts {
     let limit = Limit {
         id: LimitId(number),
         max: 10,
@@ -146,12 +146,12 @@ impl Quota for Counts {
     }
 }
 
-fn quota(mode: Mode, check: Counts) -> Guarded<dyn Quota> {
+pub(super) fn quota(mode: Mode, check: Counts) -> Guarded<dyn Quota> {
     Guarded { mode, check: Arc::new(check) }
 }
 
-const BEFORE: Charge = Charge::BeforeAuthentication;
-const AFTER: Charge = Charge::AfterAuthorization;
+pub(super) const BEFORE: Charge = Charge::BeforeAuthentication;
+pub(super) const AFTER: Charge = Charge::AfterAuthorization;
 
 fn gate(quotas: Vec<Guarded<dyn Quota>>, world: Counters) -> (Gate, Arc<Counters>) {
     let world = Arc::new(world);
