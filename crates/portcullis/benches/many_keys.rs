@@ -6,6 +6,9 @@
 //! within a round, so a disturbance hits all alike. Beside each request is the bare operation: the count, or the look-up of
 //! the key.
 //!
+//! With `-- --quick` there are 1,000 to 50,000 keys and two rounds, and no bound: it shows that the benchmark works, in
+//! any build.
+//!
 //! It fails where a bound of docs/many-gateways.md does not hold, or where a request is refused that should pass, or the
 //! other way round.
 
@@ -46,16 +49,37 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const MOST_TIMES: f64 = 2.5;
 /// The most bytes of an entry of a limit, and of a key of a store.
 const MOST_BYTES: [usize; 2] = [64, 160];
-/// Rounds, and requests of each round.
-const ROUNDS: usize = 15;
+const PEPPER: &str = "the-pepper-of-the-benchmark-0123456789";
+/// Requests of a round.
 const REQUESTS: usize = 65_536;
 /// So many requests are made before the clock starts: their text comes from a network and is in a cache.
 const AT_ONCE: usize = 256;
 /// Requests in a day that each address and each key may send. Each is owed for 1.7 s, so that entries are in use.
 const A_DAY: u32 = 50_000;
-/// Entries of the tables: as full as a table is that has enough room.
-const ROOM: usize = 2_000_000;
-const SIZES: [u32; 3] = [1_000, 100_000, 1_000_000];
+
+/// How much is measured.
+struct Extent {
+    sizes: [u32; 3],
+    rounds: usize,
+    requests: usize,
+    most_times: f64,
+}
+
+impl Extent {
+    const WHOLE: Extent =
+        Extent { sizes: [1_000, 100_000, 1_000_000], rounds: 15, requests: REQUESTS, most_times: MOST_TIMES };
+    const QUICK: Extent = Extent {
+        sizes: [1_000, 10_000, 50_000],
+        rounds: 2,
+        requests: REQUESTS / 64,
+        most_times: f64::INFINITY,
+    };
+
+    /// Entries of the tables: as full as a table is that has enough room.
+    fn room(&self) -> usize {
+        2 * self.sizes[2] as usize
+    }
+}
 
 struct Nowhere;
 
@@ -105,10 +129,15 @@ fn by_address(max: u32) -> String {
     format!("{}, public: \"a benchmark\" }}]\n", rest("address", "", max))
 }
 
-fn by_key(max: u32) -> String {
+fn by_key(max: u32, store: &Settings) -> String {
+    let Place::Sqlite(file) = &store.place else { panic!("a file") };
     let authentication =
         "authentication: { type: api_key, header: x-api-key }\n  authorization: { roles_allowed: [reader] }";
-    format!("{} }}]\n", rest("key", authentication, max))
+    format!(
+        "store: {{ keys: {{ sqlite: \"{}\", peppers: [{{ literal: \"{PEPPER}\" }}] }} }}\n{} }}]\n",
+        file.display(),
+        rest("key", authentication, max)
+    )
 }
 
 /// The engine with this configuration.
@@ -276,10 +305,20 @@ fn resident() -> usize {
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
 }
 
+/// The same once it stays so: what was freed goes back to the system a moment later.
+fn settled() -> usize {
+    let mut least = resident();
+    for _ in 0..30 {
+        std::thread::sleep(Duration::from_millis(100));
+        least = least.min(resident());
+    }
+    least
+}
+
 fn settings(folder: &Path, keys: u32) -> Settings {
     Settings {
         place: Place::Sqlite(folder.join(format!("{keys}.db"))),
-        peppers: PepperSource::Given(vec![b"the pepper of the benchmark".to_vec().into()]),
+        peppers: PepperSource::Given(vec![PEPPER.as_bytes().to_vec().into()]),
         max_stale: Settings::MAX_STALE,
         max_memory: Settings::MAX_MEMORY,
     }
@@ -331,6 +370,9 @@ fn main() -> ExitCode {
         make_store(Path::new(folder), keys.parse().unwrap());
         return ExitCode::SUCCESS;
     }
+    let quick = arguments.iter().any(|argument| argument == "--quick");
+    let extent = if quick { Extent::QUICK } else { Extent::WHOLE };
+    let Extent { sizes, rounds, requests, most_times } = extent;
     let scratch = Scratch(std::env::temp_dir().join(format!("portcullis-many-keys-{}", std::process::id())));
     std::fs::create_dir_all(&scratch.0).unwrap();
     let mut holds = true;
@@ -340,45 +382,51 @@ fn main() -> ExitCode {
     };
 
     // What the tables and the keys take, before anything that was freed could be used for them.
-    let state = State::with_room(SystemClock::start(), ROOM);
+    let state = State::with_room(SystemClock::start(), extent.room());
     let before = resident();
     let (addresses, world) = engine(by_address(A_DAY), &state, None);
     // Tables are made when something is first counted: one each for values, addresses and subjects.
-    let entry = (resident() - before) / (3 * ROOM);
+    let entry = (resident() - before) / (3 * extent.room());
     let [single, window] = MemoryCounters::ENTRY_BYTES;
     bound(
         format!(
             "memory: {entry} bytes resident for an entry of a limit ({single} of the table, {window} for windows), at most {}",
             MOST_BYTES[0]
         ),
-        [entry, single, window].iter().all(|bytes| *bytes <= MOST_BYTES[0]),
+        // What the process itself takes is little only beside many entries.
+        quick || [entry, single, window].iter().all(|bytes| *bytes <= MOST_BYTES[0]),
     );
-    let mut cases: Vec<Case> = SIZES
+    let mut cases: Vec<Case> = sizes
         .map(|keys| Case::new(By::Address, keys, (addresses.clone(), Arc::clone(&world))))
         .into_iter()
         .collect();
-    for keys in [SIZES[0], SIZES[2]] {
+    for keys in [sizes[0], sizes[2]] {
         // By another process, whose memory is not measured.
         let made = Command::new(std::env::current_exe().unwrap())
             .args(["make-store".as_ref(), scratch.0.as_os_str(), keys.to_string().as_ref()])
             .status();
         assert!(made.unwrap().success(), "a store of {keys} keys");
-        let before = resident();
+        let before = settled();
         let begun = Instant::now();
         let live = LiveKeys::start(settings(&scratch.0, keys), Arc::new(|text| println!("{text}"))).unwrap();
-        let (read, bytes) = (begun.elapsed(), resident().saturating_sub(before) / keys as usize);
+        let read = begun.elapsed();
+        let bytes = settled().saturating_sub(before) / keys as usize;
         assert_eq!(live.standing().0, keys as usize);
-        if keys == SIZES[2] {
+        if keys == sizes[2] {
             bound(
                 format!(
                     "memory: {bytes} bytes resident for a cached key, at most {}; {keys} keys were read in {:.1} s",
                     MOST_BYTES[1],
                     read.as_secs_f64()
                 ),
-                bytes <= MOST_BYTES[1],
+                quick || bytes <= MOST_BYTES[1],
             );
         }
-        cases.push(Case::new(By::Key, keys, engine(by_key(A_DAY), &state, Some(Arc::new(live)))));
+        cases.push(Case::new(
+            By::Key,
+            keys,
+            engine(by_key(A_DAY, &settings(&scratch.0, keys)), &state, Some(Arc::new(live))),
+        ));
     }
 
     // The controls that are measured are in force.
@@ -393,16 +441,16 @@ fn main() -> ExitCode {
 
     for case in &mut cases {
         // Every key is there and was used.
-        case.ask((case.keys as usize).max(REQUESTS));
+        case.ask((case.keys as usize).max(requests));
     }
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let mut turn: Vec<&mut Case> = cases.iter_mut().collect();
         // Every other round runs the other way, so that a drift favours none.
         if round % 2 == 1 {
             turn.reverse();
         }
         for case in turn {
-            let (request, bare) = (case.ask(REQUESTS), case.operate(REQUESTS));
+            let (request, bare) = (case.ask(requests), case.operate(requests));
             case.requests.push(request);
             case.bare.push(bare);
         }
@@ -417,11 +465,11 @@ fn main() -> ExitCode {
         let (request, bare) = (times(&small.requests, &large.requests), times(&small.bare, &large.bare));
         bound(
             format!(
-                "{}: {request:.2} times as long as with {}, at most {MOST_TIMES} (the bare operation: {bare:.2})",
+                "{}: {request:.2} times as long as with {}, at most {most_times} (the bare operation: {bare:.2})",
                 large.name(),
                 small.keys
             ),
-            request <= MOST_TIMES,
+            request <= most_times,
         );
     }
     if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -283,10 +283,13 @@ impl Server {
         }
         // Looked for at once: a counter is gone when nothing is owed on it.
         let counters = self.kind.prefix().map(|prefix| redis.keys(prefix)).transpose()?;
-        if let Some(counters) = counters.filter(|counters| *counters < CONSUMERS) {
+        // On a machine that is busy otherwise, not each consumer had a turn in the last seconds.
+        let wanted = if load.requests >= 1000 { CONSUMERS } else { CONSUMERS / 2 };
+        if let Some(counters) = counters.filter(|counters| *counters < wanted) {
             return Err(Failure::new(format!(
-                "{}: Redis has {counters} counters for {CONSUMERS} consumers; nothing was measured that counts",
-                self.kind.name()
+                "{}: Redis has {counters} counters for {CONSUMERS} consumers after {} requests; nothing was measured that counts",
+                self.kind.name(),
+                load.requests
             )));
         }
         let each = |time: CpuTime| (time.user + time.system) * 1e6 / load.requests as f64;
