@@ -299,8 +299,7 @@ fn a_credential_that_a_public_route_was_sent_is_told_where_somebody_wants_to_kno
     let told_of = |wants, controls: Controls, request: http::request::Builder| {
         let (gate, sink) = told(controls, Counters::default(), wants);
         drop(gate.judge(request));
-        let unasked = sink.unasked.lock().unwrap()[0];
-        unasked
+        sink.unasked.lock().unwrap()[0]
     };
     let bare = || Request::get("/data").header("host", "a");
     assert!(told_of(true, public(), get("/data")));
