@@ -357,6 +357,66 @@ fn each_provider_passes_with_the_configuration_of_the_page() {
 }
 
 #[test]
+fn issuers_with_one_key_set_share_nothing_else() {
+    // The two issuers of each tenant of Entra ID sign with the same keys.
+    const OTHER: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
+    let keys = "https://login.microsoftonline.com/common/discovery/keys";
+    let v1 = |tenant: &str| format!("https://sts.windows.net/{tenant}/");
+    let v2 = |tenant: &str| format!("https://login.microsoftonline.com/{tenant}/v2.0");
+    let issuer = |issuer: String, tenants: &[&str], audience: &str| json!({ "type": "jwt", "issuer": issuer, "tenants": tenants, "jwks_url": keys, "audience": audience });
+    let both =
+        [issuer(v1("{tenant}"), &[TENANT, OTHER], "api://orders"), issuer(v2("{tenant}"), &[TENANT], CLIENT)];
+    for order in [[0, 1], [1, 0]] {
+        let methods = order.map(|one: usize| both[one].clone());
+        let gate = gate(
+            &json!({
+                "security": { "authentication": { "any": methods } },
+                "listeners": [{ "bind": "127.0.0.1:3000" }],
+                "routes": [{ "path": "/orders", "upstream": "http://127.0.0.1:8080" }],
+            })
+            .to_string(),
+        );
+        let key = Signer::rsa("key");
+        gate.network.publish(keys, json!({ "keys": [key.published()] }));
+        let refusal = |iss: &str, audience: &str| {
+            let claims = json!({
+                "iss": iss, "aud": audience, "sub": "alice", "scp": "orders", "iat": NOW, "exp": NOW + 3600,
+            });
+            let bearer = format!("Bearer {}", key.token_with(&json!({ "typ": "JWT" }), &claims));
+            gate.send(request("GET", "/orders", &[("authorization", &bearer)])).refusal()
+        };
+        for (iss, audience) in
+            [(v1(TENANT), "api://orders"), (v1(OTHER), "api://orders"), (v2(TENANT), CLIENT)]
+        {
+            assert_eq!(refusal(&iss, audience), None, "{iss} {audience}");
+        }
+        for (iss, audience) in [(v1(TENANT), CLIENT), (v2(TENANT), "api://orders")] {
+            assert_eq!(refusal(&iss, audience), Some(Code::TokenAudience), "{iss} {audience}");
+        }
+        let stranger = "9188040d-6c67-4c5b-b112-36a304b66dad";
+        for iss in [
+            v2(OTHER),
+            v1(stranger),
+            v2(stranger),
+            v1("{tenant}"),
+            v2("{tenantid}"),
+            v1("common"),
+            v2("common"),
+            v1(&TENANT.to_ascii_uppercase()),
+            v1(TENANT).trim_end_matches('/').to_owned(),
+            format!("{}/", v2(TENANT)),
+            format!("https://login.microsoftonline.com/{TENANT}"),
+            format!("https://login.microsoftonline.com/{TENANT}/../{OTHER}/v2.0"),
+            keys.to_owned(),
+        ] {
+            for audience in ["api://orders", CLIENT] {
+                assert_eq!(refusal(&iss, audience), Some(Code::TokenIssuer), "{iss} {audience}");
+            }
+        }
+    }
+}
+
+#[test]
 fn each_provider_of_the_page_is_tried() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/tokens.md");
     let page = std::fs::read_to_string(page).unwrap();
