@@ -45,3 +45,23 @@ pub fn plain(claim: &Claim) -> Value {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_of_seconds_may_be_a_text_of_digits() {
+        let text = |text: &str| seconds(Some(&Claim::Text(text.into()))).map(|time| time.as_secs());
+        assert_eq!(text("3600"), Some(3600));
+        assert_eq!(text("9999999999"), Some(9_999_999_999));
+        for bad in ["", "10000000000", "+1", "-1", "1.5", "1 ", "abc"] {
+            assert_eq!(text(bad), None, "{bad}");
+        }
+        assert_eq!(seconds(Some(&Claim::Integer(60))), Some(Duration::from_secs(60)));
+        assert_eq!(seconds(Some(&Claim::Integer(-60))), None);
+        assert_eq!(seconds(Some(&Claim::Number(1.9))), Some(Duration::from_secs(1)));
+        assert_eq!(seconds(Some(&Claim::Bool(true))), None);
+        assert_eq!(seconds(None), None);
+    }
+}

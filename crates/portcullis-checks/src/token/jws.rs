@@ -120,6 +120,7 @@ mod tests {
     fn a_token_that_was_read_does_not_show() {
         let token = token(r#"{"alg":"RS256"}"#, r#"{"sub":"alice"}"#);
         let shown = format!("{:?}", Jws::parse(&token).unwrap());
+        assert!(shown.contains("Jws"), "{shown}");
         assert!(!shown.contains("alice") && !shown.contains(token.split('.').next().unwrap()), "{shown}");
     }
 
@@ -172,11 +173,16 @@ mod tests {
             (r#"{"alg":"RS256","crit":[]}"#, Code::TokenType),
             (r#"{"alg":"RS256","b64":false}"#, Code::TokenType),
             (r#"{"alg":"RS256","cty":"JWT"}"#, Code::TokenType),
+            (r#"{"alg":"RS256","zip":"DEF"}"#, Code::TokenType),
+            (r#"{"alg":"RS256","enc":"A128GCM"}"#, Code::TokenType),
             ("{}", Code::TokenMalformed),
             ("[]", Code::TokenMalformed),
         ] {
             assert_eq!(code(&token(header, "{}")), Err(expected), "{header}");
         }
+        let named = |bytes| token(&format!(r#"{{"alg":"RS256","kid":"{}"}}"#, "k".repeat(bytes)), "{}");
+        assert_eq!(code(&named(MAX_KID_BYTES)), Ok(()));
+        assert_eq!(code(&named(MAX_KID_BYTES + 1)), Err(Code::TokenMalformed));
         let with_typ = token(r#"{"alg":"ES256","typ":"Application/AT+jwt","kid":"1"}"#, "{}");
         let jws = Jws::parse(&with_typ).unwrap();
         assert_eq!((jws.typ.as_deref(), jws.kid.as_deref()), (Some("at+jwt"), Some("1")));

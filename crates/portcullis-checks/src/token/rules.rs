@@ -426,6 +426,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_at_a_bound_is_within_it() {
+        let with = |more: &str| GOOD.replacen('{', &format!("{{{more},"), 1);
+        for more in ["\"nbf\":1000030", "\"iat\":1000030"] {
+            assert!(judge(&rules(), &with(more)).is_ok(), "{more}");
+        }
+        let digest = "A".repeat(43);
+        let bound = judge(&rules(), &with(&format!("\"cnf\":{{\"jkt\":\"{digest}\"}}"))).unwrap();
+        assert_eq!((bound.binding.key, bound.binding.certificate), (Some([0; 32]), None));
+        let bound = judge(&rules(), &with(&format!("\"cnf\":{{\"x5t#S256\":\"{digest}\"}}"))).unwrap();
+        assert_eq!((bound.binding.key, bound.binding.certificate), (None, Some([0; 32])));
+    }
+
+    #[test]
+    fn an_access_token_says_when_it_was_issued_its_number_and_its_client() {
+        let rules = Rules { profile: Profile::AccessToken, ..rules() };
+        let parts = ["\"iat\":1000000", "\"jti\":\"1\"", "\"client_id\":\"app\""];
+        let with = |parts: &[&str]| GOOD.replacen('{', &format!("{{{},", parts.join(",")), 1);
+        assert!(judge(&rules, &with(&parts)).is_ok());
+        for left_out in 0..parts.len() {
+            let mut parts = parts.to_vec();
+            parts.remove(left_out);
+            assert_eq!(judge(&rules, &with(&parts)).map(|_| ()), Err(Code::TokenClaims), "{parts:?}");
+        }
+    }
+
+    #[test]
     fn a_token_for_a_client_is_no_access_token() {
         let rules = Rules { profile: Profile::Access, ..rules() };
         assert!(judge(&rules, GOOD).is_ok());

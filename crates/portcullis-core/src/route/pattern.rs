@@ -309,6 +309,7 @@ mod tests {
         assert_eq!(foreign("/a/{x+:y}").and_then(|foreign| foreign.meant).as_deref(), Some("/a/{x}"));
         assert_eq!(foreign("/a/[_x]").and_then(|foreign| foreign.meant).as_deref(), Some("/a/{_x}"));
         assert_eq!(foreign("/a/[0]/b").and_then(|foreign| foreign.meant).as_deref(), Some("/a/{segment}/b"));
+        assert_eq!(foreign("/a/[0]").and_then(|foreign| foreign.meant).as_deref(), Some("/a/{segment}"));
         assert_eq!(foreign("/:"), None);
     }
 

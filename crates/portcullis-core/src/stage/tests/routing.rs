@@ -142,7 +142,7 @@ fn the_route_with_the_most_conditions_that_are_met_is_chosen() {
 #[test]
 fn a_reserved_character_is_its_routes_to_allow_and_leads_to_no_other() {
     let (open, closed) = (Arc::new(public()), Arc::new(public()));
-    let allowed = Reserved::SEMICOLON.with(Reserved::SLASH);
+    let allowed = Reserved::SEMICOLON.with(Reserved::SLASH).with(Reserved::PERCENT);
     let policy = HeadPolicy { reserved: allowed, ..HeadPolicy::default() };
     let routes = vec![
         Route { reserved: allowed, ..route("/v1/{id}", &["GET"], &open) },
@@ -154,6 +154,7 @@ fn a_reserved_character_is_its_routes_to_allow_and_leads_to_no_other() {
     assert_eq!(found(&table, Request::get("/v1/a;b")), Ok(0));
     assert_eq!(found(&table, Request::get("/v1/b%2Fexport")), Ok(0));
     assert_eq!(found(&table, Request::get("/v1/a%2Fexport")), Err(Code::RouteNotFound));
+    assert_eq!(found(&table, Request::get("/v1/a%252Fexport")), Err(Code::RouteNotFound));
     assert_eq!(found(&table, Request::get("/v1/a/export")), Ok(2));
     assert_eq!(found(&table, Request::get("/v2/a;b")), Err(Code::AmbiguousPath));
     assert_eq!(found(&table, Request::get("/v2/a")), Ok(1));
@@ -230,6 +231,7 @@ fn pages_of_other_origins_are_answered_where_the_route_says_so() {
         route("/pages", &["GET"], &pages),
         route("/closed", &["GET"], &closed),
         route("/silent", &["GET"], &silent),
+        Route { conditions: version.clone(), ..route("/alone", &["PUT"], &pages) },
         Route { conditions: version, ..route("/chosen", &["PUT"], &pages) },
         route("/chosen", &["PUT"], &closed),
     ]);
@@ -261,6 +263,8 @@ fn pages_of_other_origins_are_answered_where_the_route_says_so() {
     assert_eq!(names("/chosen?beta=1", "x-other"), Code::MethodNotAllowed);
     assert_eq!(names("/chosen?beta=2", "x-version"), Code::MethodNotAllowed);
     assert_eq!(names("/chosen", "x-version"), Code::MethodNotAllowed);
+    assert_eq!(names("/alone?beta=1", "x-version"), Code::Preflight);
+    assert_eq!(names("/alone?beta=2", "x-version"), Code::MethodNotAllowed);
     let told = |path: &str| {
         shaped(&table, Request::get(path)).told.map(|told| (told.fields.len(), told.cross_origin))
     };
