@@ -194,6 +194,18 @@ impl Chromium {
         panic!("{text:?} is not seen at {}: {seen}", self.url().await);
     }
 
+    /// Waits until the page does not have this text: what a click leads to comes in its own time.
+    #[allow(dead_code, reason = "not each test binary uses it")]
+    pub async fn sees_no_more(&self, text: &str) {
+        for _ in 0..600 {
+            if !self.text().await.contains(text) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{text:?} is still seen at {}", self.url().await);
+    }
+
     /// The names of its cookies for the page.
     pub async fn cookies(&self) -> Vec<Value> {
         self.call("GET", &self.path("/cookie"), json!(null)).await.as_array().unwrap().clone()
