@@ -72,6 +72,7 @@ fn filled(text: &str) -> String {
         ("@ISSUER@", "keys.json".to_owned()),
         ("@CACHED@", "1000".to_owned()),
         ("@OPENAPI@", "openapi: orders.openapi.yaml".to_owned()),
+        ("@SHARED@", String::new()),
         ("@CONSUMERS@", consumer("alice", "reader") + &consumer("bob", "reader, admin")),
     ];
     places.iter().fold(text.to_owned(), |text, (place, with)| text.replace(place, with))

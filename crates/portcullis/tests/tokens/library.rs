@@ -8,7 +8,10 @@ use portcullis::{
     ApiKey, Authentication, Builder, Gateway, Json, Jwt, OAuth2, RateLimit, RouteOptions, Security,
 };
 use serde_json::{Value, json};
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 const FILE: &str = include_str!("../../examples/secured_data_oauth2.yaml");
 
@@ -209,12 +212,15 @@ fn the_documents_of_the_page_load() {
         page.split("```yaml\n").skip(1).map(|part| part.split("```").next().unwrap()).collect();
     assert_eq!(documents.len(), 4);
     // The page names the key of a client by where it is on its machine.
-    let key = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/files/client-key.pem");
+    let key = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("client-key-{}.pem", std::process::id()));
+    std::fs::write(&key, include_str!("../config/files/client-key.pem")).unwrap();
+    std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
     for document in documents {
-        let document = document.replace("/etc/portcullis/gateway.pem", key);
+        let document = document.replace("/etc/portcullis/gateway.pem", key.to_str().unwrap());
         let context =
             Context::for_file(".").with_environment(|_| Ok("a-secret-of-the-test-0123456789".to_owned()));
         let loaded = Loaded::yaml("tokens.md", document, context);
         assert_eq!((loaded.errors(), loaded.warnings()), (0, 0), "{}", loaded.text(portcullis::Style::Plain));
     }
+    std::fs::remove_file(&key).unwrap();
 }
