@@ -2,8 +2,9 @@
 //!
 //! Each source, an address or an IPv6 /64, may fail a number of times; each failure beyond makes it wait twice as long as
 //! the one before, up to a bound. The IPv6 /48 around it may fail four times as often, and then all of it waits; of one source
-//! that goes on failing, it answers for the free failures alone, and it is forgiven one after the other. After a while without failure all is forgotten. A source can be
-//! a whole office behind one address, so what was good from there before stays good: a table of fingerprints remembers it.
+//! that goes on failing, it answers for the free failures alone, and its failures are forgiven one after the other. After a while
+//! without failure all is forgotten. A source can be a whole office behind one address, so what was good from there before stays
+//! good: a table of fingerprints remembers it.
 //!
 //! Memory is bounded. Where a place in the table is wanted, whoever would be free soonest gives it up; so a flood of
 //! addresses frees nobody for whom waiting has just begun, and costs whoever sends it an address for each guess.

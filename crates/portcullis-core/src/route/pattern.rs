@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(foreign("a"), None);
         assert_eq!(foreign("^a").map(|foreign| foreign.meant), Some(None));
         assert_eq!(foreign("~ \\.php$").map(|foreign| foreign.meant), Some(None));
-        // The end of a path that has a `$` of its own is no anchor.
+        // Where a path has another `$`, the one at its end is no anchor.
         assert_eq!(foreign("/odata/$x$"), None);
         assert_eq!(foreign("/a/{b-c}").and_then(|foreign| foreign.meant).as_deref(), Some("/a/{b_c}"));
         assert_eq!(foreign("/a/{x+:y}").and_then(|foreign| foreign.meant).as_deref(), Some("/a/{x}"));

@@ -26,7 +26,7 @@ use std::time::Instant;
 
 /// A request at the servers of a group, from its first try to its last.
 ///
-/// The first try is made by whoever has the request, as for a single server, so that a group costs little more than one.
+/// The first try is sent like a request to a single server, so that a group costs little more.
 pub(super) struct Trying<'a> {
     group: &'a Rc<Group>,
     members: Members,

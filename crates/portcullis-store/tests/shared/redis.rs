@@ -53,7 +53,7 @@ impl Redis {
         redis
     }
 
-    /// A server on a clock that [`Redis::set_clock`] sets. A `program` with an allocator of its own does not start so.
+    /// A server on a clock that [`Redis::set_clock`] sets. A `program` that brings its own allocator does not start with it.
     pub fn with_clock(program: &'static str) -> Redis {
         let mut redis = Redis::start_on(free_port(), program, None, &[]);
         redis.kill();

@@ -103,7 +103,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Somebody else of whom an expression is not true. Which people that are, only the expression knows, so it is asked first.
+    /// Somebody else, for whom the expression is false. Only the expression knows who that is, so it is asked first.
     fn unlike(
         &mut self,
         base: &Base<'_>,

@@ -309,7 +309,7 @@ fn a_credential_that_a_public_route_was_sent_is_told_where_somebody_wants_to_kno
     assert!(!told_of(false, public(), bare()));
 }
 
-/// Says what it is told to say of a credential, with a challenge of its own or without one.
+/// Refuses a credential with this code, and with this challenge if there is one.
 struct Refuses(Code, Option<&'static str>);
 
 impl Check for Refuses {
