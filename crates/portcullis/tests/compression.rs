@@ -23,7 +23,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use support::{Answer, Backend, Client, PATIENCE, Reply, World};
+use support::{Answer, Backend, Client, PATIENCE, Reply, World, alone};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -415,6 +415,9 @@ async fn endless(zeros: bool, most: u64) -> (SocketAddr, Arc<AtomicU64>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_read_nothing_hold_little() {
     const CLIENTS: u64 = 24;
+    if !alone("clients_that_read_nothing_hold_little") {
+        return;
+    }
     let (address, written) = endless(false, 1 << 40).await;
     let world = gateway(address, "");
     let before = resident();

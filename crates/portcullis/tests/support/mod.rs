@@ -2,6 +2,7 @@
 //!
 //! Everything is made of plain sockets, so that no library corrects what a test wants to send or hides what arrived.
 
+mod alone;
 mod backend;
 pub mod canaries;
 mod client;
@@ -9,6 +10,7 @@ mod clock;
 mod oidc_provider;
 mod records;
 
+pub use alone::alone;
 pub use backend::{Backend, Reply, Seen};
 pub use client::{Answer, Client};
 pub use clock::TestClock;

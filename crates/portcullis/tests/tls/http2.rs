@@ -3,7 +3,7 @@
 
 use crate::authority::{Authority, Wanted, folder, write};
 use crate::commands::curl;
-use crate::support::{Backend, Reply, World};
+use crate::support::{Backend, Reply, World, alone};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -133,6 +133,9 @@ fn refusals(records: &[serde_json::Value]) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rapid_reset_is_cut_off() {
+    if !alone("http2::a_rapid_reset_is_cut_off") {
+        return;
+    }
     let (world, backend) = gateway("ok", "").await;
     // Opened and given up in one write, and then with time in between, so that each is looked at.
     for pause in [0_usize, 1] {
@@ -158,6 +161,9 @@ async fn a_rapid_reset_is_cut_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_frames_is_cut_off() {
+    if !alone("http2::a_flood_of_frames_is_cut_off") {
+        return;
+    }
     let (world, _backend) = gateway("ok", "").await;
     let settings = frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 100]);
     let ping = frame(PING, 0, 0, &[0; 8]);
@@ -189,6 +195,9 @@ async fn a_flood_of_frames_is_cut_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_without_end_is_cut_off() {
+    if !alone("http2::a_head_without_end_is_cut_off") {
+        return;
+    }
     let (world, backend) = gateway("ok", "header: 400ms").await;
     let mut first = true;
     let endless = || {
@@ -210,6 +219,9 @@ async fn a_head_without_end_is_cut_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bomb_of_fields_is_refused() {
+    if !alone("http2::a_bomb_of_fields_is_refused") {
+        return;
+    }
     let (world, backend) = gateway("ok", "").await;
     let attack = async {
         let mut raw = Raw::connect(world.address, &[]).await;
@@ -229,6 +241,9 @@ async fn a_bomb_of_fields_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stalled_window_is_given_up() {
+    if !alone("http2::a_stalled_window_is_given_up") {
+        return;
+    }
     let big: &'static str = Box::leak("x".repeat(1024 * 1024).into_boxed_str());
     let (world, _backend) = gateway(big, "body: 300ms, idle: 500ms").await;
     let attack = async {
