@@ -115,6 +115,11 @@ impl UpstreamAccount {
         UpstreamAccount { name, group: None, tries: 1, status: None, elapsed: Duration::ZERO }
     }
 
+    /// The account of a server of a group that is asked first and has not answered yet.
+    pub fn of_member(name: Arc<str>, group: Arc<str>) -> UpstreamAccount {
+        UpstreamAccount { group: Some(group), ..UpstreamAccount::of(name) }
+    }
+
     /// The account of a group of which no server was asked yet.
     pub fn of_group(name: Arc<str>) -> UpstreamAccount {
         UpstreamAccount { tries: 0, group: Some(Arc::clone(&name)), ..UpstreamAccount::of(name) }

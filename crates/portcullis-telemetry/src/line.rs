@@ -212,7 +212,7 @@ impl<'a> Line<'a> {
         for field in fields {
             let value = self.value(field);
             if value.is_known() {
-                value.json(object.member(field.as_str())?)?;
+                value.json(object.member(field.member())?)?;
             }
         }
         object.end()

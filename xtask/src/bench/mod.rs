@@ -119,8 +119,10 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
+    /// What is compared with each other stands side by side, since it is measured in this order.
     pub(crate) const ALL: [Self; 14] = [
         Self::Plain,
+        Self::Group,
         Self::Keys,
         Self::Telemetry,
         Self::Tokens,
@@ -131,7 +133,6 @@ impl Scenario {
         Self::Handshakes,
         Self::Orders,
         Self::Validation,
-        Self::Group,
         Self::Thousand,
         Self::TenThousand,
     ];

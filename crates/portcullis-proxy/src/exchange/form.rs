@@ -7,24 +7,24 @@ use http::uri::{Authority, PathAndQuery};
 use http::{Request, Uri};
 use portcullis_core::{Code, Denial};
 
-/// A request in the form that it has for the server of this pool. `asked` is the host that the client asked for, where the
-/// server gets it.
+/// Gives a request the form that it has for the server of this pool. `asked` is the host that the client asked for, where the
+/// server gets it. In place, since a request is large.
 ///
 /// # Errors
 /// It has none, which no canonical request can bring about.
 pub(super) fn form(
-    mut request: Request<ForwardedBody>,
+    request: &mut Request<ForwardedBody>,
     pool: &Pool,
     path_and_query: PathAndQuery,
     asked: Option<&HeaderValue>,
-) -> Result<Request<ForwardedBody>, Denial> {
+) -> Result<(), Denial> {
     let fault = |detail| Denial::new(Code::Fault, detail);
     let uri = target(&pool.upstream.base_path, path_and_query);
     *request.uri_mut() = uri.ok_or_else(|| fault("the target has no form under the base path"))?;
     request.headers_mut().insert(header::HOST, asked.unwrap_or(&pool.host).clone());
-    let formed = pool.formed(request).and_then(|request| match asked {
-        Some(host) if pool.upstream.http2 => with_authority(request, host),
-        Some(_) | None => Some(request),
+    let formed = pool.form(request).and_then(|()| match asked {
+        Some(host) if pool.upstream.http2 => set_authority(request, host),
+        Some(_) | None => Some(()),
     });
     formed.ok_or_else(|| fault("the request has no form in HTTP/2"))
 }
@@ -37,10 +37,10 @@ fn target(base: &str, path_and_query: PathAndQuery) -> Option<Uri> {
     format!("{base}{path_and_query}").parse::<PathAndQuery>().ok().map(Into::into)
 }
 
-/// A request of HTTP/2 for this host. `None` where it has no form, which no canonical host can bring about.
-fn with_authority(mut request: Request<ForwardedBody>, host: &HeaderValue) -> Option<Request<ForwardedBody>> {
+/// A request of HTTP/2 is for this host. `None` where it has no form, which no canonical host can bring about.
+fn set_authority(request: &mut Request<ForwardedBody>, host: &HeaderValue) -> Option<()> {
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     parts.authority = Some(Authority::try_from(host.as_bytes()).ok()?);
     *request.uri_mut() = Uri::from_parts(parts).ok()?;
-    Some(request)
+    Some(())
 }

@@ -19,7 +19,7 @@ use super::streams;
 use super::tunnel::Tunnel;
 use crate::body::ClientBody;
 use crate::upload::{ForwardedBody, Upload};
-use crate::upstream::{AnswerBody, Ends, Group, Pool, Running, Switched};
+use crate::upstream::{AnswerBody, Ends, Group, Pool, Switched};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::response::Parts;
@@ -71,7 +71,7 @@ pub(crate) enum Target<'a> {
     /// The only one.
     Server(&'a Rc<Pool>),
     /// One of several. A copy for another group goes out when it has answered.
-    Member { trying: Box<Trying<'a>>, running: Running, copy: Option<Box<mirror::Copy>> },
+    Member { trying: Box<Trying>, pool: Rc<Pool>, copy: Option<Box<mirror::Copy>> },
 }
 
 impl Going<'_> {
@@ -103,7 +103,7 @@ pub(crate) fn forward<'a>(way: Way<'a>, life: &'a Rc<Life>, shaped: Shaped<Clien
         route,
         local,
         dialogue,
-        mut recording,
+        recording,
         ..
     } = shaped;
     if upgrade.is_some() && !body.is_end_stream() {
@@ -129,11 +129,6 @@ pub(crate) fn forward<'a>(way: Way<'a>, life: &'a Rc<Life>, shaped: Shaped<Clien
         request.headers_mut().insert(header::UPGRADE, wish.clone());
     }
     let ends = Some(ends_of(&recording, local));
-    let name = match way {
-        Way::One(pool) => &pool.name,
-        Way::Group(group) => &group.name,
-    };
-    recording.record_mut().upstream = Some(UpstreamAccount::of(Arc::clone(name)));
     let mut passed = Box::new(Passed {
         method,
         upgrade,
@@ -152,12 +147,13 @@ pub(crate) fn forward<'a>(way: Way<'a>, life: &'a Rc<Life>, shaped: Shaped<Clien
     });
     let ready = match way {
         Way::One(pool) => {
-            form(request, pool, path_and_query, passed.asked()).map(|request| (Target::Server(pool), request))
+            passed.recording.record_mut().upstream = Some(UpstreamAccount::of(Arc::clone(&pool.name)));
+            form(&mut request, pool, path_and_query, passed.asked()).map(|()| Target::Server(pool))
         }
-        Way::Group(group) => passed.enter(group, request, path_and_query, (route, &principal)),
+        Way::Group(group) => passed.enter(group, &mut request, path_and_query, (route, &principal)),
     };
     match ready {
-        Ok((target, request)) => Going::There { target, request, passed },
+        Ok(target) => Going::There { target, request, passed },
         Err(denial) => Going::Answered(passed.failed(denial)),
     }
 }
@@ -170,21 +166,20 @@ async fn there(
 ) -> Response<Answer> {
     let (pool, terms) = match &target {
         Target::Server(pool) => (*pool, Terms::of_the_server(passed.ends)),
-        Target::Member { trying, running, .. } => (running.pool(), trying.terms(passed.ends)),
+        Target::Member { trying, pool, .. } => (pool, trying.terms(passed.ends)),
     };
-    let pool = Rc::clone(pool);
-    let sent = send(&pool, passed.life, request, passed.upload.as_deref(), terms).await;
-    let (got, seat) = match (target, sent) {
-        (Target::Server(_), Ok(got)) => (got, None),
+    let sent = send(pool, passed.life, request, passed.upload.as_deref(), terms).await;
+    let (got, pool, seat) = match (target, sent) {
+        (Target::Server(pool), Ok(got)) => (got, Rc::clone(pool), None),
         (Target::Server(_), Err(failed)) => return passed.failed(failed.denial),
-        (Target::Member { trying, running, copy }, Ok(got)) => {
+        (Target::Member { trying, pool, copy }, Ok(got)) => {
             copy.into_iter().for_each(mirror::Copy::send);
-            let seat = trying.answered(running, got.status(), passed.life.now());
-            (got, Some(seat))
+            let seat = trying.answered(got.status(), passed.life.now());
+            (got, pool, Some(seat))
         }
         // Boxed, since it is rare.
-        (Target::Member { trying, running, copy }, Err(failed)) => {
-            return Box::pin(elsewhere(trying, running, failed, copy, passed)).await;
+        (Target::Member { trying, copy, .. }, Err(failed)) => {
+            return Box::pin(elsewhere(trying, failed, copy, passed)).await;
         }
     };
     passed.got(&pool, seat, got).await
@@ -192,30 +187,23 @@ async fn there(
 
 /// Sends a request to the other servers of a group.
 async fn elsewhere(
-    mut trying: Box<Trying<'_>>,
-    running: Running,
+    mut trying: Box<Trying>,
     failed: Failed,
     copy: Option<Box<mirror::Copy>>,
     mut passed: Box<Passed<'_>>,
 ) -> Response<Answer> {
-    let sent = match (
-        trying.failed(running, failed, passed.life.now()),
-        &mut passed.recording.record_mut().upstream,
-    ) {
-        (Ok(request), Some(account)) => {
+    let sent = match trying.failed(failed, passed.life.now()) {
+        Ok(request) => {
             let host = passed.preserves_host.then_some(&passed.outside.host);
             let whose = (passed.upload.as_deref(), passed.ends);
+            let account = &mut passed.recording.record_mut().upstream;
             trying.send(passed.life, request, whose, host, account).await
         }
-        (Ok(_), None) => Err(Denial::new(Code::Fault, "a request without an account of its upstream")),
-        (Err(denial), _) => Err(denial),
+        Err(denial) => Err(denial),
     };
     copy.into_iter().for_each(mirror::Copy::send);
     match sent {
-        Ok((got, seat)) => {
-            let pool = Rc::clone(seat.pool());
-            passed.got(&pool, Some(seat), got).await
-        }
+        Ok((got, pool, seat)) => passed.got(&pool, Some(seat), got).await,
         Err(denial) => passed.failed(denial),
     }
 }
@@ -255,25 +243,27 @@ impl<'a> Passed<'a> {
     fn enter(
         &mut self,
         group: &'a Rc<Group>,
-        mut request: Request<ForwardedBody>,
+        request: &mut Request<ForwardedBody>,
         path_and_query: PathAndQuery,
         (route, principal): (RouteId, &Principal),
-    ) -> Result<(Target<'a>, Request<ForwardedBody>), Denial> {
+    ) -> Result<Target<'a>, Denial> {
         let host = self.preserves_host.then_some(&self.outside.host);
         let recording = &self.recording;
         let original = Original { path_and_query: &path_and_query, host, route, recording };
-        let copy = mirror::prepare(group, &mut request, &original);
+        let copy = mirror::prepare(group, request, &original);
         let group = group::chosen(group, request.headers());
         let value = group::value(group, request.headers(), principal, recording);
-        let account = UpstreamAccount::of_group(Arc::clone(&group.name));
-        let account = self.recording.record_mut().upstream.insert(account);
+        let account = &mut self.recording.record_mut().upstream;
         let now = self.life.now();
-        let begun = Trying::new(group, &mut request, path_and_query, value, now).and_then(|mut trying| {
-            let (running, request) = trying.next(request, host, account, now)?;
-            Ok((trying, running, request))
-        });
+        let begun = match Trying::new(group, request, path_and_query, value, now) {
+            Ok(mut trying) => trying.next(request, host, account, now).map(|pool| (trying, pool)),
+            Err(denial) => {
+                *account = Some(UpstreamAccount::of_group(Arc::clone(&group.name)));
+                Err(denial)
+            }
+        };
         match begun {
-            Ok((trying, running, request)) => Ok((Target::Member { trying, running, copy }, request)),
+            Ok((trying, pool)) => Ok(Target::Member { trying, pool, copy }),
             Err(denial) => {
                 copy.into_iter().for_each(mirror::Copy::send);
                 Err(denial)
@@ -304,12 +294,7 @@ impl<'a> Passed<'a> {
     }
 
     /// The answer that a server has given.
-    async fn got(
-        mut self: Box<Self>,
-        pool: &Pool,
-        mut seat: Option<Box<Seat>>,
-        got: Got,
-    ) -> Response<Answer> {
+    async fn got(mut self: Box<Self>, pool: &Pool, mut seat: Option<Seat>, got: Got) -> Response<Answer> {
         self.took(Some(got.status()));
         match got {
             Got::Answer(parts, body) => {
@@ -419,7 +404,7 @@ impl<'a> Passed<'a> {
         pool: &Pool,
         mut headers: HeaderMap,
         switched: Switched,
-        seat: Option<Box<Seat>>,
+        seat: Option<Seat>,
     ) -> Response<Answer> {
         // SECURITY: a switch that nobody asked for would carry unjudged requests (an_unasked_upgrade_is_refused).
         let accepted =

@@ -11,7 +11,9 @@ use super::life::Life;
 use super::seat::Seat;
 use super::send::{Failed, Got, Terms, Unwanted, What, send as send_once};
 use crate::upload::{ForwardedBody, Upload};
-use crate::upstream::{Balance, Ends, Entered, Group, HashBy, Members, Outcome, Retry, Running, Tried, hash};
+use crate::upstream::{
+    Balance, Ends, Entered, Group, HashBy, Member, Members, Outcome, Pool, Retry, Running, Tried, hash,
+};
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Request, StatusCode};
@@ -24,76 +26,92 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A request at the servers of a group, from its first try to its last.
+/// A request at the servers of a group, from its first try until its answer has come or has broken off. One allocation for all of
+/// it.
 ///
 /// The first try is sent like a request to a single server, so that a group costs little more.
-pub(super) struct Trying<'a> {
-    group: &'a Rc<Group>,
-    members: Members,
+pub(super) struct Trying {
+    group: Rc<Group>,
+    /// The servers that it met, until it is answered.
+    members: Option<Members>,
     path_and_query: PathAndQuery,
     /// What decides which server it gets, where something does.
     value: Option<u64>,
     /// Whether its method may be repeated.
     repeatable: bool,
-    entered: Entered,
+    /// The server that has it.
+    running: Option<Running>,
     tried: Tried,
     /// Those that could not be reached do not count, as long as there is another server.
     counted: u32,
     /// Whether a retry was taken out of the budget because of an answer's status.
     taken: Cell<bool>,
+    _entered: Entered,
 }
 
-impl<'a> Trying<'a> {
+impl Trying {
     /// A request comes to a group.
     ///
     /// # Errors
     /// The group has as many requests as it may.
     pub(super) fn new(
-        group: &'a Rc<Group>,
+        group: &Rc<Group>,
         request: &mut Request<ForwardedBody>,
         path_and_query: PathAndQuery,
         value: Option<u64>,
         now: Instant,
-    ) -> Result<Box<Trying<'a>>, Denial> {
+    ) -> Result<Box<Trying>, Denial> {
         let entered = group.enter(now)?;
         let retry = &group.config.retry;
         if retry.attempts > 1 {
             request.body_mut().remember();
         }
         Ok(Box::new(Trying {
-            group,
-            members: group.members(),
+            group: Rc::clone(group),
+            members: Some(group.members()),
             path_and_query,
             value,
             repeatable: retry.methods.contains(request.method()),
-            entered,
+            running: None,
             tried: Tried::default(),
             counted: 0,
             taken: Cell::new(false),
+            _entered: entered,
         }))
     }
 
-    /// Chooses the next server, and gives the request the form that it has for it. `host` is the one that the client asked for,
-    /// where the server gets it; `account` says which server was asked last, and how many were.
+    fn members(&self) -> &[Rc<Member>] {
+        self.members.as_deref().unwrap_or_default()
+    }
+
+    /// Chooses the next server, and gives the request the form that it has for it: the connections to that server. `host` is the
+    /// one that the client asked for, where the server gets it; `account` says which server was asked last, and how many were.
     ///
     /// # Errors
     /// No server has a weight.
     pub(super) fn next(
         &mut self,
-        request: Request<ForwardedBody>,
+        request: &mut Request<ForwardedBody>,
         host: Option<&HeaderValue>,
-        account: &mut UpstreamAccount,
+        account: &mut Option<UpstreamAccount>,
         now: Instant,
-    ) -> Result<(Running, Request<ForwardedBody>), Denial> {
-        let none = || Denial::new(Code::UpstreamUnreachable, "no server of the group has a weight");
-        let running = self.group.choose(&self.members, self.value, &mut self.tried, now).ok_or_else(none)?;
-        let pool = running.pool();
-        account.name = Arc::clone(&pool.name);
-        account.tries += 1;
+    ) -> Result<Rc<Pool>, Denial> {
+        let members = self.members.as_deref().unwrap_or_default();
+        let Some(running) = self.group.choose(members, self.value, &mut self.tried, now) else {
+            account.get_or_insert_with(|| UpstreamAccount::of_group(Arc::clone(&self.group.name)));
+            return Err(Denial::new(Code::UpstreamUnreachable, "no server of the group has a weight"));
+        };
+        let pool = Rc::clone(running.pool());
+        self.running = Some(running);
+        let name = Arc::clone(&pool.name);
+        match account {
+            Some(account) => (account.name, account.tries) = (name, account.tries + 1),
+            None => *account = Some(UpstreamAccount::of_member(name, Arc::clone(&self.group.name))),
+        }
         self.counted += 1;
         self.taken.set(false);
-        let formed = form(request, pool, self.path_and_query.clone(), host)?;
-        Ok((running, formed))
+        form(request, &pool, self.path_and_query.clone(), host)?;
+        Ok(pool)
     }
 
     /// What this try may take.
@@ -104,9 +122,14 @@ impl<'a> Trying<'a> {
     }
 
     /// The server has answered. The place of the request there, until its answer has come.
-    pub(super) fn answered(self, running: Running, status: StatusCode, now: Instant) -> Box<Seat> {
-        self.group.hear(&running, outcome_of(status), now);
-        Box::new(Seat::new(self.group, running, self.entered))
+    pub(super) fn answered(mut self: Box<Self>, status: StatusCode, now: Instant) -> Seat {
+        if let Some(running) = &self.running {
+            self.group.hear(running, outcome_of(status), now);
+        }
+        // An answer can take long, and nothing is tried again.
+        self.members = None;
+        self.path_and_query = PathAndQuery::from_static("/");
+        Seat::new(self)
     }
 
     /// The server has not answered. The request, where it goes to another one.
@@ -115,17 +138,17 @@ impl<'a> Trying<'a> {
     /// What the client is told: there is nothing more to try.
     pub(super) fn failed(
         &mut self,
-        running: Running,
         failed: Failed,
         now: Instant,
-    ) -> Result<Request<ForwardedBody>, Denial> {
+    ) -> Result<Box<Request<ForwardedBody>>, Denial> {
         let Failed { denial, what, request } = failed;
-        self.group.hear(&running, outcome(what), now);
-        drop(running);
+        if let Some(running) = self.running.take() {
+            self.group.hear(&running, outcome(what), now);
+        }
         let Some(request) = request else { return Err(denial) };
         let retry = &self.group.config.retry;
         let free = matches!(what, What::Unreached | What::Full)
-            && Group::has_another(&self.members, self.tried, now);
+            && Group::has_another(self.members(), self.tried, now);
         if free && retry.on_connect {
             self.counted -= 1;
         } else if !(self.taken.get()
@@ -135,41 +158,56 @@ impl<'a> Trying<'a> {
         {
             return Err(denial);
         }
-        Ok(*request)
+        Ok(request)
     }
 
-    /// Sends the request to one server after the other, and waits for the head of an answer.
+    /// Sends the request to one server after the other, and waits for the head of an answer. With it come the connections to the
+    /// server that gave it.
     ///
     /// # Errors
     /// No server has answered.
     pub(super) async fn send(
         mut self: Box<Self>,
         life: &Rc<Life>,
-        mut request: Request<ForwardedBody>,
+        mut request: Box<Request<ForwardedBody>>,
         (upload, ends): (Option<&Upload>, Option<Ends>),
         host: Option<&HeaderValue>,
-        account: &mut UpstreamAccount,
-    ) -> Result<(Got, Box<Seat>), Denial> {
+        account: &mut Option<UpstreamAccount>,
+    ) -> Result<(Got, Rc<Pool>, Seat), Denial> {
         loop {
-            let (running, formed) = self.next(request, host, account, life.now())?;
-            request = match send_once(running.pool(), life, formed, upload, self.terms(ends)).await {
+            let pool = self.next(&mut request, host, account, life.now())?;
+            request = match send_once(&pool, life, *request, upload, self.terms(ends)).await {
                 Ok(got) => {
-                    let seat = self.answered(running, got.status(), life.now());
-                    return Ok((got, seat));
+                    let seat = self.answered(got.status(), life.now());
+                    return Ok((got, pool, seat));
                 }
-                Err(failed) => self.failed(running, failed, life.now())?,
+                Err(failed) => self.failed(failed, life.now())?,
             };
+        }
+    }
+
+    /// The whole answer has come.
+    pub(super) fn completed(&self) {
+        if let Some(running) = &self.running {
+            running.completed();
+        }
+    }
+
+    /// The answer broke off after its head, by the server's doing.
+    pub(super) fn broke_off(&self, now: Instant) {
+        if let Some(running) = &self.running {
+            self.group.hear_broken(running, now);
         }
     }
 }
 
-impl Unwanted for Trying<'_> {
+impl Unwanted for Trying {
     fn is_unwanted(&self, status: StatusCode, now: Instant) -> bool {
         let retry = &self.group.config.retry;
         let again = self.repeatable
             && self.counted < retry.attempts
             && retry.on_status.contains(&status)
-            && Group::has_another(&self.members, self.tried, now)
+            && Group::has_another(self.members(), self.tried, now)
             && self.group.take_retry(now);
         self.taken.set(again);
         again

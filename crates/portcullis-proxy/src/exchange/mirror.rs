@@ -15,13 +15,11 @@ use crate::upstream::Group;
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
 use http::uri::PathAndQuery;
 use http::{Method, Request};
-use portcullis_core::record::UpstreamAccount;
 use portcullis_core::{CredentialLocation, Recording, RouteId};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The most copies of a group that a worker has on their way.
@@ -121,12 +119,13 @@ impl Copy {
         tokio::task::spawn_local(async move {
             let _on_its_way = on_its_way;
             let life = Rc::new(Life::new(Kind::Stream, Timeouts::default(), Instant::now()));
-            let mut account = UpstreamAccount::of_group(Arc::clone(&mirror.name));
+            let mut account = None;
             let Ok(trying) = Trying::new(&mirror, &mut request, path_and_query, None, life.now()) else {
                 return;
             };
             let sent = async {
-                let mut sent = pin!(trying.send(&life, request, (None, None), host.as_ref(), &mut account));
+                let mut sent =
+                    pin!(trying.send(&life, Box::new(request), (None, None), host.as_ref(), &mut account));
                 // No connection of a client drives it, so its clock is looked after here.
                 loop {
                     match tokio::time::timeout(TICK.min(time), &mut sent).await {
@@ -137,7 +136,7 @@ impl Copy {
             };
             // Whatever is still to do then is given up, with its connection.
             let whole = async {
-                if let Ok((Got::Answer(_, body), _seat)) = sent.await {
+                if let Ok((Got::Answer(_, body), _pool, _seat)) = sent.await {
                     discard(body).await;
                 }
             };

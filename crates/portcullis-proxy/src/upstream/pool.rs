@@ -250,12 +250,12 @@ impl Pool {
         }
     }
 
-    /// A request in the form that the upstream's version of HTTP has. `None` where it has none.
-    pub(crate) fn formed(&self, request: Request<ForwardedBody>) -> Option<Request<ForwardedBody>> {
+    /// Gives a request the form that the upstream's version of HTTP has. `None` where it has none.
+    pub(crate) fn form(&self, request: &mut Request<ForwardedBody>) -> Option<()> {
         if self.upstream.http2 {
-            http2::formed(request, self.upstream.tls.is_some(), &self.authority)
+            http2::form(request, self.upstream.tls.is_some(), &self.authority)
         } else {
-            Some(request)
+            Some(())
         }
     }
 

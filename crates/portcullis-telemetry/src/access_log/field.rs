@@ -18,6 +18,11 @@ macro_rules! fields {
                 match self { $(Field::$name => $text,)+ }
             }
 
+            /// Its name as that of a member of an object in JSON, with what stands around it, after another member.
+            pub(crate) fn member(self) -> &'static str {
+                match self { $(Field::$name => concat!(",\"", $text, "\":"),)+ }
+            }
+
             /// What it is, as in the documentation.
             pub fn about(self) -> &'static str {
                 match self { $(Field::$name => $about,)+ }

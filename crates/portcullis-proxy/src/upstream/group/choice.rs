@@ -6,7 +6,7 @@
 
 use super::config::Balance;
 use super::state::Standing;
-use super::{Group, MOST_SERVERS, Member, Members, Running};
+use super::{Group, MOST_SERVERS, Member, Running};
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
@@ -14,22 +14,27 @@ use std::time::Instant;
 
 /// The servers that a request was sent to, by their places.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Tried(u128);
+pub(crate) struct Tried([u64; MOST_SERVERS / 64]);
 
 impl Tried {
     fn has(self, place: usize) -> bool {
-        place < MOST_SERVERS && self.0 >> place & 1 == 1
+        self.0.get(place / 64).is_some_and(|word| word >> (place % 64) & 1 == 1)
     }
 
     fn add(&mut self, place: usize) {
-        if place < MOST_SERVERS {
-            self.0 |= 1 << place;
+        if let Some(word) = self.0.get_mut(place / 64) {
+            *word |= 1 << (place % 64);
         }
+    }
+
+    /// How many there are.
+    fn count(self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
     }
 
     /// Whether it was sent nowhere.
     pub(crate) fn is_empty(self) -> bool {
-        self.0 == 0
+        self.count() == 0
     }
 }
 
@@ -81,14 +86,14 @@ struct Candidate<'a> {
 #[derive(Clone, Copy)]
 struct Set<'a> {
     group: &'a Group,
-    members: &'a Members,
+    members: &'a [Rc<Member>],
     places: Tried,
     now: Instant,
 }
 
 impl<'a> Set<'a> {
     fn of(
-        (group, members): (&'a Group, &'a Members),
+        (group, members): (&'a Group, &'a [Rc<Member>]),
         now: Instant,
         mut fits: impl FnMut(usize, &Rc<Member>) -> bool,
     ) -> Set<'a> {
@@ -112,7 +117,7 @@ impl<'a> Set<'a> {
     }
 
     fn one(self, value: Option<u64>) -> Option<Candidate<'a>> {
-        match (self.places.0.count_ones(), &self.group.config.balance, value) {
+        match (self.places.count(), &self.group.config.balance, value) {
             (0, ..) => None,
             (1, ..) => self.iter().next(),
             (_, Balance::Hash(_), Some(value)) => self.best(value),
@@ -181,7 +186,7 @@ impl Group {
     /// only where no server has a weight.
     pub(crate) fn choose(
         &self,
-        members: &Members,
+        members: &[Rc<Member>],
         value: Option<u64>,
         tried: &mut Tried,
         now: Instant,
@@ -221,7 +226,7 @@ impl Group {
     }
 
     /// Whether a server that is not left out was not tried yet.
-    pub(crate) fn has_another(members: &Members, tried: Tried, now: Instant) -> bool {
+    pub(crate) fn has_another(members: &[Rc<Member>], tried: Tried, now: Instant) -> bool {
         let mut untried = members.iter().enumerate().filter(|(place, _)| !tried.has(*place));
         untried.any(|(_, member)| member.weight > 0 && member.standing(now) == Standing::In)
     }

@@ -160,11 +160,7 @@ fn length(headers: &http::HeaderMap) -> Option<u64> {
 
 /// Gives a request the form that it has in HTTP/2 (RFC 9113, section 8.3.1). `None` where it has none, which no canonical
 /// target can bring about.
-pub(crate) fn formed(
-    mut request: Request<ForwardedBody>,
-    tls: bool,
-    authority: &Authority,
-) -> Option<Request<ForwardedBody>> {
+pub(crate) fn form(request: &mut Request<ForwardedBody>, tls: bool, authority: &Authority) -> Option<()> {
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     parts.scheme = Some(if tls { Scheme::HTTPS } else { Scheme::HTTP });
     parts.authority = Some(authority.clone());
@@ -182,5 +178,5 @@ pub(crate) fn formed(
     if headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-    Some(request)
+    Some(())
 }

@@ -17,6 +17,6 @@ mod driver;
 mod upload;
 
 pub(crate) use answer::Http2Body;
-pub(crate) use call::{Call, Unanswered, formed};
+pub(crate) use call::{Call, Unanswered, form};
 pub(super) use connection::Http2Connection;
 pub(crate) use connection::Stream;
