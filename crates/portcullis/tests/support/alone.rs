@@ -6,6 +6,7 @@ const MARK: &str = "PORTCULLIS_TEST_ALONE";
 
 /// Whether this process runs the test alone. Where it does not, a process is started that does, and this one only says what came
 /// of it. `name` is the test's path in its binary, such as `http2::a_rapid_reset_is_cut_off`.
+#[allow(clippy::print_stdout, reason = "what the other process printed is this test's to print")]
 pub fn alone(name: &str) -> bool {
     if std::env::var_os(MARK).is_some() {
         return true;
