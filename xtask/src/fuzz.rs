@@ -4,15 +4,13 @@
 //! A run fails on a crash, on an input that takes too long or too much memory, and when a target was not instrumented or hardly
 //! ran, since that would find nothing.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::{fs, thread};
 
 use crate::failure::{Context, Failure, Outcome};
 use crate::process::supervised;
-use crate::workspace;
+use crate::{parallel, workspace};
 
 /// What `cargo fuzz` passes to the compiler: coverage of each edge, counters and comparisons for libFuzzer.
 const FLAGS: &str = "--cfg fuzzing -Cdebug-assertions -Coverflow-checks -Ccodegen-units=1 -Cpasses=sancov-module \
@@ -61,37 +59,24 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
         arguments.targets.clone()
     };
     let built = build(&folder)?;
-    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
     let seconds = match arguments.in_all {
         None => arguments.seconds,
         // Targets run side by side, so what they have together is the time of every core.
-        Some(all) => (all * cores as u64 / wanted.len().max(1) as u64).max(5),
+        Some(all) => (all * parallel::cores() as u64 / wanted.len().max(1) as u64).max(5),
     };
     println!("{} targets for {seconds} s each, as many at once as there are cores", wanted.len());
 
-    let next = AtomicUsize::new(0);
-    let problems = Mutex::new(Vec::new());
-    let work = || {
-        while let Some(target) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-            match fuzz(&folder, &built, target, seconds) {
-                Ok(runs) => println!("  {target:<22} {runs:>10} inputs, no finding"),
-                Err(failure) => {
-                    println!("  {target:<22} FAILED");
-                    // The lock is never held by a thread that panics.
-                    problems
-                        .lock()
-                        .unwrap_or_else(|held| held.into_inner())
-                        .push(format!("{target}: {failure}"));
-                }
-            }
+    let outcomes = parallel::each(&wanted, |target| match fuzz(&folder, &built, target, seconds) {
+        Ok(runs) => {
+            println!("  {target:<22} {runs:>10} inputs, no finding");
+            None
         }
-    };
-    thread::scope(|scope| {
-        for _ in 0..cores {
-            scope.spawn(work);
+        Err(failure) => {
+            println!("  {target:<22} FAILED");
+            Some(format!("{target}: {failure}"))
         }
     });
-    let problems = problems.into_inner().unwrap_or_else(|held| held.into_inner());
+    let problems: Vec<String> = outcomes.into_iter().flatten().collect();
     if problems.is_empty() { Ok(()) } else { Err(Failure::new(problems.join("\n"))) }
 }
 

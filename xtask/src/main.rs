@@ -17,6 +17,7 @@ mod fuzz;
 mod generate;
 mod mutants;
 mod package;
+mod parallel;
 mod process;
 mod python;
 mod record;
@@ -64,7 +65,7 @@ enum Command {
     Counterparts,
     /// Run the fuzz targets, guided by coverage.
     Fuzz(fuzz::Arguments),
-    /// Change the code in small ways, and count which changes its tests notice. Takes hours.
+    /// Change the code in small ways, and count which changes its tests notice. Takes up to an hour.
     Mutants(mutants::Arguments),
     /// Play simulated traffic with attacks in it to the detectors of suspicious activity, and print what they find.
     Simulate(simulate::Arguments),
