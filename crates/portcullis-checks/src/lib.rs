@@ -34,6 +34,8 @@ pub mod section;
 pub mod security;
 pub mod shape;
 pub mod token;
+#[cfg(test)]
+mod trial;
 
 pub use build::Build;
 pub use cidr::Cidr;

@@ -142,3 +142,6 @@ impl Authorize for Claims {
         Step::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -165,3 +165,6 @@ impl AuthorizationConfig {
 pub fn is_scope(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
 }
+
+#[cfg(test)]
+mod tests;

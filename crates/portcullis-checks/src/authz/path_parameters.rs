@@ -100,3 +100,6 @@ impl Authorize for PathParameters {
         Step::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,3 +59,6 @@ impl Authorize for Roles {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,3 +72,6 @@ pub fn insufficient(needed: &[String], missing: &str, facts: &Facts<'_>, princip
     let challenge = format!("{scheme} error=\"insufficient_scope\", scope=\"{scopes}\"");
     denial.advising(Advice::Challenge(vec![challenge]))
 }
+
+#[cfg(test)]
+mod tests;
