@@ -299,3 +299,6 @@ impl By {
             .ok_or_else(|| Denial::new(Code::Fault, "a combination of too many parts"))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -118,3 +118,6 @@ impl QuotaConfig {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

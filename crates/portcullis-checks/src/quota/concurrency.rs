@@ -244,3 +244,6 @@ impl InFlight for Concurrency {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -245,3 +245,6 @@ pub(crate) fn every_status() -> Spanned<Vec<Statuses>> {
 pub(crate) fn one() -> Spanned<CostConfig> {
     Spanned::nowhere(CostConfig::Fixed(1))
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,3 +106,6 @@ impl InFlight for Shed {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -272,3 +272,6 @@ impl Quota for PlanLimit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,8 +21,8 @@ use portcullis_core::head::{HeadPolicy, Reserved};
 use portcullis_core::route::conditions::Conditions;
 use portcullis_core::{
     CheckId, Cleared, Conn, Consumer, ConsumerId, Controls, Count, Denial, Evidence, Facts, Head, Held, Keys,
-    KeysBuf, LateCost, MethodId, MethodSet, Plan, Principal, Record, RecordSink, Recording, Refused, Route,
-    RouteId, RouteTable, Snapshot, Standing, Step, Subject, TargetId, Transport, judge,
+    KeysBuf, LateCost, MethodId, MethodSet, Plan, Policy, Principal, Record, RecordSink, Recording, Refused,
+    Route, RouteId, RouteTable, Snapshot, Standing, Step, Subject, TargetId, Transport, judge,
 };
 use portcullis_store::{CountNames, Kept};
 use std::env::VarError;
@@ -244,7 +244,7 @@ impl Trial {
         };
         let plan = Plan {
             head: HeadPolicy::default(),
-            routes: RouteTable::build(vec![route]).ok().expect("a route"),
+            routes: RouteTable::build(vec![route]).expect("a route"),
             consumers: build.consumers,
             credentials: Vec::new(),
             max_held_bytes: 1 << 20,
@@ -257,6 +257,11 @@ impl Trial {
     /// What judges the requests.
     pub(crate) fn controls(&self) -> &Controls {
         &self.plan.routes.route(RouteId(0)).expect("a route").controls
+    }
+
+    /// What clients are told of each limit.
+    pub(crate) fn policies(&self) -> &[Policy] {
+        &self.plan.policies
     }
 
     /// Of every control of this stage, its name, its mode and what it says of itself.
