@@ -31,7 +31,7 @@ pub(crate) struct Answer {
     /// The request's place among those of its client.
     share: Option<Share>,
     /// Its place at a server of a group.
-    seat: Option<Seat>,
+    seat: Option<Box<Seat>>,
     /// Whether the server broke it off.
     broken: bool,
 }
@@ -110,7 +110,7 @@ impl Answer {
     }
 
     /// Keeps the request's place at a server until the answer is over.
-    pub(super) fn sit(&mut self, seat: Option<Seat>) {
+    pub(super) fn sit(&mut self, seat: Option<Box<Seat>>) {
         self.seat = seat;
     }
 

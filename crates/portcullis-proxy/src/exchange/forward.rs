@@ -71,7 +71,7 @@ pub(crate) enum Target<'a> {
     /// The only one.
     Server(&'a Rc<Pool>),
     /// One of several. A copy for another group goes out when it has answered.
-    Member { trying: Box<Trying>, pool: Rc<Pool>, copy: Option<Box<mirror::Copy>> },
+    Member { trying: Trying, pool: Rc<Pool>, copy: Option<Box<mirror::Copy>> },
 }
 
 impl Going<'_> {
@@ -187,7 +187,7 @@ async fn there(
 
 /// Sends a request to the other servers of a group.
 async fn elsewhere(
-    mut trying: Box<Trying>,
+    mut trying: Trying,
     failed: Failed,
     copy: Option<Box<mirror::Copy>>,
     mut passed: Box<Passed<'_>>,
@@ -294,7 +294,12 @@ impl<'a> Passed<'a> {
     }
 
     /// The answer that a server has given.
-    async fn got(mut self: Box<Self>, pool: &Pool, mut seat: Option<Seat>, got: Got) -> Response<Answer> {
+    async fn got(
+        mut self: Box<Self>,
+        pool: &Pool,
+        mut seat: Option<Box<Seat>>,
+        got: Got,
+    ) -> Response<Answer> {
         self.took(Some(got.status()));
         match got {
             Got::Answer(parts, body) => {
@@ -404,7 +409,7 @@ impl<'a> Passed<'a> {
         pool: &Pool,
         mut headers: HeaderMap,
         switched: Switched,
-        seat: Option<Seat>,
+        seat: Option<Box<Seat>>,
     ) -> Response<Answer> {
         // SECURITY: a switch that nobody asked for would carry unjudged requests (an_unasked_upgrade_is_refused).
         let accepted =

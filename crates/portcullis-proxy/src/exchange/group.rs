@@ -11,9 +11,7 @@ use super::life::Life;
 use super::seat::Seat;
 use super::send::{Failed, Got, Terms, Unwanted, What, send as send_once};
 use crate::upload::{ForwardedBody, Upload};
-use crate::upstream::{
-    Balance, Ends, Entered, Group, HashBy, Member, Members, Outcome, Pool, Retry, Running, Tried, hash,
-};
+use crate::upstream::{Balance, Ends, Group, HashBy, Outcome, Pool, Retry, Tried, hash};
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Request, StatusCode};
@@ -26,28 +24,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A request at the servers of a group, from its first try until its answer has come or has broken off. One allocation for all of
-/// it.
+/// A request that goes from one server of a group to the other until it is answered.
 ///
-/// The first try is sent like a request to a single server, so that a group costs little more.
-pub(super) struct Trying {
-    group: Rc<Group>,
-    /// The servers that it met, until it is answered.
-    members: Option<Members>,
-    path_and_query: PathAndQuery,
-    /// What decides which server it gets, where something does.
-    value: Option<u64>,
-    /// Whether its method may be repeated.
-    repeatable: bool,
-    /// The server that has it.
-    running: Option<Running>,
-    tried: Tried,
-    /// Those that could not be reached do not count, as long as there is another server.
-    counted: u32,
-    /// Whether a retry was taken out of the budget because of an answer's status.
-    taken: Cell<bool>,
-    _entered: Entered,
-}
+/// The first try is sent like a request to a single server, so that a group costs little more. What is known of it is kept by its
+/// seat from the beginning: one allocation until the answer has come.
+pub(super) struct Trying(Box<Seat>);
 
 impl Trying {
     /// A request comes to a group.
@@ -60,13 +41,13 @@ impl Trying {
         path_and_query: PathAndQuery,
         value: Option<u64>,
         now: Instant,
-    ) -> Result<Box<Trying>, Denial> {
+    ) -> Result<Trying, Denial> {
         let entered = group.enter(now)?;
         let retry = &group.config.retry;
         if retry.attempts > 1 {
             request.body_mut().remember();
         }
-        Ok(Box::new(Trying {
+        Ok(Trying(Box::new(Seat {
             group: Rc::clone(group),
             members: Some(group.members()),
             path_and_query,
@@ -76,12 +57,9 @@ impl Trying {
             tried: Tried::default(),
             counted: 0,
             taken: Cell::new(false),
+            stream: false,
             _entered: entered,
-        }))
-    }
-
-    fn members(&self) -> &[Rc<Member>] {
-        self.members.as_deref().unwrap_or_default()
+        })))
     }
 
     /// Chooses the next server, and gives the request the form that it has for it: the connections to that server. `host` is the
@@ -96,40 +74,36 @@ impl Trying {
         account: &mut Option<UpstreamAccount>,
         now: Instant,
     ) -> Result<Rc<Pool>, Denial> {
-        let members = self.members.as_deref().unwrap_or_default();
-        let Some(running) = self.group.choose(members, self.value, &mut self.tried, now) else {
-            account.get_or_insert_with(|| UpstreamAccount::of_group(Arc::clone(&self.group.name)));
+        let seat = &mut *self.0;
+        let members = seat.members.as_deref().unwrap_or_default();
+        let Some(running) = seat.group.choose(members, seat.value, &mut seat.tried, now) else {
+            account.get_or_insert_with(|| UpstreamAccount::of_group(Arc::clone(&seat.group.name)));
             return Err(Denial::new(Code::UpstreamUnreachable, "no server of the group has a weight"));
         };
         let pool = Rc::clone(running.pool());
-        self.running = Some(running);
+        seat.running = Some(running);
         let name = Arc::clone(&pool.name);
         match account {
             Some(account) => (account.name, account.tries) = (name, account.tries + 1),
-            None => *account = Some(UpstreamAccount::of_member(name, Arc::clone(&self.group.name))),
+            None => *account = Some(UpstreamAccount::of_member(name, Arc::clone(&seat.group.name))),
         }
-        self.counted += 1;
-        self.taken.set(false);
-        form(request, &pool, self.path_and_query.clone(), host)?;
+        seat.counted += 1;
+        seat.taken.set(false);
+        form(request, &pool, seat.path_and_query.clone(), host)?;
         Ok(pool)
     }
 
     /// What this try may take.
     pub(super) fn terms(&self, ends: Option<Ends>) -> Terms<'_> {
-        let retry = &self.group.config.retry;
-        let by_status = !retry.on_status.is_empty() && self.repeatable;
+        let retry = &self.0.group.config.retry;
+        let by_status = !retry.on_status.is_empty() && self.0.repeatable;
         Terms { limit: retry.try_timeout, ends, unwanted: by_status.then_some(self as &dyn Unwanted) }
     }
 
     /// The server has answered. The place of the request there, until its answer has come.
-    pub(super) fn answered(mut self: Box<Self>, status: StatusCode, now: Instant) -> Seat {
-        if let Some(running) = &self.running {
-            self.group.hear(running, outcome_of(status), now);
-        }
-        // An answer can take long, and nothing is tried again.
-        self.members = None;
-        self.path_and_query = PathAndQuery::from_static("/");
-        Seat::new(self)
+    pub(super) fn answered(mut self, status: StatusCode, now: Instant) -> Box<Seat> {
+        self.0.answered(outcome_of(status), now);
+        self.0
     }
 
     /// The server has not answered. The request, where it goes to another one.
@@ -142,19 +116,19 @@ impl Trying {
         now: Instant,
     ) -> Result<Box<Request<ForwardedBody>>, Denial> {
         let Failed { denial, what, request } = failed;
-        if let Some(running) = self.running.take() {
-            self.group.hear(&running, outcome(what), now);
+        let seat = &mut *self.0;
+        if let Some(running) = seat.running.take() {
+            seat.group.hear(&running, outcome(what), now);
         }
         let Some(request) = request else { return Err(denial) };
-        let retry = &self.group.config.retry;
-        let free = matches!(what, What::Unreached | What::Full)
-            && Group::has_another(self.members(), self.tried, now);
+        let retry = &seat.group.config.retry;
+        let free = matches!(what, What::Unreached | What::Full) && seat.has_another(now);
         if free && retry.on_connect {
-            self.counted -= 1;
-        } else if !(self.taken.get()
-            || self.counted < retry.attempts
-                && is_retried(retry, what, self.repeatable)
-                && self.group.take_retry(now))
+            seat.counted -= 1;
+        } else if !(seat.taken.get()
+            || seat.counted < retry.attempts
+                && is_retried(retry, what, seat.repeatable)
+                && seat.group.take_retry(now))
         {
             return Err(denial);
         }
@@ -167,13 +141,13 @@ impl Trying {
     /// # Errors
     /// No server has answered.
     pub(super) async fn send(
-        mut self: Box<Self>,
+        mut self,
         life: &Rc<Life>,
         mut request: Box<Request<ForwardedBody>>,
         (upload, ends): (Option<&Upload>, Option<Ends>),
         host: Option<&HeaderValue>,
         account: &mut Option<UpstreamAccount>,
-    ) -> Result<(Got, Rc<Pool>, Seat), Denial> {
+    ) -> Result<(Got, Rc<Pool>, Box<Seat>), Denial> {
         loop {
             let pool = self.next(&mut request, host, account, life.now())?;
             request = match send_once(&pool, life, *request, upload, self.terms(ends)).await {
@@ -185,31 +159,18 @@ impl Trying {
             };
         }
     }
-
-    /// The whole answer has come.
-    pub(super) fn completed(&self) {
-        if let Some(running) = &self.running {
-            running.completed();
-        }
-    }
-
-    /// The answer broke off after its head, by the server's doing.
-    pub(super) fn broke_off(&self, now: Instant) {
-        if let Some(running) = &self.running {
-            self.group.hear_broken(running, now);
-        }
-    }
 }
 
 impl Unwanted for Trying {
     fn is_unwanted(&self, status: StatusCode, now: Instant) -> bool {
-        let retry = &self.group.config.retry;
-        let again = self.repeatable
-            && self.counted < retry.attempts
+        let seat = &*self.0;
+        let retry = &seat.group.config.retry;
+        let again = seat.repeatable
+            && seat.counted < retry.attempts
             && retry.on_status.contains(&status)
-            && Group::has_another(self.members(), self.tried, now)
-            && self.group.take_retry(now);
-        self.taken.set(again);
+            && seat.has_another(now)
+            && seat.group.take_retry(now);
+        seat.taken.set(again);
         again
     }
 }

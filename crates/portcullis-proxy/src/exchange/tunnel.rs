@@ -36,7 +36,7 @@ pub(crate) struct Tunnel {
     /// The request's place among those of its client.
     share: Option<Share>,
     /// Its place at a server of a group.
-    seat: Option<Seat>,
+    seat: Option<Box<Seat>>,
 }
 
 impl Tunnel {
@@ -61,7 +61,7 @@ impl Tunnel {
     }
 
     /// Keeps the request's place at a server until the tunnel ends.
-    pub(super) fn sit(&mut self, seat: Option<Seat>) {
+    pub(super) fn sit(&mut self, seat: Option<Box<Seat>>) {
         self.seat = seat;
     }
 

@@ -30,7 +30,7 @@ pub use group::{
     Balance, Canary, Checked, Counts, Eject, GroupKeeper, GroupServer, GroupState, HashBy, HealthCheck,
     Mirror, Probe, Retry, ServerState, Standing, UpstreamGroup,
 };
-pub(crate) use group::{Entered, Group, Member, Members, Outcome, Running, Tried, hash};
+pub(crate) use group::{Entered, Group, Members, Outcome, Running, Tried, hash};
 pub(crate) use http1::{Failure, Head};
 pub(crate) use http2::{Call, Stream as Http2Stream, Unanswered};
 pub(crate) use interim::Interim;
