@@ -51,7 +51,7 @@ impl<K: Eq + Hash + Send, V: Send> ByteCache<K, V> {
         let weight = size_of::<K>() + size_of::<Entry<V>>() + OVERHEAD + heap;
         // SECURITY: many small entries are no more than so many, and few large ones no more than so large
         // (a_cache_is_bounded_in_entries_and_in_bytes).
-        let weight = weight.max(self.bytes / self.entries);
+        let weight = weight.max(self.bytes.div_ceil(self.entries));
         let entry = Entry { value, weight: u64::try_from(weight).unwrap_or(u64::MAX) };
         let cache = self.threads.get_or(|| {
             let bytes = u64::try_from(self.bytes).unwrap_or(u64::MAX);

@@ -257,37 +257,4 @@ impl Converter {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// However often a loop turns, and whatever else a token says.
-    #[test]
-    fn claims_are_converted_once() {
-        let text = |text: String| Claim::Text(text);
-        for count in [10, 500] {
-            let groups = (0..count).map(|number| text(format!("group-{number}"))).collect();
-            let others = (0..10_000).map(Claim::Integer).collect();
-            let claims = Claim::Object(vec![
-                ("groups".to_owned(), Claim::List(groups)),
-                ("others".to_owned(), Claim::List(others)),
-            ]);
-            for (condition, holds) in [
-                (format!("claims.groups.exists(g, g == 'group-{}')", count - 1), true),
-                ("claims.groups.exists(g, g == 'another')".to_owned(), false),
-                ("claims.groups.all(g, g.startsWith('group-'))".to_owned(), true),
-                (
-                    "claims.groups.exists(g, g == claims.groups[0] + 'x') || size(claims.groups) > 1"
-                        .to_owned(),
-                    true,
-                ),
-            ] {
-                let expression = Expression::compile(&condition, VARIABLES.as_slice()).unwrap();
-                let mut converter = Converter::default();
-                let value = converter.claims(&claims, expression.reads("claims").unwrap());
-                // The list, and each element with its text.
-                assert_eq!(converter.size, 1 + 2 * count, "{condition}");
-                assert_eq!(expression.holds(vec![("claims", value)]).unwrap(), holds, "{condition}");
-            }
-        }
-    }
-}
+mod tests;

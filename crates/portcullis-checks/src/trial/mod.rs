@@ -186,6 +186,13 @@ impl Ask {
         Ask { request: self.request.header(name, value), ..self }
     }
 
+    /// To this host.
+    pub(crate) fn to(mut self, host: &'static str) -> Ask {
+        let headers = self.request.headers_mut().expect("a request");
+        headers.insert("host", http::HeaderValue::from_static(host));
+        self
+    }
+
     /// From this address.
     pub(crate) fn from(self, address: &str) -> Ask {
         Ask { from: address.parse().expect("an address"), ..self }
