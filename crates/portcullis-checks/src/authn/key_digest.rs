@@ -175,6 +175,7 @@ mod tests {
         assert_eq!(name([1; 32], pepper, "k"), name([2; 32], pepper, "k"));
         assert_ne!(name([1; 32], pepper, "k"), name([1; 32], None, "k"));
         assert_ne!(name([1; 32], None, "k"), password_counted_as("k"));
+        assert_ne!(password_counted_as("k"), password_counted_as("l"));
         let secret = |of, pepper| KeyHasher::new(&of, pepper).shared_secret("a");
         assert_eq!(secret([1; 32], pepper), secret([2; 32], pepper));
         assert!(secret([1; 32], pepper).is_some() && secret([1; 32], None).is_none());

@@ -94,6 +94,7 @@ mod tests {
             Known::Before,
             "also where this thread has its own"
         );
+        assert_eq!(passwords.find(&digest(1), MINUTE * 3), Known::Before, "and long after");
         assert_eq!(passwords.find(&digest(2), MINUTE), Known::Nothing);
         let never = RightPasswords::new(Duration::ZERO);
         never.insert(digest(1), MINUTE);

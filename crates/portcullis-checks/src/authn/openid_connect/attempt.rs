@@ -209,6 +209,7 @@ mod tests {
             before: 0,
         };
         let shown = format!("{:?}", Slot::Open(attempt));
+        assert!(shown.contains("Attempt") && shown.contains("before: 0"), "{shown}");
         assert!(!shown.contains("hunter2"), "{shown}");
     }
 }

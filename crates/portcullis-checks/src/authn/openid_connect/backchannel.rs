@@ -220,7 +220,9 @@ mod tests {
             json!({ "sub": null }),
             json!({ "exp": null }),
             json!({ "iat": 1000.5 }),
-            json!({ "iat": 1035 }),
+            json!({ "iat": 1040 }),
+            json!({ "iat": 380, "exp": null }),
+            json!({ "exp": 981 }),
             json!({ "events": { LOGOUT_EVENT: {}, "urn:other": 1 } }),
         ] {
             let added = |claims: &mut Value| {

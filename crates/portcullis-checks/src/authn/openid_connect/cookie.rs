@@ -231,6 +231,7 @@ mod tests {
             assert!(fields.iter().all(|field| field.len() <= MAX_COOKIE_BYTES));
             assert_eq!(cookies.read(&sent_back(&fields)), Once::One(text.into()), "{size}");
         }
+        assert!(cookies.keep(&"a".repeat(6000), lifetime, 6000, &nobody).is_ok());
         assert_eq!(cookies.keep(&"a".repeat(6001), lifetime, 6000, &nobody), Err(6001));
         assert_eq!(cookies.keep(&"a".repeat(17_000), lifetime, 99_999, &nobody), Err(17_000));
         // A smaller one takes the parts of a larger one away.

@@ -193,6 +193,27 @@ mod tests {
     }
 
     #[test]
+    fn the_hash_of_the_access_token_is_half_of_what_the_algorithm_hashes_with() {
+        // The first halves of what coreutils' sha256sum, sha384sum and sha512sum say of `token`.
+        let (short, middle, long) = (
+            "PEaenWxYddN6Q_NT1PiOYQ",
+            "Cm6hANx1qgPTYYSWu3KFaieklEAsPkh3",
+            "ImXaughy_DrvFp0Hk2XlkPDLyO1GwqeYTIpkKAPP2Ww",
+        );
+        let hashes =
+            [("RS256", short), ("ES256", short), ("PS384", middle), ("RS512", long), ("EdDSA", long)];
+        for (algorithm, hash) in hashes {
+            let header = format!(r#"{{"alg":"{algorithm}"}}"#);
+            let with = |hash: &str| GOOD.replacen('{', &format!("{{\"at_hash\":\"{hash}\","), 1);
+            assert_eq!(code(&header, &with(hash), Nonce::Is("n")).as_deref(), Ok("alice"), "{algorithm}");
+            for other in [short, middle, long, "", "AA"].into_iter().filter(|other| *other != hash) {
+                let refused = code(&header, &with(other), Nonce::Is("n"));
+                assert_eq!(refused, Err(Code::TokenClaims), "{algorithm} {other}");
+            }
+        }
+    }
+
+    #[test]
     fn a_refreshed_one_may_leave_its_nonce_out_and_not_change_it() {
         let header = r#"{"alg":"RS256","typ":"JWT"}"#;
         let without = GOOD.replace(",\"nonce\":\"n\"", "");

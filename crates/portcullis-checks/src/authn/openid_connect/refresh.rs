@@ -320,6 +320,20 @@ mod tests {
     }
 
     #[test]
+    fn what_no_longer_serves_is_forgotten_after_a_while() {
+        let (refreshes, world) = (Refreshes::default(), World::default());
+        let ask = |number: u8| {
+            assert!(
+                at_once(refreshes.answer([number; 32], &world, || Box::pin(async { answered(200) }))).is_ok()
+            );
+            lock(&refreshes.flights).all.len()
+        };
+        assert_eq!((ask(1), ask(2)), (1, 2));
+        world.0.store(121, Ordering::Relaxed);
+        assert_eq!(ask(3), 1, "few answers are kept no longer than many");
+    }
+
+    #[test]
     fn large_answers_are_bounded_in_bytes() {
         let (refreshes, world) = (Refreshes::default(), World::default());
         let digest = |number: usize| {
@@ -334,7 +348,7 @@ mod tests {
         }
         let guard = lock(&refreshes.flights);
         let held: usize = guard.all.values().map(|flight| flight.bytes()).sum();
-        assert!((MAX_BYTES / 2..=MAX_BYTES).contains(&held), "{held}");
+        assert_eq!(held, MAX_BYTES, "no more is forgotten than has to be");
         assert!(guard.all.contains_key(&digest(1999)), "the newest one is there");
     }
 }

@@ -186,6 +186,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn nothing_opens_and_neither_does_more_than_a_browser_keeps() {
+        let sealer = sealer(&[OLD]);
+        let sealed = |bytes: usize| {
+            let content = vec![b'x'; bytes];
+            let text = sealer.seal(Purpose::Session, "session", [7; 16], content.clone()).unwrap();
+            (sealer.open(Purpose::Session, "session", &text) == Some(content), text.len())
+        };
+        assert!(sealed(0).0);
+        let largest = MAX_TEXT_BYTES / 4 * 3 - NONCE_LEN - TAG_BYTES;
+        assert_eq!(sealed(largest), (true, MAX_TEXT_BYTES));
+        assert_eq!(sealed(largest + 1), (false, MAX_TEXT_BYTES + 2));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
 

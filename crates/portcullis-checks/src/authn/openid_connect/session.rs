@@ -292,6 +292,16 @@ mod tests {
     }
 
     #[test]
+    fn the_provider_alone_says_who_it_is() {
+        let claims = json::object(br#"{"iss":"https://other.example","sub":"bob","level":1}"#).unwrap();
+        let subject = Session { claims, ..session() }.to_subject(&rules());
+        let expected = json!({ "iss": "https://issuer.example", "sub": "alice", "level": 1 });
+        assert_eq!(json::plain(&subject.claims), expected);
+        let Claim::Object(members) = &subject.claims else { panic!("{:?}", subject.claims) };
+        assert_eq!(members.len(), 3, "nothing has two values");
+    }
+
+    #[test]
     fn a_session_ends_at_its_age_and_when_it_is_left_alone() {
         let at = |session: &Session, now: u64| session.standing(seconds(now), &rules());
         let session = session();
@@ -306,6 +316,12 @@ mod tests {
         assert_eq!(session.remaining(seconds(5010), &rules()), seconds(90));
         assert_eq!(at(&session, 4941), Standing::Good, "another gateway's clock");
         assert!(matches!(at(&session, 4000), Standing::Ended(_)), "a clock that was set back");
+        assert_eq!(at(&session, 4940), Standing::Good, "just as far as clocks may differ");
+        let began = Session { seen: seconds(4900), ..session.clone() };
+        let seen = Session { started: seconds(4900), ..session.clone() };
+        for (which, future) in [("began", began), ("seen", seen)] {
+            assert_eq!(at(&future, 4939), Standing::Ended("it is of the future"), "{which}");
+        }
         assert!(!session.is_news(seconds(5009), &rules()));
         assert!(session.is_news(seconds(5010), &rules()));
     }
@@ -329,6 +345,7 @@ mod tests {
     #[test]
     fn a_session_shows_nothing() {
         let shown = format!("{:?}", session());
+        assert!(shown.contains("Session") && shown.contains("5000"), "{shown}");
         assert!(!shown.contains("alice") && !shown.contains("nonce") && !shown.contains('@'), "{shown}");
     }
 }
