@@ -199,6 +199,7 @@ impl Authenticate for Claims {
             Ok(evidence) => Authn::Claim(evidence),
             Err(why) => {
                 self.log.is_unknown(why);
+                self.log.is_a_strangers(facts.head.client());
                 // Nobody knows what is asked of whom, so nothing more is.
                 Authn::Deny(Denial::new(Code::Fault, why))
             }

@@ -15,7 +15,7 @@ use http::{Method, Request};
 use http_body_util::Empty;
 use portcullis_core::permit::Permit;
 use portcullis_core::{
-    Code, Conn, Effects, Head, Plan, Record, RecordSink, Recording, Refused, Snapshot, Transport, judge,
+    Code, Conn, Effects, Head, Mode, Plan, Record, RecordSink, Recording, Refused, Snapshot, Transport, judge,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -46,7 +46,8 @@ impl Replay {
     /// By this plan. `None` where somebody else has it too.
     pub fn new(blueprint: Blueprint) -> Option<Replay> {
         let plan = Arc::into_inner(blueprint.plan)?;
-        let log = Arc::new(Counts::default());
+        let waits = blueprint.failures_mode == Mode::Enforce;
+        let log = Arc::new(Counts::new(if waits { blueprint.failures.free } else { u32::MAX }));
         let has_conditions = plan.routes.iter().any(|route| route.conditions.count() > 0);
         let cross_origin = plan.routes.iter().map(|route| route.controls.cross_origin.is_some()).collect();
         let routes = crate::judge::with_controls(plan.routes, &mut |_, controls| told(controls, &log));

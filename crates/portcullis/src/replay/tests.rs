@@ -132,3 +132,60 @@ routes:
     assert_eq!(of(&lines, "192.0.2.2", "10:40:00", "/api/x"), Decision::Allowed);
     assert!(matches!(of(&lines, "192.0.2.3", "10:40:00", "/api//x"), Decision::Unknown(_)));
 }
+
+#[test]
+fn what_may_be_anybodys_request_counts_for_all() {
+    const LIMITED: &str = r#"
+listeners: [{ bind: "127.0.0.1:0" }]
+security: { authentication: { type: api_key } }
+consumers: [{ name: alice, keys: ["alice-key-0123456789"] }, { name: bob, keys: ["bob-key-0123456789ab"] }]
+routes:
+  - { path: /mine, upstream: "http://127.0.0.1:9", security: { rate_limiting: { max_requests: 3, per: minute, by: consumer } } }
+  - { path: /near, upstream: "http://127.0.0.1:9", security: { rate_limiting: { max_requests: 3, per: minute, by: address } } }
+"#;
+    let loaded = Loaded::yaml("a.yaml", LIMITED.to_owned(), Context::for_file("."));
+    let replay = Replay::new(loaded.into_blueprint().unwrap()).unwrap();
+    let ask = |time: &str, path: &str, client: &str, who: &str| {
+        let rest = match who {
+            "" => r#""outcome":"refused","denied":{"code":"credential_invalid","detail":""},"status":401"#
+                .to_owned(),
+            who => format!(
+                r#""consumer":"{who}","authenticated_by":"authn.api_key","outcome":"served","status":200"#
+            ),
+        };
+        let text = line(&format!(r#""method":"GET","path":"{path}",{rest}"#));
+        let text = text.replace("192.0.2.1\"", &format!("{client}\"")).replace("10:00:00", time);
+        replay.decide(&Line::parse(&text).unwrap())
+    };
+    let used_up = Decision::Unknown(USED_UP);
+    assert_eq!(ask("10:00:00", "/mine", "192.0.2.1", "alice"), used_up, "nobody knows what came before");
+    // Two strangers, and one of alice: all three that there are.
+    for _ in 0..2 {
+        assert!(matches!(ask("10:10:00", "/mine", "192.0.2.1", ""), Decision::Unknown(_)));
+    }
+    assert_eq!(ask("10:10:01", "/mine", "192.0.2.1", "alice"), Decision::Allowed);
+    assert_eq!(ask("10:10:02", "/mine", "192.0.2.1", "alice"), used_up);
+    assert_eq!(ask("10:10:02", "/mine", "192.0.2.1", "bob"), Decision::Allowed, "they were one of them each");
+    assert_eq!(ask("10:10:03", "/mine", "192.0.2.1", "bob"), used_up);
+    // Those of an address count there alone.
+    assert_eq!(ask("10:20:00", "/near", "192.0.2.1", "alice"), Decision::Allowed);
+    for _ in 0..3 {
+        assert!(matches!(ask("10:20:01", "/near", "192.0.2.2", ""), Decision::Unknown(_)));
+    }
+    assert_eq!(ask("10:20:02", "/near", "192.0.2.1", "alice"), Decision::Allowed);
+    assert_eq!(ask("10:20:02", "/near", "192.0.2.2", "alice"), used_up);
+    // Who sends so many may have to wait after more than ten, and nobody else.
+    for _ in 0..9 {
+        assert!(matches!(ask("10:25:00", "/near", "192.0.2.2", ""), Decision::Unknown(_)));
+    }
+    assert!(
+        matches!(ask("10:29:00", "/mine", "192.0.2.2", "bob"), Decision::Unknown(why) if why.contains("wait"))
+    );
+    assert_eq!(ask("10:29:00", "/mine", "192.0.2.1", "alice"), Decision::Allowed);
+    // More than are looked at one by one, and then a time in which everything is forgotten.
+    for _ in 0..1500 {
+        assert!(matches!(ask("10:30:00", "/near", "192.0.2.9", ""), Decision::Unknown(_)));
+    }
+    assert_eq!(ask("10:30:01", "/mine", "192.0.2.1", "alice"), used_up);
+    assert_eq!(ask("10:40:00", "/mine", "192.0.2.1", "alice"), Decision::Allowed);
+}
