@@ -1,4 +1,19 @@
 //! Everything that the admin listener serves: one table, from which the dispatch, the access rules and the OpenAPI document come.
+//!
+//! | file     | has                                                        |
+//! |----------|------------------------------------------------------------|
+//! | `tells`  | what is told of a running gateway                           |
+//! | `orders` | what an operator orders                                     |
+//! | `body`   | the body of an order                                        |
+
+mod body;
+mod orders;
+mod tells;
+
+pub(crate) use body::object;
+pub(crate) use orders::{by, order_block, unblock};
+pub(crate) use tells::{explained, finding, standing};
+pub use tells::{operations_json, why};
 
 use crate::desk;
 use crate::gateway::Gateway;
@@ -6,23 +21,17 @@ use crate::guard::Caller;
 use crate::once::Once;
 use crate::pages;
 use crate::problem::Problem;
-use crate::scrape;
-use crate::server::{Asked, text};
+use crate::server::Asked;
 use crate::tokens::Role;
 use bytes::Bytes;
-use http::{Response, StatusCode};
-use portcullis_core::{Level, OperationUse};
-use portcullis_telemetry::detect::{DETECTORS, Finding, Severity};
-use portcullis_telemetry::metrics::counted::Ending;
-use portcullis_telemetry::metrics::histogram::Histogram;
-use portcullis_telemetry::recent::Refusal;
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use http::Response;
+use orders::{block, reload, set_log_level};
 use serde_json::{Value, json};
-use std::fmt;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use tells::{
+    audit, counters, detectors, findings, healthz, history, log_level, metrics, readyz, refusals, sources,
+};
 
 /// What is asked or ordered.
 pub(crate) struct Call<'a> {
@@ -401,343 +410,3 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         Does::Shows(pages::script),
     ),
 ];
-
-fn healthz(_: &Call<'_>) -> Result<Response<Bytes>, Problem> {
-    Ok(text(StatusCode::OK, "ok\n".to_owned()))
-}
-
-fn readyz(call: &Call<'_>) -> Result<Response<Bytes>, Problem> {
-    match call.gateway.is_ready() {
-        true => Ok(text(StatusCode::OK, "ready\n".to_owned())),
-        false => Ok(text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned())),
-    }
-}
-
-fn metrics(call: &Call<'_>) -> Result<Response<Bytes>, Problem> {
-    Ok(scrape::metrics_answer(call.gateway.metrics()))
-}
-
-fn counters(gateway: &dyn Gateway) -> Value {
-    let metrics = &gateway.watch().metrics;
-    let counted = metrics.total();
-    let requests: Vec<_> = counted
-        .requests
-        .iter()
-        .map(|(key, count)| {
-            json!({
-                "route": &*metrics.route(key.route), "status": key.status, "outcome": key.ending.as_str(),
-                "code": key.code.map(|code| code.as_str()), "count": count,
-            })
-        })
-        .collect();
-    let consumers: Vec<_> = counted
-        .consumers
-        .iter()
-        .map(|((consumer, ending), count)| {
-            json!({ "consumer": &*metrics.consumer(*consumer), "outcome": ending.as_str(), "count": count })
-        })
-        .collect();
-    json!({ "requests": requests, "consumers": consumers })
-}
-
-fn history(gateway: &dyn Gateway) -> Value {
-    let samples: Vec<_> = gateway
-        .watch()
-        .history
-        .samples()
-        .into_iter()
-        .map(|sample| {
-            let endings: serde_json::Map<String, Value> = Ending::ALL
-                .iter()
-                .map(|ending| {
-                    let count = sample.endings.get(ending).copied().unwrap_or(0);
-                    (ending.as_str().to_owned(), count.into())
-                })
-                .collect();
-            let p99 = |histogram: &Histogram| histogram.quantile(0.99).filter(|value| value.is_finite());
-            json!({
-                "at": sample.at, "outcomes": endings, "refusals": sample.refusals,
-                "gateway_p99_seconds": p99(&sample.gateway), "upstream_p99_seconds": p99(&sample.upstream),
-            })
-        })
-        .collect();
-    json!({ "interval_seconds": portcullis_telemetry::history::INTERVAL.as_secs(), "samples": samples })
-}
-
-fn sources(gateway: &dyn Gateway) -> Value {
-    let top: Vec<_> = gateway
-        .watch()
-        .sources
-        .top(100)
-        .into_iter()
-        .map(|(source, traffic)| {
-            json!({ "source": source, "requests": traffic.requests, "refused": traffic.refused })
-        })
-        .collect();
-    json!({ "sources": top })
-}
-
-/// The record of a refusal, with what its code means.
-pub(crate) fn explained(gateway: &dyn Gateway, refusal: &Refusal) -> Value {
-    let mut record: Value = serde_json::from_str(&refusal.line).unwrap_or_default();
-    if let Some(record) = record.as_object_mut() {
-        record.insert("code".into(), refusal.code.as_str().into());
-        record.insert("observed_only".into(), refusal.observed.into());
-        record.insert("meaning".into(), gateway.meaning(refusal.code.as_str()).into());
-    }
-    record
-}
-
-fn refusals(call: &Call<'_>) -> Result<Value, Problem> {
-    let bad = |what| Problem::new(StatusCode::BAD_REQUEST, what);
-    let (mut limit, mut code) = (100, None);
-    let query = call.asked.request.uri().query().unwrap_or_default();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        match &*name {
-            "limit" => {
-                limit = value
-                    .parse()
-                    .ok()
-                    .filter(|limit| (1..=1000).contains(limit))
-                    .ok_or_else(|| bad("`limit` is a number from 1 to 1000"))?;
-            }
-            "code" => code = Some(value.into_owned()),
-            _ => return Err(bad("the query may have `limit` and `code`")),
-        }
-    }
-    let wanted = |one: &Refusal| code.as_ref().is_none_or(|code| code == one.code.as_str());
-    let found = call.gateway.watch().recent.last(limit, wanted);
-    let found: Vec<_> = found.iter().map(|one| explained(call.gateway.as_ref(), one)).collect();
-    Ok(json!({ "refusals": found }))
-}
-
-fn findings(call: &Call<'_>) -> Result<Value, Problem> {
-    let bad = |what| Problem::new(StatusCode::BAD_REQUEST, what);
-    let (mut limit, mut open, mut detector, mut severity) = (100, None, None, None);
-    let query = call.asked.request.uri().query().unwrap_or_default();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        match &*name {
-            "limit" => {
-                limit = value
-                    .parse()
-                    .ok()
-                    .filter(|limit| (1..=1000).contains(limit))
-                    .ok_or_else(|| bad("`limit` is a number from 1 to 1000"))?;
-            }
-            "open" => {
-                open = Some(value.parse::<bool>().map_err(|_| bad("`open` is `true` or `false`"))?);
-            }
-            "detector" => detector = Some(value.into_owned()),
-            "severity" => {
-                let found = Severity::ALL.into_iter().find(|one| one.as_str() == value);
-                severity = Some(found.ok_or_else(|| bad("`severity` is `low`, `medium` or `high`"))?);
-            }
-            _ => return Err(bad("the query may have `limit`, `open`, `detector` and `severity`")),
-        }
-    }
-    let Some(detection) = call.gateway.detection() else {
-        return Ok(json!({ "detection": "off", "findings": [] }));
-    };
-    let mut found = detection.findings();
-    found.retain(|one| {
-        open.is_none_or(|open| one.open == open)
-            && detector.as_ref().is_none_or(|name| one.detector == *name)
-            && severity.is_none_or(|severity| one.severity == severity)
-    });
-    found.truncate(limit);
-    Ok(json!({ "detection": "on", "findings": found }))
-}
-
-/// The finding with this id.
-///
-/// # Errors
-/// No finding has this id.
-pub(crate) fn finding(call: &Call<'_>, id: &str) -> Result<Finding, Problem> {
-    let all = call.gateway.detection().map(|detection| detection.findings()).unwrap_or_default();
-    let found = all.into_iter().find(|finding| finding.id == id);
-    found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is no finding with this id"))
-}
-
-fn detectors() -> Value {
-    let all: Vec<_> = DETECTORS
-        .iter()
-        .map(|kind| json!({ "name": kind.name, "finds": kind.finds, "threshold": kind.threshold }))
-        .collect();
-    json!({ "detectors": all })
-}
-
-/// Why a request was refused.
-///
-/// # Errors
-/// Nothing is known of it.
-pub fn why(gateway: &dyn Gateway, id: &str) -> Result<Value, Problem> {
-    let found = gateway.watch().recent.find(id).ok_or_else(|| {
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            "no recent refusal has this request id; look for it in the access log",
-        )
-    })?;
-    Ok(explained(gateway, &found))
-}
-
-/// The object of a body in JSON, with these members alone.
-pub(crate) fn object(call: &Call<'_>, members: &[&str]) -> Result<serde_json::Map<String, Value>, Problem> {
-    let bad = |what: String| Problem::new(StatusCode::BAD_REQUEST, what);
-    let headers = call.asked.request.headers();
-    // SECURITY: a form of another site can send this without asking; JSON it cannot (hostile_requests_are_refused_or_harmless).
-    let json = headers.get(http::header::CONTENT_TYPE).is_some_and(|kind| {
-        kind.to_str().is_ok_and(|kind| {
-            kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
-        })
-    });
-    if !json {
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json"));
-    }
-    let Members(object) = serde_json::from_slice(call.asked.request.body())
-        .map_err(|error| bad(format!("the body is not a JSON object with each member once: {error}")))?;
-    match object.keys().find(|key| !members.contains(&key.as_str())) {
-        Some(_) => Err(bad(format!("the body may have {}", members.join(", ")))),
-        None => Ok(object),
-    }
-}
-
-/// The members of a JSON object, each of which stands there once.
-struct Members(serde_json::Map<String, Value>);
-
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Members, D::Error> {
-        struct Reader;
-
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Members;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = serde_json::Map::new();
-                while let Some((name, value)) = map.next_entry::<String, Value>()? {
-                    // SECURITY: which of two values an order means is not to be guessed (hostile_requests_are_refused_or_harmless).
-                    if members.insert(name, value).is_some() {
-                        return Err(A::Error::custom("a member stands there twice"));
-                    }
-                }
-                Ok(Members(members))
-            }
-        }
-
-        deserializer.deserialize_map(Reader)
-    }
-}
-
-fn block(call: &Call<'_>) -> Result<Value, Problem> {
-    let body = object(call, &["source", "minutes", "reason"])?;
-    let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
-    let minutes = body.get("minutes").map_or(Some(60), Value::as_u64);
-    order_block(call, text("source"), minutes, text("reason"))?;
-    Ok(json!({ "blocks": call.gateway.blocks() }))
-}
-
-/// Blocks an address for so many minutes.
-///
-/// # Errors
-/// What is wrong with the order.
-pub(crate) fn order_block(
-    call: &Call<'_>,
-    source: &str,
-    minutes: Option<u64>,
-    reason: &str,
-) -> Result<(), Problem> {
-    let bad = |what: &str| Problem::new(StatusCode::BAD_REQUEST, what);
-    let source = address(source)?;
-    let minutes = minutes
-        .filter(|minutes| (1..=30 * 24 * 60).contains(minutes))
-        .ok_or_else(|| bad("`minutes` is a number from 1 to 43200"))?;
-    let reason = reason.trim();
-    if reason.is_empty() || reason.len() > 200 || reason.chars().any(char::is_control) {
-        return Err(bad("`reason` says in 1 to 200 bytes why"));
-    }
-    let time = Duration::from_secs(minutes * 60);
-    call.gateway.block(source, time, reason).map_err(|why| Problem::new(StatusCode::CONFLICT, why))?;
-    call.gateway.tell(&format!("{} blocked {source} for {minutes} min: {reason}", by(call)));
-    Ok(())
-}
-
-pub(crate) fn unblock(call: &Call<'_>, source: &str) -> Result<Value, Problem> {
-    let source = address(source)?;
-    if !call.gateway.unblock(source) {
-        return Err(Problem::new(StatusCode::NOT_FOUND, "this address is not blocked"));
-    }
-    call.gateway.tell(&format!("{} ended the block of {source}", by(call)));
-    Ok(json!({ "blocks": call.gateway.blocks() }))
-}
-
-fn address(source: &str) -> Result<IpAddr, Problem> {
-    source.parse().map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "`source` is an IP address"))
-}
-
-/// What there is to say of an operation.
-pub(crate) fn standing(operation: &OperationUse) -> &'static str {
-    match (operation.declared, operation.deprecated, operation.last_used.is_some()) {
-        (false, _, _) => "undeclared",
-        (true, true, true) => "deprecated_used",
-        (true, false, true) => "used",
-        (true, true, false) => "deprecated_unused",
-        (true, false, false) => "unused",
-    }
-}
-
-/// Operations as the API tells them.
-pub fn operations_json(operations: &[OperationUse]) -> Value {
-    let all: Vec<_> = operations
-        .iter()
-        .map(|one| {
-            json!({
-                "document": one.document, "method": one.method, "path": one.path, "id": one.id,
-                "standing": standing(one), "last_used": one.last_used,
-            })
-        })
-        .collect();
-    json!({ "operations": all })
-}
-
-fn log_level(call: &Call<'_>) -> Value {
-    json!({ "level": call.gateway.log_level().map_or("off", Level::as_str) })
-}
-
-fn set_log_level(call: &Call<'_>) -> Result<Value, Problem> {
-    let body = object(call, &["level"])?;
-    let word = body.get("level").and_then(Value::as_str).unwrap_or_default();
-    let level = Level::ALL.into_iter().find(|level| level.as_str() == word);
-    if level.is_none() && word != "off" {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "`level` is `info`, `warning` or `off`"));
-    }
-    let told = format!("{} set the log level to {word}", by(call));
-    call.gateway.tell(&told);
-    call.gateway.set_log_level(level);
-    Ok(log_level(call))
-}
-
-fn audit(call: &Call<'_>) -> Result<Value, Problem> {
-    match call.gateway.audit_head() {
-        Some((entry, hash)) => Ok(json!({ "entry": entry, "hash": hash })),
-        None => {
-            Err(Problem::new(StatusCode::NOT_FOUND, "there is no audit log, or it has no checkpoint yet"))
-        }
-    }
-}
-
-async fn reload(call: &Call<'_>) -> Result<Value, Problem> {
-    call.gateway.tell(&format!("{} ordered a reload", by(call)));
-    call.gateway.reload().await.map_err(|why| Problem::new(StatusCode::CONFLICT, why))
-}
-
-/// Who, for the audit log.
-pub(crate) fn by(call: &Call<'_>) -> String {
-    let peer = call.asked.peer.ip();
-    match call.caller {
-        Some(caller) => format!("token {} ({}) from {peer}", caller.token, caller.role.as_str()),
-        None => format!("somebody from {peer}"),
-    }
-}
