@@ -442,3 +442,6 @@ fn is_bound_to(bound: &str, facts: &Facts<'_>) -> bool {
     let (host, path) = bound.split_at(bound.find('/').unwrap_or(bound.len()));
     facts.route.path == path && (host.is_empty() || facts.route.hosts.iter().any(|other| other == host))
 }
+
+#[cfg(test)]
+mod tests;

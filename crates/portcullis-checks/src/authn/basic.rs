@@ -314,3 +314,6 @@ impl Basic {
         Evidence::consumer(user.consumer, self.method, ID).counted_as(user.counted_as).resting_on(ground)
     }
 }
+
+#[cfg(test)]
+mod tests;

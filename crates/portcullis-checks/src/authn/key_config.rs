@@ -178,3 +178,6 @@ impl Decode for Expiry {
         json!({ "type": "string" })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -186,3 +186,6 @@ fn cost(text: &str, at: Span, cx: &mut Context) -> Option<Cost> {
     }
     Some(cost)
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,3 +73,6 @@ impl Users {
         Secret::new(format!("$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${hash}"))
     }
 }
+
+#[cfg(test)]
+mod tests;

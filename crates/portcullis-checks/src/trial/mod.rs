@@ -14,15 +14,18 @@ use crate::security::{CompiledSecurity, RouteAuthentication, SecurityConfig};
 use crate::token::json;
 use http::Request;
 use http::request::Builder;
-use portcullis_config::{Context, Decode, Renderer, Source, Spanned, Style, document_schema, from_yaml};
+use portcullis_config::{
+    Context, Decode, Renderer, Severity, Source, Spanned, Style, document_schema, from_yaml,
+};
 use portcullis_core::check::Charge;
 use portcullis_core::error_bodies::ErrorBodies;
 use portcullis_core::head::{HeadPolicy, Reserved};
 use portcullis_core::route::conditions::Conditions;
 use portcullis_core::{
-    CheckId, Cleared, Conn, Consumer, ConsumerId, Controls, Count, Denial, Evidence, Facts, Head, Held, Keys,
-    KeysBuf, LateCost, MethodId, MethodSet, Plan, Policy, Principal, Record, RecordSink, Recording, Refused,
-    Route, RouteId, RouteTable, Snapshot, Standing, Step, Subject, TargetId, Transport, judge,
+    Authenticate, Authn, CheckId, Cleared, Conn, Consumer, ConsumerId, Controls, Count, Denial, Evidence,
+    Facts, Head, Held, Keys, KeysBuf, LateCost, MethodId, MethodSet, Plan, Policy, Principal, Record,
+    RecordSink, Recording, Refused, Route, RouteId, RouteTable, Snapshot, Standing, Step, Subject, TargetId,
+    Transport, judge,
 };
 use portcullis_store::{CountNames, Kept};
 use std::env::VarError;
@@ -36,6 +39,7 @@ use std::task::{Poll, Waker};
 pub(crate) struct Setup {
     pub(crate) build: Build,
     path: String,
+    hosts: Vec<String>,
     public: bool,
 }
 
@@ -48,7 +52,12 @@ impl Setup {
     /// A route with this path.
     pub(crate) fn on(path: &str) -> Setup {
         let build = Build::new(KeyHasher::new(&[7; 32], None), Kept::default());
-        Setup { build, path: path.to_owned(), public: false }
+        Setup { build, path: path.to_owned(), hosts: Vec::new(), public: false }
+    }
+
+    /// The route serves this host alone.
+    pub(crate) fn at_host(self, host: &str) -> Setup {
+        Setup { hosts: vec![host.to_owned()], ..self }
     }
 
     /// Nobody is asked who they are.
@@ -60,6 +69,28 @@ impl Setup {
     pub(crate) fn consumer(mut self, name: &str, roles: &[&str], scopes: &[&str]) -> Setup {
         let consumer = Consumer { name: name.to_owned(), roles: owned(roles), scopes: owned(scopes) };
         self.build.consumers.add(consumer).expect("another consumer has this name");
+        self
+    }
+
+    /// With keys at rest that are hashed under this pepper.
+    pub(crate) fn pepper(mut self, pepper: &str) -> Setup {
+        self.build.hasher = KeyHasher::new(&[7; 32], Some(pepper.as_bytes()));
+        self
+    }
+
+    /// With a key of the consumer with this number, as the configuration writes it.
+    pub(crate) fn key(mut self, number: u32, key: &str) -> Setup {
+        let (key, set) = (decoded(key).expect("a key"), self.build.consumer_keys);
+        let added = self.build.add_key(set, &key, ConsumerId(number), key.at, &mut context());
+        added.expect("the key is there already");
+        self
+    }
+
+    /// With the password of a consumer that is there, as the configuration writes it.
+    pub(crate) fn password(mut self, name: &str, password: &str) -> Setup {
+        let id = self.build.consumers.named(name).expect("a consumer");
+        let password = decoded(password).expect("the hash of a password");
+        Arc::make_mut(&mut self.build.users).add(name, id, &password, &mut context());
         self
     }
 
@@ -120,17 +151,24 @@ fn context() -> Context {
 
 /// The codes and messages of all errors.
 pub(crate) fn said(cx: &Context) -> Vec<String> {
-    let errors = cx.diagnostics.sorted().into_iter();
+    let errors = cx.diagnostics.sorted().into_iter().filter(|one| one.severity == Severity::Error);
     errors.map(|one| format!("{}: {}", one.code, one.message)).collect()
 }
 
 /// A value as the configuration writes it, or the codes and messages of what is wrong with it.
 pub(crate) fn decoded<T: Decode>(yaml: &str) -> Result<T, Vec<String>> {
-    let mut cx = context();
-    let value = from_yaml(&Source::new("value", yaml), &mut cx);
+    let (value, cx, _) = read(yaml);
+    value.ok_or_else(|| said(&cx))
+}
+
+/// What becomes of a value that the configuration writes, and all that is said of it, as a person sees it too.
+pub(crate) fn read<T: Decode>(yaml: &str) -> (Option<T>, Context, String) {
+    let (source, mut cx) = (Source::new("value", yaml), context());
+    let value = from_yaml(&source, &mut cx);
     let wrong = said(&cx);
     assert_eq!(value.is_some(), wrong.is_empty(), "{yaml}: {wrong:?}");
-    value.ok_or(wrong)
+    let shown = Renderer::new(&cx.diagnostics, Some(&source), Style::Plain).text();
+    (value, cx, shown)
 }
 
 /// What the JSON Schema says of a type.
@@ -232,7 +270,7 @@ pub(crate) struct Trial {
 
 impl Trial {
     fn new(setup: Setup, controls: Controls) -> Trial {
-        let Setup { build, path, .. } = setup;
+        let Setup { build, path, hosts, .. } = setup;
         let names = CountNames {
             limits: build.limits(),
             consumers: build.counted_as(),
@@ -240,7 +278,7 @@ impl Trial {
         };
         let route = Route {
             path,
-            hosts: Vec::new(),
+            hosts,
             methods: MethodSet::ANY,
             controls: Arc::new(controls),
             target: TargetId(0),
@@ -281,7 +319,7 @@ impl Trial {
     pub(crate) fn arrive(&self, ask: Ask) -> Arrived<'_> {
         let (parts, conn) = ask.parts();
         let head = Head::admit(parts, &conn, &self.plan.head).expect("a request");
-        Arrived { trial: self, head, conn }
+        Arrived { trial: self, head, conn, source: Standing::Free }
     }
 
     /// What every stage says of a request as a whole.
@@ -289,6 +327,17 @@ impl Trial {
         let (parts, conn) = ask.parts();
         let snapshot = Snapshot::new(Arc::clone(&self.plan), Arc::clone(&self.world) as _, Arc::new(Nowhere));
         at_once(judge(parts, conn.clone(), Recording::open(snapshot, &conn)))
+    }
+
+    /// What the first method of authentication says.
+    pub(crate) fn authenticate(&self, ask: Ask) -> Authn {
+        let arrived = self.arrive(ask);
+        at_once(self.method().authenticate(&arrived.facts(), self.world.as_ref()).resolve())
+    }
+
+    /// The first method of authentication.
+    pub(crate) fn method(&self) -> &dyn Authenticate {
+        self.controls().authentication.methods().first().expect("a method").as_ref()
     }
 
     /// What authorization says.
@@ -350,6 +399,8 @@ pub(crate) struct Arrived<'a> {
     trial: &'a Trial,
     pub(crate) head: Head,
     conn: Conn,
+    /// How its address stands.
+    pub(crate) source: Standing,
 }
 
 impl Arrived<'_> {
@@ -363,7 +414,7 @@ impl Arrived<'_> {
             route: plan.routes.route(RouteId(0)).expect("a route"),
             route_id: RouteId(0),
             now: self.trial.world.moment(),
-            source: Standing::Free,
+            source: self.source,
             holding: None,
             notes: None,
         }

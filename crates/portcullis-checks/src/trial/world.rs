@@ -2,9 +2,10 @@
 
 use super::at_once;
 use http::{HeaderMap, StatusCode};
+use portcullis_core::pool::Client;
 use portcullis_core::{
     Clock, Count, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId, Keys, Limit,
-    Now, Standing, Step, Wait,
+    Now, Standing, Step, StoredKey, Wait,
 };
 use portcullis_store::{CountNames, CounterStore, Counters, Keys as KeyStore, MemoryCounters, MemoryKeys};
 use std::collections::VecDeque;
@@ -31,6 +32,13 @@ pub(crate) struct World {
     keys: MemoryKeys,
     answers: Mutex<VecDeque<Result<Fetched, Fault>>>,
     asked: Mutex<Vec<Fetch>>,
+    /// The passwords that are right, each with its hash. `None`: nobody can verify any.
+    pub(crate) passwords: Mutex<Option<Vec<(String, String)>>>,
+    verified: Mutex<Vec<(Client, String)>>,
+    /// The keys that a store has, each as a client sends it. `None`: the store does not answer.
+    pub(crate) stored_keys: Mutex<Option<Vec<(String, StoredKey)>>>,
+    /// Whether every credential was good before.
+    pub(crate) knows_all: Mutex<bool>,
     /// What every random byte is.
     pub(crate) random: Mutex<[u8; 16]>,
     /// The counters do not answer.
@@ -47,6 +55,10 @@ impl World {
             keys,
             answers: Mutex::default(),
             asked: Mutex::default(),
+            passwords: Mutex::new(Some(Vec::new())),
+            verified: Mutex::default(),
+            stored_keys: Mutex::new(Some(Vec::new())),
+            knows_all: Mutex::new(false),
             random: Mutex::new([0; 16]),
             counters_are_down: Mutex::new(false),
         }
@@ -89,6 +101,17 @@ impl World {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
 
+    /// For whom passwords were verified since this was called last, and with which hash.
+    pub(crate) fn verified(&self) -> Vec<(Client, String)> {
+        std::mem::take(&mut self.verified.lock().unwrap())
+    }
+
+    fn stored(&self, is: impl Fn(&(String, StoredKey)) -> bool) -> Result<Option<StoredKey>, Fault> {
+        let keys = self.stored_keys.lock().unwrap();
+        let keys = keys.as_ref().ok_or_else(|| Fault { detail: "the store is down".to_owned() })?;
+        Ok(keys.iter().find(|key| is(key)).map(|(_, key)| key.clone()))
+    }
+
     /// Counts.
     pub(super) fn counted(&self, limit: &Limit, keys: &Keys<'_>, cost: u32) -> Count {
         at_once(self.count(limit, keys, cost).resolve()).expect("a counter")
@@ -128,6 +151,22 @@ impl Effects for World {
         self.keys.find(set, digest)
     }
 
+    fn stored_key(&self, key: &[u8]) -> Result<Option<StoredKey>, Fault> {
+        self.stored(|(text, _)| text.as_bytes() == key)
+    }
+
+    fn stored_key_again(&self, hash: KeyDigest) -> Result<Option<StoredKey>, Fault> {
+        self.stored(|(_, key)| key.hash == hash)
+    }
+
+    fn password(&self, client: Client, hash: &str, password: &[u8]) -> Wait<'static, Result<bool, Fault>> {
+        self.verified.lock().unwrap().push((client, hash.to_owned()));
+        let right = self.passwords.lock().unwrap();
+        let is = |(of, text): &(String, String)| of == hash && text.as_bytes() == password;
+        let said = right.as_ref().map(|right| right.iter().any(is));
+        Box::pin(async move { said.ok_or_else(|| Fault { detail: "too many passwords wait".to_owned() }) })
+    }
+
     /// Ends when it is polled and the time has come.
     fn sleep(&self, time: Duration) -> Wait<'static, ()> {
         let clock = self.clock.clone();
@@ -151,7 +190,7 @@ impl Effects for World {
     fn credential_failed(&self, _: IpAddr) {}
 
     fn is_known(&self, _: IpAddr, _: Fingerprint) -> bool {
-        false
+        *self.knows_all.lock().unwrap()
     }
 
     fn credential_good(&self, _: IpAddr, _: Fingerprint) {}
