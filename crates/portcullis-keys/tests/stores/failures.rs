@@ -51,7 +51,7 @@ fn a_server_that_hangs_is_one_that_is_away() {
         assert!(begun.elapsed() < Duration::from_secs(10));
     }
     assert!(begun.elapsed() > Duration::from_secs(1));
-    assert!(slowest < Duration::from_millis(500), "a request waits for no store: {slowest:?}");
+    assert!(slowest < Duration::from_secs(2), "a request waits for no store: {slowest:?}");
     assert_eq!(gateway.look(&made.text), Look::Fault);
     server.freeze(false);
     gateway.until(&made.text, Look::Known);

@@ -376,7 +376,7 @@ async fn wrong_credentials_at_all_gateways_are_counted_together() {
     for _ in 0..100 {
         fail(&one, "2001:db8:1:2::1");
     }
-    assert!(begun.elapsed() < Duration::from_millis(200), "nobody waits for it");
+    assert!(begun.elapsed() < Duration::from_secs(2), "nobody waits for it");
     redis.run();
     one.wait_until(true).await;
     fail(&one, "2001:db8:1:2::1");

@@ -79,14 +79,15 @@ async fn a_slow_store_holds_up_one_request_and_not_each() {
     let begun = Instant::now();
     assert!(gateway.allowed(ROUTE).await);
     let first = begun.elapsed();
-    assert!(first >= Duration::from_millis(100) && first < Duration::from_millis(600), "{first:?}");
+    assert!(first >= Duration::from_millis(100) && first < Duration::from_secs(2), "{first:?}");
     let begun = Instant::now();
     for _ in 0..50 {
         let mut charges = [];
         assert!(at_once(gateway.counters.count_all(&gateway.clock, &mut charges)).is_some());
         assert!(gateway.allowed(ROUTE).await);
     }
-    assert!(begun.elapsed() < Duration::from_millis(400), "{:?}", begun.elapsed());
+    // Had each waited for its deadline, they would have taken five seconds.
+    assert!(begun.elapsed() < Duration::from_millis(2500), "{:?}", begun.elapsed());
     redis.signal("CONT");
     gateway.wait_until(true).await;
     assert!(gateway.allowed(ROUTE).await);
