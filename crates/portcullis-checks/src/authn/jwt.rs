@@ -357,3 +357,6 @@ fn keys_of_file(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

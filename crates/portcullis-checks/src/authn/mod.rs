@@ -8,6 +8,8 @@
 pub mod api_key;
 pub mod basic;
 pub mod bearer;
+#[cfg(test)]
+mod declared;
 pub mod jwt;
 pub mod key_config;
 pub mod key_digest;

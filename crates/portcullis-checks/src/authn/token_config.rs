@@ -499,3 +499,6 @@ pub fn bearer(
     let cache = build.kept.keep(&format!("{entries} {name:?}"), || TokenCache::new(entries));
     Bearer::new(place, trusts, cache, usize::try_from(size).unwrap_or(usize::MAX))
 }
+
+#[cfg(test)]
+mod tests;

@@ -299,3 +299,6 @@ impl Maker<'_> {
 fn names(path: &str) -> Vec<String> {
     ClaimPath::parse(path).map_or_else(|| vec![path.to_owned()], |path| path.names().to_vec())
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,7 +51,7 @@ const BY_COST: [Algorithm; 13] = [
 
 impl Signer {
     /// Somebody with new keys and this secret. `None` where the system makes no keys.
-    pub(super) fn new(secret: &str) -> Option<Signer> {
+    pub(crate) fn new(secret: &str) -> Option<Signer> {
         Some(Signer {
             p256: EcdsaKeyPair::generate(&signature::ECDSA_P256_SHA256_FIXED_SIGNING).ok()?,
             ed25519: Ed25519KeyPair::generate().ok()?,

@@ -110,6 +110,8 @@ mod tests {
             std::fs::write(&file, bad).unwrap();
             assert!(sent("https://kubernetes.default.svc/").is_err(), "{bad:?}");
         }
+        std::fs::write(&file, "a".repeat(MAX_TOKEN_BYTES)).unwrap();
+        assert_eq!(sent("https://kubernetes.default.svc/"), Ok(1), "the longest token");
         std::fs::remove_file(&file).unwrap();
         assert!(sent("https://kubernetes.default.svc/").is_err());
     }

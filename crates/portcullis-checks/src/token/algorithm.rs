@@ -142,3 +142,50 @@ impl Algorithm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rehearsal::Signer;
+    use crate::token::jws::Jws;
+    use crate::token::keys::KeySet;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn each_algorithm_has_its_name_and_no_other() {
+        for algorithm in Algorithm::ALL {
+            assert_eq!(Algorithm::named(algorithm.as_str()), Some(algorithm));
+            assert_eq!(Algorithm::named(&algorithm.as_str().to_lowercase()), None);
+        }
+        assert_eq!(Algorithm::named("Ed25519"), Some(Algorithm::EdDsa));
+        for other in ["none", "", "Ed448", "ES256K", "HS256 "] {
+            assert_eq!(Algorithm::named(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_signature_of_each_algorithm_is_verified_by_its_own_key_alone() {
+        let (one, two) = (signer("one"), signer("two"));
+        for algorithm in Algorithm::ALL {
+            let token = one.sign(algorithm, &json!({ "kid": null }), &json!({})).unwrap();
+            let jws = Jws::parse(&token).unwrap();
+            assert!(keys_of(&one, algorithm).verify(&jws).is_ok(), "{algorithm:?}");
+            assert!(keys_of(&two, algorithm).verify(&jws).is_err(), "{algorithm:?}");
+            let forged = two.sign(algorithm, &json!({ "kid": null }), &json!({})).unwrap();
+            let (signed, signature) = (token.rsplit_once('.').unwrap().0, forged.rsplit_once('.').unwrap().1);
+            let mixed = format!("{signed}.{signature}");
+            assert!(keys_of(&one, algorithm).verify(&Jws::parse(&mixed).unwrap()).is_err(), "{algorithm:?}");
+        }
+    }
+
+    fn signer(name: &str) -> Signer {
+        Signer::new(&format!("a-secret-of-{name}-that-is-long-enough")).unwrap()
+    }
+
+    fn keys_of(signer: &Signer, algorithm: Algorithm) -> KeySet {
+        match signer.public_key(algorithm) {
+            None => KeySet::of_secret(signer.secret(), &[algorithm]),
+            Some(key) => KeySet::parse(Value::Object(key).to_string().as_bytes(), &[algorithm]).unwrap(),
+        }
+    }
+}

@@ -384,4 +384,22 @@ mod tests {
         GOdJk8fxcTjYKIMWazuDcZ15Q7KIZBfHOCLaYPG8jDmWTK5pc8w+dU2nivRPaLoP\n\
         53XAGeL+twgf+po=\n\
         -----END PRIVATE KEY-----";
+
+    #[test]
+    fn the_settings_of_a_key_tell_it_from_others_and_hold_no_secret() {
+        let (_, private, _) = pairs().remove(0);
+        let with =
+            |config: Option<&ClientAssertionConfig>| AssertionKey::read(&private, config).unwrap().settings();
+        let audience = Some(Spanned { value: "https://other.example".to_owned(), span: Span::NONE });
+        let all = [
+            with(None),
+            with(Some(&told("a"))),
+            with(Some(&told("b"))),
+            with(Some(&ClientAssertionConfig { audience, ..told("a") })),
+        ];
+        for (index, one) in all.iter().enumerate() {
+            assert!(all.iter().skip(index + 1).all(|other| other != one), "{one}");
+            assert!(one.starts_with("ES256 "), "{one}");
+        }
+    }
 }

@@ -155,4 +155,25 @@ mod tests {
         let (entries, bytes) = cache.0.held();
         assert!(bytes <= MAX_BYTES as u64 && entries > 100, "{entries} entries of {bytes} bytes");
     }
+
+    #[test]
+    fn a_token_that_is_asked_about_again_is_held_and_weighed() {
+        let held = |asked: Option<usize>| {
+            let cache = TokenCache::new(1_000_000);
+            let verified = Verified {
+                subject: Arc::new(Subject::new("i", "s", Claim::Null)),
+                until: Duration::from_secs(10),
+                expires: None,
+                binding: Binding::default(),
+                issuer: 0,
+                generation: 1,
+                guessable: true,
+                asked: asked.map(|bytes| "t".repeat(bytes).into()),
+            };
+            cache.insert(digest("a"), verified);
+            cache.0.held().1
+        };
+        assert_eq!(held(Some(0)), held(None));
+        assert_eq!(held(Some(8000)), held(None) + 8000);
+    }
 }

@@ -197,7 +197,10 @@ impl ClientAuthentication {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ClientAuthenticationConfig::{Basic, Post, Public};
+    use crate::token::assertion::RsaAlgorithmConfig;
+    use ClientAuthenticationConfig::{Basic, Post, PrivateKeyJwt, Public};
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+    use base64ct::{Base64, Encoding};
 
     #[test]
     fn a_client_is_said_as_its_server_wants_it() {
@@ -226,5 +229,78 @@ mod tests {
     fn a_client_shows_no_secret() {
         let client = ClientAuthentication::new(Post, "gate", Some(&Secret::new("the-secret")), None).unwrap();
         assert!(!format!("{client:?}{}", client.named()).contains("the-secret"));
+        assert_eq!(format!("{client:?}"), "ClientAuthentication(•••)");
+    }
+
+    /// A client of a file, and the codes of what is wrong with it.
+    fn compiled(written: &Written<'_>) -> (bool, Vec<&'static str>) {
+        let mut cx = Context::for_code();
+        let client = written.compile(&mut cx);
+        (client.is_some(), cx.diagnostics.into_iter().map(|diagnostic| diagnostic.code).collect())
+    }
+
+    #[test]
+    fn a_client_that_cannot_be_is_an_error_of_the_file() {
+        let (id, secret) =
+            (Spanned { value: "gate".to_owned(), span: Span::NONE }, Secret::new("the-secret"));
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let der = Base64::encode_string(pair.to_pkcs8v1().unwrap().as_ref());
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----\n");
+        let key = Secret::new(pem);
+        let assertion = |rsa_algorithm: Option<RsaAlgorithmConfig>| ClientAssertionConfig {
+            key_id: None,
+            audience: None,
+            rsa_algorithm: rsa_algorithm.map(|value| Spanned { value, span: Span::NONE }),
+            certificate: None,
+            at: Span::NONE,
+        };
+        let (plain, of_rsa) = (assertion(None), assertion(Some(RsaAlgorithmConfig::Ps256)));
+        let lost = ClientAssertionConfig {
+            certificate: Some(Spanned { value: "/there/is/none.pem".into(), span: Span::NONE }),
+            ..assertion(None)
+        };
+        for (how, secret, assertion, expected) in [
+            (Basic, Some(&secret), None, None),
+            (Post, Some(&secret), None, None),
+            (Public, None, None, None),
+            (PrivateKeyJwt, Some(&key), None, None),
+            (PrivateKeyJwt, Some(&key), Some(&plain), None),
+            (Basic, None, None, Some("config.client_id")),
+            (Public, Some(&secret), None, Some("config.client_id")),
+            (PrivateKeyJwt, None, None, Some("config.client_id")),
+            (PrivateKeyJwt, Some(&secret), None, Some("config.client_key")),
+            (PrivateKeyJwt, Some(&key), Some(&of_rsa), Some("config.client_assertion")),
+            (PrivateKeyJwt, Some(&key), Some(&lost), Some("config.client_assertion")),
+            (Basic, Some(&secret), Some(&plain), Some("config.client_assertion")),
+            (Post, Some(&secret), Some(&plain), Some("config.client_assertion")),
+            (Public, None, Some(&plain), Some("config.client_assertion")),
+        ] {
+            let (is_there, codes) = compiled(&Written { how, id: &id, secret, assertion });
+            assert_eq!(codes, Vec::from_iter(expected), "{how:?}");
+            assert_eq!(is_there, expected.is_none(), "{how:?}");
+        }
+    }
+
+    #[test]
+    fn each_client_has_a_name_of_its_own() {
+        let named = |how, id: &str, secret: &str| {
+            let secret = Secret::new(secret);
+            let secret = (how != Public).then_some(&secret);
+            ClientAuthentication::new(how, id, secret, None).unwrap().named().to_owned()
+        };
+        let all = [
+            named(Basic, "gate", "one"),
+            named(Basic, "gate", "two"),
+            named(Basic, "other", "one"),
+            named(Post, "gate", "one"),
+            named(Post, "gate", "two"),
+            named(Public, "gate", ""),
+            named(Public, "other", ""),
+        ];
+        for (index, one) in all.iter().enumerate() {
+            assert!(all.iter().skip(index + 1).all(|other| other != one), "{one}");
+            assert!(one.len() == 64 && one.bytes().all(|byte| byte.is_ascii_hexdigit()), "{one}");
+        }
+        assert_eq!(named(Basic, "gate", "one"), all[0], "and keeps it");
     }
 }

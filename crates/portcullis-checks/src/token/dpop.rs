@@ -181,3 +181,6 @@ fn origin(url: &Uri) -> Option<(String, String, Option<u16>)> {
     let host = host::canonical(authority.as_str()).ok()?;
     Some((scheme.to_owned(), host, authority.port_u16().filter(|port| *port != own)))
 }
+
+#[cfg(test)]
+mod tests;

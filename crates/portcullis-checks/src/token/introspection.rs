@@ -322,16 +322,4 @@ pub fn form(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_of_another_gateway_is_used_no_longer() {
-        let seconds = Duration::from_secs;
-        for (asked, expected) in [(0, None), (70, None), (71, Some(71)), (100, Some(100)), (900, Some(100))] {
-            let from = counts_from(seconds(asked), seconds(100), seconds(30));
-            assert_eq!(from, expected.map(seconds), "{asked}");
-        }
-        assert_eq!(counts_from(seconds(100), seconds(100), Duration::ZERO), None);
-    }
-}
+mod tests;

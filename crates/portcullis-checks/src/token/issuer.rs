@@ -499,26 +499,4 @@ fn millis(time: Duration) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use http::{HeaderMap, StatusCode};
-
-    #[test]
-    fn the_shortest_age_of_all_lines_counts() {
-        let of = |lines: &[&'static str]| {
-            let mut headers = HeaderMap::new();
-            for line in lines {
-                headers.append("cache-control", http::HeaderValue::from_static(line));
-            }
-            lifetime(&Fetched { status: StatusCode::OK, headers, body: bytes::Bytes::new() }).as_secs()
-        };
-        assert_eq!(of(&[]), DEFAULT_LIFETIME.as_secs());
-        assert_eq!(of(&["public, max-age=600"]), 600);
-        assert_eq!(of(&["Public, Max-Age=600"]), 600);
-        assert_eq!(of(&["max-age=\"600\""]), 600);
-        assert_eq!(of(&["max-age=3000", "must-revalidate, max-age=120"]), 120);
-        assert_eq!(of(&["MAX-AGE = 600 , Public"]), 600);
-        assert_eq!(of(&["max-age=1"]), 60);
-        assert_eq!(of(&["max-age=soon"]), DEFAULT_LIFETIME.as_secs());
-    }
-}
+mod tests;

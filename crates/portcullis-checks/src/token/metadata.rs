@@ -258,6 +258,9 @@ pub fn parse(bytes: &[u8], access: &Access) -> Result<Metadata, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::tests::at_once;
+    use crate::token::tests::world::World;
+    use serde_json::json;
 
     #[test]
     fn an_issuer_is_reached_by_tls() {
@@ -289,7 +292,6 @@ mod tests {
                 "https://a.example/.well-known/oauth-authorization-server/t/x",
             ]
         );
-        let url = |text: &str| text.parse::<Uri>().unwrap();
         assert_eq!(folders(&url("https://a.example/token")), ["https://a.example"]);
         assert_eq!(
             folders(&url("https://a.example/r/x/token")),
@@ -336,5 +338,138 @@ mod tests {
         for hostile in ["a b", "a\n", "`", "\u{1b}[31m", &"a".repeat(201)] {
             assert_eq!(quoted(hostile), "a name that cannot be shown");
         }
+    }
+
+    const ISSUER: &str = "https://a.example/t";
+    const OPENID: &str = "https://a.example/t/.well-known/openid-configuration";
+    const OAUTH: &str = "https://a.example/.well-known/oauth-authorization-server/t";
+    const TOKEN: &str = "https://a.example/t/token";
+
+    /// A network with these documents, each of which names this issuer and this token endpoint.
+    fn network(documents: &[(&str, &str, &str)]) -> World {
+        let world = World::default();
+        for (place, issuer, token) in documents {
+            world.publish(place, &json!({ "issuer": issuer, "token_endpoint": token }).to_string());
+        }
+        world
+    }
+
+    fn url(text: &str) -> Uri {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn metadata_is_that_of_the_issuer_that_is_named() {
+        let of = |world: &World| {
+            at_once(of_issuer(ISSUER, &Access::default(), world)).map(|metadata| metadata.token.unwrap())
+        };
+        assert_eq!(of(&network(&[(OPENID, ISSUER, "1"), (OAUTH, ISSUER, "2")])), Ok("1".into()));
+        assert_eq!(of(&network(&[(OAUTH, ISSUER, "2")])), Ok("2".into()));
+        let other = "https://b.example/";
+        assert_eq!(of(&network(&[(OPENID, other, "1"), (OAUTH, ISSUER, "2")])), Ok("2".into()));
+        // A slash at the end makes it another issuer.
+        for other in [other, "https://a.example/t/"] {
+            assert_eq!(
+                of(&network(&[(OPENID, other, "1")])),
+                Err(format!(
+                    "found {OPENID}, but it is the metadata of issuer `{other}`; if that is the one, write `issuer: {other}`"
+                ))
+            );
+        }
+        assert_eq!(
+            of(&network(&[(OPENID, "a b", "1")])),
+            Err(format!(
+                "found {OPENID}, but it is the metadata of issuer a name that cannot be shown; if that is the one, write `issuer: …`"
+            ))
+        );
+    }
+
+    #[test]
+    fn metadata_at_a_place_is_that_of_the_issuer_that_is_named() {
+        let place = "https://b.example/meta";
+        let read = |world: &World| {
+            at_once(at(&url(place), ISSUER, &Access::default(), world)).map(|metadata| metadata.issuer)
+        };
+        assert_eq!(read(&network(&[(place, ISSUER, TOKEN)])), Ok(ISSUER.into()));
+        assert_eq!(
+            read(&network(&[(place, "https://b.example", TOKEN)])),
+            Err(format!(
+                "found {place}, but it is the metadata of issuer `https://b.example`; if that is the one, write `issuer: https://b.example`"
+            ))
+        );
+        assert_eq!(read(&network(&[])), Err(format!("nobody answers at {place}")));
+    }
+
+    #[test]
+    fn metadata_of_a_token_endpoint_names_the_very_same_endpoint() {
+        let of = |name: Option<&str>, world: &World| {
+            let (endpoint, access) = (url(TOKEN), Access::default());
+            at_once(of_token_endpoint(&endpoint, name, &access, world)).map(|metadata| metadata.issuer)
+        };
+        let top = "https://a.example/.well-known/openid-configuration";
+        for issuer in [ISSUER, "https://a.example/t/"] {
+            let world = network(&[(OPENID, issuer, TOKEN)]);
+            assert_eq!(of(None, &world), Ok(issuer.into()), "a slash at the end is forgiven");
+            assert_eq!(of(Some(issuer), &world), Ok(issuer.into()));
+        }
+        assert_eq!(of(None, &network(&[(top, "https://a.example", TOKEN)])), Ok("https://a.example".into()));
+        // With a name, nothing is looked for elsewhere.
+        assert_eq!(
+            of(Some(ISSUER), &network(&[(top, "https://a.example", TOKEN)])),
+            Err(format!("nobody answers at {OAUTH}"))
+        );
+        assert_eq!(
+            of(None, &network(&[(OPENID, ISSUER, "https://a.example/other")])),
+            Err(format!(
+                "found {OPENID}, but it names the token endpoint `https://a.example/other` and not `{TOKEN}`"
+            ))
+        );
+        assert_eq!(
+            of(None, &network(&[(OPENID, "https://b.example", TOKEN)])),
+            Err(format!(
+                "found {OPENID}, but it is the metadata of issuer `https://b.example`; if that is the one, add `issuer: https://b.example`"
+            ))
+        );
+        let silent = World::default();
+        silent.publish(OPENID, &json!({ "issuer": ISSUER }).to_string());
+        assert_eq!(
+            of(None, &silent),
+            Err(format!("found {OPENID}, but it names no token endpoint and not `{TOKEN}`"))
+        );
+    }
+
+    #[test]
+    fn a_server_that_fails_is_told_before_one_that_has_nothing() {
+        for (first, second, told) in [
+            (404, 503, format!("{OAUTH} answered with status 503")),
+            (503, 404, format!("{OPENID} answered with status 503")),
+            (503, 410, format!("{OPENID} answered with status 503")),
+            (404, 404, format!("{OAUTH} answered with status 404")),
+        ] {
+            let world = World::default();
+            world.answer(OPENID, first, &[], "");
+            world.answer(OAUTH, second, &[], "");
+            let found = at_once(of_issuer(ISSUER, &Access::default(), &world));
+            assert_eq!(found.map(|_| ()), Err(told), "{first} {second}");
+        }
+        // Something that is no metadata came closer than that.
+        let world = World::default();
+        world.publish(OPENID, "[]");
+        world.answer(OAUTH, 503, &[], "");
+        let found = at_once(of_issuer(ISSUER, &Access::default(), &world));
+        assert_eq!(found.map(|_| ()), Err(format!("{OPENID}: it is not a JSON object")));
+    }
+
+    #[test]
+    fn a_server_names_itself_only_if_it_says_so() {
+        for (said, names_itself) in
+            [("true", true), ("false", false), ("null", false), ("\"true\"", false), ("1", false)]
+        {
+            let document =
+                format!(r#"{{"issuer":"a","authorization_response_iss_parameter_supported":{said}}}"#);
+            let metadata = parse(document.as_bytes(), &Access::default()).unwrap();
+            assert_eq!(metadata.names_itself, names_itself, "{said}");
+        }
+        assert!(!parse(br#"{"issuer":"a"}"#, &Access::default()).unwrap().names_itself);
     }
 }

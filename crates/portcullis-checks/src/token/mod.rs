@@ -37,3 +37,5 @@ mod together;
 
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+pub(crate) mod tests;

@@ -118,6 +118,8 @@ fn of_info(info: &SubjectPublicKeyInfo<'_>) -> Result<(Vec<u8>, &'static [Algori
 mod tests {
     use super::*;
     use crate::token::keys::{KeySet, asymmetric};
+    use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+    use aws_lc_rs::rsa::PublicKeyComponents;
 
     const EC: &str = "-----BEGIN PUBLIC KEY-----\n\
         MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEt1jq4I6EqUdXFGeEuQhprtujIv27\n\
@@ -216,5 +218,47 @@ mod tests {
             assert!(set(bad).is_err(), "{bad}");
         }
         assert_eq!(counts(r#"{"a":"-----BEGIN CERTIFICATE-----"}"#), (0, 1));
+    }
+
+    #[test]
+    fn a_key_that_is_left_out_is_told_by_its_name_or_its_place() {
+        let skipped = |text: &str| set(text).unwrap().skipped;
+        assert_eq!(
+            skipped(r#"{"firebase":"-----BEGIN CERTIFICATE-----"}"#),
+            ["key `firebase`: its certificate cannot be read"]
+        );
+        let weak = "it is not an RSA key of at least 2048 bits";
+        assert_eq!(skipped(&format!("{EC}{WEAK_RSA}")), [format!("key 1: {weak}")]);
+    }
+
+    #[test]
+    fn a_key_of_ed25519_has_thirty_two_octets() {
+        let info = |octets: u8| {
+            let head = [0x30, octets + 10, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, octets + 1, 0];
+            [&head[..], &vec![1; usize::from(octets)]].concat()
+        };
+        assert_eq!(public_key(&info(32)), Ok((vec![1; 32], &[Algorithm::EdDsa][..])));
+        for octets in [0, 31, 33] {
+            assert_eq!(public_key(&info(octets)), Err("it is of a kind that is not known here"), "{octets}");
+        }
+    }
+
+    #[test]
+    fn a_long_key_of_rsa_is_as_good_as_a_short_one() {
+        for bytes in [256, 384, 512] {
+            // Any odd number will do: nothing is signed with it here.
+            let (n, e) = (vec![0xd5; bytes], vec![1, 0, 1]);
+            let jwk = format!(
+                r#"{{"kty":"RSA","n":"{}","e":"{}"}}"#,
+                crate::rehearsal::base64url(&n),
+                crate::rehearsal::base64url(&e)
+            );
+            assert_eq!(counts(&jwk), (1, 0), "{bytes}");
+            let key: PublicEncryptingKey = PublicKeyComponents { n, e }.try_into().unwrap();
+            let der: PublicKeyX509Der<'_> = key.as_der().unwrap();
+            let pem = Base64::encode_string(der.as_ref());
+            let pem = format!("-----BEGIN PUBLIC KEY-----\n{pem}\n-----END PUBLIC KEY-----\n");
+            assert_eq!(counts(&pem), (1, 0), "{bytes}");
+        }
     }
 }

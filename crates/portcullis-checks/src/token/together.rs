@@ -123,6 +123,7 @@ mod tests {
             assert!(one.open(&name, &changed).is_none(), "{place}");
             assert!(one.open(&name, &sealed[..place]).is_none(), "{place}");
         }
+        assert!(one.seal(&name, Duration::ZERO, [7; 16], &vec![b'x'; MOST_BYTES]).is_some());
         assert!(one.seal(&name, Duration::ZERO, [7; 16], &vec![b'x'; MOST_BYTES + 1]).is_none());
         assert!(Together::new(b"short", "").is_none());
     }

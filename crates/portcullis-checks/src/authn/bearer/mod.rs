@@ -278,3 +278,6 @@ impl Bearer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -196,6 +196,8 @@ fn decode(bytes: &[u8]) -> Option<Slot> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authn::openid_connect::cookie::Protection;
+    use crate::token::tests::world::World;
 
     #[test]
     fn an_attempt_shows_nothing() {
@@ -211,5 +213,160 @@ mod tests {
         let shown = format!("{:?}", Slot::Open(attempt));
         assert!(shown.contains("Attempt") && shown.contains("before: 0"), "{shown}");
         assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    const START: u64 = crate::token::tests::world::START;
+    const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(START + seconds)
+    }
+
+    /// A browser with cookies.
+    struct Browser {
+        cookies: Cookies,
+        sealer: Sealer,
+        kept: std::collections::BTreeMap<String, String>,
+        world: World,
+    }
+
+    impl Browser {
+        fn new() -> Browser {
+            let sealer = Sealer::new(&[SECRET], "https://id.example", "gate").unwrap();
+            Browser {
+                cookies: Cookies::new("s", Protection::Tls),
+                sealer,
+                kept: Default::default(),
+                world: World::default(),
+            }
+        }
+
+        fn headers(&self) -> HeaderMap {
+            let all: Vec<String> = self.kept.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let mut headers = HeaderMap::new();
+            headers.insert("cookie", all.join("; ").parse().unwrap());
+            headers
+        }
+
+        fn attempts<T>(&self, read: impl FnOnce(Attempts<'_>) -> T) -> T {
+            let headers = self.headers();
+            read(Attempts { cookies: &self.cookies, sealer: &self.sealer, headers: &headers })
+        }
+
+        fn keep(&mut self, name: &str, content: Vec<u8>) {
+            let sealed = self.sealer.seal(Purpose::Attempt, name, self.world.random(), content).unwrap();
+            self.kept.insert(name.to_owned(), sealed);
+        }
+
+        /// Begins an attempt, of which the browser keeps the cookie. Gives the attempt and its slot.
+        fn begin(&mut self, target: &str, now: Duration) -> Option<(Attempt, String)> {
+            let begun = self.attempts(|attempts| attempts.begin(target, now, &self.world))?;
+            self.keep(&begun.1, begun.0.encode());
+            Some(begun)
+        }
+
+        /// The number of the slot that the next attempt takes.
+        fn next_slot(&mut self, now: Duration) -> char {
+            self.begin("/", now).unwrap().1.chars().last().unwrap()
+        }
+
+        /// Begins an attempt and completes it.
+        fn log_in(&mut self, now: Duration) -> Option<i64> {
+            let (attempt, name) = self.begin("/", now)?;
+            self.keep(&name, attempt.mark(now));
+            Some(attempt.before)
+        }
+    }
+
+    #[test]
+    fn an_attempt_comes_back_as_it_was_kept() {
+        let mut browser = Browser::new();
+        let (attempt, name) = browser.begin("/orders?page=2", at(0)).unwrap();
+        assert_eq!((attempt.path.as_str(), attempt.until, attempt.before), ("/orders?page=2", at(600), 0));
+        assert_eq!(browser.attempts(|attempts| attempts.slot(&name)), Slot::Open(attempt.clone()));
+        assert_eq!(browser.attempts(|attempts| attempts.slot("__Host-s-attempt-1")), Slot::Free);
+        // What comes back says in which slot it is, and all of it is random.
+        assert!(attempt.state.starts_with('0'), "{}", attempt.state);
+        let (other, _) = browser.begin("/", at(0)).unwrap();
+        assert!(other.state.starts_with('1'), "{}", other.state);
+        let texts =
+            [&attempt.state, &attempt.nonce, &attempt.verifier, &other.state, &other.nonce, &other.verifier];
+        for (index, text) in texts.iter().enumerate() {
+            assert!(text.len() >= 22 && texts.iter().skip(index + 1).all(|other| other != text), "{text}");
+        }
+        browser.keep(&name, attempt.mark(at(5)));
+        let used = Slot::Used { logins: 1, at: at(5), state: attempt.state, path: attempt.path };
+        assert_eq!(browser.attempts(|attempts| attempts.slot(&name)), used);
+        assert_eq!(browser.begin("//evil.example", at(0)).unwrap().0.path, "/", "of this site alone");
+    }
+
+    #[test]
+    fn what_is_not_an_attempt_of_this_slot_is_none() {
+        let mut browser = Browser::new();
+        let (_, name) = browser.begin("/", at(0)).unwrap();
+        let sealed = browser.kept[&name].clone();
+        browser.kept.insert("__Host-s-attempt-1".into(), sealed);
+        assert_eq!(browser.attempts(|attempts| attempts.slot("__Host-s-attempt-1")), Slot::Free);
+        for content in
+            ["", "[]", "{}", r#"{"state":"0","nonce":"n","verifier":"v","path":"/","until":"1","before":0}"#]
+        {
+            browser.keep(&name, content.into());
+            assert_eq!(browser.attempts(|attempts| attempts.slot(&name)), Slot::Free, "{content}");
+        }
+    }
+
+    #[test]
+    fn a_state_names_a_slot_that_there_is() {
+        let browser = Browser::new();
+        let name_of = |state: &str| browser.attempts(|attempts| attempts.name_of(state).map(str::to_owned));
+        assert_eq!(name_of("0abc").as_deref(), Some("__Host-s-attempt-0"));
+        assert_eq!(name_of("2").as_deref(), Some("__Host-s-attempt-2"));
+        for bad in ["3abc", "4", "9", "", "a", "/", "-1"] {
+            assert_eq!(name_of(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_slot_that_is_needed_least_is_taken() {
+        let mut browser = Browser::new();
+        assert_eq!([0, 1, 2].map(|second| browser.next_slot(at(second))), ['0', '1', '2']);
+        // The oldest of those that are open.
+        assert_eq!(browser.next_slot(at(3)), '0');
+        assert_eq!(browser.next_slot(at(4)), '1');
+        // One that was used goes first, however young it is.
+        let mut browser = Browser::new();
+        browser.begin("/", at(0));
+        let (attempt, name) = browser.begin("/", at(1)).unwrap();
+        browser.begin("/", at(2));
+        browser.keep(&name, attempt.mark(at(100)));
+        assert_eq!(browser.next_slot(at(100)), '1');
+        // One that is over counts as used: of the two, the older goes.
+        let mut browser = Browser::new();
+        let (attempt, name) = browser.begin("/", at(0)).unwrap();
+        browser.begin("/", at(10));
+        browser.begin("/", at(300));
+        browser.keep(&name, attempt.mark(at(611)));
+        assert_eq!(browser.next_slot(at(609)), '0', "the second is still good");
+        let mut browser = Browser::new();
+        let (attempt, name) = browser.begin("/", at(0)).unwrap();
+        browser.begin("/", at(10));
+        browser.begin("/", at(300));
+        browser.keep(&name, attempt.mark(at(611)));
+        assert_eq!(browser.next_slot(at(610)), '1', "it has just ended");
+    }
+
+    #[test]
+    fn whoever_logs_in_again_and_again_is_refused() {
+        let mut browser = Browser::new();
+        assert_eq!([0, 29, 58].map(|second| browser.log_in(at(second))), [Some(0), Some(1), Some(2)]);
+        assert_eq!(browser.log_in(at(87)), None);
+        assert_eq!(browser.log_in(at(88)), Some(0), "half a minute later it is no row any more");
+        // A login that is of the future, by a clock that was set back, counts for as long.
+        let mut browser = Browser::new();
+        assert_eq!(browser.log_in(at(100)), Some(0));
+        assert_eq!(browser.log_in(at(69)), Some(0), "too far away");
+        let mut browser = Browser::new();
+        assert_eq!(browser.log_in(at(100)), Some(0));
+        assert_eq!(browser.log_in(at(70)), Some(1));
     }
 }

@@ -563,3 +563,6 @@ impl Login {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests;

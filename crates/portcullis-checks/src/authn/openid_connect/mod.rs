@@ -315,3 +315,6 @@ fn private(with_cookie: bool) -> (http::HeaderName, HeaderValue) {
     let directive = if with_cookie { "no-store" } else { "private" };
     (header::CACHE_CONTROL, HeaderValue::from_static(directive))
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,3 +55,62 @@ impl OpenedSessions {
         Some(opened)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::rules::RoleRules;
+    use portcullis_core::{Claim, ClaimPath};
+    use std::time::Duration;
+
+    fn opened(claims: usize) -> Opened {
+        let rules = SessionRules {
+            issuer: "i".into(),
+            client: "c".into(),
+            roles: RoleRules::plain(ClaimPath::new(["roles"])),
+            claims: Vec::new(),
+            lifetime: Duration::ZERO,
+            idle: Duration::ZERO,
+            ended_by_provider: false,
+            keeps_id_token: false,
+            max_bytes: 0,
+        };
+        let session = Session {
+            id: "n".into(),
+            subject: "s".into(),
+            claims: Claim::Object(vec![("a".into(), Claim::Text("x".repeat(claims)))]),
+            sid: None,
+            id_token: None,
+            scopes: Vec::new(),
+            started: Duration::ZERO,
+            seen: Duration::ZERO,
+            renewal: None,
+        };
+        Opened::new(session, &rules)
+    }
+
+    #[test]
+    fn a_cookie_is_opened_once() {
+        let sessions = OpenedSessions::default();
+        assert!(sessions.find("a", || None).is_none());
+        let first = sessions.find("a", || Some(opened(0))).unwrap();
+        let again = sessions.find("a", || panic!("it was opened")).unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+        assert!(sessions.find("b", || None).is_none(), "another cookie is another session");
+    }
+
+    #[test]
+    fn a_session_is_weighed_with_its_cookie_and_twice_its_subject() {
+        let held = |cookie: usize, claims: usize| {
+            let sessions = OpenedSessions::default();
+            sessions.find(&"c".repeat(cookie), || Some(opened(claims)));
+            sessions.0.held().1
+        };
+        // Beyond what each of as many sessions as there may be has room for.
+        let large = held(10_000, 10_000);
+        assert_eq!(held(11_000, 10_000), large + 1000);
+        assert_eq!(held(10_000, 11_000), large + 2000);
+        let subject = u64::try_from(opened(10_000).subject.bytes()).unwrap();
+        assert!(large > 10_000 + 2 * subject + u64::try_from(size_of::<Opened>()).unwrap());
+    }
+}

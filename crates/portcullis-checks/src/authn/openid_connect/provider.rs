@@ -272,4 +272,17 @@ mod tests {
             assert_eq!(error_word(bad), "an error that has no name");
         }
     }
+
+    #[test]
+    fn a_browser_is_sent_to_log_out_with_where_it_goes_next() {
+        let to = |endpoint: &str, id_token: Option<&str>| {
+            client().logout_url(&endpoint.parse().unwrap(), "https://app.example/bye", id_token)
+        };
+        let next = "client_id=a%20client&post_logout_redirect_uri=https%3A%2F%2Fapp.example%2Fbye";
+        assert_eq!(to("https://issuer.example/end", None), format!("https://issuer.example/end?{next}"));
+        assert_eq!(
+            to("https://issuer.example/end?t=1", Some("a.b.c")),
+            format!("https://issuer.example/end?t=1&{next}&id_token_hint=a.b.c")
+        );
+    }
 }
