@@ -439,6 +439,22 @@ pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
+/// Whom a method established.
+pub(crate) fn claimed(authn: Authn) -> Evidence {
+    match authn {
+        Authn::Claim(evidence) => evidence,
+        Authn::ClaimAndTell(..) | Authn::Deny(_) | Authn::NotMine => panic!("{authn:?}"),
+    }
+}
+
+/// Why a method refused.
+pub(crate) fn denied(authn: Authn) -> Denial {
+    match authn {
+        Authn::Deny(denial) => denial,
+        Authn::Claim(_) | Authn::ClaimAndTell(..) | Authn::NotMine => panic!("{authn:?}"),
+    }
+}
+
 /// One key.
 pub(crate) fn one(key: portcullis_core::CountKey<'_>) -> KeysBuf {
     KeysBuf::from(&Keys::one(key))

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::rehearsal::{Doubles, Known};
-use crate::trial::{Ask, Setup, Trial, at_once, decoded, get};
+use crate::trial::{Ask, Setup, Trial, at_once, claimed, decoded, denied, get};
 use portcullis_core::{ConsumerId, CountedCredential, Identity, KeyId, KeyProfile};
 
 const ALICE: &str = "alice-0123456789abcdef";
@@ -29,18 +29,8 @@ fn with(key: &str) -> Ask {
     get("/orders/7").with("x-api-key", key)
 }
 
-fn claimed(authn: Authn) -> Evidence {
-    match authn {
-        Authn::Claim(evidence) => evidence,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn denied(authn: Authn) -> Code {
-    match authn {
-        Authn::Deny(denial) => denial.code(),
-        other => panic!("{other:?}"),
-    }
+fn code(authn: Authn) -> Code {
+    denied(authn).code()
 }
 
 #[test]
@@ -69,10 +59,10 @@ fn a_key_is_that_of_its_consumer_until_it_expires() {
     trial.world.pass(SECOND * 2 - Duration::from_nanos(1));
     claimed(trial.authenticate(with("bob-soon-0123456789")));
     trial.world.pass(Duration::from_nanos(1));
-    assert_eq!(denied(trial.authenticate(with("bob-soon-0123456789"))), Code::CredentialExpired);
+    assert_eq!(code(trial.authenticate(with("bob-soon-0123456789"))), Code::CredentialExpired);
     claimed(trial.authenticate(with(&"k".repeat(MAX_KEY_BYTES))));
-    assert_eq!(denied(trial.authenticate(with(&"k".repeat(MAX_KEY_BYTES + 1)))), Code::CredentialMalformed);
-    assert_eq!(denied(trial.authenticate(with(ALICE).with("x-api-key", ALICE))), Code::CredentialRepeated);
+    assert_eq!(code(trial.authenticate(with(&"k".repeat(MAX_KEY_BYTES + 1)))), Code::CredentialMalformed);
+    assert_eq!(code(trial.authenticate(with(ALICE).with("x-api-key", ALICE))), Code::CredentialRepeated);
     assert!(matches!(trial.authenticate(get("/orders/7")), Authn::NotMine));
 }
 
@@ -116,7 +106,7 @@ fn a_key_stands_where_the_configuration_says_and_nowhere_else() {
         let trial = trial(more);
         claimed(trial.authenticate(there));
         let method = trial.method();
-        assert_eq!(method.credentials(), [location.clone()], "{more}");
+        assert_eq!(method.credentials(), std::slice::from_ref(&location), "{more}");
         assert_eq!(trial.listed("authn"), [format!("authn.api_key enforce: an API key {described}")]);
         let is_bearer = more == ", scheme: bearer";
         assert_eq!(method.is_bearer(), is_bearer, "{more}");
@@ -129,7 +119,7 @@ fn a_key_stands_where_the_configuration_says_and_nowhere_else() {
         let bearer: Vec<_> = answers(SchemeKind::Http("bearer")).collect();
         assert_eq!(bearer, [Answers::Possibly][..usize::from(is_bearer)], "{more}");
         assert_eq!(answers(SchemeKind::Http("basic")).count(), 0, "{more}");
-        if more != "" {
+        if !more.is_empty() {
             assert!(matches!(trial.authenticate(with(ALICE)), Authn::NotMine), "{more}");
         }
     }
@@ -141,10 +131,10 @@ fn what_follows_another_scheme_is_another_methods_in_authorization_and_no_key_el
         |more: &str, name: &str, value: &str| trial(more).authenticate(get("/orders/7").with(name, value));
     let bearer = ", scheme: bearer";
     assert!(matches!(sent(bearer, "authorization", "Basic abc"), Authn::NotMine));
-    assert_eq!(denied(sent(bearer, "authorization", "Bearer\tabc")), Code::CredentialMalformed);
-    assert_eq!(denied(sent(bearer, "authorization", "Bearer")), Code::CredentialMalformed);
+    assert_eq!(code(sent(bearer, "authorization", "Bearer\tabc")), Code::CredentialMalformed);
+    assert_eq!(code(sent(bearer, "authorization", "Bearer")), Code::CredentialMalformed);
     let other = ", scheme: bearer, header: x-key";
-    assert_eq!(denied(sent(other, "x-key", "Basic abc")), Code::CredentialMalformed);
+    assert_eq!(code(sent(other, "x-key", "Basic abc")), Code::CredentialMalformed);
     for (value, expected) in [
         ("Bearer abc", Ok(Some("abc"))),
         ("bEARER   a b  ", Ok(Some("a b"))),
@@ -167,7 +157,7 @@ fn a_list_of_keys_is_the_whole_list() {
     let of = |key| claimed(trial.authenticate(with(key))).identity().clone();
     let [first, second] = ["listed-0123456789abcdef", "another-0123456789abcdef"].map(of);
     assert_ne!(first, second, "each is a consumer");
-    assert_eq!(denied(trial.authenticate(with(ALICE))), Code::CredentialUnknown);
+    assert_eq!(code(trial.authenticate(with(ALICE))), Code::CredentialUnknown);
     let hash = "00".repeat(32);
     let pepper = "config.key_pepper: ";
     for (pepper_of_all, more, wrong) in [
@@ -232,18 +222,18 @@ fn a_key_of_the_store_is_good_where_the_configuration_has_none_such() {
     );
     let alice = claimed(trial.authenticate(with(ALICE)));
     assert_eq!(*alice.identity(), Identity::Consumer(ConsumerId(0)));
-    assert_eq!(denied(trial.authenticate(with("mallorys-key"))), Code::CredentialUnknown);
+    assert_eq!(code(trial.authenticate(with("mallorys-key"))), Code::CredentialUnknown);
     *trial.world.stored_keys.lock().unwrap() = None;
-    assert_eq!(denied(trial.authenticate(with("carols-key"))), Code::Fault);
+    assert_eq!(code(trial.authenticate(with("carols-key"))), Code::Fault);
     claimed(trial.authenticate(with(ALICE)));
     // A list of keys does not open the store.
     let mut setup = setup();
     setup.build.has_key_store = true;
     let listed = setup.compile("authentication: { type: api_key, keys: [listed-0123456789abcdef] }");
     *listed.world.stored_keys.lock().unwrap() = None;
-    assert_eq!(denied(listed.authenticate(with("carols-key"))), Code::CredentialUnknown);
+    assert_eq!(code(listed.authenticate(with("carols-key"))), Code::CredentialUnknown);
     let configured = trial_without_store();
-    assert_eq!(denied(configured.authenticate(with("carols-key"))), Code::CredentialUnknown);
+    assert_eq!(code(configured.authenticate(with("carols-key"))), Code::CredentialUnknown);
 }
 
 fn trial_without_store() -> Trial {
@@ -256,11 +246,11 @@ fn trial_without_store() -> Trial {
 fn a_bound_key_is_good_in_its_place_and_time_alone() {
     let said = |trial: Trial| match trial.authenticate(with("carols-key")) {
         Authn::Claim(_) => None,
-        Authn::Deny(denial) => {
+        refused @ (Authn::ClaimAndTell(..) | Authn::Deny(_) | Authn::NotMine) => {
+            let denial = denied(refused);
             assert!(denial.tried().is_some());
             Some(denial.code())
         }
-        other => panic!("{other:?}"),
     };
     let at = |addresses: &[&str]| {
         let nets = addresses.iter().map(|net| net.parse().unwrap()).collect();
@@ -309,9 +299,9 @@ fn a_long_request_ends_with_its_key() {
     assert_eq!(claimed(uphold(&trial, &carol)), carol);
     let soon = claimed(trial.authenticate(with("bob-soon-0123456789")));
     trial.world.pass(SECOND * 2);
-    assert_eq!(denied(uphold(&trial, &soon)), Code::CredentialExpired);
+    assert_eq!(code(uphold(&trial, &soon)), Code::CredentialExpired);
     *trial.world.stored_keys.lock().unwrap() = Some(Vec::new());
-    assert_eq!(denied(uphold(&trial, &carol)), Code::CredentialUnknown, "it was revoked");
+    assert_eq!(code(uphold(&trial, &carol)), Code::CredentialUnknown, "it was revoked");
     claimed(uphold(&trial, &alice));
     // What another method established, and a method that does not ask the store.
     let mut another = alice.clone();
@@ -322,7 +312,7 @@ fn a_long_request_ends_with_its_key() {
     assert!(matches!(uphold(&trial, &without), Authn::NotMine));
     assert!(matches!(uphold(&trial_without_store(), &carol), Authn::NotMine));
     let unlisted = setup().compile("authentication: { type: api_key, keys: [listed-0123456789abcdef] }");
-    assert_eq!(denied(uphold(&unlisted, &alice)), Code::CredentialUnknown, "it was removed");
+    assert_eq!(code(uphold(&unlisted, &alice)), Code::CredentialUnknown, "it was removed");
 }
 
 #[test]
@@ -356,7 +346,7 @@ fn a_rehearsal_sends_the_double_of_a_key_and_what_must_be_refused() {
     assert_eq!(shown("{}"), header("x-api-key", &text));
     assert_eq!(shown("{ header: X-Key }"), header("X-Key", &text));
     assert_eq!(shown("{ query: key }").query, [("key".to_owned(), text.clone())]);
-    assert_eq!(shown("{ cookie: key }").cookies, [("key".to_owned(), text.clone())]);
+    assert_eq!(shown("{ cookie: key }").cookies, [("key".to_owned(), text)]);
     let nobody = config("{}").good(&person, &stage(&[])).unwrap_err();
     assert!(nobody.contains("`alice` has no key that is valid now"), "{nobody}");
     let only_over = [over.clone()];

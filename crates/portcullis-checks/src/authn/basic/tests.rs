@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::rehearsal::{Doubles, Known as KnownConsumer};
-use crate::trial::{Ask, Setup, Trial, at_once, decoded, get};
+use crate::trial::{Ask, Setup, Trial, at_once, claimed, decoded, denied, get};
 use portcullis_core::{ConsumerId, CountedCredential, Standing};
 
 const ALICE: &str =
@@ -26,19 +26,10 @@ fn with(field: &str) -> Ask {
     get("/x").with("authorization", field)
 }
 
-fn claimed(authn: Authn) -> Evidence {
-    match authn {
-        Authn::Claim(evidence) => evidence,
-        other => panic!("{other:?}"),
-    }
-}
-
 /// The code and the detail of a refusal.
-fn denied(authn: Authn) -> (Code, String) {
-    match authn {
-        Authn::Deny(denial) => (denial.code(), denial.detail().to_owned()),
-        other => panic!("{other:?}"),
-    }
+fn refused(authn: Authn) -> (Code, String) {
+    let denial = denied(authn);
+    (denial.code(), denial.detail().to_owned())
 }
 
 #[test]
@@ -62,7 +53,7 @@ fn a_wrong_password_and_a_name_that_nobody_has_are_refused_at_the_same_cost() {
     let trial = trial("");
     let unknown = Code::CredentialUnknown;
     for text in ["alice:se:cre", "alice:se:crett", "alice:", "alice:SE:CRET", "alice:cret"] {
-        let denial = denied(trial.authenticate(with(&sent(text))));
+        let denial = refused(trial.authenticate(with(&sent(text))));
         assert_eq!(denial, (unknown, "the password is another one".to_owned()), "{text}");
         assert_eq!(trial.world.verified().len(), 1);
     }
@@ -79,7 +70,7 @@ fn a_wrong_password_and_a_name_that_nobody_has_are_refused_at_the_same_cost() {
     trial.authenticate(with(&sent("mallory:x")));
     let stand_in = trial.world.verified().remove(0).1;
     *trial.world.passwords.lock().unwrap() = Some(vec![(stand_in, "y".to_owned())]);
-    let denial = denied(trial.authenticate(with(&sent("mallory:y"))));
+    let denial = refused(trial.authenticate(with(&sent("mallory:y"))));
     assert_eq!(denial, (unknown, "nobody has this name".to_owned()));
 }
 
@@ -113,13 +104,17 @@ fn credentials_with_several_readings_are_refused_before_anything_is_verified() {
         (long(1027), "the credentials are empty or too long"),
         (long(2000), "the credentials are empty or too long"),
     ] {
-        assert_eq!(denied(trial.authenticate(with(&field))), (malformed, detail.to_owned()), "{field}");
+        assert_eq!(refused(trial.authenticate(with(&field))), (malformed, detail.to_owned()), "{field}");
     }
     assert!(trial.world.verified().is_empty());
-    assert_eq!(denied(trial.authenticate(with(&long(1024)))).0, Code::CredentialUnknown, "as long as may be");
-    assert_eq!(denied(trial.authenticate(with(&sent("älice:x")))).0, Code::CredentialUnknown);
+    assert_eq!(
+        refused(trial.authenticate(with(&long(1024)))).0,
+        Code::CredentialUnknown,
+        "as long as may be"
+    );
+    assert_eq!(refused(trial.authenticate(with(&sent("älice:x")))).0, Code::CredentialUnknown);
     let twice = with(&sent("alice:se:cret")).with("authorization", &sent("alice:se:cret"));
-    assert_eq!(denied(trial.authenticate(twice)).0, Code::CredentialRepeated);
+    assert_eq!(refused(trial.authenticate(twice)).0, Code::CredentialRepeated);
 }
 
 #[test]
@@ -138,8 +133,8 @@ fn a_right_password_is_remembered_for_as_long_as_is_said() {
         // Who was in before goes first where many wait.
         assert_eq!(trial.world.verified(), [(Client { known: true, ..unknown }, ALICE.to_owned())]);
         // A wrong one is never remembered.
-        denied(trial.authenticate(with(&sent("alice:x"))));
-        denied(trial.authenticate(with(&sent("alice:x"))));
+        refused(trial.authenticate(with(&sent("alice:x"))));
+        refused(trial.authenticate(with(&sent("alice:x"))));
         assert_eq!(trial.world.verified(), [(); 2].map(|()| (unknown, ALICE.to_owned())));
     }
     let never = trial(", cached_for: 0s");
@@ -172,8 +167,8 @@ fn if_nothing_can_be_verified_it_is_a_fault() {
     let trial = trial("");
     *trial.world.passwords.lock().unwrap() = None;
     let fault = (Code::Fault, "too many passwords wait".to_owned());
-    assert_eq!(denied(trial.authenticate(with(&sent("alice:se:cret")))), fault);
-    assert_eq!(denied(trial.authenticate(with(&sent("mallory:x")))), fault);
+    assert_eq!(refused(trial.authenticate(with(&sent("alice:se:cret")))), fault);
+    assert_eq!(refused(trial.authenticate(with(&sent("mallory:x")))), fault);
 }
 
 #[test]
@@ -190,14 +185,13 @@ fn a_long_request_ends_with_its_password() {
     let ground = evidence.ground.clone().unwrap();
     let with_ground = |ground: Ground| evidence.clone().resting_on(ground);
     let rules = ground.rules.wrapping_add(1);
-    assert_eq!(denied(uphold(&with_ground(Ground { rules, ..ground.clone() }))).0, Code::CredentialUnknown);
+    assert_eq!(refused(uphold(&with_ground(Ground { rules, ..ground.clone() }))).0, Code::CredentialUnknown);
     let credential = CredentialName::Text("bob".into());
-    assert_eq!(
-        denied(uphold(&with_ground(Ground { credential, ..ground.clone() }))).0,
-        Code::CredentialUnknown
-    );
+    let bobs = Ground { credential, rules: ground.rules, until: None };
+    assert_eq!(refused(uphold(&with_ground(bobs))).0, Code::CredentialUnknown);
     let credential = CredentialName::Digest([0; 32]);
-    assert!(matches!(uphold(&with_ground(Ground { credential, ..ground })), Authn::NotMine));
+    let unnamed = Ground { credential, rules: ground.rules, until: None };
+    assert!(matches!(uphold(&with_ground(unnamed)), Authn::NotMine));
     let mut another = evidence.clone();
     another.check = CheckId::new("authn.another");
     assert!(matches!(uphold(&another), Authn::NotMine));

@@ -45,13 +45,11 @@ fn a_key_is_as_long_as_is_safe_and_consists_of_what_a_header_can_hold() {
         [(1, "config.weak_key"), (15, "config.weak_key"), (16, ""), (512, ""), (513, "config.key_length")]
     {
         let all = codes(&format!("'{}'", "k".repeat(length)));
-        assert_eq!(all.iter().any(|code| *code == said), !said.is_empty(), "{length}: {all:?}");
+        assert_eq!(all.contains(&said), !said.is_empty(), "{length}: {all:?}");
         assert_eq!(all.contains(&"config.weak_key"), length < 16, "{length}: {all:?}");
         assert_eq!(all.contains(&"config.key_length"), length > 512, "{length}: {all:?}");
     }
-    for key in ["'!~0123456789abcdef'"] {
-        assert!(text(key).is_some(), "{key}");
-    }
+    assert!(text("'!~0123456789abcdef'").is_some());
     for key in [
         "\"with a space in it\"",
         "\"key-with-a-tab\\there\"",
