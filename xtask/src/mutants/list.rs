@@ -19,9 +19,10 @@ pub(super) struct Mutant {
 }
 
 impl Mutant {
-    /// The mutation alone.
-    pub(super) fn mutation(&self) -> &str {
-        self.name.strip_prefix(&self.file).map_or(self.name.as_str(), |rest| rest.trim_start_matches(": "))
+    /// `FILE:LINE: MUTATION`, where it is now.
+    pub(super) fn place(&self) -> String {
+        let mutation = self.name.strip_prefix(&self.file).unwrap_or(&self.name);
+        format!("{}:{}{mutation}", self.file, self.from.line)
     }
 }
 

@@ -72,6 +72,9 @@ impl Subject<'_> {
         let done = AtomicUsize::new(0);
         let verdicts = parallel::each(&placed, |mutant| {
             let verdict = trial::tried(*mutant, &reach, self.work);
+            if let (Ok(Verdict::Survived(tests)), Some(mutant)) = (&verdict, mutants.get(*mutant)) {
+                println!("  survives {tests} tests: {}", mutant.place());
+            }
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             if done.is_multiple_of(100) {
                 println!("{done} of {} mutants tried", placed.len());

@@ -146,8 +146,7 @@ fn survivors(measured: &Measured, mutants: &[Mutant]) -> String {
     let mut text = String::new();
     for (number, tests) in &measured.survived {
         if let Some(mutant) = mutants.get(*number) {
-            let _ =
-                writeln!(text, "{}:{} {} [{tests} tests]", mutant.file, mutant.from.line, mutant.mutation());
+            let _ = writeln!(text, "{} [{tests} tests]", mutant.place());
         }
     }
     text

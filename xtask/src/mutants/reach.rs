@@ -71,8 +71,12 @@ pub(super) fn record<'a>(binaries: &'a [Binary], work: &Path) -> Outcome<Reach<'
             Ended::Passed(took) => {
                 reach.left_out.push(format!("{} {name}: takes {} s", binary.name, took.as_secs()));
             }
-            Ended::Failed(_) | Ended::Broken => {
+            Ended::Failed(_) => {
                 reach.left_out.push(format!("{} {name}: fails without a mutant", binary.name));
+            }
+            Ended::Broken => {
+                let name = format!("{} {name}", binary.name);
+                reach.left_out.push(format!("{name}: does not end in {} s", PATIENCE.as_secs()));
             }
         }
     }

@@ -97,7 +97,7 @@ fn mutants_are_noticed_or_survive_or_are_not_tried() {
     let text = survivors(&expected, &mutants);
     assert_eq!(
         text,
-        "src/lib.rs:2 replace > with >= in larger [1 tests]\nsrc/lib.rs:6 replace unused -> u32 with 0 [0 tests]\n"
+        "src/lib.rs:2: replace > with >= in larger [1 tests]\nsrc/lib.rs:6: replace unused -> u32 with 0 [0 tests]\n"
     );
     let tried = Tried::of(&expected, &mutants);
     assert_eq!((tried.noticed, tried.survived, tried.not_tried), (2, 2, 2));
