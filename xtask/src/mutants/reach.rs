@@ -15,7 +15,7 @@ use crate::parallel;
 /// After this it is ended.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Longer tests would make hours of it.
-const LONGEST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Test<'a> {

@@ -18,6 +18,7 @@ mod documents;
 mod examples;
 mod files;
 mod keys;
+mod tried;
 mod weak;
 
 use files::load;
