@@ -340,3 +340,6 @@ pub(crate) fn field_name(name: &Spanned<String>, cx: &mut Context) -> Option<Hea
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

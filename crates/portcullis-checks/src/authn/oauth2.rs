@@ -276,3 +276,6 @@ impl OAuth2Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
