@@ -298,6 +298,10 @@ pub trait Quota: Check {
         principal: &'a Principal,
     ) -> Result<Option<Charged<'a>>, Denial>;
 
+    /// Whether a line of the access log tells whose counter a request of this principal is charged to. What judges recorded requests
+    /// cannot know what a limit has left that counts by anything else, such as a header or a key.
+    fn is_logged(&self, principal: &Principal) -> bool;
+
     /// Hears what came of it. A check that serves has no use for that.
     fn counted(&self, policy: &Policy, counted: &Result<Count, Denial>) {
         let _ = (policy, counted);

@@ -106,7 +106,7 @@ pub struct Bound {
 pub(crate) struct Share {
     pub(crate) sockets: Vec<(ListenerId, ListeningSocket, Port)>,
     pub(crate) snapshot: Snapshot,
-    pub(crate) targets: Vec<Target>,
+    pub(crate) targets: Arc<[Target]>,
     pub(crate) handlers: Option<Handle>,
 }
 
@@ -120,8 +120,9 @@ pub fn bind(config: FrontConfig, snapshot: &Snapshot, handlers: Option<&Handle>)
     if listeners.is_empty() {
         return Err(BindError::NoListener);
     }
+    let targets: Arc<[Target]> = targets.into();
     // Built once only to hear what is wrong with the targets.
-    Current::new(snapshot.for_another_worker(), targets.clone(), handlers, None)
+    Current::new(snapshot.for_another_worker(), &targets, handlers, None)
         .map_err(|(index, reason)| BindError::Target { index, reason })?;
 
     let descriptors = Descriptors::of_process();
@@ -155,7 +156,7 @@ pub fn bind(config: FrontConfig, snapshot: &Snapshot, handlers: Option<&Handle>)
         .map(|sockets| Share {
             sockets,
             snapshot: snapshot.for_another_worker(),
-            targets: targets.clone(),
+            targets: Arc::clone(&targets),
             handlers: handlers.cloned(),
         })
         .collect();

@@ -42,7 +42,7 @@ impl Fleet {
 pub struct Prepared {
     fleet: Arc<Fleet>,
     snapshot: Snapshot,
-    targets: Vec<Target>,
+    targets: Arc<[Target]>,
     drain: Duration,
     /// Every listener, with a socket for each worker where it is new.
     listeners: Vec<(Live, Listener, Vec<Vec<ListeningSocket>>)>,
@@ -72,8 +72,9 @@ pub(crate) fn prepare(
     if listeners.is_empty() {
         return Err(BindError::NoListener);
     }
+    let targets: Arc<[Target]> = targets.into();
     // Built once only to hear what is wrong with the targets.
-    Current::new(snapshot.for_another_worker(), targets.clone(), handlers, None)
+    Current::new(snapshot.for_another_worker(), &targets, handlers, None)
         .map_err(|(index, reason)| BindError::Target { index, reason })?;
     let before = fleet.live().clone();
     let mut next = before.iter().map(|live| live.id.0 + 1).max().unwrap_or(0);
@@ -145,7 +146,8 @@ impl Prepared {
         let (done, answers) = std_mpsc::channel();
         let mut failed = None;
         for (worker, listeners) in fleet.workers.iter().zip(updates) {
-            let (snapshot, targets, done) = (snapshot.for_another_worker(), targets.clone(), done.clone());
+            let (snapshot, targets, done) =
+                (snapshot.for_another_worker(), Arc::clone(&targets), done.clone());
             if worker.send(Update { snapshot, targets, listeners, done }).is_err() {
                 failed = Some("a worker has ended");
             }

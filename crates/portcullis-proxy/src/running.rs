@@ -200,7 +200,7 @@ fn work(
         }
     };
     let Share { sockets, snapshot, targets, handlers } = share;
-    let worker = match Current::new(snapshot, targets, handlers.as_ref(), None) {
+    let worker = match Current::new(snapshot, &targets, handlers.as_ref(), None) {
         Ok(current) => Rc::new(Worker::new(current, unread)),
         Err((_, reason)) => {
             let _gone = started.send(Err(io::Error::other(reason)));

@@ -4,7 +4,7 @@ use std::io;
 use std::thread::JoinHandle;
 
 /// How nice such a thread is to others: the scheduler gives it about a tenth of what a worker gets where both want the same
-/// core.
+/// core. Not less, as with `SCHED_IDLE`: a flood of requests must not keep an operator from a reload.
 const NICENESS: i32 = 10;
 
 /// In bytes, as a process's main thread has: a configuration that says everything is compiled here as well, and without
@@ -16,7 +16,8 @@ pub fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Runs `work` on a thread of its own, at a low priority where the operating system has one for threads (Linux).
+/// Runs `work` on a thread of its own, at a low priority where the operating system has one for threads (Linux). Threads that `work`
+/// starts inherit it, for good: without privileges, a process cannot raise a priority again.
 ///
 /// # Errors
 /// The operating system gives no thread.
@@ -31,4 +32,18 @@ pub fn aside<T: Send + 'static>(
         }
         work()
     })
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_aside_has_a_low_priority() {
+        let nice = || rustix::process::getpriority_process(None).unwrap();
+        let usual = nice();
+        let aside = aside("aside", nice).unwrap().join().unwrap();
+        assert_eq!(aside, NICENESS);
+        assert_eq!(nice(), usual, "this thread keeps its own");
+    }
 }

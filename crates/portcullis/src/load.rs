@@ -271,11 +271,12 @@ impl Loaded {
     ///
     /// # Errors
     /// Anything is wrong with the configuration.
-    pub fn into_blueprint(self) -> Result<Blueprint, ConfigError> {
-        let text = self.text(Style::Plain);
-        let mut blueprint = self.blueprint.ok_or(ConfigError { text })?;
-        blueprint.digest = self.digest;
-        Ok(blueprint)
+    pub fn into_blueprint(mut self) -> Result<Blueprint, ConfigError> {
+        match self.blueprint.take() {
+            Some(blueprint) => Ok(Blueprint { digest: self.digest, ..blueprint }),
+            // Not before: a hundred thousand keys with a warning each take longer to describe than to compile.
+            None => Err(ConfigError { text: self.text(Style::Plain) }),
+        }
     }
 }
 

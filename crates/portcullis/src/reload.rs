@@ -127,6 +127,12 @@ struct Running {
     _outbound: Arc<Outbound>,
 }
 
+/// A configuration that can be used, before anything is changed for it.
+struct Tried {
+    blueprint: Blueprint,
+    digest: String,
+}
+
 /// An old plan, kept until nobody judges by it: taking it apart takes long, and must not be done by a worker.
 struct Retired {
     plan: Arc<Plan>,
@@ -312,8 +318,7 @@ impl Plans {
         background.handle().spawn(async move {
             loop {
                 tokio::time::sleep(SWEEP).await;
-                let gone: Vec<_> = lock(&swept).extract_if(.., |old| !old.is_in_use()).collect();
-                drop(gone);
+                sweep(&swept, Retired::is_in_use);
             }
         });
         let reloader = Reloader(Arc::new(Shared {
@@ -370,6 +375,15 @@ fn start(
     running
 }
 
+/// Drops what nobody uses any more, on a thread of low priority.
+fn sweep<T: Send + 'static>(retired: &Mutex<Vec<T>>, is_in_use: impl Fn(&T) -> bool) {
+    let gone: Vec<_> = lock(retired).extract_if(.., |old| !is_in_use(old)).collect();
+    if !gone.is_empty() {
+        // Not on this thread, on which jobs run that ask whether servers are well. If there is no other thread, it is dropped here.
+        let _no_thread = aside("portcullis-sweep", move || drop(gone));
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A poisoned lock means that a thread died between two plain writes; either value is a valid state.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -399,7 +413,7 @@ impl Reloader {
         *lock(&self.0.trial) = Some(trial);
     }
 
-    /// Reads a configuration file and goes on with it. Compiles on a thread of low priority.
+    /// Reads a configuration file and goes on with it. Reads, compiles and tests it on a thread of low priority.
     ///
     /// # Errors
     /// Anything is wrong; then nothing has changed.
@@ -407,7 +421,21 @@ impl Reloader {
         let (reloader, path) = (self.clone(), path.to_owned());
         let (answer, answered) = tokio::sync::oneshot::channel();
         let thread = aside("portcullis-reload", move || {
-            let _gone = answer.send(reloader.reload_file_here(&path));
+            match reloader.try_file(&path) {
+                // Threads that begin with the configuration, such as that of a log, would inherit the priority, and what requests wait
+                // for must not wait for them (what_a_reload_starts_has_the_usual_priority).
+                Ok(tried) => {
+                    let background = reloader.0.background.handle().clone();
+                    background.spawn(async {
+                        // From here, since the first task of such a thread inherits the priority of the thread that spawns it.
+                        let exchange = move || answer.send(reloader.exchange(tried));
+                        let _done = tokio::task::spawn_blocking(exchange).await;
+                    });
+                }
+                Err(error) => {
+                    let _gone = answer.send(Err(error));
+                }
+            }
         });
         if let Err(error) = thread {
             return Err(self.failed(ReloadError::Thread(error.to_string())));
@@ -423,34 +451,48 @@ impl Reloader {
     /// # Errors
     /// Anything is wrong; then nothing has changed.
     pub fn reload_file_here(&self, path: &Path) -> Result<Status, ReloadError> {
-        match Loaded::file_with(path, &self.0.state) {
-            Ok(loaded) => {
-                lock(&self.0.files).extend(loaded.files().iter().cloned());
-                // On a bench of their own, so that nothing of what serves is touched.
-                let report = prove::prove(&loaded, prove::RELOAD_PATIENCE);
-                match report.filter(|report| !report.is_good()) {
-                    Some(report) => Err(self.failed(ReloadError::Tests(report.faults().join("\n")))),
-                    None => self.reload(loaded),
-                }
-            }
-            Err(error) => Err(self.failed(ReloadError::File(error))),
-        }
+        self.exchange(self.try_file(path)?)
     }
 
-    /// Goes on with a configuration that was read with [`Reloader::state`]. Waits until every worker has it.
+    /// Goes on with a configuration that was read with [`Reloader::state`]. Compiles on this thread, and waits until every worker has it.
     ///
     /// # Errors
     /// Anything is wrong; then nothing has changed.
     pub fn reload(&self, loaded: Loaded) -> Result<Status, ReloadError> {
+        self.exchange(self.tried(loaded)?)
+    }
+
+    /// A configuration file that can be taken.
+    fn try_file(&self, path: &Path) -> Result<Tried, ReloadError> {
+        let loaded = match Loaded::file_with(path, &self.0.state) {
+            Ok(loaded) => loaded,
+            Err(error) => return Err(self.failed(ReloadError::File(error))),
+        };
+        lock(&self.0.files).extend(loaded.files().iter().cloned());
+        // On a bench of their own, so that nothing of what serves is touched.
+        let report = prove::prove(&loaded, prove::RELOAD_PATIENCE);
+        match report.filter(|report| !report.is_good()) {
+            Some(report) => Err(self.failed(ReloadError::Tests(report.faults().join("\n")))),
+            None => self.tried(loaded),
+        }
+    }
+
+    /// What can be taken of a configuration that was read. The rest of it is dropped here.
+    fn tried(&self, loaded: Loaded) -> Result<Tried, ReloadError> {
         let digest = loaded.digest().to_owned();
+        let blueprint = loaded.into_blueprint().map_err(|error| self.failed(ReloadError::Config(error)))?;
+        let trial = lock(&self.0.trial).clone();
+        match trial.map_or(Ok(()), |trial| trial(&blueprint)) {
+            Ok(()) => Ok(Tried { blueprint, digest }),
+            Err(report) => Err(self.failed(ReloadError::Tests(report))),
+        }
+    }
+
+    fn exchange(&self, tried: Tried) -> Result<Status, ReloadError> {
         // Until what came of it is told.
         let mut exchange = None;
-        let taken = match loaded.into_blueprint() {
-            Ok(blueprint) => self.take(blueprint, &mut exchange),
-            Err(error) => Err(ReloadError::Config(error)),
-        };
-        match taken {
-            Ok(changed) => Ok(self.succeeded(digest, &changed)),
+        match self.take(tried.blueprint, &mut exchange) {
+            Ok(changed) => Ok(self.succeeded(tried.digest, &changed)),
             Err(error) => Err(self.failed(error)),
         }
     }
@@ -493,10 +535,6 @@ impl Reloader {
         exchange: &mut Option<Exchange<'a>>,
     ) -> Result<Changed, ReloadError> {
         let shared = self.0.as_ref();
-        let trial = lock(&shared.trial).clone();
-        if let Some(trial) = trial {
-            trial(&blueprint).map_err(ReloadError::Tests)?;
-        }
         let mut running = lock(&shared.running);
         let state_dir = blueprint.state_dir.clone();
         let before = Some((&running.log, &running.observers));
@@ -696,5 +734,39 @@ impl Reloader {
     /// How many old plans are still in use, by requests that met them.
     pub fn retiring(&self) -> usize {
         lock(&self.0.retired).iter().filter(|old| old.is_in_use()).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// Says on which thread it is dropped.
+    struct Spy(mpsc::Sender<(String, i32)>);
+
+    impl Drop for Spy {
+        fn drop(&mut self) {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            // The nineteenth field of `proc_pid_stat(5)`; the third is the first after the name.
+            let (_, rest) = stat.rsplit_once(") ").unwrap();
+            let nice = rest.split(' ').nth(16).unwrap().parse().unwrap();
+            let thread = std::thread::current();
+            let _ = self.0.send((thread.name().unwrap_or_default().to_owned(), nice));
+        }
+    }
+
+    #[test]
+    fn what_is_swept_is_dropped_at_a_low_priority() {
+        let (dropped, seen) = mpsc::channel();
+        let retired = Mutex::new(vec![(true, Spy(dropped.clone())), (false, Spy(dropped.clone()))]);
+        sweep(&retired, |(in_use, _)| *in_use);
+        let (thread, nice) = seen.recv_timeout(Duration::from_secs(20)).unwrap();
+        drop(Spy(dropped));
+        let (_, usual) = seen.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert_eq!(thread, "portcullis-sweep");
+        assert!(nice > usual, "{nice}, where the usual is {usual}");
+        let left: Vec<_> = lock(&retired).iter().map(|(in_use, _)| *in_use).collect();
+        assert_eq!(left, [true], "what is in use stays");
     }
 }

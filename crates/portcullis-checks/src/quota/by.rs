@@ -268,6 +268,16 @@ impl By {
         self.0.iter().any(|part| matches!(part, Part::Word(ByWord::Key) | Part::Claim(..)))
     }
 
+    /// Whether a line of the access log tells it: the log has neither headers nor claims, and names no key.
+    pub(crate) fn is_logged(&self) -> bool {
+        self.0.iter().all(|part| match part {
+            Part::Word(
+                ByWord::Consumer | ByWord::Address | ByWord::Operation | ByWord::Route | ByWord::Gateway,
+            ) => true,
+            Part::Word(ByWord::Key) | Part::Header(_) | Part::Claim(..) => false,
+        })
+    }
+
     /// Whether it is by the operations of a document.
     pub(crate) fn is_by_operation(&self) -> bool {
         self.0.iter().any(|part| matches!(part, Part::Word(ByWord::Operation)))

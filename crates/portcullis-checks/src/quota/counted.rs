@@ -79,6 +79,10 @@ impl Quota for Counted {
         if self.by.is_early() { Charge::BeforeAuthentication } else { Charge::AfterAuthorization }
     }
 
+    fn is_logged(&self, _: &Principal) -> bool {
+        self.by.is_logged()
+    }
+
     fn charged<'a>(
         &'a self,
         facts: &'a Facts<'a>,

@@ -260,6 +260,16 @@ impl Quota for PlanLimit {
         Charge::AfterAuthorization
     }
 
+    fn is_logged(&self, principal: &Principal) -> bool {
+        match self.plans.of(principal) {
+            Ok(Some((limits, _))) => {
+                limits.of(self.mode).get(self.place).is_none_or(|limit| limit.by.is_logged())
+            }
+            // Nothing is charged.
+            Ok(None) | Err(_) => true,
+        }
+    }
+
     fn charged<'a>(
         &'a self,
         facts: &'a Facts<'a>,

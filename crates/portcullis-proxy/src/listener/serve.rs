@@ -5,6 +5,7 @@ use super::port::Port;
 use super::socket::ListeningSocket;
 use crate::exchange::{Current, Target, Worker, review};
 use portcullis_core::Snapshot;
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 /// What a worker is given in place of what it has.
 pub(crate) struct Update {
     pub(crate) snapshot: Snapshot,
-    pub(crate) targets: Vec<Target>,
+    pub(crate) targets: Arc<[Target]>,
     /// Every listener that there is from now on, with its sockets where it is new.
     pub(crate) listeners: Vec<(ListenerId, Vec<ListeningSocket>, Port)>,
     /// Says that it is done, or why nothing was changed.
@@ -89,19 +90,16 @@ impl Serving {
     fn update(&mut self, update: Update) {
         let Update { snapshot, targets, listeners, done } = update;
         let before = self.worker.current();
-        let current = match Current::new(snapshot, targets, self.handlers.as_ref(), Some(&before)) {
+        let current = match Current::new(snapshot, &targets, self.handlers.as_ref(), Some(&before)) {
             Ok(current) => current,
             Err((_, reason)) => {
                 let _gone = done.send(Err(reason));
                 return;
             }
         };
-        let kept = current.pools();
-        let closed: Vec<_> = before
-            .pools()
-            .into_iter()
-            .filter(|pool| !kept.iter().any(|kept| Rc::ptr_eq(pool, kept)))
-            .collect();
+        let kept: HashSet<_> = current.pools().iter().map(Rc::as_ptr).collect();
+        let mut closed = before.pools();
+        closed.retain(|pool| !kept.contains(&Rc::as_ptr(pool)));
         drop(before);
         self.worker.exchange(current);
         // Running requests keep theirs; no connection comes back to them.
@@ -122,6 +120,8 @@ impl Serving {
                 self.accept(id, socket, port.for_a_worker());
             }
         }
+        // Before it is said that this is done: who waits for that takes apart what is last here.
+        drop(targets);
         let _gone = done.send(Ok(()));
     }
 }

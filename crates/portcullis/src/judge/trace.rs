@@ -160,6 +160,10 @@ impl Quota for Heard<dyn Quota> {
         self.check.charge()
     }
 
+    fn is_logged(&self, principal: &Principal) -> bool {
+        self.check.is_logged(principal)
+    }
+
     fn charged<'a>(
         &'a self,
         facts: &'a Facts<'a>,

@@ -35,11 +35,7 @@ pub(super) fn told(controls: &Controls, log: &Arc<Counts>) -> Controls {
     }
     let mut quotas = enforced(&controls.quotas);
     for guarded in &mut quotas {
-        let by = guarded.check.describe();
-        // The log has neither headers nor claims, and names no key.
-        let by_unlogged = ["value of ", "each key", "and key"].iter().any(|part| by.contains(part));
-        let check = Arc::clone(&guarded.check);
-        guarded.check = Arc::new(Followed { check, by_unlogged, log: Arc::clone(log) });
+        guarded.check = Arc::new(Followed { check: Arc::clone(&guarded.check), log: Arc::clone(log) });
     }
     let mut requests = enforced(&controls.inspection.requests);
     for guarded in &mut requests {
@@ -266,7 +262,6 @@ impl Authorize for Asked {
 /// A limit that is followed from its worst case.
 struct Followed {
     check: Arc<dyn Quota>,
-    by_unlogged: bool,
     log: Arc<Counts>,
 }
 
@@ -285,12 +280,16 @@ impl Quota for Followed {
         self.check.charge()
     }
 
+    fn is_logged(&self, principal: &Principal) -> bool {
+        self.check.is_logged(principal)
+    }
+
     fn charged<'a>(
         &'a self,
         facts: &'a Facts<'a>,
         principal: &'a Principal,
     ) -> Result<Option<Charged<'a>>, Denial> {
-        if self.by_unlogged {
+        if !self.is_logged(principal) {
             self.log.is_unknown(super::USED_UP);
         }
         let charged = self.check.charged(facts, principal)?;

@@ -189,3 +189,50 @@ routes:
     assert_eq!(ask("10:30:01", "/mine", "192.0.2.1", "alice"), used_up);
     assert_eq!(ask("10:40:00", "/mine", "192.0.2.1", "alice"), Decision::Allowed);
 }
+
+#[test]
+fn a_limit_whose_key_the_log_lacks_is_unknown_for_those_it_counts() {
+    let limit = |by: &str| format!("rate_limiting: {{ max_requests: 5, per: minute, by: {by} }}");
+    // The name of a plan says nothing of what it counts by.
+    let config = format!(
+        r#"
+listeners: [{{ bind: "127.0.0.1:0" }}]
+security: {{ authentication: {{ type: api_key }} }}
+plans: {{ each key: {{ {} }} }}
+consumers:
+  - {{ name: alice, plan: each key, keys: ["alice-key-0123456789"] }}
+  - {{ name: dora, keys: ["dora-key-0123456789"], {} }}
+  - {{ name: erin, keys: ["erin-key-0123456789"], {} }}
+  - {{ name: free, keys: ["free-key-0123456789"] }}
+routes:
+  - {{ path: /orders, upstream: "http://127.0.0.1:9" }}
+  - {{ path: /tenant, public: "a test", upstream: "http://127.0.0.1:9", security: {{ {} }} }}
+  - {{ path: /pair, public: "a test", upstream: "http://127.0.0.1:9", security: {{ {} }} }}
+"#,
+        limit("consumer"),
+        limit("key"),
+        limit("[route, { claim: org }]"),
+        limit("{ header: x-tenant }"),
+        limit("[address, route]"),
+    );
+    let loaded = Loaded::yaml("a.yaml", config, Context::for_file("."));
+    let replay = Replay::new(loaded.into_blueprint().unwrap()).unwrap();
+    // From this line on it is known what is counted; an hour later no limit is used up.
+    let first = line(r#""method":"GET","path":"/nowhere","outcome":"served","status":200"#);
+    replay.decide(&Line::parse(&first).unwrap());
+    for (path, consumer, known) in [
+        ("/orders", "alice", true),
+        ("/orders", "dora", false),
+        ("/orders", "erin", false),
+        ("/orders", "free", true),
+        ("/tenant", "free", false),
+        ("/pair", "free", true),
+    ] {
+        let text = line(&format!(
+            r#""method":"GET","path":"{path}","consumer":"{consumer}","authenticated_by":"authn.api_key","outcome":"served","status":200"#
+        ));
+        let decision = replay.decide(&Line::parse(&text.replace("T10:", "T11:")).unwrap());
+        assert_eq!(matches!(decision, Decision::Allowed), known, "{path} {consumer}: {decision:?}");
+        assert_eq!(matches!(decision, Decision::Unknown(_)), !known, "{path} {consumer}: {decision:?}");
+    }
+}

@@ -408,6 +408,10 @@ impl Quota for Weak<dyn Quota> {
         self.0.charge()
     }
 
+    fn is_logged(&self, principal: &Principal) -> bool {
+        self.0.is_logged(principal)
+    }
+
     fn charged<'a>(&'a self, _: &'a Facts<'a>, _: &'a Principal) -> Result<Option<Charged<'a>>, Denial> {
         Ok(None)
     }
@@ -429,6 +433,10 @@ impl Check for OpenQuota {
 impl Quota for OpenQuota {
     fn charge(&self) -> Charge {
         self.0.charge()
+    }
+
+    fn is_logged(&self, principal: &Principal) -> bool {
+        self.0.is_logged(principal)
     }
 
     fn charged<'a>(

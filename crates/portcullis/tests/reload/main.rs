@@ -9,6 +9,7 @@
     reason = "a test binary has no outside, and a helper that fails fails its test"
 )]
 
+mod priority;
 mod state;
 mod streams;
 #[path = "../support/mod.rs"]

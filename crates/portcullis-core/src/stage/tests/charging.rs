@@ -130,6 +130,9 @@ impl Quota for Counts {
     fn charge(&self) -> Charge {
         self.charge
     }
+    fn is_logged(&self, _: &Principal) -> bool {
+        true
+    }
     fn charged<'a>(&'a self, _: &'a Facts<'a>, _: &'a Principal) -> Result<Option<Charged<'a>>, Denial> {
         match self.instead {
             Some(Ok(())) => return Ok(None),
