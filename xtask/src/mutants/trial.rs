@@ -1,7 +1,8 @@
-//! Whether the tests notice a mutant: those that reach it run with it, the quickest and narrowest first, until one fails.
+//! Whether the tests notice a mutant: those that reach it run with it, until one fails.
 //!
-//! A failure counts when the test fails again by itself, so that an unsteady test notices nothing. One that comes to no end counts.
-//! At most [`TESTS`] tests or [`TIME`] of them are tried for a mutant, so the score is a lower bound.
+//! The quickest and narrowest come first, since they are most likely about it, then the broadest, such as one that goes through all
+//! mistakes in a document. A failure counts when the test fails again by itself, so that an unsteady test notices nothing. A test
+//! that does not end counts. For one mutant no more than [`TIME`] of tests is tried, so the score is a lower bound.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,12 +13,12 @@ use super::reach::{Reach, Test};
 use super::rewrite::TRIED;
 use crate::failure::Outcome;
 
-/// The most tests for one mutant.
-const TESTS: usize = 25;
 /// The most time of tests for one mutant, as they took without it.
 const TIME: Duration = Duration::from_secs(20);
-/// How many tests run before a failure is looked for; what remains is the last group.
-const GROUPS: [usize; 4] = [2, 4, 8, TESTS];
+/// How many tests run before a failure is looked for. More follow in groups of the last size.
+const GROUPS: [usize; 3] = [2, 6, 16];
+/// How many of the narrowest and of the broadest tests come before all others.
+const FIRST: usize = 4;
 /// How long tests may take beyond a few times what they took without a mutant.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -31,8 +32,10 @@ pub(super) enum Verdict {
 pub(super) fn tried(mutant: usize, reach: &Reach<'_>, work: &Path) -> Outcome<Verdict> {
     let tests = chosen(reach.tests_of(mutant).collect());
     let mut rest = tests.as_slice();
-    for size in GROUPS {
-        let (group, others) = rest.split_at(size.min(rest.len()));
+    let [.., last] = GROUPS;
+    let mut sizes = GROUPS.into_iter().chain(std::iter::repeat(last));
+    while !rest.is_empty() {
+        let (group, others) = rest.split_at(sizes.next().unwrap_or(last).min(rest.len()));
         rest = others;
         // Tests of one program run in one process.
         let mut programs: BTreeMap<&Path, Vec<&Test<'_>>> = BTreeMap::new();
@@ -53,13 +56,26 @@ fn chosen<'a>(mut tests: Vec<&'a Test<'a>>) -> Vec<&'a Test<'a>> {
     // What a process costs by itself, in the time of tests.
     const START: Duration = Duration::from_millis(300);
     tests.sort_by_key(|test| (START + test.took).as_millis() * (30 + test.breadth as u128));
+    let mut narrow = within(tests.iter().copied());
+    let mut others = tests.split_off(narrow.len());
+    others.sort_by_key(|test| std::cmp::Reverse(test.breadth));
+    let mut broad = within(others.into_iter());
+    let mut chosen: Vec<_> = narrow.drain(..FIRST.min(narrow.len())).collect();
+    chosen.extend(broad.drain(..FIRST.min(broad.len())));
+    chosen.extend(narrow);
+    chosen.extend(broad);
+    chosen
+}
+
+/// The first of these tests, at least one, that take half of the time.
+fn within<'a>(tests: impl Iterator<Item = &'a Test<'a>>) -> Vec<&'a Test<'a>> {
     let mut time = Duration::ZERO;
-    let within = |test: &&Test<'_>| {
+    let fits = |test: &&Test<'_>| {
         let first = time.is_zero();
         time += test.took;
-        first || time <= TIME
+        first || time <= TIME / 2
     };
-    tests.into_iter().take_while(within).take(TESTS).collect()
+    tests.take_while(fits).collect()
 }
 
 fn notice(mutant: usize, tests: &[&Test<'_>], work: &Path) -> Outcome<bool> {
@@ -84,4 +100,31 @@ fn run(binary: &Binary, tests: &[&str], mutant: usize, work: &Path, took: Durati
     let number = mutant.to_string();
     let said = work.join(format!("said-{number}"));
     binary.run(tests, (TRIED, Path::new(&number)), &said, PATIENCE + 5 * took)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn narrow_tests_come_first_and_broad_ones_are_not_forgotten() {
+        let binary = Binary::of_message(&serde_json::json!({
+            "executable": "/t", "manifest_path": "/p/Cargo.toml", "target": { "name": "t" }, "profile": { "test": true },
+        }));
+        let binary = binary.unwrap();
+        let test = |number: u64| Test {
+            binary: &binary,
+            name: number.to_string(),
+            took: Duration::from_secs(2),
+            breadth: usize::try_from(number).unwrap(),
+        };
+        let all: Vec<Test<'_>> = (0..100).map(test).collect();
+        let order = |tests: &[Test<'_>]| -> Vec<usize> {
+            chosen(tests.iter().collect()).into_iter().map(|test| test.breadth).collect()
+        };
+        assert_eq!(order(&all), [0, 1, 2, 3, 99, 98, 97, 96, 4, 95], "twenty seconds of tests");
+        assert_eq!(order(&all[7..10]), [7, 8, 9]);
+        assert_eq!(order(&[Test { took: Duration::from_secs(60), ..test(1) }]), [1], "one runs in any case");
+        assert!(order(&[]).is_empty());
+    }
 }
