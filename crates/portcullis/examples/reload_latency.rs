@@ -9,7 +9,8 @@
 //! whether or not the ones before were answered, so that a pause is seen by everybody who would have met it: latency counts from the
 //! time at which a request was due. Rounds with and without reloads alternate. A reload is what SIGHUP does: a file is read, compiled,
 //! tested and taken; the next one begins 200 ms later. The program prints both, and fails where the 99.9th percentile is more than
-//! 20 ms higher with reloads, or where a request is not answered with 200.
+//! 20 ms higher with reloads, or where a request is not answered with 200. `--upstreams` is the number of servers behind the routes,
+//! 100 by default.
 
 #![expect(clippy::print_stdout, reason = "the program says what it measured")]
 
@@ -40,11 +41,12 @@ const ROUNDS: usize = 3;
 
 fn main() -> Result<(), Failure> {
     let (routes, keys) = (number("--routes")?.unwrap_or(10_000), number("--keys")?.unwrap_or(100_000));
+    let upstreams = number("--upstreams")?.unwrap_or(100);
     let seconds = Duration::from_secs(number("--seconds")?.unwrap_or(20) as u64);
     let clients = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let backend = clients.block_on(backend())?;
     let folder = Folder::new()?;
-    let files = (0..2).map(|turn| folder.file(turn, &document(routes, keys, backend, turn)));
+    let files = (0..2).map(|turn| folder.file(turn, &document(routes, keys, upstreams, backend, turn)));
     let files = files.collect::<std::io::Result<Vec<_>>>()?;
     let begun = Instant::now();
     let first = Loaded::file_with(files.first().ok_or("no file")?, &State::new())?;
@@ -138,7 +140,7 @@ impl Drop for Folder {
     }
 }
 
-fn document(routes: usize, keys: usize, backend: SocketAddr, turn: usize) -> String {
+fn document(routes: usize, keys: usize, upstreams: usize, backend: SocketAddr, turn: usize) -> String {
     let mut text = format!(
         "listeners: [{{ bind: \"127.0.0.1:0\" }}]\nworkers: 2\naccess_log: insecure_off\nsecurity:\n  authentication: {{ type: api_key, header: x-api-key }}\n  \
          authorization: {{ roles_allowed: [user] }}\n  rate_limiting: {{ max_requests: {}, per: day }}\nconsumers:\n",
@@ -153,8 +155,9 @@ fn document(routes: usize, keys: usize, backend: SocketAddr, turn: usize) -> Str
     }
     text.push_str("routes:\n");
     for route in 0..routes {
-        // A hundred servers, of which one is there under many names of the loopback network.
-        let host = format!("127.0.0.{}", 1 + route % 100);
+        // One server, under many names of the loopback network.
+        let upstream = route % upstreams.max(1);
+        let host = format!("127.0.{}.{}", upstream / 250 % 250, 1 + upstream % 250);
         let _ = writeln!(
             text,
             "  - {{ path: \"/route-{route}/{{id}}\", upstream: \"http://{host}:{}\" }}",
