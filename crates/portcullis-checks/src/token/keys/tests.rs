@@ -35,6 +35,7 @@ fn a_key_is_for_what_it_says() {
         r#"{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}"#.to_owned(),
         r#"{"kty":"EC","crv":"secp256k1","x":"AA","y":"AA"}"#.to_owned(),
         r#"{"kty":"OKP","crv":"X25519","x":"AA"}"#.to_owned(),
+        ed(1, None).replace("Ed25519", "X25519"),
         "{}".to_owned(),
     ] {
         assert!(uses(&bad).is_err(), "{bad}");
