@@ -37,18 +37,24 @@ pub(super) fn tried(mutant: usize, reach: &Reach<'_>, work: &Path) -> Outcome<Ve
     while !rest.is_empty() {
         let (group, others) = rest.split_at(sizes.next().unwrap_or(last).min(rest.len()));
         rest = others;
-        // Tests of one program run in one process.
-        let mut programs: BTreeMap<&Path, Vec<&Test<'_>>> = BTreeMap::new();
-        for test in group {
-            programs.entry(&test.binary.program).or_default().push(test);
-        }
-        for tests in programs.values() {
-            if notice(mutant, tests, work)? {
+        for tests in by_program(group) {
+            if notice(mutant, &tests, work)? {
                 return Ok(Verdict::Noticed);
             }
         }
     }
     Ok(Verdict::Survived(tests.len()))
+}
+
+/// Tests of one program, which run in one process. The quickest program comes first.
+fn by_program<'a>(tests: &[&'a Test<'a>]) -> Vec<Vec<&'a Test<'a>>> {
+    let mut programs: BTreeMap<&Path, Vec<&Test<'_>>> = BTreeMap::new();
+    for test in tests {
+        programs.entry(&test.binary.program).or_default().push(test);
+    }
+    let mut programs: Vec<_> = programs.into_values().collect();
+    programs.sort_by_key(|tests| tests.iter().map(|test| test.took).sum::<Duration>());
+    programs
 }
 
 /// The tests in the order of their promise, as many as there is time for.
@@ -106,25 +112,40 @@ fn run(binary: &Binary, tests: &[&str], mutant: usize, work: &Path, took: Durati
 mod tests {
     use super::*;
 
+    fn binary(name: &str) -> Binary {
+        let message = serde_json::json!({
+            "executable": format!("/{name}"), "manifest_path": "/p/Cargo.toml", "target": { "name": name },
+            "profile": { "test": true },
+        });
+        Binary::of_message(&message).unwrap()
+    }
+
+    fn test(binary: &Binary, number: u64, seconds: u64) -> Test<'_> {
+        let took = Duration::from_secs(seconds);
+        Test { binary, name: number.to_string(), took, breadth: usize::try_from(number).unwrap() }
+    }
+
+    fn numbers(tests: &[&Test<'_>]) -> Vec<usize> {
+        tests.iter().map(|test| test.breadth).collect()
+    }
+
     #[test]
     fn narrow_tests_come_first_and_broad_ones_are_not_forgotten() {
-        let binary = Binary::of_message(&serde_json::json!({
-            "executable": "/t", "manifest_path": "/p/Cargo.toml", "target": { "name": "t" }, "profile": { "test": true },
-        }));
-        let binary = binary.unwrap();
-        let test = |number: u64| Test {
-            binary: &binary,
-            name: number.to_string(),
-            took: Duration::from_secs(2),
-            breadth: usize::try_from(number).unwrap(),
-        };
-        let all: Vec<Test<'_>> = (0..100).map(test).collect();
-        let order = |tests: &[Test<'_>]| -> Vec<usize> {
-            chosen(tests.iter().collect()).into_iter().map(|test| test.breadth).collect()
-        };
+        let binary = binary("t");
+        let all: Vec<Test<'_>> = (0..100).map(|number| test(&binary, number, 2)).collect();
+        let order = |tests: &[Test<'_>]| numbers(&chosen(tests.iter().collect()));
         assert_eq!(order(&all), [0, 1, 2, 3, 99, 98, 97, 96, 4, 95], "twenty seconds of tests");
         assert_eq!(order(&all[7..10]), [7, 8, 9]);
-        assert_eq!(order(&[Test { took: Duration::from_secs(60), ..test(1) }]), [1], "one runs in any case");
+        assert_eq!(order(&[test(&binary, 1, 60)]), [1], "one runs in any case");
         assert!(order(&[]).is_empty());
+    }
+
+    #[test]
+    fn tests_of_one_program_run_together_and_quick_programs_first() {
+        let (slow, quick) = (binary("a"), binary("b"));
+        let tests = [test(&slow, 1, 3), test(&quick, 2, 1), test(&slow, 3, 3), test(&quick, 4, 1)];
+        let programs = by_program(&tests.iter().collect::<Vec<_>>());
+        let programs: Vec<_> = programs.iter().map(|tests| numbers(tests)).collect();
+        assert_eq!(programs, [[2, 4], [1, 3]]);
     }
 }
