@@ -88,9 +88,15 @@ fn an_issuer_whose_name_is_not_known_yet_is_waited_for() {
             .to_string(),
     );
     world.publish("https://issuer.example/keys", &key_set(&[KEY]));
-    for (name, expected) in [(ISSUER, alice(1)), (OTHER, Err(Code::TokenIssuer))] {
+    // The token of another issuer is none of this one's, whoever signed it.
+    let stranger = Key::named(9, "a");
+    for (name, key, expected) in [
+        (ISSUER, KEY, alice(1)),
+        (OTHER, KEY, Err(Code::TokenIssuer)),
+        (OTHER, stranger, Err(Code::TokenIssuer)),
+    ] {
         let check = bearer(vec![trust_in(1, Arc::new(unreachable(None)))]);
-        let asked = with_token(&token_with(&json!({ "iss": name })));
+        let asked = with_token(&key.sign(&json!({}), &claims(&json!({ "iss": name }))));
         let facts = asked.facts(&world);
         let mut waiting = pin!(check.authenticate(&facts, &world).resolve());
         assert!(step(waiting.as_mut()).is_pending());
