@@ -1,6 +1,6 @@
 use super::*;
-use crate::authn::declared::{build, compiled_with, method, said_of, trusts, trusts_and_codes};
-use crate::authn::method::MethodConfig;
+use crate::authn::declared::{build, compiled_with, method, rehearsed, said_of, trusts, trusts_and_codes};
+use crate::authn::method::{Compiled, MethodConfig};
 use crate::token::tests::at_once;
 use crate::token::tests::world::World;
 use bytes::Bytes;
@@ -52,6 +52,20 @@ fn a_server_is_named_by_where_clients_get_tokens_or_by_its_issuer() {
         assert_eq!(said(bad), ["config.issuer_url"], "{bad}");
     }
     assert_eq!(said(&format!("{TOKEN_URL}{CLIENT}, introspection_url: x")), ["config.issuer_url"]);
+}
+
+#[test]
+fn a_rehearsal_has_a_double_for_each_server() {
+    let double = |keys: &str| {
+        let (mut build, _) = rehearsed();
+        let compiled = compiled_with(&with(keys), &mut build).0;
+        let Some(Compiled::Tokens(trusts)) = compiled else { panic!("{keys}") };
+        trusts[0].issuer.settings().to_string()
+    };
+    for (keys, server) in [(TOKEN_URL, "https://id.example/token"), (ISSUER, "https://id.example")] {
+        let settings = double(keys);
+        assert!(settings.contains(&format!("the double of {server} for")), "{settings}");
+    }
 }
 
 #[test]
