@@ -106,6 +106,8 @@ struct Shared {
     view: View,
     retired: Arc<Mutex<Vec<Retired>>>,
     trial: Mutex<Option<Arc<Trial>>>,
+    /// How long the tests of a configuration file may take.
+    test_time: Mutex<Duration>,
     /// The configuration file, for operators who order a reload.
     file: Mutex<Option<PathBuf>>,
     /// Where blocks are kept.
@@ -333,6 +335,7 @@ impl Plans {
             view: view.clone(),
             retired,
             trial: Mutex::new(None),
+            test_time: Mutex::new(prove::RELOAD_PATIENCE),
             file: Mutex::new(None),
             state_dir: Mutex::new(state_dir),
             kept_operations: Mutex::default(),
@@ -413,6 +416,12 @@ impl Reloader {
         *lock(&self.0.trial) = Some(trial);
     }
 
+    /// How long the tests of a configuration file may take from now on; [`prove::RELOAD_PATIENCE`] otherwise. What is not tried
+    /// then is told as a warning.
+    pub fn set_test_time(&self, most: Duration) {
+        *lock(&self.0.test_time) = most;
+    }
+
     /// Reads a configuration file and goes on with it. Reads, compiles and tests it on a thread of low priority.
     ///
     /// # Errors
@@ -470,11 +479,17 @@ impl Reloader {
         };
         lock(&self.0.files).extend(loaded.files().iter().cloned());
         // On a bench of their own, so that nothing of what serves is touched.
-        let report = prove::prove(&loaded, prove::RELOAD_PATIENCE);
-        match report.filter(|report| !report.is_good()) {
-            Some(report) => Err(self.failed(ReloadError::Tests(report.faults().join("\n")))),
-            None => self.tried(loaded),
+        let report = prove::prove(&loaded, *lock(&self.0.test_time));
+        let not_tried = report.as_ref().and_then(prove::Report::not_tried);
+        if let Some(report) = report.filter(|report| !report.is_good()) {
+            return Err(self.failed(ReloadError::Tests(report.faults().join("\n"))));
         }
+        let tried = self.tried(loaded)?;
+        // SECURITY: tests that nobody knows were left out would be trusted (what_a_reload_has_no_time_for_is_said).
+        if let Some(not_tried) = not_tried {
+            self.0.current.warn("configuration", &format!("generated tests: {not_tried}"));
+        }
+        Ok(tried)
     }
 
     /// What can be taken of a configuration that was read. The rest of it is dropped here.

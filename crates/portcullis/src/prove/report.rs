@@ -103,6 +103,17 @@ impl Report {
         self.written.iter().all(|test| test.faults.is_empty()) && !self.rows.iter().any(Row::is_open)
     }
 
+    /// What was not tried since time was over, in words; `None` where everything was.
+    pub fn not_tried(&self) -> Option<String> {
+        let all = self.rows.len() + self.untried;
+        (self.untried > 0).then(|| {
+            format!(
+                "{} of {all} routes and operations were not tried, since time was over; `portcullis test` tries all",
+                self.untried
+            )
+        })
+    }
+
     /// How many requests were judged.
     pub fn requests(&self) -> usize {
         self.written.len() + self.rows.iter().map(|row| row.findings.len()).sum::<usize>()

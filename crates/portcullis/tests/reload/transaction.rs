@@ -153,3 +153,18 @@ async fn an_old_plan_goes_when_nobody_judges_by_it() {
     }
     world.end().await;
 }
+
+#[tokio::test]
+async fn what_a_reload_has_no_time_for_is_said() {
+    let backend = Backend::start().await;
+    let file = std::env::temp_dir().join(format!("portcullis-not-tried-{}.yaml", std::process::id()));
+    std::fs::write(&file, document(backend.address, "", ROUTES)).unwrap();
+    let world = World::start(&document(backend.address, "", ROUTES));
+    world.reloader().reload_file(&file).await.unwrap();
+    assert!(!world.records.notices().iter().any(|notice| notice.contains("not tried")), "there was time");
+    world.reloader().set_test_time(Duration::ZERO);
+    world.reloader().reload_file(&file).await.unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let notices = world.end().await.notices().join("\n");
+    assert!(notices.contains("generated tests: 1 of 1 routes and operations were not tried"), "{notices}");
+}
