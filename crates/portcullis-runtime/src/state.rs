@@ -22,6 +22,8 @@ pub(crate) struct Parts {
     pub(crate) replay: LazyLock<Box<dyn Replay>>,
     pub(crate) failures: LazyLock<Failures>,
     pub(crate) passwords: Passwords,
+    /// Whether a store that gateways share is left alone.
+    pub(crate) is_isolated: bool,
     secret: [u8; 32],
     kept: Kept,
     blocks: Blocks,
@@ -44,8 +46,18 @@ impl State {
         State::with_room(clock, MemoryCounters::DEFAULT_ENTRIES)
     }
 
+    /// A state for trials of a configuration, on this clock. What the plan would share with other gateways is counted and
+    /// remembered in memory, and no store is asked.
+    pub fn isolated(clock: impl Clock + 'static) -> State {
+        State::made(clock, MemoryCounters::DEFAULT_ENTRIES, true)
+    }
+
     /// The same with room to count so many addresses, as many header values and as many subjects apart at a time.
     pub fn with_room(clock: impl Clock + 'static, entries: usize) -> State {
+        State::made(clock, entries, false)
+    }
+
+    fn made(clock: impl Clock + 'static, entries: usize, is_isolated: bool) -> State {
         let mut secret = [0; 32];
         rand::rng().fill_bytes(&mut secret);
         State(Arc::new(Parts {
@@ -54,6 +66,7 @@ impl State {
             replay: LazyLock::new(|| Box::new(MemoryReplay::new(MemoryReplay::DEFAULT_ENTRIES))),
             failures: LazyLock::new(Failures::new),
             passwords: Passwords::default(),
+            is_isolated,
             secret,
             kept: Kept::default(),
             blocks: Blocks::default(),

@@ -36,13 +36,15 @@ pub type Notices = dyn Fn(Level, &str, &str) + Send + Sync;
 
 impl World {
     /// The world of a plan that calls what it counts by these names, with these keys. With `shared`, gateways count
-    /// together there.
+    /// together there, unless the state is isolated.
     pub fn new(
         state: &State,
         names: CountNames,
         keys: impl KeyStore + 'static,
         shared: Option<Arc<SharedStore>>,
     ) -> World {
+        // SECURITY: attacks that are only tried would count against real consumers (a_trial_asks_no_store).
+        let shared = shared.filter(|_| !state.parts().is_isolated);
         let (local, clock) = (&state.parts().counters, state.parts().clock.as_ref());
         World {
             counters: match &shared {

@@ -29,7 +29,7 @@ impl Bench {
     pub fn new() -> Bench {
         let clock = BenchClock::default();
         clock.set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
-        Bench { state: State::with_clock(clock.clone()), clock, doubles: None }
+        Bench { state: State::isolated(clock.clone()), clock, doubles: None }
     }
 
     /// One for rehearsals: with doubles of the secrets of others.
@@ -43,7 +43,7 @@ impl Bench {
     pub(crate) fn again(&self) -> Bench {
         let clock = BenchClock::default();
         clock.set(self.time());
-        Bench { state: State::with_clock(clock.clone()), clock, doubles: self.doubles.clone() }
+        Bench { state: State::isolated(clock.clone()), clock, doubles: self.doubles.clone() }
     }
 
     /// The doubles, on a bench for rehearsals.

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 const ROUTES: &str = "  - { path: /data, upstream: \"BACKEND\" }";
 
@@ -90,12 +91,19 @@ async fn what_a_reload_starts_has_the_usual_priority() {
     assert_eq!(worked.name, "portcullis-relo");
     assert!(worked.nice > usual.nice, "{worked:?}, where the usual is {usual:?}");
 
-    let mut started = Thread::all();
-    started.retain(|number, thread| !before.contains_key(number) && thread.name != worked.name);
-    let names: Vec<_> = started.values().map(|thread| thread.name.as_str()).collect();
-    for name in ["access-log", "audit-log", "portcullis-dete", "portcullis-stor"] {
-        assert!(names.contains(&name), "{name} is not among {names:?}");
-    }
+    // A thread gives itself its name, when it first runs.
+    let begun = Instant::now();
+    let started = loop {
+        let mut started = Thread::all();
+        started.retain(|number, thread| !before.contains_key(number) && thread.name != worked.name);
+        let names: Vec<_> = started.values().map(|thread| thread.name.as_str()).collect();
+        let wanted = ["access-log", "audit-log", "portcullis-dete", "portcullis-stor"];
+        match wanted.iter().find(|name| !names.contains(name)) {
+            None => break started,
+            Some(name) => assert!(begun.elapsed() < PATIENCE, "{name} is not among {names:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
     for thread in started.values() {
         assert_eq!((thread.nice, thread.policy), (usual.nice, usual.policy), "{thread:?}");
     }

@@ -2,7 +2,9 @@
 
 use crate::support::{ADMIN_KEY, Backend, Client, PATIENCE, Reply, USER_KEY, World};
 use crate::{ask, document, get};
-use portcullis::ReloadError;
+use portcullis::load::Context;
+use portcullis::prove::prove;
+use portcullis::{Loaded, ReloadError};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
@@ -167,4 +169,24 @@ async fn what_a_reload_has_no_time_for_is_said() {
     std::fs::remove_file(&file).unwrap();
     let notices = world.end().await.notices().join("\n");
     assert!(notices.contains("generated tests: 1 of 1 routes and operations were not tried"), "{notices}");
+}
+
+#[tokio::test]
+async fn a_trial_asks_no_store() {
+    let store = TcpListener::bind("127.0.0.1:0").unwrap();
+    store.set_nonblocking(true).unwrap();
+    let address = store.local_addr().unwrap();
+    let shared =
+        format!("store: {{ counters: {{ redis: {{ url: {{ literal: \"redis://{address}/0\" }} }} }} }}\n");
+    let limited = document(address, "  rate_limiting: { max_requests: 3, per: minute }", ROUTES);
+    let loaded = Loaded::yaml("a.yaml", format!("{shared}{limited}"), Context::for_file("."));
+    let report = prove(&loaded, PATIENCE).unwrap();
+    assert!(report.is_good() && report.requests() > 5, "{:?}", report.faults());
+    // Whoever begins to ask does so on a thread of its own.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(
+        store.accept().map(|_| ()).unwrap_err().kind(),
+        std::io::ErrorKind::WouldBlock,
+        "it was asked"
+    );
 }
