@@ -1,5 +1,6 @@
 use super::*;
 use crate::load::{Context, Loaded};
+use portcullis_core::Clock as _;
 use std::time::Duration;
 
 const DOCUMENT: &str = "
@@ -32,6 +33,21 @@ fn by(key: &str) -> Request {
 
 fn code(verdict: &Verdict) -> Option<&'static str> {
     verdict.refusal().map(|refusal| refusal.code)
+}
+
+#[test]
+fn limits_of_a_day_are_forgotten_without_time() {
+    let bench = Bench::new();
+    let text = DOCUMENT.replace("per: minute", "per: day");
+    let loaded = Loaded::yaml_with("gateway.yaml", text, Context::for_file("."), bench.state());
+    let judge = Judge::new(loaded.into_blueprint().unwrap(), &bench, Tracing::Decision).unwrap();
+    let begun = bench.clock().now().monotonic;
+    for round in 0..50 {
+        let said: Vec<_> = (0..3).map(|_| code(&judge.decide(&by("alice-key-0123456789")))).collect();
+        assert_eq!(said, [None, None, Some("rate_limited")], "round {round}");
+        judge.forget();
+    }
+    assert_eq!(bench.clock().now().monotonic, begun, "584 years are all that there is");
 }
 
 #[test]

@@ -7,8 +7,8 @@ use super::bench::Bench;
 use portcullis_checks::rehearsal::Doubles;
 use portcullis_core::pool::Client;
 use portcullis_core::{
-    Algorithm, Count, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId, Keys,
-    KeysBuf, Limit, Now, Standing, Step, Wait,
+    Count, Effects, Fault, Fetch, Fetched, Fingerprint, KeyDigest, KeyRecord, KeySetId, Keys, KeysBuf, Limit,
+    Now, Standing, Step, Wait,
 };
 use portcullis_runtime::World;
 use std::net::IpAddr;
@@ -43,7 +43,7 @@ pub(super) struct JudgeWorld {
     /// How much time must pass until nothing is owed any more, in nanoseconds.
     owed: AtomicU64,
     used_up: Mutex<UsedUp>,
-    /// What was counted by the calendar, which stands still.
+    /// What was counted, to be taken back.
     counted: Mutex<Vec<(Limit, KeysBuf, u32)>>,
     /// How many limits this request was charged to so far.
     charged: AtomicUsize,
@@ -149,7 +149,6 @@ impl Effects for JudgeWorld {
         keys: &'a Keys<'a>,
         cost: u32,
     ) -> Step<'a, Result<Count, Fault>> {
-        self.owe(limit.period.saturating_mul(2));
         if self.is_used_up() {
             let wait = limit.period / limit.max.max(1);
             let count = Count { allowed: false, remaining: 0, retry_after: wait, reset_after: limit.period };
@@ -162,7 +161,9 @@ impl Effects for JudgeWorld {
         }
         let counted = self.world.count(limit, keys, cost);
         let is_counted = matches!(&counted, Step::Ready(Ok(count)) if count.allowed && cost > 0);
-        if is_counted && limit.algorithm != Algorithm::Gcra {
+        // Taken back in `forget`. Were time to pass until it is forgotten, a day's limits on some thousand routes would take more
+        // of it than a clock has (limits_of_a_day_are_forgotten_without_time).
+        if is_counted {
             let entry = (*limit, KeysBuf::from(keys), cost);
             self.counted.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
         }
