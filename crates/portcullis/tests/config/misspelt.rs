@@ -103,12 +103,19 @@ fn check(which: usize, camel: bool, at: usize, with: char, edit: u8) -> Result<(
     prop_assert!(loaded.blueprint().is_none(), "accepted: {} for {}", misspelt, key.path);
     let errors = loaded.json();
     let errors: Vec<_> = errors.as_array().unwrap().iter().filter(|one| one["severity"] == "error").collect();
-    // Where the source of a secret is misspelt, that there is none is said as well.
+    // Where the source of a secret is misspelt, that there is none is said as well; and that a key is missing, where the slip is
+    // nearer to another one.
     let (slips, others): (Vec<_>, Vec<_>) =
         errors.into_iter().partition(|one| one["code"] == "config.unknown_key");
     prop_assert_eq!(slips.len(), 1, "one slip, one error: {} for {}\n{}", misspelt, key.path, text);
+    let label = slips[0]["label"].as_str().unwrap_or("");
+    let is_missing = |one: &&serde_json::Value| {
+        one["code"] == "config.missing_key"
+            && one["message"].as_str().is_some_and(|message| message.contains(&format!("`{}`", key.key)))
+            && label != format!("did you mean `{}`?", key.key)
+    };
     prop_assert!(
-        others.iter().all(|one| one["code"] == "config.secret_source"),
+        others.iter().all(|one| one["code"] == "config.secret_source" || is_missing(one)),
         "{} for {}\n{}",
         misspelt,
         key.path,
@@ -123,7 +130,6 @@ fn check(which: usize, camel: bool, at: usize, with: char, edit: u8) -> Result<(
         key.path,
         text
     );
-    let label = error["label"].as_str().unwrap_or("");
     let named = meant.iter().any(|name| label == format!("did you mean `{name}`?"));
     prop_assert!(named, "{} for {}: none of {:?}\n{}", misspelt, key.path, meant, text);
     Ok(())
@@ -136,6 +142,23 @@ proptest! {
     fn a_slip_in_any_key_is_refused(which in 0..KEYS.len(), camel in any::<bool>(), at in 0usize..30, with in "[a-zA-Z_]", edit in 0u8..4) {
         check(which, camel, at, with.chars().next().unwrap(), edit)?;
     }
+}
+
+#[test]
+fn a_slip_may_be_nearer_to_another_key() {
+    let (document, at) = EXAMPLES
+        .iter()
+        .find_map(|example| {
+            let key = example.keys.iter().find(|key| key.key == "signed_by" || key.key == "signedBy")?;
+            Some((&example.document, key))
+        })
+        .unwrap();
+    let loaded = load(&with_key(document, at, "signedy"));
+    let text = loaded.text(Style::Plain);
+    assert!(
+        text.contains("did you mean `signed`?") && text.contains("the key `signed_by` is missing"),
+        "{text}"
+    );
 }
 
 #[test]
