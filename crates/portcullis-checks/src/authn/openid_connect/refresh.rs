@@ -334,6 +334,23 @@ mod tests {
     }
 
     #[test]
+    fn where_there_is_no_room_all_that_no_longer_serve_go() {
+        let (refreshes, world) = (Refreshes::default(), World::default());
+        let ask = |number: usize| {
+            let mut digest = [0; 32];
+            digest[..8].copy_from_slice(&(number as u64).to_le_bytes());
+            assert!(at_once(refreshes.answer(digest, &world, || Box::pin(async { answered(200) }))).is_ok());
+            lock(&refreshes.flights).all.len()
+        };
+        assert_eq!((1..MAX_FLIGHTS).map(ask).last(), Some(MAX_FLIGHTS - 1));
+        world.0.store(115, Ordering::Relaxed);
+        assert_eq!(ask(MAX_FLIGHTS), MAX_FLIGHTS, "all are good for two minutes");
+        // They were looked for five seconds ago, and would be in five more.
+        world.0.store(120, Ordering::Relaxed);
+        assert_eq!(ask(MAX_FLIGHTS + 1), 2);
+    }
+
+    #[test]
     fn large_answers_are_bounded_in_bytes() {
         let (refreshes, world) = (Refreshes::default(), World::default());
         let digest = |number: usize| {
