@@ -2,7 +2,7 @@
 //!
 //! | file     | has                                                        |
 //! |----------|------------------------------------------------------------|
-//! | `tells`  | what is told of a running gateway                           |
+//! | `tells`  | answers about the running gateway                           |
 //! | `orders` | what an operator orders                                     |
 //! | `body`   | the body of an order                                        |
 

@@ -1,4 +1,4 @@
-//! What is told of a running gateway: its counters, sources, refusals, findings and operations.
+//! Answers about the running gateway: counters, sources, refusals, findings and operations.
 
 use super::Call;
 use crate::gateway::Gateway;

@@ -352,7 +352,7 @@ fn a_rehearsal_sends_the_double_of_a_key_and_what_must_be_refused() {
     let only_over = [over.clone()];
     let too_late = [known(&only_over)];
     assert!(config("{}").good(&person, &stage(&too_late)).is_err());
-    // With keys of its own, whoever it is has those.
+    // Where the method has keys of its own, a person sends one of those.
     let own = config("{ keys: [listed-0123456789abcdef] }");
     let double = doubles.key(&own.keys.as_ref().unwrap()[0]);
     assert_eq!(own.good(&person, &stage(&[])).unwrap(), header("x-api-key", &double));

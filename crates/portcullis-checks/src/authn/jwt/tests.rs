@@ -121,7 +121,7 @@ fn each_tenant_is_an_issuer_of_its_own() {
     }
     assert_eq!(said_of(&method(of, &listed(101))), ["config.tenants"]);
     assert_eq!(said_of(&method("https://login.example/", ", tenants: [one]")), ["config.tenants"]);
-    // Each has a number of its own in the order of the file, and they are one method.
+    // Entries are numbered in the order of the file. Together they are one method.
     let trusts = trusts(&method(of, ", tenants: [one, two]"));
     assert_eq!(trusts[0].method, trusts[1].method);
     assert_eq!(trusts[1].schemes.issuer.as_deref(), Some("https://login.example/two/v2.0"));

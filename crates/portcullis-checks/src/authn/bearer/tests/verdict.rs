@@ -88,7 +88,7 @@ fn an_issuer_whose_name_is_not_known_yet_is_waited_for() {
             .to_string(),
     );
     world.publish("https://issuer.example/keys", &key_set(&[KEY]));
-    // The token of another issuer is none of this one's, whoever signed it.
+    // A token that names another issuer is not judged by this one's rules, whoever signed it.
     let stranger = Key::named(9, "a");
     for (name, key, expected) in [
         (ISSUER, KEY, alice(1)),
